@@ -1,0 +1,55 @@
+"""Evaluate one function over a large space of parameters.
+
+The names below are the public interface. Each is imported when it is first
+used, so that ``psy --help`` does not wait for NumPy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psyrun.mapper import map_pspace as map_pspace
+    from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
+    from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
+    from psyrun.pspace import Param as Param
+    from psyrun.scheduler import ImmediateRun as ImmediateRun
+    from psyrun.scheduler import Scheduler as Scheduler
+    from psyrun.scheduler import Slurm as Slurm
+    from psyrun.scheduler import Sqsub as Sqsub
+    from psyrun.store import AutodetectStore as AutodetectStore
+    from psyrun.store import H5Store as H5Store
+    from psyrun.store import NpzStore as NpzStore
+    from psyrun.store import PickleStore as PickleStore
+
+_NAMES = {
+    "map_pspace": "psyrun.mapper",
+    "map_pspace_hdd_backed": "psyrun.mapper",
+    "map_pspace_parallel": "psyrun.mapper",
+    "Param": "psyrun.pspace",
+    "ImmediateRun": "psyrun.scheduler",
+    "Scheduler": "psyrun.scheduler",
+    "Slurm": "psyrun.scheduler",
+    "Sqsub": "psyrun.scheduler",
+    "AutodetectStore": "psyrun.store",
+    "H5Store": "psyrun.store",
+    "NpzStore": "psyrun.store",
+    "PickleStore": "psyrun.store",
+}
+_MODULES = ("backend", "mapper", "pspace", "scheduler", "store", "tasks")
+
+__all__ = [*_NAMES, *_MODULES]
+__version__ = "1.0.0.dev0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"psyrun.{name}")
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'psyrun' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,58 @@
+"""Errors that a user can mend; each carries one line that says how."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PsyrunError(Exception):
+    """A mistake that the user can mend.
+
+    The message is a single line: where, what is wrong, what is allowed and
+    what to do next. `psy` prints it without a traceback and exits with
+    `exit_status`.
+    """
+
+    exit_status = 2
+
+
+class TaskError(PsyrunError):
+    """A task file or a special variable in it is not usable."""
+
+
+class StoreError(PsyrunError):
+    """A data file cannot be read, or data cannot be held by a store."""
+
+
+class SchedulerError(PsyrunError):
+    """A scheduler cannot be used as asked."""
+
+
+class RunningError(PsyrunError):
+    """Another run holds the lock that this one needs."""
+
+
+class JobError(PsyrunError):
+    """Some assignment or job failed."""
+
+    exit_status = 1
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known name, or nothing.
+
+    Parameters
+    ----------
+    name : str
+        What the user wrote.
+    known : iterable of str
+        The names that are allowed.
+
+    Returns
+    -------
+    str
+        A sentence with a leading blank, or the empty string.
+    """
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,1 @@
+"""Small things that examples and task files share."""
