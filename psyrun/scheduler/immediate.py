@@ -1,0 +1,113 @@
+"""No queue: a job runs at once, on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from psyrun.errors import JobError, SchedulerError
+from psyrun.scheduler.base import JobId, JobStatus, Scheduler
+
+
+class ImmediateRun(Scheduler):
+    """Run each job while it is being submitted.
+
+    As there is no queue, `scheduler_args` written for one have no effect.
+    """
+
+    def __init__(self) -> None:
+        self._ids = count()
+
+    def submit(
+        self,
+        args: Sequence[str],
+        output_filename: str,
+        name: str | None = None,
+        depends_on: Sequence[JobId] | None = None,
+        scheduler_args: Mapping[str, Any] | None = None,
+    ) -> JobId:
+        """Run one job and wait for its end.
+
+        Parameters
+        ----------
+        args : sequence of str
+            The command and its arguments.
+        output_filename : str
+            File to which the job's standard output and error are appended.
+        name : str, optional
+            Name of the job, for messages.
+        depends_on : sequence of int or str, optional
+            Jobs submitted before have ended already.
+        scheduler_args : mapping of str to object, optional
+            Has no effect.
+
+        Returns
+        -------
+        int or str
+            The job's number, counted from 0.
+
+        Raises
+        ------
+        JobError
+            The job failed.
+        SchedulerError
+            The command cannot be run.
+        """
+        jobid = next(self._ids)
+        status = _run(args, output_filename)
+        if status != 0:
+            raise JobError(
+                f"{name or args[0]}: the job failed with exit status {status}. "
+                f"Its output is in {output_filename}."
+            )
+        return jobid
+
+    def get_status(self, jobid: JobId) -> JobStatus | None:
+        """Return None, as a job has ended when it has been submitted.
+
+        Parameters
+        ----------
+        jobid : int or str
+            The job.
+
+        Returns
+        -------
+        None
+            Always.
+        """
+        return None
+
+    def get_jobs(self) -> list[JobId]:
+        """Return no jobs, as none is ever waiting.
+
+        Returns
+        -------
+        list
+            Always empty.
+        """
+        return []
+
+    def kill(self, jobid: JobId) -> None:
+        """Do nothing, as the job has ended.
+
+        Parameters
+        ----------
+        jobid : int or str
+            The job.
+        """
+
+
+def _run(args: Sequence[str], output_filename: str) -> int:
+    try:
+        with Path(output_filename).open("ab") as output:
+            return subprocess.run(
+                args, stdout=output, stderr=subprocess.STDOUT, check=False
+            ).returncode
+    except OSError as error:
+        raise SchedulerError(
+            f"{args[0]}: the job cannot be run: {error}. Check that the command "
+            f"exists and that {output_filename} can be written."
+        ) from error

@@ -1,0 +1,137 @@
+"""The arguments that a scheduler takes, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psyrun.errors import SchedulerError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Option:
+    """One entry of `scheduler_args` and the command line option it becomes.
+
+    Attributes
+    ----------
+    flag : str
+        The option, such as ``'-t'`` or ``'--mem'``. The value follows as its
+        own word after a short option, and after ``=`` behind a long one.
+    required : bool
+        Whether `scheduler_args` must have it.
+    default : object, optional
+        Value used where `scheduler_args` has none; ``None`` leaves it out.
+    """
+
+    flag: str
+    required: bool = False
+    default: Any = None
+
+    def words(self, value: Any) -> list[str]:
+        """Return the words of the command line that state `value`.
+
+        Parameters
+        ----------
+        value : object
+            Turned into text by ``str``.
+
+        Returns
+        -------
+        list of str
+            One word for a long option, two for a short one.
+        """
+        if self.flag.startswith("--"):
+            return [f"{self.flag}={value}"]
+        return [self.flag, str(value)]
+
+
+def resolve(
+    options: Mapping[str, Option],
+    scheduler_args: Mapping[str, Any],
+    job_name: str,
+    scheduler_name: str,
+) -> dict[str, Any]:
+    """Check `scheduler_args` against a table and work out their values.
+
+    Parameters
+    ----------
+    options : mapping of str to Option
+        What the scheduler accepts.
+    scheduler_args : mapping of str to object
+        Values, or functions that take the job's name and return the value.
+    job_name : str
+        Name of the job that the values are for.
+    scheduler_name : str
+        What messages call the scheduler.
+
+    Returns
+    -------
+    dict of str to object
+        Values, defaults included, in the order of the table.
+
+    Raises
+    ------
+    SchedulerError
+        An argument is unknown, missing, or its function raised.
+    """
+    _check_names(options, scheduler_args, scheduler_name)
+    values = {}
+    for name, option in options.items():
+        value = _value(scheduler_args.get(name), name, job_name)
+        value = option.default if value is None else value
+        if value is not None:
+            values[name] = value
+        elif option.required:
+            raise SchedulerError(_missing(options, name, scheduler_name))
+    return values
+
+
+def argv(options: Mapping[str, Option], values: Mapping[str, Any]) -> list[str]:
+    """Return the words of the command line that state all `values`.
+
+    Parameters
+    ----------
+    options : mapping of str to Option
+        What the scheduler accepts.
+    values : mapping of str to object
+        As `resolve` returned them.
+
+    Returns
+    -------
+    list of str
+        Words in the order of `values`.
+    """
+    return [word for name in values for word in options[name].words(values[name])]
+
+
+def _check_names(
+    options: Mapping[str, Option], given: Mapping[str, Any], scheduler_name: str
+) -> None:
+    for name in given:
+        if name not in options:
+            raise SchedulerError(
+                f"scheduler_args: {scheduler_name} does not know {name!r}."
+                f"{did_you_mean(str(name), options)} It accepts {', '.join(options)}."
+            )
+
+
+def _value(value: Any, name: str, job_name: str) -> Any:
+    if not callable(value):
+        return value
+    try:
+        return value(job_name)
+    except Exception as error:
+        raise SchedulerError(
+            f"scheduler_args: the function for {name!r} raised "
+            f"{type(error).__name__}: {' '.join(str(error).split())} for the job "
+            f"{job_name!r}; it must take the job's name and return a value."
+        ) from error
+
+
+def _missing(options: Mapping[str, Option], name: str, scheduler_name: str) -> str:
+    required = [name for name, option in options.items() if option.required]
+    return (
+        f"scheduler_args: {name!r} is missing; {scheduler_name} requires "
+        f"{' and '.join(required)}. Add scheduler_args = {{{name!r}: ...}}."
+    )

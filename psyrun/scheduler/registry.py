@@ -1,0 +1,86 @@
+"""Schedulers by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from psyrun.errors import SchedulerError, did_you_mean
+from psyrun.scheduler.base import Scheduler
+
+GROUP = "psyrun.schedulers"
+"""Entry-point group of schedulers; an entry's name is the scheduler's."""
+
+_BUILT_IN = {
+    "ImmediateRun": "psyrun.scheduler.immediate:ImmediateRun",
+    "Slurm": "psyrun.scheduler.slurm:Slurm",
+    "Sqsub": "psyrun.scheduler.sqsub:Sqsub",
+}
+
+
+def scheduler_names() -> list[str]:
+    """Return the names of all schedulers that are installed.
+
+    Returns
+    -------
+    list of str
+        Sorted names, those of the group ``psyrun.schedulers`` included.
+    """
+    return sorted(_targets())
+
+
+def scheduler_class(name: str) -> type[Scheduler]:
+    """Return a scheduler's class.
+
+    Parameters
+    ----------
+    name : str
+        Name of an installed scheduler, or ``'module.Class'``.
+
+    Returns
+    -------
+    type of Scheduler
+        The class.
+
+    Raises
+    ------
+    SchedulerError
+        There is none of this name, it cannot be imported, or it is not a
+        scheduler.
+    """
+    targets = _targets()
+    if name in targets:
+        return _load(name, *targets[name].split(":", 1))
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise SchedulerError(
+            f"unknown scheduler {name!r}.{did_you_mean(name, targets)} Choose one of "
+            f"{', '.join(sorted(targets))}, or name a class as 'module.Class'."
+        )
+    return _load(name, module, attribute)
+
+
+def _targets() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    installed = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    return installed | _BUILT_IN
+
+
+def _load(name: str, module: str, attribute: str) -> type[Scheduler]:
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise SchedulerError(
+            f"scheduler {name!r}: {module}:{attribute} cannot be imported: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}. Install it, or "
+            f"mend its entry in the group {GROUP}."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Scheduler)):
+        raise SchedulerError(
+            f"scheduler {name!r}: {module}:{attribute} is not a scheduler; it must "
+            "be a subclass of psyrun.scheduler.Scheduler."
+        )
+    return found
