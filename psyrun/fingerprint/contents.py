@@ -1,0 +1,75 @@
+"""Digests of the files that a task names as its dependencies."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, MutableMapping
+from pathlib import Path
+
+from psyrun.errors import TaskError
+
+
+def content_digests(
+    names: Iterable[str | Path],
+    root: Path,
+    digests: MutableMapping[str, str] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Yield the names and digests of files, in an order of their own.
+
+    Parameters
+    ----------
+    names : iterable of str or Path
+        Files, and folders of which all files count; relative ones start at
+        `root`.
+    root : Path
+        The project folder.
+    digests : mutable mapping of str to str, optional
+        Digests by path, size and time of change; used and added to.
+
+    Yields
+    ------
+    name : str
+        Name of the file, relative to `root` where it is below.
+    digest : str
+        SHA-256 as 64 hexadecimal digits.
+
+    Raises
+    ------
+    TaskError
+        A file is missing or cannot be read.
+    """
+    known = {} if digests is None else digests
+    files = {_name(file, root): file for name in names for file in _files(name, root)}
+    for name, file in sorted(files.items()):
+        try:
+            yield name, _digest(file, known)
+        except OSError as error:
+            raise _unreadable(name, error) from error
+
+
+def _files(name: str | Path, root: Path) -> list[Path]:
+    path = Path(os.path.normpath(root / name))
+    if path.is_dir():
+        return [file for file in path.rglob("*") if not file.is_dir()]
+    return [path]
+
+
+def _name(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+
+
+def _digest(file: Path, known: MutableMapping[str, str]) -> str:
+    status = file.stat()
+    key = f"{file}:{status.st_size}:{status.st_mtime_ns}"
+    if key not in known:
+        with file.open("rb") as content:
+            known[key] = hashlib.file_digest(content, "sha256").hexdigest()
+    return known[key]
+
+
+def _unreadable(name: str, error: OSError) -> TaskError:
+    return TaskError(
+        f"file_dep: {name} cannot be read: {error.strerror}. Make it available, or "
+        "take it out of file_dep."
+    )

@@ -1,0 +1,150 @@
+"""Which statements have no effect but to bind names."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+
+from psyrun.fingerprint.canonical import is_noise
+from psyrun.fingerprint.names import root_name
+
+_ACTIVE = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+_BINDING = (
+    ast.Import,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Assign,
+    ast.AnnAssign,
+    ast.AugAssign,
+    ast.Delete,
+    ast.Global,
+)
+_HARMLESS = sys.stdlib_module_names | {"psyrun"}
+
+
+def is_inert(node: ast.stmt, is_own: Callable[[ast.stmt], bool]) -> bool:
+    """Tell whether a statement only binds names, without running any code.
+
+    Parameters
+    ----------
+    node : ast.stmt
+        A statement at module level; an import binds a single name.
+    is_own : callable
+        Tells whether an import imports a module of the project.
+
+    Returns
+    -------
+    bool
+        True for definitions, constants, and imports of psyrun or the standard
+        library. False where this is in doubt.
+    """
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return _is_harmless_import(node) and not is_own(node)
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            parts = [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
+            return not node.decorator_list and all(map(_is_passive, parts))
+        case ast.ClassDef():
+            plain = not (node.decorator_list or node.bases or node.keywords)
+            return plain and _all_inert(node.body, is_own)
+        case ast.Assign():
+            return _is_passive(node.value) and all(map(_is_plain, node.targets))
+        case ast.AnnAssign():
+            return _is_passive(node.value) and _is_plain(node.target)
+        case ast.Delete():
+            return all(map(_is_plain, node.targets))
+        case ast.Try():
+            handled = [child for handler in node.handlers for child in handler.body]
+            inner = [*node.body, *handled, *node.orelse, *node.finalbody]
+            return _all_inert(inner, is_own)
+        case ast.Expr():
+            return _is_passive(node.value)
+    return isinstance(node, ast.Global) or _is_type_alias(node)
+
+
+def has_own_effect(node: ast.stmt, own: set[str]) -> bool:
+    """Tell whether a statement may do more than to change names of the file.
+
+    Parameters
+    ----------
+    node : ast.stmt
+        A statement at module level.
+    own : set of str
+        Names that the file binds otherwise than by an import.
+
+    Returns
+    -------
+    bool
+        False for what binds names, and for calls of methods of the file's own
+        objects. True where this is in doubt.
+    """
+    return any(_acts(child, own) for child in _simple_statements(node))
+
+
+def _acts(node: ast.stmt, own: set[str]) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.names[0].name == "*"
+    if isinstance(node, ast.Expr):
+        return not (_is_passive(node.value) or _is_method_of(node.value, own))
+    return not (isinstance(node, _BINDING) or is_noise(node) or _is_type_alias(node))
+
+
+def _is_type_alias(node: ast.stmt) -> bool:
+    # ast.TypeAlias is unknown to Python 3.11.
+    return type(node).__name__ == "TypeAlias"
+
+
+def _is_method_of(node: ast.expr, own: set[str]) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and root_name(node.func) in own
+    )
+
+
+def _simple_statements(node: ast.stmt) -> Iterator[ast.stmt]:
+    compound = ast.If | ast.For | ast.While | ast.With | ast.Try | ast.Match
+    if not isinstance(node, compound):
+        yield node
+        return
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield from _simple_statements(child)
+        elif isinstance(child, ast.ExceptHandler | ast.match_case):
+            for inner in child.body:
+                yield from _simple_statements(inner)
+
+
+def _is_harmless_import(node: ast.Import | ast.ImportFrom) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        modules, is_star = [node.module or ""], node.names[0].name == "*"
+    else:
+        modules, is_star = [alias.name for alias in node.names], False
+    packages = {module.split(".")[0] for module in modules}
+    return packages <= _HARMLESS and not is_star
+
+
+def _all_inert(nodes: list[ast.stmt], is_own: Callable[[ast.stmt], bool]) -> bool:
+    return all(is_noise(node) or is_inert(node, is_own) for node in nodes)
+
+
+def _is_plain(target: ast.expr) -> bool:
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_is_plain, target.elts))
+    return isinstance(target, ast.Name)
+
+
+def _is_passive(node: ast.expr | None) -> bool:
+    """Tell whether evaluating an expression runs no code of others."""
+    todo: list[ast.AST] = [] if node is None else [node]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, _ACTIVE):
+            return False
+        if isinstance(current, ast.Lambda):
+            todo.extend(ast.iter_child_nodes(current.args))
+        else:
+            todo.extend(ast.iter_child_nodes(current))
+    return True
