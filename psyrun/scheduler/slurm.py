@@ -22,7 +22,7 @@ class Slurm(Scheduler):
     Parameters
     ----------
     workdir : str or path, optional
-        Folder in which jobs start; the current one by default.
+        Taken so that every scheduler can be made alike; Slurm needs none.
 
     Notes
     -----
@@ -94,7 +94,7 @@ class Slurm(Scheduler):
         """
         name = name or args[0]
         values = self.validate(scheduler_args or {}, name)
-        command = ["sbatch", "--parsable", *self._options(values)]
+        command = ["sbatch", "--parsable", *argv(self.OPTIONS, values)]
         command += sbatch_words(args, output_filename, name, depends_on or ())
         return parse_sbatch(call_or_fail(command))
 
@@ -140,10 +140,6 @@ class Slurm(Scheduler):
             Slurm's job id.
         """
         call(["scancel", str(jobid)])
-
-    def _options(self, values: Mapping[str, Any]) -> list[str]:
-        where = [] if self.workdir is None else [f"--chdir={self.workdir}"]
-        return [*where, *argv(self.OPTIONS, values)]
 
 
 def sbatch_words(
