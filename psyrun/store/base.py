@@ -1,0 +1,239 @@
+"""The contract between psyrun and a data store."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from psyrun.store.files import Filename
+from psyrun.store.rows import Columns, count_rows, with_rows
+
+
+class Writer(Protocol):
+    """What `Store.writer` hands out."""
+
+    def append(self, columns: Columns) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        columns : mapping of str to sequence
+            The rows; all sequences have the same length. They must not be
+            changed before the writer is left.
+        """
+
+
+class Store(ABC):
+    """A file format for rows of data.
+
+    Data are mappings from key to a sequence with one value per row. A
+    subclass names its extension and implements `save` and `load`; the other
+    methods have defaults on top of these two, which a format that can do
+    better overrides. `psyrun.testing.StoreContract` tests a store against
+    this contract.
+
+    Attributes
+    ----------
+    ext : str
+        File name extension with its full stop, for example ``".npz"``.
+    """
+
+    ext: ClassVar[str]
+
+    @abstractmethod
+    def save(self, filename: Filename, data: Columns) -> None:
+        """Create or replace a file; it appears whole or not at all.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        data : mapping of str to sequence
+            The rows; all sequences have the same length.
+
+        Raises
+        ------
+        StoreError
+            If the lengths differ, the format cannot hold a value, or the file
+            cannot be written. A previous file is then left as it was.
+        """
+
+    @abstractmethod
+    def load(
+        self, filename: Filename, row: int | slice | None = None
+    ) -> dict[str, Any]:
+        """Read all or some rows.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        row : int or slice, optional
+            The row to read, counted from the end if negative, or a range of
+            rows. All rows without it.
+
+        Returns
+        -------
+        dict of str to sequence
+            The rows; sequences of length one if `row` is an integer.
+
+        Raises
+        ------
+        StoreError
+            If the file does not exist, is not whole, was not written by this
+            store, or has no such row.
+        """
+
+    def append(self, filename: Filename, data: Columns) -> None:
+        """Add rows to a file, which is created if it does not exist.
+
+        Keys that only some of the rows have are filled with the missing
+        value. Appending no rows leaves the file as it is; a file without rows
+        gives way to the first rows that are appended.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        data : mapping of str to sequence
+            The rows; all sequences have the same length.
+
+        Raises
+        ------
+        StoreError
+            As `save` and `load` do. The file is then left as it was.
+        """
+        if not Path(filename).exists():
+            self.save(filename, data)
+        elif count_rows(data):
+            self.save(filename, self.concatenate([self.load(filename), data]))
+
+    def count(self, filename: Filename) -> int:
+        """Return the number of rows in a file.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        int
+            The number of rows.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        return count_rows(self.load(filename))
+
+    def keys(self, filename: Filename) -> list[str]:
+        """Return the keys in a file in the order in which they were saved.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        list of str
+            The keys.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        return list(self.load(filename))
+
+    def check(self, row: Mapping[str, Any]) -> None:  # noqa: B027
+        """Raise an error if this store cannot hold the values of one row.
+
+        psyrun calls this after every evaluation, so that a value that cannot
+        be saved is reported when and where it was computed. The default
+        accepts everything.
+
+        Parameters
+        ----------
+        row : mapping of str to object
+            One value per key.
+
+        Raises
+        ------
+        StoreError
+            Naming the key, the type of its value and a store that holds it.
+        """
+
+    def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
+        """Write a file piece by piece; it appears when the body has ended.
+
+        The default keeps the pieces in memory and saves them together.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        context manager
+            Its value has a method ``append(columns)``. If the body raises, a
+            previous file is left as it was.
+
+        Raises
+        ------
+        StoreError
+            As `save` does.
+        """
+        return self._collecting(filename)
+
+    @contextmanager
+    def _collecting(self, filename: Filename) -> Iterator[Writer]:
+        collected = _Collected()
+        yield collected
+        self.save(filename, self.concatenate(collected.batches))
+
+    def concatenate(self, batches: Sequence[Columns]) -> dict[str, Any]:
+        """Put batches of rows one after the other, as `append` does.
+
+        The default returns lists in which missing values are nan.
+
+        Parameters
+        ----------
+        batches : sequence of mappings
+            The rows of each batch.
+
+        Returns
+        -------
+        dict of str to sequence
+            All rows, with the keys of all batches that have rows.
+
+        Raises
+        ------
+        StoreError
+            If the lengths within a batch differ.
+        """
+        filled = with_rows(batches)
+        keys = dict.fromkeys(key for batch in filled for key in batch)
+        return {key: [v for b in filled for v in _values(b, key)] for key in keys}
+
+
+class _Collected:
+    """Batches of rows, kept in memory."""
+
+    def __init__(self) -> None:
+        self.batches: list[Columns] = []
+
+    def append(self, columns: Columns) -> None:
+        count_rows(columns)
+        self.batches.append(dict(columns))
+
+
+def _values(batch: Columns, key: str) -> Any:
+    return batch[key] if key in batch else [math.nan] * count_rows(batch)

@@ -1,0 +1,288 @@
+"""NumPy's own format: one array per key in an uncompressed zip file.
+
+Written and read as `numpy.savez` and `numpy.load` do, member by member, so
+that every text without a null character can be a key. Format:
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+
+from psyrun.errors import StoreError
+from psyrun.store.base import Store
+from psyrun.store.columns import Array, join, stack
+from psyrun.store.files import Filename, damaged, explained, one_line, replacing
+from psyrun.store.pickle import check_picklable
+from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
+from psyrun.store.values import NUMERIC, check_value, refuse
+
+_KINDS = NUMERIC + "SUMmV"
+_MEMBER = ".npy"
+
+
+class NpzStore(Store):
+    """Keep rows in a NumPy NPZ file, one array per key.
+
+    Holds numbers, text, bytes and NumPy dates. Rows of different shapes are
+    padded with nan, see `psyrun.store.columns`. Appending reads and rewrites
+    the whole file.
+
+    Parameters
+    ----------
+    allow_pickle : bool
+        Whether to keep values of other types as pickled Python objects, and
+        to load such files. Loading them can run code of whoever wrote them.
+    """
+
+    ext: ClassVar[str] = ".npz"
+
+    def __init__(self, allow_pickle: bool = False) -> None:
+        self.allow_pickle = allow_pickle
+
+    def save(self, filename: Filename, data: Columns) -> None:
+        """Create or replace a file; see `Store.save`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        data : mapping of str to sequence
+            The rows; all sequences have the same length.
+
+        Raises
+        ------
+        StoreError
+            If the lengths differ, no array holds the values of a key, or the
+            file cannot be written.
+        """
+        columns = self._columns(data)
+        with (
+            replacing(filename) as beside,
+            explained(filename),
+            zipfile.ZipFile(beside, "w") as archive,
+        ):
+            for key, column in columns.items():
+                self._write(archive, key, column)
+
+    def _write(self, archive: zipfile.ZipFile, key: str, column: Array) -> None:
+        with archive.open(key + _MEMBER, "w", force_zip64=True) as member:
+            try:
+                np.lib.format.write_array(member, column, allow_pickle=True)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                for value in column:
+                    check_picklable(key, value)
+                raise refuse(key, one_line(error)) from error
+
+    def load(
+        self, filename: Filename, row: int | slice | None = None
+    ) -> dict[str, Any]:
+        """Read all or some rows; see `Store.load`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        row : int or slice, optional
+            The row or rows to read.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_rows, ...)
+            The rows.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read, holds pickled objects that were not
+            asked for, or has no such row.
+        """
+        with _opened(filename) as archive:
+            columns = {
+                key: self._read(archive, key, filename) for key in _keys(archive)
+            }
+        try:
+            count_rows(columns)
+        except StoreError as error:
+            raise damaged(filename, "was not written by NpzStore") from error
+        return select_rows(columns, row, filename)
+
+    def _read(self, archive: zipfile.ZipFile, key: str, filename: Filename) -> Array:
+        try:
+            with archive.open(key + _MEMBER) as member:
+                array: Array = np.lib.format.read_array(
+                    member, allow_pickle=self.allow_pickle
+                )
+                return array
+        except ValueError as error:
+            if "allow_pickle" not in str(error):
+                raise
+            raise StoreError(
+                f"{filename}: key {key!r} holds pickled objects; if you trust who "
+                "wrote the file, load it with NpzStore(allow_pickle=True)."
+            ) from error
+
+    def count(self, filename: Filename) -> int:
+        """Return the number of rows in a file, reading its smallest array.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        int
+            The number of rows.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with _opened(filename) as archive:
+            sizes = {key: archive.getinfo(key + _MEMBER) for key in _keys(archive)}
+            if not sizes:
+                return 0
+            smallest = min(sizes, key=lambda key: sizes[key].file_size)
+            column = self._read(archive, smallest, filename)
+        return count_rows({smallest: column})
+
+    def keys(self, filename: Filename) -> list[str]:
+        """Return the keys in a file; see `Store.keys`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        list of str
+            The keys.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with _opened(filename) as archive:
+            return _keys(archive)
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Raise an error if no array holds a value; see `Store.check`.
+
+        Parameters
+        ----------
+        row : mapping of str to object
+            One value per key.
+
+        Raises
+        ------
+        StoreError
+            Naming the key, the type of its value and a store that holds it.
+        """
+        for key, value in row.items():
+            _check_key(key)
+            if self.allow_pickle:
+                check_picklable(key, value)
+            else:
+                check_value(key, value, _KINDS, "NpzStore")
+
+    def concatenate(self, batches: Sequence[Columns]) -> dict[str, Any]:
+        """Put batches of rows one after the other; see `Store.concatenate`.
+
+        Parameters
+        ----------
+        batches : sequence of mappings
+            The rows of each batch.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_rows, ...)
+            All rows, padded with the missing value.
+
+        Raises
+        ------
+        StoreError
+            If the values of a key do not go together.
+        """
+        filled = [self._columns(batch) for batch in with_rows(batches)]
+        keys = dict.fromkeys(key for batch in filled for key in batch)
+        return {key: self._join(key, filled) for key in keys}
+
+    def _join(self, key: str, batches: Sequence[Mapping[str, Array]]) -> Array:
+        parts = [b[key] if key in b else count_rows(b) for b in batches]
+        try:
+            return join(key, parts)
+        except StoreError:
+            if not self.allow_pickle:
+                raise
+        return _objects(
+            row
+            for part in parts
+            for row in ([np.nan] * part if isinstance(part, int) else part)
+        )
+
+    def _columns(self, data: Columns) -> dict[str, Array]:
+        count_rows(data)
+        return {key: self._column(key, values) for key, values in data.items()}
+
+    def _column(self, key: str, values: Any) -> Array:
+        _check_key(key)
+        try:
+            return stack(key, values)
+        except StoreError:
+            if not self.allow_pickle:
+                raise
+        return _objects(values)
+
+
+def _objects(rows: Iterable[Any]) -> Array:
+    values = list(rows)
+    column = np.empty(len(values), dtype=object)
+    # Assigning the whole list would unpack rows that are lists.
+    for index, value in enumerate(values):
+        column[index] = value
+    return column
+
+
+def _check_key(key: str) -> None:
+    try:
+        valid = "\0" not in key and key.encode()
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        valid = False
+    if valid is False:
+        raise StoreError(
+            f"key {key!r} cannot be a name in an NPZ file; use text without null "
+            "characters, or PickleStore (.pkl)."
+        )
+
+
+def _keys(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(_MEMBER) for name in archive.namelist()]
+
+
+@contextmanager
+def _opened(filename: Filename) -> Iterator[zipfile.ZipFile]:
+    with explained(filename):
+        try:
+            with zipfile.ZipFile(filename) as archive:
+                yield archive
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            KeyError,
+            ValueError,
+        ) as error:
+            raise damaged(
+                filename, f"is not an NPZ file or not whole ({one_line(error)})"
+            ) from error

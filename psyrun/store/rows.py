@@ -1,0 +1,137 @@
+"""Rows of data as a mapping from key to sequence."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from psyrun.errors import StoreError
+from psyrun.store.files import Filename
+
+Columns: TypeAlias = Mapping[str, Any]
+"""Key to sequence of values, one value per row."""
+
+
+def with_rows(batches: Sequence[Columns]) -> list[Columns]:
+    """Drop batches without rows, as they say nothing about types or keys.
+
+    Parameters
+    ----------
+    batches : sequence of mappings
+        The rows of each batch.
+
+    Returns
+    -------
+    list of mappings
+        The batches that have rows; the last batch if none has.
+
+    Raises
+    ------
+    StoreError
+        If the lengths within a batch differ.
+    """
+    return [b for b in batches if count_rows(b)] or list(batches[-1:])
+
+
+def count_rows(columns: Columns) -> int:
+    """Return the number of rows and check that all columns agree on it.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence
+        The rows.
+
+    Returns
+    -------
+    int
+        The common length; 0 if there are no keys.
+
+    Raises
+    ------
+    StoreError
+        If a column is not a sequence, or the lengths differ.
+    """
+    lengths = {key: _length(key, column) for key, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{key!r} has {n}" for key, n in lengths.items())
+        raise StoreError(
+            f"the number of rows differs between keys: {listed}; give every key "
+            "one value per row."
+        )
+    return next(iter(lengths.values()), 0)
+
+
+def _length(key: str, column: Any) -> int:
+    if not isinstance(column, str | bytes | Mapping | set | frozenset):
+        try:
+            return len(column)
+        except TypeError:
+            pass
+    raise StoreError(
+        f"key {key!r} holds a single {type(column).__name__} instead of a sequence "
+        "with one value per row; put it into a list."
+    )
+
+
+def select_rows(
+    columns: Columns, row: int | slice | None, filename: Filename
+) -> dict[str, Any]:
+    """Pick the rows that a call of `Store.load` asks for.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence
+        All rows.
+    row : int or slice or None
+        As for `Store.load`.
+    filename : path-like
+        The file, for the error.
+
+    Returns
+    -------
+    dict of str to sequence
+        The rows asked for.
+
+    Raises
+    ------
+    StoreError
+        If there is no such row.
+    """
+    wanted = row_slice(row, count_rows(columns), filename)
+    return {key: column[wanted] for key, column in columns.items()}
+
+
+def row_slice(row: int | slice | None, n_rows: int, filename: Filename) -> slice:
+    """Return the slice that a call of `Store.load` asks for.
+
+    Parameters
+    ----------
+    row : int or slice or None
+        As for `Store.load`.
+    n_rows : int
+        How many rows there are.
+    filename : path-like
+        The file, for the error.
+
+    Returns
+    -------
+    slice
+        Of length one if `row` is an integer.
+
+    Raises
+    ------
+    StoreError
+        If there is no such row.
+    """
+    if row is None:
+        return slice(None)
+    if isinstance(row, slice):
+        return row
+    index = operator.index(row)
+    if not -n_rows <= index < n_rows:
+        raise StoreError(
+            f"{filename}: there is no row {index}; rows are numbered from 0 and "
+            f"the file has {n_rows}."
+        )
+    return slice(index % n_rows, index % n_rows + 1)
