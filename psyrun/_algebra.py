@@ -74,10 +74,10 @@ class Product(ParameterSpace):
     def __init__(self, *factors: ParameterSpace) -> None:
         self.operands = _flatten(Product, factors)
         keys = [key for factor in self.operands for key in factor._keys]
-        clashing = ", ".join(f"`{k}`" for k in dict.fromkeys(keys) if keys.count(k) > 1)
-        if clashing:
+        if len(set(keys)) < len(keys):
+            clashing = [f"`{k}`" for k in dict.fromkeys(keys) if keys.count(k) > 1]
             raise AmbiguousOperationError(
-                f"Key {clashing} exists in both factors; "
+                f"Key {', '.join(clashing)} exists in both factors; "
                 "rename it in one, or use + to put the spaces one after the other."
             )
         self._keys = tuple(keys)
