@@ -1,0 +1,82 @@
+# `make demo` and `make test` need Python 3.11 or newer; they set up the rest.
+# Everything is installed into .venv, and again when pyproject.toml changes.
+
+# The first of these that is new enough. Choose another with `make PYTHON=...`.
+CANDIDATES = python3 python3.14 python3.13 python3.12 python3.11
+IS_SUITABLE = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+FIND_PYTHON = for python in $(CANDIDATES); do \
+	if $$python $(IS_SUITABLE) 2>/dev/null; then echo $$python; break; fi; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+
+VENV ?= .venv
+INSTALLED = $(VENV)/installed
+IN_VENV = . $(VENV)/bin/activate &&
+PYTEST = $(IN_VENV) python -m pytest
+IN_PARALLEL = -n 2
+
+DEMO = build/demo
+BENCHMARKS = $(sort $(wildcard tests/benchmarks/bench_*.py))
+
+.PHONY: help setup demo test test-slow test-packaging test-pythons bench lint \
+	types docs format clean
+
+help:
+	@echo 'make demo            run two parameter sweeps and show their results'
+	@echo 'make test            run the tests (a few minutes)'
+	@echo 'make test-slow       run the tests that take longer'
+	@echo 'make test-packaging  build, install and try the package in each way'
+	@echo 'make test-pythons    run the tests with every Python found here'
+	@echo 'make bench           run the benchmarks'
+	@echo 'make lint            check style'
+	@echo 'make types           check types'
+	@echo 'make docs            run every example of the documentation'
+	@echo 'make format          format the code'
+	@echo 'make clean           remove all that was installed and built'
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" && $(PYTHON) $(IS_SUITABLE) || { \
+		echo 'psyrun needs Python 3.11 or newer, and none was found.' \
+			'Install one, or name one: make PYTHON=/path/to/python3'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(IN_VENV) python -m pip install --quiet --editable '.[demo,dev]'
+	touch $@
+
+demo: $(INSTALLED)
+	mkdir -p $(DEMO)
+	cp -r docs/demo/. $(DEMO)
+	$(IN_VENV) cd $(DEMO) && psy run -j 2 && python report.py
+
+test: $(INSTALLED)
+	$(PYTEST) $(IN_PARALLEL) -m 'not slow'
+
+test-slow: $(INSTALLED)
+	$(PYTEST) $(IN_PARALLEL) -m slow --ignore=tests/packaging --ignore=tests/test_docs.py
+
+test-packaging: $(INSTALLED)
+	$(PYTEST) tests/packaging
+
+test-pythons: $(INSTALLED)
+	@for python in $$($(VENV)/bin/python .ci/pythons.py); do \
+		echo "== $$python"; \
+		$(MAKE) test PYTHON=$$python VENV=build/venv-$${python##*python} || exit 1; \
+	done
+
+bench: $(INSTALLED)
+	$(IN_VENV) for benchmark in $(BENCHMARKS); do python $$benchmark || exit 1; done
+
+lint: $(INSTALLED)
+	$(IN_VENV) ruff check . && ruff format --check .
+
+types: $(INSTALLED)
+	$(IN_VENV) mypy
+
+docs: $(INSTALLED)
+	$(PYTEST) $(IN_PARALLEL) tests/test_docs.py tests/test_guide.py
+
+format: $(INSTALLED)
+	$(IN_VENV) ruff check --fix . && ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
