@@ -1,0 +1,234 @@
+"""What values the special variables of a task file may have."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psyrun.backend import Backend
+from psyrun.config import Setting
+from psyrun.errors import PsyrunError, TaskError
+from psyrun.scheduler import Scheduler, scheduler_class
+
+if TYPE_CHECKING:
+    from psyrun.pspace import ParameterSpace
+    from psyrun.store import Store
+
+_LONGEST_VALUE = 60  # characters of a value in a message
+
+
+class _NotAllowedError(Exception):
+    """A value is not allowed; the text says what is."""
+
+
+def checked(name: str, setting: Setting) -> Any:
+    """Return a special variable's value in the form that `Config` has it.
+
+    Parameters
+    ----------
+    name : str
+        One of `SPECIAL_NAMES`.
+    setting : Setting
+        What the user wrote.
+
+    Returns
+    -------
+    object
+        The value; a class is replaced by an instance, a text by a path.
+
+    Raises
+    ------
+    TaskError
+        The value is not allowed.
+    """
+    try:
+        return _CHECKS[name](setting.value)
+    except _NotAllowedError as error:
+        raise TaskError(
+            f"{setting.where}: {name} is {shown(setting.value)}; it must be {error}."
+        ) from None
+    except PsyrunError as error:
+        raise TaskError(f"{setting.where}: {name}: {error}") from error
+
+
+def is_allowed(name: str, value: Any) -> bool:
+    """Tell whether a special variable may have a value.
+
+    Parameters
+    ----------
+    name : str
+        One of `SPECIAL_NAMES`.
+    value : object
+        Any value.
+
+    Returns
+    -------
+    bool
+        True if `checked` would take it.
+    """
+    try:
+        checked(name, Setting(value, ""))
+    except TaskError:
+        return False
+    return True
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it.
+
+    Parameters
+    ----------
+    value : object
+        Any value.
+
+    Returns
+    -------
+    str
+        Its repr on one line if that is short, else its type.
+    """
+    try:
+        text = repr(value)
+    except Exception:
+        text = ""
+    if text.isprintable() and 0 < len(text) <= _LONGEST_VALUE:
+        return text
+    return f"of type {type(value).__name__}"
+
+
+def _space(value: Any) -> ParameterSpace:
+    from psyrun.pspace import ParameterSpace
+
+    if isinstance(value, ParameterSpace):
+        return value
+    if isinstance(value, Mapping):
+        raise _NotAllowedError(
+            "a parameter space: unpack the mapping with Param(**...)"
+        )
+    raise _NotAllowedError("a parameter space such as Param(x=[1, 2, 3])")
+
+
+def _function(value: Any) -> Callable[..., Any]:
+    if callable(value):
+        return value  # type: ignore[no-any-return]
+    raise _NotAllowedError("a function, such as one defined by 'def'")
+
+
+def _optional_function(value: Any) -> Callable[..., Any] | None:
+    return None if value is None else _function(value)
+
+
+def _positive(value: Any) -> int:
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise _NotAllowedError("an integer of at least 1")
+    return number
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _NotAllowedError("True or False")
+
+
+def _path(value: Any) -> Path:
+    is_path = isinstance(value, str | os.PathLike) and str(value).isprintable()
+    if not is_path or not str(value):
+        raise _NotAllowedError("a path on one line, as text or pathlib.Path")
+    return Path(value)
+
+
+def _optional_path(value: Any) -> Path | None:
+    return None if value is None else _path(value)
+
+
+def _python(value: Any) -> str:
+    return str(_path(value))
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    is_list = isinstance(value, list | tuple | set | frozenset)
+    if is_list and all(isinstance(name, str) for name in value):
+        return tuple(value) if isinstance(value, list | tuple) else tuple(sorted(value))
+    raise _NotAllowedError("a list of names, such as ['a', 'b']")
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    if not isinstance(value, list | tuple):
+        raise _NotAllowedError("a list of paths, such as ['data.csv']")
+    try:
+        return tuple(map(_path, value))
+    except _NotAllowedError:
+        raise _NotAllowedError("a list of paths, such as ['data.csv']") from None
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return dict(value)
+    raise _NotAllowedError(
+        "a dictionary with names as keys, such as {'timelimit': '15m'}"
+    )
+
+
+def _backend(value: Any) -> Backend:
+    allowed = "DistributeBackend or LoadBalancingBackend"
+    backend: Backend = _instance(value, Backend, allowed)
+    return backend
+
+
+def _scheduler(value: Any) -> Scheduler:
+    if isinstance(value, str):
+        value = scheduler_class(value)
+    allowed = "a scheduler such as ImmediateRun() or Slurm()"
+    scheduler: Scheduler = _instance(value, Scheduler, allowed)
+    return scheduler
+
+
+def _store(value: Any) -> Store:
+    from psyrun.store import Store
+    from psyrun.store.registry import extensions, store_named
+
+    if isinstance(value, str):
+        return store_named(value)
+    allowed = f"a store such as NpzStore(), or one of {', '.join(extensions())}"
+    store: Store = _instance(value, Store, allowed)
+    return store
+
+
+def _instance(value: Any, base: type[Any], allowed: str) -> Any:
+    """Return an instance of a class, made from the class where that was given."""
+    if isinstance(value, type) and issubclass(value, base):
+        try:
+            return value()
+        except TypeError as error:
+            raise _NotAllowedError(
+                f"an instance, as the class needs arguments ({error})"
+            ) from None
+    if isinstance(value, base):
+        return value
+    raise _NotAllowedError(allowed)
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "pspace": _space,
+    "execute": _function,
+    "setup": _optional_function,
+    "store": _store,
+    "resultfile": _optional_path,
+    "workdir": _path,
+    "max_jobs": _positive,
+    "min_items": _positive,
+    "pool_size": _positive,
+    "backend": _backend,
+    "scheduler": _scheduler,
+    "scheduler_args": _arguments,
+    "exclude_from_result": _names,
+    "python": _python,
+    "file_dep": _paths,
+    "overwrite_dirty": _flag,
+}

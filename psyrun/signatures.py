@@ -1,0 +1,146 @@
+"""Whether the functions of a task fit its parameter space."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from psyrun.config import Setting
+from psyrun.errors import PsyrunError, TaskError
+from psyrun.taskmodule import one_line
+
+if TYPE_CHECKING:
+    from psyrun.pspace import ParameterSpace
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def check_space(space: ParameterSpace, where: str) -> None:
+    """Refuse a space without assignments.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        The space; a difference is worked out for this.
+    where : str
+        File that sets it.
+
+    Raises
+    ------
+    TaskError
+        The space is empty, or could not be worked out.
+    """
+    try:
+        n_items = len(space)
+    except Exception as error:
+        text = str(error) if isinstance(error, PsyrunError) else one_line(error)
+        raise TaskError(
+            f"{where}: pspace could not be worked out: {text} Correct it there; "
+            "--debug shows the traceback."
+        ) from error
+    if n_items == 0:
+        raise TaskError(
+            f"{where}: pspace is empty; it must have at least one assignment. Check "
+            "the sequences it is made of, and what is subtracted."
+        )
+
+
+def check_setup(
+    setup: Callable[..., Any] | None, settings: Mapping[str, Setting]
+) -> None:
+    """Refuse a `setup` that cannot be called with a number of a process.
+
+    Parameters
+    ----------
+    setup : callable or None
+        The function.
+    settings : mapping of str to Setting
+        Who set it.
+
+    Raises
+    ------
+    TaskError
+        It takes another number of arguments.
+    """
+    signature = None if setup is None else _signature(setup)
+    if signature is None:
+        return
+    try:
+        signature.bind(0)
+    except TypeError:
+        raise TaskError(
+            f"{settings['setup'].where}: setup{_shown(signature)} cannot be called "
+            "with one argument, the number of the process. Define it as 'def setup(proc_id):'."
+        ) from None
+
+
+def check_execute(
+    execute: Callable[..., Any],
+    space: ParameterSpace,
+    setup: Callable[..., Any] | None,
+    settings: Mapping[str, Setting],
+) -> None:
+    """Refuse an `execute` whose arguments are not those of the space.
+
+    Parameters
+    ----------
+    execute : callable
+        The function; one whose signature is unknown is taken.
+    space : ParameterSpace
+        The space.
+    setup : callable or None
+        The function that may supply further arguments.
+    settings : mapping of str to Setting
+        Who set them.
+
+    Raises
+    ------
+    TaskError
+        `execute` does not take a parameter, or needs one that nobody has.
+    """
+    signature = _signature(execute)
+    if signature is None:
+        return
+    where, keys = settings["execute"].where, list(space.keys())
+    for key in keys:
+        if not _takes(signature, key):
+            raise TaskError(
+                f"{where}: execute{_shown(signature)} does not take {key!r}, which "
+                "is a parameter of pspace. Add it to execute, or remove it from pspace."
+            )
+    for name in [] if setup else _needed(signature):
+        if name not in keys:
+            raise TaskError(
+                f"{where}: execute{_shown(signature)} needs {name!r}, which is not "
+                "a parameter of pspace. Add it to pspace, give it a default, or return it from "
+                "setup(proc_id)."
+            )
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def _takes(signature: inspect.Signature, key: str) -> bool:
+    kinds = {p.kind for p in signature.parameters.values()}
+    parameter = signature.parameters.get(key)
+    by_name = parameter is not None and parameter.kind in _BY_NAME
+    return by_name or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def _needed(signature: inspect.Signature) -> list[str]:
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.default is inspect.Parameter.empty
+        and parameter.kind not in optional
+    ]
+
+
+def _shown(signature: inspect.Signature) -> str:
+    return " ".join(str(signature).split())

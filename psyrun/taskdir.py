@@ -1,0 +1,166 @@
+"""Folders of task files, and the names of tasks."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from psyrun.errors import TaskError
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def check_name(name: str) -> None:
+    """Refuse a task name that cannot be part of file and rule names.
+
+    Parameters
+    ----------
+    name : str
+        Name of a task.
+
+    Raises
+    ------
+    TaskError
+        The name is not allowed.
+    """
+    if not _SAFE_NAME.fullmatch(name):
+        raise TaskError(
+            f"task name {name!r}: only letters (a-z, A-Z), digits, '_', '-' and '.' "
+            "are allowed, with '-' and '.' not in front. Choose another name."
+        )
+
+
+def task_path(taskdir: Path, name: str) -> Path:
+    """Return the file that defines, or would define, a task.
+
+    Parameters
+    ----------
+    taskdir : Path
+        Folder of task files.
+    name : str
+        Name of the task.
+
+    Returns
+    -------
+    Path
+        ``<taskdir>/task_<name>.py``.
+
+    Raises
+    ------
+    TaskError
+        The name is not allowed.
+    """
+    check_name(name)
+    return taskdir / f"task_{name}.py"
+
+
+def find_tasks(taskdir: Path) -> dict[str, Path]:
+    """Return all tasks of a folder, without running any.
+
+    Parameters
+    ----------
+    taskdir : Path
+        Folder of task files.
+
+    Returns
+    -------
+    dict of str to Path
+        The file of each task, by the sorted names of the tasks.
+
+    Raises
+    ------
+    TaskError
+        There is no such folder, a task's name is not allowed, or two names
+        cannot be told apart in file or rule names.
+    """
+    if not taskdir.is_dir():
+        raise TaskError(
+            f"{taskdir}: there is no such folder of task files. Create a task with "
+            "'psy new-task NAME', or name another folder with --taskdir."
+        )
+    files = [path for path in taskdir.glob("task_*.py") if path.is_file()]
+    tasks = {task_name(path): path for path in sorted(files)}
+    _check_distinct(tasks)
+    return tasks
+
+
+def select(taskdir: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return some tasks of a folder, or all.
+
+    Parameters
+    ----------
+    taskdir : Path
+        Folder of task files.
+    names : iterable of str
+        Names of tasks; none stands for all.
+
+    Returns
+    -------
+    dict of str to Path
+        The file of each task, in the order of `names`.
+
+    Raises
+    ------
+    TaskError
+        A task is unknown; the message names those that are close. Or as
+        `find_tasks`.
+    """
+    tasks = find_tasks(taskdir)
+    chosen = list(names) or list(tasks)
+    for name in chosen:
+        if name not in tasks:
+            raise _unknown(name, tasks, taskdir)
+    return {name: tasks[name] for name in chosen}
+
+
+def task_name(path: Path) -> str:
+    """Return the name of the task that a file defines.
+
+    Parameters
+    ----------
+    path : Path
+        The task file, ``task_<name>.py``.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    TaskError
+        The file is not called so, or the name is not allowed.
+    """
+    name = path.name.removeprefix("task_").removesuffix(".py")
+    if path.name != f"task_{name}.py":
+        raise TaskError(
+            f"{path}: this is not the name of a task file. Call it task_<name>.py."
+        )
+    try:
+        check_name(name)
+    except TaskError as error:
+        raise TaskError(f"{str(path)!r}: {error}") from None
+    return name
+
+
+def _check_distinct(tasks: Mapping[str, Path]) -> None:
+    """Refuse names that are equal on some file system or as rule names."""
+    seen: dict[str, str] = {}
+    for name in tasks:
+        other = seen.setdefault(re.sub(r"[.-]", "_", name).lower(), name)
+        if other != name:
+            raise TaskError(
+                f"{tasks[other]} and {tasks[name]}: two tasks with one name, as "
+                "capitals, '-', '.' and '_' do not tell names apart. Rename one."
+            )
+
+
+def _unknown(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
+    names = sorted(tasks)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return TaskError(
+        f"{taskdir}: there is no task {name!r}.{hint} See all tasks with 'psy list'."
+    )

@@ -1,0 +1,139 @@
+"""Running a task file as a module."""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+from typing import NamedTuple
+
+from psyrun.errors import PsyrunError, TaskError
+
+_LONGEST_TEXT = 200  # characters of an exception's text in a message
+
+
+class Loaded(NamedTuple):
+    """A file that has been run.
+
+    Attributes
+    ----------
+    module : ModuleType
+        The module, with its variables.
+    statements : list of ast.stmt
+        Its source.
+    """
+
+    module: ModuleType
+    statements: list[ast.stmt]
+
+
+def run_file(path: Path, module_name: str) -> Loaded:
+    """Run a file as a fresh module.
+
+    The module replaces any former one in ``sys.modules``, so that its classes
+    and functions can be pickled, and loaded wherever the file was run under
+    the same name. No compiled copy is written or read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    module_name : str
+        What the module is called.
+
+    Returns
+    -------
+    Loaded
+        The module and its source.
+
+    Raises
+    ------
+    TaskError
+        The file cannot be read, is not Python, or raised an exception, which
+        is the cause of this one.
+    """
+    source = _read(path)
+    tree, code = _compile(source, path)
+    module = _new_module(path, module_name)
+    sys.modules[module_name] = module
+    try:
+        exec(code, module.__dict__)
+    except KeyboardInterrupt:
+        raise
+    # A task file that calls sys.exit is a mistake like any other.
+    except BaseException as error:
+        sys.modules.pop(module_name, None)
+        raise _raised(path, error) from error
+    return Loaded(module, tree.body)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and text of an exception on one line.
+
+    Parameters
+    ----------
+    error : BaseException
+        The exception.
+
+    Returns
+    -------
+    str
+        Such as ``ValueError: text``; a long text is cut.
+    """
+    text = " ".join(str(error).split())
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]}…"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TaskError(
+            f"{path}: cannot be read: {error.strerror}. See the tasks there are with "
+            "'psy list'."
+        ) from error
+
+
+def _compile(source: bytes, path: Path) -> tuple[ast.Module, CodeType]:
+    try:
+        tree = ast.parse(source, path.name)
+        return tree, compile(source, str(path.absolute()), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        place = f"{path}:{error.lineno or 1}"
+        raise TaskError(f"{place}: {error.msg}. Correct the syntax there.") from error
+    except ValueError as error:
+        raise TaskError(f"{path}: {error}. Save it as a text file.") from error
+
+
+def _new_module(path: Path, module_name: str) -> ModuleType:
+    file = str(path.absolute())
+    loader = importlib.machinery.SourceFileLoader(module_name, file)
+    spec = importlib.util.spec_from_file_location(module_name, file, loader=loader)
+    if spec is None:
+        raise TaskError(f"{path}: cannot be run as a module. Its name must end in .py.")
+    return importlib.util.module_from_spec(spec)
+
+
+def _raised(path: Path, error: BaseException) -> TaskError:
+    place = f"{path}:{_last_line(path, error.__traceback__)}"
+    if isinstance(error, PsyrunError):
+        return TaskError(f"{place}: {error}")
+    return TaskError(
+        f"{place}: raised {one_line(error)} while it was loaded. Correct it there; "
+        "--debug shows the traceback."
+    )
+
+
+def _last_line(path: Path, traceback: TracebackType | None) -> int:
+    """Return the innermost line of the file itself that the error came through."""
+    file, line = str(path.absolute()), 1
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == file:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
