@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_SAME = frozenset(
-    ("Path", "PurePath", "abspath", "absolute", "expanduser")
-    + ("fspath", "realpath", "resolve", "str")
-)
+# Calls that give the path they are given.
+_SAME = {"Path", "PurePath", "str", "fspath", "expanduser"}
+_SAME |= {"abspath", "absolute", "realpath", "resolve"}
 _INSTALLED = {"site-packages", "dist-packages"}
 
 

@@ -20,11 +20,10 @@ from psyrun.fingerprint.names import DYNAMIC, Change, Names, names_of
 DECISIVE = frozenset({"pspace", "execute", "setup", "exclude_from_result"})
 """Special variables that results depend on."""
 
-INCIDENTAL = frozenset(
-    ("backend", "max_jobs", "min_items", "overwrite_dirty", "pool_size", "python")
-    + ("schedular_args", "scheduler", "scheduler_args")
-    + ("file_dep", "resultfile", "store", "workdir")
-)
+_HOW_TO_RUN = {"backend", "max_jobs", "min_items", "pool_size", "python"}
+_WHERE_TO_RUN = {"scheduler", "scheduler_args", "schedular_args"}
+_FILES = {"file_dep", "overwrite_dirty", "resultfile", "store", "workdir"}
+INCIDENTAL = frozenset(_HOW_TO_RUN | _WHERE_TO_RUN | _FILES)
 """Special variables that say how to run a task; `file_dep` counts by content."""
 
 _MAIN_TESTS = frozenset(
