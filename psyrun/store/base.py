@@ -40,9 +40,13 @@ class Store(ABC):
     ----------
     ext : str
         File name extension with its full stop, for example ``".npz"``.
+    loads_slices : bool
+        Whether `load` with a slice reads only these rows, so that it is
+        cheaper to load a file piece by piece than to keep it in memory.
     """
 
     ext: ClassVar[str]
+    loads_slices: ClassVar[bool] = False
 
     @abstractmethod
     def save(self, filename: Filename, data: Columns) -> None:

@@ -42,6 +42,7 @@ class H5Store(Store):
     """
 
     ext: ClassVar[str] = ".h5"
+    loads_slices: ClassVar[bool] = True
 
     def __init__(self, node: str = "/psyrun") -> None:
         self.node = node
