@@ -207,9 +207,10 @@ def _hashable(value: Any) -> Any:
         hash(value)
         is_itself = bool(value == value)
     except Exception as error:
-        reason = f"{_describe(value)} that cannot be compared ({error})"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise _IncomparableError(
-            f"{reason}; use numbers, strings or tuples."
+            f"{_describe(value)} that cannot be compared ({reason}); "
+            "use numbers, strings or tuples."
         ) from error
     if is_itself:
         return value
