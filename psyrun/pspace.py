@@ -254,17 +254,25 @@ def thaw(frozen: bytes) -> ParameterSpace:
 
 def _explain(space: ParameterSpace, error: Exception) -> str:
     for key, column in space.leaves():
-        for row in range(column.n_places):
-            try:
-                pickle.dumps(column[row], protocol=5)
-            except Exception as cause:
-                return (
-                    f"parameter {key!r} holds a value of type "
-                    f"{type(column[row]).__name__} that cannot be pickled "
-                    f"({_one_line(cause)}): define it at the top level of a module, or "
-                    "pass a name and make the value in the function."
-                )
+        # A range can be long: look at single values only where some value fails.
+        if _pickling_error(column):
+            for row in range(column.n_places):
+                if cause := _pickling_error(column[row]):
+                    return (
+                        f"parameter {key!r} holds a value of type "
+                        f"{type(column[row]).__name__} that cannot be pickled "
+                        f"({cause}): define it at the top level of a module, or pass "
+                        "a name and make the value in the function."
+                    )
     return f"the parameter space cannot be pickled ({_one_line(error)})."
+
+
+def _pickling_error(value: object) -> str:
+    try:
+        pickle.dumps(value, protocol=5)
+    except Exception as error:
+        return _one_line(error)
+    return ""
 
 
 def _one_line(error: Exception) -> str:

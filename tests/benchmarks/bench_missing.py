@@ -53,6 +53,10 @@ def named(shift: int) -> ParameterSpace:
     return Param(name=names) * Param(trial=list(range(SIDE)))
 
 
+def listed(shift: int) -> ParameterSpace:
+    return Param(trial=list(range(shift, N_ROWS + shift)))
+
+
 def report(make: Callable[[int], ParameterSpace]) -> float:
     new, old = make(7), make(0)
     build = seconds(lambda: (new.build(), old.build()))
@@ -66,5 +70,5 @@ def report(make: Callable[[int], ParameterSpace]) -> float:
 
 
 if __name__ == "__main__":
-    for kind in (grid, named, samples, one_array, counted):
+    for kind in (grid, named, samples, one_array, counted, listed):
         report(kind)
