@@ -1,0 +1,192 @@
+"""Every path that psyrun writes or ships.
+
+A task owns one folder, ``<workdir>/<task>``::
+
+    Snakefile             what `psy run` generated
+    environment.yaml      the software that its rules need
+    state.json            the plan that was accepted last
+    lock                  who runs the task now
+    snakemake.log         what Snakemake printed
+    <task>:split.log …    what each job printed
+    result.<ext>          the result, unless `resultfile` says otherwise
+    round-<n>/            one division of the space among jobs
+        space.pkl         the frozen space
+        split.json        how it was divided
+        kept.<ext>        rows taken over from earlier rounds
+        blocks/<i>.<ext>  the rows of each process job
+        journal/          one record per assignment, while jobs run
+        locks/            which jobs run
+        merged.json       what the last merge wrote
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLIT, PROCESS, MERGE = "split", "process", "merge"
+
+
+@dataclass(frozen=True)
+class Round:
+    """Paths of one round: one division of a space among process jobs.
+
+    Attributes
+    ----------
+    folder : Path
+        ``<workdir>/<task>/round-<number>``.
+    """
+
+    folder: Path
+
+    @property
+    def space(self) -> Path:
+        """The frozen space and what is kept of earlier rounds."""
+        return self.folder / "space.pkl"
+
+    @property
+    def division(self) -> Path:
+        """Numbers of assignments and blocks, as JSON."""
+        return self.folder / "split.json"
+
+    @property
+    def blocks(self) -> Path:
+        """The folder of the process jobs' store files."""
+        return self.folder / "blocks"
+
+    def block(self, block: int | str, ext: str) -> Path:
+        """Store file of one process job."""
+        return self.blocks / f"{block}{ext}"
+
+    def failed(self, block: int) -> Path:
+        """Assignments of a block that its store file goes without, as JSON."""
+        return self.blocks / f".{block}.failed.json"
+
+    def kept(self, ext: str) -> Path:
+        """Rows taken over from an earlier round or result."""
+        return self.folder / f"kept{ext}"
+
+    @property
+    def journals(self) -> Path:
+        """The folder of the journals."""
+        return self.folder / "journal"
+
+    def journal(self, block: int, worker: int) -> Path:
+        """Journal of one worker of one process job."""
+        return self.journals / f"{block}-{worker}.journal"
+
+    def journals_of(self, block: int) -> list[Path]:
+        """All journals of one process job that exist."""
+        return sorted(self.journals.glob(f"{block}-*.journal"))
+
+    @property
+    def keys(self) -> Path:
+        """The result keys that every row of this round must have, as JSON."""
+        return self.folder / "keys.json"
+
+    @property
+    def merged(self) -> Path:
+        """What the last merge wrote, as JSON."""
+        return self.folder / "merged.json"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the running jobs' locks."""
+        return self.folder / "locks"
+
+    def error(self, step: str) -> Path:
+        """Why a step such as ``merge`` or ``process-3`` failed, as JSON."""
+        return self.folder / "errors" / f"{step}.json"
+
+    def lock(self, step: str) -> Path:
+        """Lock of one step, such as ``merge`` or ``process-3``."""
+        return self.locks / step
+
+
+@dataclass(frozen=True)
+class TaskLayout:
+    """Paths of one task.
+
+    Attributes
+    ----------
+    folder : Path
+        ``<workdir>/<task>``.
+    name : str
+        Name of the task.
+    """
+
+    folder: Path
+    name: str
+
+    @classmethod
+    def of(cls, workdir: str | Path, name: str) -> TaskLayout:
+        """Return the layout of task `name` below `workdir`."""
+        return cls(Path(workdir) / name, name)
+
+    @property
+    def snakefile(self) -> Path:
+        """The generated Snakefile."""
+        return self.folder / "Snakefile"
+
+    @property
+    def environment(self) -> Path:
+        """Conda environment file that the generated rules name."""
+        return self.folder / "environment.yaml"
+
+    @property
+    def state(self) -> Path:
+        """The accepted plan."""
+        return self.folder / "state.json"
+
+    @property
+    def snakemake_log(self) -> Path:
+        """What Snakemake itself printed."""
+        return self.folder / "snakemake.log"
+
+    @property
+    def lock(self) -> Path:
+        """Lock of the whole task."""
+        return self.folder / "lock"
+
+    @property
+    def digests(self) -> Path:
+        """Digests of large files that the task depends on."""
+        return self.folder / "digests.json"
+
+    def round(self, number: int) -> Round:
+        """Paths of one round."""
+        return Round(self.folder / f"round-{number}")
+
+    def rounds(self) -> dict[int, Round]:
+        """All rounds on disk by number."""
+        found = {
+            int(path.name.removeprefix("round-")): Round(path)
+            for path in self.folder.glob("round-*")
+            if path.name.removeprefix("round-").isdecimal()
+        }
+        return dict(sorted(found.items()))
+
+    def log(self, step: str, block: int | str | None = None) -> Path:
+        """Log file of a job, named as in ``<task>:process:3.log``."""
+        return self.folder / f"{self.job(step, block)}.log"
+
+    def job(self, step: str, block: int | str | None = None) -> str:
+        """Name of a job, such as ``square:process:3``."""
+        return ":".join([self.name, step, *([] if block is None else [str(block)])])
+
+
+def record_of_task(taskdir: Path, name: str) -> Path:
+    """Where it is recorded in which work folder a task was run last."""
+    return taskdir / ".psyrun" / f"{name}.json"
+
+
+def shipped(*parts: str) -> Path:
+    """Path of a file or folder that psyrun ships below workflow/ or profiles/.
+
+    In a checkout (an editable install) these stand beside the package, in a
+    wheel in its ``share`` folder.
+    """
+    package = Path(__file__).resolve().parent
+    beside = package.parent.joinpath(*parts)
+    in_checkout = (package.parent / "pyproject.toml").is_file()
+    return beside if in_checkout else (package / "share").joinpath(*parts)
