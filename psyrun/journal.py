@@ -1,0 +1,262 @@
+"""Crash-safe record of each assignment that was evaluated.
+
+A journal is a file to which one worker appends one frame as each assignment
+ends. A frame is a header and a payload::
+
+    2 bytes   b"pJ"
+    1 byte    kind: row, failure or session
+    1 byte    zero
+    8 bytes   index of the assignment in the frozen space
+    8 bytes   start, seconds since the epoch (float)
+    8 bytes   duration in seconds (float)
+    8 bytes   peak memory of the worker in KiB
+    8 bytes   length of the payload in bytes
+    4 bytes   CRC-32 of the header so far and the payload
+
+All numbers are little-endian. The payload of a row is its pickle, those of a
+failure and of a session are JSON, so that counts, times and failures can be
+read without unpickling anything. Each frame is handed to the operating system
+in one call: a process that is killed leaves at most one torn frame, at the
+end, and readers drop it. While the machine itself stands, nothing that was
+appended is lost; against power loss the file is also flushed to disk, at most
+every `FLUSH_SECONDS` and when it is closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import struct
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROW, FAILURE, SESSION = 1, 2, 3
+FLUSH_SECONDS = 5.0
+
+_MAGIC = b"pJ"
+_HEAD = struct.Struct("<2sBxQddQQ")
+_CHECKSUM = struct.Struct("<I")
+_FRAME = _HEAD.size + _CHECKSUM.size
+_READ_AHEAD = 1 << 20
+
+
+class Entry(NamedTuple):
+    """One frame of a journal, without its payload.
+
+    Attributes
+    ----------
+    kind : int
+        `ROW`, `FAILURE` or `SESSION`.
+    index : int
+        Position of the assignment in the frozen space.
+    start : float
+        When the evaluation began, in seconds since the epoch.
+    duration : float
+        How long it took, in seconds.
+    peak : int
+        Largest resident memory of the worker until then, in KiB.
+    path : Path
+        The journal.
+    offset, length : int
+        Where the payload stands in it, in bytes.
+    """
+
+    kind: int
+    index: int
+    start: float
+    duration: float
+    peak: int
+    path: Path
+    offset: int
+    length: int
+
+
+class Journal:
+    """A journal to append to.
+
+    Parameters
+    ----------
+    path : Path
+        The file; a torn frame that an earlier writer left at its end is cut
+        off. Only one writer may use it at a time.
+    session : mapping
+        What holds for all that follows (host, process, fingerprint), as JSON.
+    """
+
+    def __init__(self, path: Path, session: Mapping[str, Any]) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._end = _intact_length(path)
+        os.ftruncate(self._file, self._end)
+        os.lseek(self._file, self._end, os.SEEK_SET)
+        self._flushed = time.monotonic()
+        self._append(SESSION, 0, time.time(), 0.0, 0, json.dumps(session).encode())
+
+    def row(
+        self, index: int, start: float, duration: float, peak: int, row: Any
+    ) -> None:
+        """Record the row of one assignment.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written whole; the journal is as before then.
+        """
+        payload = pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
+        self._append(ROW, index, start, duration, peak, payload)
+
+    def failure(
+        self,
+        index: int,
+        start: float,
+        duration: float,
+        peak: int,
+        failure: Mapping[str, Any],
+    ) -> None:
+        """Record why one assignment has no row."""
+        payload = json.dumps(failure).encode()
+        self._append(FAILURE, index, start, duration, peak, payload)
+
+    def _append(
+        self,
+        kind: int,
+        index: int,
+        start: float,
+        duration: float,
+        peak: int,
+        payload: bytes,
+    ) -> None:
+        head = _HEAD.pack(_MAGIC, kind, index, start, duration, peak, len(payload))
+        checksum = _CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(head)))
+        size = _FRAME + len(payload)
+        try:
+            written = os.writev(self._file, (head, checksum, payload))
+            if written < size:
+                self._append_rest((head + checksum + payload)[written:])
+        except OSError:
+            os.ftruncate(self._file, self._end)
+            os.lseek(self._file, self._end, os.SEEK_SET)
+            raise
+        self._end += size
+        self._flush_now_and_then()
+
+    def _append_rest(self, rest: bytes) -> None:
+        while rest:
+            written = os.write(self._file, rest)
+            if written == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            rest = rest[written:]
+
+    def _flush_now_and_then(self) -> None:
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            os.fsync(self._file)
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Flush to disk and close."""
+        os.fsync(self._file)
+        os.close(self._file)
+
+
+def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]:
+    """Yield the intact frames of a journal, which may still be written to.
+
+    Parameters
+    ----------
+    path : Path
+        The journal.
+    start : int
+        Byte offset of a frame to start from.
+    verify : bool
+        Whether to compare checksums, which reads the payloads. Otherwise only
+        headers are looked at, and payloads are passed over.
+
+    Yields
+    ------
+    Entry
+        Frames in the order of writing, up to the first that is not intact.
+    """
+    with path.open("rb", buffering=_READ_AHEAD) as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(start)
+        position = start
+        while position + _FRAME <= size:
+            head = file.read(_FRAME)
+            magic, kind, index, begun, duration, peak, length = _HEAD.unpack_from(head)
+            offset = position + _FRAME
+            if magic != _MAGIC or offset + length > size:
+                return
+            if verify and not _is_intact(head, file.read(length)):
+                return
+            if not verify:
+                file.seek(length, os.SEEK_CUR)
+            yield Entry(kind, index, begun, duration, peak, path, offset, length)
+            position = offset + length
+
+
+def _is_intact(head: bytes, payload: bytes) -> bool:
+    expected = _CHECKSUM.unpack_from(head, _HEAD.size)[0]
+    actual = zlib.crc32(payload, zlib.crc32(head[: _HEAD.size]))
+    return bool(actual == expected)
+
+
+def _intact_length(path: Path) -> int:
+    """Return where the last intact frame ends, in bytes."""
+    end = 0
+    for entry in scan(path, verify=True):
+        end = entry.offset + entry.length
+    return end
+
+
+def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
+    """Return what is known of each assignment: its row, else its last failure.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Journals that together describe one block.
+    verify : bool
+        Whether to compare checksums.
+
+    Returns
+    -------
+    dict
+        Entries by the index of their assignment.
+    """
+    known: dict[int, Entry] = {}
+    for path in paths:
+        for entry in scan(path, verify=verify):
+            if entry.kind == SESSION:
+                continue
+            before = known.get(entry.index)
+            if before is None or before.kind != ROW:
+                known[entry.index] = entry
+    return known
+
+
+def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Yield the payloads of entries, keeping each journal open meanwhile."""
+    files: dict[Path, int] = {}
+    try:
+        for entry in entries:
+            file = files.get(entry.path)
+            if file is None:
+                file = files[entry.path] = os.open(entry.path, os.O_RDONLY)
+            yield os.pread(file, entry.length, entry.offset)
+    finally:
+        for file in files.values():
+            os.close(file)
+
+
+def rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of entries of kind `ROW`."""
+    return (pickle.loads(payload) for payload in payloads(entries))
+
+
+def failures(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    """Yield what entries of kind `FAILURE` tell."""
+    return (json.loads(payload) for payload in payloads(entries))
