@@ -1,0 +1,222 @@
+"""Locks that say who holds them and are not outlived by their holder.
+
+A lock is a small file made by an exclusive link, which is atomic on network
+file systems too. It names host, process and the moment the process started;
+on the same host it is stale as soon as that process is gone. From another
+host it is stale when its heartbeat, the file's time of modification, has not
+been renewed for `EXPIRY` seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from psyrun.errors import RunningError
+
+HEARTBEAT = 20.0
+EXPIRY = 300.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Attributes
+    ----------
+    host : str
+        Name of the machine.
+    pid : int
+        Process.
+    started : str
+        When that process started, as the system tells it: a process number
+        that was used again does not pass for the holder.
+    since : float
+        When the lock was taken, in seconds since the epoch.
+    """
+
+    host: str
+    pid: int
+    started: str
+    since: float
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"process {self.pid} on {self.host} since {since}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the holder runs on this machine."""
+        return self.host == socket.gethostname()
+
+    @classmethod
+    def me(cls) -> Holder:
+        """Return this process as a holder."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, process_start(pid) or "", time.time())
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine started, None if it is gone.
+
+    A zombie counts as gone. The text is only good for comparison.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _probe(pid)
+    # Fields after the command, which may hold blanks: proc(5), 3 and 22.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _probe(pid: int) -> str | None:
+    """Stand in for `process_start` on systems without /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "alive"
+
+
+class Lock:
+    """An exclusive lock on a task or one of its jobs.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    subject : str
+        What is locked, for messages.
+    """
+
+    def __init__(self, path: Path, subject: str) -> None:
+        self.path = path
+        self.subject = subject
+        self._mine: Holder | None = None
+        self._stop = threading.Event()
+
+    def acquire(self) -> Holder | None:
+        """Take the lock and keep its heartbeat going until it is released.
+
+        Returns
+        -------
+        Holder or None
+            Whose stale lock was taken over, if there was one.
+
+        Raises
+        ------
+        RunningError
+            If somebody else holds it.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        former = None
+        while not self._link():
+            holder = holder_of(self.path)
+            if holder is not None:
+                raise RunningError(f"{self.subject} is run by {holder}.")
+            former = self._break_stale() or former
+        atexit.register(self.release)
+        threading.Thread(target=self._beat, daemon=True).start()
+        return former
+
+    def _link(self) -> bool:
+        mine = Holder.me()
+        temporary = self.path.with_name(f".{self.path.name}.{mine.host}-{mine.pid}")
+        temporary.write_text(json.dumps(asdict(mine)), encoding="utf-8")
+        try:
+            os.link(temporary, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        self._mine = mine
+        return True
+
+    def _break_stale(self) -> Holder | None:
+        """Remove a stale lock.
+
+        A plain removal could hit the lock of somebody who was faster. So the
+        right to remove the lock of one dead holder is itself taken by an
+        exclusive link, and until its owner has removed the lock, nobody can
+        have put another one in its place.
+        """
+        former = _read(self.path)
+        if former is None:
+            return None
+        right = self.path.with_name(f".{self.path.name}.{former.pid}-{former.started}")
+        try:
+            os.link(self.path, right)
+        except FileNotFoundError:
+            return None
+        except FileExistsError:
+            # Someone else removes it now, or was killed while doing so.
+            time.sleep(0.2)
+            right.unlink(missing_ok=True)
+            return None
+        if _read(right) == former:
+            self.path.unlink(missing_ok=True)
+        right.unlink(missing_ok=True)
+        return former
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT):
+            with suppress(OSError):
+                os.utime(self.path)
+
+    def release(self) -> None:
+        """Give the lock back; a forked child that inherited it does nothing."""
+        self._stop.set()
+        if self._mine is not None and self._mine.pid == os.getpid():
+            if _read(self.path) == self._mine:
+                self.path.unlink(missing_ok=True)
+            atexit.unregister(self.release)
+            self._mine = None
+
+    def __enter__(self) -> Lock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Return who holds a lock; None where nobody does or the lock is stale."""
+    holder = _read(path)
+    return holder if holder is not None and _is_live(holder, path) else None
+
+
+def live_holders(folder: Path) -> dict[str, Holder]:
+    """Return who holds the locks of a folder, by the name of the lock."""
+    found = {
+        path.name: holder_of(path)
+        for path in sorted(folder.glob("*"))
+        if not path.name.startswith(".")
+    }
+    return {name: holder for name, holder in found.items() if holder is not None}
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _is_live(holder: Holder, path: Path) -> bool:
+    if holder.is_here:
+        return process_start(holder.pid) == holder.started
+    try:
+        return time.time() - path.stat().st_mtime < EXPIRY
+    except FileNotFoundError:
+        return False
