@@ -1,0 +1,309 @@
+"""What is to be done for a task, decided from values alone.
+
+`decide` compares what the task asks for with what is known to be done, and
+returns the plan to follow. The rows of its decision table stand in
+``docs/explanation/up-to-date.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from psyrun.backend.base import Backend
+from psyrun.errors import PsyrunError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a task asks for.
+
+    Attributes
+    ----------
+    task : str
+        Name of the task.
+    taskfile : str
+        Its file, relative to the project folder where possible.
+    workdir : str
+        Folder for intermediate files.
+    fingerprint : str
+        Of all source that its rows depend on.
+    n_items : int
+        Number of assignments in the space as it is evaluated now.
+    backend : Backend
+        How the space is shared out among jobs.
+    max_jobs, min_items : int
+        Most process jobs, fewest assignments in each.
+    pool_size : int
+        Worker processes of each process job.
+    ext : str
+        File extension of the task's store, with its dot.
+    resultfile : str
+        Where the result goes.
+    python : str
+        Command that starts Python for the jobs.
+    overwrite_dirty : bool
+        Whether outdated rows may be thrown away.
+    """
+
+    task: str
+    taskfile: str
+    workdir: str
+    fingerprint: str
+    n_items: int
+    backend: Backend
+    max_jobs: int
+    min_items: int
+    pool_size: int
+    ext: str
+    resultfile: str
+    python: str
+    overwrite_dirty: bool
+
+    @property
+    def division(self) -> str:
+        """What a change of divides the missing assignments anew."""
+        return f"{self.backend.name} {self.max_jobs} {self.min_items}"
+
+    def n_blocks(self, n_items: int) -> int:
+        """Return the number of blocks for `n_items` assignments."""
+        if n_items == 0:
+            return 0
+        return self.backend.n_blocks(n_items, self.max_jobs, self.min_items)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An accepted plan, as it is recorded and as the Snakefile states it.
+
+    Attributes
+    ----------
+    task, taskfile, workdir, fingerprint, pool_size, resultfile, python
+        As in `Wanted`.
+    round : int
+        Number of the division of the space.
+    division : str
+        What the division was made from.
+    n_blocks : int
+        Number of process jobs.
+    block_ext : str
+        File extension of the blocks' store.
+    result_ext : str
+        File extension of the result's store.
+    keep : str
+        Where rows are taken over from: ``""`` (nowhere), ``"round"`` (the
+        round `keep_round`) or ``"result"`` (the result file).
+    keep_round : int
+        Number of the round to take rows from.
+    same_space : bool
+        Whether the space of `keep_round` stays, so that it isn't sampled
+        again.
+    merge : int
+        Number of the merge; a new number makes Snakemake merge again.
+    """
+
+    task: str
+    taskfile: str
+    workdir: str
+    fingerprint: str
+    pool_size: int
+    resultfile: str
+    python: str
+    round: int
+    division: str
+    n_blocks: int
+    block_ext: str
+    result_ext: str
+    keep: str = ""
+    keep_round: int = 0
+    same_space: bool = False
+    merge: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as it is recorded."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any], where: str) -> Plan:
+        """Return a recorded plan.
+
+        Raises
+        ------
+        PsyrunError
+            If the record is of another version of psyrun.
+        """
+        values = {key: value for key, value in record.items() if key != "format"}
+        try:
+            if record["format"] == FORMAT:
+                return cls(**values)
+        except (KeyError, TypeError):
+            pass
+        raise PsyrunError(
+            f"{where}: was not written by this version of psyrun. Keep the result "
+            "file if you need it, remove the folder with 'psy clean', then run again."
+        )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is found on disk of a task.
+
+    Attributes
+    ----------
+    plan : Plan or None
+        The plan that was accepted last.
+    is_split : bool
+        Whether its round has a frozen space.
+    missing_blocks : tuple of int
+        Blocks of its round that have no store file.
+    merged : int or None
+        Number of the last merge of its round, None where none has ended.
+    merged_into : str
+        Where that merge wrote to.
+    has_result : bool
+        Whether the wanted result file exists.
+    keep : str
+        Where rows can be taken over from, as in `Plan`.
+    keep_round : int
+        The round to take rows from.
+    count_open : callable
+        Returns how many assignments of that round have no row yet.
+    count_new : callable
+        Returns how many assignments of the wanted space have no row there.
+    """
+
+    plan: Plan | None = None
+    is_split: bool = False
+    missing_blocks: tuple[int, ...] = ()
+    merged: int | None = None
+    merged_into: str = ""
+    has_result: bool = False
+    keep: str = ""
+    keep_round: int = 0
+    count_open: Callable[[], int] = field(default=lambda: 0)
+    count_new: Callable[[], int] = field(default=lambda: 0)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do.
+
+    Attributes
+    ----------
+    plan : Plan
+        The plan to follow.
+    split : bool
+        Whether the space is to be frozen and divided.
+    blocks : tuple of int
+        The process jobs to run.
+    merge : bool
+        Whether to merge.
+    is_dirty : bool
+        Whether rows of an older state of the task would be thrown away.
+    """
+
+    plan: Plan
+    split: bool = False
+    blocks: tuple[int, ...] = ()
+    merge: bool = False
+    is_dirty: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything is up to date."""
+        return not (self.split or self.blocks or self.merge)
+
+
+def decide(wanted: Wanted, known: Known, *, keep_going: bool) -> Decision:
+    """Decide what is to be done for a task.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        What the task asks for.
+    known : Known
+        What is found on disk.
+    keep_going : bool
+        Whether outdated rows are kept and added to (``--continue``).
+
+    Returns
+    -------
+    Decision
+        The plan and its open steps.
+    """
+    last = known.plan
+    if last is not None and last.fingerprint == wanted.fingerprint:
+        return _same_code(wanted, known, last)
+    number = 1 if last is None else last.round + known.is_split
+    source = _Source(known.keep, known.keep_round) if keep_going else _Source()
+    decision = _new_round(wanted, known, number, source)
+    return replace(decision, is_dirty=bool(known.keep) and not keep_going)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a new round takes rows from."""
+
+    keep: str = ""
+    keep_round: int = 0
+    same_space: bool = False
+
+
+def _same_code(wanted: Wanted, known: Known, last: Plan) -> Decision:
+    if not known.is_split:
+        source = _Source(last.keep, last.keep_round, last.same_space)
+        return _new_round(wanted, known, last.round, source)
+    is_incomplete = known.merged is None and bool(known.missing_blocks)
+    if is_incomplete and last.division != wanted.division:
+        source = _Source("round", last.round, same_space=True)
+        return _new_round(wanted, known, last.round + 1, source)
+    is_merged = known.merged == last.merge and known.merged_into == wanted.resultfile
+    is_current = is_merged and known.has_result and not known.missing_blocks
+    again = known.merged == last.merge and not is_current
+    plan = _renewed(last, wanted, merge=last.merge + again)
+    return Decision(plan, blocks=known.missing_blocks, merge=not is_current)
+
+
+def _renewed(last: Plan, wanted: Wanted, merge: int) -> Plan:
+    """Return the last plan with what may change without a new division."""
+    return replace(
+        last,
+        taskfile=wanted.taskfile,
+        pool_size=wanted.pool_size,
+        resultfile=wanted.resultfile,
+        result_ext=wanted.ext,
+        python=wanted.python,
+        merge=merge,
+    )
+
+
+def _new_round(
+    wanted: Wanted, known: Known, number: int, source: _Source
+) -> Decision:
+    plan = Plan(
+        task=wanted.task,
+        taskfile=wanted.taskfile,
+        workdir=wanted.workdir,
+        fingerprint=wanted.fingerprint,
+        pool_size=wanted.pool_size,
+        resultfile=wanted.resultfile,
+        python=wanted.python,
+        round=number,
+        division=wanted.division,
+        n_blocks=wanted.n_blocks(_n_open(wanted, known, source)),
+        block_ext=wanted.ext,
+        result_ext=wanted.ext,
+        keep=source.keep,
+        keep_round=source.keep_round,
+        same_space=source.same_space,
+    )
+    return Decision(plan, split=True, blocks=tuple(range(plan.n_blocks)), merge=True)
+
+
+def _n_open(wanted: Wanted, known: Known, source: _Source) -> int:
+    if source.same_space:
+        return known.count_open()
+    return known.count_new() if source.keep else wanted.n_items
