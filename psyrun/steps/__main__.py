@@ -1,0 +1,22 @@
+"""Entry of a job: hand it to a warm process if there is one, else run it here.
+
+This module imports little, because it is started once for each job.
+"""
+
+import sys
+
+from psyrun.forkclient import ask
+
+
+def main(arguments: list[str]) -> int:
+    """Run one step and return its exit status."""
+    status = ask(arguments)
+    if status is None:
+        from psyrun.steps.run import run
+
+        status = run(arguments)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
