@@ -1,0 +1,242 @@
+"""A process that has imported a task once and forks a copy for each job.
+
+Starting Python and importing a task file (with NumPy, PyTorch, …) takes much
+longer than a small job. So whoever controls a local run starts one server for
+each task. It imports the task file while Snakemake starts, and then answers
+the jobs of the run, see `psyrun.forkclient`.
+
+The server and all jobs it started end when the end of a pipe that the
+controller holds is closed, by whatever the controller dies of.
+
+Usage: ``python -m psyrun.forkserver DESCRIPTOR TASKFILE``, with a listening
+socket as that descriptor and that pipe as standard input.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from psyrun.evaluate import die_with
+from psyrun.forkclient import FOLDER_VARIABLE, address
+from psyrun.steps.run import Context, run
+
+_GRACE = 3.0  # seconds between asking a job to end and killing it
+
+
+class ForkServers:
+    """The servers of one run, as their controller sees them.
+
+    Parameters
+    ----------
+    tasks : iterable of (Path, str, str)
+        Folder, task file and Python command of each task.
+    """
+
+    def __init__(self, tasks: Iterable[tuple[Path, str, str]]) -> None:
+        self._folder = tempfile.mkdtemp(prefix="psyrun-")
+        self.environment = {FOLDER_VARIABLE: f"{socket.gethostname()}:{self._folder}"}
+        self._servers = [self._start(*task) for task in tasks]
+
+    def _start(
+        self, task_folder: Path, taskfile: str, python: str
+    ) -> subprocess.Popen[bytes]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            # Jobs that come before the import is over wait in the queue.
+            listener.bind(address(self._folder, str(task_folder)))
+            listener.listen(128)
+            descriptor = listener.fileno()
+            return subprocess.Popen(
+                [python, "-m", "psyrun.forkserver", str(descriptor), taskfile],
+                stdin=subprocess.PIPE,
+                pass_fds=[descriptor],
+                # Out of reach of Ctrl-C: it is the controller who ends the run.
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """End the servers and the jobs that they started."""
+        for server in self._servers:
+            assert server.stdin is not None
+            server.stdin.close()
+        for server in self._servers:
+            server.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@dataclass
+class _Job:
+    connection: socket.socket
+    is_cancelled: bool = False
+
+
+@dataclass
+class _Server:
+    listener: socket.socket
+    context: Context | None
+    jobs: dict[int, _Job] = field(default_factory=dict)
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def serve(self) -> None:
+        wake, wake_end = socket.socketpair()
+        wake_end.setblocking(False)
+        signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        self.selector.register(wake, selectors.EVENT_READ, lambda: self._reap(wake))
+        self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ, sys.exit)
+        try:
+            while True:
+                for key, _ in self.selector.select():
+                    key.data()
+        finally:
+            self._end_jobs()
+
+    def _accept(self) -> None:
+        connection, _ = self.listener.accept()
+        with suppress(OSError, ValueError):
+            head, streams, _, _ = socket.recv_fds(connection, 4, 2)
+            request = _receive(connection, int.from_bytes(head, "little"))
+            folder, arguments = json.loads(request)
+            self._start(connection, folder, arguments, streams)
+            for stream in streams:
+                os.close(stream)
+            return
+        connection.close()
+
+    def _start(
+        self,
+        connection: socket.socket,
+        folder: str,
+        arguments: list[str],
+        streams: list[int],
+    ) -> None:
+        server = os.getpid()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            _be_job(self, server, folder, arguments, streams)
+        self.jobs[pid] = _Job(connection)
+        self.selector.register(
+            connection, selectors.EVENT_READ, lambda: self._client_left(pid)
+        )
+
+    def _client_left(self, pid: int) -> None:
+        """End a job whose client was killed: nobody waits for it any more."""
+        job = self.jobs[pid]
+        self.selector.unregister(job.connection)
+        job.is_cancelled = True
+        _signal_group(pid, signal.SIGTERM)
+
+    def _reap(self, wake: socket.socket) -> None:
+        wake.recv(4096)
+        for pid in list(self.jobs):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self._answer(self.jobs.pop(pid), os.waitstatus_to_exitcode(status))
+
+    def _answer(self, job: _Job, code: int) -> None:
+        if not job.is_cancelled:
+            self.selector.unregister(job.connection)
+            with suppress(OSError):
+                # As a shell tells of a child that was ended by a signal.
+                job.connection.sendall(bytes([code if code >= 0 else 128 - code]))
+        job.connection.close()
+
+    def _end_jobs(self) -> None:
+        signal.set_wakeup_fd(-1)
+        for pid in self.jobs:
+            _signal_group(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        for pid in self.jobs:
+            _wait_until(pid, deadline)
+            _signal_group(pid, signal.SIGKILL)
+
+
+def _wait_until(pid: int, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.01)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        piece = connection.recv(size - len(received))
+        if not piece:
+            raise ConnectionError("the client left")
+        received += piece
+    return received
+
+
+def _be_job(
+    server: _Server, parent: int, folder: str, arguments: list[str], streams: list[int]
+) -> NoReturn:
+    """Run a step in a process that was just forked."""
+    code = 1
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        die_with(parent)
+        server.listener.close()
+        for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
+            os.dup2(stream, target)
+        os.chdir(folder)
+        if not _can_fork():
+            os.environ.pop(FOLDER_VARIABLE, None)
+            os.execv(sys.executable, [sys.executable, "-m", "psyrun.steps", *arguments])
+        code = run(arguments, server.context)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _can_fork() -> bool:
+    """Whether a fork of this process works like a new one.
+
+    Threads of Python do not exist in a fork, and CUDA refuses to work there
+    once it was initialised.
+    """
+    torch = sys.modules.get("torch")
+    has_cuda = torch is not None and torch.cuda.is_initialized()
+    return threading.active_count() == 1 and not has_cuda
+
+
+def main(descriptor: str, taskfile: str) -> None:
+    """Serve the jobs of one task until the controller ends."""
+    listener = socket.socket(fileno=int(descriptor))
+    context = Context.load(taskfile)
+    gc.collect()
+    gc.freeze()
+    _Server(listener, context).serve()
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        main(*sys.argv[1:])
