@@ -1,0 +1,126 @@
+"""What ``workflow/Snakefile`` asks psyrun for.
+
+Whoever starts Snakemake, the same happens: tasks are loaded, it is decided
+what to do, each task is locked and its plan accepted, and one Snakefile for
+each task is included. `psy run` does the first half itself and names the
+Snakefiles in the configuration.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from psyrun.errors import PsyrunError
+from psyrun.files import read_json
+from psyrun.forkserver import ForkServers
+from psyrun.layout import TaskLayout, record_of_task
+from psyrun.plan import Plan
+from psyrun.prepare import Prepared, prepare, refusal
+from psyrun.tasks import find_tasks, select
+
+SNAKEFILES = "psy_snakefiles"
+
+
+class Entry:
+    """The tasks of one Snakemake process.
+
+    Parameters
+    ----------
+    config : mapping
+        Snakemake's configuration.
+    is_main_process : bool
+        Whether this process controls the run; other ones only run one job.
+
+    Raises
+    ------
+    PsyrunError
+        If a task is not usable or its outdated rows may not be replaced.
+    """
+
+    def __init__(self, config: Mapping[str, Any], *, is_main_process: bool) -> None:
+        self._prepared: list[Prepared] = []
+        self._servers: ForkServers | None = None
+        _use_python_of_this_process()
+        if SNAKEFILES not in config and is_main_process:
+            self._prepare(config)
+            paths = [prepared.layout.snakefile for prepared in self._prepared]
+            self.targets = [prepared.plan.resultfile for prepared in self._prepared]
+        else:
+            paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
+            self.targets = [_target(path) for path in paths]
+        # Snakemake takes relative paths as relative to the including file.
+        self.snakefiles = [str(path.resolve()) for path in paths]
+
+    def _prepare(self, config: Mapping[str, Any]) -> None:
+        keep_going = _is_true(config.get("psy_continue", False))
+        for path in _taskfiles(config).values():
+            prepared = prepare(path, keep_going=keep_going, overrides={})
+            if why := refusal(prepared):
+                raise PsyrunError(why)
+            prepared.render()
+            self._prepared.append(prepared)
+
+    def start(self) -> None:
+        """Lock the tasks, accept their plans and start their fork servers."""
+        atexit.register(self.stop)
+        work = [p for p in self._prepared if not p.decision.is_done]
+        for prepared in work:
+            if remark := prepared.start():
+                print(remark, file=sys.stderr)
+        if not work:
+            return
+        self._servers = ForkServers(
+            (p.layout.folder, p.plan.taskfile, p.plan.python) for p in work
+        )
+        os.environ.update(self._servers.environment)
+
+    def stop(self) -> None:
+        """End what `start` began."""
+        if self._servers is not None:
+            self._servers.stop()
+            self._servers = None
+        for prepared in self._prepared:
+            prepared.release()
+
+
+def _use_python_of_this_process() -> None:
+    """Let ``python3`` in the rules be the Python that Snakemake runs in."""
+    folder = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != folder:
+        os.environ["PATH"] = os.pathsep.join([folder, path])
+
+
+def _taskfiles(config: Mapping[str, Any]) -> dict[str, Path]:
+    taskdir = Path(config.get("psy_taskdir", "psy-tasks"))
+    names = config.get("psy_tasks", [])
+    if isinstance(names, str):
+        names = names.replace(",", " ").split()
+    return select(taskdir, names) if names else find_tasks(taskdir)
+
+
+def _is_true(value: object) -> bool:
+    return str(value).lower() in ("true", "1", "yes")
+
+
+def _recorded(config: Mapping[str, Any]) -> list[Path]:
+    """Return the Snakefiles that the controlling process wrote."""
+    records = {
+        name: read_json(record_of_task(path.parent, name))
+        for name, path in _taskfiles(config).items()
+    }
+    return [
+        TaskLayout.of(record["workdir"], name).snakefile
+        for name, record in records.items()
+        if record is not None
+    ]
+
+
+def _target(snakefile: Path) -> str:
+    state = snakefile.with_name("state.json")
+    return Plan.from_json(read_json(state), str(state)).resultfile

@@ -1,0 +1,267 @@
+"""From task files to accepted plans and Snakefiles."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psyrun import __version__
+from psyrun.division import Counts
+from psyrun.errors import PsyrunError, RunningError
+from psyrun.files import read_json, write_json, write_text
+from psyrun.fingerprint import fingerprint
+from psyrun.layout import Round, TaskLayout, record_of_task, shipped
+from psyrun.lock import Holder, Lock, holder_of, live_holders
+from psyrun.plan import Decision, Known, Plan, Wanted, decide
+from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
+from psyrun.tasks import Task, load_task
+
+if TYPE_CHECKING:
+    from psyrun.rounds import RoundData
+
+_PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
+
+
+@dataclass
+class Prepared:
+    """A task for which it is decided what to do.
+
+    Attributes
+    ----------
+    task : Task
+        The task.
+    layout : TaskLayout
+        Its paths.
+    decision : Decision
+        What to do.
+    keep_going : bool
+        Whether outdated rows are kept (``--continue``).
+    """
+
+    task: Task
+    layout: TaskLayout
+    decision: Decision
+    keep_going: bool
+    lock: Lock | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan to follow."""
+        return self.decision.plan
+
+    def render(self) -> None:
+        """Write the Snakefile, unless a run of the task is using it now."""
+        if self.lock is None and holder_of(self.layout.lock) is not None:
+            return
+        template = shipped("workflow", "task.smk.template").read_text(encoding="utf-8")
+        write_text(self.layout.snakefile, render(self.plan, template))
+        write_text(self.layout.environment, environment(__version__))
+
+    def start(self) -> str | None:
+        """Lock the task and accept its plan.
+
+        Returns
+        -------
+        str or None
+            A remark for the user, where a lock was taken over.
+
+        Raises
+        ------
+        RunningError
+            If somebody else runs the task.
+        PsyrunError
+            If the task changed since it was decided what to do.
+        """
+        lock = Lock(self.layout.lock, f"task {self.task.name!r}")
+        former = lock.acquire()
+        try:
+            self._wait_for_jobs_of_killed_run()
+            if _decide(self.task, self.keep_going) != self.decision:
+                raise PsyrunError(
+                    f"task {self.task.name!r} was worked on by another run meanwhile. "
+                    "Run again."
+                )
+            write_json(self.layout.state, self.plan.as_json())
+            _note_where(self.task)
+        except BaseException:
+            lock.release()
+            raise
+        self.lock = lock
+        self.render()
+        return None if former is None else _taken_over(self.task.name, former)
+
+    def _wait_for_jobs_of_killed_run(self) -> None:
+        """Jobs end with their controller, but it takes them a moment."""
+        deadline = time.monotonic() + _PATIENCE
+        while jobs := _running_jobs(self.layout):
+            if time.monotonic() > deadline:
+                job, holder = next(iter(jobs.items()))
+                raise RunningError(
+                    f"task {self.task.name!r}: its run ended, but its job {job} is still "
+                    f"run by {holder}. Wait for it, or stop it with "
+                    f"'psy kill {self.task.name}'."
+                )
+            time.sleep(0.1)
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
+
+def _taken_over(name: str, former: Holder) -> str:
+    return f"task {name!r}: taking over from {former}, which ended without a word."
+
+
+def _running_jobs(layout: TaskLayout) -> dict[str, Holder]:
+    return {
+        name.replace("-", ":"): holder
+        for round_ in layout.rounds().values()
+        for name, holder in live_holders(round_.locks).items()
+    }
+
+
+def _note_where(task: Task) -> None:
+    """Record where the task works, so that others needn't import it to know."""
+    folder = record_of_task(task.taskdir, task.name).parent
+    if not folder.exists():
+        write_text(folder / ".gitignore", "*\n")
+    record = {"workdir": str(task.workdir), "resultfile": str(task.resultfile)}
+    write_json(record_of_task(task.taskdir, task.name), record)
+
+
+def prepare(path: Path, *, keep_going: bool, overrides: Mapping[str, Any]) -> Prepared:
+    """Load a task and decide what is to be done for it; change nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The task file.
+    keep_going : bool
+        Whether outdated rows are kept (``--continue``).
+    overrides : mapping
+        Special variables from the command line.
+
+    Raises
+    ------
+    TaskError
+        If the task file is not usable.
+    PsyrunError
+        If what is on disk cannot be read.
+    """
+    task = load_task(path, overrides)
+    decision = _decide(task, keep_going)
+    layout = TaskLayout.of(task.workdir, task.name)
+    return Prepared(task, layout, decision, keep_going)
+
+
+def _decide(task: Task, keep_going: bool) -> Decision:
+    wanted = _wanted(task)
+    return decide(wanted, _known(task, wanted), keep_going=keep_going)
+
+
+def refusal(prepared: Prepared) -> str | None:
+    """Return why outdated rows may not be replaced, None where they may."""
+    if not prepared.decision.is_dirty or prepared.task.overwrite_dirty:
+        return None
+    name = prepared.task.name
+    return (
+        f"{prepared.task.path}: changed since its results were computed, and "
+        "overwrite_dirty is False. Keep them and add what is missing with "
+        f"'psy run --continue {name}', or remove them with 'psy clean {name}'."
+    )
+
+
+def _wanted(task: Task) -> Wanted:
+    workdir, resultfile, path = str(task.workdir), str(task.resultfile), str(task.path)
+    check_path(workdir, "workdir", path)
+    check_path(resultfile, "resultfile", path)
+    return Wanted(
+        task=task.name,
+        taskfile=path,
+        workdir=workdir,
+        fingerprint=fingerprint(task.path, task.conf_path, task.file_dep, Path.cwd()),
+        n_items=len(task.pspace),
+        backend=task.backend,
+        max_jobs=task.max_jobs,
+        min_items=task.min_items,
+        pool_size=task.pool_size,
+        ext=task.store.ext,
+        resultfile=resultfile,
+        python=DEFAULT_PYTHON if task.python == sys.executable else task.python,
+        overwrite_dirty=task.overwrite_dirty,
+    )
+
+
+def _known(task: Task, wanted: Wanted) -> Known:
+    layout = TaskLayout.of(wanted.workdir, wanted.task)
+    has_result = Path(wanted.resultfile).exists()
+    record = read_json(layout.state)
+    plan = None if record is None else Plan.from_json(record, str(layout.state))
+    is_split = plan is not None and Counts.load(layout.round(plan.round)) is not None
+    known = Known(plan, is_split, has_result=has_result)
+    if plan is not None and is_split:
+        known = _with_progress(known, plan, layout.round(plan.round))
+    return _with_source(known, task, wanted, layout)
+
+
+def _with_progress(known: Known, plan: Plan, round_: Round) -> Known:
+    present = {path.name for path in round_.blocks.glob(f"*{plan.block_ext}")}
+    missing = (b for b in range(plan.n_blocks) if f"{b}{plan.block_ext}" not in present)
+    merged = read_json(round_.merged) or {}
+    return replace(
+        known,
+        missing_blocks=tuple(missing),
+        merged=merged.get("merge"),
+        merged_into=merged.get("into", ""),
+    )
+
+
+def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -> Known:
+    """Find out where rows could be taken over from."""
+    keep, keep_round = "", 0
+    if known.plan is not None and known.is_split:
+        keep, keep_round = "round", known.plan.round
+    elif known.plan is not None and known.plan.keep:
+        keep, keep_round = known.plan.keep, known.plan.keep_round
+    elif known.has_result:
+        keep = "result"
+    return replace(
+        known,
+        keep=keep,
+        keep_round=keep_round,
+        count_open=lambda: _count_open(task, layout.round(keep_round)),
+        count_new=lambda: _count_new(task, _old_rows(task, wanted, keep, layout.round(keep_round))),
+    )
+
+
+def _data(task: Task, round_: Round) -> RoundData:
+    from psyrun.rounds import RoundData, store_with
+
+    counts = Counts.load(round_)
+    ext = task.store.ext if counts is None else counts.ext
+    return RoundData(round_, store_with(ext, task.store))
+
+
+def _count_open(task: Task, round_: Round) -> int:
+    data = _data(task, round_)
+    return len(data.division.space) - len(data.known())
+
+
+def _old_rows(
+    task: Task, wanted: Wanted, keep: str, round_: Round
+) -> Mapping[str, Any]:
+    if keep == "result":
+        return task.store.load(wanted.resultfile)
+    return _data(task, round_).parameters()
+
+
+def _count_new(task: Task, old: Mapping[str, Any]) -> int:
+    from psyrun.pspace import match_rows
+
+    return int((match_rows(task.pspace, old) < 0).sum())
