@@ -1,0 +1,180 @@
+"""``psy run``: execute tasks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from psyrun.controller import Outcome, Run
+from psyrun.errors import PsyrunError, RunningError
+from psyrun.layout import MERGE, PROCESS, SPLIT
+from psyrun.prepare import Prepared, prepare, refusal
+from psyrun.tasks import find_tasks, select
+from psyrun.view import EXECUTED, SKIPPED, View, choose_view
+
+HELP = "execute tasks that are not up to date"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``psy run``."""
+    parser.add_argument("task", nargs="*", help="names of tasks, by default all")
+    parser.add_argument(
+        "-c",
+        "--continue",
+        dest="keep_going",
+        action="store_true",
+        help="keep existing rows and add what is missing",
+    )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="use up to N cores at once (default: 1)",
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="only show what would be done"
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="only show what went wrong"
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run tasks and return the exit status."""
+    taskdir = Path(args.taskdir)
+    paths = select(taskdir, args.task) if args.task else find_tasks(taskdir)
+    prepared = [
+        prepare(path, keep_going=args.keep_going, overrides={})
+        for path in paths.values()
+    ]
+    view = choose_view(quiet=args.quiet)
+    try:
+        return _Session(view, args).run(prepared)
+    finally:
+        view.close()
+
+
+class _Session:
+    """One call of ``psy run``."""
+
+    def __init__(self, view: View, args: argparse.Namespace) -> None:
+        self._view = view
+        self._args = args
+        self._status = 0
+
+    def run(self, prepared: list[Prepared]) -> int:
+        work = [p for p in prepared if self._is_to_run(p)]
+        if self._args.dry_run:
+            for task in work:
+                self._show(task, EXECUTED)
+            return self._status
+        started = [p for p in work if self._start(p)]
+        try:
+            if started:
+                self._run(started)
+        finally:
+            for task in started:
+                task.release()
+        return self._status
+
+    def _is_to_run(self, prepared: Prepared) -> bool:
+        if prepared.decision.is_done:
+            self._show(prepared, EXECUTED)
+            return False
+        why = refusal(prepared)
+        if why is not None:
+            self._complain(why, 2)
+        return why is None
+
+    def _start(self, prepared: Prepared) -> bool:
+        try:
+            remark = prepared.start()
+        except RunningError as error:
+            self._complain(str(error), error.exit_status)
+            return False
+        if remark:
+            self._view.say(remark)
+        return True
+
+    def _run(self, started: list[Prepared]) -> None:
+        self._remark_on_idle_cores(started)
+        for task in started:
+            self._show(task, None)
+        run = Run(started, self._view)
+        outcome = run.run(
+            jobs=self._args.jobs, profile="local", extra=self._args.snakemake_args
+        )
+        self._view.close()
+        self._status = max(self._status, outcome.exit_status)
+        self._report(outcome, run, started)
+
+    def _remark_on_idle_cores(self, started: list[Prepared]) -> None:
+        cores = len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1
+        n_blocks = sum(len(task.decision.blocks) for task in started)
+        if self._args.jobs == 1 and min(cores, n_blocks) > 1:
+            self._view.say(
+                f"One of {cores} cores is used; 'psy run -j {cores}' uses all."
+            )
+
+    def _show(self, prepared: Prepared, executed: str | None) -> None:
+        """Show the subtasks that are skipped and, with a mark, the others."""
+        decision, layout = prepared.decision, prepared.layout
+        blocks = set(decision.blocks)
+        jobs = [(decision.split, layout.job(SPLIT))]
+        for block in range(decision.plan.n_blocks):
+            jobs.append((block in blocks, layout.job(PROCESS, block)))
+        jobs.append((decision.merge, layout.job(MERGE)))
+        for is_open, name in jobs:
+            mark = executed if is_open else SKIPPED
+            if mark is not None:
+                self._view.job(mark, name)
+
+    def _report(self, outcome: Outcome, run: Run, started: list[Prepared]) -> None:
+        names = " ".join(task.task.name for task in started)
+        tally = run.tally()
+        kept = f"{tally.done} of {tally.total} assignments are kept"
+        if outcome.was_interrupted:
+            self._complain(f"interrupted; {kept}. Go on with 'psy run {names}'.", 130)
+        elif outcome.failures:
+            _show_failures(outcome)
+            self._complain(f"{kept}. Mend the cause, then 'psy run {names}'.", 1)
+        elif outcome.status:
+            told = "\n".join(outcome.errors) or "Snakemake failed."
+            log = started[0].layout.snakemake_log
+            raise PsyrunError(f"{told}\n{kept}. All that Snakemake said is in {log}.")
+        else:
+            self._show_results(started)
+
+    def _show_results(self, started: list[Prepared]) -> None:
+        for task in started:
+            self._view.say(f"{task.task.name}: {task.plan.resultfile}")
+
+    def _complain(self, message: str, status: int) -> None:
+        print(f"psy: {message}", file=sys.stderr)
+        self._status = max(self._status, status)
+
+
+_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
+_SHOWN_FAILURES = 3
+
+
+def _show_failures(outcome: Outcome) -> None:
+    for failure in outcome.failures[:_SHOWN_FAILURES]:
+        print(f"\n{failure.name} failed; the end of {failure.log}:", file=sys.stderr)
+        for line in failure.log_end().splitlines():
+            print(f"  {line}", file=sys.stderr)
+    hidden = len(outcome.failures) - _SHOWN_FAILURES
+    if hidden > 0:
+        print(f"\n… and {hidden} more jobs failed.", file=sys.stderr)
+    print(file=sys.stderr)

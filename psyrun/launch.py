@@ -1,0 +1,121 @@
+"""The Snakemake process: the only place that knows Snakemake's options."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from psyrun.entry import SNAKEFILES
+from psyrun.layout import shipped
+
+_PATIENCE = 10.0  # seconds between asking Snakemake to end and killing it
+
+
+def command(
+    snakefiles: Iterable[Path], *, jobs: int, profile: str, extra: Sequence[str] = ()
+) -> list[str]:
+    """Return the command that has Snakemake follow accepted plans.
+
+    Parameters
+    ----------
+    snakefiles : iterable of Path
+        The generated Snakefiles of the tasks.
+    jobs : int
+        How many cores may be used at once.
+    profile : str
+        Name of the profile that psyrun ships.
+    extra : sequence of str
+        Further arguments from the user.
+    """
+    paths = json.dumps([str(path) for path in snakefiles])
+    own, theirs = _split_config(extra)
+    return [
+        *(sys.executable, "-m", "snakemake"),
+        *("--snakefile", str(shipped("workflow", "Snakefile"))),
+        *("--profile", str(shipped("profiles", profile))),
+        *("--cores", str(jobs)),
+        *("--logger", "psyrun"),
+        *("--config", f"{SNAKEFILES}={paths}", *own),
+        *theirs,
+    ]
+
+
+def _split_config(extra: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take the values of --config out: Snakemake only heeds its last use."""
+    values: list[str] = []
+    rest: list[str] = []
+    target = rest
+    for argument in extra:
+        if argument in ("--config", "-C"):
+            target = values
+            continue
+        if argument.startswith("-"):
+            target = rest
+        target.append(argument)
+    return values, rest
+
+
+class Snakemake:
+    """A running Snakemake.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        From `command`.
+    environment : mapping
+        Additional environment variables.
+    log : file
+        Where its own output goes.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+    ) -> None:
+        events, write_end = os.pipe()
+        self._process = subprocess.Popen(
+            arguments,
+            env={**os.environ, **environment, "PSYRUN_EVENTS": str(write_end)},
+            pass_fds=[write_end],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Out of reach of the terminal's Ctrl-C, so that the order in which
+            # things end is up to the controller.
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        os.close(write_end)
+        self.events = events
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status."""
+        return self._process.wait()
+
+    def interrupt(self) -> None:
+        """Have Snakemake end, the hard way if it takes long."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1  # prctl(2)
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Decode lines of the logger plug-in."""
+    return (json.loads(line) for line in lines)
