@@ -87,6 +87,17 @@ class Values(Column):
         return reprlib.repr(self._array[:7].tolist())
 
 
+class Numbers(Values):
+    """Python integers or Python floats, held as an array of int64 or float64."""
+
+    def __getitem__(self, row: int) -> Any:
+        return self._array[row].item()
+
+    def take(self, rows: Rows) -> NDArray[np.object_]:
+        """Return the Python numbers at `rows`."""
+        return self._array[rows].astype(object)
+
+
 class Steps(Column):
     """Evenly spaced integers, computed rather than held.
 
@@ -176,8 +187,8 @@ def as_column(name: str, value: Any) -> tuple[Column, int | None]:
         return Constant(value[()] if isinstance(value, np.ndarray) else value), None
     if isinstance(value, range) and max(map(abs, (value.start, value.stop))) < 2**62:
         return Steps(value), len(value)
-    array = value.copy() if isinstance(value, np.ndarray) else as_objects(list(value))
-    return Values(array), len(array)
+    column = _held(value.copy() if isinstance(value, np.ndarray) else list(value))
+    return column, column.n_places
 
 
 def as_objects(values: Iterable[Any]) -> NDArray[np.object_]:
@@ -214,6 +225,16 @@ def _unboxed(array: NDArray[np.object_]) -> NDArray[Any] | None:
         return array.astype(np.int64) if types <= _INTEGERS else None
     except OverflowError:
         return None
+
+
+def _held(values: NDArray[Any] | list[Any]) -> Values:
+    if isinstance(values, np.ndarray):
+        return Values(values)
+    objects = as_objects(values)
+    # Only types of which Python numbers come back as they were.
+    plain = set(map(type, values)) in ({int}, {float})
+    numbers = _unboxed(objects) if plain else None
+    return Values(objects) if numbers is None else Numbers(numbers)
 
 
 def _is_scalar(value: Any) -> bool:

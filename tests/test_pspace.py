@@ -136,8 +136,22 @@ def test_equally_long_lists_as_values_stay_lists():
 def test_values_come_out_as_their_container_gives_them():
     assert type(Param(a=np.array([0.5]))[0]["a"]) is np.float64
     assert type(Param(a=np.array([0.5])).build()["a"][0]) is np.float64
-    assert type(Param(a=range(3))[0]["a"]) is int
-    assert type(Param(a=range(3)).build()["a"][0]) is int
+    for plain in (
+        range(3),
+        [1, 2],
+        [True, 2],
+        [0.5],
+        [2**70, 1],
+        [np.int64(1)],
+        [1.0, 1],
+    ):
+        wanted = [type(value) for value in plain]
+        space = Param(a=plain)
+        assert [type(value) for value in space.build()["a"]] == wanted
+        assert [type(point["a"]) for point in (*space, space[0])] == [
+            *wanted,
+            wanted[0],
+        ]
 
 
 def test_changing_what_was_passed_in_does_not_change_the_space():
