@@ -86,6 +86,9 @@ def _open(item: Any) -> Iterator[Any]:
         yield _Mark(b"[")
         yield from item
         yield _Mark(b"]")
+    elif item is None:
+        # Absent among others, as the key of {**mapping}: not the constant.
+        yield _Mark(b"-")
     else:
         yield _Mark(_scalar(item))
 

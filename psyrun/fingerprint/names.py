@@ -43,6 +43,8 @@ class Names:
         Names that it binds or deletes.
     imported : set of str
         Those of `bound` that an import binds.
+    declared : set of str
+        Names that one of its functions binds after ``global``.
     used : set of str
         Names that it reads, now or when a function of it is called.
     changed : set of Change
@@ -54,6 +56,7 @@ class Names:
 
     bound: set[str] = field(default_factory=set)
     imported: set[str] = field(default_factory=set)
+    declared: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     changed: set[Change] = field(default_factory=set)
     deferred: set[Change] = field(default_factory=set)
@@ -112,6 +115,14 @@ class _Scope(ast.NodeVisitor):
             self.names.used.add(node.id)
         else:
             self.names.bound.add(node.id)
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        # A loop, as a long sum is nested too deeply for recursion.
+        operand: ast.expr = node
+        while isinstance(operand, ast.BinOp):
+            self.visit(operand.right)
+            operand = operand.left
+        self.visit(operand)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         # In a comprehension it binds a name of the scope around.
@@ -214,8 +225,9 @@ class _Scope(ast.NodeVisitor):
         own -= inner.globals | inner.nonlocals
         self.names.used |= inner.names.used - own
         self.names.deferred |= _free(inner.names.changed | inner.names.deferred, own)
-        bound_outside = (inner.names.bound | inner.walrus) & inner.globals
-        self.names.deferred |= {Change(name, None) for name in bound_outside}
+        declared = (inner.names.bound | inner.walrus) & inner.globals
+        self.names.deferred |= {Change(name, None) for name in declared}
+        self.names.declared |= declared | inner.names.declared
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self.names.bound.add(node.name)
@@ -227,6 +239,7 @@ class _Scope(ast.NodeVisitor):
         self.names.changed |= inner.names.changed
         self.names.deferred |= inner.names.deferred
         self.names.bound |= inner.names.bound & inner.globals
+        self.names.declared |= inner.names.declared
 
     def visit_ListComp(self, node: ast.ListComp) -> None:
         self._comprehend(node)
@@ -248,6 +261,7 @@ class _Scope(ast.NodeVisitor):
         own = inner.names.bound
         self.walrus |= inner.walrus
         self.names.used |= inner.names.used - own
+        self.names.declared |= inner.names.declared
         self.names.changed |= _free(inner.names.changed, own)
         self.names.deferred |= _free(inner.names.deferred, own)
 

@@ -154,7 +154,7 @@ def _leaves(tree: Iterable[_Leaf | _Branch]) -> Iterator[_Leaf]:
 
 def _find_changes(leaves: list[_Leaf]) -> None:
     """Note in each leaf which objects of the file it may change."""
-    own = {name for leaf in leaves for name in leaf.names.bound - leaf.names.imported}
+    own = _own_names(leaves)
     deferred = _deferred(leaves)
     for leaf in leaves:
         changes = set(leaf.names.changed)
@@ -163,6 +163,14 @@ def _find_changes(leaves: list[_Leaf]) -> None:
         for name in leaf.names.used:
             changes |= deferred.get(name, set())
         leaf.changed = {name for name, by in changes if _is_change(name, by, own)}
+
+
+def _own_names(leaves: Iterable[_Leaf]) -> set[str]:
+    """Return the names that the file binds otherwise than by imports."""
+    each = (leaf.names for leaf in leaves)
+    return {
+        n for names in each for n in (names.bound - names.imported) | names.declared
+    }
 
 
 def _is_change(name: str, by: str | None, own: set[str]) -> bool:
@@ -216,7 +224,7 @@ def _with_effect(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
     for leaf in leaves:
         for name in leaf.names.used:
             readers.setdefault(name, set()).add(leaf)
-    own = {name for leaf in leaves for name in leaf.names.bound - leaf.names.imported}
+    own = _own_names(leaves)
     incidental = {leaf for leaf in rest if not has_own_effect(leaf.node, own)}
     while lost := {
         leaf for leaf in incidental if not _only_prepares(leaf, incidental, readers)
