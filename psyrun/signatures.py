@@ -71,7 +71,8 @@ def check_setup(
     except TypeError:
         raise TaskError(
             f"{settings['setup'].where}: setup{_shown(signature)} cannot be called "
-            "with one argument, the number of the process. Define it as 'def setup(proc_id):'."
+            "with one argument, the number of the process. Define it as "
+            "'def setup(proc_id):'."
         ) from None
 
 
@@ -113,8 +114,8 @@ def check_execute(
         if name not in keys:
             raise TaskError(
                 f"{where}: execute{_shown(signature)} needs {name!r}, which is not "
-                "a parameter of pspace. Add it to pspace, give it a default, or return it from "
-                "setup(proc_id)."
+                "a parameter of pspace. Add it to pspace, give it a default, or "
+                "return it from setup(proc_id)."
             )
 
 
