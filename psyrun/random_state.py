@@ -39,11 +39,10 @@ class RandomStates:
             from numpy import random as numpy_random
 
             kinds = (numpy_random.Generator, numpy_random.RandomState)
-            for thing in objects:
-                if isinstance(thing, kinds):
-                    source = _bit_generator(thing)
-                    sources[id(source)] = source
-        own = [thing for thing in objects if isinstance(thing, random.Random)]
+            for thing in _instances(objects, kinds):
+                source = _bit_generator(thing)
+                sources[id(source)] = source
+        own = _instances(objects, (random.Random,))
         return cls(tuple(own), tuple(sources.values()))
 
     def renew(self) -> None:
@@ -60,6 +59,12 @@ class RandomStates:
         torch = sys.modules.get("torch")
         if torch is not None and hasattr(torch, "seed"):
             torch.seed()
+
+
+def _instances(objects: list[Any], kinds: tuple[type, ...]) -> list[Any]:
+    # isinstance() would ask proxies for the class of what they stand for, which
+    # may be gone.
+    return [thing for thing in objects if issubclass(type(thing), kinds)]
 
 
 def _bit_generator(generator: Any) -> Any:
