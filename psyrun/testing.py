@@ -9,6 +9,9 @@ A plug-in's own tests subclass a contract, and pytest runs it::
         store = MyStore()
 """
 
+# The names of the tests say what they are about.
+# ruff: noqa: D102
+
 from __future__ import annotations
 
 import math

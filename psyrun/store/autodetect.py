@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -61,6 +62,21 @@ class AutodetectStore(Store):
             The rows.
         """
         store_for(filename).append(filename, data)
+
+    def pieces(self, filename: Filename) -> Iterator[Columns]:
+        """Read all rows in pieces; see `Store.pieces`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        iterator of dict of str to sequence
+            The rows.
+        """
+        return store_for(filename).pieces(filename)
 
     def count(self, filename: Filename) -> int:
         """Return the number of rows in a file; see `Store.count`.

@@ -116,6 +116,28 @@ class Store(ABC):
         elif count_rows(data):
             self.save(filename, self.concatenate([self.load(filename), data]))
 
+    def pieces(self, filename: Filename) -> Iterator[Columns]:
+        """Read all rows in pieces of a size that fits into memory.
+
+        The default reads the file in one piece.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Yields
+        ------
+        dict of str to sequence
+            The next rows.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        yield self.load(filename)
+
     def count(self, filename: Filename) -> int:
         """Return the number of rows in a file.
 

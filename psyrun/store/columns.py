@@ -131,7 +131,8 @@ def join(key: str, parts: Sequence[Array | int]) -> Array:
     missing = any(isinstance(part, int) and part for part in parts)
     if not arrays:
         return np.full(sum(p for p in parts if isinstance(p, int)), np.nan)
-    target = common(key, {RowType.of(array) for array in arrays}, missing)
+    types = dict.fromkeys(map(RowType.of, arrays))
+    target = common(key, types, missing)
     return np.concatenate([convert(key, part, target) for part in parts])
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tables
 from numpy.typing import NDArray
 
+from psyrun.errors import StoreError
 from psyrun.store.base import Store, Writer
 from psyrun.store.files import Filename, replacing
 from psyrun.store.h5append import extend
@@ -25,6 +28,8 @@ from psyrun.store.h5stream import H5Stream, numeric_columns
 from psyrun.store.rows import Columns, count_rows, row_slice
 from psyrun.store.values import NUMERIC, check_value
 
+_NODE = re.compile(r"(/[A-Za-z][A-Za-z0-9_]*)+")
+
 
 class H5Store(Store):
     """Keep rows in an HDF5 file, one extendable array per key.
@@ -39,12 +44,22 @@ class H5Store(Store):
     ----------
     node : str
         The path of the group that holds the arrays.
+
+    Raises
+    ------
+    StoreError
+        If `node` is not such a path.
     """
 
     ext: ClassVar[str] = ".h5"
     loads_slices: ClassVar[bool] = True
 
     def __init__(self, node: str = "/psyrun") -> None:
+        if not _NODE.fullmatch(node):
+            raise StoreError(
+                f"H5Store: node is {node!r}; give a path of identifiers such as "
+                "'/psyrun' or '/results/first'."
+            )
         self.node = node
 
     def save(self, filename: Filename, data: Columns) -> None:
@@ -92,6 +107,27 @@ class H5Store(Store):
             n_rows = count(group, filename)
             wanted = row_slice(row, n_rows, filename)
             return {k: read_rows(a, wanted, n_rows) for k, a in arrays(group).items()}
+
+    def pieces(self, filename: Filename) -> Iterator[Columns]:
+        """Read all rows in pieces of about 1 MiB; see `Store.pieces`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Yields
+        ------
+        dict of str to ndarray, shape (n_rows, ...)
+            The next rows; one piece without rows if the file has none.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with self._reading(filename) as group:
+            yield from read_steps(group, count(group, filename))
 
     def count(self, filename: Filename) -> int:
         """Return the number of rows in a file; see `Store.count`.
@@ -211,7 +247,5 @@ class H5Store(Store):
         n_rows = self.count(filename) + count_rows(columns)
         with replacing(filename) as beside, opened(beside, "w", filename) as file:
             stream = H5Stream(file, self.node, filename, n_rows)
-            with self._reading(filename) as group:
-                for piece in read_steps(group, count(group, filename)):
-                    stream.append(piece)
-            stream.append(columns)
+            for piece in chain(self.pieces(filename), [columns]):
+                stream.append(piece)

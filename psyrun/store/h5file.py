@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import tables
 
 from psyrun.errors import StoreError
-from psyrun.store.files import Filename, damaged, explained, one_line
+from psyrun.store.files import Filename, explained, one_line
 
 # More than the index of an array's chunks, its header and its name can take.
 _SPARE_BYTES = 16 * 1024
@@ -41,7 +41,12 @@ def opened(filename: Filename, mode: str, name: Filename) -> Iterator[tables.Fil
     with h5_explained(name), explained(name):
         if mode != "w":
             os.stat(filename)  # noqa: PTH116
-        file = tables.open_file(os.fspath(filename), mode)
+        try:
+            file = tables.open_file(os.fspath(filename), mode)
+        except ValueError as error:
+            raise StoreError(
+                f"{name}: the file is open in this process; close it first."
+            ) from error
     try:
         yield file
     except BaseException:
@@ -86,12 +91,9 @@ def h5_explained(filename: Filename) -> Iterator[None]:
                 f"{filename}: another process is using the file; try again when it "
                 "has finished."
             ) from error
-        raise damaged(
-            filename, f"is not an HDF5 file, not whole, or not writable ({reason})"
-        ) from error
-    except (ValueError, tables.NodeError) as error:
         raise StoreError(
-            f"{filename}: {one_line(error)}; close the file if it is open elsewhere."
+            f"{filename}: is not an HDF5 file, not whole, or cannot be written "
+            f"({reason}); check the disk, or restore a copy of the file."
         ) from error
 
 
@@ -121,13 +123,16 @@ def reserve(file: tables.File, start: int, n_bytes: int, name: Filename) -> int:
     Returns
     -------
     int
-        How much is set aside now, in bytes.
+        How much is set aside now, in bytes; more on systems that can do so
+        (not macOS).
 
     Raises
     ------
     StoreError
         If there is not that much space. The file is then as it was.
     """
+    if not hasattr(os, "posix_fallocate"):
+        return start
     descriptor = file.fileno()
     size = os.fstat(descriptor).st_size
     length = n_bytes + _SPARE_BYTES

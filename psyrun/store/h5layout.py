@@ -324,5 +324,6 @@ def read_steps(group: tables.Group, n_rows: int) -> Iterator[dict[str, NDArray[A
         The next rows.
     """
     found = arrays(group)
-    for rows in steps(n_rows, *map(row_type, found.values())):
+    types = map(row_type, found.values())
+    for rows in steps(n_rows, *types) if n_rows else [slice(0)]:
         yield {key: read_rows(node, rows, n_rows) for key, node in found.items()}

@@ -17,7 +17,7 @@ def merge(
 ) -> None:
     """Write the rows of some files into one, file after file.
 
-    Only one source at a time is in memory if the store can stream, as
+    Little is in memory at a time if the store reads and writes in pieces, as
     `psyrun.store.H5Store` does.
 
     Parameters
@@ -39,7 +39,8 @@ def merge(
     store = store or store_for(target)
     with store.writer(target) as writer:
         for source in sources:
-            writer.append(store.load(source))
+            for piece in store.pieces(source):
+                writer.append(piece)
 
 
 def merge_directory(directory: Filename, merged: Filename) -> list[Path]:

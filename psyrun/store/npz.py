@@ -27,6 +27,9 @@ from psyrun.store.values import NUMERIC, check_value, refuse
 _KINDS = NUMERIC + "SUMmV"
 _MEMBER = ".npy"
 
+# What reading a damaged zip file or a damaged array in it raises.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
+
 
 class NpzStore(Store):
     """Keep rows in a NumPy NPZ file, one array per key.
@@ -105,14 +108,18 @@ class NpzStore(Store):
             asked for, or has no such row.
         """
         with _opened(filename) as archive:
-            columns = {
-                key: self._read(archive, key, filename) for key in _keys(archive)
-            }
+            columns = self._read_all(archive, _keys(archive), filename)
+        return select_rows(columns, row, filename)
+
+    def _read_all(
+        self, archive: zipfile.ZipFile, keys: Sequence[str], filename: Filename
+    ) -> dict[str, Array]:
+        columns = {key: self._read(archive, key, filename) for key in keys}
         try:
             count_rows(columns)
         except StoreError as error:
             raise damaged(filename, "was not written by NpzStore") from error
-        return select_rows(columns, row, filename)
+        return columns
 
     def _read(self, archive: zipfile.ZipFile, key: str, filename: Filename) -> Array:
         try:
@@ -152,8 +159,7 @@ class NpzStore(Store):
             if not sizes:
                 return 0
             smallest = min(sizes, key=lambda key: sizes[key].file_size)
-            column = self._read(archive, smallest, filename)
-        return count_rows({smallest: column})
+            return count_rows(self._read_all(archive, [smallest], filename))
 
     def keys(self, filename: Filename) -> list[str]:
         """Return the keys in a file; see `Store.keys`.
@@ -276,13 +282,7 @@ def _opened(filename: Filename) -> Iterator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(filename) as archive:
                 yield archive
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            KeyError,
-            ValueError,
-        ) as error:
+        except _BROKEN as error:
             raise damaged(
                 filename, f"is not an NPZ file or not whole ({one_line(error)})"
             ) from error

@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import pytest
 
 from psyrun.errors import StoreError
-from psyrun.store import AutodetectStore, H5Store, NpzStore, PickleStore, Store, registry
+from psyrun.store import (
+    AutodetectStore,
+    H5Store,
+    NpzStore,
+    PickleStore,
+    Store,
+    registry,
+)
 from psyrun.store.rows import count_rows, select_rows
 from psyrun.testing import StoreContract
 

@@ -82,7 +82,7 @@ def test_long_file_names_are_fine(path) -> None:
 
 
 def test_a_missing_folder_is_named(path) -> None:
-    with pytest.raises(StoreError, match="no-folder.*no such file or folder"):
+    with pytest.raises(StoreError, match=r"no-folder.*no such file or folder"):
         STORE.save(path.parent / "no-folder" / path.name, OLD)
 
 

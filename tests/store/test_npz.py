@@ -84,7 +84,7 @@ def test_a_damaged_array_is_reported(tmp_path) -> None:
     content = bytearray((tmp_path / "r.npz").read_bytes())
     content[500] = 1
     (tmp_path / "r.npz").write_bytes(content)
-    with pytest.raises(StoreError, match="not whole.*CRC"):
+    with pytest.raises(StoreError, match=r"not whole.*CRC"):
         STORE.load(tmp_path / "r.npz")
 
 

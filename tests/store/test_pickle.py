@@ -56,7 +56,7 @@ def test_arrays_of_objects_are_checked() -> None:
 def test_a_class_that_is_gone_is_named(tmp_path) -> None:
     path = tmp_path / "r.pkl"
     path.write_bytes(b"cno_such_module\nThing\n.")
-    with pytest.raises(StoreError, match="cannot be imported here.*no_such_module"):
+    with pytest.raises(StoreError, match=r"cannot be imported here.*no_such_module"):
         STORE.load(path)
 
 

@@ -20,9 +20,10 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 @st.composite
-def batches(draw, keys=st.sampled_from("abc"), values=st.one_of(SMALL, st.floats())):
+def batches(draw):
     """Batches of rows, each with its own keys and number of rows."""
-    rows = st.integers(0, 5)
+    rows, keys = st.integers(0, 5), st.sampled_from("abc")
+    values = st.one_of(SMALL, st.floats())
     return [
         {
             key: draw(st.lists(values, min_size=n, max_size=n))
