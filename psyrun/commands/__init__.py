@@ -1,0 +1,41 @@
+"""The commands of ``psy``: one module per verb.
+
+A module has two functions: ``add_arguments(parser)`` declares what the verb
+takes, and ``execute(args)`` does the work and returns the exit status. It is
+imported only when its verb was asked for.
+"""
+
+SUMMARIES = {
+    "run": "evaluate all tasks that are not up to date",
+    "status": "say how far tasks are",
+    "test": "try one assignment of each task, without saving anything",
+    "list": "list the names of all tasks",
+    "new-task": "create a task file to fill in",
+    "kill": "stop the runs of tasks with all their jobs",
+    "clean": "delete all files that were generated for tasks",
+    "merge": "put the rows of all data files of a folder into one file",
+    "init": "set a project folder up, also for plain snakemake",
+    "snakefile": "print the path of the Snakefile, for plain snakemake",
+    "profile": "print the path of a Snakemake profile, or install it",
+    "help": "show help on a command or on task files",
+}
+"""What each verb does, in a few words."""
+
+WITHOUT_TASKDIR = {"merge", "snakefile", "profile", "help"}
+"""Verbs that have nothing to do with task files."""
+
+
+def module_of(verb: str) -> str:
+    """Return the name of the module that does a verb's work.
+
+    Parameters
+    ----------
+    verb : str
+        A key of `SUMMARIES`.
+
+    Returns
+    -------
+    str
+        Such as ``psyrun.commands.new_task``.
+    """
+    return f"psyrun.commands.{verb.replace('-', '_')}"

@@ -1,0 +1,68 @@
+"""Which tasks a command is about."""
+
+from __future__ import annotations
+
+import argparse
+
+from psyrun.errors import PsyrunError, TaskError, did_you_mean
+from psyrun.layout import record_of_task
+from psyrun.taskdir import find_tasks
+
+
+def add_tasks(parser: argparse.ArgumentParser, otherwise: str = "all tasks") -> None:
+    """Declare the names of tasks.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    otherwise : str
+        What is meant if no task is named, for the help.
+    """
+    parser.add_argument(
+        "task", nargs="*", help=f"names of tasks (default: {otherwise})"
+    )
+
+
+def add_tasks_or_all(parser: argparse.ArgumentParser) -> None:
+    """Declare the names of tasks, and ``--all``, without which none is meant.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    add_tasks(parser, otherwise="none")
+    parser.add_argument("--all", action="store_true", help="take all tasks")
+
+
+def named_or_all(args: argparse.Namespace) -> list[str]:
+    """Return the tasks that were named, or all if ``--all`` asks for them.
+
+    Tasks whose file is gone, but which left files behind, are included.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Raises
+    ------
+    PsyrunError
+        If a task is unknown, or none was named.
+    """
+    if not args.task and not args.all:
+        raise PsyrunError(
+            f"{args.verb}: no task is named. Name the tasks, or take all of them "
+            f"with 'psy {args.verb} --all'."
+        )
+    records = record_of_task(args.taskdir, "*")
+    on_record = [path.stem for path in records.parent.glob(records.name)]
+    known = sorted({*find_tasks(args.taskdir), *on_record})
+    for name in args.task:
+        if name not in known:
+            raise TaskError(
+                f"{args.taskdir}: there is no task {name!r}."
+                f"{did_you_mean(name, known)} See all tasks with 'psy list'."
+            )
+    return known if args.all else list(dict.fromkeys(args.task))
