@@ -1,0 +1,138 @@
+"""``psy clean``: delete what was generated for tasks."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from psyrun.commands.reporting import for_each
+from psyrun.commands.selection import add_tasks_or_all, named_or_all
+from psyrun.errors import RunningError
+from psyrun.files import read_json
+from psyrun.layout import TaskLayout, record_of_task
+from psyrun.lock import Lock
+from psyrun.status import layout_of, running_jobs
+
+GENERATED = "# Written by psyrun"
+"""How the Snakefiles begin that psyrun generates."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    add_tasks_or_all(parser)
+    parser.epilog = "Results are deleted, too; files that psyrun did not write are not."
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Delete the results and all intermediary files of tasks.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    names = named_or_all(args)
+    return for_each(names, lambda name: _clean(args.taskdir, name), args)
+
+
+def _clean(taskdir: Path, name: str) -> int:
+    layout = layout_of(taskdir, name)
+    removed = _clean_folder(layout) if _is_own(layout) else []
+    record_of_task(taskdir, name).unlink(missing_ok=True)
+    if not removed:
+        print(f"{name}: there is nothing to remove")
+        return 0
+    for path in removed:
+        print(f"removed {path}")
+    if layout.folder.exists():
+        print(f"{layout.folder}: kept, as psyrun did not write all that is in it")
+    return 0
+
+
+def _is_own(layout: TaskLayout) -> bool:
+    """Whether a folder that is called like the task's was made by psyrun."""
+    if layout.state.is_file():
+        return True
+    with suppress(OSError, UnicodeDecodeError):
+        return layout.snakefile.read_text(encoding="utf-8").startswith(GENERATED)
+    return False
+
+
+def _clean_folder(layout: TaskLayout) -> list[Path]:
+    """Remove what psyrun wrote of a task, and the folder if that was all."""
+    with _Stopped(layout):
+        results = _results(layout)
+        for path in [*results, *_own_entries(layout)]:
+            _remove(path)
+    elsewhere = [path for path in results if layout.folder not in path.parents]
+    with suppress(OSError):
+        layout.folder.rmdir()
+    return [*elsewhere, layout.folder]
+
+
+def _results(layout: TaskLayout) -> list[Path]:
+    """Return the result files that were merged into."""
+    merged = [read_json(round_.merged) for round_ in layout.rounds().values()]
+    paths = {Path(record["into"]) for record in merged if record is not None}
+    return sorted(path for path in paths if path.is_file())
+
+
+def _own_entries(layout: TaskLayout) -> list[Path]:
+    folder = layout.folder
+    entries = [
+        layout.snakefile,
+        layout.environment,
+        layout.state,
+        layout.digests,
+        layout.snakemake_log,
+        *folder.glob(f"{layout.name}:*.log"),
+        # Left by processes that were killed while they wrote one of the above.
+        *folder.glob(".lock.*"),
+        *folder.glob(".*.json"),
+        *(round_.folder for round_ in layout.rounds().values()),
+    ]
+    return [path for path in entries if path.exists()]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+class _Stopped:
+    """Holds the lock of a task that nobody runs."""
+
+    def __init__(self, layout: TaskLayout) -> None:
+        self._layout = layout
+        self._lock = Lock(layout.lock, f"task {layout.name!r}")
+
+    def __enter__(self) -> None:
+        hint = f"Stop it with 'psy kill {self._layout.name}', then clean it."
+        try:
+            self._lock.acquire()
+        except RunningError as error:
+            raise RunningError(f"{error} {hint}") from None
+        for job, holder in running_jobs(self._layout).items():
+            self._lock.release()
+            raise RunningError(
+                f"task {self._layout.name!r}: its job {job} is still run by {holder}. "
+                f"{hint}"
+            )
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()

@@ -1,0 +1,178 @@
+"""``psy kill``: stop the runs of tasks with all their processes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from psyrun.commands.reporting import for_each
+from psyrun.commands.selection import add_tasks_or_all, named_or_all
+from psyrun.errors import RunningError
+from psyrun.layout import TaskLayout
+from psyrun.lock import Holder, holder_of, process_start
+from psyrun.status import layout_of, running_jobs
+from psyrun.taskdir import find_tasks
+
+_PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
+_PATIENCE = 15.0  # seconds until processes are killed
+_INTERVAL = 0.05  # seconds between looks at processes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    add_tasks_or_all(parser)
+    parser.epilog = "What was evaluated is kept; 'psy run' goes on from there."
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Stop the runs of tasks; rows that were evaluated are kept.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    names = named_or_all(args)
+    return for_each(names, lambda name: _kill(args.taskdir, name), args)
+
+
+def _kill(taskdir: Path, name: str) -> int:
+    layout = layout_of(taskdir, name)
+    controller = holder_of(layout.lock)
+    jobs = running_jobs(layout)
+    holders = [*jobs.values(), *([] if controller is None else [controller])]
+    if not holders:
+        print(f"{name}: nothing is running")
+        return 0
+    for holder in holders:
+        if not holder.is_here:
+            raise RunningError(
+                f"task {name!r} is run by {holder}. Run 'psy kill {name}' on "
+                f"{holder.host}."
+            )
+    also = _run_by(controller, taskdir) - {name}
+    _stop(layout, controller)
+    n_jobs = f"{len(jobs)} running job{'' if len(jobs) == 1 else 's'}"
+    print(f"{name}: stopped, with {n_jobs}; what was evaluated is kept")
+    for other in sorted(also):
+        print(f"{other}: stopped, too, as the same run was on it")
+    return 0
+
+
+def _run_by(controller: Holder | None, taskdir: Path) -> set[str]:
+    """Return the tasks that a controller runs."""
+    if controller is None:
+        return set()
+    tasks = find_tasks(taskdir)
+    holders = {name: holder_of(layout_of(taskdir, name).lock) for name in tasks}
+    return {name for name, holder in holders.items() if _same(holder, controller)}
+
+
+def _same(one: Holder | None, other: Holder) -> bool:
+    return one is not None and (one.pid, one.started) == (other.pid, other.started)
+
+
+def _stop(layout: TaskLayout, controller: Holder | None) -> None:
+    """End a run: its controller does it, else its jobs are ended one by one."""
+    jobs = list(running_jobs(layout).values())
+    # Once a process has ended, nothing shows any more what it had started.
+    family = _Family([*jobs, *([] if controller is None else [controller])])
+    if controller is not None:
+        _signal(controller.pid, controller.started, signal.SIGTERM)
+        family.wait(_PATIENCE_WITH_CONTROLLER)
+    # Snakemake by itself waits for its jobs when it is asked to end.
+    for job in [*jobs, *running_jobs(layout).values()]:
+        _signal(job.pid, job.started, signal.SIGTERM)
+    family.wait(_PATIENCE)
+    family.kill()
+
+
+class _Family:
+    """Processes, and all that they started.
+
+    Parameters
+    ----------
+    founders : iterable of Holder
+        Processes of this machine.
+    """
+
+    def __init__(self, founders: Iterable[Holder]) -> None:
+        self._members = {holder.pid: holder.started for holder in founders}
+
+    def _living(self) -> dict[int, str]:
+        """Return the members that live, after looking for new ones."""
+        parents = _parents()
+        new = dict(self._members)
+        while new:
+            children = {pid for pid, parent in parents.items() if parent in new}
+            new = {p: process_start(p) or "" for p in children - {*self._members}}
+            self._members |= new
+        alive = {p: s for p, s in self._members.items() if process_start(p) == s}
+        self._members = alive
+        return alive
+
+    def wait(self, seconds: float) -> None:
+        """Wait until none lives, or the time is over."""
+        deadline = time.monotonic() + seconds
+        while self._living() and time.monotonic() < deadline:
+            time.sleep(_INTERVAL)
+
+    def kill(self) -> None:
+        """End those that live without asking them, and what they start meanwhile.
+
+        Raises
+        ------
+        RunningError
+            If the system doesn't manage to end them.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while living := self._living():
+            for pid, started in living.items():
+                _signal(pid, started, signal.SIGKILL)
+            time.sleep(_INTERVAL)
+            if time.monotonic() > deadline:
+                pids = ", ".join(map(str, living))
+                raise RunningError(
+                    f"processes {pids} cannot be ended. They may be waiting for a disk "
+                    "or a network; try again later."
+                )
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of each process of this machine (Linux only)."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # Fields after the command, which may hold blanks: proc(5), 4.
+            fields = stat.read_text(encoding="ascii", errors="replace")
+            parents[int(stat.parent.name)] = int(fields.rpartition(")")[2].split()[1])
+    return parents
+
+
+def _signal(pid: int, started: str, number: signal.Signals) -> None:
+    if process_start(pid) != started:
+        return
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise RunningError(
+            f"process {pid} belongs to somebody else. Ask them to stop the run."
+        ) from error
