@@ -2,6 +2,7 @@
 
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def report_digits() -> None:
     print("       C      gamma   accuracy (mean and standard deviation over folds)")
     for (c, gamma), found in best[:N_BEST]:
         print(f"{c:8.1f} {gamma:10.2g} {np.mean(found):10.4f} {np.std(found):.4f}")
-    print(f"All {len(result['C'])} rows: {DIGITS}")
+    print(f"All {len(result['C'])} rows: {Path(DIGITS).resolve()}")
 
 
 def report_circle() -> bool:
@@ -51,7 +52,7 @@ def report_circle() -> bool:
     print(f"Largest deviation of {enough.sum()} radii: {largest:.1f} standard errors")
     n_different = len(np.unique(points.reshape(len(points), -1), axis=0))
     print(f"Rows with random points of their own: {n_different} of {len(points)}")
-    print(f"All {len(points)} rows: {CIRCLE}")
+    print(f"All {len(points)} rows: {Path(CIRCLE).resolve()}")
     return bool(largest < ALLOWED) and n_different == len(points)
 
 
