@@ -139,6 +139,10 @@ class StoreContract:
         self.store.append(path, _NEW)
         assert as_lists(self.store.load(path)) == _NEW
 
+    def test_the_pieces_of_a_file_are_its_rows(self, tmp_path: Path) -> None:
+        pieces = list(self.store.pieces(self._saved(tmp_path)))
+        assert as_lists(self.store.concatenate(pieces)) == _OLD
+
     def test_numbers_pass_the_check(self) -> None:
         self.store.check({"n": 1, "x": 0.5})
 

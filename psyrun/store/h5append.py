@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from psyrun.store.columns import RowType, common, convert
 from psyrun.store.files import Filename
+from psyrun.store.h5chunks import growth, has_room
 from psyrun.store.h5file import reserve, to_disk
 from psyrun.store.h5layout import (
     add_rows,
     arrays,
     count,
-    growth,
-    has_room,
     is_counted,
     row_type,
     set_count,

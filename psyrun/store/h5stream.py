@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from psyrun.store.columns import RowType, common, convert, stack
 from psyrun.store.files import Filename
+from psyrun.store.h5chunks import growth, has_room
 from psyrun.store.h5file import h5_explained, reserve
 from psyrun.store.h5layout import (
     add_rows,
     create,
-    growth,
-    has_room,
     read_rows,
     row_type,
     set_count,

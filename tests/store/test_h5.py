@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from psyrun.errors import StoreError
 from psyrun.store import H5Store
-from psyrun.store.h5layout import MAX_CHUNKS
+from psyrun.store.h5chunks import MAX_CHUNKS
 from psyrun.store.h5names import key_of, node_name
 from psyrun.store.merging import merge
 from psyrun.testing import as_lists
