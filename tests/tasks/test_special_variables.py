@@ -1,0 +1,219 @@
+"""What special variables may be, and where they come from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from psyrun.backend import DistributeBackend, LoadBalancingBackend
+from psyrun.errors import TaskError
+from psyrun.scheduler import ImmediateRun, Slurm, Sqsub
+from psyrun.store import PickleStore
+from psyrun.store.npz import NpzStore
+
+
+def test_defaults_are_those_of_the_documentation(load_with):
+    task = load_with()
+    assert (task.max_jobs, task.min_items, task.pool_size) == (100, 1, 1)
+    assert isinstance(task.backend, DistributeBackend)
+    assert isinstance(task.scheduler, ImmediateRun)
+    assert isinstance(task.store, PickleStore)
+    assert task.resultfile == Path("psy-work/a/result.pkl")
+    assert (task.setup, task.scheduler_args, task.exclude_from_result) == (None, {}, ())
+    assert (task.python, task.file_dep, task.overwrite_dirty) == (
+        sys.executable,
+        (),
+        True,
+    )
+
+
+def test_a_task_knows_its_files(load_with):
+    task = load_with(conf="")
+    assert (task.name, task.path) == ("a", Path("psy-tasks/task_a.py"))
+    assert task.conf_path == Path("psy-tasks/psy-conf.py")
+    assert task.module.__name__ == "task_a"
+
+
+def test_later_sources_win(load_with):
+    conf = "max_jobs = 1\nmin_items = 2\npool_size = 3\n"
+    task = load_with("min_items = 4\npool_size = 5\n", conf, pool_size=6)
+    assert (task.max_jobs, task.min_items, task.pool_size) == (1, 4, 6)
+
+
+def test_space_and_function_may_come_from_the_common_file(load):
+    conf = (
+        "from psyrun import Param\npspace = Param(x=[1])\ndef execute(x): return {}\n"
+    )
+    assert len(load("", conf).pspace) == 1
+
+
+def test_the_guides_example_loads(load):
+    task = load(
+        "import numpy as np\n"
+        "from psyrun import Param, Sqsub\n"
+        "from psyrun.store.npz import NpzStore\n"
+        "pspace = Param(radius=np.linspace(0., 1., 100)) * Param(trial=np.arange(50))\n"
+        "min_items = 10\nstore = NpzStore()\nworkdir = '/work/user/area'\n"
+        "scheduler = Sqsub(workdir)\n"
+        "scheduler_args = {'timelimit': '15m', 'memory': '1G'}\n"
+        "def execute(radius, trial):\n    return {'a_frac': 1}\n"
+    )
+    assert isinstance(task.scheduler, Sqsub)
+    assert task.resultfile == Path("/work/user/area/a/result.npz")
+
+
+VALUES = {
+    "max_jobs = 7": ("max_jobs", 7),
+    "import numpy\nmax_jobs = numpy.int64(7)": ("max_jobs", 7),
+    "resultfile = None": ("resultfile", Path("psy-work/a/result.pkl")),
+    "workdir = '/scratch'": ("resultfile", Path("/scratch/a/result.pkl")),
+    "setup = None": ("setup", None),
+    "exclude_from_result = ['b', 'a']": ("exclude_from_result", ("b", "a")),
+    "exclude_from_result = {'b', 'a'}": ("exclude_from_result", ("a", "b")),
+    "file_dep = ['data.csv']": ("file_dep", (Path("data.csv"),)),
+    "from pathlib import Path\npython = Path('/bin/python')": ("python", "/bin/python"),
+    "scheduler_args = {'anything': 1}": ("scheduler_args", {"anything": 1}),
+}
+
+
+@pytest.mark.parametrize("text", VALUES)
+def test_values_are_put_into_one_form(load_with, text):
+    name, value = VALUES[text]
+    assert getattr(load_with(text), name) == value
+
+
+TYPES = {
+    "from psyrun import NpzStore\nstore = NpzStore()": ("store", NpzStore),
+    "from psyrun import NpzStore\nstore = NpzStore": ("store", NpzStore),
+    "store = 'npz'": ("store", NpzStore),
+    "store = '.npz'": ("store", NpzStore),
+    "resultfile = 'r.npz'": ("store", NpzStore),
+    "from psyrun import AutodetectStore\nstore = AutodetectStore()\n"
+    "resultfile = 'r.npz'": ("store", NpzStore),
+    "from psyrun import AutodetectStore\nstore = AutodetectStore": (
+        "store",
+        PickleStore,
+    ),
+    "from psyrun import store": ("store", PickleStore),
+    "import psyrun.backend as backend": ("backend", DistributeBackend),
+    "from psyrun.backend import LoadBalancingBackend as B\nbackend = B": (
+        "backend",
+        LoadBalancingBackend,
+    ),
+    "from psyrun import Slurm\nscheduler = Slurm": ("scheduler", Slurm),
+    "scheduler = 'Slurm'": ("scheduler", Slurm),
+}
+
+
+@pytest.mark.parametrize("text", TYPES)
+def test_plug_ins_are_given_as_object_class_or_name(load_with, text):
+    name, expected = TYPES[text]
+    assert type(getattr(load_with(text), name)) is expected
+
+
+POSITIVE = "it must be an integer of at least 1."
+WRONG = {
+    "max_jobs = 0": f"max_jobs is 0; {POSITIVE}",
+    "max_jobs = True": f"max_jobs is True; {POSITIVE}",
+    "min_items = 'ten'": f"min_items is 'ten'; {POSITIVE}",
+    "pool_size = 1.0": f"pool_size is 1.0; {POSITIVE}",
+    "overwrite_dirty = 0": "overwrite_dirty is 0; it must be True or False.",
+    "workdir = ''": "workdir is ''; it must be a path on one line,",
+    "workdir = 'a\\nb'": "workdir is 'a\\nb'; it must be a path on one line,",
+    "workdir = 3": "workdir is 3; it must be a path on one line,",
+    "exclude_from_result = 'y'": "exclude_from_result is 'y'; it must be a list of",
+    "file_dep = 'a.csv'": "file_dep is 'a.csv'; it must be a list of paths",
+    "file_dep = [1]": "file_dep is [1]; it must be a list of paths",
+    "scheduler_args = ['1h']": "scheduler_args is ['1h']; it must be a dictionary",
+    "scheduler_args = {1: 2}": "scheduler_args is {1: 2}; it must be a dictionary",
+    "backend = 'fast'": "backend is 'fast'; it must be DistributeBackend or",
+    "from psyrun.backend import Backend\nbackend = Backend": "backend is <class",
+    "scheduler = 3": "scheduler is 3; it must be a scheduler such as ImmediateRun()",
+    "scheduler = 'Slrum'": "scheduler: unknown scheduler 'Slrum'. Did you mean",
+    "store = 'np'": "store: no store has the extension '.np'; choose one of .h5, .npz,",
+    "store = 3": "store is 3; it must be a store such as NpzStore(), or one of .h5,",
+    "store = 'npz'\nresultfile = 'r.h5'": "resultfile is 'r.h5', but store is NpzStore",
+    "store = 'npz'\nresultfile = 'r'": "resultfile is 'r', but store is NpzStore",
+    "resultfile = 'r.txt'": "r.txt: no store has the extension '.txt'",
+    "setup = 3": "setup is 3; it must be a function",
+    "execute = 3": "execute is 3; it must be a function",
+    "pspace = {'x': [1]}": "pspace is {'x': [1]}; it must be a parameter space: unpack",
+    "pspace = [1]": "pspace is [1]; it must be a parameter space such as Param(x=",
+    "pspace = Param()": "pspace is empty; it must have at least one assignment.",
+    "pspace = Param(x=[1]) - Param(x=[1])": "pspace is empty; it must have at least",
+    "execute = lambda: {}": "execute() does not take 'x', which is a",
+    "def execute(x, z): pass": "execute(x, z) needs 'z', which is not",
+    "def setup(): pass": "setup() cannot be called with one argument",
+    "def setup(a, b): pass": "setup(a, b) cannot be called with one argument",
+    "from psyrun import Slurm\nscheduler = Slurm()\nscheduler_args = {'time': 1}": (
+        "scheduler_args: Slurm does not know 'time'. Did you mean 'timelimit'?"
+    ),
+    "from psyrun import Sqsub\nscheduler = Sqsub()": (
+        "scheduler_args: 'timelimit' is missing; Sqsub requires timelimit and memory."
+    ),
+    "scheduler_args = {}\nschedular_args = {}": "both scheduler_args and",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_value_gets_one_line(load_with, text):
+    with pytest.raises(TaskError) as caught:
+        load_with(text)
+    message = str(caught.value)
+    assert message.startswith(f"psy-tasks/task_a.py: {WRONG[text]}")
+    assert "\n" not in message
+
+
+def test_a_wrong_value_in_the_common_file_names_that_file(load_with):
+    with pytest.raises(TaskError, match=r"^psy-tasks/psy-conf.py: max_jobs is 0;"):
+        load_with(conf="max_jobs = 0")
+
+
+def test_a_wrong_value_on_the_command_line_says_so(load_with):
+    with pytest.raises(TaskError, match=r"^command line: max_jobs is 0;"):
+        load_with(max_jobs=0)
+    with pytest.raises(TaskError, match=r"^command line: unknown name 'max_job'"):
+        load_with(max_job=1)
+
+
+@pytest.mark.parametrize("name", ["pspace", "execute"])
+def test_what_must_be_set_is_asked_for(load_with, name):
+    with pytest.raises(TaskError, match=rf"^psy-tasks/task_a.py: {name} is not set"):
+        load_with(f"del {name}")
+
+
+def test_a_function_may_take_anything(load_with):
+    assert load_with("def execute(**parameters): pass")
+    assert load_with("def execute(x, z=1): pass")
+
+
+def test_setup_may_supply_further_arguments(load_with):
+    assert load_with("def setup(proc_id): return {'z': 1}\ndef execute(x, z): pass")
+
+
+def test_old_spelling_is_taken_with_a_warning(load_with):
+    with pytest.warns(UserWarning, match=r"task_a.py: schedular_args is taken as"):
+        task = load_with("schedular_args = {'timelimit': '1h'}")
+    assert task.scheduler_args == {"timelimit": "1h"}
+
+
+BROKEN = """
+class Broken(Param):
+    def __len__(self):
+        return 1 // 0
+pspace = Broken(x=[1])
+"""
+
+
+def test_a_space_that_cannot_be_worked_out_is_named(load_with):
+    with pytest.raises(
+        TaskError, match=r"pspace could not be worked out: ZeroDivision"
+    ):
+        load_with(BROKEN)
+
+
+def test_who_set_a_value_is_named_where_two_disagree(load_with):
+    with pytest.raises(TaskError, match=r"^psy-tasks/task_a.py: resultfile is 'r.h5'"):
+        load_with("resultfile = 'r.h5'", conf="store = 'npz'")
