@@ -65,6 +65,23 @@ class ImmediateRun(Scheduler):
             )
         return jobid
 
+    def validate(self, scheduler_args: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Take any arguments, as none has an effect.
+
+        Parameters
+        ----------
+        scheduler_args : mapping of str to object
+            Has no effect.
+        name : str
+            The job's name.
+
+        Returns
+        -------
+        dict
+            Always empty.
+        """
+        return {}
+
     def get_status(self, jobid: JobId) -> JobStatus | None:
         """Return None, as a job has ended when it has been submitted.
 
