@@ -80,8 +80,8 @@ def find_tasks(taskdir: Path) -> dict[str, Path]:
             f"{taskdir}: there is no such folder of task files. Create a task with "
             "'psy new-task NAME', or name another folder with --taskdir."
         )
-    files = [path for path in taskdir.glob("task_*.py") if path.is_file()]
-    tasks = {task_name(path): path for path in sorted(files)}
+    files = sorted(path for path in taskdir.glob("task_*.py") if path.is_file())
+    tasks = dict(sorted((task_name(path), path) for path in files))
     _check_distinct(tasks)
     return tasks
 

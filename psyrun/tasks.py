@@ -183,10 +183,10 @@ def _values(
             )
     values = {name: checked(name, settings[name]) for name in sorted(settings)}
     values |= _store_and_result(name, settings, values)
-    check_setup(values.get("setup"), settings)
-    check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
     if with_space:
         check_space(values["pspace"], settings["pspace"].where)
+    check_setup(values.get("setup"), settings)
+    check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
     _check_arguments(name, settings, values)
     return values
 
