@@ -44,7 +44,7 @@ def check_spelling(
         if meant and not _is_own(name, meant, names, namespace):
             raise TaskError(
                 f"{where}: unknown name {name!r}. Did you mean {meant!r}? If it is "
-                f"a variable of your own, call it '_{name}'."
+                f"a variable of your own, call it '_{name}'. See 'psy help task-file'."
             )
 
 

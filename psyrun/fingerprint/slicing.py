@@ -220,10 +220,7 @@ def _kept(leaves: list[_Leaf]) -> set[_Leaf]:
 
 def _with_effect(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
     """Return those of the `rest` that do more than to prepare how to run."""
-    readers: dict[str, set[_Leaf]] = {}
-    for leaf in leaves:
-        for name in leaf.names.used:
-            readers.setdefault(name, set()).add(leaf)
+    readers = _readers(rest, leaves)
     own = _own_names(leaves)
     incidental = {leaf for leaf in rest if not has_own_effect(leaf.node, own)}
     while lost := {
@@ -231,6 +228,20 @@ def _with_effect(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
     }:
         incidental -= lost
     return {leaf for leaf in rest if leaf not in incidental and not leaf.inert}
+
+
+def _readers(rest: list[_Leaf], leaves: list[_Leaf]) -> dict[str, set[_Leaf]]:
+    """Return who reads each name, without definitions that nobody uses."""
+    idle = {leaf for leaf in rest if leaf.inert and not leaf.targets & INCIDENTAL}
+    while True:
+        readers: dict[str, set[_Leaf]] = {}
+        for leaf in leaves:
+            for name in leaf.names.used if leaf not in idle else ():
+                readers.setdefault(name, set()).add(leaf)
+        used = {leaf for leaf in idle if leaf.targets & readers.keys()}
+        if not used:
+            return readers
+        idle -= used
 
 
 def _only_prepares(
