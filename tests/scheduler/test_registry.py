@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -90,9 +89,7 @@ def test_a_broken_plug_in_is_named(plug_in, entry, message):
 
 
 def test_an_unknown_name_gets_the_known_ones():
-    with pytest.raises(
-        SchedulerError, match=r"unknown scheduler 'slurm'. Did you mean 'Sl"
-    ):
+    with pytest.raises(SchedulerError, match=r"'slurm'. Did you mean 'Slurm'\?"):
         scheduler_class("slurm")
 
 
@@ -105,10 +102,7 @@ def test_an_unfinished_scheduler_cannot_be_made():
 
 
 def test_schedulers_are_known_without_numpy():
-    root = Path(__file__).parents[2]
     code = "import sys, psyrun.scheduler, psyrun.backend; print('numpy' in sys.modules)"
     command = [sys.executable, "-c", code]
-    printed = subprocess.run(
-        command, capture_output=True, text=True, cwd=root, check=True
-    )
-    assert printed.stdout == "False\n"
+    printed = subprocess.run(command, capture_output=True, check=True)
+    assert printed.stdout == b"False\n"
