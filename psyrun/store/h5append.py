@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from psyrun.store.columns import RowType, common, convert
 from psyrun.store.files import Filename
 from psyrun.store.h5chunks import growth, has_room
-from psyrun.store.h5file import reserve, to_disk
+from psyrun.store.h5file import SPARE_BYTES, reserve, to_disk
 from psyrun.store.h5layout import (
     add_rows,
     arrays,
@@ -69,7 +69,8 @@ def extend(
     rows = {key: convert(key, parts[key], row_type(found[key])) for key in found}
     file = group._v_file
     end = os.fstat(file.fileno()).st_size
-    reserve(file, end, sum(growth(node, n_rows) for node in found.values()), name)
+    n_bytes = sum(growth(node, n_rows) for node in found.values())
+    reserve(file, end, n_bytes + SPARE_BYTES, name)
     for key, node in found.items():
         if node.nrows > n_old:
             node.truncate(n_old)

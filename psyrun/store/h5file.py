@@ -11,8 +11,8 @@ import tables
 from psyrun.errors import StoreError
 from psyrun.store.files import Filename, explained, one_line
 
-# More than the index of an array's chunks, its header and its name can take.
-_SPARE_BYTES = 16 * 1024
+SPARE_BYTES = 16 * 1024
+"""More than the header of an array and the index of its chunks can take."""
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def reserve(file: tables.File, start: int, n_bytes: int, name: Filename) -> int:
     start : int
         Where the file ends, or how much is set aside already, in bytes.
     n_bytes : int
-        How much data is to be added, in bytes.
+        How much is to be added, in bytes.
     name : path-like
         What to call the file in errors.
 
@@ -131,18 +131,17 @@ def reserve(file: tables.File, start: int, n_bytes: int, name: Filename) -> int:
     StoreError
         If there is not that much space. The file is then as it was.
     """
-    if not hasattr(os, "posix_fallocate"):
+    if not n_bytes or not hasattr(os, "posix_fallocate"):
         return start
     descriptor = file.fileno()
     size = os.fstat(descriptor).st_size
-    length = n_bytes + _SPARE_BYTES
     with explained(name):
         try:
-            os.posix_fallocate(descriptor, start, length)
+            os.posix_fallocate(descriptor, start, n_bytes)
         except OSError:
             os.ftruncate(descriptor, size)
             raise
-    return start + length
+    return start + n_bytes
 
 
 def to_disk(file: tables.File) -> None:

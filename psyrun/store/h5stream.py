@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psyrun.store.columns import RowType, common, convert, stack
 from psyrun.store.files import Filename
 from psyrun.store.h5chunks import growth, has_room
-from psyrun.store.h5file import h5_explained, reserve
+from psyrun.store.h5file import SPARE_BYTES, h5_explained, reserve
 from psyrun.store.h5layout import (
     add_rows,
     create,
@@ -136,6 +136,7 @@ class H5Stream:
     ) -> tables.EArray:
         if _NEW in self._group:
             self._group._f_get_child(_NEW).remove()
+        self._reserve(SPARE_BYTES)
         position = [*self._arrays, key].index(key)
         new = create(self._group, _NEW, target, n_rows, position)
         if old is None:
@@ -149,8 +150,10 @@ class H5Stream:
 
     def _write(self, array: tables.EArray, key: str, part: NDArray[Any] | int) -> None:
         n_new = part if isinstance(part, int) else len(part)
-        n_bytes = growth(array, array.nrows + n_new)
-        self._reserved = reserve(self._file, self._reserved, n_bytes, self._name)
+        self._reserve(growth(array, array.nrows + n_new))
         for rows in steps(n_new, target := row_type(array)):
             piece = len(range(n_new)[rows]) if isinstance(part, int) else part[rows]
             add_rows(array, convert(key, piece, target))
+
+    def _reserve(self, n_bytes: int) -> None:
+        self._reserved = reserve(self._file, self._reserved, n_bytes, self._name)

@@ -148,6 +148,15 @@ def test_a_writer_holds_no_more_than_one_piece(path) -> None:
     assert STORE.count(path) == 32 * MIB // 8
 
 
+def test_many_small_pieces_take_no_more_space_than_one(path) -> None:
+    with STORE.writer(path) as writer:
+        for i in range(1000):
+            writer.append({"a": [i], "b": [-i]})
+        (beside,) = path.parent.iterdir()
+        assert beside.stat().st_size < 100_000
+    assert path.stat().st_size < 50_000
+
+
 def test_merging_and_rewriting_hold_little_in_memory(path, tmp_path) -> None:
     STORE.save(path, {"a": np.ones(4 * MIB)})
     assert peak_memory(lambda: merge([path], tmp_path / "m.h5")) < 8 * MIB
