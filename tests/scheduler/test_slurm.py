@@ -69,12 +69,10 @@ def test_a_function_that_raises_is_named():
 
 
 def test_the_command_line_states_name_output_and_dependencies():
-    words = sbatch_words(
-        ["python", "-c", "print('a b')"], "o.log", "a:merge", [4, "5_1"]
-    )
-    assert words[:-1] == [
-        *("-J", "a:merge", "-o", "o.log", "--dependency=afterok:4:5_1", "--wrap"),
-    ]
+    command = ["python", "-c", "print('a b')"]
+    words = sbatch_words(command, "o.log", "a:merge", [4, "5_1"])
+    options = ["-J", "a:merge", "-o", "o.log", "--dependency=afterok:4:5_1", "--wrap"]
+    assert words[:-1] == options
     assert shlex.split(words[-1]) == command
 
 
