@@ -20,6 +20,10 @@ from typing import Any
 import pytest
 from markdown_documents import Block, anchors, blocks, links
 
+from psyrun.cli import parser_for
+from psyrun.commands import SUMMARIES
+from psyrun.tasks import Config
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -115,9 +119,14 @@ def read(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         reader.follow(block, str(document.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize(
-    "name", [n for n, p in zip(NAMES, DOCUMENTS, strict=True) if runs_something(p)]
-)
+EXAMPLES = [
+    pytest.param(name, marks=[pytest.mark.slow] if runs_a_sweep(path) else [])
+    for name, path in zip(NAMES, DOCUMENTS, strict=True)
+    if runs_something(path)
+]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_do_what_the_document_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,3 +155,19 @@ def test_every_document_is_reached_from_the_readme() -> None:
         paths = (t.partition("#")[0] for t in links(document) if "://" not in t)
         waiting += [(document.parent / p).resolve() for p in paths if p]
     assert not set(DOCUMENTS) - reached
+
+
+@pytest.mark.parametrize("verb", SUMMARIES)
+def test_the_reference_has_all_options_of_a_command(verb: str) -> None:
+    reference = (ROOT / "docs/reference/command-line.md").read_text("utf-8")
+    section = re.split(r"^## ", reference, flags=re.MULTILINE)
+    mine = next(part for part in section if part.startswith(f"psy {verb}\n"))
+    for action in parser_for(verb)[1]._actions:
+        for option in action.option_strings:
+            assert f"`{option}" in mine + section[1], f"{option} is not described"
+
+
+@pytest.mark.parametrize("name", sorted(Config.__dataclass_fields__))
+def test_the_reference_has_every_special_variable(name: str) -> None:
+    reference = (ROOT / "docs/reference/task-file.md").read_text("utf-8")
+    assert f"| `{name}` |" in reference
