@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,8 +85,9 @@ def test_what_may_change_results_counts(of, case):
 
 @cases("effects")
 def test_what_may_change_results_of_all_tasks_counts(of, case):
-    case = f"pspace = 1\n{case}" if "(pspace)" in case else case
-    assert of(BASE, **{"psy-tasks/psy-conf.py": case}) != of(BASE)
+    conf = "psy-tasks/psy-conf.py"
+    plain = "pspace = [1]\n"
+    assert of(BASE, **{conf: plain + case}) != of(BASE, **{conf: plain})
 
 
 REWRITTEN = {
@@ -254,17 +257,29 @@ def test_all_files_of_a_folder_count(tmp_path):
 
 
 def test_missing_dependency_is_named(tmp_path):
-    with pytest.raises(TaskError, match=r"^file_dep: d.csv cannot be read: No such"):
+    with pytest.raises(TaskError, match=r"file_dep has 'd.csv', .*: No such"):
         of_project(tmp_path / "p", {"psy-tasks/task_a.py": BASE}, ["d.csv"])
 
 
-def test_known_digests_are_not_taken_again(tmp_path):
-    files = {"psy-tasks/task_a.py": BASE, "d.csv": "1"}
-    digests: dict[str, str] = {}
-    one = of_project(tmp_path / "p", files, ["d.csv"], digests)
+def large_file(folder: Path, age: float) -> Path:
+    path = folder / "large"
+    path.write_bytes(bytes(2**20))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def test_digests_of_large_files_are_remembered(tmp_path):
+    path, digests = large_file(tmp_path, age=60), {}
+    one = of_project(tmp_path / "p", {"psy-tasks/task_a.py": BASE}, [path], digests)
     task, known = tmp_path / "p/psy-tasks/task_a.py", dict.fromkeys(digests, "0")
-    assert fingerprint(task, None, ["d.csv"], tmp_path / "p", digests) == one
-    assert fingerprint(task, None, ["d.csv"], tmp_path / "p", known) != one
+    assert fingerprint(task, None, [path], tmp_path / "p", digests) == one
+    assert fingerprint(task, None, [path], tmp_path / "p", known) != one
+
+
+def test_digests_of_files_just_written_are_not_trusted(tmp_path):
+    path, digests = large_file(tmp_path, age=0), {}
+    of_project(tmp_path / "p", {"psy-tasks/task_a.py": BASE}, [path], digests)
+    assert digests == {}
 
 
 def test_syntax_error_names_file_and_line(of):

@@ -78,7 +78,7 @@ def fingerprint(
         *((name, form) for name in sorted(modules) for form in modules[name]),
         *(
             (name, content.encode())
-            for name, content in content_digests(file_dep, root, digests)
+            for name, content in content_digests(file_dep, root, path, digests)
         ),
     )
 

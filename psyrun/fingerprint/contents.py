@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator, MutableMapping
 from pathlib import Path
 
 from psyrun.errors import TaskError
 
+_LARGE = 2**20  # bytes; smaller files are read as quickly as they are looked up
+_SETTLED = 2.0  # seconds, the coarsest clock of a file system in use
+
 
 def content_digests(
     names: Iterable[str | Path],
     root: Path,
+    where: Path,
     digests: MutableMapping[str, str] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield the names and digests of files, in an order of their own.
@@ -24,8 +29,11 @@ def content_digests(
         `root`.
     root : Path
         The project folder.
+    where : Path
+        The task file, for messages.
     digests : mutable mapping of str to str, optional
-        Digests by path, size and time of change; used and added to.
+        Digests of large files by path, size and time of change; used and
+        added to.
 
     Yields
     ------
@@ -45,7 +53,7 @@ def content_digests(
         try:
             yield name, _digest(file, known)
         except OSError as error:
-            raise _unreadable(name, error) from error
+            raise _unreadable(where, name, error) from error
 
 
 def _files(name: str | Path, root: Path) -> list[Path]:
@@ -62,14 +70,18 @@ def _name(file: Path, root: Path) -> str:
 def _digest(file: Path, known: MutableMapping[str, str]) -> str:
     status = file.stat()
     key = f"{file}:{status.st_size}:{status.st_mtime_ns}"
-    if key not in known:
-        with file.open("rb") as content:
-            known[key] = hashlib.file_digest(content, "sha256").hexdigest()
-    return known[key]
+    if key in known:
+        return known[key]
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    # A file just written may change once more within one tick of its clock.
+    if status.st_size >= _LARGE and time.time() - status.st_mtime > _SETTLED:
+        known[key] = digest
+    return digest
 
 
-def _unreadable(name: str, error: OSError) -> TaskError:
+def _unreadable(where: Path, name: str, error: OSError) -> TaskError:
     return TaskError(
-        f"file_dep: {name} cannot be read: {error.strerror}. Make it available, or "
-        "take it out of file_dep."
+        f"{where}: file_dep has {name!r}, which cannot be read: {error.strerror}. Put "
+        "it there, or take it out of file_dep."
     )

@@ -15,10 +15,6 @@ _BINDING = (
     ast.FunctionDef,
     ast.AsyncFunctionDef,
     ast.ClassDef,
-    ast.Assign,
-    ast.AnnAssign,
-    ast.AugAssign,
-    ast.Delete,
     ast.Global,
 )
 _HARMLESS = sys.stdlib_module_names | {"psyrun"}
@@ -60,7 +56,7 @@ def is_inert(node: ast.stmt, is_own: Callable[[ast.stmt], bool]) -> bool:
             inner = [*node.body, *handled, *node.orelse, *node.finalbody]
             return _all_inert(inner, is_own)
         case ast.Expr():
-            return _is_passive(node.value)
+            return _is_idle(node.value)
     return isinstance(node, ast.Global) or _is_type_alias(node)
 
 
@@ -87,13 +83,33 @@ def _acts(node: ast.stmt, own: set[str]) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.names[0].name == "*"
     if isinstance(node, ast.Expr):
-        return not (_is_passive(node.value) or _is_method_of(node.value, own))
+        return not (_is_idle(node.value) or _is_method_of(node.value, own))
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete):
+        return _changes_others(node, own)
     return not (isinstance(node, _BINDING) or is_noise(node) or _is_type_alias(node))
 
 
 def _is_type_alias(node: ast.stmt) -> bool:
     # ast.TypeAlias is unknown to Python 3.11.
     return type(node).__name__ == "TypeAlias"
+
+
+def _is_idle(node: ast.expr) -> bool:
+    """Tell whether an expression on its own does nothing, or only prints."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        parts = [*node.args, *(keyword.value for keyword in node.keywords)]
+        return node.func.id == "print" and all(map(_is_passive, parts))
+    return _is_passive(node)
+
+
+def _changes_others(node: ast.stmt, own: set[str]) -> bool:
+    """Tell whether an item or attribute of another module's object is bound."""
+    places = (ast.Attribute, ast.Subscript)
+    return any(
+        not isinstance(child.ctx, ast.Load) and root_name(child) not in own
+        for child in ast.walk(node)
+        if isinstance(child, places)
+    )
 
 
 def _is_method_of(node: ast.expr, own: set[str]) -> bool:

@@ -114,6 +114,7 @@ class ModuleSearch:
         self.folders = list(folders)
         self.root = root
         self.forms: dict[str, list[bytes]] = {}
+        self._compiled: dict[Path, dict[str, list[Path]]] = {}
 
     def is_own(self, node: ast.stmt) -> bool:
         """Tell whether an import statement imports a module of the project.
@@ -178,36 +179,36 @@ class ModuleSearch:
             if part == "*":
                 yield from _all_below(".".join(parts[: depth - 1]), folders)
                 return
-            files, folders = _locate(part, folders)
+            files, folders = self._locate(part, folders)
             if files:
                 yield ".".join(parts[:depth]), files
 
+    def _locate(
+        self, name: str, folders: Iterable[Path]
+    ) -> tuple[list[Path], list[Path]]:
+        """Return the files of a module, and the folders of its submodules."""
+        portions = []
+        for folder in folders:
+            package, module = folder / name, folder / f"{name}.py"
+            if (package / "__init__.py").is_file():
+                return [package / "__init__.py"], [package]
+            if compiled := self._compiled_in(folder).get(name):
+                return compiled, []
+            if module.is_file():
+                return [module], []
+            if package.is_dir():
+                portions.append(package)
+        return [], portions
 
-def _locate(name: str, folders: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the files of a module, and the folders of its submodules."""
-    portions = []
-    for folder in folders:
-        package = folder / name
-        if (package / "__init__.py").is_file():
-            return [package / "__init__.py"], [package]
-        if files := _extensions(folder, name) or _existing(folder / f"{name}.py"):
-            return files, []
-        if package.is_dir():
-            portions.append(package)
-    return [], portions
-
-
-def _extensions(folder: Path, name: str) -> list[Path]:
-    """Return the compiled modules `name`, one for each Python version."""
-    return sorted(
-        path
-        for ending in _EXTENSIONS
-        for path in (*folder.glob(f"{name}{ending}"), *folder.glob(f"{name}.*{ending}"))
-    )
-
-
-def _existing(path: Path) -> list[Path]:
-    return [path] if path.is_file() else []
+    def _compiled_in(self, folder: Path) -> dict[str, list[Path]]:
+        """Return the compiled modules in a folder, which is listed once only."""
+        if folder not in self._compiled:
+            found: dict[str, list[Path]] = {}
+            for path in sorted(folder.iterdir() if folder.is_dir() else ()):
+                if path.suffix in _EXTENSIONS:
+                    found.setdefault(path.name.split(".")[0], []).append(path)
+            self._compiled[folder] = found
+        return self._compiled[folder]
 
 
 def _all_below(

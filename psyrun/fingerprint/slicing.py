@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from psyrun.fingerprint.canonical import canonical, is_noise
+from psyrun.fingerprint.changes import Part, changed_names, own_names
 from psyrun.fingerprint.inert import has_own_effect, is_inert
-from psyrun.fingerprint.names import DYNAMIC, Change, Names, names_of
+from psyrun.fingerprint.names import DYNAMIC, Names, names_of
 
 DECISIVE = frozenset({"pspace", "execute", "setup", "exclude_from_result"})
 """Special variables that results depend on."""
@@ -154,53 +155,9 @@ def _leaves(tree: Iterable[_Leaf | _Branch]) -> Iterator[_Leaf]:
 
 def _find_changes(leaves: list[_Leaf]) -> None:
     """Note in each leaf which objects of the file it may change."""
-    own = _own_names(leaves)
-    deferred = _deferred(leaves)
-    for leaf in leaves:
-        changes = set(leaf.names.changed)
-        if not isinstance(leaf.node, ast.FunctionDef | ast.AsyncFunctionDef):
-            changes |= leaf.names.deferred
-        for name in leaf.names.used:
-            changes |= deferred.get(name, set())
-        leaf.changed = {name for name, by in changes if _is_change(name, by, own)}
-
-
-def _own_names(leaves: Iterable[_Leaf]) -> set[str]:
-    """Return the names that the file binds otherwise than by imports."""
-    each = (leaf.names for leaf in leaves)
-    return {
-        n for names in each for n in (names.bound - names.imported) | names.declared
-    }
-
-
-def _is_change(name: str, by: str | None, own: set[str]) -> bool:
-    # Functions of other modules and builtins do not change their arguments
-    # behind the reader's back, or else hardly any statement could be left out.
-    return name in own and (by is None or by in own or by in {"setattr", "delattr"})
-
-
-def _deferred(leaves: list[_Leaf]) -> dict[str, set[Change]]:
-    """Return for each name what a call of it may change, also indirectly."""
-    changes: dict[str, set[Change]] = {}
-    calls: dict[str, set[str]] = {}
-    for leaf in leaves:
-        for name in leaf.names.bound:
-            changes.setdefault(name, set()).update(leaf.names.deferred)
-            calls.setdefault(name, set()).update(leaf.names.used)
-    return {name: _reached(name, changes, calls) for name in changes}
-
-
-def _reached(
-    name: str, changes: dict[str, set[Change]], calls: dict[str, set[str]]
-) -> set[Change]:
-    seen: set[str] = set()
-    todo = [name]
-    while todo:
-        current = todo.pop()
-        if current in calls and current not in seen:
-            seen.add(current)
-            todo.extend(calls[current])
-    return {change for current in seen for change in changes[current]}
+    parts = [Part(leaf.node, leaf.names) for leaf in leaves]
+    for leaf, changed in zip(leaves, changed_names(parts), strict=True):
+        leaf.changed = changed
 
 
 def _kept(leaves: list[_Leaf]) -> set[_Leaf]:
@@ -221,7 +178,7 @@ def _kept(leaves: list[_Leaf]) -> set[_Leaf]:
 def _with_effect(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
     """Return those of the `rest` that do more than to prepare how to run."""
     readers = _readers(rest, leaves)
-    own = _own_names(leaves)
+    own = own_names([leaf.names for leaf in leaves])
     incidental = {leaf for leaf in rest if not has_own_effect(leaf.node, own)}
     while lost := {
         leaf for leaf in incidental if not _only_prepares(leaf, incidental, readers)
