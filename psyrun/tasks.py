@@ -114,7 +114,7 @@ def load_task(
     conf_path = path.parent / CONF_NAME
     settings: dict[str, Setting] = {}
     if conf_path.is_file():
-        settings |= _settings(conf_path, "psy_conf")[1]
+        settings |= _settings(conf_path, "psy-conf")[1]
     module, own = _settings(path, f"task_{name.replace('.', '_')}")
     settings |= own | _overriding(overrides or {})
     values = _values(name, path, settings, with_space)

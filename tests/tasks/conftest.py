@@ -29,7 +29,7 @@ def project(tmp_path, monkeypatch) -> Path:
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
-        if name.startswith(("task_", "psy_conf", "own_")):
+        if name.startswith(("task_", "psy-conf", "own_")):
             del sys.modules[name]
 
 
