@@ -1,10 +1,14 @@
 """How a job finds and uses the fork server of its task.
 
-This module imports little, because it is started once for each job.
+A job may be a process of its own, so this module imports next to nothing:
+`socket` alone would take as long as all the rest of the start of Python.
 """
 
+import _socket
 import os
 import sys
+import zlib
+from array import array
 
 # Holds HOST:FOLDER. Jobs on other machines may inherit it.
 FOLDER_VARIABLE = "PSYRUN_FORKSERVERS"
@@ -26,13 +30,11 @@ def address(folder: str, task_folder: str) -> str:
     str
         A short path: sockets allow for about 100 characters only.
     """
-    import zlib
-
     return f"{folder}/{zlib.crc32(os.path.realpath(task_folder).encode()):08x}"
 
 
-def ask(arguments: list[str]) -> int | None:
-    """Have a warm process run a step.
+def server_address(arguments: list[str]) -> str | None:
+    """Return the socket of the server for a step.
 
     Parameters
     ----------
@@ -41,29 +43,82 @@ def ask(arguments: list[str]) -> int | None:
 
     Returns
     -------
+    str or None
+        Path of the socket; None where this run has no servers on this
+        machine, so that the step has to be run in a process of its own.
+    """
+    host, _, folder = os.environ.get(FOLDER_VARIABLE, "").partition(":")
+    if host != _socket.gethostname() or len(arguments) < 2:
+        return None
+    return address(folder, os.path.dirname(os.path.dirname(arguments[1])))
+
+
+class Request:
+    """A step that a server was asked to run.
+
+    Parameters
+    ----------
+    path : str
+        The socket of the server.
+    arguments : list of str
+        The step and its arguments.
+    output : int
+        Descriptor that takes the step's output and errors.
+
+    Raises
+    ------
+    OSError
+        If there is no server any more.
+    """
+
+    def __init__(self, path: str, arguments: list[str], output: int) -> None:
+        text = "\0".join([os.getcwd(), *arguments]).encode()
+        streams = array("i", [output, output])
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)
+        self._connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        self._connection.connect(path)
+        self._connection.sendmsg([len(text).to_bytes(4, "little")], [rights])
+        self._connection.sendall(text)
+
+    def wait(self) -> int:
+        """Return the exit status of the step.
+
+        Raises
+        ------
+        OSError
+            If the server ended before the step did.
+        """
+        answer = self._connection.recv(1)
+        self._connection.close()
+        if not answer:
+            raise ConnectionError("the run that this job belongs to has ended")
+        return answer[0]
+
+    def cancel(self) -> None:
+        """Have the server end the step."""
+        self._connection.shutdown(_socket.SHUT_RDWR)
+
+
+def ask(arguments: list[str]) -> int | None:
+    """Have a warm process run a step.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The step and its arguments.
+
+    Returns
+    -------
     int or None
         The exit status of the step; None where this machine has no server
         for it, so that the step has to be run here.
     """
-    import json
-    import socket
-
-    host, _, folder = os.environ.get(FOLDER_VARIABLE, "").partition(":")
-    if host != socket.gethostname() or len(arguments) < 2:
+    path = server_address(arguments)
+    if path is None:
         return None
-    task_folder = os.path.dirname(os.path.dirname(arguments[1]))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(address(folder, task_folder))
-            request = json.dumps([os.getcwd(), arguments]).encode()
-            streams = [sys.stdout.fileno(), sys.stderr.fileno()]
-            socket.send_fds(connection, [len(request).to_bytes(4, "little")], streams)
-            connection.sendall(request)
-            answer = connection.recv(1)
-        except OSError:
-            answer = b""
-    if not answer:
+    try:
+        return Request(path, arguments, sys.stdout.fileno()).wait()
+    except OSError as error:
         # Running the step here would outlive the run that it belongs to.
-        print("the run that this job belongs to has ended", file=sys.stderr)
+        print(error, file=sys.stderr)
         return _DIED
-    return answer[0]
