@@ -6,10 +6,13 @@ used, so that ``psy --help`` does not wait for NumPy.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# A constant of one's own does what the one of `typing` does, without the import:
+# this file is read at the start of each job.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from psyrun.mapper import map_pspace as map_pspace
     from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
     from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
@@ -44,6 +47,8 @@ __version__ = "1.0.0.dev0"
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _MODULES:
         return import_module(f"psyrun.{name}")
     if name in _NAMES:

@@ -15,7 +15,6 @@ socket as that descriptor and that pipe as standard input.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import selectors
 import shutil
@@ -30,6 +29,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,6 +37,12 @@ from psyrun.evaluate import die_with
 from psyrun.forkclient import FOLDER_VARIABLE, address
 from psyrun.steps.run import Context, run
 
+_USED_BY_JOBS = (
+    "ctypes",
+    "psyrun.steps.merge",
+    "psyrun.steps.process",
+    "psyrun.steps.split",
+)
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 
 
@@ -114,7 +120,7 @@ class _Server:
         with suppress(OSError, ValueError):
             head, streams, _, _ = socket.recv_fds(connection, 4, 2)
             request = _receive(connection, int.from_bytes(head, "little"))
-            folder, arguments = json.loads(request)
+            folder, *arguments = request.decode().split("\0")
             self._start(connection, folder, arguments, streams)
             for stream in streams:
                 os.close(stream)
@@ -231,6 +237,8 @@ def _can_fork() -> bool:
 def main(descriptor: str, taskfile: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     listener = socket.socket(fileno=int(descriptor))
+    for module in _USED_BY_JOBS:
+        import_module(module)
     context = Context.load(taskfile)
     gc.collect()
     gc.freeze()
