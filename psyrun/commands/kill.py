@@ -91,15 +91,15 @@ def _same(one: Holder | None, other: Holder) -> bool:
 def _stop(layout: TaskLayout, controller: Holder | None) -> None:
     """End a run: its controller does it, else its jobs are ended one by one."""
     jobs = list(running_jobs(layout).values())
-    # Once a process has ended, nothing shows any more what it had started.
-    family = _Family([*jobs, *([] if controller is None else [controller])])
+    run = [*jobs, *([] if controller is None else [controller])]
+    family = _Family(run)
     if controller is not None:
         _signal(controller.pid, controller.started, signal.SIGTERM)
-        family.wait(_PATIENCE_WITH_CONTROLLER)
+        family.wait_for(run, _PATIENCE_WITH_CONTROLLER)
     # Snakemake by itself waits for its jobs when it is asked to end.
     for job in [*jobs, *running_jobs(layout).values()]:
         _signal(job.pid, job.started, signal.SIGTERM)
-    family.wait(_PATIENCE)
+    family.wait_for(run, _PATIENCE)
     family.kill()
 
 
@@ -114,6 +114,8 @@ class _Family:
 
     def __init__(self, founders: Iterable[Holder]) -> None:
         self._members = {holder.pid: holder.started for holder in founders}
+        # Once a process has ended, nothing shows any more what it had started.
+        self._living()
 
     def _living(self) -> dict[int, str]:
         """Return the members that live, after looking for new ones."""
@@ -127,10 +129,11 @@ class _Family:
         self._members = alive
         return alive
 
-    def wait(self, seconds: float) -> None:
-        """Wait until none lives, or the time is over."""
+    def wait_for(self, some: Iterable[Holder], seconds: float) -> None:
+        """Wait until some of the processes have ended, or the time is over."""
         deadline = time.monotonic() + seconds
-        while self._living() and time.monotonic() < deadline:
+        pids = {holder.pid for holder in some}
+        while pids & {*self._living()} and time.monotonic() < deadline:
             time.sleep(_INTERVAL)
 
     def kill(self) -> None:
