@@ -13,6 +13,12 @@ config.setdefault("psy_taskdir", {taskdir})
 
 
 include: str(shipped("workflow", "Snakefile"))
+
+
+# Rules of an included file are not made unless they are asked for.
+rule results:
+    input:
+        rules.all.input,
 """
 
 
