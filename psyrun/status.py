@@ -82,6 +82,23 @@ class TaskStatus:
     counts: Counts | None = None
 
 
+def read_record(path: Path) -> Any:
+    """Return what a JSON file of a run holds, or None where there is no such file.
+
+    Raises
+    ------
+    PsyrunError
+        If it is damaged.
+    """
+    try:
+        return read_json(path)
+    except ValueError as error:
+        raise PsyrunError(
+            f"{path}: is damaged ({error}). Remove it; what it told is worked out anew "
+            "by 'psy run'."
+        ) from error
+
+
 def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:
     """Return the paths of a task without running its file.
 
@@ -94,7 +111,7 @@ def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout
     default : str
         The work folder of a task that has no record.
     """
-    record = read_json(record_of_task(taskdir, name)) or {"workdir": default}
+    record = read_record(record_of_task(taskdir, name)) or {"workdir": default}
     return TaskLayout.of(record["workdir"], name)
 
 
@@ -126,7 +143,7 @@ def status_of(path: Path, name: str) -> TaskStatus:
             status = replace(status, state=state, counts=_counts(layout, plan))
             if _fingerprint(path, layout) != plan.fingerprint:
                 status = replace(status, state="outdated")
-    except (PsyrunError, OSError, ValueError) as error:
+    except (PsyrunError, OSError) as error:
         remark = " ".join(str(error).split())
         status = replace(status, state="unreadable", remark=remark)
     return _with_holder(status, layout)
@@ -147,14 +164,14 @@ def accepted_plan(layout: TaskLayout) -> Plan | None:
     PsyrunError
         If it was written by another version of psyrun.
     """
-    record = read_json(layout.state)
+    record = read_record(layout.state)
     return None if record is None else Plan.from_json(record, str(layout.state))
 
 
 def is_merged(layout: TaskLayout, plan: Plan) -> bool:
     """Whether the result of a plan is there, and nothing is open."""
     round_ = layout.round(plan.round)
-    merged = read_json(round_.merged) or {}
+    merged = read_record(round_.merged) or {}
     return (
         merged.get("merge") == plan.merge
         and merged.get("into") == plan.resultfile
@@ -172,19 +189,19 @@ def _fingerprint(path: Path, layout: TaskLayout) -> str:
     from psyrun.fingerprint import fingerprint
 
     conf_path = path.parent / "psy-conf.py"
-    record: dict[str, Any] = read_json(record_of_task(path.parent, layout.name)) or {}
+    record: dict[str, Any] = read_record(record_of_task(path.parent, layout.name)) or {}
     return fingerprint(
         path,
         conf_path if conf_path.is_file() else None,
         record.get("file_dep", []),
         Path.cwd(),
-        read_json(layout.digests),
+        read_record(layout.digests),
     )
 
 
 def _counts(layout: TaskLayout, plan: Plan) -> Counts | None:
     round_ = layout.round(plan.round)
-    split = read_json(round_.division)
+    split = read_record(round_.division)
     if split is None or not round_.space.exists():
         return None
     ranges = equal_ranges(split["n_open"], split["n_blocks"])
@@ -192,7 +209,7 @@ def _counts(layout: TaskLayout, plan: Plan) -> Counts | None:
     n_done, n_failed = split["n_items"] - split["n_open"], 0
     for block, (begin, end) in enumerate(ranges):
         if block in finished:
-            failed = len(read_json(round_.failed(block)) or [])
+            failed = len(read_record(round_.failed(block)) or [])
             done = end - begin - failed
         else:
             done, failed = _recorded(round_.journals_of(block))
@@ -283,7 +300,7 @@ def _failed(data: RoundData) -> dict[int, journal.Entry | None]:
     for block in range(data.division.n_blocks):
         known = journal.latest(data.round.journals_of(block))
         if data.has_block(block):
-            accepted = read_json(data.round.failed(block)) or []
+            accepted = read_record(data.round.failed(block)) or []
             found |= {index: known.get(index) for index in accepted}
         else:
             found |= {i: e for i, e in known.items() if e.kind == journal.FAILURE}

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
-from psyrun.errors import RunningError
-from psyrun.files import read_json
+from psyrun.errors import PsyrunError, RunningError
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.lock import Lock
-from psyrun.status import layout_of, running_jobs
+from psyrun.status import layout_of, read_record, running_jobs
 
 GENERATED = "# Written by psyrun"
 """How the Snakefiles begin that psyrun generates."""
@@ -85,8 +84,12 @@ def _clean_folder(layout: TaskLayout) -> list[Path]:
 
 def _results(layout: TaskLayout) -> list[Path]:
     """Return the result files that were merged into."""
-    merged = [read_json(round_.merged) for round_ in layout.rounds().values()]
-    paths = {Path(record["into"]) for record in merged if record is not None}
+    paths = set()
+    for round_ in layout.rounds().values():
+        # A damaged record must not keep the rest from being removed.
+        with suppress(PsyrunError):
+            merged = read_record(round_.merged)
+            paths |= set() if merged is None else {Path(merged["into"])}
     return sorted(path for path in paths if path.is_file())
 
 
