@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from psyrun.store import PickleStore
+
+
+@pytest.fixture
+def parts(project):
+    """A folder with three files, whose natural order is not that of the alphabet."""
+    Path("parts").mkdir()
+    for number in (1, 2, 10):
+        PickleStore().save(f"parts/{number}.pkl", {"x": [number]})
+
+
+def test_files_are_merged_in_natural_order(psy, parts):
+    result = psy("merge", "parts", "all.pkl")
+    assert result.out == "3 files merged into all.pkl\n"
+    assert PickleStore().load("all.pkl") == {"x": [1, 2, 10]}
+
+
+def test_the_extension_says_which_files_are_merged(psy, parts):
+    result = psy("merge", "parts", "all.npz")
+    assert result.status == 2
+    assert ".npz" in result.err
+
+
+def test_an_empty_folder_is_refused(psy, project):
+    Path("parts").mkdir()
+    result = psy("merge", "parts", "all.pkl")
+    assert result.status == 2
+    assert result.err.startswith("psy: parts: there are no files")
+    assert not Path("all.pkl").exists()
+
+
+def test_a_missing_folder_is_named(psy):
+    result = psy("merge", "nowhere", "all.pkl")
+    assert result.status == 2
+    assert "nowhere" in result.err
+
+
+def test_an_unknown_extension_is_refused(psy, parts):
+    result = psy("merge", "parts", "all.xyz")
+    assert result.status == 2
+    assert ".xyz" in result.err
+
+
+def test_a_damaged_file_is_named_and_the_former_result_kept(psy, parts):
+    psy("merge", "parts", "all.pkl")
+    Path("parts/2.pkl").write_bytes(b"rubbish")
+    result = psy("merge", "parts", "all.pkl")
+    assert result.status == 2
+    assert "2.pkl" in result.err
+    assert PickleStore().load("all.pkl") == {"x": [1, 2, 10]}
