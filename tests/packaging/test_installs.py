@@ -35,13 +35,11 @@ class Environment:
     folder: Path
 
     def run(self, *command: str | Path, cwd: Path) -> str:
-        environment = {
-            k: v for k, v in os.environ.items() if not k.startswith("PYTHON")
-        }
+        others = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         ended = subprocess.run(
             [self.folder / "bin" / command[0], *command[1:]],
             cwd=cwd,
-            env=environment,
+            env={**others, "PATH": os.defpath},
             capture_output=True,
             text=True,
         )
