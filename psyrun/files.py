@@ -4,47 +4,133 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+from psyrun.errors import StoreError, one_line
+
+Filename: TypeAlias = str | os.PathLike[str]
+
+_LONGEST_STEM = 100
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` that takes its place on a clean exit.
+def replacing(filename: Filename) -> Iterator[Path]:
+    """Write a file beside `filename`, then let it take that name.
+
+    The body of the ``with`` statement writes to the path it is given. When
+    the body ends, the file is forced to disk and renamed; when it raises, the
+    file is removed and whatever was at `filename` stays. A symbolic link
+    stays a link: the file it points to is replaced.
 
     Parameters
     ----------
-    path : Path
-        The file to write. Its folder must exist.
+    filename : path-like
+        The file to create or replace.
 
     Yields
     ------
-    Path
-        Where to write. It has the suffix of `path`, so that formats that are
-        chosen by suffix stay the same, and is on the same file system, so
-        that the final rename is atomic.
+    pathlib.Path
+        An empty hidden file in the same folder, with the permissions that the
+        umask leaves.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written to or the disk is full.
     """
-    mark = f"{socket.gethostname()}-{os.getpid()}"
-    temporary = path.with_name(f".{path.stem}.{mark}{path.suffix}")
+    target = Path(os.path.realpath(filename))
+    beside = _beside(target)
+    with explained(filename):
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        yield temporary
-        _flush_to_disk(temporary)
-        temporary.replace(path)
+        yield beside
+        with explained(filename):
+            synchronise(beside)
+            beside.replace(target)
+            synchronise(target.parent)
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        # After the rename there is nothing left to remove.
+        with suppress(OSError):
+            beside.unlink()
 
 
-def _flush_to_disk(path: Path) -> None:
-    """Wait until the file is on disk: a rename may overtake the data."""
+def _beside(target: Path) -> Path:
+    # Names of 255 bytes are common on no file system; longer ones exist on none.
+    stem = target.name.encode()[:_LONGEST_STEM].decode(errors="ignore")
+    owner = f"{socket.gethostname()[:50]}.{os.getpid()}.{secrets.token_hex(4)}"
+    return target.with_name(f".{stem}.{owner}.tmp")
+
+
+def synchronise(path: Path) -> None:
+    """Force a file, or the names in a folder, to disk.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file or folder.
+
+    Raises
+    ------
+    OSError
+        If the file system reports that data could not be written.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def explained(filename: Filename) -> Iterator[None]:
+    """Turn an `OSError` of the body into a `StoreError` that names the file.
+
+    Parameters
+    ----------
+    filename : path-like
+        The file that the body reads or writes.
+
+    Raises
+    ------
+    StoreError
+        With the system's reason and what to look at.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{filename}: no such file or folder; check the path."
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"{filename}: {error.strerror or one_line(error)}; check the "
+            "permissions of the folder and the free space on its disk."
+        ) from error
+
+
+def damaged(filename: Filename, problem: str) -> StoreError:
+    """Return the error for a file whose content cannot be used.
+
+    Parameters
+    ----------
+    filename : path-like
+        The file.
+    problem : str
+        What is wrong with it, without a final full stop.
+
+    Returns
+    -------
+    StoreError
+        To be raised by the caller.
+    """
+    return StoreError(
+        f"{filename}: {problem}; delete the file or restore a copy of it."
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,7 +26,7 @@ from psyrun._algebra import Difference, Selection
 from psyrun._columns import Column, Rows, as_column
 from psyrun._rows import equal_rows, pair_rows
 from psyrun._space import AmbiguousOperationError, Fetch, ParameterSpace
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, one_line
 
 __all__ = [
     "AmbiguousOperationError",
@@ -241,7 +241,7 @@ def thaw(frozen: bytes) -> ParameterSpace:
         space = pickle.loads(frozen)
     except Exception as error:
         raise PsyrunError(
-            f"the frozen parameter space cannot be read ({_one_line(error)}); make "
+            f"the frozen parameter space cannot be read ({one_line(error)}); make "
             "sure that the modules of its values can be imported, or freeze it again."
         ) from error
     if not isinstance(space, ParameterSpace):
@@ -264,16 +264,12 @@ def _explain(space: ParameterSpace, error: Exception) -> str:
                         f"({cause}): define it at the top level of a module, or pass "
                         "a name and make the value in the function."
                     )
-    return f"the parameter space cannot be pickled ({_one_line(error)})."
+    return f"the parameter space cannot be pickled ({one_line(error)})."
 
 
 def _pickling_error(value: object) -> str:
     try:
         pickle.dumps(value, protocol=5)
     except Exception as error:
-        return _one_line(error)
+        return one_line(error)
     return ""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

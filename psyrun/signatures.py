@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from psyrun.config import Setting
-from psyrun.errors import PsyrunError, TaskError
-from psyrun.taskmodule import one_line
+from psyrun.errors import PsyrunError, TaskError, one_line
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace

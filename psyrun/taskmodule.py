@@ -10,9 +10,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import NamedTuple
 
-from psyrun.errors import PsyrunError, TaskError
-
-_LONGEST_TEXT = 200  # characters of an exception's text in a message
+from psyrun.errors import PsyrunError, TaskError, one_line
 
 
 class Loaded(NamedTuple):
@@ -68,25 +66,6 @@ def run_file(path: Path, module_name: str) -> Loaded:
         sys.modules.pop(module_name, None)
         raise _raised(path, error) from error
     return Loaded(module, tree.body)
-
-
-def one_line(error: BaseException) -> str:
-    """Return the type and text of an exception on one line.
-
-    Parameters
-    ----------
-    error : BaseException
-        The exception.
-
-    Returns
-    -------
-    str
-        Such as ``ValueError: text``; a long text is cut.
-    """
-    text = " ".join(str(error).split())
-    if len(text) > _LONGEST_TEXT:
-        text = f"{text[:_LONGEST_TEXT]}…"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _read(path: Path) -> bytes:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+from psyrun.files import Filename
 from psyrun.store.base import Store, Writer
-from psyrun.store.files import Filename
 from psyrun.store.registry import store_for
 from psyrun.store.rows import Columns
 

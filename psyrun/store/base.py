@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from psyrun.store.files import Filename
+from psyrun.files import Filename
 from psyrun.store.rows import Columns, count_rows, with_rows
 
 

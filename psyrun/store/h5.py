@@ -13,8 +13,8 @@ import tables
 from numpy.typing import NDArray
 
 from psyrun.errors import StoreError
+from psyrun.files import Filename, replacing
 from psyrun.store.base import Store, Writer
-from psyrun.store.files import Filename, replacing
 from psyrun.store.h5append import extend
 from psyrun.store.h5file import h5_explained, opened
 from psyrun.store.h5layout import (

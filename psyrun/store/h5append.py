@@ -15,8 +15,8 @@ from typing import Any
 import tables
 from numpy.typing import NDArray
 
+from psyrun.files import Filename
 from psyrun.store.columns import RowType, common, convert
-from psyrun.store.files import Filename
 from psyrun.store.h5chunks import growth, has_room
 from psyrun.store.h5file import SPARE_BYTES, reserve, to_disk
 from psyrun.store.h5layout import (

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import tables
 
-from psyrun.errors import StoreError
-from psyrun.store.files import Filename, explained, one_line
+from psyrun.errors import StoreError, one_line
+from psyrun.files import Filename, explained
 
 SPARE_BYTES = 16 * 1024
 """More than the header of an array and the index of its chunks can take."""

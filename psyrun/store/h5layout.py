@@ -19,8 +19,8 @@ import numpy as np
 import tables
 from numpy.typing import NDArray
 
+from psyrun.files import Filename, damaged
 from psyrun.store.columns import RowType
-from psyrun.store.files import Filename, damaged
 from psyrun.store.h5chunks import chunk_rows
 from psyrun.store.h5names import key_of
 

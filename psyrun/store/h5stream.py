@@ -7,8 +7,8 @@ from typing import Any
 import tables
 from numpy.typing import NDArray
 
+from psyrun.files import Filename
 from psyrun.store.columns import RowType, common, convert, stack
-from psyrun.store.files import Filename
 from psyrun.store.h5chunks import growth, has_room
 from psyrun.store.h5file import SPARE_BYTES, h5_explained, reserve
 from psyrun.store.h5layout import (

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from psyrun.errors import StoreError
+from psyrun.files import Filename
 from psyrun.store.base import Store
-from psyrun.store.files import Filename
 from psyrun.store.registry import store_for
 
 

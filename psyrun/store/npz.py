@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from psyrun.errors import StoreError
+from psyrun.errors import StoreError, one_line
+from psyrun.files import Filename, damaged, explained, replacing
 from psyrun.store.base import Store
 from psyrun.store.columns import Array, join, stack
-from psyrun.store.files import Filename, damaged, explained, one_line, replacing
 from psyrun.store.pickle import check_picklable
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
 from psyrun.store.values import NUMERIC, check_value, refuse

@@ -6,9 +6,9 @@ import pickle
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from psyrun.errors import StoreError
+from psyrun.errors import StoreError, one_line
+from psyrun.files import Filename, damaged, explained, replacing
 from psyrun.store.base import Store
-from psyrun.store.files import Filename, damaged, explained, one_line, replacing
 from psyrun.store.rows import Columns, count_rows, select_rows
 
 # Spoils of a broken pickle can be of nearly any type; these two say that the

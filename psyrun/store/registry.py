@@ -11,9 +11,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import StoreError, did_you_mean
+from psyrun.errors import StoreError, did_you_mean, one_line
+from psyrun.files import Filename
 from psyrun.store.base import Store
-from psyrun.store.files import Filename, one_line
 
 GROUP = "psyrun.stores"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from psyrun.errors import StoreError
-from psyrun.store.files import Filename
+from psyrun.files import Filename
 
 Columns: TypeAlias = Mapping[str, Any]
 """Key to sequence of values, one value per row."""
