@@ -117,8 +117,8 @@ class _Pool:
                 self._start(slot, range(0))
             while self._workers:
                 pid, status = os.wait()
-                slot = self._workers.pop(pid, None)
-                if slot is not None:
+                if pid in self._workers:
+                    slot = self._workers.pop(pid)
                     self._ended(slot, pid, os.waitstatus_to_exitcode(status))
         finally:
             self._kill_all()
@@ -318,7 +318,7 @@ def own_traceback(error: BaseException | None) -> str:
     if error is None:
         return ""
     frames = error.__traceback__
-    package = os.path.dirname(__file__) + os.sep
+    package = f"{Path(__file__).parent}{os.sep}"
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(package):
         frames = frames.tb_next
     return "".join(traceback.format_exception(type(error), error, frames))

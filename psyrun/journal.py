@@ -33,8 +33,9 @@ import struct
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 ROW, FAILURE, SESSION = 1, 2, 3
 FLUSH_SECONDS = 5.0
@@ -46,7 +47,8 @@ _FRAME = _HEAD.size + _CHECKSUM.size
 _READ_AHEAD = 1 << 20
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One frame of a journal, without its payload.
 
     Attributes

@@ -59,7 +59,7 @@ class Round:
         return self.blocks / f"{block}{ext}"
 
     def failed(self, block: int) -> Path:
-        """Assignments of a block that its store file goes without, as JSON."""
+        """List of the assignments that a block's store file lacks, as JSON."""
         return self.blocks / f".{block}.failed.json"
 
     def kept(self, ext: str) -> Path:

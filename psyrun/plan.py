@@ -280,9 +280,7 @@ def _renewed(last: Plan, wanted: Wanted, merge: int) -> Plan:
     )
 
 
-def _new_round(
-    wanted: Wanted, known: Known, number: int, source: _Source
-) -> Decision:
+def _new_round(wanted: Wanted, known: Known, number: int, source: _Source) -> Decision:
     plan = Plan(
         task=wanted.task,
         taskfile=wanted.taskfile,

@@ -100,10 +100,10 @@ class Prepared:
         while jobs := _running_jobs(self.layout):
             if time.monotonic() > deadline:
                 job, holder = next(iter(jobs.items()))
+                name = self.task.name
                 raise RunningError(
-                    f"task {self.task.name!r}: its run ended, but its job {job} is still "
-                    f"run by {holder}. Wait for it, or stop it with "
-                    f"'psy kill {self.task.name}'."
+                    f"task {name!r}: its run ended, but its job {job} is still run by "
+                    f"{holder}. Wait for it, or stop it with 'psy kill {name}'."
                 )
             time.sleep(0.1)
 
@@ -236,7 +236,9 @@ def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -
         keep=keep,
         keep_round=keep_round,
         count_open=lambda: _count_open(task, layout.round(keep_round)),
-        count_new=lambda: _count_new(task, _old_rows(task, wanted, keep, layout.round(keep_round))),
+        count_new=lambda: _count_new(
+            task, _old_rows(task, wanted, keep, layout.round(keep_round))
+        ),
     )
 
 

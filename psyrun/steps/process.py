@@ -46,7 +46,9 @@ def process(job: Job, block: int) -> None:
         evaluate(_work(job, block, missing), job.plan.pool_size)
         known = journal.latest(job.round.journals_of(block), verify=True)
         failed = [known[index] for index in missing if _has_failed(known, index)]
-        print(f"{len(missing) - len(failed)} assignments evaluated, {len(failed)} failed")
+        print(
+            f"{len(missing) - len(failed)} assignments evaluated, {len(failed)} failed"
+        )
         if failed:
             _report(failed, len(indices))
         write_block(job.data, block)
