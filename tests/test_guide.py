@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +88,9 @@ NAMES = "from pprint import pprint\nfrom psyrun import Param"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_prints_what_the_guide_prints(name, tmp_path, monkeypatch) -> None:
+def test_prints_what_the_guide_prints(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
     exec(NAMES, namespace)

@@ -61,7 +61,7 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def distributions(tmp_path_factory) -> Path:
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributions")
     build = [sys.executable, "-m", "build", "--outdir", folder, ROOT]
     subprocess.run(build, check=True)
@@ -69,17 +69,17 @@ def distributions(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(distributions) -> Path:
+def wheel(distributions: Path) -> Path:
     return next(distributions.glob("*.whl"))
 
 
 @pytest.fixture(scope="module")
-def sdist(distributions) -> Path:
+def sdist(distributions: Path) -> Path:
     return next(distributions.glob("*.tar.gz"))
 
 
 @pytest.fixture(scope="module")
-def dependencies(tmp_path_factory, wheel) -> Environment:
+def dependencies(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
     environment = Environment.create(tmp_path_factory.mktemp("dependencies"))
     environment.pip("install", wheel)
     environment.pip("uninstall", "--yes", "psyrun")
@@ -87,7 +87,13 @@ def dependencies(tmp_path_factory, wheel) -> Environment:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def installed(request, tmp_path_factory, dependencies, wheel, sdist) -> Environment:
+def installed(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    dependencies: Environment,
+    wheel: Path,
+    sdist: Path,
+) -> Environment:
     environment = Environment.create(tmp_path_factory.mktemp(request.param))
     sources = {"wheel": [wheel], "sdist": [sdist], "editable": ["--editable", ROOT]}
     environment.pip("install", "--no-deps", *sources[request.param])
@@ -96,32 +102,34 @@ def installed(request, tmp_path_factory, dependencies, wheel, sdist) -> Environm
     return environment
 
 
-def test_psy_starts(installed, tmp_path) -> None:
+def test_psy_starts(installed: Environment, tmp_path: Path) -> None:
     assert installed.run("psy", "--version", cwd=tmp_path).startswith("psyrun ")
 
 
-def test_all_dependencies_are_declared(installed, tmp_path) -> None:
+def test_all_dependencies_are_declared(installed: Environment, tmp_path: Path) -> None:
     modules = "cli, mapper, prepare, controller, store.h5, store.npz, testing"
     imports = ", ".join(f"psyrun.{name}" for name in modules.split(", "))
     installed.run("python", "-c", f"import {imports}", cwd=tmp_path)
 
 
-def test_the_snakefile_is_found(installed, tmp_path) -> None:
+def test_the_snakefile_is_found(installed: Environment, tmp_path: Path) -> None:
     assert Path(installed.run("psy", "snakefile", cwd=tmp_path)).is_file()
 
 
-def test_the_profile_is_found(installed, tmp_path) -> None:
+def test_the_profile_is_found(installed: Environment, tmp_path: Path) -> None:
     folder = Path(installed.run("psy", "profile", "local", cwd=tmp_path))
     assert list(folder.glob("*.yaml"))
 
 
-def test_the_plugins_are_modules_of_their_own(installed, tmp_path) -> None:
+def test_the_plugins_are_modules_of_their_own(
+    installed: Environment, tmp_path: Path
+) -> None:
     code = "import pkgutil; print(*[module.name for module in pkgutil.iter_modules()])"
     modules = installed.run("python", "-c", code, cwd=tmp_path)
     assert PLUGINS and set(modules.split()) >= PLUGINS
 
 
-def test_a_new_task_runs(installed, tmp_path) -> None:
+def test_a_new_task_runs(installed: Environment, tmp_path: Path) -> None:
     installed.run("psy", "new-task", "square", cwd=tmp_path)
     shown = installed.run("psy", "run", cwd=tmp_path)
     assert ".  square:merge" in shown
@@ -130,7 +138,7 @@ def test_a_new_task_runs(installed, tmp_path) -> None:
     assert installed.run("python", "-c", code.format(result), cwd=tmp_path) == "30"
 
 
-def test_plain_snakemake_runs_a_task(installed, tmp_path) -> None:
+def test_plain_snakemake_runs_a_task(installed: Environment, tmp_path: Path) -> None:
     installed.run("psy", "new-task", "square", cwd=tmp_path)
     snakefile = installed.run("psy", "snakefile", cwd=tmp_path)
     profile = installed.run("psy", "profile", "local", cwd=tmp_path)
@@ -139,7 +147,7 @@ def test_plain_snakemake_runs_a_task(installed, tmp_path) -> None:
     assert (tmp_path / "psy-work" / "square" / "result.pkl").is_file()
 
 
-def test_the_sdist_holds_what_is_under_version_control(sdist) -> None:
+def test_the_sdist_holds_what_is_under_version_control(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     if not (ROOT / ".git").exists():
@@ -151,7 +159,7 @@ def test_the_sdist_holds_what_is_under_version_control(sdist) -> None:
     assert not {name for name in needed if (ROOT / name).exists()} - names
 
 
-def test_the_wheel_holds_nothing_but_the_package(wheel) -> None:
+def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         top = {name.partition("/")[0] for name in archive.namelist()}
     metadata = {name for name in top if name.endswith(".dist-info")}
