@@ -67,7 +67,8 @@ bench: $(INSTALLED)
 	$(IN_VENV) for benchmark in $(BENCHMARKS); do python $$benchmark || exit 1; done
 
 lint: $(INSTALLED)
-	$(IN_VENV) ruff check . && ruff format --check .
+	$(IN_VENV) ruff check . && ruff format --check . && \
+		snakefmt --check workflow/Snakefile
 
 types: $(INSTALLED)
 	$(IN_VENV) mypy
