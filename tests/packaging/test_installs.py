@@ -63,7 +63,7 @@ class Environment:
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributions")
-    build = [sys.executable, "-m", "build", "--outdir", folder, ROOT]
+    build = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True)
     return folder
 
@@ -95,8 +95,9 @@ def installed(
     sdist: Path,
 ) -> Environment:
     environment = Environment.create(tmp_path_factory.mktemp(request.param))
-    sources = {"wheel": [wheel], "sdist": [sdist], "editable": ["--editable", ROOT]}
-    environment.pip("install", "--no-deps", *sources[request.param])
+    sources = {"wheel": wheel, "sdist": sdist, "editable": ROOT}
+    how = ["--editable"] if request.param == "editable" else []
+    environment.pip("install", "--no-deps", *how, sources[request.param])
     link = environment.packages / LINK
     link.write_text(f"{dependencies.packages}\n", encoding="utf-8")
     return environment
