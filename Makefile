@@ -39,7 +39,7 @@ $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) $(IS_SUITABLE) || { \
 		echo 'psyrun needs Python 3.11 or newer, and none was found.' \
 			'Install one, or name one: make PYTHON=/path/to/python3'; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(IN_VENV) python -m pip install --quiet --editable '.[demo,dev]'
 	touch $@
 
