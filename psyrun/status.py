@@ -6,10 +6,10 @@ counted from small files and the headers of journals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from psyrun import journal
 from psyrun.backend.base import equal_ranges
@@ -18,10 +18,6 @@ from psyrun.files import read_json
 from psyrun.layout import Round, TaskLayout, record_of_task
 from psyrun.lock import Holder, holder_of, live_holders
 from psyrun.plan import Plan
-
-if TYPE_CHECKING:
-    from psyrun.pspace import ParameterSpace
-    from psyrun.rounds import RoundData
 
 State: TypeAlias = Literal[
     "new", "running", "done", "incomplete", "outdated", "unreadable"
@@ -150,8 +146,9 @@ def status_of(path: Path, name: str) -> TaskStatus:
 
 
 def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
-    holder = holder_of(layout.lock)
-    if holder is not None:
+    # Jobs may live on when their controller was killed.
+    holders = [holder_of(layout.lock), *running_jobs(layout).values()]
+    for holder in filter(None, holders):
         return replace(status, state="running", remark=f"by {holder}")
     return status
 
@@ -229,87 +226,3 @@ def _recorded(journals: Iterable[Path]) -> tuple[int, int]:
     known = journal.latest(journals)
     n_rows = sum(entry.kind == journal.ROW for entry in known.values())
     return n_rows, len(known) - n_rows
-
-
-@dataclass(frozen=True)
-class Details:
-    """The assignments behind the numbers of a task.
-
-    Attributes
-    ----------
-    space : ParameterSpace
-        The space that was divided, or that of the task file if none was.
-    unevaluated : sequence of int
-        Assignments in it that were not evaluated yet, ascending.
-    failures : dict of int to dict, or None
-        Assignments in it that failed, with what `psyrun.journal` recorded of
-        it; None where that is gone.
-    """
-
-    space: ParameterSpace
-    unevaluated: Sequence[int]
-    failures: dict[int, dict[str, Any] | None]
-
-
-def details_of(path: Path, name: str) -> Details:
-    """Return which assignments of a task failed, and which are not evaluated.
-
-    Parameters
-    ----------
-    path : Path
-        The task file. It is run if the space was not divided yet, or holds
-        values of classes that the task file defines.
-    name : str
-        Name of the task.
-
-    Raises
-    ------
-    PsyrunError
-        If the task file or what was recorded is not usable.
-    """
-    layout = layout_of(path.parent, name)
-    plan = accepted_plan(layout)
-    if plan is None or not layout.round(plan.round).space.exists():
-        from psyrun.tasks import load_task
-
-        space = load_task(path).pspace
-        return Details(space, range(len(space)), {})
-    data = _data(layout.round(plan.round), plan, path)
-    failed = _failed(data)
-    known = {*data.known().tolist(), *failed}
-    space = data.division.space
-    unevaluated = [index for index in range(len(space)) if index not in known]
-    return Details(space, unevaluated, _told(failed))
-
-
-def _data(round_: Round, plan: Plan, path: Path) -> RoundData:
-    from psyrun.rounds import RoundData
-    from psyrun.store.registry import store_named
-    from psyrun.tasks import load_task
-
-    data = RoundData(round_, store_named(plan.block_ext))
-    try:
-        assert data.division
-    except PsyrunError:
-        load_task(path)
-    return data
-
-
-def _failed(data: RoundData) -> dict[int, journal.Entry | None]:
-    found: dict[int, journal.Entry | None] = {}
-    for block in range(data.division.n_blocks):
-        known = journal.latest(data.round.journals_of(block))
-        if data.has_block(block):
-            accepted = read_record(data.round.failed(block)) or []
-            found |= {index: known.get(index) for index in accepted}
-        else:
-            found |= {i: e for i, e in known.items() if e.kind == journal.FAILURE}
-    return dict(sorted(found.items()))
-
-
-def _told(
-    failed: Mapping[int, journal.Entry | None],
-) -> dict[int, dict[str, Any] | None]:
-    entries = {index: entry for index, entry in failed.items() if entry is not None}
-    told = dict(zip(entries, journal.failures(entries.values()), strict=True))
-    return {index: told.get(index) for index in failed}

@@ -6,11 +6,14 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psyrun.commands.selection import add_tasks
-from psyrun.status import Details, TaskStatus, details_of, status_of
+from psyrun.status import TaskStatus, status_of
 from psyrun.taskdir import select
+
+if TYPE_CHECKING:
+    from psyrun.commands.details import Details
 
 _HEAD = ("task", "state", "rows", "failed", "blocks", "")
 _SHOWN = 20
@@ -88,6 +91,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _print_details(path: Path, name: str, limit: int | None) -> None:
+    from psyrun.commands.details import details_of
+
     details = details_of(path, name)
     _print_some(name, "failed", len(details.failures), _failures(details), limit)
     unevaluated = (_short(details.space[i]) for i in details.unevaluated)

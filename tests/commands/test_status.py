@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from psyrun.commands.details import details_of
 from psyrun.journal import Journal
 from psyrun.lock import Lock
-from psyrun.status import details_of, status_of
+from psyrun.status import status_of
 
 FAILING = """\
 from psyrun import Param
@@ -184,3 +185,10 @@ def test_a_later_row_outweighs_a_failure(write_task, work):
     assert counts is not None
     assert (counts.n_done, counts.n_failed) == (5, 0)
     assert details_of(path, "square").failures == {}
+
+
+def test_a_job_that_outlived_its_run_counts_as_running(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    with Lock(layout.round(1).lock("process-0"), "square:process:0"):
+        assert columns(psy("status"))[1] == "running"
