@@ -104,7 +104,7 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         *folder.glob(f"{layout.name}:*.log"),
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),
-        *folder.glob(".*.json"),
+        *folder.glob(".*.tmp"),
         *(round_.folder for round_ in layout.rounds().values()),
     ]
     return [path for path in entries if path.exists()]
