@@ -33,6 +33,14 @@ def test_the_snakefile_is_formatted(psy):
     assert subprocess.run(command, capture_output=True).returncode == 0
 
 
+def test_the_snakefile_follows_best_practices(psy, write_task):
+    write_task()
+    psy("init")
+    command = [sys.executable, "-m", "snakemake", "--lint"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("taskdir", ["psy-tasks", "my tasks"])
 def test_plain_snakemake_runs_the_tasks(psy, write_task, taskdir):
     write_task()
