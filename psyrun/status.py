@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from psyrun import journal
 from psyrun.backend.base import equal_ranges
 from psyrun.errors import PsyrunError
-from psyrun.files import read_json
+from psyrun.files import damaged, read_json
 from psyrun.layout import Round, TaskLayout, record_of_task
 from psyrun.lock import Holder, holder_of, live_holders
 from psyrun.plan import Plan
@@ -89,10 +89,7 @@ def read_record(path: Path) -> Any:
     try:
         return read_json(path)
     except ValueError as error:
-        raise PsyrunError(
-            f"{path}: is damaged ({error}). Remove it; what it told is worked out anew "
-            "by 'psy run'."
-        ) from error
+        raise damaged(path, f"is not JSON ({error})") from error
 
 
 def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:

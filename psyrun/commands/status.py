@@ -106,13 +106,16 @@ def _failures(details: Details) -> Iterator[str]:
         if failure is None:
             yield parameters
         else:
-            yield f"{parameters}: {failure['type']}: {failure['message']}"
+            message = " ".join(failure["message"].split())
+            yield f"{parameters}: {failure['type']}: {message}"
 
 
 def _short(parameters: Mapping[str, Any]) -> str:
     from psyrun.evaluate import describe_parameters
 
-    return ", ".join(f"{k}={v}" for k, v in describe_parameters(parameters).items())
+    texts = describe_parameters(parameters).items()
+    # The repr of an array has several lines.
+    return ", ".join(f"{name}={' '.join(text.split())}" for name, text in texts)
 
 
 def _print_some(

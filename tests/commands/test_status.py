@@ -18,7 +18,7 @@ max_jobs = 2
 
 def execute(x):
     if x == {bad}:
-        raise ValueError("x is bad")
+        raise ValueError("x is\\nbad")
     return {{"y": x}}
 """
 
