@@ -58,10 +58,10 @@ test-packaging: $(INSTALLED)
 	$(PYTEST) tests/packaging
 
 test-pythons: $(INSTALLED)
-	@for python in $$($(VENV)/bin/python .ci/pythons.py); do \
+	@status=0; for python in $$($(VENV)/bin/python .ci/pythons.py); do \
 		echo "== $$python"; \
-		$(MAKE) test PYTHON=$$python VENV=build/venv-$${python##*python} || exit 1; \
-	done
+		$(MAKE) test PYTHON=$$python VENV=build/venv-$${python##*python} || status=1; \
+	done; exit $$status
 
 bench: $(INSTALLED)
 	$(IN_VENV) for benchmark in $(BENCHMARKS); do python $$benchmark || exit 1; done
