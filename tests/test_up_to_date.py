@@ -1,0 +1,262 @@
+"""When something is computed anew: each cell of the table, with real Snakemake."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+from projects import Project
+
+NOTHING: list[int] = []
+ALL = [1, 2, 3, 4]
+CONTINUE = [(), ("--continue",)]
+
+both = pytest.mark.parametrize("options", CONTINUE, ids=["run", "continue"])
+
+
+@pytest.fixture
+def done(project: Project) -> Project:
+    """The project after its first run."""
+    project.psy("run")
+    assert project.calls() == ALL
+    return project
+
+
+def touch(project: Project) -> None:
+    project.taskfile().touch()
+
+
+def comment(project: Project) -> None:
+    project.edit("def execute", "# A comment.\n\n\ndef execute")
+
+
+def reformat(project: Project) -> None:
+    project.edit("x**2", "( x ** 2 )")
+
+
+def change_setting(line: str) -> Callable[[Project], None]:
+    def change(project: Project) -> None:
+        project.edit("max_jobs = 2", line)
+
+    return change
+
+
+UNIMPORTANT = {
+    "nothing": lambda project: None,
+    "touched": touch,
+    "commented": comment,
+    "reformatted": reformat,
+    "max_jobs": change_setting("max_jobs = 3"),
+    "min_items": change_setting("max_jobs = 2\nmin_items = 4"),
+    "pool_size": change_setting("max_jobs = 2\npool_size = 2"),
+    "scheduler": change_setting(
+        "from psyrun import ImmediateRun\nscheduler = ImmediateRun()"
+    ),
+    "backend": change_setting(
+        "from psyrun.backend import DistributeBackend\nbackend = DistributeBackend"
+    ),
+}
+
+
+@both
+@pytest.mark.parametrize("change", UNIMPORTANT.values(), ids=UNIMPORTANT.keys())
+def test_what_does_not_matter_is_skipped(done, change, options) -> None:
+    change(done)
+    lines = done.psy("run", *options).stdout.splitlines()
+    assert {line[0] for line in lines} == {"-"}
+    assert done.calls() == NOTHING
+
+
+@both
+def test_another_store_is_merged_into_without_evaluation(done, options) -> None:
+    done.edit("max_jobs = 2", "from psyrun import NpzStore\nstore = NpzStore()")
+    done.psy("run", *options)
+    assert done.calls() == NOTHING
+    assert (done.work() / "result.npz").exists()
+
+
+@both
+def test_another_resultfile_is_merged_into_without_evaluation(done, options) -> None:
+    done.edit("max_jobs = 2", "resultfile = 'other/place.pkl'")
+    done.psy("run", *options)
+    assert done.calls() == NOTHING
+    assert (done.folder / "other/place.pkl").exists()
+
+
+@both
+def test_a_deleted_result_is_only_merged(done, options) -> None:
+    before = done.result()
+    (done.work() / "result.pkl").unlink()
+    done.psy("run", *options)
+    assert done.calls() == NOTHING
+    assert done.result() == before
+
+
+@both
+def test_a_deleted_block_is_evaluated_and_merged(done, options) -> None:
+    (done.work() / "round-1/blocks/1.pkl").unlink()
+    before = (done.work() / "result.pkl").stat().st_ino
+    lines = done.psy("run", *options).stdout.splitlines()
+    assert done.calls() == [3, 4]
+    assert ".  a:process:1" in lines and "-  a:process:0" in lines
+    assert (done.work() / "result.pkl").stat().st_ino != before
+
+
+def change_execute(project: Project) -> None:
+    project.edit("x**2", "x**3")
+
+
+def add_setup(project: Project) -> None:
+    project.edit("def execute(x)", "def setup(proc_id):\n    pass\n\n\ndef execute(x)")
+
+
+def change_file_dep(project: Project) -> None:
+    (project.folder / "data.txt").write_text("two")
+
+
+IMPORTANT = {"execute": change_execute, "setup": add_setup, "file_dep": change_file_dep}
+changes = pytest.mark.parametrize("change", IMPORTANT.values(), ids=IMPORTANT.keys())
+
+
+@pytest.fixture
+def depending(project: Project) -> Project:
+    """The project, depending on a file, after its first run."""
+    (project.folder / "data.txt").write_text("one")
+    project.edit("max_jobs = 2", "max_jobs = 2\nfile_dep = ['data.txt']")
+    project.psy("run")
+    project.calls()
+    return project
+
+
+@changes
+def test_a_change_that_matters_recomputes_all(depending, change) -> None:
+    change(depending)
+    depending.psy("run")
+    assert depending.calls() == ALL
+    depending.psy("run")
+    assert depending.calls() == NOTHING
+
+
+@changes
+def test_continue_keeps_rows_of_a_change_that_matters(depending, change) -> None:
+    change(depending)
+    depending.psy("run", "--continue")
+    assert depending.calls() == NOTHING
+    assert depending.result() == {"x": ALL, "y": [1, 4, 9, 16]}
+    depending.psy("run")
+    assert depending.calls() == NOTHING
+
+
+def test_an_extended_space_is_recomputed(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
+    done.psy("run")
+    assert done.calls() == [*ALL, 5]
+
+
+def test_continue_computes_what_an_edited_space_adds(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[5, 4, 2, 1]")
+    done.psy("run", "--continue")
+    assert done.calls() == [5]
+    # In the order of the space, then rows that are no longer in it.
+    assert done.result() == {"x": [5, 4, 2, 1, 3], "y": [25, 16, 4, 1, 9]}
+
+
+def test_continue_counts_equal_assignments_one_by_one(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[1, 1, 2, 3, 4]")
+    done.psy("run", "--continue")
+    assert done.calls() == [1]
+
+
+def test_continue_twice_keeps_former_rows(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[1, 2]")
+    done.psy("run", "--continue")
+    done.edit("[1, 2]", "[1, 2, 5]")
+    done.psy("run", "--continue")
+    assert done.calls() == [5]
+    assert done.result()["x"] == [1, 2, 5, 3, 4]
+
+
+def test_continue_starts_from_a_result_whose_work_folder_is_gone(done) -> None:
+    result = (done.work() / "result.pkl").read_bytes()
+    shutil.rmtree(done.folder / "psy-work")
+    done.work().mkdir(parents=True)
+    (done.work() / "result.pkl").write_bytes(result)
+    done.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
+    done.psy("run", "--continue")
+    assert done.calls() == [5]
+
+
+@pytest.mark.parametrize("change", [change_execute], ids=["execute"])
+def test_overwrite_dirty_refuses_to_lose_rows(done, change) -> None:
+    done.edit("max_jobs = 2", "overwrite_dirty = False")
+    change(done)
+    before = done.result()
+    errors = done.psy("run", status=2).stderr
+    assert "overwrite_dirty" in errors and "--continue" in errors
+    assert "overwrite_dirty" in done.snakemake(status=1).stderr
+    assert done.calls() == NOTHING
+    assert done.result() == before
+
+
+def test_a_module_of_the_project_counts(project) -> None:
+    (project.folder / "model.py").write_text("def power(x):\n    return x**2\n")
+    project.edit("from pathlib", "from model import power\nfrom pathlib")
+    project.edit("x**2", "power(x)")
+    project.psy("run")
+    project.calls()
+    (project.folder / "model.py").write_text("def power(x):\n    return x**3\n")
+    project.psy("run")
+    assert project.calls() == ALL
+    assert project.result()["y"] == [1, 8, 27, 64]
+
+
+def test_a_random_space_is_frozen_and_up_to_date(project) -> None:
+    project.edit("Param(x=[1, 2, 3, 4])", "Param(x=np.random.permutation(1000)[:4])")
+    project.edit("from pathlib", "import numpy as np\nfrom pathlib")
+    project.psy("run")
+    assert project.calls() == sorted(project.result()["x"])
+    project.psy("run")
+    assert project.calls() == NOTHING
+
+
+def test_snakemake_and_psy_find_each_others_work_up_to_date(project) -> None:
+    project.snakemake()
+    assert project.calls() == ALL
+    project.psy("run")
+    assert project.calls() == NOTHING
+    change_execute(project)
+    project.psy("run")
+    assert project.calls() == ALL
+    assert "Nothing to be done" in project.snakemake().stderr
+    assert project.calls() == NOTHING
+
+
+def test_plain_snakemake_continues_when_asked_to(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
+    done.snakemake("--config", "psy_continue=true")
+    assert done.calls() == [5]
+
+
+def test_a_dry_run_accepts_nothing(done) -> None:
+    change_execute(done)
+    assert ".  a:split" in done.psy("run", "--dry-run").stdout
+    done.snakemake("--dry-run")
+    assert done.calls() == NOTHING
+    done.psy("run", "--continue")
+    assert done.calls() == NOTHING
+    assert done.result()["y"] == [1, 4, 9, 16]
+
+
+@pytest.mark.parametrize(
+    "change", [touch, comment, change_setting("max_jobs = 3")], ids=lambda f: f.__name__
+)
+def test_plain_snakemake_skips_what_does_not_matter(done, change) -> None:
+    change(done)
+    assert "Nothing to be done" in done.snakemake().stderr
+    assert done.calls() == NOTHING
+
+
+def test_plain_snakemake_evaluates_a_deleted_block(done) -> None:
+    (done.work() / "round-1/blocks/1.pkl").unlink()
+    done.snakemake()
+    assert done.calls() == [3, 4]
+    assert "Nothing to be done" in done.snakemake().stderr
