@@ -47,6 +47,8 @@ class Wanted:
         Command that starts Python for the jobs.
     overwrite_dirty : bool
         Whether outdated rows may be thrown away.
+    token : str
+        A name that no merge had before.
     """
 
     task: str
@@ -62,6 +64,7 @@ class Wanted:
     resultfile: str
     python: str
     overwrite_dirty: bool
+    token: str
 
     @property
     def division(self) -> str:
@@ -101,8 +104,8 @@ class Plan:
     same_space : bool
         Whether the space of `keep_round` stays, so that it isn't sampled
         again.
-    merge : int
-        Number of the merge; a new number makes Snakemake merge again.
+    merge : str
+        Name of the merge; a new name makes Snakemake merge again.
     """
 
     task: str
@@ -120,7 +123,7 @@ class Plan:
     keep: str = ""
     keep_round: int = 0
     same_space: bool = False
-    merge: int = 1
+    merge: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as it is recorded."""
@@ -159,8 +162,8 @@ class Known:
         Whether its round has a frozen space.
     missing_blocks : tuple of int
         Blocks of its round that have no store file.
-    merged : int or None
-        Number of the last merge of its round, None where none has ended.
+    merged : str or None
+        Name of the last merge of its round, None where none has ended.
     merged_into : str
         Where that merge wrote to.
     has_result : bool
@@ -178,7 +181,7 @@ class Known:
     plan: Plan | None = None
     is_split: bool = False
     missing_blocks: tuple[int, ...] = ()
-    merged: int | None = None
+    merged: str | None = None
     merged_into: str = ""
     has_result: bool = False
     keep: str = ""
@@ -263,11 +266,11 @@ def _same_code(wanted: Wanted, known: Known, last: Plan) -> Decision:
     is_merged = known.merged == last.merge and known.merged_into == wanted.resultfile
     is_current = is_merged and known.has_result and not known.missing_blocks
     again = known.merged == last.merge and not is_current
-    plan = _renewed(last, wanted, merge=last.merge + again)
+    plan = _renewed(last, wanted, merge=wanted.token if again else last.merge)
     return Decision(plan, blocks=known.missing_blocks, merge=not is_current)
 
 
-def _renewed(last: Plan, wanted: Wanted, merge: int) -> Plan:
+def _renewed(last: Plan, wanted: Wanted, merge: str) -> Plan:
     """Return the last plan with what may change without a new division."""
     return replace(
         last,
@@ -297,6 +300,7 @@ def _new_round(wanted: Wanted, known: Known, number: int, source: _Source) -> De
         keep=source.keep,
         keep_round=source.keep_round,
         same_space=source.same_space,
+        merge=wanted.token,
     )
     return Decision(plan, split=True, blocks=tuple(range(plan.n_blocks)), merge=True)
 

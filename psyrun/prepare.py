@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -40,12 +41,17 @@ class Prepared:
         What to do.
     keep_going : bool
         Whether outdated rows are kept (``--continue``).
+    token : str
+        Name for a new merge.
+    lock : Lock or None
+        The lock of the task, once it is started.
     """
 
     task: Task
     layout: TaskLayout
     decision: Decision
     keep_going: bool
+    token: str
     lock: Lock | None = None
 
     @property
@@ -80,7 +86,7 @@ class Prepared:
         former = lock.acquire()
         try:
             self._wait_for_jobs_of_killed_run()
-            if _decide(self.task, self.keep_going) != self.decision:
+            if _decide(self.task, self.keep_going, self.token) != self.decision:
                 raise PsyrunError(
                     f"task {self.task.name!r} was worked on by another run meanwhile. "
                     "Run again."
@@ -155,13 +161,14 @@ def prepare(path: Path, *, keep_going: bool, overrides: Mapping[str, Any]) -> Pr
         If what is on disk cannot be read.
     """
     task = load_task(path, overrides)
-    decision = _decide(task, keep_going)
+    token = secrets.token_hex(4)
+    decision = _decide(task, keep_going, token)
     layout = TaskLayout.of(task.workdir, task.name)
-    return Prepared(task, layout, decision, keep_going)
+    return Prepared(task, layout, decision, keep_going, token)
 
 
-def _decide(task: Task, keep_going: bool) -> Decision:
-    wanted = _wanted(task)
+def _decide(task: Task, keep_going: bool, token: str) -> Decision:
+    wanted = _wanted(task, token)
     return decide(wanted, _known(task, wanted), keep_going=keep_going)
 
 
@@ -177,7 +184,7 @@ def refusal(prepared: Prepared) -> str | None:
     )
 
 
-def _wanted(task: Task) -> Wanted:
+def _wanted(task: Task, token: str) -> Wanted:
     workdir, resultfile, path = str(task.workdir), str(task.resultfile), str(task.path)
     check_path(workdir, "workdir", path)
     check_path(resultfile, "resultfile", path)
@@ -185,7 +192,7 @@ def _wanted(task: Task) -> Wanted:
         task=task.name,
         taskfile=path,
         workdir=workdir,
-        fingerprint=fingerprint(task.path, task.conf_path, task.file_dep, Path.cwd()),
+        fingerprint=_fingerprint(task),
         n_items=len(task.pspace),
         backend=task.backend,
         max_jobs=task.max_jobs,
@@ -195,7 +202,18 @@ def _wanted(task: Task) -> Wanted:
         resultfile=resultfile,
         python=DEFAULT_PYTHON if task.python == sys.executable else task.python,
         overwrite_dirty=task.overwrite_dirty,
+        token=token,
     )
+
+
+def _fingerprint(task: Task) -> str:
+    cache = TaskLayout.of(task.workdir, task.name).digests
+    digests: dict[str, str] = read_json(cache) or {}
+    before = dict(digests)
+    found = fingerprint(task.path, task.conf_path, task.file_dep, Path.cwd(), digests)
+    if digests != before:
+        write_json(cache, digests)
+    return found
 
 
 def _known(task: Task, wanted: Wanted) -> Known:
