@@ -6,9 +6,10 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,8 +24,8 @@ from psyrun.view import EXECUTED, View
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A job that failed.
+class Job:
+    """A job of a run.
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ class Failure:
         return "\n".join(text.splitlines()[-n_lines:])
 
     @property
-    def log(self) -> Any:
+    def log(self) -> Path:
         """Path of its log."""
         return self.prepared.layout.log(self.step, self.block)
 
@@ -77,7 +78,7 @@ class Outcome:
         Exit status of Snakemake.
     was_interrupted : bool
         Whether the user ended it.
-    failures : list of Failure
+    failures : list of Job
         Jobs that failed.
     errors : list of str
         What Snakemake itself had to complain about.
@@ -85,7 +86,7 @@ class Outcome:
 
     status: int = 0
     was_interrupted: bool = False
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[Job] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -116,6 +117,7 @@ class Run:
         rounds = [p.layout.round(p.plan.round) for p in prepared]
         self._progress = [RoundProgress(round_) for round_ in rounds]
         self._outcome = Outcome()
+        self._jobs: dict[int, Job] = {}
 
     def run(self, *, jobs: int, profile: str, extra: Sequence[str]) -> Outcome:
         """Have Snakemake do what is to be done, and watch it."""
@@ -123,7 +125,7 @@ class Run:
         snakefiles = [p.layout.snakefile for p in prepared]
         arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)
         with ExitStack() as stack:
-            stack.enter_context(_Termination())
+            stack.enter_context(_handling(_interrupt))
             servers = ForkServers(
                 (p.layout.folder, p.plan.taskfile, p.plan.python) for p in prepared
             )
@@ -136,7 +138,7 @@ class Run:
                 self._outcome.status = snakemake.wait()
             except KeyboardInterrupt:
                 self._outcome.was_interrupted = True
-                with _Uninterrupted():
+                with _handling(signal.SIG_IGN):
                     servers.stop()
                     snakemake.interrupt()
         return self._outcome
@@ -166,40 +168,36 @@ class Run:
     def _tell(self, event: dict[str, Any]) -> None:
         if event["event"] == "error":
             self._outcome.errors.append(event["text"])
-            return
-        step, _, suffix = (event.get("rule_name") or "").partition("_")
+        elif event["event"] == "job_info":
+            job = self._job(event)
+            if job is not None:
+                self._jobs[event["jobid"]] = job
+                self._view.job(EXECUTED, job.name)
+        elif event["event"] == "job_error" and event["jobid"] in self._jobs:
+            self._outcome.failures.append(self._jobs[event["jobid"]])
+
+    def _job(self, event: dict[str, Any]) -> Job | None:
+        """Return which of the jobs an event is about, None if it is a user's own."""
+        step, _, suffix = event["rule_name"].partition("_")
         prepared = self._tasks.get(suffix)
         if prepared is None or step not in (SPLIT, PROCESS, MERGE):
-            return
-        block = (event.get("wildcards") or {}).get("block")
-        if event["event"] == "job_info":
-            self._view.job(EXECUTED, prepared.layout.job(step, block))
-        elif event["event"] == "job_error":
-            self._outcome.failures.append(Failure(prepared, step, block))
+            return None
+        return Job(prepared, step, event["wildcards"].get("block"))
 
 
-class _Termination:
-    """Treats SIGTERM and SIGHUP like Ctrl-C while a run goes on."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
-    def __enter__(self) -> None:
-        self._before = [signal.signal(n, _interrupt) for n in self._SIGNALS]
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in zip(self._SIGNALS, self._before, strict=True):
-            signal.signal(number, handler)
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None] | int) -> Iterator[None]:
+    """Treat all ways of asking a run to end alike."""
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-class _Uninterrupted:
-    """Lets an orderly end not be interrupted by impatience."""
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def __exit__(self, *exception: object) -> None:
-        signal.signal(signal.SIGINT, self._before)

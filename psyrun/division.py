@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from psyrun.backend.base import equal_ranges
 from psyrun.errors import PsyrunError
-from psyrun.files import read_json, replacing, write_json
+from psyrun.files import replacing, write_json
 from psyrun.layout import Round
 from psyrun.pspace import ParameterSpace, freeze, thaw
 
@@ -109,41 +109,3 @@ class Division:
                 f"{round_.space}: is damaged ({error}). Remove it, then run again."
             ) from error
         return cls(thaw(space), n_blocks, kept, former)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Numbers of a division, which can be read without loading the space.
-
-    Attributes
-    ----------
-    n_items : int
-        Assignments in the space.
-    n_open : int
-        Assignments that the process jobs are to evaluate.
-    n_blocks : int
-        Process jobs.
-    n_former : int
-        Kept rows that are no longer in the space.
-    ext : str
-        File extension of the store of its blocks.
-    """
-
-    n_items: int
-    n_open: int
-    n_blocks: int
-    n_former: int
-    ext: str
-
-    @classmethod
-    def load(cls, round_: Round) -> Counts | None:
-        """Read the numbers of a round, None where it was not divided yet."""
-        if not round_.space.exists():
-            return None
-        record = read_json(round_.division)
-        return None if record is None else cls(**record)
-
-    def size(self, block: int) -> int:
-        """Return the number of assignments of one process job."""
-        begin, end = equal_ranges(self.n_open, self.n_blocks)[block]
-        return end - begin

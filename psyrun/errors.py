@@ -41,6 +41,10 @@ class JobError(PsyrunError):
     exit_status = 1
 
 
+class ResultError(JobError):
+    """What `execute` returned cannot be kept."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest known name, or nothing.
 

@@ -18,13 +18,13 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import Any, NoReturn, Protocol
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, ResultError
 from psyrun.journal import Journal
 from psyrun.random_state import RandomStates
 
@@ -239,7 +239,8 @@ class _Worker:
             start, begun = time.time(), clock()
             try:
                 result = execute(**parameters, **extras)
-                row = self._row(parameters, extras, result)
+                row = row_of(parameters, result, work.exclude)
+                work.check(row)
             except (Exception, SystemExit) as error:
                 lasted = clock() - begun
                 failure = describe_failure(error, parameters)
@@ -248,19 +249,35 @@ class _Worker:
             else:
                 journal.row(index, start, clock() - begun, _peak(), row)
 
-    def _row(
-        self, parameters: dict[str, Any], extras: Mapping[str, Any], result: Any
-    ) -> dict[str, Any]:
-        if not isinstance(result, Mapping):
-            raise TypeError(
-                f"execute returned {type(result).__name__}; it must return a dict of "
-                "results, such as {'y': 1.0}"
-            )
-        row = {**parameters, **result}
-        for key in self._work.exclude:
-            row.pop(key, None)
-        self._work.check(row)
-        return row
+
+def row_of(
+    parameters: Mapping[str, Any], result: Any, exclude: Iterable[str]
+) -> dict[str, Any]:
+    """Return the row of an assignment.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The assignment.
+    result : object
+        What `execute` returned for it.
+    exclude : iterable of str
+        Keys left out.
+
+    Raises
+    ------
+    ResultError
+        If the result is no mapping.
+    """
+    if not isinstance(result, Mapping):
+        raise ResultError(
+            f"execute returned {type(result).__name__}; it must return a dict of "
+            "results, such as {'y': 1.0}."
+        )
+    row = {**parameters, **result}
+    for key in exclude:
+        row.pop(key, None)
+    return row
 
 
 def _fill(pipe: int, count: int, workers: int) -> None:

@@ -146,8 +146,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds, or None where there is no such file."""
+    """Return what a JSON file holds, or None where there is no such file.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise damaged(path, f"is not JSON ({error})") from error

@@ -35,6 +35,7 @@ from typing import NoReturn
 
 from psyrun.evaluate import die_with
 from psyrun.forkclient import FOLDER_VARIABLE, address
+from psyrun.snakefile import DEFAULT_PYTHON
 from psyrun.steps.run import Context, run
 
 _USED_BY_JOBS = (
@@ -63,13 +64,14 @@ class ForkServers:
     def _start(
         self, task_folder: Path, taskfile: str, python: str
     ) -> subprocess.Popen[bytes]:
+        command = sys.executable if python == DEFAULT_PYTHON else python
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             # Jobs that come before the import is over wait in the queue.
             listener.bind(address(self._folder, str(task_folder)))
             listener.listen(128)
             descriptor = listener.fileno()
             return subprocess.Popen(
-                [python, "-m", "psyrun.forkserver", str(descriptor), taskfile],
+                [command, "-m", "psyrun.forkserver", str(descriptor), taskfile],
                 stdin=subprocess.PIPE,
                 pass_fds=[descriptor],
                 # Out of reach of Ctrl-C: it is the controller who ends the run.

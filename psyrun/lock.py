@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from psyrun.errors import RunningError
+from psyrun.layout import TaskLayout
 
 HEARTBEAT = 20.0
 EXPIRY = 300.0
@@ -204,6 +205,15 @@ def live_holders(folder: Path) -> dict[str, Holder]:
         if not path.name.startswith(".")
     }
     return {name: holder for name, holder in found.items() if holder is not None}
+
+
+def running_jobs(layout: TaskLayout) -> dict[str, Holder]:
+    """Return who runs the jobs of a task, by job, such as ``process:3``."""
+    return {
+        name.replace("-", ":"): holder
+        for round_ in layout.rounds().values()
+        for name, holder in live_holders(round_.locks).items()
+    }
 
 
 def _read(path: Path) -> Holder | None:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun import __version__
-from psyrun.division import Counts
+from psyrun.counts import Counts
 from psyrun.errors import PsyrunError, RunningError
 from psyrun.files import read_json, write_json, write_text
 from psyrun.fingerprint import fingerprint
 from psyrun.layout import Round, TaskLayout, record_of_task, shipped
-from psyrun.lock import Holder, Lock, holder_of, live_holders
+from psyrun.lock import Holder, Lock, holder_of, running_jobs
 from psyrun.plan import Decision, Known, Plan, Wanted, decide
+from psyrun.progress import finished_blocks
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task
 
@@ -103,7 +104,7 @@ class Prepared:
     def _wait_for_jobs_of_killed_run(self) -> None:
         """Jobs end with their controller, but it takes them a moment."""
         deadline = time.monotonic() + _PATIENCE
-        while jobs := _running_jobs(self.layout):
+        while jobs := running_jobs(self.layout):
             if time.monotonic() > deadline:
                 job, holder = next(iter(jobs.items()))
                 name = self.task.name
@@ -124,20 +125,16 @@ def _taken_over(name: str, former: Holder) -> str:
     return f"task {name!r}: taking over from {former}, which ended without a word."
 
 
-def _running_jobs(layout: TaskLayout) -> dict[str, Holder]:
-    return {
-        name.replace("-", ":"): holder
-        for round_ in layout.rounds().values()
-        for name, holder in live_holders(round_.locks).items()
-    }
-
-
 def _note_where(task: Task) -> None:
     """Record where the task works, so that others needn't import it to know."""
     folder = record_of_task(task.taskdir, task.name).parent
     if not folder.exists():
         write_text(folder / ".gitignore", "*\n")
-    record = {"workdir": str(task.workdir), "resultfile": str(task.resultfile)}
+    record = {
+        "workdir": str(task.workdir),
+        "resultfile": str(task.resultfile),
+        "file_dep": [str(path) for path in task.file_dep],
+    }
     write_json(record_of_task(task.taskdir, task.name), record)
 
 
@@ -229,12 +226,11 @@ def _known(task: Task, wanted: Wanted) -> Known:
 
 
 def _with_progress(known: Known, plan: Plan, round_: Round) -> Known:
-    present = {path.name for path in round_.blocks.glob(f"*{plan.block_ext}")}
-    missing = (b for b in range(plan.n_blocks) if f"{b}{plan.block_ext}" not in present)
+    missing = set(range(plan.n_blocks)) - finished_blocks(round_, plan.block_ext)
     merged = read_json(round_.merged) or {}
     return replace(
         known,
-        missing_blocks=tuple(missing),
+        missing_blocks=tuple(sorted(missing)),
         merged=merged.get("merge"),
         merged_into=merged.get("into", ""),
     )

@@ -5,12 +5,13 @@ Nothing is unpickled and no task file is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from psyrun import journal
-from psyrun.division import Counts
+from psyrun.counts import Counts
+from psyrun.files import read_json
 from psyrun.layout import Round
 
 
@@ -41,26 +42,27 @@ class Tally:
 
 
 @dataclass
-class _Tail:
-    """What was read of a journal that grows."""
+class _OpenBlock:
+    """What was read of the growing journals of one block."""
 
-    path: Path
-    position: int = 0
-    n_rows: int = 0
+    positions: dict[Path, int] = field(default_factory=dict)
+    rows: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
 
-    def read_on(self) -> None:
-        try:
-            entries = list(journal.scan(self.path, self.position))
-        except FileNotFoundError:
-            return
-        for entry in entries:
-            self.position = entry.offset + entry.length
-            if entry.kind == journal.ROW:
-                self.n_rows += 1
-                self.failed.discard(entry.index)
-            elif entry.kind == journal.FAILURE:
-                self.failed.add(entry.index)
+    def read_on(self, path: Path) -> None:
+        # A journal is gone as soon as its round is merged.
+        with suppress(FileNotFoundError):
+            start = self.positions.get(path, 0)
+            for kind, index, end in journal.outcomes(path, start):
+                self.positions[path] = end
+                if kind == journal.ROW:
+                    self.rows.add(index)
+                elif kind == journal.FAILURE:
+                    self.failed.add(index)
+
+    @property
+    def tally(self) -> Tally:
+        return Tally(len(self.rows), len(self.failed - self.rows))
 
 
 class RoundProgress:
@@ -74,28 +76,36 @@ class RoundProgress:
 
     def __init__(self, round_: Round) -> None:
         self._round = round_
-        self._tails: dict[Path, _Tail] = {}
+        self._open: dict[int, _OpenBlock] = {}
 
     def look(self) -> Tally:
         """Count assignments."""
         counts = Counts.load(self._round)
         if counts is None:
             return Tally()
-        finished = self.finished_blocks(counts)
-        done = counts.n_items - counts.n_open + sum(map(counts.size, finished))
-        tally = Tally(done, 0, counts.n_items)
-        for tail in self._open_tails(finished):
-            tail.read_on()
-            tally += Tally(tail.n_rows, len(tail.failed))
-        return tally
+        finished = finished_blocks(self._round, counts.ext)
+        sizes = counts.sizes
+        lacking = sum(len(self._lacking(block)) for block in finished)
+        done = counts.n_items - counts.n_open + sum(sizes[b] for b in finished)
+        tally = Tally(done - lacking, lacking, counts.n_items)
+        self._read_on(finished)
+        return sum((block.tally for block in self._open.values()), tally)
 
-    def finished_blocks(self, counts: Counts) -> set[int]:
-        """Return the blocks that have their store file."""
-        names = (path.name for path in self._round.blocks.glob(f"*{counts.ext}"))
-        stems = (name.removesuffix(counts.ext) for name in names)
-        return {int(stem) for stem in stems if stem.isdecimal()}
+    def _lacking(self, block: int) -> list[int]:
+        found: list[int] = read_json(self._round.failed(block)) or []
+        return found
 
-    def _open_tails(self, finished: set[int]) -> Iterable[_Tail]:
+    def _read_on(self, finished: set[int]) -> None:
+        for block in finished & self._open.keys():
+            del self._open[block]
         for path in sorted(self._round.journals.glob("*.journal")):
-            if int(path.name.partition("-")[0]) not in finished:
-                yield self._tails.setdefault(path, _Tail(path))
+            block = int(path.name.partition("-")[0])
+            if block not in finished:
+                self._open.setdefault(block, _OpenBlock()).read_on(path)
+
+
+def finished_blocks(round_: Round, ext: str) -> set[int]:
+    """Return the blocks of a round that have their store file."""
+    names = (path.name for path in round_.blocks.glob(f"*{ext}"))
+    stems = (name.removesuffix(ext) for name in names)
+    return {int(stem) for stem in stems if stem.isdecimal()}

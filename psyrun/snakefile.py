@@ -11,6 +11,8 @@ from psyrun.layout import MERGE, PROCESS, SPLIT, TaskLayout
 from psyrun.plan import Plan
 
 DEFAULT_PYTHON = "python3"
+"""In the rules it stands for the Python that Snakemake runs in."""
+
 FORBIDDEN = "{}\"'\\\n"
 
 

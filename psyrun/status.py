@@ -6,18 +6,17 @@ counted from small files and the headers of journals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from psyrun import journal
-from psyrun.backend.base import equal_ranges
+from psyrun.counts import Counts
 from psyrun.errors import PsyrunError
-from psyrun.files import damaged, read_json
-from psyrun.layout import Round, TaskLayout, record_of_task
-from psyrun.lock import Holder, holder_of, live_holders
+from psyrun.files import read_json
+from psyrun.layout import TaskLayout, record_of_task
+from psyrun.lock import holder_of, running_jobs
 from psyrun.plan import Plan
+from psyrun.progress import RoundProgress, finished_blocks
 
 State: TypeAlias = Literal[
     "new", "running", "done", "incomplete", "outdated", "unreadable"
@@ -26,7 +25,7 @@ State: TypeAlias = Literal[
 
 
 @dataclass(frozen=True)
-class Counts:
+class Numbers:
     """Numbers of one round.
 
     Attributes
@@ -68,28 +67,14 @@ class TaskStatus:
         ``incomplete``: everything else.
     remark : str
         Who runs it, or what cannot be read.
-    counts : Counts or None
+    numbers : Numbers or None
         Its numbers; None where the space was not divided yet.
     """
 
     name: str
     state: State
     remark: str = ""
-    counts: Counts | None = None
-
-
-def read_record(path: Path) -> Any:
-    """Return what a JSON file of a run holds, or None where there is no such file.
-
-    Raises
-    ------
-    PsyrunError
-        If it is damaged.
-    """
-    try:
-        return read_json(path)
-    except ValueError as error:
-        raise damaged(path, f"is not JSON ({error})") from error
+    numbers: Numbers | None = None
 
 
 def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:
@@ -104,17 +89,8 @@ def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout
     default : str
         The work folder of a task that has no record.
     """
-    record = read_record(record_of_task(taskdir, name)) or {"workdir": default}
+    record = read_json(record_of_task(taskdir, name)) or {"workdir": default}
     return TaskLayout.of(record["workdir"], name)
-
-
-def running_jobs(layout: TaskLayout) -> dict[str, Holder]:
-    """Return who runs the jobs of a task, by job, such as ``process:3``."""
-    return {
-        name.replace("-", ":"): holder
-        for round_ in layout.rounds().values()
-        for name, holder in live_holders(round_.locks).items()
-    }
 
 
 def status_of(path: Path, name: str) -> TaskStatus:
@@ -133,7 +109,7 @@ def status_of(path: Path, name: str) -> TaskStatus:
         plan = accepted_plan(layout)
         if plan is not None:
             state: State = "done" if is_merged(layout, plan) else "incomplete"
-            status = replace(status, state=state, counts=_counts(layout, plan))
+            status = replace(status, state=state, numbers=_numbers(layout, plan))
             if _fingerprint(path, layout) != plan.fingerprint:
                 status = replace(status, state="outdated")
     except (PsyrunError, OSError) as error:
@@ -158,68 +134,47 @@ def accepted_plan(layout: TaskLayout) -> Plan | None:
     PsyrunError
         If it was written by another version of psyrun.
     """
-    record = read_record(layout.state)
+    record = read_json(layout.state)
     return None if record is None else Plan.from_json(record, str(layout.state))
 
 
 def is_merged(layout: TaskLayout, plan: Plan) -> bool:
     """Whether the result of a plan is there, and nothing is open."""
     round_ = layout.round(plan.round)
-    merged = read_record(round_.merged) or {}
+    merged = read_json(round_.merged) or {}
     return (
         merged.get("merge") == plan.merge
         and merged.get("into") == plan.resultfile
         and Path(plan.resultfile).exists()
-        and len(_finished_blocks(round_, plan)) == plan.n_blocks
+        and len(finished_blocks(round_, plan.block_ext)) == plan.n_blocks
     )
-
-
-def _finished_blocks(round_: Round, plan: Plan) -> set[int]:
-    present = {path.name for path in round_.blocks.glob(f"*{plan.block_ext}")}
-    return {b for b in range(plan.n_blocks) if f"{b}{plan.block_ext}" in present}
 
 
 def _fingerprint(path: Path, layout: TaskLayout) -> str:
     from psyrun.fingerprint import fingerprint
 
     conf_path = path.parent / "psy-conf.py"
-    record: dict[str, Any] = read_record(record_of_task(path.parent, layout.name)) or {}
+    record: dict[str, Any] = read_json(record_of_task(path.parent, layout.name)) or {}
     return fingerprint(
         path,
         conf_path if conf_path.is_file() else None,
         record.get("file_dep", []),
         Path.cwd(),
-        read_record(layout.digests),
+        read_json(layout.digests),
     )
 
 
-def _counts(layout: TaskLayout, plan: Plan) -> Counts | None:
+def _numbers(layout: TaskLayout, plan: Plan) -> Numbers | None:
     round_ = layout.round(plan.round)
-    split = read_record(round_.division)
-    if split is None or not round_.space.exists():
+    counts = Counts.load(round_)
+    if counts is None:
         return None
-    ranges = equal_ranges(split["n_open"], split["n_blocks"])
-    finished = _finished_blocks(round_, plan)
-    n_done, n_failed = split["n_items"] - split["n_open"], 0
-    for block, (begin, end) in enumerate(ranges):
-        if block in finished:
-            failed = len(read_record(round_.failed(block)) or [])
-            done = end - begin - failed
-        else:
-            done, failed = _recorded(round_.journals_of(block))
-        n_done, n_failed = n_done + done, n_failed + failed
-    return Counts(
-        n_items=split["n_items"],
-        n_done=n_done,
-        n_failed=n_failed,
-        n_blocks=split["n_blocks"],
-        n_blocks_done=len(finished),
-        n_former=split["n_former"],
+    tally = RoundProgress(round_).look()
+    return Numbers(
+        n_items=counts.n_items,
+        n_done=tally.done,
+        n_failed=tally.failed,
+        n_blocks=counts.n_blocks,
+        n_blocks_done=len(finished_blocks(round_, counts.ext)),
+        n_former=counts.n_former,
     )
-
-
-def _recorded(journals: Iterable[Path]) -> tuple[int, int]:
-    """Return how many assignments have a row, and how many only failed."""
-    known = journal.latest(journals)
-    n_rows = sum(entry.kind == journal.ROW for entry in known.values())
-    return n_rows, len(known) - n_rows

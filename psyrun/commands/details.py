@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from psyrun import journal
 from psyrun.errors import PsyrunError
+from psyrun.files import read_json
 from psyrun.layout import Round
 from psyrun.plan import Plan
-from psyrun.status import accepted_plan, layout_of, read_record
+from psyrun.status import accepted_plan, layout_of
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
@@ -92,7 +93,7 @@ def _failed(data: RoundData) -> dict[int, journal.Entry | None]:
     for block in range(data.division.n_blocks):
         known = journal.latest(data.round.journals_of(block))
         if data.has_block(block):
-            accepted = read_record(data.round.failed(block)) or []
+            accepted = read_json(data.round.failed(block)) or []
             found |= {index: known.get(index) for index in accepted}
         else:
             found |= {i: e for i, e in known.items() if e.kind == journal.FAILURE}

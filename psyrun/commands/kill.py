@@ -14,8 +14,8 @@ from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
 from psyrun.errors import RunningError
 from psyrun.layout import TaskLayout
-from psyrun.lock import Holder, holder_of, process_start
-from psyrun.status import layout_of, running_jobs
+from psyrun.lock import Holder, holder_of, process_start, running_jobs
+from psyrun.status import layout_of
 from psyrun.taskdir import find_tasks
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs

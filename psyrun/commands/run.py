@@ -14,8 +14,6 @@ from psyrun.prepare import Prepared, prepare, refusal
 from psyrun.tasks import find_tasks, select
 from psyrun.view import EXECUTED, SKIPPED, View, choose_view
 
-HELP = "execute tasks that are not up to date"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``psy run``."""
@@ -90,7 +88,7 @@ class _Session:
 
     def _is_to_run(self, prepared: Prepared) -> bool:
         if prepared.decision.is_done:
-            self._show(prepared, EXECUTED)
+            self._show(prepared, None)
             return False
         why = refusal(prepared)
         if why is not None:

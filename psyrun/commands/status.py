@@ -71,7 +71,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _cells(status: TaskStatus) -> tuple[str, ...]:
-    counts = status.counts
+    counts = status.numbers
     if counts is None:
         return (status.name, status.state, "-", "-", "-", status.remark)
     former = f"{counts.n_former} former rows" if counts.n_former else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks
-from psyrun.errors import JobError, PsyrunError, StoreError
+from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
 from psyrun.taskdir import select
 
 if TYPE_CHECKING:
@@ -93,16 +93,11 @@ def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
     JobError
         If it is no mapping, or the task's store cannot hold it.
     """
-    if not isinstance(result, Mapping):
-        raise JobError(
-            f"{task.path}: execute returned {type(result).__name__}; it must return a "
-            "dict of results, such as {'y': 1.0}."
-        )
-    row = {**parameters, **result}
+    from psyrun.evaluate import row_of
+
     try:
-        excluded = task.exclude_from_result
-        task.store.check({key: row[key] for key in row if key not in excluded})
-    except StoreError as error:
+        task.store.check(row_of(parameters, result, task.exclude_from_result))
+    except (StoreError, ResultError) as error:
         raise JobError(f"{task.path}: {error}") from error
 
 

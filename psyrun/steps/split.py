@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.division import Counts, Division
+from psyrun.counts import Counts
+from psyrun.division import Division
 from psyrun.errors import PsyrunError
 from psyrun.layout import SPLIT
 from psyrun.pspace import ParameterSpace, match_rows

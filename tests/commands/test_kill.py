@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from psyrun.layout import TaskLayout
-from psyrun.lock import Holder, holder_of, process_start
-from psyrun.status import running_jobs
+from psyrun.lock import Holder, holder_of, process_start, running_jobs
 
 SLOW = """\
 import os, subprocess, sys, time

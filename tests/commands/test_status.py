@@ -181,7 +181,7 @@ def test_a_later_row_outweighs_a_failure(write_task, work):
     again = Journal(prepared.layout.round(1).journal(0, 1), {})
     again.row(3, 0.0, 0.0, 0, {"x": 3, "y": 3})
     again.close()
-    counts = status_of(path, "square").counts
+    counts = status_of(path, "square").numbers
     assert counts is not None
     assert (counts.n_done, counts.n_failed) == (5, 0)
     assert details_of(path, "square").failures == {}
