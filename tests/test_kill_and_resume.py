@@ -1,0 +1,193 @@
+"""Runs that are killed, or asked to end, at any moment: nothing is lost."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from projects import Project, descendants, wait_until
+
+SLOW = """\
+import time
+from pathlib import Path
+from psyrun import Param
+
+pspace = Param(x=range(40))
+max_jobs = 2
+
+
+def execute(x):
+    with Path("calls").open("a") as file:
+        file.write(f"{x}\\n")
+    time.sleep(0.1)
+    return {"y": x**2}
+"""
+ALL = list(range(40))
+
+
+@pytest.fixture
+def slow(project: Project) -> Project:
+    """The project with a task that takes two seconds in each of two blocks."""
+    project.write(SLOW)
+    return project
+
+
+def n_calls(project: Project) -> int:
+    path = project.folder / "calls"
+    return len(path.read_text().split()) if path.exists() else 0
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def find(pids: list[int], text: str) -> int:
+    return next(pid for pid in pids if text in command_of(pid))
+
+
+def workers(pids: list[int]) -> list[int]:
+    """Return the processes at the ends of the fork server's tree."""
+    server = find(pids, "psyrun.forkserver")
+    return [pid for pid in descendants(server) if not descendants(pid)]
+
+
+VICTIMS = {
+    "psy": lambda psy, pids: [psy],
+    "snakemake": lambda psy, pids: [find(pids, "-m snakemake")],
+    "server": lambda psy, pids: [find(pids, "psyrun.forkserver")],
+    "worker": lambda psy, pids: workers(pids)[:1],
+    "all": lambda psy, pids: [psy, *pids],
+}
+
+
+@pytest.mark.parametrize("victims", VICTIMS.values(), ids=VICTIMS.keys())
+def test_after_a_kill_only_what_is_missing_is_evaluated(slow, victims) -> None:
+    process = slow.start("psyrun.cli", "run", "-j", "2")
+    wait_until(lambda: n_calls(slow) >= 8)
+    for pid in victims(process.pid, descendants(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    slow.psy("run", "-j", "2")
+    calls = slow.calls()
+    # At most the evaluation in flight in each of the two jobs is repeated.
+    assert set(calls) == set(ALL)
+    assert len(calls) <= len(ALL) + 2
+    assert slow.result() == {"x": ALL, "y": [x**2 for x in ALL]}
+
+
+def test_killed_plain_snakemake_takes_its_jobs_along(slow) -> None:
+    process = slow.start(*_plain_snakemake())
+    wait_until(lambda: n_calls(slow) >= 8)
+    family = descendants(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    wait_until(lambda: not any(map(command_of, family)), seconds=10)
+    slow.psy("run")
+    assert len(slow.calls()) <= len(ALL) + 2
+
+
+def _plain_snakemake() -> list[str]:
+    from psyrun.layout import shipped
+
+    snakefile, profile = shipped("workflow", "Snakefile"), shipped("profiles", "local")
+    return [
+        *("snakemake", "--snakefile", str(snakefile)),
+        *("--profile", str(profile), "--cores", "2"),
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_asked_to_end_says_what_is_kept(slow, number) -> None:
+    process = slow.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(slow) >= 5)
+    family = descendants(process.pid)
+    process.send_signal(number)
+    errors = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert "of 40 assignments are kept" in errors and "psy run a" in errors
+    assert not any(map(command_of, family))
+    slow.psy("run")
+    assert len(slow.calls()) <= len(ALL) + 1
+
+
+def test_a_missing_remainder_is_divided_anew(slow) -> None:
+    process = slow.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(slow) >= 24)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    slow.edit("max_jobs = 2", "max_jobs = 5")
+    lines = slow.psy("run", "-j", "2").stdout.splitlines()
+    assert ".  a:process:4" in lines
+    assert len(slow.calls()) <= len(ALL) + 2
+    assert slow.result() == {"x": ALL, "y": [x**2 for x in ALL]}
+
+
+def test_a_second_run_says_who_runs_the_task(slow) -> None:
+    process = slow.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(slow) >= 1)
+    errors = slow.psy("run", status=2).stderr
+    assert f"process {process.pid} on {os.uname().nodename} since" in errors
+    assert "is run by process" in slow.snakemake(status=1).stderr
+    process.communicate(timeout=60)
+    assert slow.calls() == ALL
+
+
+def test_different_tasks_run_side_by_side(slow) -> None:
+    slow.write(SLOW.replace('"calls"', '"calls_b"'), "b")
+    process = slow.start("psyrun.cli", "run", "a")
+    wait_until(lambda: n_calls(slow) >= 1)
+    slow.psy("run", "b", "-j", "2")
+    process.communicate(timeout=60)
+    assert slow.calls() == slow.calls("calls_b") == ALL
+
+
+def test_a_stale_lock_is_taken_over_and_said(slow) -> None:
+    process = slow.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(slow) >= 1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert f"taking over from process {process.pid}" in slow.psy("run").stdout
+
+
+def test_clean_refuses_while_the_task_runs(slow) -> None:
+    process = slow.start("psyrun.cli", "run", "-j", "2")
+    wait_until(lambda: n_calls(slow) >= 1)
+    assert "is run by" in slow.psy("clean", "a", status=2).stderr
+    process.communicate(timeout=60)
+    assert len(slow.result()["x"]) == len(ALL)
+
+
+def test_workers_of_a_run_draw_different_random_numbers(project) -> None:
+    project.write(
+        "import random\nimport numpy as np\nfrom psyrun import Param\n"
+        "pspace = Param(x=range(24))\nmax_jobs = 6\npool_size = 2\n"
+        "rng = np.random.default_rng(1)\n"
+        "def execute(x):\n"
+        "    a, b, c = random.random(), np.random.random(), rng.random()\n"
+        "    return {'a': a, 'b': b, 'c': c}\n"
+    )
+    project.psy("run", "-j", "2")
+    result = project.result()
+    for key in "abc":
+        assert len(set(result[key])) == 24
+
+
+def test_a_dead_worker_is_reported_and_its_neighbours_go_on(project) -> None:
+    project.edit('return {"y"', 'if x == 2:\n        os._exit(0)\n    return {"y"')
+    project.edit("from pathlib", "import os\nfrom pathlib")
+    errors = project.psy("run", status=1).stderr
+    assert "exit status 0" in errors and "3 of 4 assignments are kept" in errors
+    assert project.calls() == [1, 2, 3, 4]
+    project.psy("run", status=1)
+    assert project.calls() == [2]
+
+
+def test_time_passes_between_evaluations_of_one_job(slow) -> None:
+    """Guards the tests above: they need evaluations that take a while."""
+    begun = time.monotonic()
+    slow.psy("run", "-j", "2")
+    assert time.monotonic() - begun > 2.0
