@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun import __version__
+from psyrun.backend import LoadBalancingBackend
 from psyrun.counts import Counts
-from psyrun.errors import PsyrunError, RunningError
+from psyrun.errors import PsyrunError, RunningError, TaskError
 from psyrun.files import read_json, write_json, write_text
 from psyrun.fingerprint import fingerprint
 from psyrun.layout import Round, TaskLayout, record_of_task, shipped
 from psyrun.lock import Holder, Lock, holder_of, running_jobs
 from psyrun.plan import Decision, Known, Plan, Wanted, decide
 from psyrun.progress import finished_blocks
+from psyrun.scheduler import ImmediateRun
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task
 
@@ -158,10 +160,32 @@ def prepare(path: Path, *, keep_going: bool, overrides: Mapping[str, Any]) -> Pr
         If what is on disk cannot be read.
     """
     task = load_task(path, overrides)
+    _check_available(task)
     token = secrets.token_hex(4)
     decision = _decide(task, keep_going, token)
     layout = TaskLayout.of(task.workdir, task.name)
     return Prepared(task, layout, decision, keep_going, token)
+
+
+def _check_available(task: Task) -> None:
+    """Refuse what cannot be run yet.
+
+    Raises
+    ------
+    TaskError
+        If jobs would have to be submitted to a queue, or fetch their work.
+    """
+    if not isinstance(task.scheduler, ImmediateRun):
+        raise TaskError(
+            f"{task.path}: scheduler is {type(task.scheduler).__name__}, but jobs "
+            "can't be submitted to a queue yet. Use ImmediateRun, the default, to run "
+            "the task on this machine."
+        )
+    if isinstance(task.backend, LoadBalancingBackend):
+        raise TaskError(
+            f"{task.path}: backend is LoadBalancingBackend, which isn't available yet. "
+            "Use DistributeBackend, the default, with more max_jobs."
+        )
 
 
 def _decide(task: Task, keep_going: bool, token: str) -> Decision:
