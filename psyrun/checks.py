@@ -130,6 +130,18 @@ def _positive(value: Any) -> int:
     return number
 
 
+def _optional_number(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise _NotAllowedError("an integer of at least 0, or None")
+    return number
+
+
 def _flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -224,6 +236,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "max_jobs": _positive,
     "min_items": _positive,
     "pool_size": _positive,
+    "max_failures": _optional_number,
     "backend": _backend,
     "scheduler": _scheduler,
     "scheduler_args": _arguments,

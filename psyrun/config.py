@@ -66,6 +66,9 @@ class Config:
         Python interpreter that jobs run with.
     file_dep : tuple of Path, default ``()``
         Files and folders on whose content the results depend.
+    max_failures : int, optional
+        How many assignments may fail before a run is stopped as hopeless. By
+        default any number may.
     overwrite_dirty : bool, default True
         Whether results of an earlier version of the task are replaced. If not,
         ``psy run`` refuses and says so.
@@ -86,6 +89,7 @@ class Config:
     exclude_from_result: tuple[str, ...] = ()
     python: str = sys.executable
     file_dep: tuple[Path, ...] = ()
+    max_failures: int | None = None
     overwrite_dirty: bool = True
 
 

@@ -23,15 +23,24 @@ class Counts:
         Process jobs.
     n_former : int
         Kept rows that are no longer in the space.
+    n_older : int
+        Kept rows in the space that another version of the task computed.
     ext : str
         File extension of the store of its blocks.
+    fetches : bool
+        Whether process jobs fetch their work.
+    fingerprint : str
+        Of the version of the task that its blocks are computed with.
     """
 
     n_items: int
     n_open: int
     n_blocks: int
     n_former: int
+    n_older: int
     ext: str
+    fetches: bool
+    fingerprint: str
 
     @classmethod
     def load(cls, round_: Round) -> Counts | None:

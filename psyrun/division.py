@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from psyrun.backend.base import equal_ranges
 from psyrun.errors import PsyrunError
 from psyrun.files import replacing, write_json
 from psyrun.layout import Round
+from psyrun.plan import Plan
 from psyrun.pspace import ParameterSpace, freeze, thaw
 
 if TYPE_CHECKING:
@@ -37,12 +38,18 @@ class Division:
     former : ndarray of int64, shape (n_former,), or None
         Rows of the kept file whose assignments are no longer in the space, in
         their old order.
+    fingerprints : tuple of str
+        Of the versions of the task that rows of the kept file come from.
+    versions : ndarray of int64, shape (n_kept_rows,), or None
+        Which of these each row of the kept file comes from.
     """
 
     space: ParameterSpace
     n_blocks: int
     kept: Rows | None = None
     former: Rows | None = None
+    fingerprints: tuple[str, ...] = ()
+    versions: Rows | None = None
 
     @cached_property
     def open(self) -> Sequence[int] | Rows:
@@ -63,22 +70,34 @@ class Division:
         """Number of assignments whose rows are kept."""
         return len(self.space) - len(self.open)
 
-    def save(self, round_: Round, ext: str) -> None:
+    def n_older(self, fingerprint: str) -> int:
+        """Return how many assignments have a row of another version of the task."""
+        if self.kept is None or self.versions is None:
+            return 0
+        rows = self.kept[self.kept >= 0]
+        current = [i for i, f in enumerate(self.fingerprints) if f == fingerprint]
+        versions = self.versions[rows].tolist()
+        return sum(version not in current for version in versions)
+
+    def save(self, round_: Round, plan: Plan) -> None:
         """Write the frozen space of a round.
 
         Parameters
         ----------
         round_ : Round
             Paths of the round.
-        ext : str
-            File extension of the store of its blocks.
+        plan : Plan
+            What the division was made for.
 
         Raises
         ------
         PsyrunError
             If a parameter cannot be pickled.
         """
-        frozen = (freeze(self.space), self.n_blocks, self.kept, self.former)
+        frozen = {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "space": freeze(self.space),
+        }
         round_.folder.mkdir(parents=True, exist_ok=True)
         n_former = 0 if self.former is None else len(self.former)
         counts = {
@@ -86,7 +105,10 @@ class Division:
             "n_open": len(self.open),
             "n_blocks": self.n_blocks,
             "n_former": n_former,
-            "ext": ext,
+            "n_older": self.n_older(plan.fingerprint),
+            "ext": plan.block_ext,
+            "fetches": plan.fetches,
+            "fingerprint": plan.fingerprint,
         }
         write_json(round_.division, counts)
         with replacing(round_.space) as path, path.open("wb") as file:
@@ -103,9 +125,9 @@ class Division:
         """
         try:
             with round_.space.open("rb") as file:
-                space, n_blocks, kept, former = pickle.load(file)
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
+                frozen = pickle.load(file)
+            return cls(**{**frozen, "space": thaw(frozen["space"])})
+        except (pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
             raise PsyrunError(
                 f"{round_.space}: is damaged ({error}). Remove it, then run again."
             ) from error
-        return cls(thaw(space), n_blocks, kept, former)

@@ -20,7 +20,7 @@ from psyrun.files import read_json
 from psyrun.forkserver import ForkServers
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.plan import Plan
-from psyrun.prepare import Prepared, prepare, refusal
+from psyrun.prepare import Options, Prepared, prepare, refusal
 from psyrun.tasks import find_tasks, select
 
 SNAKEFILES = "psy_snakefiles"
@@ -57,9 +57,12 @@ class Entry:
         self.snakefiles = [str(path.resolve()) for path in paths]
 
     def _prepare(self, config: Mapping[str, Any]) -> None:
-        keep_going = _is_true(config.get("psy_continue", False))
+        options = Options(
+            keep_going=_is_true(config.get("psy_continue", False)),
+            accept_failures=_is_true(config.get("psy_accept_failures", False)),
+        )
         for path in _taskfiles(config).values():
-            prepared = prepare(path, keep_going=keep_going, overrides={})
+            prepared = prepare(path, options)
             if why := refusal(prepared):
                 raise PsyrunError(why)
             prepared.render()

@@ -29,21 +29,15 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.evaluate import die_with
 from psyrun.forkclient import FOLDER_VARIABLE, address
 from psyrun.snakefile import DEFAULT_PYTHON
-from psyrun.steps.run import Context, run
+from psyrun.steps.job import Context
+from psyrun.steps.run import run
+from psyrun.worker import die_with
 
-_USED_BY_JOBS = (
-    "ctypes",
-    "psyrun.steps.merge",
-    "psyrun.steps.process",
-    "psyrun.steps.split",
-)
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 
 
@@ -239,8 +233,6 @@ def _can_fork() -> bool:
 def main(descriptor: str, taskfile: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     listener = socket.socket(fileno=int(descriptor))
-    for module in _USED_BY_JOBS:
-        import_module(module)
     context = Context.load(taskfile)
     gc.collect()
     gc.freeze()

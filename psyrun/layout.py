@@ -15,6 +15,7 @@ A task owns one folder, ``<workdir>/<task>``::
         kept.<ext>        rows taken over from earlier rounds
         blocks/<i>.<ext>  the rows of each process job
         journal/          one record per assignment, while jobs run
+        claims/           which work was fetched (load balancing)
         locks/            which jobs run
         merged.json       what the last merge wrote
 """
@@ -59,8 +60,12 @@ class Round:
         return self.blocks / f"{block}{ext}"
 
     def failed(self, block: int) -> Path:
-        """List of the assignments that a block's store file lacks, as JSON."""
+        """Failures that a block's store file goes without, as JSON."""
         return self.blocks / f".{block}.failed.json"
+
+    def rows(self, block: int) -> Path:
+        """List of the assignments in a block's store file, where it is special."""
+        return self.blocks / f".{block}.rows.npy"
 
     def kept(self, ext: str) -> Path:
         """Rows taken over from an earlier round or result."""
@@ -78,6 +83,15 @@ class Round:
     def journals_of(self, block: int) -> list[Path]:
         """All journals of one process job that exist."""
         return sorted(self.journals.glob(f"{block}-*.journal"))
+
+    def slots(self, block: int) -> Path:
+        """File in which the workers of a process job note what they are at."""
+        return self.journals / f"{block}.slots"
+
+    @property
+    def claims(self) -> Path:
+        """The folder of claims, where jobs fetch their work."""
+        return self.folder / "claims"
 
     @property
     def keys(self) -> Path:

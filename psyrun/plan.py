@@ -39,6 +39,10 @@ class Wanted:
         Most process jobs, fewest assignments in each.
     pool_size : int
         Worker processes of each process job.
+    accept_failures : bool
+        Whether assignments that failed are gone without.
+    max_failures : int or None
+        How many assignments may fail before it is hopeless to go on.
     ext : str
         File extension of the task's store, with its dot.
     resultfile : str
@@ -60,6 +64,8 @@ class Wanted:
     max_jobs: int
     min_items: int
     pool_size: int
+    accept_failures: bool
+    max_failures: int | None
     ext: str
     resultfile: str
     python: str
@@ -86,10 +92,14 @@ class Plan:
     ----------
     task, taskfile, workdir, fingerprint, pool_size, resultfile, python
         As in `Wanted`.
+    accept_failures, max_failures
+        As in `Wanted`.
     round : int
         Number of the division of the space.
     division : str
         What the division was made from.
+    fetches : bool
+        Whether process jobs fetch their work.
     n_blocks : int
         Number of process jobs.
     block_ext : str
@@ -113,10 +123,13 @@ class Plan:
     workdir: str
     fingerprint: str
     pool_size: int
+    accept_failures: bool
+    max_failures: int | None
     resultfile: str
     python: str
     round: int
     division: str
+    fetches: bool
     n_blocks: int
     block_ext: str
     result_ext: str
@@ -259,8 +272,7 @@ def _same_code(wanted: Wanted, known: Known, last: Plan) -> Decision:
     if not known.is_split:
         source = _Source(last.keep, last.keep_round, last.same_space)
         return _new_round(wanted, known, last.round, source)
-    is_incomplete = known.merged is None and bool(known.missing_blocks)
-    if is_incomplete and last.division != wanted.division:
+    if _is_to_divide_anew(wanted, known, last):
         source = _Source("round", last.round, same_space=True)
         return _new_round(wanted, known, last.round + 1, source)
     is_merged = known.merged == last.merge and known.merged_into == wanted.resultfile
@@ -270,12 +282,24 @@ def _same_code(wanted: Wanted, known: Known, last: Plan) -> Decision:
     return Decision(plan, blocks=known.missing_blocks, merge=not is_current)
 
 
+def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
+    """Whether what is missing of a round is better divided among all jobs."""
+    if known.merged is not None:
+        return False
+    if last.division != wanted.division:
+        return bool(known.missing_blocks)
+    # Work that was fetched by a job that died cannot be fetched again.
+    return last.fetches and known.count_open() > 0
+
+
 def _renewed(last: Plan, wanted: Wanted, merge: str) -> Plan:
     """Return the last plan with what may change without a new division."""
     return replace(
         last,
         taskfile=wanted.taskfile,
         pool_size=wanted.pool_size,
+        accept_failures=wanted.accept_failures,
+        max_failures=wanted.max_failures,
         resultfile=wanted.resultfile,
         result_ext=wanted.ext,
         python=wanted.python,
@@ -290,10 +314,13 @@ def _new_round(wanted: Wanted, known: Known, number: int, source: _Source) -> De
         workdir=wanted.workdir,
         fingerprint=wanted.fingerprint,
         pool_size=wanted.pool_size,
+        accept_failures=wanted.accept_failures,
+        max_failures=wanted.max_failures,
         resultfile=wanted.resultfile,
         python=wanted.python,
         round=number,
         division=wanted.division,
+        fetches=wanted.backend.fetches,
         n_blocks=wanted.n_blocks(_n_open(wanted, known, source)),
         block_ext=wanted.ext,
         result_ext=wanted.ext,

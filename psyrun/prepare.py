@@ -6,12 +6,11 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun import __version__
-from psyrun.backend import LoadBalancingBackend
 from psyrun.counts import Counts
 from psyrun.errors import PsyrunError, RunningError, TaskError
 from psyrun.files import read_json, write_json, write_text
@@ -30,6 +29,34 @@ if TYPE_CHECKING:
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
 
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for on the command line.
+
+    Attributes
+    ----------
+    keep_going : bool
+        Whether outdated rows are kept (``--continue``).
+    accept_failures : bool
+        Whether assignments that failed are gone without.
+    max_failures : int or None
+        How many assignments may fail, if that is not left to the task file.
+    token : str
+        Name for a new merge.
+    """
+
+    keep_going: bool = False
+    accept_failures: bool = False
+    max_failures: int | None = None
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Special variables that take the place of those of the task file."""
+        is_given = self.max_failures is not None
+        return {"max_failures": self.max_failures} if is_given else {}
+
+
 @dataclass
 class Prepared:
     """A task for which it is decided what to do.
@@ -42,10 +69,8 @@ class Prepared:
         Its paths.
     decision : Decision
         What to do.
-    keep_going : bool
-        Whether outdated rows are kept (``--continue``).
-    token : str
-        Name for a new merge.
+    options : Options
+        What the user asked for.
     lock : Lock or None
         The lock of the task, once it is started.
     """
@@ -53,8 +78,7 @@ class Prepared:
     task: Task
     layout: TaskLayout
     decision: Decision
-    keep_going: bool
-    token: str
+    options: Options
     lock: Lock | None = None
 
     @property
@@ -89,7 +113,7 @@ class Prepared:
         former = lock.acquire()
         try:
             self._wait_for_jobs_of_killed_run()
-            if _decide(self.task, self.keep_going, self.token) != self.decision:
+            if _decide(self.task, self.options) != self.decision:
                 raise PsyrunError(
                     f"task {self.task.name!r} was worked on by another run meanwhile. "
                     "Run again."
@@ -140,17 +164,15 @@ def _note_where(task: Task) -> None:
     write_json(record_of_task(task.taskdir, task.name), record)
 
 
-def prepare(path: Path, *, keep_going: bool, overrides: Mapping[str, Any]) -> Prepared:
+def prepare(path: Path, options: Options) -> Prepared:
     """Load a task and decide what is to be done for it; change nothing.
 
     Parameters
     ----------
     path : Path
         The task file.
-    keep_going : bool
-        Whether outdated rows are kept (``--continue``).
-    overrides : mapping
-        Special variables from the command line.
+    options : Options
+        What the user asked for.
 
     Raises
     ------
@@ -159,12 +181,10 @@ def prepare(path: Path, *, keep_going: bool, overrides: Mapping[str, Any]) -> Pr
     PsyrunError
         If what is on disk cannot be read.
     """
-    task = load_task(path, overrides)
+    task = load_task(path, options.overrides)
     _check_available(task)
-    token = secrets.token_hex(4)
-    decision = _decide(task, keep_going, token)
     layout = TaskLayout.of(task.workdir, task.name)
-    return Prepared(task, layout, decision, keep_going, token)
+    return Prepared(task, layout, _decide(task, options), options)
 
 
 def _check_available(task: Task) -> None:
@@ -173,7 +193,7 @@ def _check_available(task: Task) -> None:
     Raises
     ------
     TaskError
-        If jobs would have to be submitted to a queue, or fetch their work.
+        If jobs would have to be submitted to a queue.
     """
     if not isinstance(task.scheduler, ImmediateRun):
         raise TaskError(
@@ -181,16 +201,11 @@ def _check_available(task: Task) -> None:
             "can't be submitted to a queue yet. Use ImmediateRun, the default, to run "
             "the task on this machine."
         )
-    if isinstance(task.backend, LoadBalancingBackend):
-        raise TaskError(
-            f"{task.path}: backend is LoadBalancingBackend, which isn't available yet. "
-            "Use DistributeBackend, the default, with more max_jobs."
-        )
 
 
-def _decide(task: Task, keep_going: bool, token: str) -> Decision:
-    wanted = _wanted(task, token)
-    return decide(wanted, _known(task, wanted), keep_going=keep_going)
+def _decide(task: Task, options: Options) -> Decision:
+    wanted = _wanted(task, options)
+    return decide(wanted, _known(task, wanted), keep_going=options.keep_going)
 
 
 def refusal(prepared: Prepared) -> str | None:
@@ -205,7 +220,7 @@ def refusal(prepared: Prepared) -> str | None:
     )
 
 
-def _wanted(task: Task, token: str) -> Wanted:
+def _wanted(task: Task, options: Options) -> Wanted:
     workdir, resultfile, path = str(task.workdir), str(task.resultfile), str(task.path)
     check_path(workdir, "workdir", path)
     check_path(resultfile, "resultfile", path)
@@ -219,11 +234,13 @@ def _wanted(task: Task, token: str) -> Wanted:
         max_jobs=task.max_jobs,
         min_items=task.min_items,
         pool_size=task.pool_size,
+        accept_failures=options.accept_failures,
+        max_failures=task.max_failures,
         ext=task.store.ext,
         resultfile=resultfile,
         python=DEFAULT_PYTHON if task.python == sys.executable else task.python,
         overwrite_dirty=task.overwrite_dirty,
-        token=token,
+        token=options.token,
     )
 
 

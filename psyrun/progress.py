@@ -83,7 +83,12 @@ class RoundProgress:
         counts = Counts.load(self._round)
         if counts is None:
             return Tally()
-        finished = finished_blocks(self._round, counts.ext)
+        merged = read_json(self._round.merged)
+        if merged is not None:
+            n_failed = merged["n_failed"]
+            return Tally(counts.n_items - n_failed, n_failed, counts.n_items)
+        # Which assignments a job fetched stands in its journals only.
+        finished = set() if counts.fetches else finished_blocks(self._round, counts.ext)
         sizes = counts.sizes
         lacking = sum(len(self._lacking(block)) for block in finished)
         done = counts.n_items - counts.n_open + sum(sizes[b] for b in finished)

@@ -42,9 +42,13 @@ class Backend(ABC):
     ----------
     name : str
         What messages and records call this backend.
+    fetches : bool
+        Whether process jobs fetch their work, rather than have it divided
+        among them beforehand.
     """
 
     name: ClassVar[str]
+    fetches: ClassVar[bool] = False
 
     @abstractmethod
     def n_blocks(self, n_items: int, max_jobs: int, min_items: int) -> int:

@@ -15,6 +15,7 @@ class LoadBalancingBackend(Backend):
     """
 
     name = "load balancing"
+    fetches = True
 
     def n_blocks(self, n_items: int, max_jobs: int, min_items: int) -> int:
         """Return `max_jobs`, or fewer if there are fewer assignments.

@@ -10,7 +10,7 @@ from pathlib import Path
 from psyrun.controller import Outcome, Run
 from psyrun.errors import PsyrunError, RunningError
 from psyrun.layout import MERGE, PROCESS, SPLIT
-from psyrun.prepare import Prepared, prepare, refusal
+from psyrun.prepare import Options, Prepared, prepare, refusal
 from psyrun.tasks import find_tasks, select
 from psyrun.view import EXECUTED, SKIPPED, View, choose_view
 
@@ -37,6 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-n", "--dry-run", action="store_true", help="only show what would be done"
     )
     parser.add_argument(
+        "--accept-failures",
+        action="store_true",
+        help="go without the assignments that failed",
+    )
+    parser.add_argument(
+        "--max-failures",
+        type=_not_negative,
+        metavar="N",
+        help="stop when more than N assignments failed",
+    )
+    parser.add_argument(
         "-q", "--quiet", action="store_true", help="only show what went wrong"
     )
 
@@ -48,14 +59,19 @@ def _positive(text: str) -> int:
     return value
 
 
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
 def execute(args: argparse.Namespace) -> int:
     """Run tasks and return the exit status."""
     taskdir = Path(args.taskdir)
     paths = select(taskdir, args.task) if args.task else find_tasks(taskdir)
-    prepared = [
-        prepare(path, keep_going=args.keep_going, overrides={})
-        for path in paths.values()
-    ]
+    options = Options(args.keep_going, args.accept_failures, args.max_failures)
+    prepared = [prepare(path, options) for path in paths.values()]
     view = choose_view(quiet=args.quiet)
     try:
         return _Session(view, args).run(prepared)

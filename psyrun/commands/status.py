@@ -111,7 +111,7 @@ def _failures(details: Details) -> Iterator[str]:
 
 
 def _short(parameters: Mapping[str, Any]) -> str:
-    from psyrun.evaluate import describe_parameters
+    from psyrun.failure import describe_parameters
 
     texts = describe_parameters(parameters).items()
     # The repr of an array has several lines.

@@ -54,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _test(path: Path, item: int) -> int:
-    from psyrun.evaluate import own_traceback
+    from psyrun.failure import own_traceback
     from psyrun.tasks import load_task
 
     task = load_task(path)
@@ -93,7 +93,7 @@ def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
     JobError
         If it is no mapping, or the task's store cannot hold it.
     """
-    from psyrun.evaluate import row_of
+    from psyrun.worker import row_of
 
     try:
         task.store.check(row_of(parameters, result, task.exclude_from_result))
@@ -102,7 +102,7 @@ def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
 
 
 def _print_values(title: str, values: Mapping[str, Any]) -> None:
-    from psyrun.evaluate import describe_parameters
+    from psyrun.failure import describe_parameters
 
     print(f"  {title}")
     for name, value in describe_parameters(values).items():

@@ -21,7 +21,14 @@ from psyrun.fingerprint.names import DYNAMIC, Names, names_of
 DECISIVE = frozenset({"pspace", "execute", "setup", "exclude_from_result"})
 """Special variables that results depend on."""
 
-_HOW_TO_RUN = {"backend", "max_jobs", "min_items", "pool_size", "python"}
+_HOW_TO_RUN = {
+    "backend",
+    "max_failures",
+    "max_jobs",
+    "min_items",
+    "pool_size",
+    "python",
+}
 _WHERE_TO_RUN = {"scheduler", "scheduler_args", "schedular_args"}
 _FILES = {"file_dep", "overwrite_dirty", "resultfile", "store", "workdir"}
 INCIDENTAL = frozenset(_HOW_TO_RUN | _WHERE_TO_RUN | _FILES)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from psyrun.errors import JobError
 from psyrun.files import write_json
 from psyrun.layout import MERGE
-
-if TYPE_CHECKING:
-    from psyrun.steps.run import Job
+from psyrun.steps.job import Job
 
 
 def merge(job: Job) -> None:
@@ -23,18 +21,43 @@ def merge(job: Job) -> None:
     """
     plan = job.plan
     with job.lock(MERGE):
+        _check_complete(job)
         result = Path(plan.resultfile)
         result.parent.mkdir(parents=True, exist_ok=True)
         with job.store(plan.result_ext).writer(str(result)) as writer:
             n_rows = job.data.write(writer)
-        record = {"merge": plan.merge, "into": plan.resultfile, "n_rows": n_rows}
+        record = {
+            "merge": plan.merge,
+            "into": plan.resultfile,
+            "n_rows": n_rows,
+            "n_failed": job.data.n_accepted_failures(),
+        }
         write_json(job.round.merged, record)
         _remove_what_is_no_longer_needed(job)
     print(f"{n_rows} rows written to {result}")
 
 
+def _check_complete(job: Job) -> None:
+    """Refuse to merge while rows are missing.
+
+    Raises
+    ------
+    JobError
+        If they are: the jobs that had fetched their assignments were killed.
+    """
+    data = job.data
+    n_known = len(data.known()) + data.n_accepted_failures()
+    n_missing = len(data.division.space) - n_known
+    if n_missing:
+        raise JobError(
+            f"{n_missing} assignments have no row: the jobs that had fetched them were "
+            "killed. Run again: only these are evaluated then."
+        )
+
+
 def _remove_what_is_no_longer_needed(job: Job) -> None:
-    shutil.rmtree(job.round.journals, ignore_errors=True)
+    for folder in (job.round.journals, job.round.claims):
+        shutil.rmtree(folder, ignore_errors=True)
     for number, round_ in job.layout.rounds().items():
         if number < job.plan.round:
             shutil.rmtree(round_.folder, ignore_errors=True)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from psyrun import journal
-from psyrun.errors import JobError, StoreError
-from psyrun.evaluate import Work, evaluate
+from psyrun.errors import JobError
+from psyrun.evaluate import evaluate
+from psyrun.files import replacing, write_json
+from psyrun.hopeless import Hopeless
 from psyrun.journal import Entry
 from psyrun.layout import PROCESS
-from psyrun.rounds import RoundData, parts_of_journal
-
-if TYPE_CHECKING:
-    from psyrun.steps.run import Job
+from psyrun.rounds import RoundData, chunks, rows_of
+from psyrun.row_check import RowCheck
+from psyrun.shares import Share, divided_share, fetched_share
+from psyrun.slots import cut_off
+from psyrun.sources import JournalSource
+from psyrun.steps.job import Job
+from psyrun.wall_time import deadline
+from psyrun.worker import Work
 
 _SHOWN = 10
 
@@ -40,122 +46,130 @@ def process(job: Job, block: int) -> None:
         If assignments failed. The others are kept in the journals.
     """
     with job.lock(f"{PROCESS}-{block}"):
-        recorded = job.data.recorded(block)
-        indices = job.data.division.indices(block)
-        missing = [int(index) for index in indices if int(index) not in recorded]
-        evaluate(_work(job, block, missing), job.plan.pool_size)
+        job.round.journals.mkdir(parents=True, exist_ok=True)
+        before = Before.find(job, block)
+        share = _share(job, block, before)
+        if share.n_workers:
+            slots = job.round.slots(block)
+            evaluate(_work(job, block, share, before), share.n_workers, slots)
         known = journal.latest(job.round.journals_of(block), verify=True)
-        failed = [known[index] for index in missing if _has_failed(known, index)]
+        failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
         print(
-            f"{len(missing) - len(failed)} assignments evaluated, {len(failed)} failed"
+            f"{len(known) - len(failed)} assignments have a row, {len(failed)} failed"
         )
-        if failed:
-            _report(failed, len(indices))
-        write_block(job.data, block)
+        if failed and not job.plan.accept_failures:
+            _report(failed)
+        write_block(job.data, block, known, lists_rows=job.plan.fetches)
 
 
-def _has_failed(known: Mapping[int, Entry], index: int) -> bool:
-    return index not in known or known[index].kind != journal.ROW
+@dataclass(frozen=True)
+class Before:
+    """What an earlier job of the same block left.
+
+    Attributes
+    ----------
+    done : list of int
+        Assignments with a row.
+    failed : list of int
+        Assignments that failed.
+    cut_off : list of int
+        Assignments whose evaluation was cut off when the job was killed.
+    """
+
+    done: list[int]
+    failed: list[int]
+    cut_off: list[int]
+
+    @classmethod
+    def find(cls, job: Job, block: int) -> Before:
+        """Look into journals and slots."""
+        known = journal.latest(job.round.journals_of(block), verify=True)
+        done = [i for i, entry in known.items() if entry.kind == journal.ROW]
+        failed = [i for i, entry in known.items() if entry.kind == journal.FAILURE]
+        lost = [i for i in cut_off(job.round.slots(block)) if i not in known]
+        return cls(done, failed, lost)
 
 
-def _work(job: Job, block: int, missing: list[int]) -> Work:
+def _share(job: Job, block: int, before: Before) -> Share:
+    if job.plan.fetches:
+        return fetched_share(job.plan, job.data)
+    accepted = before.failed if job.plan.accept_failures else []
+    return divided_share(job.plan, job.data, block, [*before.done, *accepted])
+
+
+def _work(job: Job, block: int, share: Share, before: Before) -> Work:
     task = job.task
-    job.round.journals.mkdir(parents=True, exist_ok=True)
     return Work(
         space=job.data.division.space,
-        indices=missing,
+        indices=share.indices,
+        supply=share.supply,
         execute=task.execute,
         setup=task.setup,
         exclude=task.exclude_from_result,
         check=RowCheck(job.store(job.plan.block_ext).check, job.round.keys),
+        is_hopeless=Hopeless(job.layout, job.round, job.plan.max_failures),
         journal=lambda worker: job.round.journal(block, worker),
-        session={
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "fingerprint": job.plan.fingerprint,
-        },
+        session=_session(job, before),
+        deadline=deadline(),
         random_states=job.imported.random_states,
     )
 
 
-def _report(failed: list[Entry], n_assignments: int) -> None:
-    print(f"{len(failed)} of {n_assignments} assignments failed:", file=sys.stderr)
+def _session(job: Job, before: Before) -> dict[str, Any]:
+    repeated = [] if job.plan.accept_failures else before.failed
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "fingerprint": job.plan.fingerprint,
+        "failed_before": len(repeated),
+        "cut_off_before": len(before.cut_off),
+    }
+
+
+def _report(failed: list[Entry]) -> None:
+    print(f"{len(failed)} assignments failed:", file=sys.stderr)
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
-        values = ", ".join(f"{k}={v}" for k, v in failure["parameters"].items())
-        print(
-            f"  assignment {entry.index} ({values}): "
-            f"{failure['type']}: {failure['message']}",
-            file=sys.stderr,
-        )
+        print(f"  assignment {entry.index} {describe(failure)}", file=sys.stderr)
     raise JobError(
-        "The others are kept. Mend the cause and run again: only what failed is "
-        "evaluated then."
+        f"{len(failed)} assignments failed. The others are kept: mend the cause and "
+        "run again, only what failed is evaluated then."
     )
 
 
-def write_block(data: RoundData, block: int) -> None:
-    """Turn the journals of a block into its store file."""
-    data.round.blocks.mkdir(exist_ok=True)
-    recorded = data.recorded(block)
-    with data.store.writer(str(data.round.block(block, data.store.ext))) as writer:
-        for part in parts_of_journal(recorded, data.store):
-            writer.append(part.columns)
+def describe(failure: Mapping[str, Any]) -> str:
+    """Return parameters and cause of a failure on one line."""
+    values = ", ".join(f"{k}={v}" for k, v in failure["parameters"].items())
+    text = f"({values}): {failure['type']}: {failure['message']}"
+    return " ".join(text.split())
 
 
-@dataclass
-class RowCheck:
-    """Check that a row can be kept: by its store, and beside the other rows.
+def write_block(
+    data: RoundData, block: int, known: Mapping[int, Entry], *, lists_rows: bool
+) -> None:
+    """Turn the journals of a block into its store file.
 
-    Attributes
+    Parameters
     ----------
-    by_store : callable
-        Raises `StoreError` if the store cannot hold the values.
-    reference : Path
-        File with the keys of the first row of the round, made by whoever is
-        first.
+    data : RoundData
+        What the round knows.
+    block : int
+        Number of the block.
+    known : mapping
+        What the journals hold of each assignment. Failures are listed beside
+        the file.
+    lists_rows : bool
+        Whether to list the assignments even if nothing failed, because they
+        are not those that were divided beforehand.
     """
-
-    by_store: Callable[[Mapping[str, Any]], None]
-    reference: Path
-    _keys: frozenset[str] | None = field(default=None, init=False)
-
-    def __call__(self, row: Mapping[str, Any]) -> None:
-        """Check one row.
-
-        Raises
-        ------
-        StoreError
-            If it has other keys than the other rows, or the store cannot hold
-            one of its values.
-        """
-        self.by_store(row)
-        if self._keys is None:
-            self._keys = _agree_on_keys(self.reference, row)
-        if row.keys() != self._keys:
-            raise StoreError(_difference(row.keys(), self._keys))
-
-
-def _agree_on_keys(reference: Path, row: Iterable[str]) -> frozenset[str]:
-    """Return the keys of the round's first row, which may be this one."""
-    mark = f"{socket.gethostname()}-{os.getpid()}"
-    mine = reference.with_name(f".{reference.name}.{mark}")
-    mine.write_text(json.dumps(list(row)), encoding="utf-8")
-    try:
-        os.link(mine, reference)
-    except FileExistsError:
-        pass
-    finally:
-        mine.unlink()
-    return frozenset(json.loads(reference.read_text(encoding="utf-8")))
-
-
-def _difference(found: Iterable[str], expected: Iterable[str]) -> str:
-    lacking = sorted(set(expected) - set(found))
-    surplus = sorted(set(found) - set(expected))
-    parts = [f"lacks {', '.join(map(repr, lacking))}"] if lacking else []
-    parts += [f"has also {', '.join(map(repr, surplus))}"] if surplus else []
-    return (
-        f"execute returned other keys than for the first assignment: the row "
-        f"{' and '.join(parts)}. Return the same keys for all assignments, with nan "
-        "where there is no value."
-    )
+    data.round.blocks.mkdir(exist_ok=True)
+    failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
+    source = JournalSource(rows_of(known), data.store)
+    if failed or lists_rows:
+        with replacing(data.round.rows(block)) as path, path.open("wb") as file:
+            np.save(file, source.indices)
+    if failed:
+        causes = zip(failed, journal.failures(failed), strict=True)
+        write_json(data.round.failed(block), {e.index: cause for e, cause in causes})
+    with data.store.writer(data.block_path(block)) as writer:
+        for rows in chunks(np.arange(len(source.indices))):
+            writer.append(source.take(rows))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psyrun.counts import Counts
 from psyrun.division import Division
 from psyrun.errors import PsyrunError
 from psyrun.layout import SPLIT
 from psyrun.pspace import ParameterSpace, match_rows
-from psyrun.rounds import Columns, RoundData
-
-if TYPE_CHECKING:
-    from psyrun.steps.run import Job
+from psyrun.rounds import RoundData
+from psyrun.sources import Columns, Rows
+from psyrun.steps.job import Job
 
 
 def split(job: Job) -> None:
@@ -29,7 +27,7 @@ def split(job: Job) -> None:
     """
     with job.lock(SPLIT):
         division = _divide(job)
-        division.save(job.round, job.plan.block_ext)
+        division.save(job.round, job.plan)
         job.round.blocks.mkdir(exist_ok=True)
     print(
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
@@ -58,33 +56,50 @@ def _divide_after_round(job: Job) -> Division:
     store = job.store(job.plan.block_ext)
     with store.writer(str(job.round.kept(store.ext))) as writer:
         old.write(writer)
-    if not job.plan.same_space:
-        return _matched(job.task.pspace, old.parameters(), job.plan.n_blocks)
-    kept = np.full(len(old.division.space), -1, np.int64)
+    fingerprints, versions = _versions(old.division, old.known(), counts.fingerprint)
+    if job.plan.same_space:
+        division = _in_same_space(old, job.plan.n_blocks)
+    else:
+        division = _matched(job.task.pspace, old.parameters(), job.plan.n_blocks)
+    return replace(division, fingerprints=fingerprints, versions=versions)
+
+
+def _versions(
+    old: Division, known: Rows, fingerprint: str
+) -> tuple[tuple[str, ...], Rows]:
+    """Return which version of the task each row of the kept file comes from."""
+    # Position 0 stands for the version of the old round itself.
+    fingerprints = (fingerprint, *old.fingerprints)
+    if old.kept is None or old.versions is None or old.former is None:
+        return fingerprints, np.zeros(len(known), np.int64)
+    kept = old.kept[known]
+    of_known = np.where(kept < 0, 0, old.versions[kept] + 1)
+    return fingerprints, np.concatenate([of_known, old.versions[old.former] + 1])
+
+
+def _in_same_space(old: RoundData, n_blocks: int) -> Division:
     known = old.known()
+    kept = np.full(len(old.division.space), -1, np.int64)
     kept[known] = np.arange(len(known))
     former = np.arange(len(known), len(known) + old.n_former())
-    return Division(old.division.space, job.plan.n_blocks, kept, former)
+    return Division(old.division.space, n_blocks, kept, former)
 
 
 def _divide_after_result(job: Job) -> Division:
-    path = job.plan.resultfile
-    columns = job.store(job.plan.result_ext).load(path)
+    columns = job.store(job.plan.result_ext).load(job.plan.resultfile)
     job.round.folder.mkdir(parents=True, exist_ok=True)
     store = job.store(job.plan.block_ext)
     with store.writer(str(job.round.kept(store.ext))) as writer:
         writer.append(columns)
-    return _matched(job.task.pspace, columns, job.plan.n_blocks)
+    division = _matched(job.task.pspace, columns, job.plan.n_blocks)
+    n_rows = len(next(iter(columns.values()), ()))
+    # Nothing is known of the version that wrote the result.
+    versions = np.zeros(n_rows, np.int64)
+    return replace(division, fingerprints=("",), versions=versions)
 
 
 def _matched(space: ParameterSpace, old: Columns, n_blocks: int) -> Division:
     kept = match_rows(space, old)
-    n_old = len(next(iter(old.values()), ()))
-    return Division(space, n_blocks, kept, _unused(kept, n_old))
-
-
-def _unused(kept: NDArray[np.int64], n_old: int) -> NDArray[np.int64]:
-    """Return the old rows that no assignment uses, in their order."""
-    is_unused = np.ones(n_old, dtype=bool)
+    is_unused = np.ones(len(next(iter(old.values()), ())), dtype=bool)
     is_unused[kept[kept >= 0]] = False
-    return np.flatnonzero(is_unused)
+    return Division(space, n_blocks, kept, np.flatnonzero(is_unused))

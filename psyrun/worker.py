@@ -1,0 +1,253 @@
+"""A worker process: evaluates assignments and records each."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from typing import Any, NoReturn, Protocol
+
+from psyrun.errors import ResultError
+from psyrun.failure import describe_failure, own_traceback
+from psyrun.journal import Journal
+from psyrun.random_state import RandomStates
+from psyrun.slots import Slots
+from psyrun.supply import Supply
+
+_BYTES_PER_PEAK = 1024 if sys.platform == "darwin" else 1
+
+
+class Exit(IntEnum):
+    """Exit statuses that are no assignment's fault (as in sysexits.h)."""
+
+    NO_RECORD = 74
+    """The journal could not be written."""
+    NO_TIME = 75
+    """The next assignment would not end before the job's wall time."""
+    TOO_MANY_FAILURES = 76
+    """Going on was hopeless."""
+
+
+class Indices(Protocol):
+    """What is needed of the list of assignments."""
+
+    def __getitem__(self, position: int, /) -> Any:
+        """Return the assignment at a position."""
+
+
+class Space(Protocol):
+    """What is needed of a frozen space."""
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]:
+        """Return one assignment."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the workers of one process job have to do.
+
+    Attributes
+    ----------
+    space : Space
+        The frozen space.
+    indices : sequence of int, or ndarray
+        The assignments that positions stand for.
+    supply : Supply
+        Hands out ranges of positions.
+    execute : callable
+        The user's function.
+    setup : callable or None
+        Called as ``setup(proc_id)`` in each worker; returns extra arguments.
+    exclude : sequence of str
+        Keys left out of the rows.
+    check : callable
+        Raises `PsyrunError` if a row cannot be kept.
+    is_hopeless : callable
+        Asked after each failure: whether to stop.
+    journal : callable
+        Path of the journal of a worker.
+    session : mapping
+        What to note at the start of each journal.
+    deadline : float
+        When the job's wall time is over, in seconds since the epoch.
+    random_states : RandomStates
+        The random generators that workers inherit.
+    """
+
+    space: Space
+    indices: Indices
+    supply: Supply
+    execute: Callable[..., Any]
+    setup: Callable[[int], Mapping[str, Any] | None] | None
+    exclude: Sequence[str]
+    check: Callable[[Mapping[str, Any]], None]
+    journal: Callable[[int], Path]
+    session: Mapping[str, Any]
+    is_hopeless: Callable[[], bool] = lambda: False
+    deadline: float = float("inf")
+    random_states: RandomStates = field(default_factory=RandomStates.find)
+
+
+class Worker:
+    """A worker process.
+
+    Parameters
+    ----------
+    work : Work
+        What is to be done.
+    number : int
+        Number of the worker in its job, from 0.
+    slots : Slots
+        Where to note what is evaluated.
+    parent : int
+        The process of the job.
+    """
+
+    def __init__(self, work: Work, number: int, slots: Slots, parent: int) -> None:
+        self._work = work
+        self._number = number
+        self._slots = slots
+        self._parent = parent
+        self._longest = 0.0
+
+    def live(self, rest: range) -> NoReturn:
+        """Evaluate a range that is left, then what is supplied, and exit."""
+        code = 1
+        try:
+            self._live(rest)
+            code = 0
+        except OSError as error:
+            print(f"cannot record results: {error}", file=sys.stderr)
+            code = Exit.NO_RECORD
+        except BaseException:
+            print(own_traceback(sys.exception()), file=sys.stderr)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _live(self, rest: range) -> None:
+        die_with(self._parent)
+        self._work.random_states.renew()
+        extras = self._set_up()
+        session = {**self._work.session, "pid": os.getpid()}
+        journal = Journal(self._work.journal(self._number), session)
+        self._evaluate(rest, extras, journal)
+        for positions in self._work.supply.take():
+            self._evaluate(positions, extras, journal)
+        journal.close()
+
+    def _set_up(self) -> dict[str, Any]:
+        if self._work.setup is None:
+            return {}
+        try:
+            return dict(self._work.setup(self._number) or {})
+        except OSError as error:
+            # Elsewhere an OSError means that records could not be written.
+            raise RuntimeError("setup failed") from error
+
+    def _evaluate(
+        self, positions: range, extras: dict[str, Any], journal: Journal
+    ) -> None:
+        work, clock, wall_clock = self._work, time.perf_counter, time.time
+        for position in positions:
+            index = int(work.indices[position])
+            self._slots.note(self._number, index, position, positions.stop)
+            parameters = work.space[index]
+            start, begun = wall_clock(), clock()
+            self._stop_if_pointless(start)
+            try:
+                result = work.execute(**parameters, **extras)
+                row = row_of(parameters, result, work.exclude)
+                work.check(row)
+            except (Exception, SystemExit) as error:
+                lasted = clock() - begun
+                self._fail(journal, index, start, lasted, parameters, error)
+            else:
+                lasted = clock() - begun
+                journal.row(index, start, lasted, _peak(), row)
+            self._longest = max(self._longest, lasted)
+        self._slots.clear(self._number)
+
+    def _stop_if_pointless(self, now: float) -> None:
+        if os.getppid() != self._parent:
+            os._exit(1)
+        if self._longest and now + self._longest > self._work.deadline:
+            self._stop(Exit.NO_TIME)
+
+    def _fail(
+        self,
+        journal: Journal,
+        index: int,
+        start: float,
+        lasted: float,
+        parameters: Mapping[str, Any],
+        error: BaseException,
+    ) -> None:
+        failure = describe_failure(error, parameters)
+        print(f"assignment {index}:\n{failure['traceback']}", file=sys.stderr)
+        journal.failure(index, start, lasted, _peak(), failure)
+        if self._work.is_hopeless():
+            self._stop(Exit.TOO_MANY_FAILURES)
+
+    def _stop(self, code: Exit) -> NoReturn:
+        self._slots.clear(self._number)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def row_of(
+    parameters: Mapping[str, Any], result: Any, exclude: Iterable[str]
+) -> dict[str, Any]:
+    """Return the row of an assignment.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The assignment.
+    result : object
+        What `execute` returned for it.
+    exclude : iterable of str
+        Keys left out.
+
+    Raises
+    ------
+    ResultError
+        If the result is no mapping.
+    """
+    if not isinstance(result, Mapping):
+        raise ResultError(
+            f"execute returned {type(result).__name__}; it must return a dict of "
+            "results, such as {'y': 1.0}."
+        )
+    row = {**parameters, **result}
+    for key in exclude:
+        row.pop(key, None)
+    return row
+
+
+def _peak() -> int:
+    """Return the largest resident memory of this process so far, in KiB."""
+    return getrusage(RUSAGE_SELF).ru_maxrss // _BYTES_PER_PEAK
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends (Linux only).
+
+    Elsewhere a worker notices between two assignments.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1  # prctl(2)
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
