@@ -24,6 +24,7 @@ from psyrun.store.h5layout import (
     read_steps,
     results_group,
 )
+from psyrun.store.h5names import check_key
 from psyrun.store.h5stream import H5Stream, numeric_columns
 from psyrun.store.rows import Columns, count_rows, row_slice
 from psyrun.store.values import NUMERIC, check_value
@@ -177,7 +178,7 @@ class H5Store(Store):
             yield results_group(file, self.node, filename)
 
     def check(self, row: Mapping[str, Any]) -> None:
-        """Raise an error if a value is not numeric; see `Store.check`.
+        """Raise an error if a key is no text or a value no number; see `Store.check`.
 
         Parameters
         ----------
@@ -190,6 +191,7 @@ class H5Store(Store):
             Naming the key, the type of its value and a store that holds it.
         """
         for key, value in row.items():
+            check_key(key)
             check_value(key, value, NUMERIC, "H5Store")
 
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import keyword
 import re
 
+from psyrun.errors import StoreError
+
 _ESCAPE = re.compile(r"_x([0-9a-f]{1,5}|10[0-9a-f]{4})_")
 # An underscore that would make the text after it look like an escape, too.
 _TO_ESCAPE = re.compile(r"[^A-Za-z0-9_]|_(?=x[0-9a-f]+(?:_|[^A-Za-z0-9_]))|^[0-9]")
@@ -29,11 +31,37 @@ def node_name(key: str) -> str:
     -------
     str
         The key itself if it is an ordinary identifier.
+
+    Raises
+    ------
+    StoreError
+        If the key is not text.
     """
+    check_key(key)
     name = _TO_ESCAPE.sub(lambda match: _escaped(match[0]), key)
     if keyword.iskeyword(name) or _RESERVED.match(name):
         return _escaped(name[0]) + name[1:]
     return name or _EMPTY
+
+
+def check_key(key: object) -> None:
+    """Refuse a key that is not text.
+
+    Parameters
+    ----------
+    key : object
+        A key of a row.
+
+    Raises
+    ------
+    StoreError
+        Naming the key and a store that takes it.
+    """
+    if not isinstance(key, str):
+        raise StoreError(
+            f"key {key!r} cannot be a name in an HDF5 file; use text, or "
+            "PickleStore (.pkl)."
+        )
 
 
 def key_of(name: str) -> str:
