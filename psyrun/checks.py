@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun.backend import Backend
-from psyrun.config import Setting
+from psyrun.config import Config, Setting
 from psyrun.errors import PsyrunError, TaskError
 from psyrun.scheduler import Scheduler, scheduler_class
 
@@ -76,6 +76,40 @@ def is_allowed(name: str, value: Any) -> bool:
     return True
 
 
+def check_places(
+    name: str, path: Path, settings: Mapping[str, Setting], values: Mapping[str, Any]
+) -> None:
+    """Refuse files where folders are needed, and a folder instead of a result.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    path : Path
+        The task file.
+    settings : mapping of str to Setting
+        Who set which special variable.
+    values : mapping of str to object
+        Their values; `resultfile` is one of them.
+
+    Raises
+    ------
+    TaskError
+        Naming the variable and what is in the way.
+    """
+    where = {key: setting.where for key, setting in settings.items()}
+    workdir, result = values.get("workdir", Config.workdir), values["resultfile"]
+    in_work = f"{where.get('workdir', path)}: workdir is {str(workdir)!r}"
+    of_result = f"{where.get('resultfile', path)}: resultfile is {str(result)!r}"
+    _check_folder(workdir / name, in_work)
+    _check_folder(result.parent, of_result)
+    if result.is_dir():
+        raise TaskError(
+            f"{of_result}, which is a folder; it must be a file. Choose another name, "
+            "or remove the folder."
+        )
+
+
 def shown(value: Any) -> str:
     """Return a value as a message shows it.
 
@@ -96,6 +130,16 @@ def shown(value: Any) -> str:
     if text.isprintable() and 0 < len(text) <= _LONGEST_VALUE:
         return text
     return f"of type {type(value).__name__}"
+
+
+def _check_folder(folder: Path, what: str) -> None:
+    """Refuse a folder that cannot be made, as a file stands in its place."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise TaskError(
+            f"{what}, but {str(there)!r} is not a folder. Choose another path, or "
+            "remove that file."
+        )
 
 
 def _space(value: Any) -> ParameterSpace:

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from psyrun.checks import checked
+from psyrun.checks import check_places, checked
 from psyrun.config import SPECIAL_NAMES, Config, Setting
 from psyrun.errors import PsyrunError, SchedulerError, TaskError, did_you_mean
 from psyrun.misspelt import check_spelling
@@ -183,6 +183,7 @@ def _values(
             )
     values = {name: checked(name, settings[name]) for name in sorted(settings)}
     values |= _store_and_result(name, settings, values)
+    check_places(name, path, settings, values)
     if with_space:
         check_space(values["pspace"], settings["pspace"].where)
     check_setup(values.get("setup"), settings)
