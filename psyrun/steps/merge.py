@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from psyrun import journal
 from psyrun.errors import JobError
 from psyrun.files import write_json
 from psyrun.layout import MERGE
@@ -31,10 +32,23 @@ def merge(job: Job) -> None:
             "into": plan.resultfile,
             "n_rows": n_rows,
             "n_failed": job.data.n_accepted_failures(),
+            **_repetitions(job),
         }
         write_json(job.round.merged, record)
         _remove_what_is_no_longer_needed(job)
     print(f"{n_rows} rows written to {result}")
+
+
+def _repetitions(job: Job) -> dict[str, int]:
+    """Count assignments that were evaluated again, by cause."""
+    keys = ("failed_before", "cut_off_before")
+    jobs: dict[tuple[str, int], dict[str, int]] = {}
+    for path in job.round.journals.glob("*.journal"):
+        sessions = [e for e in journal.scan(path) if e.kind == journal.SESSION]
+        for session in journal.failures(sessions):
+            # All workers of a job note the same numbers.
+            jobs[session["host"], session["job"]] = session
+    return {key: sum(session[key] for session in jobs.values()) for key in keys}
 
 
 def _check_complete(job: Job) -> None:

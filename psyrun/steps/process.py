@@ -119,6 +119,7 @@ def _session(job: Job, before: Before) -> dict[str, Any]:
     repeated = [] if job.plan.accept_failures else before.failed
     return {
         "host": socket.gethostname(),
+        "job": os.getpid(),
         "pid": os.getpid(),
         "fingerprint": job.plan.fingerprint,
         "failed_before": len(repeated),
