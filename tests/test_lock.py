@@ -203,7 +203,7 @@ def contend(
     time.sleep(max(0.0, start - time.time()))
     for number in range(rounds):
         wanted = lock(folder / str(number))
-        for _ in range(30):
+        for _ in range(10):
             try:
                 wanted.acquire()
             except RunningError:
@@ -221,7 +221,7 @@ def contend(
 
 
 @pytest.mark.xfail(
-    strict=True, reason="a breaker removes a live lock that was taken after it looked"
+    strict=False, reason="as above; whether it happens is a matter of chance"
 )
 def test_of_many_who_break_a_stale_lock_one_at_a_time_holds_it(tmp_path: Path) -> None:
     n_processes, rounds = 8, 50

@@ -1,0 +1,341 @@
+"""Workers: each assignment is evaluated once, whatever the others do."""
+
+import ctypes
+import faulthandler
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import descendants, wait_until
+
+from psyrun import Param, journal
+from psyrun.errors import PsyrunError, StoreError
+from psyrun.evaluate import evaluate
+from psyrun.journal import Entry
+from psyrun.supply import PipeSupply
+from psyrun.worker import Work
+
+pools = pytest.mark.parametrize("pool_size", [1, 3])
+N = 20
+BAD = 7
+
+
+def accept(row: object) -> None:
+    """Take any row."""
+
+
+@dataclass
+class Bench:
+    """A folder with journals and a record of all calls."""
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str, text: object) -> None:
+        with (self.folder / name).open("a") as file:
+            file.write(f"{text}\n")
+
+    def noted(self, name: str) -> list[str]:
+        path = self.folder / name
+        return path.read_text().split() if path.exists() else []
+
+    def evaluate(
+        self, execute: Callable[..., Any], pool_size: int, n_items: int = N
+    ) -> None:
+        def counted(x: int, **extras: Any) -> Any:
+            self.note("calls", x)
+            return execute(x, **extras)
+
+        settings = {"setup": None, "exclude": (), "check": accept} | self.settings
+        work = Work(
+            space=Param(x=range(n_items)),
+            indices=range(n_items),
+            supply=PipeSupply(n_items, pool_size),
+            execute=counted,
+            journal=lambda worker: self.folder / f"0-{worker}.journal",
+            session={},
+            **settings,
+        )
+        evaluate(work, pool_size, self.folder / "slots")
+
+    @property
+    def known(self) -> dict[int, Entry]:
+        return journal.latest(sorted(self.folder.glob("*.journal")), verify=True)
+
+    @property
+    def rows(self) -> dict[int, dict[str, Any]]:
+        found = {i: e for i, e in self.known.items() if e.kind == journal.ROW}
+        return dict(zip(sorted(found), self._rows(found), strict=True))
+
+    @staticmethod
+    def _rows(found: dict[int, Entry]) -> list[dict[str, Any]]:
+        return list(journal.rows(found[index] for index in sorted(found)))
+
+    @property
+    def failures(self) -> dict[int, dict[str, Any]]:
+        found = {i: e for i, e in self.known.items() if e.kind == journal.FAILURE}
+        return dict(zip(found, journal.failures(found.values()), strict=True))
+
+    def assert_only_failed(self, *bad: int) -> None:
+        good = [x for x in range(N) if x not in bad]
+        assert self.rows == {x: {"x": x, "y": x**2} for x in good}
+        assert sorted(self.failures) == sorted(bad)
+        assert Counter(map(int, self.noted("calls"))) == Counter(range(N))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def square(x: int) -> dict[str, int]:
+    return {"y": x**2}
+
+
+def at_bad(act: Callable[[], Any]) -> Callable[[int], Any]:
+    """Return a function that does something else for one assignment."""
+
+    def execute(x: int) -> Any:
+        return act() if x == BAD else square(x)
+
+    return execute
+
+
+@pools
+def test_each_assignment_is_evaluated_once(bench: Bench, pool_size: int) -> None:
+    bench.evaluate(square, pool_size)
+    bench.assert_only_failed()
+
+
+@pools
+def test_an_exception_is_recorded_and_its_neighbours_go_on(
+    bench: Bench, pool_size: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def act() -> None:
+        raise ValueError("no good")
+
+    bench.evaluate(at_bad(act), pool_size)
+    bench.assert_only_failed(BAD)
+    failure = bench.failures[BAD]
+    assert (failure["type"], failure["message"]) == ("ValueError", "no good")
+    assert failure["parameters"] == {"x": str(BAD)}
+    assert "psyrun/" not in failure["traceback"]
+    assert "no good" in capfd.readouterr().err
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash() -> None:
+    faulthandler.disable()
+    ctypes.string_at(0)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+DEATHS: dict[str, tuple[Callable[[], Any], str]] = {
+    "os._exit(0)": (lambda: os._exit(0), "exit status 0"),
+    "os._exit(3)": (lambda: os._exit(3), "exit status 3"),
+    "SIGKILL": (kill, "SIGKILL"),
+    "segfault": (crash, "SIGSEGV"),
+    "KeyboardInterrupt": (interrupt, "exit status 1"),
+}
+
+
+@pools
+@pytest.mark.parametrize(("act", "cause"), DEATHS.values(), ids=DEATHS.keys())
+def test_a_worker_that_dies_is_recorded_and_its_neighbours_go_on(
+    bench: Bench, pool_size: int, act: Callable[[], Any], cause: str
+) -> None:
+    bench.evaluate(at_bad(act), pool_size)
+    bench.assert_only_failed(BAD)
+    assert bench.failures[BAD]["type"] == "WorkerDied"
+    assert cause in bench.failures[BAD]["message"]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=PsyrunError,
+    reason="these exit statuses of the user's code pass for those of a worker",
+)
+@pytest.mark.parametrize("code", [74, 75, 76])
+def test_an_exit_status_that_workers_use_themselves_is_like_any_other(
+    bench: Bench, code: int
+) -> None:
+    bench.evaluate(at_bad(lambda: os._exit(code)), 1)
+    bench.assert_only_failed(BAD)
+
+
+@pools
+def test_assignments_that_die_one_after_the_other_are_all_recorded(
+    bench: Bench, pool_size: int
+) -> None:
+    bad = [0, 1, 2, 9, N - 1]
+    bench.evaluate(lambda x: kill() if x in bad else square(x), pool_size)
+    bench.assert_only_failed(*bad)
+
+
+@pools
+def test_sys_exit_is_a_failure(bench: Bench, pool_size: int) -> None:
+    bench.evaluate(at_bad(sys.exit), pool_size)
+    bench.assert_only_failed(BAD)
+    assert bench.failures[BAD]["type"] == "SystemExit"
+
+
+@pytest.mark.parametrize("result", [None, [1], 1.0, "text", {1, 2}], ids=repr)
+def test_a_result_that_is_no_mapping_is_a_failure(bench: Bench, result: object) -> None:
+    bench.evaluate(at_bad(lambda: result), 1)
+    bench.assert_only_failed(BAD)
+    message = f"execute returned {type(result).__name__}"
+    assert bench.failures[BAD]["message"].startswith(message)
+
+
+def test_a_row_that_is_refused_is_a_failure(bench: Bench) -> None:
+    def check(row: dict[str, Any]) -> None:
+        if row["x"] == BAD:
+            raise StoreError("not this one")
+
+    bench.settings["check"] = check
+    bench.evaluate(square, 3)
+    bench.assert_only_failed(BAD)
+
+
+def test_a_row_that_cannot_be_pickled_is_a_failure(bench: Bench) -> None:
+    bench.evaluate(at_bad(lambda: {"y": lambda: 0}), 1)
+    bench.assert_only_failed(BAD)
+
+
+def test_an_exception_whose_text_raises_is_a_failure(bench: Bench) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def act() -> None:
+        raise Mute
+
+    bench.evaluate(at_bad(act), 1)
+    bench.assert_only_failed(BAD)
+
+
+def test_excluded_keys_are_left_out(bench: Bench) -> None:
+    bench.settings["exclude"] = ("x", "z", "absent")
+    bench.evaluate(lambda x: {"y": x**2, "z": object()}, 1)
+    assert bench.rows == {x: {"y": x**2} for x in range(N)}
+
+
+def test_a_result_takes_precedence_over_a_parameter(bench: Bench) -> None:
+    bench.evaluate(lambda x: {"x": -x}, 1)
+    assert bench.rows[BAD] == {"x": -BAD}
+
+
+@pools
+def test_setup_is_called_once_in_each_worker(bench: Bench, pool_size: int) -> None:
+    def setup(proc_id: int) -> dict[str, int]:
+        bench.note("setup", proc_id)
+        return {"extra": proc_id}
+
+    bench.settings["setup"] = setup
+    bench.evaluate(lambda x, extra: {"worker": extra}, pool_size)
+    assert sorted(map(int, bench.noted("setup"))) == list(range(pool_size))
+    assert {row["worker"] for row in bench.rows.values()} <= set(range(pool_size))
+    assert len(bench.rows) == N
+
+
+def test_setup_may_return_nothing(bench: Bench) -> None:
+    bench.settings["setup"] = lambda proc_id: None
+    bench.evaluate(square, 1)
+    bench.assert_only_failed()
+
+
+def test_a_worker_in_place_of_a_dead_one_has_its_number(bench: Bench) -> None:
+    bench.settings["setup"] = lambda proc_id: bench.note("setup", proc_id)
+    bench.evaluate(at_bad(kill), 1)
+    assert bench.noted("setup") == ["0", "0"]
+
+
+@pytest.mark.parametrize("error", [ValueError, FileNotFoundError, SystemExit])
+def test_a_setup_that_raises_ends_the_job_and_is_told(
+    bench: Bench, error: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def setup(proc_id: int) -> None:
+        raise error("no device")
+
+    bench.settings["setup"] = setup
+    with pytest.raises(PsyrunError, match=r"while it was set up; .*mend `setup`"):
+        bench.evaluate(square, 3)
+    assert bench.known == {}
+    assert "no device" in capfd.readouterr().err
+
+
+def test_a_record_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (tmp_path / "0-0.journal").mkdir()
+    with pytest.raises(PsyrunError, match=r"0-0\.journal: results could not be"):
+        bench.evaluate(square, 1)
+
+
+def test_the_longest_come_first_but_none_waits_for_all(bench: Bench) -> None:
+    def execute(x: int) -> dict[str, int]:
+        time.sleep(0.3 if x == 0 else 0.001)
+        return {"pid": os.getpid()}
+
+    bench.evaluate(execute, 2, n_items=100)
+    shares = Counter(row["pid"] for row in bench.rows.values())
+    assert len(shares) == 2
+    assert shares[bench.rows[0]["pid"]] < 50
+
+
+def test_workers_draw_different_random_numbers(bench: Bench) -> None:
+    def execute(x: int) -> dict[str, float]:
+        time.sleep(0.01)
+        return {"y": random.random()}
+
+    bench.evaluate(execute, 3)
+    assert len({row["y"] for row in bench.rows.values()}) == N
+
+
+def test_hundreds_of_workers_share_a_million_assignments() -> None:
+    script = "from psyrun.supply import PipeSupply; s = PipeSupply(10**6, 500);"
+    script += "print(sum(len(piece) for piece in s.take()))"
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, timeout=20, capture_output=True, text=True)
+    assert ended.stdout == "1000000\n"
+
+
+ENDLESS = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, str(Path(sys.argv[2])))
+from test_evaluate import Bench
+bench = Bench(Path(sys.argv[1]))
+bench.evaluate(lambda x: time.sleep(60), 3)
+"""
+
+
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
+    arguments = [str(tmp_path), str(Path(__file__).parent)]
+    helpers = str(Path(__file__).with_name("helpers"))
+    path = os.pathsep.join([helpers, *sys.path])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    calls = tmp_path / "calls"
+    wait_until(lambda: calls.exists() and len(calls.read_text().split()) == 3)
+    workers = descendants(parent.pid)
+    assert len(workers) == 3
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
