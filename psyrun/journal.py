@@ -47,7 +47,7 @@ _FRAME = _HEAD.size + _CHECKSUM.size
 _READ_AHEAD = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """One frame of a journal, without its payload.
 
@@ -183,11 +183,9 @@ def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]
         Frames in the order of writing, up to the first that is not intact.
     """
     with path.open("rb", buffering=0) as file:
-        for position, head in _frames(file.fileno(), start):
+        for position, head in _frames(file.fileno(), start, verify=verify):
             _, kind, index, begun, duration, peak, length = head
             offset = position + _FRAME
-            if verify and not _is_intact(file.fileno(), position, length):
-                return
             yield Entry(kind, index, begun, duration, peak, path, offset, length)
 
 
@@ -206,8 +204,10 @@ def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, int]]:
             yield head[1], head[2], position + _FRAME + head[6]
 
 
-def _frames(file: int, start: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield position and header of whole frames; payloads are passed over."""
+def _frames(
+    file: int, start: int, *, verify: bool = False
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield position and header of whole frames, with a right checksum if asked."""
     size = os.fstat(file).st_size
     position = base = start
     read = b""
@@ -220,12 +220,18 @@ def _frames(file: int, start: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
         end = position + _FRAME + head[6]
         if head[0] != _MAGIC or end > size:
             return
+        if verify:
+            frame = read[position - base : end - base]
+            whole = len(frame) == end - position
+            if not _is_intact(
+                frame if whole else os.pread(file, end - position, position)
+            ):
+                return
         yield position, head
         position = end
 
 
-def _is_intact(file: int, position: int, length: int) -> bool:
-    frame = os.pread(file, _FRAME + length, position)
+def _is_intact(frame: bytes) -> bool:
     expected = _CHECKSUM.unpack_from(frame, _HEAD.size)[0]
     actual = zlib.crc32(frame[_FRAME:], zlib.crc32(frame[: _HEAD.size]))
     return bool(actual == expected)
