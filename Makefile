@@ -17,7 +17,7 @@ IN_PARALLEL = -n 2
 DEMO = build/demo
 BENCHMARKS = $(sort $(wildcard tests/benchmarks/bench_*.py))
 
-.PHONY: help setup demo test test-slow test-packaging test-pythons bench lint \
+.PHONY: help setup demo test test-slow test-packaging test-pythons chaos bench lint \
 	types docs format clean
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make test-slow       run the tests that take longer'
 	@echo 'make test-packaging  build, install and try the package in each way'
 	@echo 'make test-pythons    run the tests with every Python found here'
+	@echo 'make chaos           kill 200 runs at random moments (about 40 minutes)'
 	@echo 'make bench           run the benchmarks'
 	@echo 'make lint            check style'
 	@echo 'make types           check types'
@@ -62,6 +63,9 @@ test-pythons: $(INSTALLED)
 		echo "== $$python"; \
 		$(MAKE) test PYTHON=$$python VENV=build/venv-$${python##*python} || status=1; \
 	done; exit $$status
+
+chaos: $(INSTALLED)
+	$(IN_VENV) PYTHONPATH=tests/helpers python tests/chaos/chaos.py
 
 bench: $(INSTALLED)
 	$(IN_VENV) for benchmark in $(BENCHMARKS); do python $$benchmark || exit 1; done
