@@ -107,6 +107,11 @@ class _Pool:
         elif slot is not None:
             self._record_death(number, slot, pid, code)
             self._start(number, range(slot.position + 1, slot.end))
+        elif code < 0:
+            raise JobError(
+                f"a worker process ended with {describe_exit(code)} in `setup` or "
+                "between two assignments. What is done is kept: run again for the rest."
+            )
         elif code != 0:
             raise PsyrunError(
                 f"a worker process ended with {describe_exit(code)} while it was set "

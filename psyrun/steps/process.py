@@ -59,6 +59,7 @@ def process(job: Job, block: int) -> None:
         )
         if failed and not job.plan.accept_failures:
             _report(failed)
+        _check_complete(job, block, known)
         write_block(job.data, block, known, lists_rows=job.plan.fetches)
 
 
@@ -127,14 +128,36 @@ def _session(job: Job, before: Before) -> dict[str, Any]:
     }
 
 
+def _check_complete(job: Job, block: int, known: Mapping[int, Entry]) -> None:
+    """Refuse to write a block with rows missing.
+
+    Raises
+    ------
+    JobError
+        If they are: their worker was killed before it could note what it was at.
+    """
+    expected = [] if job.plan.fetches else job.data.division.indices(block)
+    n_missing = sum(int(index) not in known for index in expected)
+    if n_missing:
+        raise JobError(
+            f"{n_missing} assignments have no row, as their worker was killed. Run "
+            "again: only these are evaluated then."
+        )
+
+
 def _report(failed: list[Entry]) -> None:
-    print(f"{len(failed)} assignments failed:", file=sys.stderr)
+    print(f"{n_assignments(len(failed))} failed:", file=sys.stderr)
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
         print(f"  assignment {entry.index} {describe(failure)}", file=sys.stderr)
     raise JobError(
-        f"{len(failed)} assignments failed. The others are kept: mend the cause and "
+        f"{n_assignments(len(failed))} failed. The others are kept: mend the cause and "
         "run again, only what failed is evaluated then."
     )
+
+
+def n_assignments(count: int) -> str:
+    """Return a number of assignments in words."""
+    return f"{count} assignment{'' if count == 1 else 's'}"
 
 
 def describe(failure: Mapping[str, Any]) -> str:
