@@ -15,7 +15,7 @@ _INTERVAL = 1.0  # seconds between two looks at the other jobs
 
 @dataclass
 class Hopeless:
-    """Counts failures of all jobs of a run, each time it is called.
+    """Counts failures of all jobs of a run; to be called after each one's own.
 
     Attributes
     ----------
@@ -33,6 +33,7 @@ class Hopeless:
     _next_look: float = 0.0
     _positions: dict[Path, int] = field(default_factory=dict)
     _n_failures: int = 0
+    _n_own_since: int = 0
 
     def __call__(self) -> bool:
         """Tell whether more assignments failed than allowed."""
@@ -40,8 +41,11 @@ class Hopeless:
             return False
         if time.monotonic() >= self._next_look:
             self._look()
+            self._n_own_since = 0
             self._next_look = time.monotonic() + _INTERVAL
-        return self._n_failures > self.limit
+        else:
+            self._n_own_since += 1
+        return self._n_failures + self._n_own_since > self.limit
 
     def _look(self) -> None:
         # Failures of earlier runs are no reason to stop before their repetition.
