@@ -100,10 +100,13 @@ class Scenario:
         return 1 + (self.number + self.number // 6 + self.number // 36) % 2
 
     @property
+    def n_cores(self) -> int:
+        return N_JOBS_AT_ONCE * self.pool_size
+
+    @property
     def n_hit(self) -> int:
         """Most evaluations that one kill can cut off."""
-        hit = {"worker": 1, "job": self.pool_size}
-        return hit.get(self.victim, N_JOBS_AT_ONCE * self.pool_size)
+        return {"worker": 1, "job": self.pool_size}.get(self.victim, self.n_cores)
 
     def __str__(self) -> str:
         backend = self.backend.removesuffix("Backend")
@@ -238,14 +241,14 @@ def project_of(scenario: Scenario, folder: Path) -> Project:
     return project
 
 
-def start(project: Project, victim: str) -> subprocess.Popen[str]:
+def start(project: Project, victim: str, n_cores: int) -> subprocess.Popen[str]:
     if victim != "plain":
-        return project.start("psyrun.cli", "run", "-j", str(N_JOBS_AT_ONCE))
+        return project.start("psyrun.cli", "run", "-j", str(n_cores))
     snakefile = shipped("workflow", "Snakefile")
     profile = shipped("profiles", "local")
     return project.start(
         *("snakemake", "--snakefile", str(snakefile), "--profile", str(profile)),
-        *("--cores", str(N_JOBS_AT_ONCE)),
+        *("--cores", str(n_cores)),
     )
 
 
@@ -262,7 +265,7 @@ def moment(project: Project, chance: random.Random) -> Callable[[], bool]:
 def disturb(project: Project, scenario: Scenario, chance: random.Random) -> bool:
     """Start a run and kill; tell whether there was something to be killed."""
     is_due = moment(project, chance)
-    process = start(project, scenario.victim)
+    process = start(project, scenario.victim, scenario.n_cores)
     victims = Victims(process, chance)
     wait_until(lambda: is_due() or process.poll() is not None, TIMEOUT)
     hit: list[int] = []
@@ -280,11 +283,11 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def finish(project: Project) -> tuple[int, list[str]]:
+def finish(project: Project, n_cores: int) -> tuple[int, list[str]]:
     """Run until done; return the number of runs, and what they said if in vain."""
     said = []
     for n_runs in range(1, MOST_RUNS + 1):
-        process = start(project, "psy")
+        process = start(project, "psy", n_cores)
         output, errors = process.communicate(timeout=TIMEOUT)
         if process.returncode == 0:
             return n_runs, []
@@ -331,7 +334,7 @@ def play(scenario: Scenario, folder: Path, clean: dict[str, Any], seed: int) -> 
     for _ in range(chance.randint(1, 2)):
         counts.kills += disturb(project, scenario, chance)
     counts.in_flight = counts.kills * scenario.n_hit
-    counts.runs, said = finish(project)
+    counts.runs, said = finish(project, scenario.n_cores)
     if said:
         counts.problems.append("never done: " + "; ".join(said))
     else:
@@ -352,7 +355,7 @@ class CleanResults:
         kind = (scenario.store, scenario.backend)
         if kind not in self._known:
             project = project_of(scenario, self._folder / "-".join(kind))
-            project.psy("run", "-j", str(N_JOBS_AT_ONCE))
+            project.psy("run", "-j", str(scenario.n_cores))
             self._known[kind] = load(project, scenario.store)
         return self._known[kind]
 
