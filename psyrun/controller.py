@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from psyrun.files import read_json
-from psyrun.forkserver import ForkServers
+from psyrun.forkservers import ForkServers
 from psyrun.launch import Snakemake, command, decode_events
 from psyrun.layout import MERGE, PROCESS, SPLIT
 from psyrun.prepare import Prepared

@@ -17,7 +17,7 @@ from typing import Any
 
 from psyrun.errors import PsyrunError
 from psyrun.files import read_json
-from psyrun.forkserver import ForkServers
+from psyrun.forkservers import ForkServers
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.plan import Plan
 from psyrun.prepare import Options, Prepared, prepare, refusal
