@@ -42,6 +42,8 @@ class Numbers:
         Those that wrote their store file.
     n_former : int
         Rows from before that are no longer in the space.
+    n_older : int
+        Rows in the space that another version of the task computed.
     """
 
     n_items: int
@@ -50,6 +52,7 @@ class Numbers:
     n_blocks: int
     n_blocks_done: int
     n_former: int
+    n_older: int
 
 
 @dataclass(frozen=True)
@@ -177,4 +180,5 @@ def _numbers(layout: TaskLayout, plan: Plan) -> Numbers | None:
         n_blocks=counts.n_blocks,
         n_blocks_done=len(finished_blocks(round_, counts.ext)),
         n_former=counts.n_former,
+        n_older=counts.n_older,
     )

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun import journal
-from psyrun.errors import PsyrunError
+from psyrun.counts import Counts
+from psyrun.failures import Failure
 from psyrun.files import read_json
-from psyrun.layout import Round
+from psyrun.journal import Entry
+from psyrun.layout import PROCESS, Round, TaskLayout
+from psyrun.lock import holder_of, running_jobs
 from psyrun.plan import Plan
+from psyrun.progress import finished_blocks
+from psyrun.reading import patiently, with_stores
+from psyrun.slots import cut_off
 from psyrun.status import accepted_plan, layout_of
 
 if TYPE_CHECKING:
@@ -27,16 +33,22 @@ class Details:
     ----------
     space : ParameterSpace
         The space that was divided, or that of the task file if none was.
-    unevaluated : sequence of int
-        Assignments in it that were not evaluated yet, ascending.
-    failures : dict of int to dict, or None
-        Assignments in it that failed, with what `psyrun.journal` recorded of
-        it; None where that is gone.
+    failures : sequence of Failure
+        Assignments that failed.
+    missing : sequence of int
+        Assignments that were not evaluated yet while nobody runs the task,
+        ascending.
+    running : sequence of int
+        Assignments that running jobs have begun with or hold, ascending.
+    queued : sequence of int
+        Assignments that wait for a job, ascending.
     """
 
     space: ParameterSpace
-    unevaluated: Sequence[int]
-    failures: dict[int, dict[str, Any] | None]
+    failures: Sequence[Failure] = ()
+    missing: Sequence[int] = ()
+    running: Sequence[int] = ()
+    queued: Sequence[int] = ()
 
 
 def details_of(path: Path, name: str) -> Details:
@@ -55,54 +67,160 @@ def details_of(path: Path, name: str) -> Details:
     PsyrunError
         If the task file or what was recorded is not usable.
     """
+    return patiently(lambda: _details_of(path, name))
+
+
+def _details_of(path: Path, name: str) -> Details:
     layout = layout_of(path.parent, name)
     plan = accepted_plan(layout)
-    if plan is None or not layout.round(plan.round).space.exists():
+    if plan is None or Counts.load(layout.round(plan.round)) is None:
         from psyrun.tasks import load_task
 
         space = load_task(path).pspace
-        return Details(space, range(len(space)), {})
-    data = _data(layout.round(plan.round), plan, path)
-    failed = _failed(data)
-    known = {*data.known().tolist(), *failed}
+        return Details(space, missing=range(len(space)))
+    data = round_data(layout.round(plan.round), path)
+    failures = failures_of(data.round)
+    known = {*data.known().tolist(), *(failure.index for failure in failures)}
     space = data.division.space
-    unevaluated = [index for index in range(len(space)) if index not in known]
-    return Details(space, unevaluated, _told(failed))
+    others = [index for index in range(len(space)) if index not in known]
+    jobs = running_jobs(layout)
+    if not jobs and holder_of(layout.lock) is None:
+        return Details(space, failures, missing=others)
+    held = _held(data, plan, jobs)
+    running = [index for index in others if index in held]
+    queued = [index for index in others if index not in held]
+    return Details(space, failures, running=running, queued=queued)
 
 
-def _data(round_: Round, plan: Plan, path: Path) -> RoundData:
+def round_data(round_: Round, path: Path) -> RoundData:
+    """Return what a divided round knows, with its space loaded.
+
+    Parameters
+    ----------
+    round_ : Round
+        Paths of the round.
+    path : Path
+        The task file, which is run if the space cannot be loaded without.
+
+    Raises
+    ------
+    PsyrunError
+        If the space cannot be loaded.
+    """
     from psyrun.rounds import RoundData
-    from psyrun.store.registry import store_named
-    from psyrun.tasks import load_task
 
-    data = RoundData(round_, store_named(plan.block_ext))
-    if not _is_loadable(data):
-        load_task(path)
+    counts = Counts.load(round_)
+    ext = "" if counts is None else counts.ext
+    data = with_stores(path, lambda stores: RoundData(round_, stores(ext)))
+    with_stores(path, lambda stores: data.division)
     return data
 
 
-def _is_loadable(data: RoundData) -> bool:
-    try:
-        return len(data.division.space) >= 0
-    except PsyrunError:
-        return False
+def _held(data: RoundData, plan: Plan, jobs: Iterable[str]) -> set[int]:
+    """Return the assignments that running jobs evaluate now or will."""
+    steps = (job.partition(":") for job in jobs)
+    blocks = [int(block) for step, _, block in steps if step == PROCESS]
+    if plan.fetches:
+        slots = (cut_off(data.round.slots(block)) for block in blocks)
+        return {index for indices in slots for index in indices}
+    return {int(i) for block in blocks for i in data.division.indices(block)}
 
 
-def _failed(data: RoundData) -> dict[int, journal.Entry | None]:
-    found: dict[int, journal.Entry | None] = {}
-    for block in range(data.division.n_blocks):
-        known = journal.latest(data.round.journals_of(block))
-        if data.has_block(block):
-            accepted = read_json(data.round.failed(block)) or []
-            found |= {index: known.get(index) for index in accepted}
-        else:
-            found |= {i: e for i, e in known.items() if e.kind == journal.FAILURE}
-    return dict(sorted(found.items()))
+def failures_of_task(layout: TaskLayout) -> list[Failure]:
+    """Return the failed assignments of a task's last round.
+
+    Nothing is unpickled and no task file is run.
+
+    Parameters
+    ----------
+    layout : TaskLayout
+        Paths of the task.
+
+    Returns
+    -------
+    list of Failure
+        In the order of the space.
+
+    Raises
+    ------
+    PsyrunError
+        If what was recorded is not usable.
+    """
+    plan = accepted_plan(layout)
+    if plan is None:
+        return []
+    return patiently(lambda: failures_of(layout.round(plan.round)))
 
 
-def _told(
-    failed: Mapping[int, journal.Entry | None],
-) -> dict[int, dict[str, Any] | None]:
-    entries = {index: entry for index, entry in failed.items() if entry is not None}
-    told = dict(zip(entries, journal.failures(entries.values()), strict=True))
-    return {index: told.get(index) for index in failed}
+def failures_of(round_: Round) -> list[Failure]:
+    """Return the failed assignments of a round.
+
+    Parameters
+    ----------
+    round_ : Round
+        Paths of the round.
+
+    Returns
+    -------
+    list of Failure
+        In the order of the space: those of journals, and those that finished
+        blocks go without.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a journal was removed meanwhile.
+    """
+    accepted = _accepted(round_)
+    found = {index: _failure(index, told) for index, told in accepted.items()}
+    recorded = list(_recorded(round_).items())
+    told = journal.failures(entry for _, (entry, _) in recorded)
+    sessions = journal.failures(session for _, (_, session) in recorded)
+    for (index, (entry, _)), failure, session in zip(
+        recorded, told, sessions, strict=True
+    ):
+        measured = {"duration": entry.duration, "peak": entry.peak}
+        whole = {**failure, **measured, "host": session.get("host")}
+        found[index] = _failure(index, whole, is_accepted=index in accepted)
+    return [found[index] for index in sorted(found)]
+
+
+def _accepted(round_: Round) -> dict[int, dict[str, Any]]:
+    counts = Counts.load(round_)
+    blocks = set() if counts is None else finished_blocks(round_, counts.ext)
+    records = [read_json(round_.failed(block)) or {} for block in blocks]
+    return {int(index): told for r in records for index, told in r.items()}
+
+
+def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
+    """Return the last failure of each assignment without a row, and its session."""
+    rows: set[int] = set()
+    failed: dict[int, tuple[Entry, Entry]] = {}
+    for path in sorted(round_.journals.glob("*.journal")):
+        session = None
+        for entry in journal.scan(path):
+            if entry.kind == journal.SESSION:
+                session = entry
+            elif entry.kind == journal.ROW:
+                rows.add(entry.index)
+            elif session is not None:
+                before = failed.get(entry.index)
+                if before is None or before[0].start <= entry.start:
+                    failed[entry.index] = (entry, session)
+    return {index: failed[index] for index in failed.keys() - rows}
+
+
+def _failure(index: int, told: dict[str, Any], *, is_accepted: bool = True) -> Failure:
+    return Failure(
+        index=index,
+        type=told["type"],
+        message=told["message"],
+        where=told["where"],
+        traceback=told["traceback"],
+        parameters=told["parameters"],
+        # A worker that died has left neither.
+        duration=told.get("duration") or None,
+        peak=told.get("peak") or None,
+        host=told.get("host") or "",
+        is_accepted=is_accepted,
+    )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psyrun.commands.selection import add_tasks
-from psyrun.status import TaskStatus, status_of
+from psyrun.commands.table import aligned
+from psyrun.failures import counted, one_line
+from psyrun.status import Numbers, TaskStatus, status_of
 from psyrun.taskdir import select
-
-if TYPE_CHECKING:
-    from psyrun.commands.details import Details
 
 _HEAD = ("task", "state", "rows", "failed", "blocks", "")
 _SHOWN = 20
@@ -60,7 +59,7 @@ def execute(args: argparse.Namespace) -> int:
         print(f"There are no tasks in {args.taskdir}. Make one: psy new-task NAME")
         return 0
     statuses = [status_of(path, name) for name, path in tasks.items()]
-    for line in _aligned([_HEAD, *map(_cells, statuses)]):
+    for line in aligned([_HEAD, *map(_cells, statuses)]):
         print(line)
     if args.verbose:
         limit = None if args.verbose > 1 else _SHOWN
@@ -71,51 +70,48 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _cells(status: TaskStatus) -> tuple[str, ...]:
-    counts = status.numbers
-    if counts is None:
+    numbers = status.numbers
+    if numbers is None:
         return (status.name, status.state, "-", "-", "-", status.remark)
-    former = f"{counts.n_former} former rows" if counts.n_former else ""
     return (
         status.name,
         status.state,
-        f"{counts.n_done}/{counts.n_items}",
-        str(counts.n_failed),
-        f"{counts.n_blocks_done}/{counts.n_blocks}",
-        ", ".join(filter(None, [status.remark, former])),
+        f"{numbers.n_done}/{numbers.n_items}",
+        str(numbers.n_failed),
+        f"{numbers.n_blocks_done}/{numbers.n_blocks}",
+        ", ".join(filter(None, [status.remark, *_remarks(status, numbers)])),
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+def _remarks(status: TaskStatus, numbers: Numbers) -> Iterator[str]:
+    if status.state == "done" and numbers.n_failed:
+        yield f"without {counted(numbers.n_failed, 'failed assignment')}"
+    if numbers.n_older:
+        yield f"{counted(numbers.n_older, 'row')} by older code"
+    if numbers.n_former:
+        yield counted(numbers.n_former, "former row")
 
 
 def _print_details(path: Path, name: str, limit: int | None) -> None:
     from psyrun.commands.details import details_of
 
     details = details_of(path, name)
-    _print_some(name, "failed", len(details.failures), _failures(details), limit)
-    unevaluated = (_short(details.space[i]) for i in details.unevaluated)
-    n_open = len(details.unevaluated)
-    _print_some(name, "not evaluated yet", n_open, unevaluated, limit)
-
-
-def _failures(details: Details) -> Iterator[str]:
-    for index, failure in details.failures.items():
-        parameters = _short(details.space[index])
-        if failure is None:
-            yield parameters
-        else:
-            message = " ".join(failure["message"].split())
-            yield f"{parameters}: {failure['type']}: {message}"
+    space, failures = details.space, details.failures
+    failed = (f"{failure.values}: {failure.cause}" for failure in failures)
+    _print_some(name, "failed", len(failures), failed, limit)
+    for what, indices in (
+        ("in running jobs", details.running),
+        ("queued", details.queued),
+        ("not evaluated yet", details.missing),
+    ):
+        lines = (_short(space[index]) for index in indices)
+        _print_some(name, what, len(indices), lines, limit)
 
 
 def _short(parameters: Mapping[str, Any]) -> str:
     from psyrun.failure import describe_parameters
 
-    texts = describe_parameters(parameters).items()
-    # The repr of an array has several lines.
-    return ", ".join(f"{name}={' '.join(text.split())}" for name, text in texts)
+    return one_line(describe_parameters(parameters))
 
 
 def _print_some(

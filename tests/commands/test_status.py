@@ -3,10 +3,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from accepting import finish_accepting_failures
 
 from psyrun.commands.details import details_of
 from psyrun.journal import Journal
 from psyrun.lock import Lock
+from psyrun.slots import Slots
 from psyrun.status import status_of
 
 FAILING = """\
@@ -85,12 +87,14 @@ def test_before_the_split_there_are_no_numbers(psy, write_task, work):
     assert columns(psy("status")) == ["square", "incomplete", "-", "-", "-"]
 
 
-def test_former_rows_are_mentioned(psy, write_task, finish, work):
+def test_former_rows_and_those_by_older_code_are_mentioned(
+    psy, write_task, finish, work
+):
     path = write_task()
     finish()
     path.write_text(path.read_text().replace("range(10)", "range(3, 10)"))
     work("split", "merge", keep_going=True)
-    assert columns(psy("status"))[-1] == "3 former rows"
+    assert columns(psy("status"))[-1] == "7 rows by older code, 3 former rows"
 
 
 def test_who_runs_a_task_is_said(psy, write_task, work):
@@ -184,7 +188,7 @@ def test_a_later_row_outweighs_a_failure(write_task, work):
     counts = status_of(path, "square").numbers
     assert counts is not None
     assert (counts.n_done, counts.n_failed) == (5, 0)
-    assert details_of(path, "square").failures == {}
+    assert details_of(path, "square").failures == []
 
 
 def test_a_job_that_outlived_its_run_counts_as_running(psy, write_task, work):
@@ -192,3 +196,34 @@ def test_a_job_that_outlived_its_run_counts_as_running(psy, write_task, work):
     layout = work("split").layout
     with Lock(layout.round(1).lock("process-0"), "square:process:0"):
         assert columns(psy("status"))[1] == "running"
+
+
+def test_accepted_failures_leave_a_task_done_and_are_said(psy, write_task):
+    write_task("square", FAILING.format(bad=3))
+    finish_accepting_failures()
+    row = columns(psy("status"))
+    assert row == ["square", "done", "9/10", "1", "2/2", "without 1 failed assignment"]
+
+
+def test_while_a_task_runs_its_assignments_are_running_or_queued(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    with Lock(layout.round(1).lock("process-1"), "square:process:1"):
+        out = psy("status", "-v").out
+    assert "square: 5 in running jobs\n  x=5\n" in out
+    assert "square: 5 queued\n  x=0\n" in out
+    assert "not evaluated yet" not in out
+
+
+def test_where_jobs_fetch_work_only_what_is_evaluated_now_is_running(write_task, work):
+    text = "from psyrun.backend import LoadBalancingBackend\n" + FAILING.format(bad=3)
+    path = write_task("square", text + "\n\nbackend = LoadBalancingBackend\n")
+    round_ = work("split").layout.round(1)
+    round_.journals.mkdir()
+    slots = Slots(round_.slots(0), 1)
+    slots.note(0, 7, 7, 8)
+    with Lock(round_.lock("process-0"), "square:process:0"):
+        details = details_of(path, "square")
+    slots.close()
+    assert details.running == [7]
+    assert len(details.queued) == 9
