@@ -8,6 +8,8 @@ imported only when its verb was asked for.
 SUMMARIES = {
     "run": "evaluate all tasks that are not up to date",
     "status": "say how far tasks are",
+    "failed": "list the assignments of a task that failed",
+    "debug": "evaluate one assignment of a task in the debugger",
     "test": "try one assignment of each task, without saving anything",
     "list": "list the names of all tasks",
     "new-task": "create a task file to fill in",
@@ -21,7 +23,7 @@ SUMMARIES = {
 }
 """What each verb does, in a few words."""
 
-WITHOUT_TASKDIR = {"merge", "snakefile", "profile", "help"}
+WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
 """Verbs that have nothing to do with task files."""
 
 
