@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from psyrun.controller import Outcome, Run
+from psyrun.commands.details import failures_of_task
+from psyrun.controller import Job, Outcome, Run
 from psyrun.errors import PsyrunError, RunningError
+from psyrun.failures import counted, summary
+from psyrun.files import read_json
 from psyrun.layout import MERGE, PROCESS, SPLIT
 from psyrun.prepare import Options, Prepared, prepare, refusal
 from psyrun.tasks import find_tasks, select
@@ -161,7 +167,7 @@ class _Session:
         if outcome.was_interrupted:
             self._complain(f"interrupted; {kept}. Go on with 'psy run {names}'.", 130)
         elif outcome.failures:
-            _show_failures(outcome)
+            _show_failures(outcome, started)
             self._complain(f"{kept}. Mend the cause, then 'psy run {names}'.", 1)
         elif outcome.status:
             told = "\n".join(outcome.errors) or "Snakemake failed."
@@ -173,6 +179,9 @@ class _Session:
     def _show_results(self, started: list[Prepared]) -> None:
         for task in started:
             self._view.say(f"{task.task.name}: {task.plan.resultfile}")
+            merged = task.layout.round(task.plan.round).merged
+            for remark in _remarks(task.task.name, read_json(merged) or {}):
+                self._view.say(remark)
 
     def _complain(self, message: str, status: int) -> None:
         print(f"psy: {message}", file=sys.stderr)
@@ -180,15 +189,51 @@ class _Session:
 
 
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
-_SHOWN_FAILURES = 3
+_SHOWN_JOBS = 3
 
 
-def _show_failures(outcome: Outcome) -> None:
-    for failure in outcome.failures[:_SHOWN_FAILURES]:
-        print(f"\n{failure.name} failed; the end of {failure.log}:", file=sys.stderr)
-        for line in failure.log_end().splitlines():
-            print(f"  {line}", file=sys.stderr)
-    hidden = len(outcome.failures) - _SHOWN_FAILURES
+def _remarks(name: str, merged: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is to be known of a result, from the record of its merge."""
+    if n_failed := merged.get("n_failed"):
+        left_out = counted(n_failed, "assignment")
+        yield f"   without {left_out} that failed; see 'psy failed {name}'"
+    if n_failed_before := merged.get("failed_before"):
+        yield f"   {counted(n_failed_before, 'failed assignment')} evaluated again"
+    if n_cut_off := merged.get("cut_off_before"):
+        again = counted(n_cut_off, "assignment")
+        yield f"   {again} evaluated again, as a job was killed meanwhile"
+
+
+def _show_failures(outcome: Outcome, started: Sequence[Prepared]) -> None:
+    """Show which assignments failed, and the jobs that failed for another reason."""
+    for task in started:
+        failures = failures_of_task(task.layout)
+        if any(not failure.is_accepted for failure in failures):
+            _show(summary(task.task.name, failures))
+    others = [job for job in outcome.failures if not _is_told(job)]
+    for job in others[:_SHOWN_JOBS]:
+        _show(_described(job))
+    hidden = len(others) - _SHOWN_JOBS
     if hidden > 0:
-        print(f"\n… and {hidden} more jobs failed.", file=sys.stderr)
+        _show([f"and {counted(hidden, 'other job')} failed"])
     print(file=sys.stderr)
+
+
+def _show(lines: Iterable[str]) -> None:
+    print("", *lines, sep="\n", file=sys.stderr)
+
+
+def _is_told(job: Job) -> bool:
+    """Whether a job failed only because assignments did."""
+    message = (job.note or {}).get("message", "")
+    return bool(re.match(r"\d+ assignments failed\.", message))
+
+
+def _described(job: Job) -> Iterator[str]:
+    if job.note is None:
+        yield f"{job.name} failed; the end of {job.log}:"
+        text = job.log_end()
+    else:
+        yield f"{job.name} failed; its log is {job.log}:"
+        text = job.note["message"]
+    yield from (f"  {line}" for line in text.splitlines())
