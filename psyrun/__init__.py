@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from psyrun.loading import load as load
     from psyrun.mapper import map_pspace as map_pspace
     from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
     from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from psyrun.store import PickleStore as PickleStore
 
 _NAMES = {
+    "load": "psyrun.loading",
     "map_pspace": "psyrun.mapper",
     "map_pspace_hdd_backed": "psyrun.mapper",
     "map_pspace_parallel": "psyrun.mapper",

@@ -1,9 +1,11 @@
-"""``psy merge``: many data files into one."""
+"""``psy merge``: many data files, or what there is of a task, into one file."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from psyrun.failures import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,16 +16,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Parser of the verb.
     """
-    parser.add_argument("directory", type=Path, help="folder of the data files")
+    parser.add_argument(
+        "directory",
+        type=Path,
+        help="folder of the data files; with --partial, a task or its work folder",
+    )
     parser.add_argument(
         "merged",
         type=Path,
         help="file to create or replace; its extension says which files are merged",
     )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="write all rows that a task has so far, also while it runs",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Merge, and print how many files there were.
+    """Merge, and print how much there was.
 
     Parameters
     ----------
@@ -35,9 +46,20 @@ def execute(args: argparse.Namespace) -> int:
     int
         Exit status.
     """
+    return _merge_task(args) if args.partial else _merge_folder(args)
+
+
+def _merge_folder(args: argparse.Namespace) -> int:
     from psyrun.store.merging import merge_directory
 
-    merged = merge_directory(args.directory, args.merged)
-    files = "file" if len(merged) == 1 else "files"
-    print(f"{len(merged)} {files} merged into {args.merged}")
+    n_files = len(merge_directory(args.directory, args.merged))
+    print(f"{counted(n_files, 'file')} merged into {args.merged}")
+    return 0
+
+
+def _merge_task(args: argparse.Namespace) -> int:
+    from psyrun.loading import write_partial
+
+    n_rows = write_partial(str(args.directory), args.merged, args.taskdir)
+    print(f"{counted(n_rows, 'row')} written to {args.merged}")
     return 0
