@@ -422,7 +422,7 @@ def test_cleaning_twice_at_once_hurts_nobody(project):
 UNUSABLE = {
     "None": ("None", "pkl", "execute returned NoneType; it must return a dict"),
     "list": ("[x]", "pkl", "execute returned list; it must return a dict"),
-    "other keys": ("{'z': x}", "pkl", "the row lacks 'y' and has also 'z'."),
+    "other keys": ("{'z': x}", "pkl", "execute returned other keys than for the first"),
     "pickle": ("{'y': lambda: 0}", "pkl", "key 'y' holds a value of type function"),
     "npz": ("{'y': {x}}", "npz", "key 'y' holds a value of type set"),
     "h5": ("{'y': 'text'}", "h5", "key 'y' holds a value of type str"),
@@ -435,8 +435,8 @@ def test_an_unusable_result_fails_alone_and_its_log_is_shown(project, capfd, cas
     lines = f"    return {value} if x == 4 else {{'y': x}}\n"
     project.write(with_result(lines) + f"store = '{ext}'\n")
     error = project.psy("run", status=1).stderr
-    assert "a:process:1 failed; the end of psy-work/a/a:process:1.log:\n" in error
-    assert "(x=4)" in error
+    assert "psy-work/a/a:process:1.log" in error
+    assert "x=4" in error
     assert message in error
     assert "Traceback" not in error
     assert "nakemake" not in error
@@ -474,7 +474,8 @@ def test_an_unusable_result_is_told_in_one_line_by_a_test(project, capfd, case):
 def test_a_space_that_cannot_be_frozen_is_named_by_the_split(project):
     project.write(with_space("Param(x=[1, lambda: 2])"))
     error = project.psy("run", status=2).stderr
-    assert "a:split failed; the end of psy-work/a/a:split.log:" in error
+    assert "a:split failed; " in error
+    assert "psy-work/a/a:split.log" in error
     assert "parameter 'x' holds a value of type function that cannot be" in error
     assert "define it at the top level of a module" in error
     assert "Traceback" not in error
