@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from psyrun.commands.details import failures_of_task
 from psyrun.controller import Job, Outcome, Run
-from psyrun.errors import PsyrunError, RunningError
+from psyrun.errors import FailedAssignmentsError, PsyrunError, RunningError
 from psyrun.failures import counted, summary
 from psyrun.files import read_json
 from psyrun.layout import MERGE, PROCESS, SPLIT
@@ -225,8 +224,7 @@ def _show(lines: Iterable[str]) -> None:
 
 def _is_told(job: Job) -> bool:
     """Whether a job failed only because assignments did."""
-    message = (job.note or {}).get("message", "")
-    return bool(re.match(r"\d+ assignments failed\.", message))
+    return (job.note or {}).get("type") == FailedAssignmentsError.__name__
 
 
 def _described(job: Job) -> Iterator[str]:

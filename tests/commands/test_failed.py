@@ -144,3 +144,44 @@ def test_a_damaged_record_is_named(psy, failing, work):
     assert result.status == 2
     assert ".0.failed.json: is not JSON" in result.err
     assert Path("psy-work/square/result.pkl").exists()
+
+
+def test_a_run_sums_up_what_failed(start_psy, failing):
+    failing()
+    err = start_psy("run").communicate(timeout=60)[1]
+    assert err == (
+        "\nsquare: 1 assignment failed\n"
+        f"  1 x ValueError: x is bad, {PLACE}\n"
+        "      3: x=3\n"
+        "All of them: 'psy failed square'. One in the debugger: 'psy debug square 3'.\n"
+        "\npsy: 9 of 10 assignments are kept. Mend the cause, then 'psy run square'.\n"
+    )
+
+
+def test_a_run_tells_which_jobs_failed_for_another_reason(start_psy, failing):
+    path = failing()
+    path.write_text(path.read_text() + "\n\ndef setup(proc_id):\n    1 / 0\n")
+    process = start_psy("run")
+    err = process.communicate(timeout=60)[1]
+    log = "psy-work/square/square:process:0.log"
+    assert f"square:process:0 failed; its log is {log}:\n  a worker process" in err
+    assert "ZeroDivisionError" in Path(log).read_text()
+    assert "assignment failed" not in err
+
+
+def test_a_run_tells_what_the_result_goes_without(start_psy, failing):
+    failing()
+    process = start_psy("run", "--accept-failures")
+    out = process.communicate(timeout=60)[0]
+    without = "   without 1 assignment that failed; see 'psy failed square'\n"
+    assert out.endswith(f"square: psy-work/square/result.pkl\n{without}")
+    assert process.returncode == 0
+
+
+def test_a_run_tells_what_it_evaluated_again(start_psy, failing, work):
+    path = failing()
+    path.write_text(path.read_text().replace("x == 3", "not os.path.exists('mended')"))
+    work("split", "process 0")
+    Path("mended").touch()
+    out = start_psy("run").communicate(timeout=60)[0]
+    assert out.endswith("   5 failed assignments evaluated again\n")
