@@ -52,3 +52,18 @@ def test_a_damaged_file_is_named_and_the_former_result_kept(psy, parts):
     assert result.status == 2
     assert "2.pkl" in result.err
     assert PickleStore().load("all.pkl") == {"x": [1, 2, 10]}
+
+
+@pytest.mark.parametrize("named", ["square", "psy-work/square"])
+def test_rows_of_an_unfinished_task_are_written(psy, write_task, work, named):
+    write_task()
+    work("split", "process 1")
+    result = psy("merge", "--partial", named, "part.pkl")
+    assert (result.status, result.out) == (0, "5 rows written to part.pkl\n")
+    assert PickleStore().load("part.pkl")["x"] == [5, 6, 7, 8, 9]
+
+
+def test_partial_rows_of_a_folder_that_is_no_work_folder_are_refused(psy, parts):
+    result = psy("merge", "--partial", "parts", "all.pkl")
+    assert result.status == 2
+    assert "parts: there is no task, work folder or data file" in result.err
