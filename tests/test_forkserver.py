@@ -234,9 +234,6 @@ def test_a_client_that_dies_as_its_job_ends_does_no_harm(served: Served) -> None
     served.ask("process", SPACE, "0")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the forked job exits before Python prints the traceback"
-)
 def test_an_unexpected_error_is_seen_in_the_log(served: Served) -> None:
     served.ask("split", SPACE)
     assert "ValueError" in served.ask("process", SPACE, "no number", status=1)

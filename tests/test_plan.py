@@ -131,11 +131,18 @@ def test_a_merge_that_never_ended_keeps_its_name(known: dict[str, Any]) -> None:
     assert plan.merge == "first"
 
 
-def test_a_new_store_only_concerns_the_result() -> None:
+def test_the_new_store_of_a_finished_round_only_concerns_the_result() -> None:
     wanted = replace(WANTED, ext=".h5", resultfile="result.h5")
-    plan = decide(wanted, KILLED, keep_going=False).plan
+    plan = decide(wanted, DONE, keep_going=False).plan
     assert (plan.block_ext, plan.result_ext) == (".pkl", ".h5")
     assert plan.resultfile == "result.h5"
+
+
+def test_what_a_killed_run_left_is_for_the_new_store() -> None:
+    wanted = replace(WANTED, ext=".h5", resultfile="result.h5")
+    plan = decide(wanted, KILLED, keep_going=False).plan
+    assert (plan.round, plan.keep, plan.same_space) == (2, "round", True)
+    assert (plan.block_ext, plan.result_ext) == (".h5", ".h5")
 
 
 @both
