@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from psyrun.backend.base import equal_ranges
-from psyrun.files import read_json
+from psyrun.files import damaged, read_json
 from psyrun.layout import Round
 
 
@@ -48,7 +48,10 @@ class Counts:
         if not round_.space.exists():
             return None
         record = read_json(round_.division)
-        return None if record is None else cls(**record)
+        try:
+            return None if record is None else cls(**record)
+        except TypeError as error:
+            raise damaged(round_.division, "has other entries than expected") from error
 
     @property
     def sizes(self) -> list[int]:

@@ -49,10 +49,11 @@ class Entry:
         if SNAKEFILES not in config and is_main_process:
             self._prepare(config)
             paths = [prepared.layout.snakefile for prepared in self._prepared]
-            self.targets = [prepared.plan.resultfile for prepared in self._prepared]
+            plans = [prepared.plan for prepared in self._prepared]
         else:
             paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
-            self.targets = [_target(path) for path in paths]
+            plans = [_plan(path) for path in paths]
+        self.targets = [target for plan in plans for target in _targets(plan)]
         # Snakemake takes relative paths as relative to the including file.
         self.snakefiles = [str(path.resolve()) for path in paths]
 
@@ -124,6 +125,12 @@ def _recorded(config: Mapping[str, Any]) -> list[Path]:
     ]
 
 
-def _target(snakefile: Path) -> str:
+def _plan(snakefile: Path) -> Plan:
     state = snakefile.with_name("state.json")
-    return Plan.from_json(read_json(state), str(state)).resultfile
+    return Plan.from_json(read_json(state), str(state))
+
+
+def _targets(plan: Plan) -> list[str]:
+    """Return the files that show that a plan was followed to its end."""
+    round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
+    return [plan.resultfile, str(round_.merge_mark(plan.merge))]

@@ -41,6 +41,10 @@ class JobError(PsyrunError):
     exit_status = 1
 
 
+class FailedAssignmentsError(JobError):
+    """Some assignments of a job failed; the records of each tell why."""
+
+
 class ResultError(JobError):
     """What `execute` returned cannot be kept."""
 

@@ -18,6 +18,7 @@ A task owns one folder, ``<workdir>/<task>``::
         claims/           which work was fetched (load balancing)
         locks/            which jobs run
         merged.json       what the last merge wrote
+        merged-<name>     that it ended, for Snakemake
 """
 
 from __future__ import annotations
@@ -97,6 +98,14 @@ class Round:
     def keys(self) -> Path:
         """The result keys that every row of this round must have, as JSON."""
         return self.folder / "keys.json"
+
+    def merge_mark(self, name: str) -> Path:
+        """Empty file that tells Snakemake that a merge has ended.
+
+        That the result is there does not tell: it may be an earlier one, or
+        somebody else's.
+        """
+        return self.folder / f"merged-{name}"
 
     @property
     def merged(self) -> Path:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from psyrun.errors import RunningError
+from psyrun.files import damaged
 from psyrun.layout import TaskLayout
 
 HEARTBEAT = 20.0
@@ -219,8 +220,10 @@ def running_jobs(layout: TaskLayout) -> dict[str, Holder]:
 def _read(path: Path) -> Holder | None:
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+    except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise damaged(path, "is not a lock of psyrun") from error
 
 
 def _is_live(holder: Holder, path: Path) -> bool:

@@ -151,11 +151,10 @@ class Plan:
         PsyrunError
             If the record is of another version of psyrun.
         """
-        values = {key: value for key, value in record.items() if key != "format"}
         try:
             if record["format"] == FORMAT:
-                return cls(**values)
-        except (KeyError, TypeError):
+                return cls(**{k: v for k, v in record.items() if k != "format"})
+        except (AttributeError, KeyError, TypeError):
             pass
         raise PsyrunError(
             f"{where}: was not written by this version of psyrun. Keep the result "
@@ -286,7 +285,7 @@ def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
     """Whether what is missing of a round is better divided among all jobs."""
     if known.merged is not None:
         return False
-    if last.division != wanted.division:
+    if last.division != wanted.division or last.block_ext != wanted.ext:
         return bool(known.missing_blocks)
     # Work that was fetched by a job that died cannot be fetched again.
     return last.fetches and known.count_open() > 0

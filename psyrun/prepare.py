@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -120,6 +121,7 @@ class Prepared:
                 )
             write_json(self.layout.state, self.plan.as_json())
             _note_where(self.task)
+            _make_folder_for_result(self.task)
         except BaseException:
             lock.release()
             raise
@@ -149,6 +151,23 @@ class Prepared:
 
 def _taken_over(name: str, former: Holder) -> str:
     return f"task {name!r}: taking over from {former}, which ended without a word."
+
+
+def _make_folder_for_result(task: Task) -> None:
+    """Find out before the work whether its result can be written.
+
+    Raises
+    ------
+    TaskError
+        If it cannot.
+    """
+    try:
+        Path(task.resultfile).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TaskError(
+            f"{task.path}: the folder of resultfile {str(task.resultfile)!r} cannot be "
+            f"made ({error.strerror}). Choose another one."
+        ) from error
 
 
 def _note_where(task: Task) -> None:
@@ -183,6 +202,7 @@ def prepare(path: Path, options: Options) -> Prepared:
     """
     task = load_task(path, options.overrides)
     _check_available(task)
+    _check_places(task)
     layout = TaskLayout.of(task.workdir, task.name)
     return Prepared(task, layout, _decide(task, options), options)
 
@@ -201,6 +221,30 @@ def _check_available(task: Task) -> None:
             "can't be submitted to a queue yet. Use ImmediateRun, the default, to run "
             "the task on this machine."
         )
+
+
+def _check_places(task: Task) -> None:
+    """Refuse places that cannot work.
+
+    Raises
+    ------
+    TaskError
+        If there is no such Python, or psyrun would write into a folder on
+        whose content the task depends.
+    """
+    if shutil.which(task.python) is None:
+        raise TaskError(
+            f"{task.path}: python is {task.python!r}, which is no program. Give the "
+            "path of a Python in which psyrun is installed."
+        )
+    workdir = task.workdir.resolve()
+    for path in task.file_dep:
+        if path.resolve() in [workdir, *workdir.parents]:
+            raise TaskError(
+                f"{task.path}: file_dep holds {str(path)!r}, which contains the work "
+                f"folder {str(task.workdir)!r} and so changes with each run. Name the "
+                "files or folders in it that count."
+            )
 
 
 def _decide(task: Task, options: Options) -> Decision:
@@ -321,4 +365,7 @@ def _old_rows(
 def _count_new(task: Task, old: Mapping[str, Any]) -> int:
     from psyrun.pspace import match_rows
 
-    return int((match_rows(task.pspace, old) < 0).sum())
+    try:
+        return int((match_rows(task.pspace, old) < 0).sum())
+    except PsyrunError as error:
+        raise TaskError(f"{task.path}: {error}") from error

@@ -84,8 +84,8 @@ class RoundProgress:
         if counts is None:
             return Tally()
         merged = read_json(self._round.merged)
-        if merged is not None:
-            n_failed = merged["n_failed"]
+        if isinstance(merged, dict):
+            n_failed = merged.get("n_failed", 0)
             return Tally(counts.n_items - n_failed, n_failed, counts.n_items)
         # Which assignments a job fetched stands in its journals only.
         finished = set() if counts.fetches else finished_blocks(self._round, counts.ext)

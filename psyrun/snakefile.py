@@ -55,7 +55,7 @@ def render(plan: Plan, template: str) -> str:
         process_log=_literal(layout.log(PROCESS, "{block}")),
         merge_log=_literal(layout.log(MERGE)),
         fingerprint=plan.fingerprint,
-        merge=plan.merge,
+        merged=_literal(round_.merge_mark(plan.merge)),
         threads=plan.pool_size,
         python=shlex.quote(plan.python),
     )

@@ -82,6 +82,34 @@ def test_another_resultfile_is_merged_into_without_evaluation(done, options) -> 
     assert (done.folder / "other/place.pkl").exists()
 
 
+@pytest.mark.parametrize("start", ["psy", "snakemake"])
+def test_a_foreign_file_in_the_place_of_the_result_is_replaced(done, start) -> None:
+    (done.folder / "foreign.pkl").write_text("foreign")
+    done.edit("max_jobs = 2", "resultfile = 'foreign.pkl'")
+    done.psy("run") if start == "psy" else done.snakemake()
+    assert done.calls() == NOTHING
+    assert (done.folder / "foreign.pkl").read_bytes() != b"foreign"
+
+
+def test_touched_files_in_the_work_folder_change_nothing(done) -> None:
+    (done.work() / "round-1/space.pkl").touch()
+    (done.work() / "round-1/blocks/1.pkl").unlink()
+    done.psy("run")
+    assert done.calls() == [3, 4]
+
+
+def test_an_open_round_takes_another_store(project) -> None:
+    project.edit("x**2", "x**2 if x != 3 else 'three'")
+    project.edit("max_jobs = 2", "max_jobs = 2\nfrom psyrun import H5Store, NpzStore")
+    project.edit("max_jobs = 2", "max_jobs = 2\nstore = 'h5'")
+    project.psy("run", status=1)
+    project.calls()
+    project.edit("'h5'", "'pkl'")
+    project.psy("run")
+    assert project.calls() == [3]
+    assert project.result()["y"] == [1, 4, "three", 16]
+
+
 @both
 def test_a_deleted_result_is_only_merged(done, options) -> None:
     before = done.result()

@@ -35,6 +35,9 @@ def merge(job: Job) -> None:
             **_repetitions(job),
         }
         write_json(job.round.merged, record)
+        for mark in job.round.folder.glob(job.round.merge_mark("*").name):
+            mark.unlink()
+        job.round.merge_mark(plan.merge).touch()
         _remove_what_is_no_longer_needed(job)
     print(f"{n_rows} rows written to {result}")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from psyrun import journal
-from psyrun.errors import JobError
+from psyrun.errors import FailedAssignmentsError, JobError
 from psyrun.evaluate import evaluate
 from psyrun.files import replacing, write_json
 from psyrun.hopeless import Hopeless
@@ -42,7 +42,7 @@ def process(job: Job, block: int) -> None:
 
     Raises
     ------
-    JobError
+    FailedAssignmentsError
         If assignments failed. The others are kept in the journals.
     """
     with job.lock(f"{PROCESS}-{block}"):
@@ -149,7 +149,7 @@ def _report(failed: list[Entry]) -> None:
     print(f"{n_assignments(len(failed))} failed:", file=sys.stderr)
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
         print(f"  assignment {entry.index} {describe(failure)}", file=sys.stderr)
-    raise JobError(
+    raise FailedAssignmentsError(
         f"{n_assignments(len(failed))} failed. The others are kept: mend the cause and "
         "run again, only what failed is evaluated then."
     )

@@ -39,19 +39,24 @@ def run(arguments: list[str], context: Context | None = None) -> int:
     try:
         _run(step, Path(space), rest, context)
     except PsyrunError as error:
-        return _fail(note, str(error), error.exit_status)
-    except MemoryError as error:
-        return _fail(note, own_traceback(error).strip(), 1)
+        return _fail(note, error, str(error), error.exit_status)
     except OSError as error:
-        return _fail(note, f"{error}. Mend the cause, then run again.", 2)
+        return _fail(note, error, f"{error}. Mend the cause, then run again.", 2)
+    except Exception as error:
+        return _fail(note, error, own_traceback(error).strip(), 1)
     return 0
 
 
-def _fail(note: Path, message: str, status: int) -> int:
+def _fail(note: Path, error: Exception, message: str, status: int) -> int:
     """Say why a step failed, in its log and to whoever shows it to the user."""
     print(message, file=sys.stderr)
+    record = {
+        "type": type(error).__name__,
+        "message": message,
+        "exit_status": status,
+    }
     with suppress(OSError):
-        write_json(note, {"message": message, "exit_status": status})
+        write_json(note, record)
     return status
 
 
