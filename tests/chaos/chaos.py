@@ -15,17 +15,14 @@ leave their project folder behind.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -33,87 +30,14 @@ from typing import Any
 
 import numpy as np
 from projects import Project, wait_until
+from scenarios import N_ASSIGNMENTS, VICTIMS, Scenario, project_of
+from victims import Victims, kill
 
 from psyrun.layout import shipped
 from psyrun.store.registry import store_named
 
-N_ASSIGNMENTS = 2_000
-N_JOBS_AT_ONCE = 2
 MOST_RUNS = 5
 TIMEOUT = 120.0
-
-VICTIMS = ("worker", "job", "psy", "snakemake", "all", "plain")
-BACKENDS = ("DistributeBackend", "LoadBalancingBackend")
-STORES = (".pkl", ".npz", ".h5")
-
-TASK = """\
-import os
-import time
-
-from psyrun import Param
-from psyrun.backend import {backend}
-from psyrun.store.registry import store_named
-
-pspace = Param(x=range({n_assignments}))
-backend = {backend}
-store = store_named("{store}")
-max_jobs = 4
-pool_size = {pool_size}
-
-
-def execute(x):
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    file = os.open(f"calls/{{os.getpid()}}", flags)
-    os.write(file, b"%d\\n" % x)
-    os.close(file)
-    time.sleep(0.001)
-    return {{"root": x**0.5, "rest": x % 7}}
-"""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What happens to one task.
-
-    Attributes
-    ----------
-    number : int
-        All else follows from this.
-    """
-
-    number: int
-
-    @property
-    def victim(self) -> str:
-        return VICTIMS[self.number % 6]
-
-    @property
-    def backend(self) -> str:
-        return BACKENDS[self.number // 6 % 2]
-
-    @property
-    def store(self) -> str:
-        return STORES[(self.number + self.number // 12) % 3]
-
-    @property
-    def pool_size(self) -> int:
-        return 1 + (self.number + self.number // 6 + self.number // 36) % 2
-
-    @property
-    def n_cores(self) -> int:
-        return N_JOBS_AT_ONCE * self.pool_size
-
-    @property
-    def n_hit(self) -> int:
-        """Most evaluations that one kill can cut off."""
-        return {"worker": 1, "job": self.pool_size}.get(self.victim, self.n_cores)
-
-    def __str__(self) -> str:
-        backend = self.backend.removesuffix("Backend")
-        return (
-            f"{self.number:3} {self.victim:9} {backend:13} {self.store} "
-            f"pool {self.pool_size}"
-        )
 
 
 @dataclass
@@ -150,95 +74,14 @@ class Counts:
     def __str__(self) -> str:
         return (
             f"kills {self.kills}, evaluated again {self.repeated} of at most "
-            f"{self.in_flight} in flight, then {self.runs} runs"
+            f"{self.in_flight} in flight, runs until done {self.runs}"
         )
-
-
-class Victims:
-    """The processes of one run.
-
-    Parameters
-    ----------
-    process : subprocess.Popen
-        Who controls it: `psy run` or Snakemake.
-    random_numbers : random.Random
-        Chooses among several.
-    """
-
-    def __init__(
-        self, process: subprocess.Popen[str], random_numbers: random.Random
-    ) -> None:
-        self._process = process
-        self._random = random_numbers
-
-    def find(self, victim: str) -> list[int]:
-        """Return the processes to be killed, none if they do not exist (yet)."""
-        if self._process.poll() is not None:
-            return []
-        controller = self._process.pid
-        if victim in ("psy", "plain"):
-            return [controller]
-        if victim == "all":
-            return [controller, *family(controller)]
-        if victim == "snakemake":
-            return [pid for pid in children(controller) if "-m snakemake" in name(pid)]
-        jobs = [
-            job for pid in family(controller) if is_server(pid) for job in children(pid)
-        ]
-        candidates = (
-            jobs if victim == "job" else [w for job in jobs for w in children(job)]
-        )
-        return self._random.sample(sorted(candidates), min(1, len(candidates)))
-
-
-def children(pid: int) -> list[int]:
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        texts = [(task / "children").read_text() for task in tasks]
-    except OSError:
-        return []
-    return [int(child) for text in texts for child in text.split()]
-
-
-def family(pid: int) -> list[int]:
-    below = children(pid)
-    return below + [pid for child in below for pid in family(child)]
-
-
-def name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
-        return ""
-
-
-def is_server(pid: int) -> bool:
-    # The jobs of a server have its command line too.
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        parent = int(stat.read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return False
-    return "psyrun.forkserver" in name(pid) and "psyrun.forkserver" not in name(parent)
 
 
 def evaluated(project: Project) -> list[int]:
     """Return for which assignments `execute` was called, in no order."""
     files = (project.folder / "calls").iterdir()
     return [int(x) for file in files for x in file.read_text().split()]
-
-
-def project_of(scenario: Scenario, folder: Path) -> Project:
-    project = Project(folder)
-    (folder / "calls").mkdir()
-    text = TASK.format(
-        backend=scenario.backend,
-        store=scenario.store,
-        pool_size=scenario.pool_size,
-        n_assignments=N_ASSIGNMENTS,
-    )
-    project.write(text)
-    return project
 
 
 def start(project: Project, victim: str, n_cores: int) -> subprocess.Popen[str]:
@@ -276,11 +119,6 @@ def disturb(project: Project, scenario: Scenario, chance: random.Random) -> bool
         kill(pid)
     process.communicate(timeout=TIMEOUT)
     return bool(hit)
-
-
-def kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def finish(project: Project, n_cores: int) -> tuple[int, list[str]]:
@@ -360,7 +198,7 @@ class CleanResults:
         return self._known[kind]
 
 
-def scenarios(first: int, victim: str | None) -> Iterator[Scenario]:
+def chosen(first: int, victim: str | None) -> Iterator[Scenario]:
     wanted = map(Scenario, count(first))
     return (s for s in wanted if victim in (None, s.victim))
 
@@ -375,7 +213,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     clean = CleanResults(folder)
     total, n_broken = Counts(), 0
-    for scenario in islice(scenarios(args.first, args.victim), args.runs):
+    for scenario in islice(chosen(args.first, args.victim), args.runs):
         begun = time.monotonic()
         here = folder / str(scenario.number)
         counts = play(scenario, here, clean.of(scenario), args.seed)
