@@ -14,11 +14,13 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import JobError, PsyrunError
 from psyrun.failure import describe_death, describe_exit
 from psyrun.journal import Journal
+from psyrun.saying import say
 from psyrun.slots import Slot, Slots
 from psyrun.worker import Exit, Work, Worker
 
@@ -79,8 +81,10 @@ class _Pool:
         """Fork a worker; it begins with what its predecessor left."""
         self._slots.clear(number)
         parent = os.getpid()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):
+            # What is in the buffers now must not be written by each copy.
+            sys.stdout.flush()
+            sys.stderr.flush()
         with warnings.catch_warnings():
             # Threads of numerical libraries handle forks by themselves.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -91,22 +95,24 @@ class _Pool:
 
     def _ended(self, number: int, pid: int, code: int) -> None:
         slot = self._slots.get(number)
-        if code == Exit.NO_TIME:
+        if slot is not None:
+            # Whatever the status: the user's code may end its process with any.
+            self._record_death(number, slot, pid, code)
+            self._start(number, range(slot.position + 1, slot.end))
+        elif code == Exit.NO_TIME:
             self._is_out_of_time = True
         elif code == Exit.TOO_MANY_FAILURES:
             raise JobError(
                 "stopped: more assignments failed than max_failures allows. What is "
                 "done is kept; mend the cause, then run again."
             )
-        elif code == Exit.NO_RECORD:
+        elif code in (Exit.NO_RECORD, Exit.NO_SPACE):
+            is_full = code == Exit.NO_SPACE
+            cause = "the disk is full" if is_full else "see the log above"
             raise PsyrunError(
-                f"{self._work.journal(number)}: results could not be recorded; see the "
-                "log above for the cause. What was recorded is kept: mend the cause, "
-                "then run again."
+                f"{self._work.journal(number)}: results could not be recorded: "
+                f"{cause}. What was recorded is kept: mend the cause, then run again."
             )
-        elif slot is not None:
-            self._record_death(number, slot, pid, code)
-            self._start(number, range(slot.position + 1, slot.end))
         elif code < 0:
             raise JobError(
                 f"a worker process ended with {describe_exit(code)} in `setup` or "
@@ -120,11 +126,10 @@ class _Pool:
 
     def _record_death(self, number: int, slot: Slot, pid: int, code: int) -> None:
         failure = describe_death(code, pid, self._work.space[slot.index])
-        text = f"assignment {slot.index}: {failure['message']}"
-        print(text, file=sys.stderr, flush=True)
         journal = Journal(self._work.journal(number), self._work.session)
         journal.failure(slot.index, time.time(), 0.0, 0, failure)
         journal.close()
+        say(f"assignment {slot.index}: {failure['message']}")
 
     def _kill_all(self) -> None:
         for pid in self._workers:

@@ -136,7 +136,7 @@ def damaged(filename: Filename, problem: str) -> StoreError:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, making its folder if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, explained(path):
         temporary.write_text(text, encoding="utf-8")
 
 

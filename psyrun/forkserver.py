@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from psyrun.forkclient import FOLDER_VARIABLE
+from psyrun.saying import leave
 from psyrun.steps.job import Context
 from psyrun.steps.run import run
 from psyrun.worker import die_with
@@ -69,8 +70,8 @@ class _Server:
         with suppress(OSError, ValueError):
             head, streams, _, _ = socket.recv_fds(connection, 4, 2)
             request = _receive(connection, int.from_bytes(head, "little"))
-            folder, *arguments = request.decode().split("\0")
-            self._start(connection, folder, arguments, streams)
+            folder, step, *arguments = request.decode().split("\0")
+            self._start(connection, folder, [step, *arguments], streams)
             for stream in streams:
                 os.close(stream)
             return
@@ -96,7 +97,10 @@ class _Server:
 
     def _client_left(self, pid: int) -> None:
         """End a job whose client was killed: nobody waits for it any more."""
-        job = self.jobs[pid]
+        job = self.jobs.get(pid)
+        if job is None or job.is_cancelled:
+            # The job ended at the same moment.
+            return
         self.selector.unregister(job.connection)
         job.is_cancelled = True
         _signal_group(pid, signal.SIGTERM)
@@ -134,8 +138,10 @@ def _wait_until(pid: int, deadline: float) -> None:
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+    # The job itself first: it may not have got as far as having a group.
+    for signal_to in (os.kill, os.killpg):
+        with suppress(ProcessLookupError, PermissionError):
+            signal_to(pid, number)
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:
@@ -167,9 +173,7 @@ def _be_job(
             os.execv(sys.executable, [sys.executable, "-m", "psyrun.steps", *arguments])
         code = run(arguments, server.context)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        leave(code)
 
 
 def _can_fork() -> bool:

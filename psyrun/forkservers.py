@@ -16,6 +16,8 @@ from pathlib import Path
 from psyrun.forkclient import FOLDER_VARIABLE, address
 from psyrun.snakefile import DEFAULT_PYTHON
 
+_PATIENCE = 5.0  # seconds; a server gives its jobs three of them to end
+
 
 class ForkServers:
     """The servers of one run, as their controller sees them.
@@ -54,5 +56,10 @@ class ForkServers:
             assert server.stdin is not None
             server.stdin.close()
         for server in self._servers:
-            server.wait()
+            try:
+                server.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                # It may still be importing the task.
+                server.kill()
+                server.wait()
         shutil.rmtree(self._folder, ignore_errors=True)

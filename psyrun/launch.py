@@ -36,15 +36,16 @@ def command(
         Further arguments from the user.
     """
     paths = json.dumps([str(path) for path in snakefiles])
-    own, theirs = _split_config(extra)
+    values, rest = _split_config(extra)
     return [
         *(sys.executable, "-m", "snakemake"),
         *("--snakefile", str(shipped("workflow", "Snakefile"))),
         *("--profile", str(shipped("profiles", profile))),
-        *("--cores", str(jobs)),
         *("--logger", "psyrun"),
-        *("--config", f"{SNAKEFILES}={paths}", *own),
-        *theirs,
+        # Between options that take all that follows, and what the user gave.
+        *("--cores", str(jobs)),
+        *rest,
+        *("--config", f"{SNAKEFILES}={paths}", *values),
     ]
 
 
@@ -54,8 +55,12 @@ def _split_config(extra: Sequence[str]) -> tuple[list[str], list[str]]:
     rest: list[str] = []
     target = rest
     for argument in extra:
-        if argument in ("--config", "-C"):
+        option = next((o for o in ("--config", "-C") if argument.startswith(o)), None)
+        is_other = option == "--config" and argument[8:9] not in ("", "=")
+        if option is not None and not is_other:
             target = values
+            value = argument.removeprefix(option).removeprefix("=")
+            values += [value] if value else []
             continue
         if argument.startswith("-"):
             target = rest

@@ -25,6 +25,7 @@ from psyrun.layout import TaskLayout
 
 HEARTBEAT = 20.0
 EXPIRY = 300.0
+_REMOVAL_EXPIRY = 30.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class Lock:
             If somebody else holds it.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._stop = threading.Event()
         former = None
         while not self._link():
             holder = holder_of(self.path)
@@ -153,7 +155,7 @@ class Lock:
         have put another one in its place.
         """
         former = _read(self.path)
-        if former is None:
+        if former is None or _is_live(former, self.path):
             return None
         right = self.path.with_name(f".{self.path.name}.{former.pid}-{former.started}")
         try:
@@ -161,14 +163,21 @@ class Lock:
         except FileNotFoundError:
             return None
         except FileExistsError:
-            # Someone else removes it now, or was killed while doing so.
-            time.sleep(0.2)
-            right.unlink(missing_ok=True)
+            self._wait_for_right(right)
             return None
         if _read(right) == former:
             self.path.unlink(missing_ok=True)
         right.unlink(missing_ok=True)
         return former
+
+    def _wait_for_right(self, right: Path) -> None:
+        """Someone else removes the lock now, or was killed while doing so."""
+        with suppress(FileNotFoundError):
+            # A link changes the time of status change of what it links to.
+            if time.time() - right.stat().st_ctime < _REMOVAL_EXPIRY:
+                time.sleep(0.05)
+            else:
+                right.unlink()
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):

@@ -177,7 +177,7 @@ class Known:
     merged : str or None
         Name of the last merge of its round, None where none has ended.
     merged_into : str
-        Where that merge wrote to.
+        Where that merge wrote to; empty if it did not end well.
     has_result : bool
         Whether the wanted result file exists.
     keep : str
@@ -284,7 +284,8 @@ def _same_code(wanted: Wanted, known: Known, last: Plan) -> Decision:
 def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
     """Whether what is missing of a round is better divided among all jobs."""
     if known.merged is not None:
-        return False
+        # What a block had fetched is not known any more once it was merged.
+        return last.fetches and bool(known.missing_blocks)
     if last.division != wanted.division or last.block_ext != wanted.ext:
         return bool(known.missing_blocks)
     # Work that was fetched by a job that died cannot be fetched again.

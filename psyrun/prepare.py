@@ -18,6 +18,7 @@ from psyrun.files import read_json, write_json, write_text
 from psyrun.fingerprint import fingerprint
 from psyrun.layout import Round, TaskLayout, record_of_task, shipped
 from psyrun.lock import Holder, Lock, holder_of, running_jobs
+from psyrun.merges import MergeRecord
 from psyrun.plan import Decision, Known, Plan, Wanted, decide
 from psyrun.progress import finished_blocks
 from psyrun.scheduler import ImmediateRun
@@ -312,12 +313,12 @@ def _known(task: Task, wanted: Wanted) -> Known:
 
 def _with_progress(known: Known, plan: Plan, round_: Round) -> Known:
     missing = set(range(plan.n_blocks)) - finished_blocks(round_, plan.block_ext)
-    merged = read_json(round_.merged) or {}
+    merged = MergeRecord.load(round_)
     return replace(
         known,
         missing_blocks=tuple(sorted(missing)),
-        merged=merged.get("merge"),
-        merged_into=merged.get("into", ""),
+        merged=None if merged is None else merged.merge,
+        merged_into=merged.into if merged and merged.stands(round_) else "",
     )
 
 

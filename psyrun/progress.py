@@ -13,6 +13,7 @@ from psyrun import journal
 from psyrun.counts import Counts
 from psyrun.files import read_json
 from psyrun.layout import Round
+from psyrun.merges import MergeRecord
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ class RoundProgress:
         counts = Counts.load(self._round)
         if counts is None:
             return Tally()
-        merged = read_json(self._round.merged)
-        if isinstance(merged, dict):
-            n_failed = merged.get("n_failed", 0)
+        merged = MergeRecord.load(self._round)
+        if merged is not None:
+            n_failed = merged.n_failed
             return Tally(counts.n_items - n_failed, n_failed, counts.n_items)
         # Which assignments a job fetched stands in its journals only.
         finished = set() if counts.fetches else finished_blocks(self._round, counts.ext)

@@ -39,9 +39,9 @@ class RandomStates:
             from numpy import random as numpy_random
 
             kinds = (numpy_random.Generator, numpy_random.RandomState)
-            for thing in _instances(objects, kinds):
-                source = _bit_generator(thing)
-                sources[id(source)] = source
+            found = _instances(objects, (numpy_random.BitGenerator,))
+            found += map(_bit_generator, _instances(objects, kinds))
+            sources = {id(source): source for source in found}
         own = _instances(objects, (random.Random,))
         return cls(tuple(own), tuple(sources.values()))
 

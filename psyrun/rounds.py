@@ -163,7 +163,7 @@ class RoundData:
         return take(columns, np.argsort(np.concatenate(places)))
 
     def _former(self, rows: Rows) -> Columns:
-        return FileSource(self.store, self._kept_path, rows).take_rows(rows)
+        return FileSource(self.store, self._kept_path, rows, rows).take_rows(rows)
 
 
 def _is_one_after_the_other(sources: Sequence[Source]) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from psyrun.errors import JobError
 from psyrun.plan import Plan
 from psyrun.rounds import RoundData
 from psyrun.sources import Rows
@@ -32,7 +33,18 @@ class Share(NamedTuple):
 
 
 def fetched_share(plan: Plan, data: RoundData) -> Share:
-    """Return the share of a job that fetches work until none is left."""
+    """Return the share of a job that fetches work until none is left.
+
+    Raises
+    ------
+    JobError
+        If the round was merged, so that it is not known any more what was
+        fetched.
+    """
+    if data.round.merged.exists():
+        raise JobError(
+            f"{data.round.folder}: was merged already. Start the task with 'psy run'."
+        )
     indices = np.asarray(data.division.open, dtype=np.int64)
     n_workers = plan.n_blocks * plan.pool_size
     supply = ClaimSupply(data.round.claims, len(indices), n_workers)

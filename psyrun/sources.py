@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun import journal
+from psyrun.files import damaged
 from psyrun.store.base import Store
+from psyrun.store.rows import count_rows
 
 Rows = NDArray[np.int64]
 Columns = dict[str, Any]
@@ -47,12 +49,14 @@ class FileSource:
     indices : ndarray of int64, shape (n_rows,)
         The assignments, ascending.
     rows : ndarray of int64, shape (n_rows,), optional
-        Which row of the file belongs to each; by default they are in order.
+        Which row of the file belongs to each; by default they are in order,
+        and the file has no others.
     """
 
     def __init__(
         self, store: Store, path: str, indices: Rows, rows: Rows | None = None
     ) -> None:
+        self._is_checked = rows is not None
         self._store = store
         self._path = path
         self.indices = indices
@@ -68,12 +72,23 @@ class FileSource:
         if not self._store.loads_slices:
             if self._all is None:
                 self._all = self._store.load(self._path)
+                self._check(count_rows(self._all))
             return take(self._all, rows)
+        if not self._is_checked:
+            self._check(self._store.count(self._path))
         if not len(rows):
             return self._store.load(self._path, slice(0, 0))
         first, last = int(rows.min()), int(rows.max())
         columns = self._store.load(self._path, slice(first, last + 1))
         return take(columns, rows - first)
+
+    def _check(self, n_rows: int) -> None:
+        """Refuse a file whose rows would be taken for those of others."""
+        if not self._is_checked and n_rows != len(self.indices):
+            raise damaged(
+                self._path, f"holds {n_rows} rows instead of {len(self.indices)}"
+            )
+        self._is_checked = True
 
     def forget(self) -> None:
         """Give memory back."""

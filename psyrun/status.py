@@ -15,6 +15,7 @@ from psyrun.errors import PsyrunError
 from psyrun.files import read_json
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.lock import holder_of, running_jobs
+from psyrun.merges import MergeRecord
 from psyrun.plan import Plan
 from psyrun.progress import RoundProgress, finished_blocks
 
@@ -144,10 +145,12 @@ def accepted_plan(layout: TaskLayout) -> Plan | None:
 def is_merged(layout: TaskLayout, plan: Plan) -> bool:
     """Whether the result of a plan is there, and nothing is open."""
     round_ = layout.round(plan.round)
-    merged = read_json(round_.merged) or {}
+    merged = MergeRecord.load(round_)
     return (
-        merged.get("merge") == plan.merge
-        and merged.get("into") == plan.resultfile
+        merged is not None
+        and merged.stands(round_)
+        and merged.merge == plan.merge
+        and merged.into == plan.resultfile
         and Path(plan.resultfile).exists()
         and len(finished_blocks(round_, plan.block_ext)) == plan.n_blocks
     )

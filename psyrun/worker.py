@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -18,9 +19,11 @@ from psyrun.errors import ResultError
 from psyrun.failure import describe_failure, own_traceback
 from psyrun.journal import Journal
 from psyrun.random_state import RandomStates
+from psyrun.saying import leave, say
 from psyrun.slots import Slots
 from psyrun.supply import Supply
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _BYTES_PER_PEAK = 1024 if sys.platform == "darwin" else 1
 
 
@@ -33,6 +36,8 @@ class Exit(IntEnum):
     """The next assignment would not end before the job's wall time."""
     TOO_MANY_FAILURES = 76
     """Going on was hopeless."""
+    NO_SPACE = 77
+    """The journal could not be written, as the disk is full."""
 
 
 class Indices(Protocol):
@@ -124,14 +129,13 @@ class Worker:
             self._live(rest)
             code = 0
         except OSError as error:
-            print(f"cannot record results: {error}", file=sys.stderr)
-            code = Exit.NO_RECORD
+            say(f"cannot record results: {error}")
+            self._slots.clear(self._number)
+            code = Exit.NO_SPACE if error.errno in _NO_SPACE else Exit.NO_RECORD
         except BaseException:
-            print(own_traceback(sys.exception()), file=sys.stderr)
+            say(own_traceback(sys.exception()))
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            leave(code)
 
     def _live(self, rest: range) -> None:
         die_with(self._parent)
@@ -192,16 +196,14 @@ class Worker:
         error: BaseException,
     ) -> None:
         failure = describe_failure(error, parameters)
-        print(f"assignment {index}:\n{failure['traceback']}", file=sys.stderr)
         journal.failure(index, start, lasted, _peak(), failure)
+        say(f"assignment {index}:\n{failure['traceback']}")
         if self._work.is_hopeless():
             self._stop(Exit.TOO_MANY_FAILURES)
 
     def _stop(self, code: Exit) -> NoReturn:
         self._slots.clear(self._number)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        leave(code)
 
 
 def row_of(

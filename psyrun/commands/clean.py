@@ -10,9 +10,9 @@ from pathlib import Path
 from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
 from psyrun.errors import PsyrunError, RunningError
-from psyrun.files import read_json
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.lock import Lock, running_jobs
+from psyrun.merges import MergeRecord
 from psyrun.status import layout_of
 
 GENERATED = "# Written by psyrun"
@@ -89,8 +89,8 @@ def _results(layout: TaskLayout) -> list[Path]:
     for round_ in layout.rounds().values():
         # A damaged record must not keep the rest from being removed.
         with suppress(PsyrunError):
-            merged = read_json(round_.merged)
-            paths |= set() if merged is None else {Path(merged["into"])}
+            merged = MergeRecord.load(round_)
+            paths |= set() if merged is None else {Path(merged.into)}
     return sorted(path for path in paths if path.is_file())
 
 

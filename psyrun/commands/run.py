@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from psyrun.commands.details import failures_of_task
 from psyrun.controller import Job, Outcome, Run
 from psyrun.errors import FailedAssignmentsError, PsyrunError, RunningError
 from psyrun.failures import counted, summary
-from psyrun.files import read_json
 from psyrun.layout import MERGE, PROCESS, SPLIT
+from psyrun.merges import MergeRecord
 from psyrun.prepare import Options, Prepared, prepare, refusal
 from psyrun.tasks import find_tasks, select
 from psyrun.view import EXECUTED, SKIPPED, View, choose_view
@@ -178,8 +177,8 @@ class _Session:
     def _show_results(self, started: list[Prepared]) -> None:
         for task in started:
             self._view.say(f"{task.task.name}: {task.plan.resultfile}")
-            merged = task.layout.round(task.plan.round).merged
-            for remark in _remarks(task.task.name, read_json(merged) or {}):
+            merged = MergeRecord.load(task.layout.round(task.plan.round))
+            for remark in _remarks(task.task.name, merged):
                 self._view.say(remark)
 
     def _complain(self, message: str, status: int) -> None:
@@ -191,15 +190,17 @@ _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 _SHOWN_JOBS = 3
 
 
-def _remarks(name: str, merged: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
     """Yield what is to be known of a result, from the record of its merge."""
-    if n_failed := merged.get("n_failed"):
-        left_out = counted(n_failed, "assignment")
+    if merged is None:
+        return
+    if merged.n_failed:
+        left_out = counted(merged.n_failed, "assignment")
         yield f"   without {left_out} that failed; see 'psy failed {name}'"
-    if n_failed_before := merged.get("failed_before"):
-        yield f"   {counted(n_failed_before, 'failed assignment')} evaluated again"
-    if n_cut_off := merged.get("cut_off_before"):
-        again = counted(n_cut_off, "assignment")
+    if merged.failed_before:
+        yield f"   {counted(merged.failed_before, 'failed assignment')} evaluated again"
+    if merged.cut_off_before:
+        again = counted(merged.cut_off_before, "assignment")
         yield f"   {again} evaluated again, as a job was killed meanwhile"
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
+
+import numpy as np
 
 from psyrun import journal
 from psyrun.errors import JobError
 from psyrun.files import write_json
 from psyrun.layout import MERGE
+from psyrun.merges import MergeRecord
+from psyrun.saying import say
 from psyrun.steps.job import Job
 
 
@@ -27,19 +32,14 @@ def merge(job: Job) -> None:
         result.parent.mkdir(parents=True, exist_ok=True)
         with job.store(plan.result_ext).writer(str(result)) as writer:
             n_rows = job.data.write(writer)
-        record = {
-            "merge": plan.merge,
-            "into": plan.resultfile,
-            "n_rows": n_rows,
-            "n_failed": job.data.n_accepted_failures(),
-            **_repetitions(job),
-        }
-        write_json(job.round.merged, record)
-        for mark in job.round.folder.glob(job.round.merge_mark("*").name):
-            mark.unlink()
-        job.round.merge_mark(plan.merge).touch()
+        n_failed = job.data.n_accepted_failures()
+        repeated = _repetitions(job)
+        record = MergeRecord(plan.merge, plan.resultfile, n_rows, n_failed, **repeated)
+        write_json(job.round.merged, asdict(record))
         _remove_what_is_no_longer_needed(job)
-    print(f"{n_rows} rows written to {result}")
+        say(f"{n_rows} rows written to {result}")
+        # The last thing of all: Snakemake takes it away if the job fails after it.
+        job.round.merge_mark(plan.merge).touch()
 
 
 def _repetitions(job: Job) -> dict[str, int]:
@@ -63,8 +63,14 @@ def _check_complete(job: Job) -> None:
         If they are: the jobs that had fetched their assignments were killed.
     """
     data = job.data
-    n_known = len(data.known()) + data.n_accepted_failures()
-    n_missing = len(data.division.space) - n_known
+    known = data.known()
+    n_twice = len(known) - len(np.unique(known))
+    if n_twice:
+        raise JobError(
+            f"{job.round.blocks}: holds the rows of {n_twice} assignments twice. "
+            "Remove that folder, then run again."
+        )
+    n_missing = len(data.division.space) - len(known) - data.n_accepted_failures()
     if n_missing:
         raise JobError(
             f"{n_missing} assignments have no row: the jobs that had fetched them were "
@@ -73,6 +79,8 @@ def _check_complete(job: Job) -> None:
 
 
 def _remove_what_is_no_longer_needed(job: Job) -> None:
+    for mark in job.round.folder.glob(job.round.merge_mark("*").name):
+        mark.unlink(missing_ok=True)
     for folder in (job.round.journals, job.round.claims):
         shutil.rmtree(folder, ignore_errors=True)
     for number, round_ in job.layout.rounds().items():

@@ -14,7 +14,7 @@ import numpy as np
 from psyrun import journal
 from psyrun.errors import FailedAssignmentsError, JobError
 from psyrun.evaluate import evaluate
-from psyrun.files import replacing, write_json
+from psyrun.files import explained, replacing, write_json
 from psyrun.hopeless import Hopeless
 from psyrun.journal import Entry
 from psyrun.layout import PROCESS
@@ -188,12 +188,20 @@ def write_block(
     data.round.blocks.mkdir(exist_ok=True)
     failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
     source = JournalSource(rows_of(known), data.store)
+    # An earlier job of this block may have gone without other assignments.
+    for path in (data.round.rows(block), data.round.failed(block)):
+        path.unlink(missing_ok=True)
     if failed or lists_rows:
-        with replacing(data.round.rows(block)) as path, path.open("wb") as file:
+        target = data.round.rows(block)
+        with explained(target), replacing(target) as path, path.open("wb") as file:
             np.save(file, source.indices)
     if failed:
         causes = zip(failed, journal.failures(failed), strict=True)
-        write_json(data.round.failed(block), {e.index: cause for e, cause in causes})
+        accepted = {
+            entry.index: {**cause, "duration": entry.duration, "peak": entry.peak}
+            for entry, cause in causes
+        }
+        write_json(data.round.failed(block), accepted)
     with data.store.writer(data.block_path(block)) as writer:
         for rows in chunks(np.arange(len(source.indices))):
             writer.append(source.take(rows))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, StoreError
 from psyrun.failure import own_traceback
 from psyrun.files import write_json
 from psyrun.layout import MERGE, PROCESS, SPLIT, Round
+from psyrun.saying import say
 from psyrun.steps.job import Context, Job
 from psyrun.steps.merge import merge
 from psyrun.steps.process import process
@@ -49,14 +49,14 @@ def run(arguments: list[str], context: Context | None = None) -> int:
 
 def _fail(note: Path, error: Exception, message: str, status: int) -> int:
     """Say why a step failed, in its log and to whoever shows it to the user."""
-    print(message, file=sys.stderr)
     record = {
         "type": type(error).__name__,
         "message": message,
         "exit_status": status,
     }
-    with suppress(OSError):
+    with suppress(OSError, StoreError):
         write_json(note, record)
+    say(message)
     return status
 
 
