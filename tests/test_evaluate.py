@@ -159,11 +159,6 @@ def test_a_worker_that_dies_is_recorded_and_its_neighbours_go_on(
     assert cause in bench.failures[BAD]["message"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=PsyrunError,
-    reason="these exit statuses of the user's code pass for those of a worker",
-)
 @pytest.mark.parametrize("code", [74, 75, 76])
 def test_an_exit_status_that_workers_use_themselves_is_like_any_other(
     bench: Bench, code: int

@@ -208,9 +208,6 @@ def test_without_a_server_no_job_runs(served: Served) -> None:
     assert not (served.folder / SPACE).exists()
 
 
-@pytest.mark.xfail(
-    strict=False, reason="as below: an empty request starts a job that nobody awaits"
-)
 def test_what_is_no_request_does_no_harm(served: Served) -> None:
     for noise in [b"", b"\0", b"\xff" * 4, b"\5\0\0\0text"]:
         with served.connect() as connection:
@@ -218,9 +215,6 @@ def test_what_is_no_request_does_no_harm(served: Served) -> None:
     served.ask("split", SPACE)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the server looks up a job that it has answered already"
-)
 def test_a_client_that_dies_as_its_job_ends_does_no_harm(served: Served) -> None:
     client = served.start_sleeping()
     # The server waits for this request, and sees two ends at once after it.
@@ -239,7 +233,6 @@ def test_an_unexpected_error_is_seen_in_the_log(served: Served) -> None:
     assert "ValueError" in served.ask("process", SPACE, "no number", status=1)
 
 
-@pytest.mark.xfail(strict=True, reason="a server only looks at its pipe once it serves")
 def test_a_server_that_still_imports_its_task_is_ended(tmp_path: Path) -> None:
     path = tmp_path / "task_slow.py"
     path.write_text("import time; time.sleep(8)")

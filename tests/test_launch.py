@@ -54,17 +54,11 @@ def test_options_around_a_configuration_are_kept() -> None:
     assert found.forceall
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a value joined to its option replaces psyrun's configuration"
-)
 @pytest.mark.parametrize("argument", ["--config=a=1", "-Ca=1"])
 def test_a_configuration_joined_to_its_option_is_added(argument: str) -> None:
     assert {"a", SNAKEFILES} == config(argument).keys()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a target in front is read as one more configuration value"
-)
 def test_a_target_in_front_stays_a_target() -> None:
     assert list(parsed("some/target").targets) == ["some/target"]
 

@@ -168,9 +168,6 @@ def test_a_breaker_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
         assert mine is not None and mine.pid == os.getpid()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="whoever finds the file again breaks it without a look"
-)
 def test_a_lock_that_was_taken_meanwhile_is_not_broken(tmp_path: Path) -> None:
     with lock(tmp_path) as held:
         # What `acquire` does where the holder that it saw is gone by then.
@@ -210,9 +207,6 @@ def contend(
     found.put((wins, collisions))
 
 
-@pytest.mark.xfail(
-    strict=False, reason="as above; whether it happens is a matter of chance"
-)
 def test_of_many_who_break_a_stale_lock_one_at_a_time_holds_it(tmp_path: Path) -> None:
     n_processes, rounds = 8, 50
     for number in range(rounds):

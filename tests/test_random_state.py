@@ -50,9 +50,6 @@ def test_forked_processes_draw_different_numbers(draw: Callable[[], float]) -> N
     assert len({in_fork(states, draw) for _ in range(4)}) == 4
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only generators are found, not what they draw their bits from"
-)
 def test_a_source_of_bits_without_a_generator_is_renewed() -> None:
     states = RandomStates.find()
 

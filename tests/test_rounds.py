@@ -214,10 +214,6 @@ def fail(round_: Round, block: int, index: int) -> None:
     written.close()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the list of rows of the former store file stays and is believed",
-)
 def test_a_block_that_is_written_again_without_failures_holds_all(
     tmp_path: Path,
 ) -> None:

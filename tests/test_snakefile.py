@@ -87,9 +87,6 @@ def test_snakefmt_changes_nothing(tmp_path: Path) -> None:
     assert_formatted(tmp_path)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="update(...) with a long path does not fit on one line"
-)
 def test_snakefmt_changes_nothing_about_long_paths(tmp_path: Path) -> None:
     (tmp_path / "long.smk").write_text(render(PLANS["long"], TEMPLATE))
     assert_formatted(tmp_path)
