@@ -94,10 +94,13 @@ class Outcome:
         """Exit status of `psy run`."""
         if self.was_interrupted:
             return 130
+        if not self.status:
+            # Jobs that failed had a second try.
+            return 0
         notes = [failure.note or {} for failure in self.failures]
         if any(note.get("exit_status") == 2 for note in notes):
             return 2
-        return 1 if self.status else 0
+        return 1
 
 
 class Run:

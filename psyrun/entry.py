@@ -11,9 +11,12 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
 
 from psyrun.errors import PsyrunError
 from psyrun.files import read_json
@@ -38,7 +41,7 @@ class Entry:
 
     Raises
     ------
-    PsyrunError
+    WorkflowError
         If a task is not usable or its outdated rows may not be replaced.
     """
 
@@ -47,7 +50,8 @@ class Entry:
         self._servers: ForkServers | None = None
         _use_python_of_this_process()
         if SNAKEFILES not in config and is_main_process:
-            self._prepare(config)
+            with _told_in_one_line():
+                self._prepare(config)
             paths = [prepared.layout.snakefile for prepared in self._prepared]
             plans = [prepared.plan for prepared in self._prepared]
         else:
@@ -74,8 +78,9 @@ class Entry:
         atexit.register(self.stop)
         work = [p for p in self._prepared if not p.decision.is_done]
         for prepared in work:
-            if remark := prepared.start():
-                print(remark, file=sys.stderr)
+            with _told_in_one_line():
+                if remark := prepared.start(insist=True):
+                    print(remark, file=sys.stderr)
         if not work:
             return
         self._servers = ForkServers(
@@ -90,6 +95,15 @@ class Entry:
             self._servers = None
         for prepared in self._prepared:
             prepared.release()
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """Have Snakemake show an error of ours without a traceback."""
+    try:
+        yield
+    except PsyrunError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def _use_python_of_this_process() -> None:

@@ -24,6 +24,11 @@ from psyrun.saying import say
 from psyrun.slots import Slot, Slots
 from psyrun.worker import Exit, Work, Worker
 
+_HOPELESS = (
+    "stopped: more assignments failed than max_failures allows. What is done is kept: "
+    "mend the cause, then run again."
+)
+
 
 def evaluate(work: Work, n_workers: int, slots: Path) -> None:
     """Evaluate all assignments of a process job.
@@ -58,6 +63,8 @@ class _Pool:
         self._slots = Slots(slots, size)
         self._workers: dict[int, int] = {}
         self._is_out_of_time = False
+        # Up to where journals were verified: workers may die by the thousand.
+        self._intact: dict[int, int] = {}
 
     def run(self) -> None:
         try:
@@ -90,7 +97,8 @@ class _Pool:
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            Worker(self._work, number, self._slots, parent).live(rest)
+            intact = self._intact.get(number, 0)
+            Worker(self._work, number, self._slots, parent, intact).live(rest)
         self._workers[pid] = number
 
     def _ended(self, number: int, pid: int, code: int) -> None:
@@ -98,14 +106,13 @@ class _Pool:
         if slot is not None:
             # Whatever the status: the user's code may end its process with any.
             self._record_death(number, slot, pid, code)
+            if self._work.is_hopeless():
+                raise JobError(_HOPELESS)
             self._start(number, range(slot.position + 1, slot.end))
         elif code == Exit.NO_TIME:
             self._is_out_of_time = True
         elif code == Exit.TOO_MANY_FAILURES:
-            raise JobError(
-                "stopped: more assignments failed than max_failures allows. What is "
-                "done is kept; mend the cause, then run again."
-            )
+            raise JobError(_HOPELESS)
         elif code in (Exit.NO_RECORD, Exit.NO_SPACE):
             is_full = code == Exit.NO_SPACE
             cause = "the disk is full" if is_full else "see the log above"
@@ -126,8 +133,10 @@ class _Pool:
 
     def _record_death(self, number: int, slot: Slot, pid: int, code: int) -> None:
         failure = describe_death(code, pid, self._work.space[slot.index])
-        journal = Journal(self._work.journal(number), self._work.session)
+        path, intact = self._work.journal(number), self._intact.get(number, 0)
+        journal = Journal(path, self._work.session, intact)
         journal.failure(slot.index, time.time(), 0.0, 0, failure)
+        self._intact[number] = journal.end
         journal.close()
         say(f"assignment {slot.index}: {failure['message']}")
 

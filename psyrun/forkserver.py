@@ -20,14 +20,12 @@ import selectors
 import signal
 import socket
 import sys
-import threading
 import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from psyrun.forkclient import FOLDER_VARIABLE
 from psyrun.saying import leave
 from psyrun.steps.job import Context
 from psyrun.steps.run import run
@@ -126,15 +124,16 @@ class _Server:
             _signal_group(pid, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE
         for pid in self.jobs:
-            _wait_until(pid, deadline)
-            _signal_group(pid, signal.SIGKILL)
+            if not _ends_until(pid, deadline):
+                _signal_group(pid, signal.SIGKILL)
 
 
-def _wait_until(pid: int, deadline: float) -> None:
+def _ends_until(pid: int, deadline: float) -> bool:
     while time.monotonic() < deadline:
         if os.waitpid(pid, os.WNOHANG)[0]:
-            return
+            return True
         time.sleep(0.01)
+    return False
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -168,23 +167,9 @@ def _be_job(
         for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
             os.dup2(stream, target)
         os.chdir(folder)
-        if not _can_fork():
-            os.environ.pop(FOLDER_VARIABLE, None)
-            os.execv(sys.executable, [sys.executable, "-m", "psyrun.steps", *arguments])
         code = run(arguments, server.context)
     finally:
         leave(code)
-
-
-def _can_fork() -> bool:
-    """Whether a fork of this process works like a new one.
-
-    Threads of Python do not exist in a fork, and CUDA refuses to work there
-    once it was initialised.
-    """
-    torch = sys.modules.get("torch")
-    has_cuda = torch is not None and torch.cuda.is_initialized()
-    return threading.active_count() == 1 and not has_cuda
 
 
 def main(descriptor: str, taskfile: str) -> None:

@@ -87,13 +87,16 @@ class Journal:
     path : Path
         The file; a torn frame that an earlier writer left at its end is cut
         off. Only one writer may use it at a time.
+    intact : int
+        Up to which byte it is known to be intact, so that this is not
+        verified again.
     session : mapping
         What holds for all that follows (host, process, fingerprint), as JSON.
     """
 
-    def __init__(self, path: Path, session: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, session: Mapping[str, Any], intact: int = 0) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        self._end = _intact_length(path)
+        self._end = _intact_length(path, intact)
         os.ftruncate(self._file, self._end)
         os.lseek(self._file, self._end, os.SEEK_SET)
         self._flushed = time.monotonic()
@@ -158,6 +161,11 @@ class Journal:
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             os.fsync(self._file)
             self._flushed = time.monotonic()
+
+    @property
+    def end(self) -> int:
+        """Length of the journal, in bytes."""
+        return self._end
 
     def close(self) -> None:
         """Close the file."""
@@ -237,10 +245,10 @@ def _is_intact(frame: bytes) -> bool:
     return bool(actual == expected)
 
 
-def _intact_length(path: Path) -> int:
+def _intact_length(path: Path, start: int) -> int:
     """Return where the last intact frame ends, in bytes."""
-    end = 0
-    for entry in scan(path, verify=True):
+    end = start
+    for entry in scan(path, start, verify=True):
         end = entry.offset + entry.length
     return end
 

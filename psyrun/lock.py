@@ -19,8 +19,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from psyrun.errors import RunningError
-from psyrun.files import damaged
+from psyrun.errors import PsyrunError, RunningError
+from psyrun.files import synchronise
 from psyrun.layout import TaskLayout
 
 HEARTBEAT = 20.0
@@ -137,6 +137,7 @@ class Lock:
         mine = Holder.me()
         temporary = self.path.with_name(f".{self.path.name}.{mine.host}-{mine.pid}")
         temporary.write_text(json.dumps(asdict(mine)), encoding="utf-8")
+        synchronise(temporary)
         try:
             os.link(temporary, self.path)
         except FileExistsError:
@@ -232,7 +233,9 @@ def _read(path: Path) -> Holder | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise damaged(path, "is not a lock of psyrun") from error
+        raise PsyrunError(
+            f"{path}: is not a lock of psyrun; delete the file if nobody runs the task."
+        ) from error
 
 
 def _is_live(holder: Holder, path: Path) -> bool:

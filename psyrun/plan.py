@@ -180,6 +180,8 @@ class Known:
         Where that merge wrote to; empty if it did not end well.
     has_result : bool
         Whether the wanted result file exists.
+    occupied : tuple of int
+        Rounds in whose folders something was computed.
     keep : str
         Where rows can be taken over from, as in `Plan`.
     keep_round : int
@@ -196,6 +198,7 @@ class Known:
     merged: str | None = None
     merged_into: str = ""
     has_result: bool = False
+    occupied: tuple[int, ...] = ()
     keep: str = ""
     keep_round: int = 0
     count_open: Callable[[], int] = field(default=lambda: 0)
@@ -251,8 +254,8 @@ def decide(wanted: Wanted, known: Known, *, keep_going: bool) -> Decision:
     """
     last = known.plan
     if last is not None and last.fingerprint == wanted.fingerprint:
-        return _same_code(wanted, known, last)
-    number = 1 if last is None else last.round + known.is_split
+        return _same_code(wanted, known, last, keep_going=keep_going)
+    number = _next_round(known)
     source = _Source(known.keep, known.keep_round) if keep_going else _Source()
     decision = _new_round(wanted, known, number, source)
     return replace(decision, is_dirty=bool(known.keep) and not keep_going)
@@ -267,13 +270,18 @@ class _Source:
     same_space: bool = False
 
 
-def _same_code(wanted: Wanted, known: Known, last: Plan) -> Decision:
+def _same_code(
+    wanted: Wanted, known: Known, last: Plan, *, keep_going: bool
+) -> Decision:
     if not known.is_split:
-        source = _Source(last.keep, last.keep_round, last.same_space)
-        return _new_round(wanted, known, last.round, source)
+        same_space = last.same_space and known.keep == "round"
+        takes_rows = bool(last.keep) or keep_going
+        source = _Source(known.keep, known.keep_round, same_space)
+        source = source if takes_rows else _Source()
+        return _new_round(wanted, known, _next_round(known), source)
     if _is_to_divide_anew(wanted, known, last):
         source = _Source("round", last.round, same_space=True)
-        return _new_round(wanted, known, last.round + 1, source)
+        return _new_round(wanted, known, _next_round(known), source)
     is_merged = known.merged == last.merge and known.merged_into == wanted.resultfile
     is_current = is_merged and known.has_result and not known.missing_blocks
     again = known.merged == last.merge and not is_current
@@ -281,11 +289,20 @@ def _same_code(wanted: Wanted, known: Known, last: Plan) -> Decision:
     return Decision(plan, blocks=known.missing_blocks, merge=not is_current)
 
 
+def _next_round(known: Known) -> int:
+    """Return the number of a round in whose folder nothing was computed yet."""
+    number = 1 if known.plan is None else known.plan.round + known.is_split
+    return number if number not in known.occupied else max(known.occupied) + 1
+
+
 def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
     """Whether what is missing of a round is better divided among all jobs."""
     if known.merged is not None:
         # What a block had fetched is not known any more once it was merged.
         return last.fetches and bool(known.missing_blocks)
+    if last.n_blocks == 0:
+        # A random space: split saw another sample than whoever made the plan.
+        return known.count_open() > 0
     if last.division != wanted.division or last.block_ext != wanted.ext:
         return bool(known.missing_blocks)
     # Work that was fetched by a job that died cannot be fetched again.

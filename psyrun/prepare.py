@@ -7,13 +7,14 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun import __version__
 from psyrun.counts import Counts
-from psyrun.errors import PsyrunError, RunningError, TaskError
+from psyrun.errors import PsyrunError, RunningError, StoreError, TaskError
 from psyrun.files import read_json, write_json, write_text
 from psyrun.fingerprint import fingerprint
 from psyrun.layout import Round, TaskLayout, record_of_task, shipped
@@ -96,8 +97,14 @@ class Prepared:
         write_text(self.layout.snakefile, render(self.plan, template))
         write_text(self.layout.environment, environment(__version__))
 
-    def start(self) -> str | None:
+    def start(self, *, insist: bool = False) -> str | None:
         """Lock the task and accept its plan.
+
+        Parameters
+        ----------
+        insist : bool
+            Whether the plan must still be the one that was made before, as
+            Snakemake has read it already.
 
         Returns
         -------
@@ -115,11 +122,14 @@ class Prepared:
         former = lock.acquire()
         try:
             self._wait_for_jobs_of_killed_run()
-            if _decide(self.task, self.options) != self.decision:
+            decision = _decide(self.task, self.options)
+            if insist and decision != self.decision:
                 raise PsyrunError(
                     f"task {self.task.name!r} was worked on by another run meanwhile. "
                     "Run again."
                 )
+            # Jobs of a killed run may have come to their ends meanwhile.
+            self.decision = decision
             write_json(self.layout.state, self.plan.as_json())
             _note_where(self.task)
             _make_folder_for_result(self.task)
@@ -174,14 +184,16 @@ def _make_folder_for_result(task: Task) -> None:
 def _note_where(task: Task) -> None:
     """Record where the task works, so that others needn't import it to know."""
     folder = record_of_task(task.taskdir, task.name).parent
-    if not folder.exists():
-        write_text(folder / ".gitignore", "*\n")
     record = {
         "workdir": str(task.workdir),
         "resultfile": str(task.resultfile),
         "file_dep": [str(path) for path in task.file_dep],
     }
-    write_json(record_of_task(task.taskdir, task.name), record)
+    # A convenience: a folder that cannot be written to must not stop a run.
+    with suppress(OSError, StoreError):
+        if not folder.exists():
+            write_text(folder / ".gitignore", "*\n")
+        write_json(record_of_task(task.taskdir, task.name), record)
 
 
 def prepare(path: Path, options: Options) -> Prepared:
@@ -305,7 +317,9 @@ def _known(task: Task, wanted: Wanted) -> Known:
     record = read_json(layout.state)
     plan = None if record is None else Plan.from_json(record, str(layout.state))
     is_split = plan is not None and Counts.load(layout.round(plan.round)) is not None
-    known = Known(plan, is_split, has_result=has_result)
+    rounds = layout.rounds().items()
+    occupied = tuple(n for n, r in rounds if r.blocks.exists() or r.journals.exists())
+    known = Known(plan, is_split, has_result=has_result, occupied=occupied)
     if plan is not None and is_split:
         known = _with_progress(known, plan, layout.round(plan.round))
     return _with_source(known, task, wanted, layout)
@@ -327,8 +341,8 @@ def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -
     keep, keep_round = "", 0
     if known.plan is not None and known.is_split:
         keep, keep_round = "round", known.plan.round
-    elif known.plan is not None and known.plan.keep:
-        keep, keep_round = known.plan.keep, known.plan.keep_round
+    elif known.plan is not None and _is_there(layout, known.plan):
+        keep, keep_round = "round", known.plan.keep_round
     elif known.has_result:
         keep = "result"
     return replace(
@@ -340,6 +354,12 @@ def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -
             task, _old_rows(task, wanted, keep, layout.round(keep_round))
         ),
     )
+
+
+def _is_there(layout: TaskLayout, plan: Plan) -> bool:
+    """Whether the round that a plan takes rows from still exists."""
+    source = layout.round(plan.keep_round)
+    return plan.keep == "round" and Counts.load(source) is not None
 
 
 def _data(task: Task, round_: Round) -> RoundData:

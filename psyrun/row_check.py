@@ -51,13 +51,13 @@ def _agree_on_keys(reference: Path, row: Iterable[str]) -> frozenset[str]:
     """Return the keys of the round's first row, which may be this one."""
     mark = f"{socket.gethostname()}-{os.getpid()}"
     mine = reference.with_name(f".{reference.name}.{mark}")
-    mine.write_text(json.dumps(list(row)), encoding="utf-8")
     try:
+        mine.write_text(json.dumps(list(row)), encoding="utf-8")
         os.link(mine, reference)
     except FileExistsError:
         pass
     finally:
-        mine.unlink()
+        mine.unlink(missing_ok=True)
     return frozenset(json.loads(reference.read_text(encoding="utf-8")))
 
 

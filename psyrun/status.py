@@ -116,10 +116,10 @@ def status_of(path: Path, name: str) -> TaskStatus:
             status = replace(status, state=state, numbers=_numbers(layout, plan))
             if _fingerprint(path, layout) != plan.fingerprint:
                 status = replace(status, state="outdated")
+        return _with_holder(status, layout)
     except (PsyrunError, OSError) as error:
         remark = " ".join(str(error).split())
-        status = replace(status, state="unreadable", remark=remark)
-    return _with_holder(status, layout)
+        return replace(status, state="unreadable", remark=remark)
 
 
 def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:

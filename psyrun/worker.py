@@ -9,13 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeAlias
 
-from psyrun.errors import ResultError
+from psyrun.errors import PsyrunError, ResultError
 from psyrun.failure import describe_failure, own_traceback
 from psyrun.journal import Journal
 from psyrun.random_state import RandomStates
@@ -38,6 +38,11 @@ class Exit(IntEnum):
     """Going on was hopeless."""
     NO_SPACE = 77
     """The journal could not be written, as the disk is full."""
+
+
+Execute: TypeAlias = Callable[..., Any]
+Setup: TypeAlias = Callable[[int], Mapping[str, Any]]
+Functions: TypeAlias = tuple[Execute, Setup | None]
 
 
 class Indices(Protocol):
@@ -70,6 +75,9 @@ class Work:
         The user's function.
     setup : callable or None
         Called as ``setup(proc_id)`` in each worker; returns extra arguments.
+    again : callable or None
+        Returns `execute` and `setup` from a new import of the task, for a
+        worker that cannot use those that it inherited.
     exclude : sequence of str
         Keys left out of the rows.
     check : callable
@@ -89,12 +97,13 @@ class Work:
     space: Space
     indices: Indices
     supply: Supply
-    execute: Callable[..., Any]
-    setup: Callable[[int], Mapping[str, Any] | None] | None
+    execute: Execute
+    setup: Setup | None
     exclude: Sequence[str]
     check: Callable[[Mapping[str, Any]], None]
     journal: Callable[[int], Path]
     session: Mapping[str, Any]
+    again: Callable[[], Functions] | None = None
     is_hopeless: Callable[[], bool] = lambda: False
     deadline: float = float("inf")
     random_states: RandomStates = field(default_factory=RandomStates.find)
@@ -113,9 +122,14 @@ class Worker:
         Where to note what is evaluated.
     parent : int
         The process of the job.
+    intact : int
+        Up to which byte the worker's journal is known to be intact.
     """
 
-    def __init__(self, work: Work, number: int, slots: Slots, parent: int) -> None:
+    def __init__(
+        self, work: Work, number: int, slots: Slots, parent: int, intact: int = 0
+    ) -> None:
+        self._intact = intact
         self._work = work
         self._number = number
         self._slots = slots
@@ -140,9 +154,12 @@ class Worker:
     def _live(self, rest: range) -> None:
         die_with(self._parent)
         self._work.random_states.renew()
+        if self._work.again is not None:
+            execute, setup = self._work.again()
+            self._work = replace(self._work, execute=execute, setup=setup)
         extras = self._set_up()
         session = {**self._work.session, "pid": os.getpid()}
-        journal = Journal(self._work.journal(self._number), session)
+        journal = Journal(self._work.journal(self._number), session, self._intact)
         self._evaluate(rest, extras, journal)
         for positions in self._work.supply.take():
             self._evaluate(positions, extras, journal)
@@ -170,13 +187,12 @@ class Worker:
             try:
                 result = work.execute(**parameters, **extras)
                 row = row_of(parameters, result, work.exclude)
-                work.check(row)
             except (Exception, SystemExit) as error:
                 lasted = clock() - begun
                 self._fail(journal, index, start, lasted, parameters, error)
             else:
                 lasted = clock() - begun
-                journal.row(index, start, lasted, _peak(), row)
+                self._keep(journal, index, start, lasted, parameters, row)
             self._longest = max(self._longest, lasted)
         self._slots.clear(self._number)
 
@@ -185,6 +201,22 @@ class Worker:
             os._exit(1)
         if self._longest and now + self._longest > self._work.deadline:
             self._stop(Exit.NO_TIME)
+
+    def _keep(
+        self,
+        journal: Journal,
+        index: int,
+        start: float,
+        lasted: float,
+        parameters: Mapping[str, Any],
+        row: Mapping[str, Any],
+    ) -> None:
+        try:
+            self._work.check(row)
+        except PsyrunError as error:
+            self._fail(journal, index, start, lasted, parameters, error)
+        else:
+            journal.row(index, start, lasted, _peak(), row)
 
     def _fail(
         self,

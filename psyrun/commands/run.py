@@ -164,7 +164,7 @@ class _Session:
         kept = f"{tally.done} of {tally.total} assignments are kept"
         if outcome.was_interrupted:
             self._complain(f"interrupted; {kept}. Go on with 'psy run {names}'.", 130)
-        elif outcome.failures:
+        elif outcome.status and outcome.failures:
             _show_failures(outcome, started)
             self._complain(f"{kept}. Mend the cause, then 'psy run {names}'.", 1)
         elif outcome.status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,18 +28,35 @@ class Context:
         The task.
     random_states : RandomStates
         The random generators that its import made.
+    has_threads : bool
+        Whether its import started threads, which a forked process lacks.
     """
 
     task: Task
     random_states: RandomStates
+    has_threads: bool
 
     @classmethod
     def load(cls, taskfile: str) -> Context | None:
         """Import a task; None if that fails, so that the job tells of it."""
         try:
-            return cls(load_task(Path(taskfile)), RandomStates.find())
+            return cls.imported(taskfile)
         except PsyrunError:
             return None
+
+    @classmethod
+    def imported(cls, taskfile: str) -> Context:
+        """Import a task.
+
+        Raises
+        ------
+        TaskError
+            If it is not usable.
+        """
+        n_threads = threading.active_count()
+        task = load_task(Path(taskfile))
+        has_threads = threading.active_count() > n_threads
+        return cls(task, RandomStates.find(), has_threads)
 
 
 @dataclass(frozen=True)
@@ -93,8 +111,7 @@ class Job:
         """The imported task."""
         if self.context is not None:
             return self.context
-        task = load_task(Path(self.plan.taskfile))
-        return Context(task, RandomStates.find())
+        return Context.imported(self.plan.taskfile)
 
     @property
     def task(self) -> Task:

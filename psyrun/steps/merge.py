@@ -73,8 +73,9 @@ def _check_complete(job: Job) -> None:
     n_missing = len(data.division.space) - len(known) - data.n_accepted_failures()
     if n_missing:
         raise JobError(
-            f"{n_missing} assignments have no row: the jobs that had fetched them were "
-            "killed. Run again: only these are evaluated then."
+            f"{n_missing} of {len(data.division.space)} assignments have no row, as "
+            "jobs were killed or saw another random space. Run again: only what is "
+            "missing is evaluated then."
         )
 
 

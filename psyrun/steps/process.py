@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from psyrun.journal import Entry
 from psyrun.layout import PROCESS
 from psyrun.rounds import RoundData, chunks, rows_of
 from psyrun.row_check import RowCheck
+from psyrun.saying import say
 from psyrun.shares import Share, divided_share, fetched_share
 from psyrun.slots import cut_off
 from psyrun.sources import JournalSource
 from psyrun.steps.job import Job
+from psyrun.tasks import load_task
 from psyrun.wall_time import deadline
-from psyrun.worker import Work
+from psyrun.worker import Functions, Work
 
 _SHOWN = 10
 
@@ -54,9 +57,8 @@ def process(job: Job, block: int) -> None:
             evaluate(_work(job, block, share, before), share.n_workers, slots)
         known = journal.latest(job.round.journals_of(block), verify=True)
         failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
-        print(
-            f"{len(known) - len(failed)} assignments have a row, {len(failed)} failed"
-        )
+        n_rows = n_assignments(len(known) - len(failed))
+        say(f"{n_rows} with a row, {len(failed)} failed")
         if failed and not job.plan.accept_failures:
             _report(failed)
         _check_complete(job, block, known)
@@ -106,6 +108,7 @@ def _work(job: Job, block: int, share: Share, before: Before) -> Work:
         supply=share.supply,
         execute=task.execute,
         setup=task.setup,
+        again=_importing_again(job) if job.imported.has_threads else None,
         exclude=task.exclude_from_result,
         check=RowCheck(job.store(job.plan.block_ext).check, job.round.keys),
         is_hopeless=Hopeless(job.layout, job.round, job.plan.max_failures),
@@ -114,6 +117,16 @@ def _work(job: Job, block: int, share: Share, before: Before) -> Work:
         deadline=deadline(),
         random_states=job.imported.random_states,
     )
+
+
+def _importing_again(job: Job) -> Callable[[], Functions]:
+    """Return what imports the task in a worker, with all the threads that it needs."""
+
+    def functions() -> Functions:
+        task = load_task(Path(job.plan.taskfile))
+        return task.execute, task.setup
+
+    return functions
 
 
 def _session(job: Job, before: Before) -> dict[str, Any]:
@@ -140,8 +153,8 @@ def _check_complete(job: Job, block: int, known: Mapping[int, Entry]) -> None:
     n_missing = sum(int(index) not in known for index in expected)
     if n_missing:
         raise JobError(
-            f"{n_missing} assignments have no row, as their worker was killed. Run "
-            "again: only these are evaluated then."
+            f"{n_assignments(n_missing)} without a row, as a worker was killed. Run "
+            "again: only what is missing is evaluated then."
         )
 
 
