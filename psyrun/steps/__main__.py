@@ -12,9 +12,11 @@ def main(arguments: list[str]) -> int:
     """Run one step and return its exit status."""
     status = ask(arguments)
     if status is None:
+        from psyrun.saying import leave
         from psyrun.steps.run import run
 
-        status = run(arguments)
+        # A log that cannot be written must not turn success into failure.
+        leave(run(arguments))
     return status
 
 
