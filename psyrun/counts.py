@@ -23,6 +23,9 @@ class Counts:
         Process jobs.
     n_former : int
         Kept rows that are no longer in the space.
+    failed_before, cut_off_before : int
+        Open assignments that were tried before: they failed, or their job was
+        killed.
     n_older : int
         Kept rows in the space that another version of the task computed.
     ext : str
@@ -37,6 +40,8 @@ class Counts:
     n_open: int
     n_blocks: int
     n_former: int
+    failed_before: int
+    cut_off_before: int
     n_older: int
     ext: str
     fetches: bool

@@ -42,6 +42,9 @@ class Division:
         Of the versions of the task that rows of the kept file come from.
     versions : ndarray of int64, shape (n_kept_rows,), or None
         Which of these each row of the kept file comes from.
+    failed_before, cut_off_before : int
+        How many open assignments were tried before: they failed, or their job
+        was killed.
     """
 
     space: ParameterSpace
@@ -50,6 +53,8 @@ class Division:
     former: Rows | None = None
     fingerprints: tuple[str, ...] = ()
     versions: Rows | None = None
+    failed_before: int = 0
+    cut_off_before: int = 0
 
     @cached_property
     def open(self) -> Sequence[int] | Rows:
@@ -105,6 +110,8 @@ class Division:
             "n_open": len(self.open),
             "n_blocks": self.n_blocks,
             "n_former": n_former,
+            "failed_before": self.failed_before,
+            "cut_off_before": self.cut_off_before,
             "n_older": self.n_older(plan.fingerprint),
             "ext": plan.block_ext,
             "fetches": plan.fetches,

@@ -188,6 +188,8 @@ class Known:
         The round to take rows from.
     count_open : callable
         Returns how many assignments of that round have no row yet.
+    count_failed : callable
+        Returns how many of these have failed.
     count_new : callable
         Returns how many assignments of the wanted space have no row there.
     """
@@ -202,6 +204,7 @@ class Known:
     keep: str = ""
     keep_round: int = 0
     count_open: Callable[[], int] = field(default=lambda: 0)
+    count_failed: Callable[[], int] = field(default=lambda: 0)
     count_new: Callable[[], int] = field(default=lambda: 0)
 
 
@@ -306,7 +309,8 @@ def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
     if last.division != wanted.division or last.block_ext != wanted.ext:
         return bool(known.missing_blocks)
     # Work that was fetched by a job that died cannot be fetched again.
-    return last.fetches and known.count_open() > 0
+    n_settled = known.count_failed() if wanted.accept_failures else 0
+    return last.fetches and known.count_open() > n_settled
 
 
 def _renewed(last: Plan, wanted: Wanted, merge: str) -> Plan:

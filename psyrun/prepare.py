@@ -6,28 +6,25 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun import __version__
-from psyrun.counts import Counts
 from psyrun.errors import PsyrunError, RunningError, StoreError, TaskError
 from psyrun.files import read_json, write_json, write_text
 from psyrun.fingerprint import fingerprint
-from psyrun.layout import Round, TaskLayout, record_of_task, shipped
+from psyrun.layout import TaskLayout, record_of_task, shipped
 from psyrun.lock import Holder, Lock, holder_of, running_jobs
-from psyrun.merges import MergeRecord
-from psyrun.plan import Decision, Known, Plan, Wanted, decide
-from psyrun.progress import finished_blocks
+from psyrun.observe import observe
+from psyrun.plan import Decision, Plan, Wanted, decide
 from psyrun.scheduler import ImmediateRun
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task
 
 if TYPE_CHECKING:
-    from psyrun.rounds import RoundData
+    pass
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -262,7 +259,7 @@ def _check_places(task: Task) -> None:
 
 def _decide(task: Task, options: Options) -> Decision:
     wanted = _wanted(task, options)
-    return decide(wanted, _known(task, wanted), keep_going=options.keep_going)
+    return decide(wanted, observe(task, wanted), keep_going=options.keep_going)
 
 
 def refusal(prepared: Prepared) -> str | None:
@@ -309,84 +306,3 @@ def _fingerprint(task: Task) -> str:
     if digests != before:
         write_json(cache, digests)
     return found
-
-
-def _known(task: Task, wanted: Wanted) -> Known:
-    layout = TaskLayout.of(wanted.workdir, wanted.task)
-    has_result = Path(wanted.resultfile).exists()
-    record = read_json(layout.state)
-    plan = None if record is None else Plan.from_json(record, str(layout.state))
-    is_split = plan is not None and Counts.load(layout.round(plan.round)) is not None
-    rounds = layout.rounds().items()
-    occupied = tuple(n for n, r in rounds if r.blocks.exists() or r.journals.exists())
-    known = Known(plan, is_split, has_result=has_result, occupied=occupied)
-    if plan is not None and is_split:
-        known = _with_progress(known, plan, layout.round(plan.round))
-    return _with_source(known, task, wanted, layout)
-
-
-def _with_progress(known: Known, plan: Plan, round_: Round) -> Known:
-    missing = set(range(plan.n_blocks)) - finished_blocks(round_, plan.block_ext)
-    merged = MergeRecord.load(round_)
-    return replace(
-        known,
-        missing_blocks=tuple(sorted(missing)),
-        merged=None if merged is None else merged.merge,
-        merged_into=merged.into if merged and merged.stands(round_) else "",
-    )
-
-
-def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -> Known:
-    """Find out where rows could be taken over from."""
-    keep, keep_round = "", 0
-    if known.plan is not None and known.is_split:
-        keep, keep_round = "round", known.plan.round
-    elif known.plan is not None and _is_there(layout, known.plan):
-        keep, keep_round = "round", known.plan.keep_round
-    elif known.has_result:
-        keep = "result"
-    return replace(
-        known,
-        keep=keep,
-        keep_round=keep_round,
-        count_open=lambda: _count_open(task, layout.round(keep_round)),
-        count_new=lambda: _count_new(
-            task, _old_rows(task, wanted, keep, layout.round(keep_round))
-        ),
-    )
-
-
-def _is_there(layout: TaskLayout, plan: Plan) -> bool:
-    """Whether the round that a plan takes rows from still exists."""
-    source = layout.round(plan.keep_round)
-    return plan.keep == "round" and Counts.load(source) is not None
-
-
-def _data(task: Task, round_: Round) -> RoundData:
-    from psyrun.rounds import RoundData, store_with
-
-    counts = Counts.load(round_)
-    ext = task.store.ext if counts is None else counts.ext
-    return RoundData(round_, store_with(ext, task.store))
-
-
-def _count_open(task: Task, round_: Round) -> int:
-    data = _data(task, round_)
-    return len(data.division.space) - len(data.known())
-
-
-def _old_rows(
-    task: Task, wanted: Wanted, keep: str, round_: Round
-) -> Mapping[str, Any]:
-    if keep == "result":
-        return task.store.load(wanted.resultfile)
-    return _data(task, round_).parameters()
-
-
-def _count_new(task: Task, old: Mapping[str, Any]) -> int:
-    from psyrun.pspace import match_rows
-
-    try:
-        return int((match_rows(task.pspace, old) < 0).sum())
-    except PsyrunError as error:
-        raise TaskError(f"{task.path}: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from psyrun import journal
+from psyrun.counts import Counts
 from psyrun.errors import JobError
 from psyrun.files import write_json
 from psyrun.layout import MERGE
@@ -51,7 +52,11 @@ def _repetitions(job: Job) -> dict[str, int]:
         for session in journal.failures(sessions):
             # All workers of a job note the same numbers.
             jobs[session["host"], session["job"]] = session
-    return {key: sum(session[key] for session in jobs.values()) for key in keys}
+    counts = Counts.load(job.round)
+    return {
+        key: getattr(counts, key, 0) + sum(session[key] for session in jobs.values())
+        for key in keys
+    }
 
 
 def _check_complete(job: Job) -> None:

@@ -10,8 +10,10 @@ from psyrun.counts import Counts
 from psyrun.division import Division
 from psyrun.errors import PsyrunError
 from psyrun.layout import SPLIT
+from psyrun.progress import RoundProgress
 from psyrun.pspace import ParameterSpace, match_rows
 from psyrun.rounds import RoundData
+from psyrun.slots import cut_off
 from psyrun.sources import Columns, Rows
 from psyrun.steps.job import Job
 
@@ -82,7 +84,17 @@ def _in_same_space(old: RoundData, n_blocks: int) -> Division:
     kept = np.full(len(old.division.space), -1, np.int64)
     kept[known] = np.arange(len(known))
     former = np.arange(len(known), len(known) + old.n_former())
-    return Division(old.division.space, n_blocks, kept, former)
+    tally = RoundProgress(old.round).look()
+    slots = [old.round.slots(block) for block in range(old.division.n_blocks)]
+    lost = {index for path in slots for index in cut_off(path)} - set(known.tolist())
+    return Division(
+        old.division.space,
+        n_blocks,
+        kept,
+        former,
+        failed_before=tally.failed,
+        cut_off_before=len(lost),
+    )
 
 
 def _divide_after_result(job: Job) -> Division:
