@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun import __version__
+from psyrun.decide import decide
 from psyrun.errors import PsyrunError, RunningError, StoreError, TaskError
 from psyrun.files import read_json, write_json, write_text
 from psyrun.fingerprint import fingerprint
 from psyrun.layout import TaskLayout, record_of_task, shipped
 from psyrun.lock import Holder, Lock, holder_of, running_jobs
 from psyrun.observe import observe
-from psyrun.plan import Decision, Plan, Wanted, decide
+from psyrun.plan import Decision, Plan, Wanted
 from psyrun.scheduler import ImmediateRun
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from psyrun.backend import DistributeBackend
+from psyrun.decide import decide
 from psyrun.errors import TaskError
 from psyrun.layout import TaskLayout, shipped
-from psyrun.plan import Known, Plan, Wanted, decide
+from psyrun.plan import Known, Plan, Wanted
 from psyrun.snakefile import FORBIDDEN, check_path, environment, render, rule_suffix
 
 TEMPLATE = shipped("workflow", "task.smk.template").read_text()

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from psyrun.backend import DistributeBackend
+from psyrun.decide import decide
 from psyrun.errors import PsyrunError
-from psyrun.plan import Decision, Known, Plan, Wanted, decide
+from psyrun.plan import Decision, Known, Plan, Wanted
 
 WANTED = Wanted(
     task="square",
