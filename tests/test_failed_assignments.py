@@ -5,6 +5,8 @@ import time
 import pytest
 from projects import Project
 
+pytestmark = pytest.mark.slow
+
 BACKENDS = ["DistributeBackend", "LoadBalancingBackend"]
 
 TASK = """\

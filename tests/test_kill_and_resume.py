@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from projects import Project, descendants, wait_until
 
+pytestmark = pytest.mark.slow
+
 SLOW = """\
 import time
 from pathlib import Path

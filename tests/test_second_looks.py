@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from projects import Project, wait_until
 
+pytestmark = pytest.mark.slow
+
 ALL = [1, 2, 3, 4]
 
 

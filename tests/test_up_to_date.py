@@ -57,7 +57,9 @@ UNIMPORTANT = {
 }
 
 
-@both
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--continue",), marks=pytest.mark.slow)], ids=str
+)
 @pytest.mark.parametrize("change", UNIMPORTANT.values(), ids=UNIMPORTANT.keys())
 def test_what_does_not_matter_is_skipped(done, change, options) -> None:
     change(done)
