@@ -1,16 +1,14 @@
 """Uneven assignments: workers fetch what is left, so that all end together."""
 
+import heapq
 import math
-import subprocess
-import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 from projects import Project
 
-from psyrun.supply import CLAIM_FRACTION
-
-BENCHMARK = Path(__file__).parent / "benchmarks/bench_load_balancing.py"
+from psyrun.supply import CLAIM_FRACTION, shrinking_ranges
 
 UNEVEN = """\
 import os
@@ -71,12 +69,20 @@ def test_few_claims_are_made(uneven) -> None:
     assert 6 < len(claims) < CLAIM_FRACTION * 6 * math.log(10_000)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n_workers", ["4", "8"])
-def test_uneven_assignments_end_within_5_percent_of_the_ideal(n_workers) -> None:
-    done = subprocess.run(
-        [sys.executable, BENCHMARK, "--workers", n_workers, "--attempts", "3"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+def makespan(durations: list[float], ranges: list[range], n_workers: int) -> float:
+    """Return when the last worker ends, if each takes the next range at once."""
+    ends = [0.0] * n_workers
+    for taken in ranges:
+        heapq.heapreplace(ends, ends[0] + sum(durations[i] for i in taken))
+    return max(ends)
+
+
+@pytest.mark.parametrize("n_workers", [2, 4, 8, 16])
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_end_within_5_percent_of_single_assignments(n_workers, seed) -> None:
+    random = Random(seed)
+    durations = [random.paretovariate(1.5) for _ in range(2000)]
+    ranges = list(shrinking_ranges(2000, n_workers, CLAIM_FRACTION))
+    single = [range(i, i + 1) for i in range(2000)]
+    ideal = makespan(durations, single, n_workers)
+    assert makespan(durations, ranges, n_workers) <= 1.05 * ideal
