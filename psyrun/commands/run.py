@@ -210,6 +210,7 @@ def _show_failures(outcome: Outcome, started: Sequence[Prepared]) -> None:
         failures = failures_of_task(task.layout)
         if any(not failure.is_accepted for failure in failures):
             _show(summary(task.task.name, failures))
+    _show_logs([job for job in outcome.failures if _is_told(job)])
     others = [job for job in outcome.failures if not _is_told(job)]
     for job in others[:_SHOWN_JOBS]:
         _show(_described(job))
@@ -217,6 +218,16 @@ def _show_failures(outcome: Outcome, started: Sequence[Prepared]) -> None:
     if hidden > 0:
         _show([f"and {counted(hidden, 'other job')} failed"])
     print(file=sys.stderr)
+
+
+def _show_logs(jobs: Sequence[Job]) -> None:
+    """Show where the tracebacks of failed assignments, and all they printed, stand."""
+    paths = dict.fromkeys(str(job.log) for job in jobs)
+    if paths:
+        shown = list(paths)[:_SHOWN_JOBS]
+        hidden = len(paths) - len(shown)
+        more = f" and {counted(hidden, 'other log')}" if hidden else ""
+        print(f"Logs: {', '.join(shown)}{more}", file=sys.stderr)
 
 
 def _show(lines: Iterable[str]) -> None:

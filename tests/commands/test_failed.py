@@ -154,6 +154,7 @@ def test_a_run_sums_up_what_failed(start_psy, failing):
         f"  1 x ValueError: x is bad, {PLACE}\n"
         "      3: x=3\n"
         "All of them: 'psy failed square'. One in the debugger: 'psy debug square 3'.\n"
+        "Logs: psy-work/square/square:process:0.log\n"
         "\npsy: 9 of 10 assignments are kept. Mend the cause, then 'psy run square'.\n"
     )
 
