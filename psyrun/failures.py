@@ -10,7 +10,8 @@ from pathlib import Path
 _FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
 _SHOWN_GROUPS = 5
 _SHOWN_OF_GROUP = 3
-_LONGEST_CAUSE = 100  # characters
+_LONGEST_CAUSE = 300  # characters
+_LONGEST_VALUES = 100
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _described(one: Group) -> Iterator[str]:
     at = f", {first.place}" if _FRAME.fullmatch(first.where) else ""
     yield f"  {len(one.failures)} x {first.cause}{at}"
     for failure in one.failures[:_SHOWN_OF_GROUP]:
-        yield f"      {failure.index}: {shortened(failure.values, _LONGEST_CAUSE)}"
+        yield f"      {failure.index}: {shortened(failure.values, _LONGEST_VALUES)}"
     hidden = len(one.failures) - _SHOWN_OF_GROUP
     if hidden > 0:
         yield f"      and {hidden} more"

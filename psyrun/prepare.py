@@ -214,6 +214,7 @@ def prepare(path: Path, options: Options) -> Prepared:
     task = load_task(path, options.overrides)
     _check_available(task)
     _check_places(task)
+    _check_parameters(task)
     layout = TaskLayout.of(task.workdir, task.name)
     return Prepared(task, layout, _decide(task, options), options)
 
@@ -232,6 +233,22 @@ def _check_available(task: Task) -> None:
             "can't be submitted to a queue yet. Use ImmediateRun, the default, to run "
             "the task on this machine."
         )
+
+
+def _check_parameters(task: Task) -> None:
+    """Find out before the work whether the store can hold the parameters.
+
+    Raises
+    ------
+    TaskError
+        If it cannot hold those of the first assignment.
+    """
+    excluded = task.exclude_from_result
+    first = {k: v for k, v in task.pspace[0].items() if k not in excluded}
+    try:
+        task.store.check(first)
+    except StoreError as error:
+        raise TaskError(f"{task.path}: pspace: {error}") from error
 
 
 def _check_places(task: Task) -> None:

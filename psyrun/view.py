@@ -90,6 +90,7 @@ class BarView(View):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[details]}"),
+            TextColumn("after"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),

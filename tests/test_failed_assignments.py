@@ -112,7 +112,7 @@ def test_rows_of_older_code_are_counted(project) -> None:
     project.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
     project.psy("run", "--continue")
     assert project.result()["y"] == [1, 4, 9, 16, 125]
-    assert "4 rows by older code" in project.psy("status", "-v").stdout
+    assert "4 rows by an earlier version" in project.psy("status", "-v").stdout
 
 
 def test_workers_stop_in_time_for_the_wall_time(project, monkeypatch) -> None:

@@ -74,6 +74,8 @@ def execute(args: argparse.Namespace) -> int:
     """Run tasks and return the exit status."""
     taskdir = Path(args.taskdir)
     paths = select(taskdir, args.task) if args.task else find_tasks(taskdir)
+    if not paths:
+        print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
     options = Options(args.keep_going, args.accept_failures, args.max_failures)
     prepared = [prepare(path, options) for path in paths.values()]
     view = choose_view(quiet=args.quiet)
@@ -113,6 +115,12 @@ class _Session:
         why = refusal(prepared)
         if why is not None:
             self._complain(why, 2)
+        elif prepared.decision.is_dirty:
+            name = prepared.task.name
+            self._view.say(
+                f"{name}: changed since it was run, all is computed again; "
+                f"'psy run --continue {name}' would keep the rows that are there"
+            )
         return why is None
 
     def _start(self, prepared: Prepared) -> bool:
@@ -161,15 +169,19 @@ class _Session:
     def _report(self, outcome: Outcome, run: Run, started: list[Prepared]) -> None:
         names = " ".join(task.task.name for task in started)
         tally = run.tally()
-        kept = f"{tally.done} of {tally.total} assignments are kept"
+        kept = "all rows are kept"
+        if tally.total:
+            kept = f"{tally.done} of {tally.total} assignments are kept"
         if outcome.was_interrupted:
             self._complain(f"interrupted; {kept}. Go on with 'psy run {names}'.", 130)
         elif outcome.status and outcome.failures:
             _show_failures(outcome, started)
-            self._complain(f"{kept}. Mend the cause, then 'psy run {names}'.", 1)
+            # With this option it does not matter what was changed to mend it.
+            advice = f"Mend the cause, then 'psy run --continue {names}'."
+            self._complain(f"{kept}. {advice}", 1)
         elif outcome.status:
-            told = "\n".join(outcome.errors) or "Snakemake failed."
             log = started[0].layout.snakemake_log
+            told = "\n".join(outcome.errors) or _end_of(log)
             raise PsyrunError(f"{told}\n{kept}. All that Snakemake said is in {log}.")
         else:
             self._show_results(started)
@@ -188,6 +200,7 @@ class _Session:
 
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 _SHOWN_JOBS = 3
+_SHOWN_LINES = 3
 
 
 def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
@@ -202,6 +215,12 @@ def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
     if merged.cut_off_before:
         again = counted(merged.cut_off_before, "assignment")
         yield f"   {again} evaluated again, as a job was killed meanwhile"
+
+
+def _end_of(log: Path) -> str:
+    """Return what Snakemake said at last."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-_SHOWN_LINES:]) or "Snakemake failed."
 
 
 def _show_failures(outcome: Outcome, started: Sequence[Prepared]) -> None:

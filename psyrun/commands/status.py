@@ -87,7 +87,7 @@ def _remarks(status: TaskStatus, numbers: Numbers) -> Iterator[str]:
     if status.state == "done" and numbers.n_failed:
         yield f"without {counted(numbers.n_failed, 'failed assignment')}"
     if numbers.n_older:
-        yield f"{counted(numbers.n_older, 'row')} by older code"
+        yield f"{counted(numbers.n_older, 'row')} by an earlier version"
     if numbers.n_former:
         yield counted(numbers.n_former, "former row")
 

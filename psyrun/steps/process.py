@@ -163,8 +163,8 @@ def _report(failed: list[Entry]) -> None:
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
         print(f"  assignment {entry.index} {describe(failure)}", file=sys.stderr)
     raise FailedAssignmentsError(
-        f"{n_assignments(len(failed))} failed. The others are kept: mend the cause and "
-        "run again, only what failed is evaluated then."
+        f"{n_assignments(len(failed))} failed. The others are kept: mend the cause, "
+        "then 'psy run --continue' evaluates only what failed."
     )
 
 

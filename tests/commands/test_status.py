@@ -94,7 +94,7 @@ def test_former_rows_and_those_by_older_code_are_mentioned(
     finish()
     path.write_text(path.read_text().replace("range(10)", "range(3, 10)"))
     work("split", "merge", keep_going=True)
-    assert columns(psy("status"))[-1] == "7 rows by older code, 3 former rows"
+    assert columns(psy("status"))[-1] == "7 rows by an earlier version, 3 former rows"
 
 
 def test_who_runs_a_task_is_said(psy, write_task, work):
