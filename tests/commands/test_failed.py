@@ -155,7 +155,8 @@ def test_a_run_sums_up_what_failed(start_psy, failing):
         "      3: x=3\n"
         "All of them: 'psy failed square'. One in the debugger: 'psy debug square 3'.\n"
         "Logs: psy-work/square/square:process:0.log\n"
-        "\npsy: 9 of 10 assignments are kept. Mend the cause, then 'psy run --continue square'.\n"
+        "\npsy: 9 of 10 assignments are kept. "
+        "Mend the cause, then 'psy run --continue square'.\n"
     )
 
 
