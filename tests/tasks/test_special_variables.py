@@ -55,13 +55,13 @@ def test_the_guides_example_loads(load):
         "from psyrun import Param, Sqsub\n"
         "from psyrun.store.npz import NpzStore\n"
         "pspace = Param(radius=np.linspace(0., 1., 100)) * Param(trial=np.arange(50))\n"
-        "min_items = 10\nstore = NpzStore()\nworkdir = '/work/user/area'\n"
+        "min_items = 10\nstore = NpzStore()\nworkdir = '/scratch/user/area'\n"
         "scheduler = Sqsub(workdir)\n"
         "scheduler_args = {'timelimit': '15m', 'memory': '1G'}\n"
         "def execute(radius, trial):\n    return {'a_frac': 1}\n"
     )
     assert isinstance(task.scheduler, Sqsub)
-    assert task.resultfile == Path("/work/user/area/a/result.npz")
+    assert task.resultfile == Path("/scratch/user/area/a/result.npz")
 
 
 VALUES = {
