@@ -9,6 +9,7 @@ reported against that one assignment, and a new worker goes on with the next.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -115,7 +116,7 @@ class _Pool:
             raise JobError(_HOPELESS)
         elif code in (Exit.NO_RECORD, Exit.NO_SPACE):
             is_full = code == Exit.NO_SPACE
-            cause = "the disk is full" if is_full else "see the log above"
+            cause = os.strerror(errno.ENOSPC) if is_full else "see the log above"
             raise PsyrunError(
                 f"{self._work.journal(number)}: results could not be recorded: "
                 f"{cause}. What was recorded is kept: mend the cause, then run again."

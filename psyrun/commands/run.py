@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -177,8 +178,13 @@ class _Session:
         elif outcome.status and outcome.failures:
             _show_failures(outcome, started)
             # With this option it does not matter what was changed to mend it.
-            advice = f"Mend the cause, then 'psy run --continue {names}'."
-            self._complain(f"{kept}. {advice}", 1)
+            advice = f"then 'psy run --continue {names}'."
+            full = next((f for f in _folders(started) if _is_full(f)), None)
+            if full is None:
+                self._complain(f"{kept}. Mend the cause, {advice}", 1)
+            else:
+                cause = f"{full}: {os.strerror(errno.ENOSPC)}"
+                self._complain(f"{cause}. {kept}. Make room, {advice}", 2)
         elif outcome.status:
             log = started[0].layout.snakemake_log
             told = "\n".join(outcome.errors) or _end_of(log)
@@ -201,6 +207,7 @@ class _Session:
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 _SHOWN_JOBS = 3
 _SHOWN_LINES = 3
+_LEAST_SPACE = 64 * 1024  # bytes
 
 
 def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
@@ -215,6 +222,21 @@ def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
     if merged.cut_off_before:
         again = counted(merged.cut_off_before, "assignment")
         yield f"   {again} evaluated again, as a job was killed meanwhile"
+
+
+def _folders(started: Iterable[Prepared]) -> Iterator[Path]:
+    for task in started:
+        yield task.layout.folder
+        yield Path(task.plan.resultfile).parent
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether nothing can be written any more, not even why a job failed."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _LEAST_SPACE
 
 
 def _end_of(log: Path) -> str:
