@@ -223,7 +223,10 @@ class Store(ABC):
     def _collecting(self, filename: Filename) -> Iterator[Writer]:
         collected = _Collected()
         yield collected
-        self.save(filename, self.concatenate(collected.batches))
+        data = self.concatenate(collected.batches)
+        # Else all lists of rows would be in memory twice while they are written.
+        collected.batches.clear()
+        self.save(filename, data)
 
     def concatenate(self, batches: Sequence[Columns]) -> dict[str, Any]:
         """Put batches of rows one after the other, as `append` does.
