@@ -269,3 +269,12 @@ def test_a_plan_that_lacks_something_is_refused(name: str) -> None:
     del record[name]
     with pytest.raises(PsyrunError, match="not written by this version"):
         Plan.from_json(record, "state.json")
+
+
+def test_a_random_space_that_grew_after_a_plan_for_nothing_is_divided_anew() -> None:
+    # Who made the plan saw a sample that old rows cover; split saw another one.
+    plan = replace(FIRST, n_blocks=0, keep="round", keep_round=1, round=2)
+    known = Known(plan, is_split=True, keep="round", keep_round=2, count_open=lambda: 1)
+    decision = decide(WANTED, known, keep_going=True)
+    assert decision.split and decision.plan.round == 3
+    assert decision.plan.n_blocks == 1 and decision.plan.same_space
