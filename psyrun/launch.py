@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import IO, Any
 
 from psyrun.entry import SNAKEFILES
 from psyrun.layout import shipped
+from psyrun.lifeline import end_with_parent
 
 _PATIENCE = 10.0  # seconds between asking Snakemake to end and killing it
 
@@ -95,7 +95,7 @@ class Snakemake:
             # Out of reach of the terminal's Ctrl-C, so that the order in which
             # things end is up to the controller.
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
         os.close(write_end)
         self.events = events
@@ -113,12 +113,6 @@ class Snakemake:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1  # prctl(2)
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

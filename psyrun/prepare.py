@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psyrun import __version__
 from psyrun.decide import decide
@@ -23,9 +23,6 @@ from psyrun.plan import Decision, Plan, Wanted
 from psyrun.scheduler import ImmediateRun
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task
-
-if TYPE_CHECKING:
-    pass
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import signal
@@ -18,6 +17,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 from psyrun.errors import PsyrunError, ResultError
 from psyrun.failure import describe_failure, own_traceback
 from psyrun.journal import Journal
+from psyrun.lifeline import end_with_parent
 from psyrun.random_state import RandomStates
 from psyrun.saying import leave, say
 from psyrun.slots import Slots
@@ -280,8 +280,6 @@ def die_with(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1  # prctl(2)
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    end_with_parent()
     if os.getppid() != parent:
         os._exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from psyrun import journal
 from psyrun.errors import FailedAssignmentsError, JobError
 from psyrun.evaluate import evaluate
+from psyrun.failures import counted, one_line
 from psyrun.files import explained, replacing, write_json
 from psyrun.hopeless import Hopeless
 from psyrun.journal import Entry
@@ -57,7 +57,7 @@ def process(job: Job, block: int) -> None:
             evaluate(_work(job, block, share, before), share.n_workers, slots)
         known = journal.latest(job.round.journals_of(block), verify=True)
         failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
-        n_rows = n_assignments(len(known) - len(failed))
+        n_rows = counted(len(known) - len(failed), "assignment")
         say(f"{n_rows} with a row, {len(failed)} failed")
         if failed and not job.plan.accept_failures:
             _report(failed)
@@ -153,29 +153,24 @@ def _check_complete(job: Job, block: int, known: Mapping[int, Entry]) -> None:
     n_missing = sum(int(index) not in known for index in expected)
     if n_missing:
         raise JobError(
-            f"{n_assignments(n_missing)} without a row, as a worker was killed. Run "
-            "again: only what is missing is evaluated then."
+            f"{counted(n_missing, 'assignment')} without a row, as a worker was killed. "
+            "Run again: only what is missing is evaluated then."
         )
 
 
 def _report(failed: list[Entry]) -> None:
-    print(f"{n_assignments(len(failed))} failed:", file=sys.stderr)
+    say(f"{counted(len(failed), 'assignment')} failed:")
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
-        print(f"  assignment {entry.index} {describe(failure)}", file=sys.stderr)
+        say(f"  assignment {entry.index} {describe(failure)}")
     raise FailedAssignmentsError(
-        f"{n_assignments(len(failed))} failed. The others are kept: mend the cause, "
-        "then 'psy run --continue' evaluates only what failed."
+        f"{counted(len(failed), 'assignment')} failed. The others are kept: mend the "
+        "cause, then 'psy run --continue' evaluates only what failed."
     )
-
-
-def n_assignments(count: int) -> str:
-    """Return a number of assignments in words."""
-    return f"{count} assignment{'' if count == 1 else 's'}"
 
 
 def describe(failure: Mapping[str, Any]) -> str:
     """Return parameters and cause of a failure on one line."""
-    values = ", ".join(f"{k}={v}" for k, v in failure["parameters"].items())
+    values = one_line(failure["parameters"])
     text = f"({values}): {failure['type']}: {failure['message']}"
     return " ".join(text.split())
 
