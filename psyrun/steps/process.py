@@ -153,8 +153,8 @@ def _check_complete(job: Job, block: int, known: Mapping[int, Entry]) -> None:
     n_missing = sum(int(index) not in known for index in expected)
     if n_missing:
         raise JobError(
-            f"{counted(n_missing, 'assignment')} without a row, as a worker was killed. "
-            "Run again: only what is missing is evaluated then."
+            f"{counted(n_missing, 'assignment')} without a row, as a worker was "
+            "killed. Run again: only what is missing is evaluated then."
         )
 
 
