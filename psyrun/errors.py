@@ -31,6 +31,20 @@ class SchedulerError(PsyrunError):
     """A scheduler cannot be used as asked."""
 
 
+class QueueError(SchedulerError):
+    """A queue cannot do now what it may do later."""
+
+    exit_status = 1
+
+
+class QueueUnreachableError(QueueError):
+    """A queue does not answer. Whether it did what was asked is not known."""
+
+
+class QueueFullError(QueueError):
+    """A queue takes no more jobs now, or not as many at once."""
+
+
 class RunningError(PsyrunError):
     """Another run holds the lock that this one needs."""
 

@@ -6,7 +6,14 @@ an entry point of the group ``psyrun.schedulers``.
 
 from __future__ import annotations
 
-from psyrun.scheduler.base import JobId, JobStatus, Scheduler
+from psyrun.scheduler.base import (
+    Cause,
+    Ending,
+    JobArray,
+    JobId,
+    JobStatus,
+    Scheduler,
+)
 from psyrun.scheduler.immediate import ImmediateRun
 from psyrun.scheduler.options import Option
 from psyrun.scheduler.registry import scheduler_class, scheduler_names
@@ -14,7 +21,10 @@ from psyrun.scheduler.slurm import Slurm
 from psyrun.scheduler.sqsub import Sqsub
 
 __all__ = [
+    "Cause",
+    "Ending",
     "ImmediateRun",
+    "JobArray",
     "JobId",
     "JobStatus",
     "Option",

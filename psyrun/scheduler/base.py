@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from psyrun.errors import SchedulerError
@@ -33,10 +37,89 @@ class JobStatus(NamedTuple):
     name: str
 
 
+class Cause(StrEnum):
+    """Why a job ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """Its command ended with another exit status than 0."""
+    MEMORY = "memory"
+    """It used more memory than it had asked for."""
+    TIME = "time"
+    """It took longer than it had asked for."""
+    NODE = "node"
+    """The machine that it ran on failed, or it was preempted."""
+    CANCELLED = "cancelled"
+    VANISHED = "vanished"
+    """The queue knows nothing of it, and it left no word."""
+
+
+class Ending(NamedTuple):
+    """Why a job ended, as its queue tells it.
+
+    Attributes
+    ----------
+    cause : Cause
+        Kind of the ending.
+    text : str
+        The ending in a few words, such as ``'cancelled by alice'``.
+    exit_status : int or None
+        Exit status of its command, where the queue knows it.
+    """
+
+    cause: Cause
+    text: str
+    exit_status: int | None = None
+
+
+@dataclass(frozen=True)
+class JobArray:
+    """Jobs that run the same command for different positions.
+
+    Attributes
+    ----------
+    args : tuple of str
+        The command and its arguments; the job at position i gets ``str(i)``
+        as one more argument. Positions count from 0.
+    name : str
+        Name of the whole array.
+    names : tuple of str
+        Name of the job at each position, for queues without arrays.
+    folder : Path
+        An existing folder of this array's own, which all machines can see.
+        What the job at position i prints goes to ``<folder>/<i>.out``.
+    scheduler_args : mapping of str to object
+        Arguments for each of the jobs, as `Scheduler.validate` returned them.
+    key : str
+        Text that no other array has. A queue that can show a text with each
+        job shows this one, so that the jobs can be found again.
+    """
+
+    args: tuple[str, ...]
+    name: str
+    names: tuple[str, ...]
+    folder: Path
+    scheduler_args: Mapping[str, Any]
+    key: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def output(self, position: int) -> Path:
+        """Return where the job at a position prints to."""
+        return self.folder / f"{position}.out"
+
+    def id_file(self, position: int) -> Path:
+        """Return where it is noted what the queue calls the job at a position."""
+        return self.folder / f"{position}.id"
+
+
 class Scheduler(ABC):
     """Hands jobs to a queue and asks about them.
 
-    A scheduler of your own implements the four abstract methods.
+    A scheduler of your own implements the four abstract methods. The others
+    work on top of these; overriding them makes a queue faster to drive, and
+    lets it tell more.
 
     Attributes
     ----------
@@ -118,6 +201,168 @@ class Scheduler(ABC):
         jobid : int or str
             The job. One that has ended is left alone.
         """
+
+    def submit_array(self, array: JobArray) -> list[JobId]:
+        """Submit many jobs of one command.
+
+        By default they are submitted one by one, and what the queue calls
+        each of them is noted in the array's folder at once.
+
+        Parameters
+        ----------
+        array : JobArray
+            The jobs.
+
+        Returns
+        -------
+        list of int or str
+            What the queue calls the jobs, by position. Where the queue took no
+            more after some of them, the list is shorter.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer; `find` tells later what it did.
+        QueueFullError
+            The queue takes none of the jobs now, or not as many at once.
+        SchedulerError
+            The arguments are not accepted, or the queue refused the jobs.
+        """
+        ids: list[JobId] = []
+        for position, name in enumerate(array.names):
+            args = [*array.args, str(position)]
+            output = str(array.output(position))
+            try:
+                jobid = self.submit(args, output, name, None, array.scheduler_args)
+            except SchedulerError:
+                if ids:
+                    return ids
+                raise
+            array.id_file(position).write_text(str(jobid), encoding="utf-8")
+            ids.append(jobid)
+        return ids
+
+    def find(self, array: JobArray) -> dict[int, JobId]:
+        """Find the jobs of an array whose submission was cut off.
+
+        By default the notes in its folder are read.
+
+        Parameters
+        ----------
+        array : JobArray
+            The jobs.
+
+        Returns
+        -------
+        dict of int to int or str
+            What the queue calls the jobs that it has taken, by position.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
+        """
+        found: dict[int, JobId] = {}
+        for position in range(len(array)):
+            with suppress(FileNotFoundError):
+                text = array.id_file(position).read_text(encoding="utf-8").strip()
+                # Schedulers may give ids as numbers and expect them back as such.
+                if text:
+                    found[position] = int(text) if text.isdecimal() else text
+        return found
+
+    def get_statuses(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Return the status of many jobs, by default one by one.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            The jobs.
+
+        Returns
+        -------
+        dict of int or str to JobStatus
+            Without the jobs that the queue does not know, or no longer does.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer. That says nothing about the jobs.
+        """
+        found = {jobid: self.get_status(jobid) for jobid in jobids}
+        return {jobid: status for jobid, status in found.items() if status is not None}
+
+    def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
+        """Return why jobs ended, by default nothing.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Jobs that have ended.
+
+        Returns
+        -------
+        dict of int or str to Ending
+            Without the jobs of which the queue does not know it.
+        """
+        return {}
+
+    def kill_all(self, jobids: Sequence[JobId]) -> None:
+        """Cancel many jobs, by default one by one.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            The jobs. Those that have ended are left alone.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
+        """
+        for jobid in jobids:
+            self.kill(jobid)
+
+    def max_array_size(self) -> int | None:
+        """Return how many jobs an array may have, None where any number may."""
+        return None
+
+    def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
+        """Return arguments as other Snakemake executors know them.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            As `validate` returned them.
+
+        Returns
+        -------
+        dict of str to int or str
+            Snakemake's standard resources, such as ``mem_mb`` in megabytes and
+            ``runtime`` in minutes. Empty by default.
+        """
+        return {}
+
+    def raised(
+        self, values: Mapping[str, Any], cause: Cause, factor: float
+    ) -> dict[str, Any] | None:
+        """Return arguments for another try of a job that was given too little.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            As `validate` returned them.
+        cause : Cause
+            What the job had too little of: `Cause.MEMORY` or `Cause.TIME`.
+        factor : float
+            How many times as much it is to be given.
+
+        Returns
+        -------
+        dict of str to object, or None
+            None, the default, where it cannot be given more.
+        """
+        return None
 
     def validate(self, scheduler_args: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Check `scheduler_args` and work out their values for one job.
