@@ -307,6 +307,22 @@ class Scheduler(ABC):
         """
         return {}
 
+    def explain(self, output: str) -> Ending | None:
+        """Read from a job's output why it ended, by default nothing.
+
+        Parameters
+        ----------
+        output : str
+            The end of what the job, and the queue about it, have printed. The
+            job did not come to the end of its command.
+
+        Returns
+        -------
+        Ending or None
+            None where the queue has not said so there.
+        """
+        return None
+
     def kill_all(self, jobids: Sequence[JobId]) -> None:
         """Cancel many jobs, by default one by one.
 

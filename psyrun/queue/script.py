@@ -1,0 +1,129 @@
+"""The script that runs the jobs of an array, and the trace that each leaves.
+
+The trace of a job is the file that takes its output: a line as it starts and
+one as it ends, and in between whatever the queue itself has to say, such as
+that the job used too much memory. It is there where no accounting is, and
+long after the queue has forgotten the job.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+JOB_VARIABLE = "PSYRUN_JOB"
+"""Environment variable of a job with ``<key of its array>:<position>``."""
+
+COMMANDS, SCRIPT = "commands", "run.sh"
+_LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read
+_MARK = "psyrun:"
+
+# The commands stand in a file of their own, one on each line, so that neither
+# the length of a script nor that of an argument limits their number.
+_TEXT = """\
+#!/bin/sh
+# Runs the job at position $1 of this array; written by psyrun.
+cd {project} || exit 1
+PATH={python}:$PATH; export PATH
+{variable}={key}:$1; export {variable}
+command=$(sed -n "$(($1 + 1))p" {commands})
+echo "{mark} start $(hostname) $(date +%s)"
+if [ -z "$command" ]; then
+    echo "{mark} {commands} cannot be read on this machine" >&2
+    exit 1
+fi
+sh -c "$command"
+status=$?
+echo "{mark} exit $status $(date +%s)"
+exit $status
+"""
+
+
+def write_script(
+    folder: Path, key: str, commands: Sequence[str], project: Path
+) -> tuple[str, ...]:
+    """Write what the jobs of an array run.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the array.
+    key : str
+        Key of the array.
+    commands : sequence of str
+        A shell command for each position, without line breaks.
+    project : Path
+        Where the commands are run.
+
+    Returns
+    -------
+    tuple of str
+        The command of the array, which takes the position as last argument.
+    """
+    folder = folder.absolute()
+    (folder / COMMANDS).write_text("".join(f"{c}\n" for c in commands), "utf-8")
+    text = _TEXT.format(
+        project=shlex.quote(str(project.absolute())),
+        # What stands for Python in the rules is the one that runs here.
+        python=shlex.quote(str(Path(sys.executable).parent)),
+        variable=JOB_VARIABLE,
+        key=key,
+        commands=shlex.quote(str(folder / COMMANDS)),
+        mark=_MARK,
+    )
+    (folder / SCRIPT).write_text(text, "utf-8")
+    return ("sh", str(folder / SCRIPT))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a job left in the file that takes its output.
+
+    Attributes
+    ----------
+    host : str
+        Name of the machine; empty if the job has not started.
+    exit_status : int or None
+        Exit status of its command, None if it has not come to an end.
+    text : str
+        The end of what else was printed.
+    """
+
+    host: str = ""
+    exit_status: int | None = None
+    text: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> Trace:
+        """Read a trace; there may be none, and its last line may be torn."""
+        try:
+            with path.open("rb") as file:
+                head = file.read(4096)
+                size = file.seek(0, 2)
+                file.seek(max(0, size - _LONGEST_TRACE))
+                tail = file.read()
+        except OSError:
+            return cls()
+        return cls.parse(head.decode(errors="replace"), tail.decode(errors="replace"))
+
+    @classmethod
+    def parse(cls, head: str, tail: str) -> Trace:
+        """Take a trace apart, of which the beginning and the end are given."""
+        host, exit_status, rest = "", None, []
+        for line in [*_own_lines(head), *_own_lines(tail)]:
+            match line.split():
+                case [_, "start", name, _]:
+                    # A job that the queue started again has not ended.
+                    host, exit_status = name, None
+                case [_, "exit", status, _]:
+                    exit_status = int(status)
+        rest = [line for line in tail.splitlines() if not line.startswith(_MARK)]
+        return cls(host, exit_status, "\n".join(rest).strip())
+
+
+def _own_lines(text: str) -> list[str]:
+    whole = text.splitlines(keepends=True)
+    return [line for line in whole if line.startswith(_MARK) and line.endswith("\n")]
