@@ -1,7 +1,12 @@
+import signal
 from pathlib import Path
 
 import pytest
 from projects import COUNTED, Project
+
+# A shell starts what runs in its background with interruptions ignored, and all
+# that the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
