@@ -1,0 +1,1 @@
+"""What `slurm_cluster` is made of: installation, configuration, daemons."""
