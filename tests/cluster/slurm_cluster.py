@@ -20,13 +20,13 @@ from pathlib import Path
 from slurm import config
 from slurm.config import Settings
 from slurm.daemons import Daemons, wait_until
-from slurm.install import install
+from slurm.install import install, reason_it_cannot_run
 from slurm.parts import Part, parts
 from slurm.sharing import Share
 
 STATE = Path("/var/tmp/psyrun-slurm")
-# 'planned' is idle, with a job to come. A '+' behind a state means that a job ends, a '*'
-# that the node does not answer.
+# 'planned' is idle, with a job to come. A '+' behind a state means that a job ends,
+# a '*' that the node does not answer.
 TAKES_JOBS = {"idle", "planned", "mixed", "allocated", "completing", "allocated+"}
 
 
@@ -75,6 +75,7 @@ class SlurmCluster:
                 self._set_up()
             for part in self._parts.values():
                 self._start(part)
+            self._resume_nodes()
             self._wait(self.is_up, patience, "does not come up")
         self._share.take_with_others()
 
@@ -150,6 +151,35 @@ class SlurmCluster:
 
         self._wait(takes_jobs, patience, f"has no node {node}")
 
+    def wait_for_state(self, job: str, state: str, patience: float = 60) -> None:
+        """Wait until squeue says a state of a job, such as 'RUNNING'."""
+        squeue = ("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T")
+        self._wait(
+            lambda: state in self.run_cli(*squeue).split(),
+            patience,
+            f"does not bring job {job} to state {state}",
+        )
+
+    def end_time_limit(self, job: str) -> None:
+        """Let a job reach its time limit within 30 s rather than a minute and more.
+
+        Slurm looks every 30 s, and limits are whole minutes.
+        """
+        self.wait_for_state(job, "RUNNING")
+        self.run_cli("scontrol", "update", f"JobId={job}", "EndTime=now+1")
+
+    def cancel_jobs_of(self, folder: Path) -> None:
+        """Cancel the jobs whose working folder is this one or inside it."""
+        squeue = ("squeue", "-h", "-o", "%F %Z")
+        lines = [line.split(maxsplit=1) for line in self.run_cli(*squeue).splitlines()]
+        jobs = {job for job, workdir in lines if Path(workdir).is_relative_to(folder)}
+        if jobs:
+            self.run_cli("scancel", *jobs)
+
+    def daemons(self) -> dict[str, int | None]:
+        """Return the process id of each daemon that we started."""
+        return {name: self._daemons.pid(name) for name in self._daemons.running()}
+
     def set_max_submit_jobs(self, limit: int | None) -> None:
         """Limit how many jobs the user may have at a time; None lifts the limit."""
         maximum = f"MaxSubmitJobs={-1 if limit is None else limit}"
@@ -177,6 +207,13 @@ class SlurmCluster:
         self._wait(answers_or_died, 60, f"has no {part.name}")
         self._wait(part.is_ready, 1, f"lost {part.name}")
         part.complete(self.settings)
+
+    def _resume_nodes(self) -> None:
+        """Take nodes back that Slurm took out, as it does after some failures."""
+        for node, state in self.node_states().items():
+            if state.startswith("drain"):
+                update = ("scontrol", "update", f"NodeName={node}", "State=RESUME")
+                self.run_cli(*update, check=False)
 
     def _is_missing(self, part: Part) -> bool:
         if self._daemons.pid(part.name) is not None:
@@ -212,6 +249,10 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--accounting", action="store_true", help="record jobs")
     parser.add_argument("--max-array-size", type=int, default=1001)
     options = parser.parse_args(args)
+    if reason := reason_it_cannot_run(options.accounting):
+        print(f"No test cluster: {reason}.", file=sys.stderr)
+        # There is nothing to stop then.
+        return 0 if options.action == "stop" else 1
     cluster = SlurmCluster(options.accounting, options.max_array_size)
     if options.action == "stop":
         cluster.tear_down()

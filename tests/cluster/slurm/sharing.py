@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -38,14 +39,18 @@ class Share:
         self._take(fcntl.LOCK_EX)
 
     def _take(self, kind: int) -> None:
-        if kind == self._held:
-            return
+        if kind != self._held:
+            if not self._try(kind):
+                self._wait(kind)
+            self._held = kind
+
+    def _wait(self, kind: int) -> None:
+        print("waiting for other users of the test cluster", file=sys.stderr)
         end = time.monotonic() + PATIENCE
         while not self._try(kind):
             if time.monotonic() > end:
                 raise TimeoutError(f"Others keep the test cluster busy: {self._path}.")
             time.sleep(0.2)
-        self._held = kind
 
     def _try(self, kind: int) -> bool:
         try:
