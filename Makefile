@@ -14,16 +14,18 @@ IN_VENV = . $(VENV)/bin/activate &&
 PYTEST = $(IN_VENV) python -m pytest
 IN_PARALLEL = -n 2
 
+CLUSTER = tests/cluster/slurm_cluster.py
 DEMO = build/demo
 BENCHMARKS = $(sort $(wildcard tests/benchmarks/bench_*.py))
 
-.PHONY: help setup demo test test-slow test-packaging test-pythons chaos bench lint \
-	types docs format clean
+.PHONY: help setup demo test test-slow test-cluster test-packaging test-pythons chaos \
+	bench lint types docs format clean
 
 help:
 	@echo 'make demo            run two parameter sweeps and show their results'
 	@echo 'make test            run the tests (a few minutes)'
 	@echo 'make test-slow       run the tests that take longer'
+	@echo 'make test-cluster    run the tests that need Slurm, on a cluster set up for them'
 	@echo 'make test-packaging  build, install and try the package in each way'
 	@echo 'make test-pythons    run the tests with every Python found here'
 	@echo 'make chaos           kill 200 runs at random moments (about 40 minutes)'
@@ -50,10 +52,15 @@ demo: $(INSTALLED)
 	$(IN_VENV) cd $(DEMO) && psy run -j 2 && python report.py
 
 test: $(INSTALLED)
-	$(PYTEST) $(IN_PARALLEL) -m 'not slow'
+	$(PYTEST) $(IN_PARALLEL) -m 'not slow and not cluster'
 
 test-slow: $(INSTALLED)
-	$(PYTEST) $(IN_PARALLEL) -m slow --ignore=tests/packaging --ignore=tests/test_docs.py
+	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster' --ignore=tests/packaging --ignore=tests/test_docs.py
+
+# One at a time: some of these tests stop parts of the cluster.
+test-cluster: $(INSTALLED)
+	@$(IN_VENV) trap 'python $(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
+		python -m pytest tests/cluster -m cluster
 
 test-packaging: $(INSTALLED)
 	$(PYTEST) tests/packaging
