@@ -7,6 +7,11 @@ A plug-in's own tests subclass a contract, and pytest runs it::
 
     class TestMyStore(StoreContract):
         store = MyStore()
+
+`SchedulerContract` is the one for queues::
+
+    class TestMyQueue(SchedulerContract):
+        kind = MyQueue
 """
 
 # The names of the tests say what they are about.
@@ -21,7 +26,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from psyrun.errors import StoreError
+from psyrun.scheduler_contract import SchedulerContract
 from psyrun.store import Store
+
+__all__ = ["SchedulerContract", "StoreContract", "as_lists", "refuses", "same"]
 
 Rows = dict[str, list[Any]]
 

@@ -2,116 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar
 
 from psyrun.errors import SchedulerError
+from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, resolve
 
-JobId: TypeAlias = int | str
-"""What a queue calls a job; `submit` returns it, the other methods take it."""
-
-
-class JobStatus(NamedTuple):
-    """What a queue says about one job.
-
-    Attributes
-    ----------
-    id : int or str
-        The job, as `Scheduler.submit` returned it.
-    status : str
-        ``'Q'`` queued, ``'*Q'`` queued and waiting for another job, ``'R'``
-        running, ``'Z'`` suspended, ``'D'`` ended, whether well or not.
-    name : str
-        The job's name.
-    """
-
-    id: JobId
-    status: str
-    name: str
-
-
-class Cause(StrEnum):
-    """Why a job ended."""
-
-    DONE = "done"
-    FAILED = "failed"
-    """Its command ended with another exit status than 0."""
-    MEMORY = "memory"
-    """It used more memory than it had asked for."""
-    TIME = "time"
-    """It took longer than it had asked for."""
-    NODE = "node"
-    """The machine that it ran on failed, or it was preempted."""
-    CANCELLED = "cancelled"
-    VANISHED = "vanished"
-    """The queue knows nothing of it, and it left no word."""
-
-
-class Ending(NamedTuple):
-    """Why a job ended, as its queue tells it.
-
-    Attributes
-    ----------
-    cause : Cause
-        Kind of the ending.
-    text : str
-        The ending in a few words, such as ``'cancelled by alice'``.
-    exit_status : int or None
-        Exit status of its command, where the queue knows it.
-    """
-
-    cause: Cause
-    text: str
-    exit_status: int | None = None
-
-
-@dataclass(frozen=True)
-class JobArray:
-    """Jobs that run the same command for different positions.
-
-    Attributes
-    ----------
-    args : tuple of str
-        The command and its arguments; the job at position i gets ``str(i)``
-        as one more argument. Positions count from 0.
-    name : str
-        Name of the whole array.
-    names : tuple of str
-        Name of the job at each position, for queues without arrays.
-    folder : Path
-        An existing folder of this array's own, which all machines can see.
-        What the job at position i prints goes to ``<folder>/<i>.out``.
-    scheduler_args : mapping of str to object
-        Arguments for each of the jobs, as `Scheduler.validate` returned them.
-    key : str
-        Text that no other array has. A queue that can show a text with each
-        job shows this one, so that the jobs can be found again.
-    """
-
-    args: tuple[str, ...]
-    name: str
-    names: tuple[str, ...]
-    folder: Path
-    scheduler_args: Mapping[str, Any]
-    key: str
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def output(self, position: int) -> Path:
-        """Return where the job at a position prints to."""
-        return self.folder / f"{position}.out"
-
-    def id_file(self, position: int) -> Path:
-        """Return where it is noted what the queue calls the job at a position."""
-        return self.folder / f"{position}.id"
+__all__ = ["Cause", "Ending", "JobArray", "JobId", "JobStatus", "Scheduler"]
 
 
 class Scheduler(ABC):
@@ -127,10 +27,13 @@ class Scheduler(ABC):
         `scheduler_args` that ``psy new-task`` writes into a new task file.
     OPTIONS : dict of str to Option, or None
         `scheduler_args` that are accepted; None accepts all.
+    PROFILE : str
+        Snakemake profile of psyrun that ``psy run`` uses.
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, Any]] = {}
     OPTIONS: ClassVar[Mapping[str, Option] | None] = None
+    PROFILE: ClassVar[str] = "queue"
 
     @abstractmethod
     def submit(
@@ -404,58 +307,3 @@ class Scheduler(ABC):
         if options is None:
             options = {key: Option(flag="") for key in scheduler_args}
         return resolve(options, scheduler_args, name, type(self).__name__)
-
-
-def call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command of the queue and return what it printed.
-
-    Parameters
-    ----------
-    command : sequence of str
-        The program and its arguments.
-
-    Returns
-    -------
-    subprocess.CompletedProcess
-        With ``returncode``, ``stdout`` and ``stderr`` as text.
-
-    Raises
-    ------
-    SchedulerError
-        The program is not there.
-    """
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise SchedulerError(
-            f"{command[0]} cannot be run: {error.strerror}. Run psy where the "
-            "queue's commands are on the PATH, or choose another scheduler."
-        ) from error
-
-
-def call_or_fail(command: Sequence[str]) -> str:
-    """Run a command of the queue that must succeed.
-
-    Parameters
-    ----------
-    command : sequence of str
-        The program and its arguments.
-
-    Returns
-    -------
-    str
-        What it printed on standard output.
-
-    Raises
-    ------
-    SchedulerError
-        The program is not there, or it failed.
-    """
-    done = call(command)
-    if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise SchedulerError(
-            f"{command[0]} failed with exit status {done.returncode}: {said} "
-            "Check scheduler_args and the queue's limits."
-        )
-    return done.stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,16 @@ class Option:
         Whether `scheduler_args` must have it.
     default : object, optional
         Value used where `scheduler_args` has none; ``None`` leaves it out.
+    check : callable, optional
+        Takes a value and returns it as the queue wants it, or raises
+        `ValueError` with a text that says what is allowed. It must take what
+        it returned.
     """
 
     flag: str
     required: bool = False
     default: Any = None
+    check: Callable[[Any], Any] | None = None
 
     def words(self, value: Any) -> list[str]:
         """Return the words of the command line that state `value`.
@@ -34,13 +39,16 @@ class Option:
         Parameters
         ----------
         value : object
-            Turned into text by ``str``.
+            Turned into text by ``str``; True states the bare option, and False
+            nothing.
 
         Returns
         -------
         list of str
             One word for a long option, two for a short one.
         """
+        if isinstance(value, bool):
+            return [self.flag] if value else []
         if self.flag.startswith("--"):
             return [f"{self.flag}={value}"]
         return [self.flag, str(value)]
@@ -73,7 +81,7 @@ def resolve(
     Raises
     ------
     SchedulerError
-        An argument is unknown, missing, or its function raised.
+        An argument is unknown, missing or not allowed, or its function raised.
     """
     _check_names(options, scheduler_args, scheduler_name)
     values = {}
@@ -81,7 +89,7 @@ def resolve(
         value = _value(scheduler_args.get(name), name, job_name)
         value = option.default if value is None else value
         if value is not None:
-            values[name] = value
+            values[name] = _checked(option, value, name, job_name)
         elif option.required:
             raise SchedulerError(_missing(options, name, scheduler_name))
     return values
@@ -126,6 +134,17 @@ def _value(value: Any, name: str, job_name: str) -> Any:
             f"scheduler_args: the function for {name!r} raised "
             f"{type(error).__name__}: {' '.join(str(error).split())} for the job "
             f"{job_name!r}; it must take the job's name and return a value."
+        ) from error
+
+
+def _checked(option: Option, value: Any, name: str, job_name: str) -> Any:
+    if option.check is None:
+        return value
+    try:
+        return option.check(value)
+    except ValueError as error:
+        raise SchedulerError(
+            f"scheduler_args: {name!r} is {value!r} for the job {job_name!r}; {error}."
         ) from error
 
 

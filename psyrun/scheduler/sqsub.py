@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import SchedulerError
-from psyrun.scheduler.base import JobId, JobStatus, Scheduler, call, call_or_fail
+from psyrun.errors import QueueUnreachableError, SchedulerError
+from psyrun.scheduler import quantities
+from psyrun.scheduler.base import Scheduler
+from psyrun.scheduler.commands import call
+from psyrun.scheduler.jobs import Cause, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, argv
+from psyrun.scheduler.sqsub_commands import (
+    is_unreachable,
+    read_id,
+    refusal,
+    sqjobs,
+    sqsub_words,
+    unreachable,
+)
 
-_STATUS = {"Q": "Q", "*Q": "*Q", "R": "R", "Z": "Z"}
+
+def _time(value: Any) -> str:
+    quantities.minutes(value)
+    if isinstance(value, str) and not value.strip().isdecimal():
+        return value.strip()
+    return f"{quantities.minutes(value)}m"
 
 
 class Sqsub(Scheduler):
@@ -36,14 +54,18 @@ class Sqsub(Scheduler):
     n_cpus     -n               CPU cores of each job, 1 by default
     n_nodes    -N               nodes of each job
     =========  ===============  ==========================================
+
+    A time limit is written as ``'15m'``, ``'1h30m'`` or ``'2d'``, or as a
+    number of minutes. Memory without a unit counts megabytes.
     """
 
+    PROFILE = "sqsub"
     USER_DEFAULT_ARGS = {"timelimit": "1h", "memory": "1G", "n_cpus": 1}
     OPTIONS = {
-        "timelimit": Option("-r", required=True),
-        "n_cpus": Option("-n", default=1),
-        "n_nodes": Option("-N"),
-        "memory": Option("--mpp", required=True),
+        "timelimit": Option("-r", required=True, check=_time),
+        "n_cpus": Option("-n", default=1, check=quantities.count),
+        "n_nodes": Option("-N", check=quantities.count),
+        "memory": Option("--mpp", required=True, check=quantities.memory),
     }
 
     def __init__(self, workdir: str | Path | None = None) -> None:
@@ -86,10 +108,69 @@ class Sqsub(Scheduler):
         values = self.validate(scheduler_args or {}, name)
         words = sqsub_words(args, output_filename, name, depends_on or ())
         with tempfile.TemporaryDirectory(dir=self._folder()) as folder:
-            idfile = Path(folder, "id")
-            options = [*argv(self.OPTIONS, values), f"--idfile={idfile}"]
-            call_or_fail(["sqsub", *options, *words])
-            return _read_id(idfile)
+            return self._submit(values, words, Path(folder, "id"))
+
+    def _submit(
+        self, values: Mapping[str, Any], words: Sequence[str], idfile: Path
+    ) -> str:
+        options = [*argv(self.OPTIONS, values), f"--idfile={idfile}"]
+        done = call(["sqsub", *options, *words])
+        if done.returncode != 0:
+            raise refusal(done)
+        return read_id(idfile)
+
+    def submit_array(self, array: JobArray) -> list[JobId]:
+        """Submit many jobs one by one; sqsub itself notes the id of each.
+
+        Jobs that were submitted already are not submitted again.
+
+        Parameters
+        ----------
+        array : JobArray
+            The jobs.
+
+        Returns
+        -------
+        list of str
+            Ids by position. Where the queue took no more, the list is shorter.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
+        QueueFullError
+            The queue takes none of the jobs now.
+        SchedulerError
+            The arguments are not accepted, or sqsub refused the jobs.
+        """
+        found, ids = self.find(array), list[JobId]()
+        values = self.validate(array.scheduler_args, array.name)
+        for position, name in enumerate(array.names):
+            if position in found:
+                ids.append(found[position])
+                continue
+            args = [*array.args, str(position)]
+            words = sqsub_words(args, str(array.output(position)), name, ())
+            try:
+                ids.append(self._submit(values, words, array.id_file(position)))
+            except QueueUnreachableError:
+                # The queue may have taken the job: that is to be looked for.
+                raise
+            except SchedulerError:
+                if not ids:
+                    raise
+                break
+        return ids
+
+    def find(self, array: JobArray) -> dict[int, JobId]:
+        """Find the jobs of which sqsub noted the ids."""
+        found: dict[int, JobId] = {}
+        for position in range(len(array)):
+            with suppress(FileNotFoundError):
+                text = array.id_file(position).read_text(encoding="utf-8").strip()
+                if text:
+                    found[position] = text
+        return found
 
     def get_status(self, jobid: JobId) -> JobStatus | None:
         """Return what sqjobs says of one job.
@@ -104,8 +185,16 @@ class Sqsub(Scheduler):
         JobStatus or None
             None if sqjobs does not list the job, or no longer does.
         """
-        listed = parse_sqjobs(call(["sqjobs", str(jobid)]).stdout)
+        listed = sqjobs(str(jobid))
         return next((job for job in listed if job.id == str(jobid)), None)
+
+    def get_statuses(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Return what sqjobs says of many jobs, with one call."""
+        if not jobids:
+            return {}
+        listed = {job.id: job for job in sqjobs()}
+        known = {jobid: listed.get(str(jobid)) for jobid in jobids}
+        return {jobid: job for jobid, job in known.items() if job is not None}
 
     def get_jobs(self) -> list[JobId]:
         """Return your jobs that are queued, running or suspended.
@@ -115,82 +204,37 @@ class Sqsub(Scheduler):
         list of int or str
             The queue's numbers of the jobs.
         """
-        # sqjobs fails where there are no jobs: nothing is listed then.
-        listed = parse_sqjobs(call(["sqjobs"]).stdout)
-        return [job.id for job in listed if job.status != "D"]
+        return [job.id for job in sqjobs() if job.status != "D"]
 
     def kill(self, jobid: JobId) -> None:
-        """Cancel one job with sqkill.
+        """Cancel one job with sqkill."""
+        # It fails on a job that has ended.
+        done = call(["sqkill", str(jobid)])
+        if is_unreachable(done):
+            raise unreachable("sqkill", done)
 
-        Parameters
-        ----------
-        jobid : int or str
-            The queue's number of the job.
-        """
-        call(["sqkill", str(jobid)])
+    def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
+        """Return arguments as other Snakemake executors know them."""
+        found: dict[str, int | str] = {
+            "runtime": quantities.minutes(values["timelimit"]),
+            "mem_mb": quantities.megabytes(values["memory"]),
+            "cpus_per_task": values["n_cpus"],
+        }
+        return found | ({"nodes": values["n_nodes"]} if "n_nodes" in values else {})
+
+    def raised(
+        self, values: Mapping[str, Any], cause: Cause, factor: float
+    ) -> dict[str, Any] | None:
+        """Return arguments with more memory or a longer time limit."""
+        if cause is Cause.TIME:
+            minutes = ceil(quantities.minutes(values["timelimit"]) * factor)
+            return {**values, "timelimit": f"{minutes}m"}
+        if cause is Cause.MEMORY:
+            amount = ceil(quantities.megabytes(values["memory"]) * factor)
+            return {**values, "memory": quantities.memory(amount)}
+        return None
 
     def _folder(self) -> Path | None:
         if self.workdir is not None:
             self.workdir.mkdir(parents=True, exist_ok=True)
         return self.workdir
-
-
-def sqsub_words(
-    args: Sequence[str],
-    output_filename: str,
-    name: str,
-    depends_on: Sequence[JobId],
-) -> list[str]:
-    """Return what follows the resource options in a call of sqsub.
-
-    Parameters
-    ----------
-    args : sequence of str
-        The job's command and its arguments.
-    output_filename : str
-        File that takes the job's output.
-    name : str
-        Name of the job.
-    depends_on : sequence of int or str
-        Jobs that must have ended before.
-
-    Returns
-    -------
-    list of str
-        Words of the command line.
-    """
-    words = ["-j", name, "-o", output_filename]
-    if depends_on:
-        words += ["-w", ",".join(map(str, depends_on))]
-    return [*words, *args]
-
-
-def parse_sqjobs(printed: str) -> Iterator[JobStatus]:
-    """Read what sqjobs printed.
-
-    Parameters
-    ----------
-    printed : str
-        Two lines of header, then a line per job of at least six columns: job
-        id, queue, state, number of cores, time, and name or command.
-
-    Yields
-    ------
-    JobStatus
-        One per job; a state that is not known counts as ended.
-    """
-    for line in printed.splitlines()[2:]:
-        columns = line.split(maxsplit=5)
-        if len(columns) == 6:
-            jobid, _, state, _, _, name = columns
-            yield JobStatus(jobid, _STATUS.get(state, "D"), name.strip())
-
-
-def _read_id(idfile: Path) -> str:
-    try:
-        return idfile.read_text().strip()
-    except OSError as error:
-        raise SchedulerError(
-            f"sqsub left no job id in {idfile}: {error.strerror}. Check with sqjobs "
-            "whether the job was submitted."
-        ) from error

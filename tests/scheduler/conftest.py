@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# For local_queue, an example of a scheduler of one's own.
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture

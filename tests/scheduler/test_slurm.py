@@ -2,140 +2,301 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shlex
 import subprocess
+import time
 
 import pytest
 
-from psyrun.errors import SchedulerError
-from psyrun.scheduler import JobStatus, Slurm
-from psyrun.scheduler.options import argv
-from psyrun.scheduler.slurm import parse_sbatch, parse_squeue, sbatch_words
+from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
+from psyrun.scheduler import JobArray, JobStatus, Slurm
+from psyrun.scheduler.slurm_find import jobs_with_comment
+from psyrun.scheduler.slurm_states import collapsed, parse, positions
+from psyrun.scheduler.slurm_submit import parse_id, pattern, single, whole
 
-ARGUMENTS = {
-    "sockets-per-node": 2,
-    "timelimit": "0-01:00",
-    "memory": "1G",
-    "memory_per_cpu": "2G",
-    "n_cpus": 4,
-    "n_nodes": 1,
-    "cores-per-socket": 8,
-}
 QUEUE = """\
+CLUSTER: graham
 7|R|None|area:split
 8|PD|Dependency|area:process:0
-9_[0-2]|PD|Priority|area:process
+9_0|PD|Priority|area:process
 9_3|CG|None|area:process
 10|CF|None|a b|c
 11|S|None|area:merge
 12|F|NonZeroExitCode|area:merge
+13|CA|JobHeldUser|area:merge
+14|XX|None|area:merge
 """
 
 
-def test_every_argument_becomes_its_option():
-    values = Slurm().validate(ARGUMENTS, "a:split")
-    assert argv(Slurm.OPTIONS, values) == [
-        *("-t", "0-01:00", "--mem=1G", "--mem-per-cpu=2G", "-c", "4", "-N", "1"),
-        *("--cores-per-socket=8", "--sockets-per-node=2"),
-    ]
-
-
-def test_nothing_is_required():
-    assert Slurm("/scratch").validate({}, "a:split") == {}
-
-
-def test_default_arguments_of_new_tasks_are_accepted():
-    assert Slurm().validate(Slurm.USER_DEFAULT_ARGS, "a") == Slurm.USER_DEFAULT_ARGS
-
-
-def test_a_function_is_called_with_the_name_of_the_job():
-    arguments = {"memory": lambda name: "4G" if name.endswith("merge") else "1G"}
-    assert Slurm().validate(arguments, "a:merge") == {"memory": "4G"}
-    assert Slurm().validate(arguments, "a:split") == {"memory": "1G"}
-
-
-def test_a_function_may_leave_an_argument_out():
-    assert Slurm().validate({"memory": lambda name: None}, "a:split") == {}
-
-
-def test_an_unknown_argument_is_named_with_the_known_ones():
-    with pytest.raises(SchedulerError, match=r"Did you mean 'n_cpus'\?.*n_nodes"):
-        Slurm().validate({"n_cpu": 1}, "a:split")
-
-
-def test_a_function_that_raises_is_named():
-    with pytest.raises(SchedulerError, match=r"'memory' raised ZeroDivisionError"):
-        Slurm().validate({"memory": lambda name: 1 / 0}, "a")
+@pytest.fixture
+def array(tmp_path):
+    folder = tmp_path / "an array %a"
+    folder.mkdir()
+    args, names = ("sh", "run it.sh"), ("a:process:0", "a:process:1")
+    return JobArray(args, "a:process", names, folder, {"n_cpus": 2}, "psyrun 1|2")
 
 
 def test_the_command_line_states_name_output_and_dependencies():
     command = ["python", "-c", "print('a b')"]
-    words = sbatch_words(command, "o.log", "a:merge", [4, "5_1"])
-    options = ["-J", "a:merge", "-o", "o.log", "--dependency=afterok:4:5_1", "--wrap"]
-    assert words[:-1] == options
-    assert shlex.split(words[-1]) == command
+    words = single(["-c", "2"], command, "100%.log", "a:merge", [4, "5_1"])
+    assert words[:6] == [
+        *("sbatch", "--parsable", "--no-requeue", "--open-mode=append", "-c", "2"),
+    ]
+    options = ["-J", "a:merge", "-o", "100%%.log", "--dependency=afterok:4:5_1"]
+    assert words[6:-1] == [*options, "--wrap"]
+    assert shlex.split(words[-1]) == ["exec", *command]
+
+
+def test_an_array_is_one_command_line(array):
+    words = whole(["-c", "2"], array)
+    assert "--array=0-1" in words
+    assert "--comment=psyrun 1|2" in words
+    assert f"{array.folder.parent}/an array %%a/%a.out" in words
+    assert words[-1] == """exec sh 'run it.sh' "$SLURM_ARRAY_TASK_ID\""""
 
 
 def test_the_wrapped_command_survives_a_shell():
-    words = sbatch_words(["printf", "%s|", "a b", "$HOME", "'"], "o", "n", [])
+    words = single([], ["printf", "%s|", "a b", "$HOME", "'"], "o", "n", [])
     printed = subprocess.run(["sh", "-c", words[-1]], capture_output=True, check=True)
     assert printed.stdout == b"a b|$HOME|'|"
 
 
+def test_a_path_that_slurm_cannot_write_is_named():
+    with pytest.raises(SchedulerError, match=r"a\\b: .* backslash"):
+        pattern("a\\b")
+
+
 def test_job_ids_are_read():
-    assert parse_sbatch("12\n") == "12"
-    assert parse_sbatch("12;graham\n") == "12"
+    assert parse_id("12\n") == "12"
+    assert parse_id("12;graham\n") == "12"
+    assert parse_id("Welcome to graham!\n12\n") == "12"
+    assert parse_id("") is None
 
 
 def test_states_are_read():
-    assert list(parse_squeue(QUEUE)) == [
+    assert list(parse(QUEUE)) == [
         JobStatus("7", "R", "area:split"),
         JobStatus("8", "*Q", "area:process:0"),
-        JobStatus("9_[0-2]", "Q", "area:process"),
+        JobStatus("9_0", "Q", "area:process"),
         JobStatus("9_3", "R", "area:process"),
         JobStatus("10", "R", "a b|c"),
         JobStatus("11", "Z", "area:merge"),
         JobStatus("12", "D", "area:merge"),
+        JobStatus("13", "D", "area:merge"),
+        JobStatus("14", "R", "area:merge"),
     ]
+
+
+def test_indices_of_arrays_are_read():
+    assert list(positions("[0,3-5,10-20:5%2]")) == [0, 3, 4, 5, 10, 15, 20]
+
+
+def test_neighbouring_tasks_are_killed_with_one_word():
+    jobs = ["7_2", 12, "7_0", "7_1", "9_4", "7_5"]
+    assert collapsed(jobs) == ["12", "7_[0-2]", "7_[5]", "9_[4]"]
+    assert collapsed([]) == []
+
+
+def test_jobs_are_found_by_their_comment():
+    printed = "12|key a\n9|key a|b\n 10|key a|b\n9|key a|b\n11_[0-3]|(null)\n"
+    assert jobs_with_comment(printed, "key a|b") == ["9", "10"]
+    assert jobs_with_comment(printed, "key") == []
 
 
 def test_a_job_is_submitted(command):
     called = command("sbatch", "echo 42")
     job = Slurm().submit(["true"], "o.log", "a:split", scheduler_args={"n_cpus": 2})
     assert job == "42"
-    assert called.read_text().split("\n")[:7] == [
-        *("--parsable", "-c", "2", "-J", "a:split", "-o", "o.log"),
-    ]
+    assert "-c\n2\n-J\na:split\n-o\no.log\n" in called.read_text()
 
 
-def test_a_refused_job_says_why(command):
-    command("sbatch", "echo 'sbatch: error: invalid\n partition' >&2; exit 1")
-    with pytest.raises(SchedulerError) as caught:
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Unable to contact slurm controller (connect failure)", QueueUnreachableError),
+        ("Socket timed out on send/recv operation", QueueUnreachableError),
+        ("Slurm backup controller in standby mode", QueueUnreachableError),
+        (
+            "Job violates accounting/QOS policy (job submit limit, user's size and/or "
+            "time limits)",
+            QueueFullError,
+        ),
+        ("QOSMaxSubmitJobPerUserLimit", QueueFullError),
+        ("AssocMaxSubmitJobLimit", QueueFullError),
+        (
+            "Slurm temporarily unable to accept job, sleeping and retrying",
+            QueueFullError,
+        ),
+        ("Invalid partition name specified", SchedulerError),
+        ("Invalid account or account/partition combination specified", SchedulerError),
+    ],
+)
+def test_a_job_that_was_not_taken_says_why(command, said, kind):
+    text = f"sbatch: error: Batch job submission failed: {said}"
+    command("sbatch", f"echo {shlex.quote(text)} >&2; exit 1")
+    with pytest.raises(SchedulerError, match=r"\A.*\Z") as caught:
         Slurm().submit(["true"], "o.log")
-    assert str(caught.value).startswith(
-        "sbatch failed with exit status 1: sbatch: error: invalid partition"
-    )
+    assert type(caught.value) is kind
+    assert said.rstrip(".") in str(caught.value)
+
+
+def test_an_array_is_never_submitted_twice(command, array):
+    called = command("sbatch", "echo 42")
+    assert Slurm().submit_array(array) == ["42_0", "42_1"]
+    called.unlink()
+    assert Slurm().submit_array(array) == ["42_0", "42_1"]
+    assert Slurm().find(array) == {0: "42_0", 1: "42_1"}
+    assert not called.exists()
+
+
+def test_an_array_that_was_refused_can_be_submitted_again(command, array):
+    command("sbatch", "echo 'sbatch: error: no' >&2; exit 1")
+    with pytest.raises(SchedulerError, match="exit status 1: no"):
+        Slurm().submit_array(array)
+    command("sbatch", "echo 42")
+    assert Slurm().submit_array(array) == ["42_0", "42_1"]
+
+
+def test_an_sbatch_that_still_tries_is_waited_for(command, array):
+    command("squeue", "true")
+    with (array.folder / "sbatch.out").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(QueueUnreachableError, match="has not ended"):
+            Slurm().find(array)
+        with pytest.raises(QueueUnreachableError, match="has not ended"):
+            Slurm().submit_array(array)
+    assert Slurm().find(array) == {}
+
+
+def test_an_sbatch_outlives_us_and_notes_the_job(command, array, tmp_path):
+    go = tmp_path / "go"
+    command("sbatch", f"until [ -e '{go}' ]; do sleep 0.05; done; echo 42")
+    child = os.fork()
+    if child == 0:
+        try:
+            Slurm().submit_array(array)
+        finally:
+            os._exit(1)
+    wait_for((tmp_path / "sbatch.called").exists)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    with pytest.raises(QueueUnreachableError, match="has not ended"):
+        Slurm().find(array)
+    go.touch()
+    wait_for(lambda: (array.folder / "sbatch.out").read_text() == "42\n")
+    wait_for(lambda: is_unlocked(array.folder / "sbatch.out"))
+    assert Slurm().find(array) == {0: "42_0", 1: "42_1"}
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_unlocked(path):
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_half_a_number_is_no_job_id(command, array):
+    command("squeue", "echo '427|psyrun 1|2'")
+    (array.folder / "sbatch.out").write_text("42")
+    assert Slurm().find(array) == {0: "427_0", 1: "427_1"}
+
+
+def test_a_second_submission_of_an_array_is_cancelled(command, array):
+    command("squeue", "printf '43|psyrun 1|2\\n42|psyrun 1|2\\n'")
+    called = command("scancel", "")
+    assert Slurm().find(array)[0] == "42_0"
+    assert called.read_text() == "43\n"
+
+
+def test_accounting_is_asked_for_what_the_queue_forgot(command, array):
+    command("squeue", "true")
+    command("sacct", "printf '42_0|psyrun 1|2\\n42_1|psyrun 1|2\\n'")
+    assert Slurm().find(array)[1] == "42_1"
+    command("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    assert Slurm().find(array) == {}
 
 
 def test_the_status_of_a_job_is_asked_for(command):
     called = command("squeue", "echo '7|R|None|a:split'")
-    assert Slurm().get_status(7) == JobStatus("7", "R", "a:split")
+    assert Slurm().get_status("7") == JobStatus("7", "R", "a:split")
     assert called.read_text().endswith("-j\n7\n")
 
 
 def test_a_forgotten_job_has_no_status(command):
-    command("squeue", "echo 'slurm_load_jobs error: Invalid job id' >&2; exit 1")
+    text = "slurm_load_jobs error: Invalid job id specified"
+    command("squeue", f"echo '{text}' >&2; exit 1")
     assert Slurm().get_status(7) is None
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda slurm: slurm.get_status("7"),
+        lambda slurm: slurm.get_statuses(["7"]),
+        lambda slurm: slurm.get_jobs(),
+    ],
+)
+def test_a_queue_that_does_not_answer_is_no_end_of_a_job(command, ask):
+    text = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    command("squeue", f"echo '{text}' >&2; exit 1")
+    with pytest.raises(QueueUnreachableError, match="Slurm does not answer squeue"):
+        ask(Slurm())
+
+
+def test_the_users_own_view_of_the_queue_does_not_matter(command, monkeypatch):
+    monkeypatch.setenv("SQUEUE_STATES", "PENDING")
+    command("squeue", 'test -z "$SQUEUE_STATES" && echo "7|R|None|a"')
+    assert Slurm().get_jobs() == ["7"]
+
+
+def test_a_job_that_submits_does_not_pass_on_what_it_is(command, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "100")
+    monkeypatch.setenv("SLURM_CONF", "/a")
+    monkeypatch.setenv("SBATCH_WAIT", "1")
+    command(
+        "sbatch", 'test "$SLURM_CONF:$SLURM_MEM_PER_NODE$SBATCH_WAIT" = /a: && echo 4'
+    )
+    assert Slurm().submit(["true"], "o.log") == "4"
+
+
 def test_jobs_are_listed_and_killed(command):
-    command("squeue", "printf '7|R|None|a\\n8|PD|None|b\\n'")
-    called = command("scancel", "")
+    command("squeue", "printf '7|R|None|a\\n8|PD|None|b\\n9|CD|None|b\\n'")
+    called = command("scancel", "exit 1")
     assert Slurm().get_jobs() == ["7", "8"]
     Slurm().kill("7")
     assert called.read_text() == "7\n"
 
 
-def test_a_machine_without_slurm_says_so(command):
+def test_a_kill_that_was_not_heard_is_an_error(command):
+    command("scancel", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(QueueUnreachableError):
+        Slurm().kill_all(["7_0", "7_1"])
+
+
+def test_the_smallest_limit_counts(command):
+    config = "MaxArraySize            = 1001\nMaxJobCount             = 20000\n"
+    command("scontrol", f"printf '{config}'")
+    slurm = Slurm()
+    assert slurm.max_array_size() == 1001
+    more = "SchedulerParameters     = bf_interval=2,max_array_tasks=50,x\n"
+    command("scontrol", f"printf '{config}{more}'")
+    assert slurm.max_array_size() == 1001
+    assert Slurm().max_array_size() == 50
+
+
+def test_a_machine_without_slurm_says_so(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SchedulerError, match=r"^sbatch cannot be run: .* the PATH"):
         Slurm().submit(["true"], "o.log")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from psyrun.errors import SchedulerError
-from psyrun.scheduler import JobStatus, Sqsub
+from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
+from psyrun.scheduler import Cause, JobArray, JobStatus, Sqsub
 from psyrun.scheduler.options import argv
-from psyrun.scheduler.sqsub import parse_sqjobs, sqsub_words
+from psyrun.scheduler.sqsub_commands import parse_sqjobs, sqsub_words
 
 ARGUMENTS = {"timelimit": "15m", "memory": "1G"}
 QUEUE = """\
@@ -101,6 +101,115 @@ def test_the_status_of_a_job_is_asked_for(command):
 def test_an_idle_queue_is_no_error(command):
     command("sqjobs", "exit 1")
     assert Sqsub().get_jobs() == []
+
+
+def test_a_header_alone_is_an_idle_queue(command):
+    header = "\n".join(QUEUE.splitlines()[:2])
+    command("sqjobs", f"cat <<'END'\n{header}\nEND\nexit 1")
+    assert Sqsub().get_jobs() == []
+    assert Sqsub().get_statuses(["17"]) == {}
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["echo 'cannot connect to server' >&2; exit 1", "exit 2", "echo sorry; exit 1"],
+)
+def test_a_queue_that_does_not_answer_is_not_idle(command, script):
+    command("sqjobs", script)
+    with pytest.raises(QueueUnreachableError, match=r"^sqjobs failed with exit"):
+        Sqsub().get_statuses(["17"])
+
+
+def test_many_jobs_are_asked_for_at_once(command):
+    called = command("sqjobs", f"cat <<'END'\n{QUEUE}END")
+    found = Sqsub().get_statuses([17, "21", "99"])
+    assert {job: status.status for job, status in found.items()} == {17: "R", "21": "D"}
+    assert called.read_text() == "\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [("1h30m", "1h30m"), ("2d", "2d"), (90, "90m"), ("90", "90m")],
+)
+def test_times_are_passed_on(given, written):
+    assert (
+        Sqsub().validate({**ARGUMENTS, "timelimit": given}, "a")["timelimit"] == written
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("timelimit", "0-01:00", "'1h30m'"),
+        ("memory", "lots", "'500M'"),
+        ("n_cpus", 0, "above"),
+    ],
+)
+def test_a_mistake_gets_one_line(name, value, allowed):
+    message = rf"^scheduler_args: '{name}' is .*{allowed}"
+    with pytest.raises(SchedulerError, match=message):
+        Sqsub().validate({**ARGUMENTS, name: value}, "a:split")
+
+
+def test_other_executors_know_the_arguments():
+    values = Sqsub().validate({**ARGUMENTS, "n_nodes": 2}, "a")
+    expected = {"runtime": 15, "mem_mb": 1024, "cpus_per_task": 1, "nodes": 2}
+    assert Sqsub().resources(values) == expected
+
+
+def test_memory_and_time_are_raised():
+    values = Sqsub().validate(ARGUMENTS, "a")
+    assert Sqsub().raised(values, Cause.TIME, 1.5) == {**values, "timelimit": "23m"}
+    assert Sqsub().raised(values, Cause.MEMORY, 2) == {**values, "memory": "2G"}
+    assert Sqsub().raised(values, Cause.NODE, 2) is None
+
+
+@pytest.fixture
+def array(tmp_path):
+    folder = tmp_path / "an array"
+    folder.mkdir()
+    names = tuple(f"a:process:{i}" for i in range(3))
+    return JobArray(("sh", "run.sh"), "a:process", names, folder, ARGUMENTS, "key")
+
+
+def test_sqsub_itself_notes_the_ids_of_an_array(command, array):
+    called = command("sqsub", SQSUB)
+    assert Sqsub().submit_array(array) == ["42"] * 3
+    words = called.read_text().splitlines()
+    assert words[-3:] == ["sh", "run.sh", "2"]
+    assert f"--idfile={array.id_file(2)}" in words
+    assert words[words.index("-j") + 1] == "a:process:2"
+    assert Sqsub().find(array) == dict.fromkeys(range(3), "42")
+
+
+def test_jobs_that_were_submitted_are_not_submitted_again(command, array):
+    array.id_file(0).write_text("41\n")
+    called = command("sqsub", SQSUB)
+    assert Sqsub().submit_array(array) == ["41", "42", "42"]
+    called.unlink()
+    assert Sqsub().submit_array(array) == ["41", "42", "42"]
+    assert not called.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("connection refused", QueueUnreachableError),
+        ("too many jobs in queue", QueueFullError),
+        ("no such queue", SchedulerError),
+    ],
+)
+def test_jobs_that_were_not_taken_say_why(command, array, said, kind):
+    command("sqsub", f"echo 'sqsub: {said}' >&2; exit 1")
+    with pytest.raises(SchedulerError, match=said) as caught:
+        Sqsub().submit_array(array)
+    assert type(caught.value) is kind
+
+
+def test_a_queue_that_becomes_full_has_taken_some(command, array):
+    full = 'case "$*" in *"run.sh 1") echo too many jobs >&2; exit 1;; esac\n'
+    command("sqsub", full + SQSUB)
+    assert Sqsub().submit_array(array) == ["42"]
 
 
 def test_a_job_is_killed(command):

@@ -1,0 +1,119 @@
+"""Running the commands of a queue."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from psyrun.errors import QueueUnreachableError, SchedulerError
+
+TIME_OUT = 60.0
+"""Seconds that a command of a queue has for its answer."""
+
+
+def call(
+    command: Sequence[str],
+    *,
+    time_out: float = TIME_OUT,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the queue and return what it printed.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program and its arguments.
+    time_out : float, optional
+        Seconds after which it is ended.
+    environment : mapping of str to str, optional
+        Its environment variables; ours by default.
+
+    Returns
+    -------
+    subprocess.CompletedProcess
+        With ``returncode``, ``stdout`` and ``stderr`` as text.
+
+    Raises
+    ------
+    SchedulerError
+        The program is not there.
+    QueueUnreachableError
+        It took too long.
+    """
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=time_out,
+            env=environment,
+        )
+    except OSError as error:
+        raise cannot_run(command[0], error) from error
+    except subprocess.TimeoutExpired as error:
+        raise QueueUnreachableError(
+            f"{command[0]} has not answered within {time_out:.0f} s. The queue may be "
+            "busy or down; try again later."
+        ) from error
+
+
+def cannot_run(program: str, error: OSError) -> SchedulerError:
+    """Return the error for a command that cannot be run.
+
+    Parameters
+    ----------
+    program : str
+        The command.
+    error : OSError
+        Why.
+
+    Returns
+    -------
+    SchedulerError
+        To be raised.
+    """
+    return SchedulerError(
+        f"{program} cannot be run: {error.strerror or error}. Run psy where the "
+        "queue's commands are on the PATH, or choose another scheduler."
+    )
+
+
+def words_of(*printed: str) -> str:
+    """Return what a command said as one line.
+
+    Parameters
+    ----------
+    *printed : str
+        What it printed; the first text that is not blank counts.
+
+    Returns
+    -------
+    str
+        Without line breaks, or ``'it says nothing'``.
+    """
+    said = (" ".join(text.split()) for text in printed)
+    return next(filter(None, said), "it says nothing")
+
+
+def without(*prefixes: str) -> dict[str, str]:
+    """Return the environment without variables that would change an answer.
+
+    Parameters
+    ----------
+    *prefixes : str
+        How the names of these variables begin.
+
+    Returns
+    -------
+    dict of str to str
+        The others.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(prefixes)
+    }

@@ -1,0 +1,146 @@
+"""Times, memory and counts as people write them.
+
+Each function takes what stands in `scheduler_args` and raises `ValueError`
+with a text that says what is allowed.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from datetime import timedelta
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+_NUMBER = r"(\d+(?:\.\d+)?)\s*"
+_UNITS = (
+    ("d(?:ays?)?", 86400),
+    ("h(?:rs?|ours?)?", 3600),
+    ("m(?:ins?|inutes?)?", 60),
+    ("s(?:ecs?|econds?)?", 1),
+)
+_DURATION = re.compile(
+    r"\s*".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS), re.IGNORECASE
+)
+_MEMORY = re.compile(rf"{_NUMBER}([KMGTP]?)(?:i?B)?", re.IGNORECASE)
+_MEGABYTES = {
+    "K": Fraction(1, 1024),
+    "": Fraction(1),
+    "M": Fraction(1),
+    "G": Fraction(1024),
+    "T": Fraction(1024**2),
+    "P": Fraction(1024**3),
+}
+_TIME_ALLOWED = (
+    "it must be a time such as '15m', '1h30m' or '2d', or a number of minutes"
+)
+_MEMORY_ALLOWED = "it must be memory such as '500M' or '1.5G', or a number of megabytes"
+
+
+def minutes(value: Any) -> int:
+    """Return a length of time in minutes, rounded up.
+
+    Parameters
+    ----------
+    value : str, int or timedelta
+        Such as ``'1h30m'``; a number counts minutes.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    try:
+        found = ceil(_seconds(value) / 60)
+    except (TypeError, ValueError):
+        raise ValueError(_TIME_ALLOWED) from None
+    if found < 1:
+        raise ValueError(f"{_TIME_ALLOWED}, above zero")
+    return found
+
+
+def _seconds(value: Any) -> Fraction:
+    if isinstance(value, timedelta):
+        return Fraction(value // timedelta(microseconds=1), 1_000_000)
+    if not isinstance(value, str):
+        return Fraction(60 * _integer(value))
+    text = value.strip()
+    if text.isdecimal():
+        return Fraction(60 * int(text))
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError
+    parts = zip(match.groups(default="0"), _UNITS, strict=True)
+    return sum((Fraction(n) * length for n, (_, length) in parts), Fraction(0))
+
+
+def megabytes(value: Any) -> int:
+    """Return an amount of memory in megabytes, rounded up.
+
+    Parameters
+    ----------
+    value : str or int
+        Such as ``'1.5G'``; a number counts megabytes (of 2**20 bytes).
+
+    Returns
+    -------
+    int
+        At least 0.
+    """
+    text = str(value).strip()
+    match = _MEMORY.fullmatch(text)
+    if match is None or isinstance(value, bool):
+        raise ValueError(_MEMORY_ALLOWED)
+    return ceil(Fraction(match[1]) * _MEGABYTES[match[2].upper()])
+
+
+def memory(value: Any) -> str:
+    """Return an amount of memory as queues want it: a whole number and a unit.
+
+    Parameters
+    ----------
+    value : str or int
+        Such as ``'1.5G'``; a number counts megabytes.
+
+    Returns
+    -------
+    str
+        Such as ``'1G'`` or ``'1536M'``.
+    """
+    amount = megabytes(value)
+    if amount < 1:
+        raise ValueError(f"{_MEMORY_ALLOWED}, above zero")
+    for unit in "TG":
+        size = int(_MEGABYTES[unit])
+        if amount % size == 0:
+            return f"{amount // size}{unit}"
+    return f"{amount}M"
+
+
+def count(value: Any) -> int:
+    """Return a whole number above zero.
+
+    Parameters
+    ----------
+    value : int or str
+        The number.
+
+    Returns
+    -------
+    int
+        The number.
+    """
+    try:
+        found = int(value) if isinstance(value, str) else _integer(value)
+    except (TypeError, ValueError):
+        found = 0
+    if found < 1:
+        raise ValueError("it must be a whole number above zero")
+    return found
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)

@@ -1,0 +1,278 @@
+"""Submitting jobs with sbatch, so that a kill at any moment loses no job."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from psyrun.errors import QueueUnreachableError, SchedulerError
+from psyrun.scheduler.commands import call, cannot_run, without
+from psyrun.scheduler.jobs import JobArray, JobId
+from psyrun.scheduler.slurm_commands import refusal
+
+TIME_OUT = 300.0
+"""Seconds that sbatch has. Where the queue is full it tries for 2 min itself."""
+
+_ALWAYS = ("--parsable", "--no-requeue", "--open-mode=append")
+_ID = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
+# What is set for one job must neither change other jobs nor keep sbatch waiting.
+_CHANGES_JOBS = tuple(
+    f"SBATCH_{name}"
+    for name in ("ARRAY_INX", "WAIT", "REQUEUE", "NO_REQUEUE", "OPEN_MODE", "DEBUG")
+)
+
+
+def single(
+    options: Sequence[str],
+    args: Sequence[str],
+    output: str,
+    name: str,
+    depends_on: Sequence[JobId],
+) -> list[str]:
+    """Return the command that submits one job.
+
+    Parameters
+    ----------
+    options : sequence of str
+        Words for the resources.
+    args : sequence of str
+        The job's command and its arguments.
+    output : str
+        File that takes the job's output.
+    name : str
+        Name of the job.
+    depends_on : sequence of int or str
+        Jobs that must have ended well before.
+
+    Returns
+    -------
+    list of str
+        A command line.
+    """
+    words = ["sbatch", *_ALWAYS, *options, "-J", name, "-o", pattern(output)]
+    if depends_on:
+        words.append(f"--dependency=afterok:{':'.join(map(str, depends_on))}")
+    return [*words, "--wrap", f"exec {shlex.join(args)}"]
+
+
+def whole(options: Sequence[str], array: JobArray) -> list[str]:
+    """Return the command that submits a job array.
+
+    Parameters
+    ----------
+    options : sequence of str
+        Words for the resources.
+    array : JobArray
+        The jobs.
+
+    Returns
+    -------
+    list of str
+        A command line.
+    """
+    return [
+        *("sbatch", *_ALWAYS, *options, f"--array=0-{len(array) - 1}"),
+        *("-J", array.name, f"--comment={array.key}"),
+        *("-o", f"{pattern(str(array.folder))}/%a.out"),
+        *("--wrap", f'exec {shlex.join(array.args)} "$SLURM_ARRAY_TASK_ID"'),
+    ]
+
+
+def pattern(path: str) -> str:
+    """Return a path so that sbatch takes it as it is.
+
+    Parameters
+    ----------
+    path : str
+        A path that may have percent signs.
+
+    Returns
+    -------
+    str
+        With these doubled.
+
+    Raises
+    ------
+    SchedulerError
+        The path has a backslash, for which Slurm knows no way.
+    """
+    if "\\" in path:
+        raise SchedulerError(
+            f"{path}: Slurm cannot write to a path with a backslash. Choose another "
+            "workdir."
+        )
+    return path.replace("%", "%%")
+
+
+def parse_id(printed: str) -> str | None:
+    """Return the job id that ``sbatch --parsable`` printed.
+
+    Parameters
+    ----------
+    printed : str
+        With a line such as ``'12'``, or ``'12;cluster'``.
+
+    Returns
+    -------
+    str or None
+        The job id; None if there is none.
+    """
+    match = _ID.search(printed)
+    return match[1] if match else None
+
+
+def run(command: Sequence[str]) -> str:
+    """Run sbatch and return the job id.
+
+    Parameters
+    ----------
+    command : sequence of str
+        sbatch and its arguments.
+
+    Returns
+    -------
+    str
+        The job id.
+
+    Raises
+    ------
+    SchedulerError
+        It failed; a `QueueError` where it may succeed later.
+    """
+    done = call(command, time_out=TIME_OUT, environment=_environment())
+    jobid = parse_id(done.stdout)
+    if done.returncode != 0 or jobid is None:
+        raise refusal(done.returncode, done.stderr or done.stdout)
+    return jobid
+
+
+def run_noted(command: Sequence[str], folder: Path) -> str:
+    """Run sbatch such that the job id is written even if we are killed.
+
+    sbatch writes to a file, which it keeps locked as long as it runs.
+
+    Parameters
+    ----------
+    command : sequence of str
+        sbatch and its arguments.
+    folder : Path
+        Folder for what sbatch prints. If there is a job id in it, nothing is
+        submitted.
+
+    Returns
+    -------
+    str
+        The job id.
+
+    Raises
+    ------
+    SchedulerError
+        It failed; a `QueueError` where it may succeed later.
+    """
+    with _locked(folder) as output, (folder / "sbatch.err").open("wb") as errors:
+        jobid = _noted(folder)
+        if jobid is not None:
+            return jobid
+        status = _wait(_start(command, output, errors))
+        jobid = _noted(folder)
+    said = (folder / "sbatch.err").read_text(encoding="utf-8", errors="replace")
+    if jobid is None:
+        raise refusal(status, said)
+    return jobid
+
+
+def noted(folder: Path) -> str | None:
+    """Return the job id that sbatch left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        As given to `run_noted`.
+
+    Returns
+    -------
+    str or None
+        None if it has left none.
+
+    Raises
+    ------
+    QueueUnreachableError
+        sbatch, started by a process that is gone, is not done yet.
+    """
+    if not _file(folder).exists():
+        return None
+    with _locked(folder):
+        return _noted(folder)
+
+
+def _file(folder: Path) -> Path:
+    return folder / "sbatch.out"
+
+
+def _noted(folder: Path) -> str | None:
+    text = _file(folder).read_text(encoding="utf-8", errors="replace")
+    # A line that is not ended may be the first half of a number.
+    return parse_id(text[: text.rfind("\n") + 1])
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[BinaryIO]:
+    with _file(folder).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise QueueUnreachableError(
+                f"{_file(folder)}: an sbatch that was started earlier has not ended; "
+                "the queue may be busy or down. Try again later."
+            ) from error
+        except OSError:
+            pass  # some file systems know no locks
+        yield file
+
+
+def _start(
+    command: Sequence[str], output: BinaryIO, errors: BinaryIO
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env=_environment(),
+            # Ctrl-C is for us: sbatch is to end what it has begun.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise cannot_run(command[0], error) from error
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait(TIME_OUT)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        process.wait()
+        raise QueueUnreachableError(
+            f"sbatch has not answered within {TIME_OUT:.0f} s. The queue may be busy "
+            "or down; try again later."
+        ) from error
+
+
+def _environment() -> dict[str, str]:
+    if "SLURM_JOB_ID" not in os.environ:
+        return without(*_CHANGES_JOBS)
+    # Within a job, the variables that describe it would describe the new one.
+    kept = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
+    return {
+        name: value
+        for name, value in without(*_CHANGES_JOBS).items()
+        if not name.startswith("SLURM_") or name in kept
+    }
