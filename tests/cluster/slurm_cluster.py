@@ -44,6 +44,9 @@ class SlurmCluster:
         then submits under the account 'acc', whose limits can be set.
     max_array_size : int
         Slurm's MaxArraySize; the largest index of an array is one less.
+    cpus : int
+        CPUs of each node; more than this machine has, so that a hundred jobs that
+        hardly compute anything do not wait for each other.
     state : Path
         Folder for logs and state.
     """
@@ -52,9 +55,10 @@ class SlurmCluster:
         self,
         accounting: bool = False,
         max_array_size: int = 1001,
+        cpus: int = 8,
         state: Path = STATE,
     ) -> None:
-        self.settings = Settings(state, accounting, max_array_size)
+        self.settings = Settings(state, accounting, max_array_size, cpus)
         self._parts = {part.name: part for part in parts(self.settings)}
         self._daemons = Daemons(state)
         self._share = Share.of(state)

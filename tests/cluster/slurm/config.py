@@ -22,10 +22,9 @@ MARIADB_PORT = 13306
 CLUSTER = "psyrun"
 DATABASE = "slurm_acct_db"
 
-# Each node has more CPUs than this machine: a hundred jobs that hardly compute
-# anything should not wait for each other.
-CPUS = 8
+# Megabytes of a node, and of a job that doesn't say what it needs, for each CPU.
 MEMORY = 4000
+DEFAULT_MEMORY = 500
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Settings:
     state: Path
     accounting: bool = False
     max_array_size: int = 1001
+    cpus: int = 8
 
 
 def slurm_conf(settings: Settings) -> str:
@@ -73,7 +73,7 @@ JobAcctGatherParams=OverMemoryKill
 
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-DefMemPerCPU={MEMORY // CPUS}
+DefMemPerCPU={DEFAULT_MEMORY}
 MaxArraySize={settings.max_array_size}
 MaxJobCount=20000
 
@@ -93,16 +93,16 @@ SlurmdTimeout=15
 {_accounting(settings)}
 # config_overrides: believe these lines rather than the hardware.
 SlurmdParameters=config_overrides
-{_nodes(host)}
+{_nodes(settings, host)}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=60 State=UP
 PartitionName=short Nodes=ALL MaxTime=5 State=UP
 """
 
 
-def _nodes(host: str) -> str:
+def _nodes(settings: Settings, host: str) -> str:
     return "\n".join(
         f"NodeName={node} NodeAddr=127.0.0.1 NodeHostname={host} "
-        f"Port={NODE_PORTS[node]} CPUs={CPUS} RealMemory={MEMORY}"
+        f"Port={NODE_PORTS[node]} CPUs={settings.cpus} RealMemory={MEMORY}"
         for node in NODES
     )
 
