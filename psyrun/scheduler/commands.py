@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
 from psyrun.errors import QueueUnreachableError, SchedulerError
 
@@ -17,6 +18,7 @@ def call(
     *,
     time_out: float = TIME_OUT,
     environment: Mapping[str, str] | None = None,
+    holding: BinaryIO | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of the queue and return what it printed.
 
@@ -28,6 +30,8 @@ def call(
         Seconds after which it is ended.
     environment : mapping of str to str, optional
         Its environment variables; ours by default.
+    holding : file object, optional
+        File that it keeps open until it ends, even if we are killed before.
 
     Returns
     -------
@@ -51,6 +55,9 @@ def call(
             check=False,
             timeout=time_out,
             env=environment,
+            pass_fds=() if holding is None else (holding.fileno(),),
+            # Ctrl-C is for us: what submits is to end what it has begun.
+            start_new_session=holding is not None,
         )
     except OSError as error:
         raise cannot_run(command[0], error) from error

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from psyrun.errors import SchedulerError
 from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.scheduler.slurm_commands import ask
-from psyrun.scheduler.slurm_states import positions
+from psyrun.scheduler.slurm_states import spread
 
 SACCT_TIME_OUT = 20.0
 """Seconds that sacct has; its database may be down."""
@@ -149,7 +149,8 @@ def parse_sacct(printed: str) -> Iterator[Record]:
     for line in printed.splitlines():
         columns = line.split("|")
         if len(columns) == 3:
-            yield from _spread(*columns)
+            name, state, code = columns
+            yield from (Record(jobid, state, code) for jobid in spread(name))
 
 
 def parse_scontrol(printed: str) -> Iterator[Record]:
@@ -170,20 +171,12 @@ def parse_scontrol(printed: str) -> Iterator[Record]:
         job, tasks = _field(line, "ArrayJobId"), _field(line, "ArrayTaskId")
         name = f"{job}_[{tasks}]" if job and tasks else _field(line, "JobId")
         if name and state and code:
-            yield from _spread(name, state, code)
+            yield from (Record(jobid, state, code) for jobid in spread(name))
 
 
 def _field(line: str, name: str) -> str:
     match = re.search(rf"(?:^| ){name}=(\S+)", line)
     return match[1] if match else ""
-
-
-def _spread(name: str, state: str, exit_code: str) -> Iterator[Record]:
-    job, _, tasks = name.partition("_")
-    if not tasks:
-        yield Record(job, state, exit_code)
-    for index in positions(tasks):
-        yield Record(f"{job}_{index}", state, exit_code)
 
 
 def from_sacct(jobids: Iterable[str]) -> dict[str, Ending]:

@@ -26,14 +26,16 @@ def parse(printed: str) -> Iterator[JobStatus]:
     Yields
     ------
     JobStatus
-        One per line. A state that is not known counts as running: nothing is
-        taken as ended that may go on.
+        One per job; squeue has one line for the tasks of an array that were
+        cancelled before they started. A state that is not known counts as
+        running: nothing is taken as ended that may go on.
     """
     for line in printed.splitlines():
         columns = line.strip().split("|", 3)
         if len(columns) == 4:
             jobid, state, reason, name = columns
-            yield JobStatus(jobid, _status(state, reason), name)
+            for one in spread(jobid):
+                yield JobStatus(one, _status(state, reason), name)
 
 
 def _status(state: str, reason: str) -> str:
@@ -42,6 +44,26 @@ def _status(state: str, reason: str) -> str:
     if state in _SUSPENDED:
         return "Z"
     return "D" if state in _ENDED else "R"
+
+
+def spread(jobid: str) -> Iterator[str]:
+    """Yield the jobs that a name of Slurm's stands for.
+
+    Parameters
+    ----------
+    jobid : str
+        Such as ``'12'``, ``'13_0'`` or ``'13_[1-2,5%2]'``.
+
+    Yields
+    ------
+    str
+        Such as ``'12'`` or ``'13_0'``.
+    """
+    job, _, tasks = jobid.partition("_")
+    if not tasks:
+        yield job
+    for index in positions(tasks):
+        yield f"{job}_{index}"
 
 
 def positions(text: str) -> Iterator[int]:

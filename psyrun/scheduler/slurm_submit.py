@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from psyrun.errors import QueueUnreachableError, SchedulerError
 from psyrun.scheduler.commands import call, cannot_run, without
+from psyrun.scheduler.holding import held
 from psyrun.scheduler.jobs import JobArray, JobId
 from psyrun.scheduler.slurm_commands import refusal
 
@@ -176,7 +175,7 @@ def run_noted(command: Sequence[str], folder: Path) -> str:
     SchedulerError
         It failed; a `QueueError` where it may succeed later.
     """
-    with _locked(folder) as output, (folder / "sbatch.err").open("wb") as errors:
+    with held(_file(folder)) as output, (folder / "sbatch.err").open("wb") as errors:
         jobid = _noted(folder)
         if jobid is not None:
             return jobid
@@ -208,7 +207,7 @@ def noted(folder: Path) -> str | None:
     """
     if not _file(folder).exists():
         return None
-    with _locked(folder):
+    with held(_file(folder)):
         return _noted(folder)
 
 
@@ -220,21 +219,6 @@ def _noted(folder: Path) -> str | None:
     text = _file(folder).read_text(encoding="utf-8", errors="replace")
     # A line that is not ended may be the first half of a number.
     return parse_id(text[: text.rfind("\n") + 1])
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[BinaryIO]:
-    with _file(folder).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise QueueUnreachableError(
-                f"{_file(folder)}: an sbatch that was started earlier has not ended; "
-                "the queue may be busy or down. Try again later."
-            ) from error
-        except OSError:
-            pass  # some file systems know no locks
-        yield file
 
 
 def _start(

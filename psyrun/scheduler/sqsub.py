@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from psyrun.errors import QueueUnreachableError, SchedulerError
 from psyrun.scheduler import quantities
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.commands import call
+from psyrun.scheduler.holding import held
 from psyrun.scheduler.jobs import Cause, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, argv
 from psyrun.scheduler.sqsub_commands import (
+    array_words,
     is_unreachable,
+    noted_ids,
+    queue_name,
     read_id,
     refusal,
     sqjobs,
     sqsub_words,
     unreachable,
 )
+
+_LOCK = "sqsub.lock"
 
 
 def _time(value: Any) -> str:
@@ -111,10 +116,14 @@ class Sqsub(Scheduler):
             return self._submit(values, words, Path(folder, "id"))
 
     def _submit(
-        self, values: Mapping[str, Any], words: Sequence[str], idfile: Path
+        self,
+        values: Mapping[str, Any],
+        words: Sequence[str],
+        idfile: Path,
+        lock: BinaryIO | None = None,
     ) -> str:
         options = [*argv(self.OPTIONS, values), f"--idfile={idfile}"]
-        done = call(["sqsub", *options, *words])
+        done = call(["sqsub", *options, *words], holding=lock)
         if done.returncode != 0:
             raise refusal(done)
         return read_id(idfile)
@@ -122,7 +131,8 @@ class Sqsub(Scheduler):
     def submit_array(self, array: JobArray) -> list[JobId]:
         """Submit many jobs one by one; sqsub itself notes the id of each.
 
-        Jobs that were submitted already are not submitted again.
+        The queue shows the name of each with the array's key behind it. Jobs
+        of which an id is noted are not submitted again.
 
         Parameters
         ----------
@@ -143,34 +153,53 @@ class Sqsub(Scheduler):
         SchedulerError
             The arguments are not accepted, or sqsub refused the jobs.
         """
-        found, ids = self.find(array), list[JobId]()
         values = self.validate(array.scheduler_args, array.name)
-        for position, name in enumerate(array.names):
-            if position in found:
-                ids.append(found[position])
-                continue
-            args = [*array.args, str(position)]
-            words = sqsub_words(args, str(array.output(position)), name, ())
-            try:
-                ids.append(self._submit(values, words, array.id_file(position)))
-            except QueueUnreachableError:
-                # The queue may have taken the job: that is to be looked for.
-                raise
-            except SchedulerError:
-                if not ids:
+        ids: list[JobId] = []
+        with held(array.folder / _LOCK) as lock:
+            known = noted_ids(array)
+            for position in range(len(array)):
+                words = array_words(array, position)
+                idfile = array.id_file(position)
+                try:
+                    jobid = known.get(position)
+                    ids.append(jobid or self._submit(values, words, idfile, lock))
+                except QueueUnreachableError:
+                    # The queue may have taken the job: that is to be looked for.
                     raise
-                break
+                except SchedulerError:
+                    if not ids:
+                        raise
+                    break
         return ids
 
     def find(self, array: JobArray) -> dict[int, JobId]:
-        """Find the jobs of which sqsub noted the ids."""
-        found: dict[int, JobId] = {}
-        for position in range(len(array)):
-            with suppress(FileNotFoundError):
-                text = array.id_file(position).read_text(encoding="utf-8").strip()
-                if text:
-                    found[position] = text
-        return found
+        """Find jobs by the ids that sqsub noted, else by their names.
+
+        Parameters
+        ----------
+        array : JobArray
+            The jobs.
+
+        Returns
+        -------
+        dict of int to str
+            Ids by position. A job of which sqsub noted no id, and which has
+            ended, is not found.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer, or an sqsub still tries.
+        """
+        with held(array.folder / _LOCK):
+            known = noted_ids(array)
+        if len(known) == len(array):
+            return dict(known)
+        positions = {queue_name(array, i): i for i in range(len(array))}
+        listed = {
+            positions[job.name]: job.id for job in sqjobs() if job.name in positions
+        }
+        return {**listed, **known}
 
     def get_status(self, jobid: JobId) -> JobStatus | None:
         """Return what sqjobs says of one job.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler.commands import call, words_of
-from psyrun.scheduler.jobs import JobId, JobStatus
+from psyrun.scheduler.jobs import JobArray, JobId, JobStatus
 
 _STATUS = {"Q": "Q", "*Q": "*Q", "R": "R", "Z": "Z"}
 _UNREACHABLE = re.compile(
@@ -48,6 +49,64 @@ def sqsub_words(
     if depends_on:
         words += ["-w", ",".join(map(str, depends_on))]
     return [*words, *args]
+
+
+def queue_name(array: JobArray, position: int) -> str:
+    """Return the name by which the queue shows a job of an array.
+
+    Parameters
+    ----------
+    array : JobArray
+        The array.
+    position : int
+        The job's position.
+
+    Returns
+    -------
+    str
+        Its name and the array's key: sqsub knows no comments.
+    """
+    return f"{array.names[position]}#{array.key}"
+
+
+def array_words(array: JobArray, position: int) -> list[str]:
+    """Return `sqsub_words` for a job of an array.
+
+    Parameters
+    ----------
+    array : JobArray
+        The array.
+    position : int
+        The job's position.
+
+    Returns
+    -------
+    list of str
+        Words of the command line.
+    """
+    args = [*array.args, str(position)]
+    output = str(array.output(position))
+    return sqsub_words(args, output, queue_name(array, position), ())
+
+
+def noted_ids(array: JobArray) -> dict[int, str]:
+    """Return the ids that sqsub noted.
+
+    Parameters
+    ----------
+    array : JobArray
+        The array.
+
+    Returns
+    -------
+    dict of int to str
+        Ids by position.
+    """
+    found = {}
+    for position in range(len(array)):
+        with suppress(FileNotFoundError):
+            found[position] = array.id_file(position).read_text("utf-8").strip()
+    return {position: jobid for position, jobid in found.items() if jobid}
 
 
 def parse_sqjobs(printed: str) -> Iterator[JobStatus]:

@@ -22,6 +22,7 @@ CLUSTER: graham
 8|PD|Dependency|area:process:0
 9_0|PD|Priority|area:process
 9_3|CG|None|area:process
+9_[4,6-7%2]|CA|JobArrayTaskLimit|area:process
 10|CF|None|a b|c
 11|S|None|area:merge
 12|F|NonZeroExitCode|area:merge
@@ -81,6 +82,7 @@ def test_states_are_read():
         JobStatus("8", "*Q", "area:process:0"),
         JobStatus("9_0", "Q", "area:process"),
         JobStatus("9_3", "R", "area:process"),
+        *(JobStatus(f"9_{i}", "D", "area:process") for i in (4, 6, 7)),
         JobStatus("10", "R", "a b|c"),
         JobStatus("11", "Z", "area:merge"),
         JobStatus("12", "D", "area:merge"),

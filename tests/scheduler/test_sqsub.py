@@ -178,7 +178,7 @@ def test_sqsub_itself_notes_the_ids_of_an_array(command, array):
     words = called.read_text().splitlines()
     assert words[-3:] == ["sh", "run.sh", "2"]
     assert f"--idfile={array.id_file(2)}" in words
-    assert words[words.index("-j") + 1] == "a:process:2"
+    assert words[words.index("-j") + 1] == "a:process:2#key"
     assert Sqsub().find(array) == dict.fromkeys(range(3), "42")
 
 
@@ -189,6 +189,18 @@ def test_jobs_that_were_submitted_are_not_submitted_again(command, array):
     called.unlink()
     assert Sqsub().submit_array(array) == ["41", "42", "42"]
     assert not called.exists()
+
+
+def test_a_job_whose_answer_was_lost_is_found_by_its_name(command, array):
+    lines = [
+        *QUEUE.splitlines()[:2],
+        "30 serial R 1 1s a:process:1#key",
+        "31 serial R 1 1s a:process:2#other",
+    ]
+    command("sqjobs", "cat <<'END'\n" + "\n".join(lines) + "\nEND")
+    array.id_file(0).write_text("29\n")
+    array.id_file(1).touch()
+    assert Sqsub().find(array) == {0: "29", 1: "30"}
 
 
 @pytest.mark.parametrize(
