@@ -75,7 +75,7 @@ EQUAL = [
     (math.sin, math.sin),
     (None, None),
     (pd.Timestamp("2020-01-01"), datetime.datetime(2020, 1, 1)),
-    (np.datetime64("NaT", "s"), np.datetime64("NaT")),
+    (np.datetime64("NaT", "s"), np.datetime64("NaT", "ms")),
 ]
 
 UNEQUAL = [
