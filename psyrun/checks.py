@@ -175,14 +175,19 @@ def _positive(value: Any) -> int:
 
 
 def _optional_number(value: Any) -> int | None:
-    if value is None:
-        return None
+    try:
+        return None if value is None else _not_negative(value)
+    except _NotAllowedError as error:
+        raise _NotAllowedError(f"{error}, or None") from None
+
+
+def _not_negative(value: Any) -> int:
     try:
         number = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = -1
     if number < 0:
-        raise _NotAllowedError("an integer of at least 0, or None")
+        raise _NotAllowedError("an integer of at least 0")
     return number
 
 
@@ -281,6 +286,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "min_items": _positive,
     "pool_size": _positive,
     "max_failures": _optional_number,
+    "retries": _not_negative,
     "backend": _backend,
     "scheduler": _scheduler,
     "scheduler_args": _arguments,

@@ -69,6 +69,9 @@ class Config:
     max_failures : int, optional
         How many assignments may fail before a run is stopped as hopeless. By
         default any number may.
+    retries : int, default 0
+        How often a job that used up its memory or its time, or whose machine
+        failed, is submitted again; with twice the memory or time each time.
     overwrite_dirty : bool, default True
         Whether results of an earlier version of the task are replaced. If not,
         ``psy run`` refuses and says so.
@@ -90,6 +93,7 @@ class Config:
     python: str = sys.executable
     file_dep: tuple[Path, ...] = ()
     max_failures: int | None = None
+    retries: int = 0
     overwrite_dirty: bool = True
 
 

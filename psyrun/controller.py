@@ -15,10 +15,11 @@ from typing import Any
 
 from psyrun.files import read_json
 from psyrun.forkservers import ForkServers
-from psyrun.launch import Snakemake, command, decode_events
+from psyrun.launch import LOCAL, Snakemake, command, decode_events
 from psyrun.layout import MERGE, PROCESS, SPLIT
 from psyrun.prepare import Prepared
 from psyrun.progress import RoundProgress, Tally
+from psyrun.queue.sites import LEAVE_VARIABLE
 from psyrun.snakefile import rule_suffix
 from psyrun.view import EXECUTED, View
 
@@ -120,64 +121,96 @@ class Run:
         rounds = [p.layout.round(p.plan.round) for p in prepared]
         self._progress = [RoundProgress(round_) for round_ in rounds]
         self._outcome = Outcome()
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[tuple[int, int], Job] = {}
 
-    def run(self, *, jobs: int, profile: str, extra: Sequence[str]) -> Outcome:
-        """Have Snakemake do what is to be done, and watch it."""
-        prepared = list(self._tasks.values())
-        snakefiles = [p.layout.snakefile for p in prepared]
-        arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)
+    def run(self, *, jobs: int | None, extra: Sequence[str]) -> Outcome:
+        """Have Snakemake do what is to be done, and watch it.
+
+        There is one Snakemake for each kind of place where jobs run, so that
+        nobody waits for jobs in a queue to start some on this machine.
+        """
         with ExitStack() as stack:
             stack.enter_context(_handling(_interrupt))
+            local = [p for p in self._tasks.values() if p.profile == LOCAL]
             servers = ForkServers(
-                (p.layout.folder, p.plan.taskfile, p.plan.python) for p in prepared
+                (p.layout.folder, p.plan.taskfile, p.plan.python) for p in local
             )
             stack.callback(servers.stop)
-            log = stack.enter_context(prepared[0].layout.snakemake_log.open("wb"))
-            snakemake = Snakemake(arguments, servers.environment, log)
-            stack.callback(os.close, snakemake.events)
+            environment = {LEAVE_VARIABLE: "1", **servers.environment}
+            running: list[Snakemake] = []
             try:
-                self._watch(snakemake.events)
-                self._outcome.status = snakemake.wait()
+                for profile, some in self._by_profile().items():
+                    snakefiles = [p.layout.snakefile for p in some]
+                    arguments = command(
+                        snakefiles, jobs=jobs, profile=profile, extra=extra
+                    )
+                    log = some[0].layout.snakemake_log.open("wb")
+                    stack.enter_context(log)
+                    running.append(Snakemake(arguments, environment, log))
+                    stack.callback(os.close, running[-1].events)
+                self._watch([snakemake.events for snakemake in running])
+                self._outcome.status = max(s.wait() for s in running)
             except KeyboardInterrupt:
                 self._outcome.was_interrupted = True
                 with _handling(signal.SIG_IGN):
                     servers.stop()
-                    snakemake.interrupt()
+                    for snakemake in running:
+                        snakemake.interrupt()
         return self._outcome
+
+    def _by_profile(self) -> dict[str, list[Prepared]]:
+        """Return the tasks that one Snakemake can run."""
+        found: dict[str, list[Prepared]] = {}
+        for prepared in self._tasks.values():
+            found.setdefault(prepared.profile, []).append(prepared)
+        return found
 
     def tally(self) -> Tally:
         """Count the assignments of all tasks."""
         return sum((progress.look() for progress in self._progress), Tally())
 
-    def _watch(self, events: int) -> None:
-        """Read events until Snakemake ends."""
-        pending = b""
+    def _watch(self, streams: Sequence[int]) -> None:
+        """Read events until each Snakemake has ended."""
+        pending = dict.fromkeys(streams, b"")
         next_look = 0.0
         with selectors.DefaultSelector() as selector:
-            selector.register(events, selectors.EVENT_READ)
-            while True:
-                if selector.select(self._view.interval):
-                    data = os.read(events, 1 << 16)
-                    if not data:
-                        return
-                    *lines, pending = (pending + data).split(b"\n")
+            for stream in streams:
+                selector.register(stream, selectors.EVENT_READ)
+            while pending:
+                for key, _ in selector.select(self._view.interval):
+                    data = os.read(key.fd, 1 << 16)
+                    *lines, rest = (pending.pop(key.fd) + data).split(b"\n")
                     for event in decode_events(lines):
-                        self._tell(event)
+                        self._tell(key.fd, event)
+                    if data:
+                        pending[key.fd] = rest
+                    else:
+                        selector.unregister(key.fd)
                 if time.monotonic() >= next_look:
+                    self._stop_if_asked()
                     self._view.progress(self.tally())
                     next_look = time.monotonic() + self._view.interval
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _stop_if_asked(self) -> None:
+        """Heed a request from another machine."""
+        for prepared in self._tasks.values():
+            if prepared.layout.stop.exists():
+                prepared.layout.stop.unlink(missing_ok=True)
+                raise KeyboardInterrupt
+
+    def _tell(self, stream: int, event: dict[str, Any]) -> None:
         if event["event"] == "error":
             self._outcome.errors.append(event["text"])
+        elif event["event"] == "warning":
+            self._view.say(event["text"])
         elif event["event"] == "job_info":
             job = self._job(event)
             if job is not None:
-                self._jobs[event["jobid"]] = job
+                self._jobs[stream, event["jobid"]] = job
                 self._view.job(EXECUTED, job.name)
-        elif event["event"] == "job_error" and event["jobid"] in self._jobs:
-            self._outcome.failures.append(self._jobs[event["jobid"]])
+        elif event["event"] == "job_error":
+            failed = self._jobs.get((stream, event["jobid"]))
+            self._outcome.failures += [] if failed is None else [failed]
 
     def _job(self, event: dict[str, Any]) -> Job | None:
         """Return which of the jobs an event is about, None if it is a user's own."""

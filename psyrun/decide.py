@@ -50,6 +50,13 @@ class _Source:
 def _same_code(
     wanted: Wanted, known: Known, last: Plan, *, keep_going: bool
 ) -> Decision:
+    if not known.is_split and known.has_jobs:
+        return Decision(
+            _renewed(last, wanted, merge=last.merge),
+            split=True,
+            blocks=tuple(range(last.n_blocks)),
+            merge=True,
+        )
     if not known.is_split:
         same_space = last.same_space and known.keep == "round"
         takes_rows = bool(last.keep) or keep_going
@@ -74,6 +81,9 @@ def _next_round(known: Known) -> int:
 
 def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
     """Whether what is missing of a round is better divided among all jobs."""
+    if known.has_jobs:
+        # Those who evaluate it already are not to be disturbed.
+        return False
     if known.merged is not None:
         # What a block had fetched is not known any more once it was merged.
         return last.fetches and bool(known.missing_blocks)

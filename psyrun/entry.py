@@ -11,7 +11,8 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,11 @@ class Entry:
             accept_failures=_is_true(config.get("psy_accept_failures", False)),
         )
         for path in _taskfiles(config).values():
-            prepared = prepare(path, options)
+            prepared = prepare(path, options, _warn)
             if why := refusal(prepared):
                 raise PsyrunError(why)
             prepared.render()
+            forget_incomplete(outputs(prepared.plan))
             self._prepared.append(prepared)
 
     def start(self) -> None:
@@ -79,8 +81,7 @@ class Entry:
         work = [p for p in self._prepared if not p.decision.is_done]
         for prepared in work:
             with _told_in_one_line():
-                if remark := prepared.start(insist=True):
-                    print(remark, file=sys.stderr)
+                prepared.start(_warn, insist=True)
         if not work:
             return
         self._servers = ForkServers(
@@ -95,6 +96,10 @@ class Entry:
             self._servers = None
         for prepared in self._prepared:
             prepared.release()
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 @contextmanager
@@ -137,6 +142,32 @@ def _recorded(config: Mapping[str, Any]) -> list[Path]:
         for name, record in records.items()
         if record is not None
     ]
+
+
+def forget_incomplete(paths: Iterable[Path]) -> None:
+    """Tell Snakemake that files are whole, which it only knows of jobs it saw end.
+
+    For ``--rerun-incomplete`` it would make them again and, as their rules call
+    them ancient, forget what is missing and made from them (9.27). Its other
+    option, to ignore what is incomplete, would be wrong for a user's own rules.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files that are whole if they are there.
+    """
+    for path in paths:
+        if path.exists():
+            name = urlsafe_b64encode(str(path).encode()).decode()
+            Path(".snakemake", "incomplete", name).unlink(missing_ok=True)
+
+
+def outputs(plan: Plan) -> Iterator[Path]:
+    """Yield what the rules of a plan make."""
+    round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
+    yield round_.space
+    yield from (round_.block(i, plan.block_ext) for i in range(plan.n_blocks))
+    yield from map(Path, _targets(plan))
 
 
 def _plan(snakefile: Path) -> Plan:

@@ -16,11 +16,18 @@ from psyrun.entry import SNAKEFILES
 from psyrun.layout import shipped
 from psyrun.lifeline import end_with_parent
 
+LOCAL = "local"
+"""The profile for running jobs on this machine."""
+
 _PATIENCE = 10.0  # seconds between asking Snakemake to end and killing it
 
 
 def command(
-    snakefiles: Iterable[Path], *, jobs: int, profile: str, extra: Sequence[str] = ()
+    snakefiles: Iterable[Path],
+    *,
+    jobs: int | None,
+    profile: str,
+    extra: Sequence[str] = (),
 ) -> list[str]:
     """Return the command that has Snakemake follow accepted plans.
 
@@ -28,8 +35,9 @@ def command(
     ----------
     snakefiles : iterable of Path
         The generated Snakefiles of the tasks.
-    jobs : int
-        How many cores may be used at once.
+    jobs : int or None
+        How many cores may be used at once, or how many jobs may be in a queue;
+        None leaves that to the profile.
     profile : str
         Name of the profile that psyrun ships.
     extra : sequence of str
@@ -43,10 +51,20 @@ def command(
         *("--profile", str(shipped("profiles", profile))),
         *("--logger", "psyrun"),
         # Between options that take all that follows, and what the user gave.
-        *("--cores", str(jobs)),
+        # What psyrun's rules make is whole or not there. And where a file that is
+        # there is made again, Snakemake forgets those that are missing and that
+        # are made from it, if their rules call it ancient (9.27).
+        "--ignore-incomplete",
+        *_limit(jobs, profile),
         *rest,
         *("--config", f"{SNAKEFILES}={paths}", *values),
     ]
+
+
+def _limit(jobs: int | None, profile: str) -> list[str]:
+    if profile == LOCAL:
+        return ["--cores", str(jobs or 1)]
+    return [] if jobs is None else ["--jobs", str(jobs)]
 
 
 def _split_config(extra: Sequence[str]) -> tuple[list[str], list[str]]:

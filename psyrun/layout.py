@@ -8,6 +8,8 @@ A task owns one folder, ``<workdir>/<task>``::
     lock                  who runs the task now
     snakemake.log         what Snakemake printed
     <task>:split.log …    what each job printed
+    stop                  asks the controller to stop
+    queue/                what was submitted to a queue
     result.<ext>          the result, unless `resultfile` says otherwise
     round-<n>/            one division of the space among jobs
         space.pkl         the frozen space
@@ -170,6 +172,16 @@ class TaskLayout:
     def lock(self) -> Path:
         """Lock of the whole task."""
         return self.folder / "lock"
+
+    @property
+    def stop(self) -> Path:
+        """Empty file that asks the task's controller to stop."""
+        return self.folder / "stop"
+
+    @property
+    def queue(self) -> Path:
+        """The folder of what was submitted to a queue."""
+        return self.folder / "queue"
 
     @property
     def digests(self) -> Path:

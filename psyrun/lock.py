@@ -23,6 +23,9 @@ from psyrun.errors import PsyrunError, RunningError
 from psyrun.files import synchronise
 from psyrun.layout import TaskLayout
 
+JOB_VARIABLE = "PSYRUN_JOB"
+"""Environment variable that tells a process which job of a queue it belongs to."""
+
 HEARTBEAT = 20.0
 EXPIRY = 300.0
 _REMOVAL_EXPIRY = 30.0
@@ -43,12 +46,16 @@ class Holder:
         that was used again does not pass for the holder.
     since : float
         When the lock was taken, in seconds since the epoch.
+    job : str
+        The job of a queue that the process belongs to; empty if none. Where
+        the queue says that it ended, the lock is stale at once.
     """
 
     host: str
     pid: int
     started: str
     since: float
+    job: str = ""
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -62,8 +69,9 @@ class Holder:
     @classmethod
     def me(cls) -> Holder:
         """Return this process as a holder."""
-        pid = os.getpid()
-        return cls(socket.gethostname(), pid, process_start(pid) or "", time.time())
+        pid, job = os.getpid(), os.environ.get(JOB_VARIABLE, "")
+        started = process_start(pid) or ""
+        return cls(socket.gethostname(), pid, started, time.time(), job)
 
 
 def process_start(pid: int) -> str | None:
@@ -206,6 +214,33 @@ def holder_of(path: Path) -> Holder | None:
     """Return who holds a lock; None where nobody does or the lock is stale."""
     holder = _read(path)
     return holder if holder is not None and _is_live(holder, path) else None
+
+
+def break_lock(path: Path, job: str) -> None:
+    """Remove the lock of a job of a queue that has ended, as the queue says.
+
+    Parameters
+    ----------
+    path : Path
+        The lock; it may be held by somebody else, or by nobody.
+    job : str
+        The job that has ended.
+    """
+    holder = _read(path)
+    if holder is not None and holder.job == job:
+        path.unlink(missing_ok=True)
+
+
+def holder_in(path: Path) -> Holder | None:
+    """Return who a lock names, whether that process lives or not."""
+    return _read(path)
+
+
+def locks_of(layout: TaskLayout) -> list[Path]:
+    """Return the locks of the jobs of a task, stale ones included."""
+    rounds = layout.rounds().values()
+    found = (path for round_ in rounds for path in sorted(round_.locks.glob("*")))
+    return [path for path in found if not path.name.startswith(".")]
 
 
 def live_holders(folder: Path) -> dict[str, Holder]:

@@ -181,6 +181,8 @@ class Known:
         Where rows can be taken over from, as in `Plan`.
     keep_round : int
         The round to take rows from.
+    has_jobs : bool
+        Whether jobs of its round are queued or running, to be adopted.
     count_open : callable
         Returns how many assignments of that round have no row yet.
     count_failed : callable
@@ -198,6 +200,7 @@ class Known:
     occupied: tuple[int, ...] = ()
     keep: str = ""
     keep_round: int = 0
+    has_jobs: bool = False
     count_open: Callable[[], int] = field(default=lambda: 0)
     count_failed: Callable[[], int] = field(default=lambda: 0)
     count_new: Callable[[], int] = field(default=lambda: 0)

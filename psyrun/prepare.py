@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from psyrun import __version__
 from psyrun.decide import decide
-from psyrun.errors import PsyrunError, RunningError, StoreError, TaskError
-from psyrun.files import read_json, write_json, write_text
-from psyrun.fingerprint import fingerprint
+from psyrun.errors import PsyrunError, RunningError, StoreError
+from psyrun.failures import counted
+from psyrun.files import write_json, write_text
 from psyrun.layout import TaskLayout, record_of_task, shipped
 from psyrun.lock import Holder, Lock, holder_of, running_jobs
 from psyrun.observe import observe
 from psyrun.plan import Decision, Plan, Wanted
-from psyrun.scheduler import ImmediateRun
+from psyrun.preconditions import check, make_folder_for_result
+from psyrun.queue.arguments import resources
+from psyrun.queue.left import Left, Warn, left, release_locks, silently
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task
+from psyrun.version import version_of
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -84,27 +87,30 @@ class Prepared:
         """The plan to follow."""
         return self.decision.plan
 
+    @property
+    def profile(self) -> str:
+        """Name of the Snakemake profile that the task's scheduler needs."""
+        return self.task.scheduler.PROFILE
+
     def render(self) -> None:
         """Write the Snakefile, unless a run of the task is using it now."""
         if self.lock is None and holder_of(self.layout.lock) is not None:
             return
         template = shipped("workflow", "task.smk.template").read_text(encoding="utf-8")
-        write_text(self.layout.snakefile, render(self.plan, template))
+        needs = resources(self.task.scheduler, self.task.scheduler_args, self.plan)
+        write_text(self.layout.snakefile, render(self.plan, template, needs))
         write_text(self.layout.environment, environment(__version__))
 
-    def start(self, *, insist: bool = False) -> str | None:
+    def start(self, warn: Warn = silently, *, insist: bool = False) -> None:
         """Lock the task and accept its plan.
 
         Parameters
         ----------
+        warn : callable
+            Takes remarks for the user, such as that a lock was taken over.
         insist : bool
             Whether the plan must still be the one that was made before, as
             Snakemake has read it already.
-
-        Returns
-        -------
-        str or None
-            A remark for the user, where a lock was taken over.
 
         Raises
         ------
@@ -115,9 +121,10 @@ class Prepared:
         """
         lock = Lock(self.layout.lock, f"task {self.task.name!r}")
         former = lock.acquire()
+        if former is not None:
+            warn(_taken_over(self.task.name, former))
         try:
-            self._wait_for_jobs_of_killed_run()
-            decision = _decide(self.task, self.options)
+            decision = self._decide_anew(warn)
             if insist and decision != self.decision:
                 raise PsyrunError(
                     f"task {self.task.name!r} was worked on by another run meanwhile. "
@@ -127,18 +134,52 @@ class Prepared:
             self.decision = decision
             write_json(self.layout.state, self.plan.as_json())
             _note_where(self.task)
-            _make_folder_for_result(self.task)
+            make_folder_for_result(self.task)
         except BaseException:
             lock.release()
             raise
         self.lock = lock
+        # A request to stop was meant for whoever ran the task before.
+        self.layout.stop.unlink(missing_ok=True)
         self.render()
-        return None if former is None else _taken_over(self.task.name, former)
 
-    def _wait_for_jobs_of_killed_run(self) -> None:
+    def _decide_anew(self, warn: Warn) -> Decision:
+        """Decide what to do now that nobody else can start anything."""
+        found = left(self.layout, self.task.scheduler, warn, records=True)
+        release_locks(self.layout, found)
+        adoptable = [one for one in found if one.scheduler is self.task.scheduler]
+        self._wait_for_jobs_of_killed_run(adoptable)
+        decision = _decide(self.task, self.options, adoptable)
+        number = decision.plan.round
+        cancelled = [
+            job
+            for one in found
+            for job in one.cancel(
+                lambda batch, one=one: (
+                    one not in adoptable  # type: ignore[misc]
+                    or batch.intent.round != number
+                ),
+                warn,
+            )
+        ]
+        if cancelled:
+            n_jobs = counted(len(cancelled), "queued job")
+            warn(f"{self.task.name}: cancelled {n_jobs} of an outdated plan")
+            return self._decide_anew(warn)
+        n_alive = sum(len(one.alive) for one in adoptable)
+        if n_alive:
+            warn(f"{self.task.name}: {counted(n_alive, 'job')} of before go on")
+        return decision
+
+    def _wait_for_jobs_of_killed_run(self, adoptable: Sequence[Left]) -> None:
         """Jobs end with their controller, but it takes them a moment."""
         deadline = time.monotonic() + _PATIENCE
-        while jobs := running_jobs(self.layout):
+        alive = {batch.job(p) for one in adoptable for batch, p in one.living()}
+        while jobs := {
+            job: holder
+            for job, holder in running_jobs(self.layout).items()
+            if holder.job not in alive
+        }:
             if time.monotonic() > deadline:
                 job, holder = next(iter(jobs.items()))
                 name = self.task.name
@@ -159,23 +200,6 @@ def _taken_over(name: str, former: Holder) -> str:
     return f"task {name!r}: taking over from {former}, which ended without a word."
 
 
-def _make_folder_for_result(task: Task) -> None:
-    """Find out before the work whether its result can be written.
-
-    Raises
-    ------
-    TaskError
-        If it cannot.
-    """
-    try:
-        Path(task.resultfile).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TaskError(
-            f"{task.path}: the folder of resultfile {str(task.resultfile)!r} cannot be "
-            f"made ({error.strerror}). Choose another one."
-        ) from error
-
-
 def _note_where(task: Task) -> None:
     """Record where the task works, so that others needn't import it to know."""
     folder = record_of_task(task.taskdir, task.name).parent
@@ -191,7 +215,7 @@ def _note_where(task: Task) -> None:
         write_json(record_of_task(task.taskdir, task.name), record)
 
 
-def prepare(path: Path, options: Options) -> Prepared:
+def prepare(path: Path, options: Options, warn: Warn = silently) -> Prepared:
     """Load a task and decide what is to be done for it; change nothing.
 
     Parameters
@@ -200,6 +224,8 @@ def prepare(path: Path, options: Options) -> Prepared:
         The task file.
     options : Options
         What the user asked for.
+    warn : callable
+        Takes remarks for the user, such as that a queue does not answer.
 
     Raises
     ------
@@ -209,72 +235,21 @@ def prepare(path: Path, options: Options) -> Prepared:
         If what is on disk cannot be read.
     """
     task = load_task(path, options.overrides)
-    _check_available(task)
-    _check_places(task)
-    _check_parameters(task)
+    check(task)
     layout = TaskLayout.of(task.workdir, task.name)
-    return Prepared(task, layout, _decide(task, options), options)
+    found = left(layout, task.scheduler, warn, records=False)
+    adoptable = [one for one in found if one.scheduler is task.scheduler]
+    return Prepared(task, layout, _decide(task, options, adoptable), options)
 
 
-def _check_available(task: Task) -> None:
-    """Refuse what cannot be run yet.
-
-    Raises
-    ------
-    TaskError
-        If jobs would have to be submitted to a queue.
-    """
-    if not isinstance(task.scheduler, ImmediateRun):
-        raise TaskError(
-            f"{task.path}: scheduler is {type(task.scheduler).__name__}, but jobs "
-            "can't be submitted to a queue yet. Use ImmediateRun, the default, to run "
-            "the task on this machine."
-        )
-
-
-def _check_parameters(task: Task) -> None:
-    """Find out before the work whether the store can hold the parameters.
-
-    Raises
-    ------
-    TaskError
-        If it cannot hold those of the first assignment.
-    """
-    excluded = task.exclude_from_result
-    first = {k: v for k, v in task.pspace[0].items() if k not in excluded}
-    try:
-        task.store.check(first)
-    except StoreError as error:
-        raise TaskError(f"{task.path}: pspace: {error}") from error
-
-
-def _check_places(task: Task) -> None:
-    """Refuse places that cannot work.
-
-    Raises
-    ------
-    TaskError
-        If there is no such Python, or psyrun would write into a folder on
-        whose content the task depends.
-    """
-    if shutil.which(task.python) is None:
-        raise TaskError(
-            f"{task.path}: python is {task.python!r}, which is no program. Give the "
-            "path of a Python in which psyrun is installed."
-        )
-    workdir = task.workdir.resolve()
-    for path in task.file_dep:
-        if path.resolve() in [workdir, *workdir.parents]:
-            raise TaskError(
-                f"{task.path}: file_dep holds {str(path)!r}, which contains the work "
-                f"folder {str(task.workdir)!r} and so changes with each run. Name the "
-                "files or folders in it that count."
-            )
-
-
-def _decide(task: Task, options: Options) -> Decision:
+def _decide(task: Task, options: Options, adoptable: Sequence[Left]) -> Decision:
     wanted = _wanted(task, options)
-    return decide(wanted, observe(task, wanted), keep_going=options.keep_going)
+    known = observe(task, wanted)
+    if known.plan is not None:
+        number = known.plan.round
+        has_jobs = any(one.in_round(number) for one in adoptable)
+        known = replace(known, has_jobs=has_jobs)
+    return decide(wanted, known, keep_going=options.keep_going)
 
 
 def refusal(prepared: Prepared) -> str | None:
@@ -297,7 +272,7 @@ def _wanted(task: Task, options: Options) -> Wanted:
         task=task.name,
         taskfile=path,
         workdir=workdir,
-        fingerprint=_fingerprint(task),
+        fingerprint=version_of(task),
         n_items=len(task.pspace),
         backend=task.backend,
         max_jobs=task.max_jobs,
@@ -311,13 +286,3 @@ def _wanted(task: Task, options: Options) -> Wanted:
         overwrite_dirty=task.overwrite_dirty,
         token=options.token,
     )
-
-
-def _fingerprint(task: Task) -> str:
-    cache = TaskLayout.of(task.workdir, task.name).digests
-    digests: dict[str, str] = read_json(cache) or {}
-    before = dict(digests)
-    found = fingerprint(task.path, task.conf_path, task.file_dep, Path.cwd(), digests)
-    if digests != before:
-        write_json(cache, digests)
-    return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
+from typing import TypeAlias
 
 from psyrun.errors import TaskError
 from psyrun.layout import MERGE, PROCESS, SPLIT, TaskLayout
@@ -25,7 +28,11 @@ def rule_suffix(task: str) -> str:
     return "".join(char if char.isalnum() else "_" for char in task)
 
 
-def render(plan: Plan, template: str) -> str:
+Resources: TypeAlias = Mapping[str, Mapping[str, int | str]]
+"""What the jobs of each step need, in the terms of Snakemake."""
+
+
+def render(plan: Plan, template: str, resources: Resources | None = None) -> str:
     """Return the Snakefile of a plan.
 
     Parameters
@@ -34,6 +41,8 @@ def render(plan: Plan, template: str) -> str:
         What the rules are to do.
     template : str
         Text of ``workflow/task.smk.template``.
+    resources : mapping of str to mapping, optional
+        What the jobs of each step need, such as ``{'split': {'mem_mb': 100}}``.
 
     Returns
     -------
@@ -43,6 +52,7 @@ def render(plan: Plan, template: str) -> str:
     layout = TaskLayout.of(plan.workdir, plan.task)
     round_ = layout.round(plan.round)
     wildcard = round_.block("{block}", plan.block_ext)
+    needs = resources or {}
     return Template(template).substitute(
         name=rule_suffix(plan.task),
         taskfile=plan.taskfile,
@@ -56,9 +66,27 @@ def render(plan: Plan, template: str) -> str:
         merge_log=_literal(layout.log(MERGE)),
         fingerprint=plan.fingerprint,
         merged=_literal(round_.merge_mark(plan.merge)),
-        threads=plan.pool_size,
+        threads=needs.get(PROCESS, {}).get("cpus_per_task", plan.pool_size),
+        split_resources=_resources(needs.get(SPLIT, {})),
+        process_resources=_resources(needs.get(PROCESS, {})),
+        merge_resources=_resources(needs.get(MERGE, {})),
         python=shlex.quote(plan.python),
     )
+
+
+def _resources(needs: Mapping[str, int | str]) -> str:
+    if not needs:
+        return ""
+    lines = [
+        f"        {name}={value if isinstance(value, int) else _quoted(value)},\n"
+        for name, value in needs.items()
+    ]
+    return f"    resources:\n{''.join(lines)}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a literal in which Snakemake sees no wildcards."""
+    return json.dumps(text.replace("{", "{{").replace("}", "}}"), ensure_ascii=False)
 
 
 def _literal(path: str | Path) -> str:

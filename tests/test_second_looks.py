@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,26 @@ def test_a_log_that_cannot_be_written_costs_nothing(project) -> None:
         )
     assert done.returncode == 0
     assert project.calls() == ALL
+
+
+@pytest.mark.parametrize("command", ["psy", "snakemake"])
+def test_what_was_whole_when_snakemake_was_killed_is_not_made_again(
+    project, command
+) -> None:
+    project.psy("run")
+    project.calls()
+    round_ = project.work() / "round-1"
+    for path in (project.work() / "result.pkl", round_ / "blocks/1.pkl"):
+        path.unlink()
+    # Snakemake notes so what it has started and did not see end.
+    notes = project.folder / ".snakemake/incomplete"
+    notes.mkdir(exist_ok=True)
+    for made in ("space.pkl", "blocks/0.pkl"):
+        name = f"psy-work/a/round-1/{made}"
+        (notes / urlsafe_b64encode(name.encode()).decode()).write_text("null")
+    if command == "psy":
+        project.psy("run")
+    else:
+        project.snakemake()
+    assert project.calls() == [3, 4]
+    assert project.result()["y"] == [1, 4, 9, 16]

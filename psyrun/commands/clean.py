@@ -102,6 +102,8 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.state,
         layout.digests,
         layout.snakemake_log,
+        layout.queue,
+        layout.stop,
         *folder.glob(f"{layout.name}:*.log"),
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),

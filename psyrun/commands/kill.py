@@ -5,20 +5,25 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
 from psyrun.errors import RunningError
+from psyrun.failures import counted
 from psyrun.layout import TaskLayout
-from psyrun.lock import Holder, holder_of, process_start, running_jobs
+from psyrun.lock import Holder, Lock, holder_of, process_start, running_jobs
+from psyrun.queue.ledger import Ledger
+from psyrun.queue.left import left, release_locks
 from psyrun.status import layout_of
 from psyrun.taskdir import find_tasks
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
+_PATIENCE_WITH_OTHERS = 60.0  # seconds until a controller elsewhere has stopped
 _PATIENCE = 15.0  # seconds until processes are killed
 _INTERVAL = 0.05  # seconds between looks at processes
 
@@ -55,24 +60,69 @@ def execute(args: argparse.Namespace) -> int:
 def _kill(taskdir: Path, name: str) -> int:
     layout = layout_of(taskdir, name)
     controller = holder_of(layout.lock)
-    jobs = running_jobs(layout)
-    holders = [*jobs.values(), *([] if controller is None else [controller])]
-    if not holders:
+    jobs = _local(running_jobs(layout))
+    n_queued = 0
+    also = _run_by(controller, taskdir) - {name}
+    if controller is not None and not controller.is_here:
+        _ask_to_stop(layout, controller)
+    if jobs or controller is not None:
+        for holder in jobs.values():
+            if not holder.is_here:
+                raise RunningError(
+                    f"task {name!r} is run by {holder}. Run 'psy kill {name}' on "
+                    f"{holder.host}."
+                )
+        here = controller if controller is not None and controller.is_here else None
+        _stop(layout, here)
+    if Ledger(layout).batches():
+        n_queued = _cancel(layout, taskdir, name)
+    if not (jobs or n_queued or controller):
         print(f"{name}: nothing is running")
         return 0
-    for holder in holders:
-        if not holder.is_here:
-            raise RunningError(
-                f"task {name!r} is run by {holder}. Run 'psy kill {name}' on "
-                f"{holder.host}."
-            )
-    also = _run_by(controller, taskdir) - {name}
-    _stop(layout, controller)
-    n_jobs = f"{len(jobs)} running job{'' if len(jobs) == 1 else 's'}"
-    print(f"{name}: stopped, with {n_jobs}; what was evaluated is kept")
+    ended = [counted(len(jobs), "running job")] if jobs or not n_queued else []
+    ended += [counted(n_queued, "job") + " in the queue"] if n_queued else []
+    print(f"{name}: stopped, with {' and '.join(ended)}; what was evaluated is kept")
     for other in sorted(also):
         print(f"{other}: stopped, too, as the same run was on it")
     return 0
+
+
+def _local(jobs: Mapping[str, Holder]) -> dict[str, Holder]:
+    """Return the jobs that no queue runs."""
+    return {name: holder for name, holder in jobs.items() if not holder.job}
+
+
+def _ask_to_stop(layout: TaskLayout, controller: Holder) -> None:
+    """Stop a controller on another machine, which looks for requests now and then.
+
+    Raises
+    ------
+    RunningError
+        If it does not stop.
+    """
+    layout.stop.touch()
+    deadline = time.monotonic() + _PATIENCE_WITH_OTHERS
+    while holder_of(layout.lock) == controller:
+        if time.monotonic() > deadline:
+            raise RunningError(
+                f"task {layout.name!r} is run by {controller}, which does not stop. "
+                f"Run 'psy kill {layout.name}' on {controller.host}."
+            )
+        time.sleep(_INTERVAL)
+
+
+def _cancel(layout: TaskLayout, taskdir: Path, name: str) -> int:
+    """Cancel the jobs of a task that are queued or running, and return their number."""
+    sys.path.insert(0, str(taskdir.absolute()))
+    with Lock(layout.lock, f"task {name!r}"):
+        found = left(layout, None, _warn, records=True)
+        cancelled = [job for one in found for job in one.cancel(lambda _: True, _warn)]
+        release_locks(layout, left(layout, None, _warn, records=False))
+    return len(cancelled)
+
+
+def _warn(text: str) -> None:
+    print(f"psy: {text}", file=sys.stderr, flush=True)
 
 
 def _run_by(controller: Holder | None, taskdir: Path) -> set[str]:
@@ -90,14 +140,14 @@ def _same(one: Holder | None, other: Holder) -> bool:
 
 def _stop(layout: TaskLayout, controller: Holder | None) -> None:
     """End a run: its controller does it, else its jobs are ended one by one."""
-    jobs = list(running_jobs(layout).values())
+    jobs = list(_local(running_jobs(layout)).values())
     run = [*jobs, *([] if controller is None else [controller])]
     family = _Family(run)
     if controller is not None:
         _signal(controller.pid, controller.started, signal.SIGTERM)
         family.wait_for(run, _PATIENCE_WITH_CONTROLLER)
     # Snakemake by itself waits for its jobs when it is asked to end.
-    for job in [*jobs, *running_jobs(layout).values()]:
+    for job in [*jobs, *_local(running_jobs(layout)).values()]:
         _signal(job.pid, job.started, signal.SIGTERM)
     family.wait_for(run, _PATIENCE)
     family.kill()

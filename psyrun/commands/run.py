@@ -13,9 +13,12 @@ from psyrun.commands.details import failures_of_task
 from psyrun.controller import Job, Outcome, Run
 from psyrun.errors import FailedAssignmentsError, PsyrunError, RunningError
 from psyrun.failures import counted, summary
+from psyrun.launch import LOCAL
 from psyrun.layout import MERGE, PROCESS, SPLIT
 from psyrun.merges import MergeRecord
 from psyrun.prepare import Options, Prepared, prepare, refusal
+from psyrun.queue.ledger import Ledger
+from psyrun.status import is_merged
 from psyrun.tasks import find_tasks, select
 from psyrun.view import EXECUTED, SKIPPED, View, choose_view
 
@@ -34,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-j",
         "--jobs",
         type=_positive,
-        default=1,
         metavar="N",
-        help="use up to N cores at once (default: 1)",
+        help="use up to N cores at once (default: 1), or have up to N jobs in a "
+        "queue (default: as many as there are)",
     )
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="only show what would be done"
@@ -78,12 +81,16 @@ def execute(args: argparse.Namespace) -> int:
     if not paths:
         print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
     options = Options(args.keep_going, args.accept_failures, args.max_failures)
-    prepared = [prepare(path, options) for path in paths.values()]
     view = choose_view(quiet=args.quiet)
     try:
+        prepared = [prepare(path, options, _warn) for path in paths.values()]
         return _Session(view, args).run(prepared)
     finally:
         view.close()
+
+
+def _warn(text: str) -> None:
+    print(f"psy: {text}", file=sys.stderr, flush=True)
 
 
 class _Session:
@@ -126,12 +133,10 @@ class _Session:
 
     def _start(self, prepared: Prepared) -> bool:
         try:
-            remark = prepared.start()
+            prepared.start(self._view.say)
         except RunningError as error:
             self._complain(str(error), error.exit_status)
             return False
-        if remark:
-            self._view.say(remark)
         return True
 
     def _run(self, started: list[Prepared]) -> None:
@@ -139,17 +144,16 @@ class _Session:
         for task in started:
             self._show(task, None)
         run = Run(started, self._view)
-        outcome = run.run(
-            jobs=self._args.jobs, profile="local", extra=self._args.snakemake_args
-        )
+        outcome = run.run(jobs=self._args.jobs, extra=self._args.snakemake_args)
         self._view.close()
         self._status = max(self._status, outcome.exit_status)
         self._report(outcome, run, started)
 
     def _remark_on_idle_cores(self, started: list[Prepared]) -> None:
         cores = len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1
-        n_blocks = sum(len(task.decision.blocks) for task in started)
-        if self._args.jobs == 1 and min(cores, n_blocks) > 1:
+        here = [task for task in started if task.profile == LOCAL]
+        n_blocks = sum(len(task.decision.blocks) for task in here)
+        if (self._args.jobs or 1) == 1 and min(cores, n_blocks) > 1:
             self._view.say(
                 f"One of {cores} cores is used; 'psy run -j {cores}' uses all."
             )
@@ -189,11 +193,20 @@ class _Session:
             log = started[0].layout.snakemake_log
             told = "\n".join(outcome.errors) or _end_of(log)
             raise PsyrunError(f"{told}\n{kept}. All that Snakemake said is in {log}.")
-        else:
+        elif self._args.snakemake_args or all(map(_is_whole, started)):
             self._show_results(started)
+        else:
+            log = started[0].layout.snakemake_log
+            self._complain(
+                f"Snakemake ended before all was done, see {log}; {kept}. "
+                f"Go on with 'psy run {names}'.",
+                1,
+            )
 
     def _show_results(self, started: list[Prepared]) -> None:
         for task in started:
+            # What was submitted is of no interest any more.
+            Ledger(task.layout).remove_round(task.plan.round)
             self._view.say(f"{task.task.name}: {task.plan.resultfile}")
             merged = MergeRecord.load(task.layout.round(task.plan.round))
             for remark in _remarks(task.task.name, merged):
@@ -202,6 +215,10 @@ class _Session:
     def _complain(self, message: str, status: int) -> None:
         print(f"psy: {message}", file=sys.stderr)
         self._status = max(self._status, status)
+
+
+def _is_whole(prepared: Prepared) -> bool:
+    return is_merged(prepared.layout, prepared.plan)
 
 
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")

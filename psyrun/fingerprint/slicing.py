@@ -29,7 +29,7 @@ _HOW_TO_RUN = {
     "pool_size",
     "python",
 }
-_WHERE_TO_RUN = {"scheduler", "scheduler_args", "schedular_args"}
+_WHERE_TO_RUN = {"scheduler", "scheduler_args", "schedular_args", "retries"}
 _FILES = {"file_dep", "overwrite_dirty", "resultfile", "store", "workdir"}
 INCIDENTAL = frozenset(_HOW_TO_RUN | _WHERE_TO_RUN | _FILES)
 """Special variables that say how to run a task; `file_dep` counts by content."""

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-JOB_VARIABLE = "PSYRUN_JOB"
-"""Environment variable of a job with ``<key of its array>:<position>``."""
+from psyrun.forkclient import FOLDER_VARIABLE
+from psyrun.lock import JOB_VARIABLE
 
 COMMANDS, SCRIPT = "commands", "run.sh"
 _LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read
@@ -29,6 +29,7 @@ _TEXT = """\
 cd {project} || exit 1
 PATH={python}:$PATH; export PATH
 {variable}={key}:$1; export {variable}
+unset {servers}
 command=$(sed -n "$(($1 + 1))p" {commands})
 echo "{mark} start $(hostname) $(date +%s)"
 if [ -z "$command" ]; then
@@ -44,7 +45,7 @@ exit $status
 
 def write_script(
     folder: Path, key: str, commands: Sequence[str], project: Path
-) -> tuple[str, ...]:
+) -> None:
     """Write what the jobs of an array run.
 
     Parameters
@@ -58,10 +59,10 @@ def write_script(
     project : Path
         Where the commands are run.
 
-    Returns
-    -------
-    tuple of str
-        The command of the array, which takes the position as last argument.
+    Raises
+    ------
+    OSError
+        If it cannot be written.
     """
     folder = folder.absolute()
     (folder / COMMANDS).write_text("".join(f"{c}\n" for c in commands), "utf-8")
@@ -70,12 +71,18 @@ def write_script(
         # What stands for Python in the rules is the one that runs here.
         python=shlex.quote(str(Path(sys.executable).parent)),
         variable=JOB_VARIABLE,
+        # Those of the run that submitted the job are out of reach, or gone.
+        servers=FOLDER_VARIABLE,
         key=key,
         commands=shlex.quote(str(folder / COMMANDS)),
         mark=_MARK,
     )
     (folder / SCRIPT).write_text(text, "utf-8")
-    return ("sh", str(folder / SCRIPT))
+
+
+def command(folder: Path) -> tuple[str, ...]:
+    """Return what runs a job of an array; it takes the position as last argument."""
+    return ("sh", str(folder.absolute() / SCRIPT))
 
 
 @dataclass(frozen=True)

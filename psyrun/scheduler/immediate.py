@@ -18,6 +18,8 @@ class ImmediateRun(Scheduler):
     As there is no queue, `scheduler_args` written for one have no effect.
     """
 
+    PROFILE = "local"
+
     def __init__(self) -> None:
         self._ids = count()
 

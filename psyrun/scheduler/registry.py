@@ -60,6 +60,27 @@ def scheduler_class(name: str) -> type[Scheduler]:
     return _load(name, module, attribute)
 
 
+def load_class(target: str) -> type[Scheduler]:
+    """Return a scheduler's class by where it is.
+
+    Parameters
+    ----------
+    target : str
+        ``'module:Class'``.
+
+    Returns
+    -------
+    type of Scheduler
+        The class.
+
+    Raises
+    ------
+    SchedulerError
+        It cannot be imported, or is not a scheduler.
+    """
+    return _load(target, *target.split(":", 1))
+
+
 def _targets() -> dict[str, str]:
     from importlib.metadata import entry_points
 

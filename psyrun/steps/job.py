@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, TaskError
 from psyrun.files import read_json
 from psyrun.layout import Round, TaskLayout
 from psyrun.lock import Lock
@@ -16,6 +16,7 @@ from psyrun.random_state import RandomStates
 from psyrun.rounds import RoundData, store_with
 from psyrun.store import Store
 from psyrun.tasks import Task, load_task
+from psyrun.version import version_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Context:
     ----------
     task : Task
         The task.
+    version : str
+        Its fingerprint.
     random_states : RandomStates
         The random generators that its import made.
     has_threads : bool
@@ -33,6 +36,7 @@ class Context:
     """
 
     task: Task
+    version: str
     random_states: RandomStates
     has_threads: bool
 
@@ -56,7 +60,7 @@ class Context:
         n_threads = threading.active_count()
         task = load_task(Path(taskfile))
         has_threads = threading.active_count() > n_threads
-        return cls(task, RandomStates.find(), has_threads)
+        return cls(task, version_of(task), RandomStates.find(), has_threads)
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,22 @@ class Job:
 
     @cached_property
     def imported(self) -> Context:
-        """The imported task."""
-        if self.context is not None:
-            return self.context
-        return Context.imported(self.plan.taskfile)
+        """The imported task.
+
+        Raises
+        ------
+        TaskError
+            If it is not usable, or is another version than the plan is for:
+            a job may have waited in a queue for long.
+        """
+        imported = self.context or Context.imported(self.plan.taskfile)
+        if imported.version != self.plan.fingerprint:
+            raise TaskError(
+                f"{self.plan.taskfile}: was changed after the job was planned, so "
+                "nothing was evaluated. Run the task again: 'psy run', or "
+                "'psy run --continue' to keep the rows that are there."
+            )
+        return imported
 
     @property
     def task(self) -> Task:

@@ -8,11 +8,9 @@ same arguments and log file. All other jobs run the ordinary way.
 
 from __future__ import annotations
 
-import shlex
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
@@ -20,6 +18,7 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecMode
 
 from psyrun.forkclient import Request, server_address
+from psyrun.stepcommand import StepCommand
 
 common_settings = CommonSettings(
     non_local_exec=False,
@@ -30,30 +29,6 @@ common_settings = CommonSettings(
 )
 
 _THREADS_BESIDE_CORES = 5  # for jobs of zero threads, as Snakemake itself has it
-
-
-class Step(NamedTuple):
-    """The command of one of psyrun's rules, taken apart.
-
-    Attributes
-    ----------
-    arguments : list of str
-        What follows ``python3 -m psyrun.steps``.
-    log : Path
-        Where its output goes.
-    """
-
-    arguments: list[str]
-    log: Path
-
-    @classmethod
-    def parse(cls, command: str | None) -> Step | None:
-        """Take a command apart; None if it is not one of psyrun's."""
-        words = shlex.split(command or "")
-        match words:
-            case [_, "-m", "psyrun.steps", *arguments, ">", log, "2>&1"]:
-                return cls(arguments, Path(log))
-        return None
 
 
 class Executor(RealExecutor):
@@ -70,7 +45,7 @@ class Executor(RealExecutor):
 
     def run_job(self, job: Any) -> None:
         """Start one job."""
-        step = None if job.is_group() else Step.parse(job.shellcmd)
+        step = None if job.is_group() else StepCommand.parse(job.shellcmd)
         address = None if step is None else server_address(step.arguments)
         if step is None or address is None:
             self._ordinary.run_job(job)
@@ -82,7 +57,7 @@ class Executor(RealExecutor):
         future.add_done_callback(lambda done: self._ended(info, done))
         self.report_job_submission(info)
 
-    def _serve(self, address: str, step: Step) -> int:
+    def _serve(self, address: str, step: StepCommand) -> int:
         """Have a step run and return its exit status."""
         with step.log.open("wb") as log, self._lock:
             if self._is_cancelled:

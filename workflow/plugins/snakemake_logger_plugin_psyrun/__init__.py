@@ -38,6 +38,8 @@ class LogHandler(LogHandlerBase):
             told |= {name: getattr(record, name, None) for name in _WANTED[event]}
         elif record.levelno >= ERROR and record.msg:
             told = {"event": "error", "text": record.getMessage()}
+        elif getattr(record, "psyrun", False):
+            told = {"event": "warning", "text": record.getMessage()}
         else:
             return
         line = json.dumps(told, default=_plain)

@@ -1,0 +1,69 @@
+"""What must be true of a task before anything of it is run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from psyrun.errors import StoreError, TaskError
+from psyrun.tasks import Task
+
+
+def check(task: Task) -> None:
+    """Refuse what cannot work.
+
+    Raises
+    ------
+    TaskError
+        If there is no such Python, psyrun would write into a folder on whose
+        content the task depends, or the store cannot hold the parameters.
+    """
+    _check_python(task)
+    _check_file_dep(task)
+    _check_parameters(task)
+
+
+def make_folder_for_result(task: Task) -> None:
+    """Find out before the work whether its result can be written.
+
+    Raises
+    ------
+    TaskError
+        If it cannot.
+    """
+    try:
+        Path(task.resultfile).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TaskError(
+            f"{task.path}: the folder of resultfile {str(task.resultfile)!r} cannot be "
+            f"made ({error.strerror}). Choose another one."
+        ) from error
+
+
+def _check_parameters(task: Task) -> None:
+    """Find out before the work whether the store can hold the first assignment."""
+    excluded = task.exclude_from_result
+    first = {k: v for k, v in task.pspace[0].items() if k not in excluded}
+    try:
+        task.store.check(first)
+    except StoreError as error:
+        raise TaskError(f"{task.path}: pspace: {error}") from error
+
+
+def _check_python(task: Task) -> None:
+    if shutil.which(task.python) is None:
+        raise TaskError(
+            f"{task.path}: python is {task.python!r}, which is no program. Give the "
+            "path of a Python in which psyrun is installed."
+        )
+
+
+def _check_file_dep(task: Task) -> None:
+    workdir = task.workdir.resolve()
+    for path in task.file_dep:
+        if path.resolve() in [workdir, *workdir.parents]:
+            raise TaskError(
+                f"{task.path}: file_dep holds {str(path)!r}, which contains the work "
+                f"folder {str(task.workdir)!r} and so changes with each run. Name the "
+                "files or folders in it that count."
+            )

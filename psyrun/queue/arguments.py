@@ -1,0 +1,91 @@
+"""What jobs ask of a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from psyrun.layout import MERGE, PROCESS, SPLIT, TaskLayout
+from psyrun.plan import Plan
+from psyrun.scheduler.base import Scheduler
+
+
+def arguments(
+    scheduler: Scheduler,
+    scheduler_args: Mapping[str, Any],
+    plan: Plan,
+    step: str,
+    block: int | str | None = None,
+) -> dict[str, Any]:
+    """Return the scheduler's arguments for one job.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    scheduler_args : mapping of str to object
+        What the task asks for; functions take the name of a job.
+    plan : Plan
+        The plan that the job belongs to.
+    step : str
+        The step.
+    block : int or str, optional
+        The block of a process job.
+
+    Raises
+    ------
+    SchedulerError
+        If they are not accepted.
+    """
+    given = dict(scheduler_args)
+    takes_cores = "n_cpus" in (scheduler.OPTIONS or {})
+    if step == PROCESS and takes_cores and plan.pool_size > 1:
+        # Each process of a job needs a core, unless the user knows better.
+        given.setdefault("n_cpus", plan.pool_size)
+    layout = TaskLayout.of(plan.workdir, plan.task)
+    return scheduler.validate(given, layout.job(step, block))
+
+
+def resources(
+    scheduler: Scheduler, scheduler_args: Mapping[str, Any], plan: Plan
+) -> dict[str, dict[str, int | str]]:
+    """Return what jobs ask for as Snakemake's resources, for its other executors.
+
+    Where process jobs ask for different amounts, each is given the largest.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    scheduler_args : mapping of str to object
+        What the task asks for.
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    dict of str to dict
+        Resources by the name of the step.
+
+    Raises
+    ------
+    SchedulerError
+        If arguments are not accepted.
+    """
+
+    def of(step: str, block: int | None = None) -> dict[str, int | str]:
+        return scheduler.resources(
+            arguments(scheduler, scheduler_args, plan, step, block)
+        )
+
+    varies = any(callable(value) for value in scheduler_args.values())
+    blocks = range(plan.n_blocks if varies else 1)
+    found = [of(PROCESS, block) for block in blocks]
+    names = dict.fromkeys(name for one in found for name in one)
+    most = {name: _most([one[name] for one in found if name in one]) for name in names}
+    return {SPLIT: of(SPLIT), PROCESS: most, MERGE: of(MERGE)}
+
+
+def _most(values: list[int | str]) -> int | str:
+    numbers = [value for value in values if isinstance(value, int)]
+    return max(numbers) if len(numbers) == len(values) else values[0]

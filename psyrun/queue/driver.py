@@ -1,0 +1,310 @@
+"""Brings jobs through a queue: submits, watches and tells of their ends.
+
+Whoever drives a queue is told nothing by it, and may be killed at any moment.
+So what is known stands in the ledger, a job that another run submitted is
+adopted, and what the queue does not answer is asked again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from psyrun.errors import (
+    QueueError,
+    QueueFullError,
+    QueueUnreachableError,
+    SchedulerError,
+)
+from psyrun.queue.ending import Endings
+from psyrun.queue.item import Item, QueuedTask, by_scheduler
+from psyrun.queue.ledger import Batch, Intent, newest
+from psyrun.queue.left import left, name_of, release_locks
+from psyrun.queue.pace import Backoff, Pace
+from psyrun.scheduler.base import Cause, Ending, JobId, Scheduler
+
+RAISED_BY = 2.0
+"""By how much the memory or the time of a job is raised with each retry."""
+
+_GATHERING = 0.2  # seconds to wait for more jobs that fit into the same array
+
+
+class Ended(NamedTuple):
+    """A job that has ended.
+
+    Attributes
+    ----------
+    item : Item
+        The job.
+    ending : Ending
+        Why.
+    """
+
+    item: Item
+    ending: Ending
+
+
+class _Left(NamedTuple):
+    """What an earlier run has left in the queue of a task."""
+
+    jobs: dict[str, tuple[Batch, int]]
+    alive: set[tuple[str, int]]
+
+    @classmethod
+    def of(cls, task: QueuedTask, warn: Callable[[str], None]) -> _Left:
+        found = left(task.layout, task.scheduler, warn, records=True)
+        release_locks(task.layout, found)
+        own = [one for one in found if one.scheduler is task.scheduler]
+        batches = [batch for one in own for batch in one.batches]
+        alive = {job for one in own for job in one.alive}
+        return cls(newest(batches), alive)
+
+
+class Driver:
+    """Brings jobs through queues.
+
+    Parameters
+    ----------
+    warn : callable
+        Takes lines for the user.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(
+        self,
+        warn: Callable[[str], None] = lambda text: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._warn = warn
+        self._clock = clock
+        self._waiting: list[Item] = []
+        self._cut_off: list[tuple[Batch, list[Item]]] = []
+        self._submitted: list[Item] = []
+        self._pace = Pace(clock)
+        self._backoff = Backoff(clock)
+        self._last_added = 0.0
+        self._chunk: int | None = None
+        self._left: dict[QueuedTask, _Left] = {}
+        self._endings = Endings(clock)
+
+    def adopt(self, item: Item) -> bool:
+        """Take a job over that an earlier run submitted.
+
+        Parameters
+        ----------
+        item : Item
+            The job that is wanted.
+
+        Returns
+        -------
+        bool
+            Whether there was one that has not ended, as far as is known, or
+            that ended well.
+        """
+        if item.task not in self._left:
+            self._left[item.task] = _Left.of(item.task, self._warn)
+        left = self._left[item.task]
+        batch, position = left.jobs.get(item.target, (None, -1))
+        if batch is None:
+            return False
+        ending = batch.ending(position)
+        is_alive = ending is None and (batch.key, position) in left.alive
+        if is_alive or item.is_done:
+            item.batch, item.position = batch, position
+            item.is_adopted, item.attempt = True, batch.intent.attempt
+            self._submitted.append(item)
+            return True
+        return False
+
+    def add(self, item: Item) -> None:
+        """Have a job submitted with the next step."""
+        self._waiting.append(item)
+        self._last_added = self._clock()
+
+    def step(self) -> list[Ended]:
+        """Do what is due.
+
+        Returns
+        -------
+        list of Ended
+            The jobs that have ended since the last step, for good.
+        """
+        ended: list[Ended] = []
+        is_gathered = self._clock() - self._last_added >= _GATHERING
+        if (self._waiting or self._cut_off) and is_gathered and self._backoff.is_over:
+            ended += self._submit()
+        if self._submitted and self._pace.is_due:
+            ended += self._look()
+        return [one for one in ended if not self._is_retried(one)]
+
+    def kill(self) -> None:
+        """Cancel all jobs that were submitted, and submit no more."""
+        self._waiting.clear()
+        for scheduler, items in by_scheduler(self._submitted):
+            scheduler.kill_all([item.id for item in items if item.id is not None])
+
+    def _submit(self) -> list[Ended]:
+        """Submit what is waiting, as far as the queue takes it."""
+        ended: list[Ended] = []
+        try:
+            self._look_for_cut_off()
+            while self._waiting:
+                ended += self._submit_some(self._next_chunk())
+        except QueueFullError as error:
+            self._retry_smaller(error)
+        except QueueUnreachableError as error:
+            self._backoff.lengthen()
+            self._warn(f"{error} Trying again.")
+        else:
+            self._backoff.reset()
+        return ended
+
+    def _look_for_cut_off(self) -> None:
+        """Find out what became of submissions that the queue did not answer."""
+        while self._cut_off:
+            batch, items = self._cut_off[0]
+            found = items[0].task.scheduler.find(batch.array)
+            self._cut_off.pop(0)
+            self._take_ids(batch, items, found)
+
+    def _next_chunk(self) -> list[Item]:
+        """Take jobs out of those that wait, which fit into one array."""
+        first = self._waiting[0]
+        alike = [item for item in self._waiting if _is_alike(item, first)]
+        limits = [first.task.scheduler.max_array_size(), self._chunk]
+        chunk = alike[: min([limit for limit in limits if limit], default=None)]
+        taken = {id(item) for item in chunk}
+        self._waiting = [item for item in self._waiting if id(item) not in taken]
+        return chunk
+
+    def _submit_some(self, items: list[Item]) -> list[Ended]:
+        """Submit one array."""
+        first = items[0]
+        batch = first.task.ledger.begin(_intent(items))
+        try:
+            ids = first.task.scheduler.submit_array(batch.array)
+        except QueueUnreachableError:
+            self._cut_off.append((batch, items))
+            raise
+        except QueueFullError:
+            self._waiting = [*items, *self._waiting]
+            self._chunk = len(items)
+            batch.remove()
+            raise
+        except SchedulerError as error:
+            batch.remove()
+            ending = Ending(Cause.FAILED, f"it could not be submitted: {error}", 2)
+            return [Ended(item, ending) for item in items]
+        self._take_ids(batch, items, dict(enumerate(ids)))
+        if len(ids) < len(items):
+            self._chunk = len(items) - len(ids)
+            raise QueueFullError(f"{first.array_name}: the queue takes no more jobs.")
+        return []
+
+    def _take_ids(
+        self, batch: Batch, items: Sequence[Item], ids: dict[int, JobId]
+    ) -> None:
+        """Note what the queue has taken; what it has not waits again."""
+        if not ids:
+            batch.remove()
+        else:
+            batch.note_ids(ids)
+        for position, item in enumerate(items):
+            if position in ids:
+                item.batch, item.position = batch, position
+                self._submitted.append(item)
+            else:
+                self._waiting.append(item)
+        self._pace.quicken()
+
+    def _retry_smaller(self, error: QueueFullError) -> None:
+        """Try again with fewer jobs at once; with few, wait for some to end."""
+        size = self._chunk or len(self._waiting)
+        self._chunk = max(1, size // 2)
+        if size == 1:
+            self._backoff.lengthen()
+            if self._backoff.is_first:
+                self._warn(f"{error} The others are submitted as jobs end.")
+
+    def _look(self) -> list[Ended]:
+        """Ask the queue about all jobs that were submitted."""
+        gone: list[Item] = []
+        living: list[Item] = []
+        is_answered = True
+        for scheduler, items in by_scheduler(self._submitted):
+            try:
+                known = _alive(scheduler, items)
+            except QueueError as error:
+                self._warn(f"{error} Trying again.")
+                is_answered = False
+                living += items
+                continue
+            living += [item for item in items if item.id in known]
+            gone += [item for item in items if item.id not in known]
+        ended = self._endings.of(gone)
+        still = [item for item in gone if item not in ended]
+        self._submitted = [*living, *still]
+        self._pace.looked(found_some=bool(ended), is_answered=is_answered)
+        if ended:
+            # There may be room for more now.
+            self._backoff.reset()
+            self._chunk = None if self._chunk is None else self._chunk + len(ended)
+        return [Ended(item, ending) for item, ending in ended.items()]
+
+    def _is_retried(self, ended: Ended) -> bool:
+        """Whether a job is tried again, as it was given too little."""
+        item, ending = ended
+        if item.batch is None:
+            return False
+        item.release_lock()
+        item.batch.note_ending(item.position, ending)
+        if ending.cause is Cause.DONE or item.attempt >= item.task.retries:
+            return False
+        values = _raised(item, ending.cause)
+        if values is None:
+            return False
+        self._warn(f"{item.name}: {ending.text}; it is tried again.")
+        item.values, item.attempt = values, item.attempt + 1
+        item.batch, item.gone_since, item.is_adopted = None, None, False
+        self.add(item)
+        return True
+
+
+def _raised(item: Item, cause: Cause) -> dict[str, object] | None:
+    if cause is Cause.NODE:
+        return item.values
+    if cause in (Cause.MEMORY, Cause.TIME):
+        return item.task.scheduler.raised(item.values, cause, RAISED_BY)
+    return None
+
+
+def _alive(scheduler: Scheduler, items: Sequence[Item]) -> set[JobId | None]:
+    ids = [item.id for item in items if item.id is not None]
+    statuses = scheduler.get_statuses(ids)
+    return {jobid for jobid, job in statuses.items() if job.status != "D"}
+
+
+def _is_alike(item: Item, other: Item) -> bool:
+    """Whether two jobs can be in one array."""
+    return (
+        item.task is other.task
+        and item.array_name == other.array_name
+        and item.values == other.values
+        and item.attempt == other.attempt
+    )
+
+
+def _intent(items: Sequence[Item]) -> Intent:
+    first = items[0]
+    return Intent(
+        name=first.array_name,
+        names=tuple(item.name for item in items),
+        targets=tuple(item.target for item in items),
+        commands=tuple(item.command for item in items),
+        round=first.round_number,
+        scheduler=name_of(first.task.scheduler),
+        scheduler_args=first.values,
+        attempt=first.attempt,
+    )

@@ -1,0 +1,243 @@
+"""The record of what was submitted for a task.
+
+Each array of jobs has a folder in ``<workdir>/<task>/queue``, named by its
+key::
+
+    array.json     what is about to be submitted; written before
+    run.sh         what the jobs run
+    commands       the command of each job
+    ids.json       what the queue calls the jobs; written after
+    <i>.out        what the job at position i printed, and its trace
+    <i>.end.json   why it ended, where its trace does not tell
+
+So whoever continues a run knows of each job whether it was submitted, and an
+array that was cut off between the two records is looked for in the queue.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from psyrun.errors import StoreError
+from psyrun.files import damaged, read_json, write_json
+from psyrun.layout import TaskLayout
+from psyrun.queue.script import Trace, command, write_script
+from psyrun.scheduler.base import Cause, Ending, JobArray, JobId
+
+_RECORD, _IDS = "array.json", "ids.json"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is to be submitted as one array.
+
+    Attributes
+    ----------
+    name : str
+        Name of the array.
+    names : tuple of str
+        Name of the job at each position.
+    targets : tuple of str
+        What the job at each position is for: the files that it makes.
+    commands : tuple of str
+        The shell command of each.
+    round : int
+        The round of the task that the jobs belong to.
+    scheduler : str
+        Class of the scheduler, as ``module:Class``.
+    scheduler_args : mapping of str to object
+        Arguments for each of the jobs.
+    attempt : int
+        How many jobs for the same targets have ended for want of resources.
+    host : str
+        Where it is submitted.
+    since : float
+        When, in seconds since the epoch.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    targets: tuple[str, ...]
+    commands: tuple[str, ...]
+    round: int
+    scheduler: str
+    scheduler_args: Mapping[str, Any]
+    attempt: int = 0
+    host: str = field(default_factory=socket.gethostname)
+    since: float = field(default_factory=time.time)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is recorded; arguments that JSON can't hold become texts."""
+        plain = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in self.scheduler_args.items()
+        }
+        return {**asdict(self), "scheduler_args": plain}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One array of jobs, as it is recorded.
+
+    Attributes
+    ----------
+    folder : Path
+        Its folder; the name is its key.
+    intent : Intent
+        What was to be submitted.
+    """
+
+    folder: Path
+    intent: Intent
+
+    @property
+    def key(self) -> str:
+        """Text that the queue shows with each of the jobs."""
+        return self.folder.name
+
+    @cached_property
+    def array(self) -> JobArray:
+        """The jobs, for a scheduler."""
+        intent = self.intent
+        return JobArray(
+            args=command(self.folder),
+            name=intent.name,
+            names=intent.names,
+            folder=self.folder.absolute(),
+            scheduler_args=intent.scheduler_args,
+            key=self.key,
+        )
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether it is recorded what the queue calls the jobs."""
+        return (self.folder / _IDS).exists()
+
+    def note_ids(self, ids: Mapping[int, JobId]) -> None:
+        """Record what the queue calls the jobs, by position."""
+        record = {str(position): jobid for position, jobid in ids.items()}
+        write_json(self.folder / _IDS, record)
+        self.__dict__["ids"] = dict(ids)
+
+    @cached_property
+    def ids(self) -> dict[int, JobId]:
+        """What the queue calls the jobs that it took, by position."""
+        record = read_json(self.folder / _IDS) or {}
+        return {int(position): jobid for position, jobid in record.items()}
+
+    def job(self, position: int) -> str:
+        """Return what a job tells of itself, in its locks for example."""
+        return f"{self.key}:{position}"
+
+    def trace(self, position: int) -> Trace:
+        """Return what a job left."""
+        return Trace.read(self.array.output(position))
+
+    def note_ending(self, position: int, ending: Ending) -> None:
+        """Record why a job ended."""
+        write_json(self.folder / f"{position}.end.json", ending._asdict())
+
+    def ending(self, position: int) -> Ending | None:
+        """Return why a job ended; None if it has not, as far as is known."""
+        record = read_json(self.folder / f"{position}.end.json")
+        if record is not None:
+            return Ending(**{**record, "cause": Cause(record["cause"])})
+        return ending_of(self.trace(position))
+
+    def open(self) -> list[int]:
+        """Return the positions of jobs that have not ended, as far as is known."""
+        return [p for p in range(len(self.array)) if self.ending(p) is None]
+
+    def remove(self) -> None:
+        """Forget the array."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def ending_of(trace: Trace) -> Ending | None:
+    """Return what a trace tells of the end of its job, None if nothing."""
+    status = trace.exit_status
+    if status is None:
+        return None
+    if status == 0:
+        return Ending(Cause.DONE, "done", 0)
+    return Ending(Cause.FAILED, f"exit status {status}", status)
+
+
+class Ledger:
+    """All that was submitted for a task.
+
+    Parameters
+    ----------
+    layout : TaskLayout
+        Paths of the task.
+    """
+
+    def __init__(self, layout: TaskLayout) -> None:
+        self._folder = layout.queue
+
+    def batches(self) -> list[Batch]:
+        """Return the arrays, the oldest first."""
+        records = (path.parent for path in self._folder.glob(f"*/{_RECORD}"))
+        found = [_load(folder) for folder in records]
+        return sorted((b for b in found if b), key=lambda batch: batch.intent.since)
+
+    def begin(self, intent: Intent) -> Batch:
+        """Record what is about to be submitted.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be recorded.
+        """
+        key = secrets.token_hex(8)
+        folder = self._folder / key
+        try:
+            folder.mkdir(parents=True)
+            write_script(folder, key, intent.commands, Path.cwd())
+        except OSError as error:
+            raise StoreError(f"{folder}: {error.strerror}.") from error
+        write_json(folder / _RECORD, intent.as_json())
+        return Batch(folder, intent)
+
+    def remove_round(self, number: int) -> None:
+        """Forget what was submitted for a round and those before it."""
+        for batch in self.batches():
+            if batch.intent.round <= number:
+                batch.remove()
+
+
+def _load(folder: Path) -> Batch | None:
+    record = read_json(folder / _RECORD)
+    if record is None:
+        return None
+    lists = ("names", "targets", "commands")
+    try:
+        values: dict[str, Any] = {
+            k: tuple(v) if k in lists else v for k, v in record.items()
+        }
+        return Batch(folder, Intent(**values))
+    except (AttributeError, TypeError) as error:
+        raise damaged(folder / _RECORD, "has other entries than expected") from error
+
+
+def newest(batches: Iterable[Batch]) -> dict[str, tuple[Batch, int]]:
+    """Return the last job that was submitted for each target.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
+        Arrays, the oldest first.
+    """
+    return {
+        batch.intent.targets[position]: (batch, position)
+        for batch in batches
+        for position in batch.ids
+    }

@@ -1,0 +1,241 @@
+"""What an earlier run has left in a queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from psyrun.errors import PsyrunError, QueueUnreachableError
+from psyrun.layout import TaskLayout
+from psyrun.lock import break_lock, holder_in, locks_of
+from psyrun.queue.ledger import Batch, Ledger
+from psyrun.scheduler.base import Cause, Ending, JobId, Scheduler
+from psyrun.scheduler.registry import load_class
+
+T = TypeVar("T")
+Warn = Callable[[str], None]
+
+_PATIENCE = 300.0  # seconds that a queue is given to answer
+_PAUSES = (1.0, 2.0, 5.0, 10.0)
+_SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets it
+_ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
+
+
+def silently(text: str) -> None:
+    """Take a line for the user, and show it to nobody."""
+
+
+def patiently(question: Callable[[], T], warn: Warn) -> T:
+    """Ask a queue again and again, until it answers.
+
+    Parameters
+    ----------
+    question : callable
+        Asks the queue.
+    warn : callable
+        Takes lines for the user.
+
+    Raises
+    ------
+    QueueUnreachableError
+        If it does not for five minutes.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    pauses = iter(_PAUSES)
+    while True:
+        try:
+            return question()
+        except QueueUnreachableError as error:
+            if time.monotonic() > deadline:
+                raise
+            warn(f"{error} Trying again.")
+            time.sleep(next(pauses, _PAUSES[-1]))
+
+
+@dataclass(frozen=True)
+class Left:
+    """The jobs of a task that an earlier run submitted to one queue.
+
+    Attributes
+    ----------
+    scheduler : Scheduler
+        How the queue is spoken to.
+    batches : sequence of Batch
+        The arrays that were submitted, the oldest first.
+    alive : frozenset of (str, int)
+        The jobs that are queued or running, as keys of arrays and positions.
+    """
+
+    scheduler: Scheduler
+    batches: Sequence[Batch]
+    alive: frozenset[tuple[str, int]]
+
+    def in_round(self, number: int) -> bool:
+        """Whether jobs of a round are queued or running."""
+        return any(b.intent.round == number for b, _ in self.living())
+
+    def living(self) -> list[tuple[Batch, int]]:
+        """Return the jobs that are queued or running."""
+        batches = {batch.key: batch for batch in self.batches}
+        return [(batches[key], position) for key, position in sorted(self.alive)]
+
+    def cancel(
+        self, is_to_end: Callable[[Batch], bool], warn: Warn
+    ) -> list[tuple[Batch, int]]:
+        """Cancel jobs and wait until they have ended.
+
+        Parameters
+        ----------
+        is_to_end : callable
+            Tells whether the jobs of an array are to end.
+        warn : callable
+            Takes lines for the user.
+
+        Returns
+        -------
+        list of (Batch, int)
+            The jobs.
+
+        Raises
+        ------
+        PsyrunError
+            If they do not end.
+        """
+        jobs = [(b, p) for b, p in self.living() if is_to_end(b)]
+        ids = [batch.ids[position] for batch, position in jobs]
+        if not ids:
+            return []
+        patiently(lambda: self.scheduler.kill_all(ids), warn)
+        deadline = time.monotonic() + _ENDING
+        while living := patiently(lambda: _living(self.scheduler, ids), warn):
+            if time.monotonic() > deadline:
+                raise PsyrunError(
+                    f"the queue does not end the jobs {', '.join(map(str, living))}. "
+                    "Try again later."
+                )
+            time.sleep(0.5)
+        ending = Ending(Cause.CANCELLED, "cancelled by psyrun")
+        for batch, position in jobs:
+            if batch.ending(position) is None:
+                batch.note_ending(position, ending)
+        return jobs
+
+
+def left(
+    layout: TaskLayout, scheduler: Scheduler | None, warn: Warn, *, records: bool
+) -> list[Left]:
+    """Return what earlier runs of a task have left in queues.
+
+    Parameters
+    ----------
+    layout : TaskLayout
+        Paths of the task.
+    scheduler : Scheduler or None
+        The scheduler of the task as it is now, if that is known.
+    warn : callable
+        Takes lines for the user.
+    records : bool
+        Whether to complete the ledger where a submission was cut off, which
+        only the holder of the task's lock may do.
+
+    Returns
+    -------
+    list of Left
+        One for each kind of queue.
+
+    Raises
+    ------
+    SchedulerError
+        If the class of a scheduler cannot be imported any more.
+    QueueUnreachableError
+        If a queue does not answer.
+    """
+    kinds: dict[str, list[Batch]] = {}
+    for batch in Ledger(layout).batches():
+        kinds.setdefault(batch.intent.scheduler, []).append(batch)
+    found = []
+    for name, batches in kinds.items():
+        used = scheduler
+        if used is None or name_of(used) != name:
+            used = load_class(name)()
+        known = _complete(batches, used, warn, records=records)
+        found.append(Left(used, known, _alive(known, used, warn)))
+    return found
+
+
+def name_of(scheduler: Scheduler) -> str:
+    """Return the class of a scheduler as ``module:Class``."""
+    kind = type(scheduler)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def release_locks(layout: TaskLayout, found: Iterable[Left]) -> None:
+    """Remove the locks of jobs that have ended, as their queues say.
+
+    Parameters
+    ----------
+    layout : TaskLayout
+        Paths of the task.
+    found : iterable of Left
+        What is left in the queues.
+    """
+    ended = {
+        batch.job(position)
+        for one in found
+        for batch in one.batches
+        for position in batch.ids
+        if (batch.key, position) not in one.alive
+    }
+    for path in locks_of(layout):
+        holder = holder_in(path)
+        if holder is not None and holder.job in ended:
+            break_lock(path, holder.job)
+
+
+def _complete(
+    batches: Iterable[Batch], scheduler: Scheduler, warn: Warn, *, records: bool
+) -> list[Batch]:
+    """Find the arrays whose submission was cut off."""
+    known = []
+    for batch in batches:
+        if not batch.is_submitted:
+            found: dict[int, Any] = patiently(
+                lambda cut_off=batch: scheduler.find(cut_off.array),  # type: ignore[misc]
+                warn,
+            )
+            if records and not found:
+                batch.remove()
+            if records and found:
+                batch.note_ids(found)
+            if not found:
+                continue
+            batch.__dict__["ids"] = found
+        known.append(batch)
+    return known
+
+
+def _alive(
+    batches: Iterable[Batch], scheduler: Scheduler, warn: Warn
+) -> frozenset[tuple[str, int]]:
+    """Return which jobs are queued or running."""
+    jobs = {
+        (batch.key, position): batch.ids[position]
+        for batch in batches
+        for position in batch.open()
+        if position in batch.ids
+    }
+    if not jobs:
+        return frozenset()
+    living = patiently(lambda: _living(scheduler, list(jobs.values())), warn)
+    found = frozenset(job for job, jobid in jobs.items() if jobid in living)
+    if len(found) < len(jobs):
+        # What ends just now has still to leave its word.
+        time.sleep(_SETTLING)
+    return found
+
+
+def _living(scheduler: Scheduler, ids: Sequence[JobId]) -> list[JobId]:
+    statuses = scheduler.get_statuses(ids)
+    return [jobid for jobid, job in statuses.items() if job.status != "D"]

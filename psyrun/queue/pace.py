@@ -1,0 +1,90 @@
+"""How often a queue is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_SHORTEST, _LONGEST = 0.5, 30.0  # seconds
+_FRACTION = 0.05
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+
+class Pace:
+    """The time between two looks at a queue: short while much happens.
+
+    A job that took a minute to end may be noticed a few seconds late, one
+    that took hours half a minute late.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._changed = self._next = clock()
+        self._pause = _SHORTEST
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a look."""
+        return self._clock() >= self._next
+
+    def quicken(self) -> None:
+        """Look soon, as something was submitted."""
+        self._changed = self._clock()
+        self._next = min(self._next, self._changed + _SHORTEST)
+
+    def looked(self, *, found_some: bool, is_answered: bool = True) -> None:
+        """Wait for a while after a look.
+
+        Parameters
+        ----------
+        found_some : bool
+            Whether jobs had ended.
+        is_answered : bool
+            Whether the queue has answered; if not, the pauses get longer.
+        """
+        now = self._clock()
+        if found_some:
+            self._changed = now
+        pause = _FRACTION * (now - self._changed) if is_answered else 2 * self._pause
+        self._pause = min(_LONGEST, max(_SHORTEST, pause))
+        self._next = now + self._pause
+
+
+class Backoff:
+    """Longer and longer pauses between attempts.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Let the next attempt be made at once."""
+        self._pause = _FIRST_PAUSE
+        self._until = self._clock()
+        self._count = 0
+
+    def lengthen(self) -> None:
+        """Pause, twice as long as the last time."""
+        self._until = self._clock() + self._pause
+        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+        self._count += 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the next attempt may be made."""
+        return self._clock() >= self._until
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the first pause in a row."""
+        return self._count == 1

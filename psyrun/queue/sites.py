@@ -1,0 +1,96 @@
+"""Where the jobs of tasks go, according to profile and task file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from psyrun.errors import SchedulerError
+from psyrun.files import read_json
+from psyrun.layout import TaskLayout
+from psyrun.plan import Plan
+from psyrun.queue.item import QueuedTask
+from psyrun.scheduler import ImmediateRun, Scheduler, scheduler_class
+from psyrun.tasks import load_task
+
+LEAVE_VARIABLE = "PSYRUN_LEAVE_JOBS"
+"""Environment variable: jobs stay in the queue when Snakemake is interrupted."""
+
+
+class Site:
+    """What a profile says, for all tasks.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Name of the scheduler of tasks that do not name one.
+    arguments : str or None
+        Such as ``'account=lab partition=short'``.
+    """
+
+    def __init__(self, scheduler: str | None, arguments: str | None) -> None:
+        self._scheduler = scheduler
+        self._arguments = parse_arguments(arguments or "")
+        self._tasks: dict[Path, QueuedTask] = {}
+
+    def task(self, folder: Path) -> QueuedTask:
+        """Return the task that works in a folder.
+
+        Parameters
+        ----------
+        folder : Path
+            ``<workdir>/<task>``.
+
+        Raises
+        ------
+        PsyrunError
+            If its task file is not usable, or no scheduler is named.
+        """
+        if folder not in self._tasks:
+            self._tasks[folder] = self._load(folder)
+        return self._tasks[folder]
+
+    def _load(self, folder: Path) -> QueuedTask:
+        state = folder / "state.json"
+        plan = Plan.from_json(read_json(state), str(state))
+        task = load_task(Path(plan.taskfile), with_space=False)
+        return QueuedTask(
+            layout=TaskLayout.of(plan.workdir, plan.task),
+            plan=plan,
+            scheduler=self._scheduler_of(task.scheduler, plan),
+            scheduler_args={**self._arguments, **task.scheduler_args},
+            retries=task.retries,
+        )
+
+    def _scheduler_of(self, scheduler: Scheduler, plan: Plan) -> Scheduler:
+        if not isinstance(scheduler, ImmediateRun):
+            return scheduler
+        if self._scheduler is None:
+            raise SchedulerError(
+                f"{plan.taskfile}: no scheduler is set. Set one there, such as "
+                "'scheduler = Slurm()', or in the profile: 'psyrun-scheduler: Slurm'."
+            )
+        return scheduler_class(self._scheduler)()
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Read scheduler arguments as profiles give them.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``'account=lab partition=short'``; quotes as in a shell.
+
+    Raises
+    ------
+    SchedulerError
+        If a word is no such pair.
+    """
+    words = shlex.split(text)
+    for word in words:
+        if "=" not in word:
+            raise SchedulerError(
+                f"psyrun-args: {word!r} must be NAME=VALUE, such as account=lab."
+            )
+    return dict(word.split("=", 1) for word in words)

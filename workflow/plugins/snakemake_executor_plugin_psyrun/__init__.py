@@ -1,0 +1,173 @@
+"""Snakemake executor plug-in that submits psyrun's jobs to a queue.
+
+All jobs that are ready are submitted as one array, whose jobs run the rules'
+commands directly; `psyrun.queue` does the work. The jobs of other rules run
+the ordinary way, on this machine.
+"""
+
+import os
+import threading
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+from snakemake_interface_executor_plugins.settings import (
+    CommonSettings,
+    ExecutorSettingsBase,
+)
+
+from psyrun.errors import PsyrunError
+from psyrun.queue.driver import Driver, Ended
+from psyrun.queue.item import Item
+from psyrun.queue.sites import LEAVE_VARIABLE, Site
+from psyrun.scheduler.base import Cause
+from psyrun.stepcommand import StepCommand
+
+common_settings = CommonSettings(
+    non_local_exec=True,
+    implies_no_shared_fs=False,
+    job_deploy_sources=False,
+    pass_envvar_declarations_to_cmd=True,
+    auto_deploy_default_storage_provider=False,
+)
+
+_PAUSE = 0.1  # seconds between looks at whether something is due
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    """Settings of the profile or the command line.
+
+    Attributes
+    ----------
+    scheduler : str, optional
+        Scheduler of the tasks that do not name one.
+    args : str, optional
+        Arguments for the scheduler where tasks do not give them.
+    """
+
+    # Snakemake reads the types of settings, and knows unions by this name only.
+    scheduler: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "Scheduler for tasks that do not name one: Slurm, Sqsub or "
+            "MODULE.CLASS.",
+        },
+    )
+    args: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "Scheduler arguments of this site, such as "
+            "'account=lab partition=short'; those of tasks win.",
+        },
+    )
+
+
+class Executor(RemoteExecutor):
+    """Hands psyrun's jobs to queues, and what is left to Snakemake's own executor."""
+
+    def __post_init__(self) -> None:
+        local = ExecutorPluginRegistry().get_plugin("local").executor
+        self._ordinary = local(self.workflow, self.logger)
+        self._driver = Driver(self._warn)
+        settings = self.workflow.executor_settings
+        self._site = Site(settings.scheduler, settings.args)
+        self._lock_of_driver = threading.Lock()
+        self._infos: dict[int, SubmittedJobInfo] = {}
+
+    def run_jobs(self, jobs: list[Any]) -> None:
+        """Take over all jobs that are ready."""
+        for job in jobs:
+            self.run_job_pre(job)
+            self.run_job(job)
+
+    def run_job(self, job: Any) -> None:
+        """Take over one job."""
+        step = None if job.is_group() else StepCommand.parse(job.shellcmd)
+        if step is None:
+            self._ordinary.run_job(job)
+            return
+        info = SubmittedJobInfo(job)
+        item = self._item(job, step, info)
+        with self._lock_of_driver:
+            is_adopted = self._driver.adopt(item)
+        if is_adopted:
+            self._back_up_updated(job)
+        else:
+            # Makes folders for outputs and logs and removes what is outdated.
+            self.workflow.async_run(job.prepare())
+            with self._lock_of_driver:
+                self._driver.add(item)
+        self.report_job_submission(info)
+
+    def _item(self, job: Any, step: StepCommand, info: SubmittedJobInfo) -> Item:
+        try:
+            task = self._site.task(step.task_folder)
+            return Item(
+                task=task,
+                command=job.shellcmd,
+                step=step,
+                outputs=[str(output) for output in job.output],
+                values=task.values(step.step, step.block),
+                owner=info,
+            )
+        except PsyrunError as error:
+            raise WorkflowError(str(error)) from None
+
+    def _back_up_updated(self, job: Any) -> None:
+        """Do for an adopted job what is done for others before they start."""
+        for output in job.output:
+            if output.is_flagged("update") and Path(output).exists():
+                self.workflow.persistence.backup_output(Path(output))
+
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """Do what is due, and tell of the jobs that have ended."""
+        with self._lock_of_driver:
+            ended = self._driver.step()
+        infos = [id(one.item.owner) for one in ended]
+        for one in ended:
+            self._tell(one)
+        self.next_seconds_between_status_checks = _PAUSE
+        for info in active_jobs:
+            if id(info) not in infos:
+                yield info
+
+    def _tell(self, ended: Ended) -> None:
+        item, ending = ended
+        if ending.cause is Cause.DONE:
+            self.report_job_success(item.owner)
+            return
+        if ending.exit_status not in (1, 2) or ending.cause is not Cause.FAILED:
+            item.tell(ending)
+        self.report_job_error(item.owner, msg=f"{item.name}: {ending.text}. ")
+
+    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
+        """Cancel all jobs, unless they are to be adopted by the next run."""
+        if os.environ.get(LEAVE_VARIABLE):
+            return
+        with self._lock_of_driver:
+            self._driver.kill()
+
+    def cancel(self) -> None:
+        """End all jobs."""
+        self._ordinary.cancel()
+        super().cancel()
+
+    def shutdown(self) -> None:
+        """Wait for the jobs on this machine, and stop watching the others."""
+        self._ordinary.shutdown()
+        super().shutdown()
+
+    def _warn(self, text: str) -> None:
+        # `psy run` shows it; of Snakemake's own warnings it shows none.
+        self.logger.warning(text, extra={"psyrun": True})
+
+
+__all__ = ["Executor", "ExecutorSettings", "common_settings"]
