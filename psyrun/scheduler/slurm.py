@@ -208,7 +208,7 @@ class Slurm(Scheduler):
         QueueUnreachableError
             Slurm's controller does not answer.
         """
-        command = ["squeue", "-t", "all", "-r", "-h", "-o", FORMAT, "-j", str(jobid)]
+        command = ["squeue", "-t", "all", "-h", "-o", FORMAT, "-j", str(jobid)]
         done = ask(command)
         # squeue fails on a job that it has forgotten, or that never was.
         if done.returncode != 0 and "nvalid job id" not in done.stderr:
@@ -257,7 +257,8 @@ class Slurm(Scheduler):
         return [job.id for job in self._listed() if job.status != "D"]
 
     def _listed(self, *options: str) -> Iterator[JobStatus]:
-        command = ["squeue", "--me", *options, "-r", "-h", "-o", FORMAT]
+        # Without -r, which loses the last of the tasks 1-999:2 (Slurm 22.05).
+        command = ["squeue", "--me", *options, "-h", "-o", FORMAT]
         return parse(ask_or_fail(command))
 
     def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
@@ -274,8 +275,10 @@ class Slurm(Scheduler):
         self.kill_all([jobid])
 
     def kill_all(self, jobids: Sequence[JobId]) -> None:
-        """Cancel many jobs with one call of scancel."""
-        words = collapsed(jobids)
+        """Cancel many jobs, with as few calls of scancel as possible."""
+        if not jobids:
+            return
+        words = collapsed(jobids, self.get_jobs())
         for start in range(0, len(words), _MOST_WORDS):
             # It fails on jobs that have ended, after it has cancelled the others.
             ask(["scancel", *words[start : start + _MOST_WORDS]])

@@ -26,9 +26,9 @@ def parse(printed: str) -> Iterator[JobStatus]:
     Yields
     ------
     JobStatus
-        One per job; squeue has one line for the tasks of an array that were
-        cancelled before they started. A state that is not known counts as
-        running: nothing is taken as ended that may go on.
+        One per job; squeue has one line for the tasks of an array that have
+        not started. A state that is not known counts as running: nothing is
+        taken as ended that may go on.
     """
     for line in printed.splitlines():
         columns = line.strip().split("|", 3)
@@ -85,30 +85,39 @@ def positions(text: str) -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1, int(step or 1))
 
 
-def collapsed(jobids: Iterable[JobId]) -> list[str]:
-    """Return jobs with one word for neighbouring tasks of an array.
+def collapsed(jobids: Iterable[JobId], living: Iterable[JobId]) -> list[str]:
+    """Return jobs with as few words as possible.
 
     Parameters
     ----------
     jobids : iterable of int or str
         Such as ``'12'``, ``'13_0'`` and ``'13_1'``.
+    living : iterable of int or str
+        Jobs that are queued or running; tasks of arrays that are not among
+        them are left out.
 
     Returns
     -------
     list of str
-        Such as ``'12'`` and ``'13_[0-1]'``.
+        Such as ``'12'`` and ``'13_[0-1]'``, or ``'13'`` if no other tasks of
+        this array live: then Slurm goes on to list them, as cancelled.
     """
-    words: list[str] = []
-    tasks: dict[str, set[int]] = {}
-    for jobid in map(str, jobids):
-        job, _, task = jobid.partition("_")
-        if task.isdecimal():
-            tasks.setdefault(job, set()).add(int(task))
-        else:
-            words.append(jobid)
-    for job, indices in tasks.items():
-        words += [f"{job}_[{text}]" for text in _ranges(sorted(indices))]
+    alive, words = _tasks(living), []
+    for job, indices in _tasks(jobids).items():
+        ending = indices & alive.get(job, set())
+        if not indices or (ending and ending == alive[job]):
+            words.append(job)
+        elif ending:
+            words += [f"{job}_[{text}]" for text in _ranges(sorted(ending))]
     return words
+
+
+def _tasks(jobids: Iterable[JobId]) -> dict[str, set[int]]:
+    tasks: dict[str, set[int]] = {}
+    for jobid in jobids:
+        job, _, task = str(jobid).partition("_")
+        tasks.setdefault(job, set()).update([int(task)] if task.isdecimal() else [])
+    return tasks
 
 
 def _ranges(indices: list[int]) -> Iterator[str]:

@@ -97,8 +97,14 @@ def test_indices_of_arrays_are_read():
 
 def test_neighbouring_tasks_are_killed_with_one_word():
     jobs = ["7_2", 12, "7_0", "7_1", "9_4", "7_5"]
-    assert collapsed(jobs) == ["12", "7_[0-2]", "7_[5]", "9_[4]"]
-    assert collapsed([]) == []
+    living = [f"7_{i}" for i in range(9)] + ["9_4", "9_5"]
+    assert collapsed(jobs, living) == ["7_[0-2]", "7_[5]", "12", "9_[4]"]
+    assert collapsed([], living) == []
+
+
+def test_a_whole_array_is_killed_with_one_word():
+    jobs = ["7_0", "7_1", "7_2", "8_1"]
+    assert collapsed(jobs, ["7_1", "7_2", "9_0"]) == ["7"]
 
 
 def test_jobs_are_found_by_their_comment():
@@ -282,6 +288,7 @@ def test_jobs_are_listed_and_killed(command):
 
 
 def test_a_kill_that_was_not_heard_is_an_error(command):
+    command("squeue", "printf '7_0|PD|None|a\\n7_2|R|None|a\\n'")
     command("scancel", "echo 'Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(QueueUnreachableError):
         Slurm().kill_all(["7_0", "7_1"])
