@@ -52,17 +52,20 @@ def _cluster_for_each_test(
     for cluster in clusters:
         cluster.start()
         cluster.cancel_jobs_of(tmp_path)
+        if cluster.settings.accounting:
+            cluster.set_max_submit_jobs(None)
 
 
 @pytest.fixture
 def sqsub(
     slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> SqsubStandIn:
+) -> Iterator[SqsubStandIn]:
     """Sharcnet's commands first on the PATH, with a queue of the test's own."""
     stand_in = SqsubStandIn(tmp_path / "sqsub-stand-in")
     for name, value in stand_in.environment().items():
         monkeypatch.setenv(name, value)
-    return stand_in
+    yield stand_in
+    stand_in.end_jobs()
 
 
 def _cluster(config: pytest.Config, accounting: bool) -> SlurmCluster:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 COMMANDS = Path(__file__).parent / "sqsub"
@@ -37,6 +38,17 @@ class SqsubStandIn:
     def lose_answers(self, times: int) -> None:
         """Let the next calls of sqsub submit, but fail before they say the job's id."""
         (self.folder / "late.sqsub").write_text(str(times))
+
+    def end_jobs(self) -> None:
+        """Cancel what is left."""
+        for command in ("sqjobs", "sqkill"):
+            self.fail(command, times=0)
+        env = {**os.environ, **self.environment()}
+        sqjobs = subprocess.run("sqjobs", env=env, stdout=subprocess.PIPE, text=True)
+        jobids = [line.split()[0] for line in sqjobs.stdout.splitlines()[2:]]
+        if jobids:
+            # Some may end before they are cancelled, which sqkill takes for an error.
+            subprocess.run(["sqkill", *jobids], env=env, check=False)
 
     def calls(self, command: str) -> list[list[str]]:
         """Return the arguments of each call of a command so far."""
