@@ -12,6 +12,7 @@ A task owns one folder, ``<workdir>/<task>``::
     queue/                what was submitted to a queue
     result.<ext>          the result, unless `resultfile` says otherwise
     round-<n>/            one division of the space among jobs
+    controller/           controllers that were put in a queue
         space.pkl         the frozen space
         split.json        how it was divided
         kept.<ext>        rows taken over from earlier rounds
@@ -180,11 +181,26 @@ class TaskLayout:
 
     @property
     def queue(self) -> Path:
+    @property
+    def run_record(self) -> Path:
+        """Who runs the task, or how its last run ended."""
+        return self.folder / "run.json"
+
+    @property
+    def run_log(self) -> Path:
+        """What the last run that began with this task printed."""
+        return self.folder / "run.log"
+
         """The folder of what was submitted to a queue."""
         return self.folder / "queue"
 
     @property
     def digests(self) -> Path:
+    @property
+    def controllers(self) -> Path:
+        """The folder of controllers that were put in a queue."""
+        return self.folder / "controller"
+
         """Digests of large files that the task depends on."""
         return self.folder / "digests.json"
 

@@ -105,6 +105,9 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.queue,
         layout.stop,
         *folder.glob(f"{layout.name}:*.log"),
+        layout.controllers,
+        layout.run_record,
+        layout.run_log,
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),
         *folder.glob(".*.tmp"),

@@ -180,8 +180,8 @@ class Ledger:
         Paths of the task.
     """
 
-    def __init__(self, layout: TaskLayout) -> None:
-        self._folder = layout.queue
+    def __init__(self, layout: TaskLayout, folder: Path | None = None) -> None:
+        self._folder = folder or layout.queue
 
     def batches(self) -> list[Batch]:
         """Return the arrays, the oldest first."""

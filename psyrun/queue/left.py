@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from psyrun.errors import PsyrunError, QueueUnreachableError
 from psyrun.layout import TaskLayout
 from psyrun.lock import break_lock, holder_in, locks_of
-from psyrun.queue.ledger import Batch, Ledger
+from psyrun.queue.ledger import VANISHED, Batch, Ledger
 from psyrun.scheduler.base import Cause, Ending, JobId, Scheduler
 from psyrun.scheduler.registry import load_class
 
@@ -124,7 +124,12 @@ class Left:
 
 
 def left(
-    layout: TaskLayout, scheduler: Scheduler | None, warn: Warn, *, records: bool
+    layout: TaskLayout,
+    scheduler: Scheduler | None,
+    warn: Warn,
+    *,
+    records: bool,
+    ledger: Ledger | None = None,
 ) -> list[Left]:
     """Return what earlier runs of a task have left in queues.
 
@@ -153,7 +158,7 @@ def left(
         If a queue does not answer.
     """
     kinds: dict[str, list[Batch]] = {}
-    for batch in Ledger(layout).batches():
+    for batch in (ledger or Ledger(layout)).batches():
         kinds.setdefault(batch.intent.scheduler, []).append(batch)
     found = []
     for name, batches in kinds.items():
