@@ -129,12 +129,15 @@ class Executor(RemoteExecutor):
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Do what is due, and tell of the jobs that have ended."""
+        self.next_seconds_between_status_checks = _PAUSE
+        if not active_jobs:
+            # Snakemake's thread asks even before it has called __post_init__.
+            return
         with self._lock_of_driver:
             ended = self._driver.step()
         infos = [id(one.item.owner) for one in ended]
         for one in ended:
             self._tell(one)
-        self.next_seconds_between_status_checks = _PAUSE
         for info in active_jobs:
             if id(info) not in infos:
                 yield info
