@@ -23,7 +23,9 @@ _FULL = re.compile(
     r"|Resource temporarily unavailable",
     re.IGNORECASE | re.MULTILINE,
 )
-_PREFIX = re.compile(r"^\w+: (?:error|fatal): (?:Batch job submission failed: )?")
+_PREFIX = re.compile(
+    r"^(?:\w+: |slurm_\w+ )(?:error|fatal): (?:Batch job submission failed: )?"
+)
 
 
 def ask(

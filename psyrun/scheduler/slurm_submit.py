@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,9 @@ from psyrun.scheduler.slurm_commands import refusal
 TIME_OUT = 300.0
 """Seconds that sbatch has. Where the queue is full it tries for 2 min itself."""
 
+_RETRIES = b"sleeping and retrying"
+_LOOK_EVERY = 0.1  # seconds
+_SURELY_SLEEPING = 0.9  # seconds
 _ALWAYS = ("--parsable", "--no-requeue", "--open-mode=append")
 _ID = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
 # What is set for one job must neither change other jobs nor keep sbatch waiting.
@@ -179,7 +184,7 @@ def run_noted(command: Sequence[str], folder: Path) -> str:
         jobid = _noted(folder)
         if jobid is not None:
             return jobid
-        status = _wait(_start(command, output, errors))
+        status = _wait(_start(command, output, errors), folder / "sbatch.err")
         jobid = _noted(folder)
     said = (folder / "sbatch.err").read_text(encoding="utf-8", errors="replace")
     if jobid is None:
@@ -238,16 +243,40 @@ def _start(
         raise cannot_run(command[0], error) from error
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    try:
-        return process.wait(TIME_OUT)
-    except subprocess.TimeoutExpired as error:
-        process.kill()
-        process.wait()
+def _wait(process: subprocess.Popen[bytes], errors: Path) -> int:
+    deadline = time.monotonic() + TIME_OUT
+    looked = time.monotonic()
+    while time.monotonic() < deadline:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK_EVERY)
+        if _RETRIES in errors.read_bytes():
+            return _stop_retrying(process, looked)
+        looked = time.monotonic()
+    _kill(process)
+    raise QueueUnreachableError(
+        f"sbatch has not answered within {TIME_OUT:.0f} s. The queue may be busy or "
+        "down; try again later."
+    )
+
+
+def _stop_retrying(process: subprocess.Popen[bytes], looked: float) -> int:
+    """End an sbatch that waits for 2 min, as psyrun has better things to do.
+
+    It sleeps for a second before it tries again: if it was killed within this
+    second, it has not submitted anything.
+    """
+    _kill(process)
+    if time.monotonic() - looked > _SURELY_SLEEPING:
         raise QueueUnreachableError(
-            f"sbatch has not answered within {TIME_OUT:.0f} s. The queue may be busy "
-            "or down; try again later."
-        ) from error
+            "sbatch found the queue full and was stopped, perhaps too late. It is to "
+            "be seen whether the jobs were submitted."
+        )
+    return process.returncode
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
 
 
 def _environment() -> dict[str, str]:

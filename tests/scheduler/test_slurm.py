@@ -167,6 +167,15 @@ def test_an_array_that_was_refused_can_be_submitted_again(command, array):
     assert Slurm().submit_array(array) == ["42_0", "42_1"]
 
 
+def test_an_sbatch_that_finds_the_queue_full_is_not_waited_for(command, array):
+    text = "Slurm temporarily unable to accept job, sleeping and retrying"
+    command("sbatch", f"echo 'sbatch: error: {text}' >&2; exec sleep 60")
+    begin = time.monotonic()
+    with pytest.raises(QueueFullError, match="takes no more jobs now"):
+        Slurm().submit_array(array)
+    assert time.monotonic() - begin < 10
+
+
 def test_an_sbatch_that_still_tries_is_waited_for(command, array):
     command("squeue", "true")
     with (array.folder / "sbatch.out").open("ab") as held:
