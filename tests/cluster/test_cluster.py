@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from slurm import config
+from slurm.daemons import wait_until
 from slurm_cluster import ClusterError, SlurmCluster
 
 
@@ -73,13 +74,14 @@ def test_jobs_are_known_after_the_controller_was_down(slurm, submit):
     assert ended(slurm, job) == ["COMPLETED"]
 
 
-def test_jobs_fail_with_their_node(slurm, submit):
-    job = submit(slurm, "sleep 300", "--no-requeue", "-w", "n1")
-    slurm.wait_for_state(job, "RUNNING")
+def test_jobs_fail_with_their_node(slurm, submit, tmp_path):
+    job = submit(slurm, "touch started; sleep 300", "--no-requeue", "-w", "n1")
+    # Slurm calls a job running before its node has heard of it.
+    assert wait_until((tmp_path / "started").exists, patience=60)
     slurm.kill_node("n1")
     assert ended(slurm, job) == ["NODE_FAIL"]
     slurm.start_node("n1")
-    assert slurm.is_up()
+    assert wait_until(slurm.is_up, patience=30)
 
 
 def test_starting_what_runs_changes_nothing(slurm):
