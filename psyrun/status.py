@@ -18,9 +18,11 @@ from psyrun.lock import holder_of, running_jobs
 from psyrun.merges import MergeRecord
 from psyrun.plan import Plan
 from psyrun.progress import RoundProgress, finished_blocks
+from psyrun.queue.report import QueueReport
+from psyrun.scheduler.base import Ending
 
 State: TypeAlias = Literal[
-    "new", "running", "done", "incomplete", "outdated", "unreadable"
+    "new", "running", "queued", "done", "incomplete", "outdated", "unreadable"
 ]
 """What can be said of a task in a word, see `TaskStatus`."""
 
@@ -65,20 +67,24 @@ class TaskStatus:
     name : str
         Name of the task.
     state : str
-        ``new``: was never run. ``running``: somebody runs it. ``done``: the
-        result is there. ``outdated``: its source changed since it was run.
+        ``new``: was never run. ``running``: somebody runs it. ``queued``: jobs
+        of it are in a queue, and nobody watches them. ``done``: the result is
+        there. ``outdated``: its source changed since it was run.
         ``unreadable``: its source or its records cannot be read.
         ``incomplete``: everything else.
     remark : str
         Who runs it, or what cannot be read.
     numbers : Numbers or None
         Its numbers; None where the space was not divided yet.
+    ended : tuple of (str, Ending)
+        Jobs that a queue has ended, by name, and why.
     """
 
     name: str
     state: State
     remark: str = ""
     numbers: Numbers | None = None
+    ended: tuple[tuple[str, Ending], ...] = ()
 
 
 def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:
@@ -125,9 +131,14 @@ def status_of(path: Path, name: str) -> TaskStatus:
 def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     # Jobs may live on when their controller was killed.
     holders = [holder_of(layout.lock), *running_jobs(layout).values()]
+    queue = QueueReport.of(layout)
     for holder in filter(None, holders):
-        return replace(status, state="running", remark=f"by {holder}")
-    return status
+        remark = ", ".join(filter(None, [f"by {holder}", queue.text]))
+        return replace(status, state="running", remark=remark, ended=queue.ended)
+    if queue.text:
+        remark = f"{queue.text}, watched by nobody; 'psy run {status.name}' goes on"
+        status = replace(status, state="queued", remark=remark)
+    return replace(status, ended=queue.ended)
 
 
 def accepted_plan(layout: TaskLayout) -> Plan | None:

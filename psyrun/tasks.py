@@ -12,6 +12,9 @@ rank  set by        how
 4     command line  argument of ``psy``
 ====  ============  =======================================================
 
+The entries of `scheduler_args` are joined, so that psy-conf.py can say what all
+tasks need on a cluster, such as an account; those of the task file win.
+
 Variables of psy-conf.py cannot be seen in a task file. Both files run with
 the folder of the task files and the current folder first on ``sys.path``.
 """
@@ -116,6 +119,7 @@ def load_task(
     if conf_path.is_file():
         settings |= _settings(conf_path, "psy-conf")[1]
     module, own = _settings(path, f"task_{name.replace('.', '_')}")
+    own |= _joined_arguments(settings, own)
     settings |= own | _overriding(overrides or {})
     values = _values(name, path, settings, with_space)
     return Task(
@@ -159,6 +163,19 @@ def _take_old_spelling(namespace: dict[str, Any], path: Path) -> None:
     message = f"{path}: schedular_args is taken as scheduler_args. Rename it."
     warnings.warn(message, UserWarning, stacklevel=4)
     namespace["scheduler_args"] = namespace.pop("schedular_args")
+
+
+def _joined_arguments(
+    conf: Mapping[str, Setting], own: Mapping[str, Setting]
+) -> dict[str, Setting]:
+    """Return the scheduler's arguments of both files; those of the task win."""
+    name = "scheduler_args"
+    if name not in conf or name not in own:
+        return {}
+    values = [setting[name].value for setting in (conf, own)]
+    if not all(isinstance(value, Mapping) for value in values):
+        return {}
+    return {name: Setting({**values[0], **values[1]}, own[name].where)}
 
 
 def _overriding(overrides: Mapping[str, Any]) -> dict[str, Setting]:

@@ -278,3 +278,24 @@ def test_a_random_space_that_grew_after_a_plan_for_nothing_is_divided_anew() -> 
     decision = decide(WANTED, known, keep_going=True)
     assert decision.split and decision.plan.round == 3
     assert decision.plan.n_blocks == 1 and decision.plan.same_space
+
+
+def test_what_is_evaluated_in_a_queue_is_not_divided_anew() -> None:
+    known = replace(KILLED, has_jobs=True)
+    wanted = replace(WANTED, max_jobs=5)
+    assert decide(wanted, known, keep_going=False).plan.round == 1
+    known = replace(known, has_jobs=False)
+    assert decide(wanted, known, keep_going=False).plan.round == 2
+
+
+def test_a_split_in_a_queue_is_waited_for() -> None:
+    known = replace(UNSPLIT, has_jobs=True)
+    decision = decide(WANTED, known, keep_going=False)
+    assert decision.plan == FIRST
+    assert steps(decision) == (True, (0, 1), True)
+
+
+def test_jobs_of_other_code_are_not_waited_for() -> None:
+    known = replace(KILLED, has_jobs=True)
+    decision = decide(replace(WANTED, fingerprint="new"), known, keep_going=False)
+    assert decision.plan.round == 2

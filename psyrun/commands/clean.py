@@ -10,9 +10,11 @@ from pathlib import Path
 from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
 from psyrun.errors import PsyrunError, RunningError
+from psyrun.failures import counted
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.lock import Lock, running_jobs
 from psyrun.merges import MergeRecord
+from psyrun.queue.left import left, release_locks, silently
 from psyrun.status import layout_of
 
 GENERATED = "# Written by psyrun"
@@ -103,11 +105,11 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.digests,
         layout.snakemake_log,
         layout.queue,
-        layout.stop,
-        *folder.glob(f"{layout.name}:*.log"),
         layout.controllers,
         layout.run_record,
         layout.run_log,
+        layout.stop,
+        *folder.glob(f"{layout.name}:*.log"),
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),
         *folder.glob(".*.tmp"),
@@ -136,12 +138,27 @@ class _Stopped:
             self._lock.acquire()
         except RunningError as error:
             raise RunningError(f"{error} {hint}") from None
+        self._refuse_queued(hint)
         for job, holder in running_jobs(self._layout).items():
             self._lock.release()
             raise RunningError(
                 f"task {self._layout.name!r}: its job {job} is still run by {holder}. "
                 f"{hint}"
             )
+
+    def _refuse_queued(self, hint: str) -> None:
+        try:
+            found = left(self._layout, None, silently, records=True)
+            release_locks(self._layout, found)
+            n_jobs = sum(len(one.alive) for one in found)
+            if n_jobs:
+                raise RunningError(
+                    f"task {self._layout.name!r}: {counted(n_jobs, 'job')} of it are "
+                    f"in the queue. {hint}"
+                )
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __exit__(self, *exception: object) -> None:
         self._lock.release()

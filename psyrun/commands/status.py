@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "assignments of each; with -vv all of them",
     )
     parser.epilog = (
-        "States: new (never run), running, done, incomplete ('psy run' goes on), "
+        "States: new (never run), running, queued (its jobs are in a queue, but "
+        "nobody watches them), done, incomplete ('psy run' goes on), "
         "outdated (its code changed since it was run), unreadable."
     )
 
@@ -64,6 +65,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.verbose:
         limit = None if args.verbose > 1 else _SHOWN
         for status in statuses:
+            _print_ended(status, limit)
             if status.state != "unreadable":
                 _print_details(tasks[status.name], status.name, limit)
     return 0
@@ -90,6 +92,11 @@ def _remarks(status: TaskStatus, numbers: Numbers) -> Iterator[str]:
         yield f"{counted(numbers.n_older, 'row')} by an earlier version"
     if numbers.n_former:
         yield counted(numbers.n_former, "former row")
+
+
+def _print_ended(status: TaskStatus, limit: int | None) -> None:
+    lines = (f"{job}: {ending.text}" for job, ending in status.ended)
+    _print_some(status.name, "jobs ended by the queue", len(status.ended), lines, limit)
 
 
 def _print_details(path: Path, name: str, limit: int | None) -> None:

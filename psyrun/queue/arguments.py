@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from psyrun.errors import SchedulerError
 from psyrun.layout import MERGE, PROCESS, SPLIT, TaskLayout
 from psyrun.plan import Plan
 from psyrun.scheduler.base import Scheduler
@@ -37,13 +39,17 @@ def arguments(
     SchedulerError
         If they are not accepted.
     """
-    given = dict(scheduler_args)
+    name = TaskLayout.of(plan.workdir, plan.task).job(step, block)
+    values = scheduler.validate(scheduler_args, name)
     takes_cores = "n_cpus" in (scheduler.OPTIONS or {})
-    if step == PROCESS and takes_cores and plan.pool_size > 1:
-        # Each process of a job needs a core, unless the user knows better.
-        given.setdefault("n_cpus", plan.pool_size)
-    layout = TaskLayout.of(plan.workdir, plan.task)
-    return scheduler.validate(given, layout.job(step, block))
+    is_parallel = step == PROCESS and plan.pool_size > 1
+    if is_parallel and takes_cores and "n_cpus" not in scheduler_args:
+        # Each process of a job needs a core, unless the user knows better and has
+        # said so by another name.
+        with suppress(SchedulerError):
+            given = {**scheduler_args, "n_cpus": plan.pool_size}
+            return scheduler.validate(given, name)
+    return values
 
 
 def resources(

@@ -165,7 +165,8 @@ class Driver:
         """Find out what became of submissions that the queue did not answer."""
         while self._cut_off:
             batch, items = self._cut_off[0]
-            found = items[0].task.scheduler.find(batch.array)
+            found: dict[int, JobId] = dict.fromkeys(batch.started(), "")
+            found |= items[0].task.scheduler.find(batch.array)
             self._cut_off.pop(0)
             self._take_ids(batch, items, found)
 
@@ -173,6 +174,8 @@ class Driver:
         """Take jobs out of those that wait, which fit into one array."""
         first = self._waiting[0]
         alike = [item for item in self._waiting if _is_alike(item, first)]
+        # Snakemake hands jobs over in no order; people look at the first ones.
+        alike.sort(key=lambda item: int(item.step.block or 0))
         limits = [first.task.scheduler.max_array_size(), self._chunk]
         chunk = alike[: min([limit for limit in limits if limit], default=None)]
         taken = {id(item) for item in chunk}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from psyrun.queue.item import Item, by_scheduler
-from psyrun.queue.ledger import ending_of
+from psyrun.queue.ledger import VANISHED, ending_of
 from psyrun.queue.script import Trace
 from psyrun.scheduler.base import Cause, Ending
 
@@ -15,10 +15,6 @@ PATIENCE = 5.0
 _PATIENCE_WITH_QUEUE = 20.0  # accounting may lag behind
 _OF_THE_QUEUE = (Cause.MEMORY, Cause.TIME, Cause.NODE, Cause.CANCELLED)
 _OWN_STATUSES = (1, 2)  # that psyrun's steps end with, having said why
-
-VANISHED = Ending(
-    Cause.VANISHED, "the queue does not know it any more, and it left no word"
-)
 
 
 class Endings:

@@ -34,6 +34,11 @@ from psyrun.scheduler.base import Cause, Ending, JobArray, JobId
 
 _RECORD, _IDS = "array.json", "ids.json"
 
+VANISHED = Ending(
+    Cause.VANISHED, "the queue does not know it any more, and it left no word"
+)
+"""The ending of a job of which nothing else can be said."""
+
 
 @dataclass(frozen=True)
 class Intent:
@@ -152,6 +157,11 @@ class Batch:
             return Ending(**{**record, "cause": Cause(record["cause"])})
         return ending_of(self.trace(position))
 
+    def started(self) -> list[int]:
+        """Return the positions of jobs that have started, as their traces show."""
+        positions = range(len(self.array))
+        return [position for position in positions if self.trace(position).host]
+
     def open(self) -> list[int]:
         """Return the positions of jobs that have not ended, as far as is known."""
         return [p for p in range(len(self.array)) if self.ending(p) is None]
@@ -178,6 +188,8 @@ class Ledger:
     ----------
     layout : TaskLayout
         Paths of the task.
+    folder : Path, optional
+        Where it is recorded, if not with the task's jobs.
     """
 
     def __init__(self, layout: TaskLayout, folder: Path | None = None) -> None:

@@ -166,7 +166,10 @@ def left(
         if used is None or name_of(used) != name:
             used = load_class(name)()
         known = _complete(batches, used, warn, records=records)
-        found.append(Left(used, known, _alive(known, used, warn)))
+        alive = _alive(known, used, warn)
+        if records:
+            _note_endings(known, used, alive)
+        found.append(Left(used, known, alive))
     return found
 
 
@@ -210,6 +213,8 @@ def _complete(
                 lambda cut_off=batch: scheduler.find(cut_off.array),  # type: ignore[misc]
                 warn,
             )
+            # The queue may have forgotten jobs that have ended.
+            found = {**dict.fromkeys(batch.started(), ""), **found}
             if records and not found:
                 batch.remove()
             if records and found:
@@ -239,6 +244,25 @@ def _alive(
         # What ends just now has still to leave its word.
         time.sleep(_SETTLING)
     return found
+
+
+def _note_endings(
+    batches: Sequence[Batch], scheduler: Scheduler, alive: frozenset[tuple[str, int]]
+) -> None:
+    """Record why jobs ended that are gone and left no word, so far as is known."""
+    gone = [
+        (batch, position)
+        for batch in batches
+        for position in batch.open()
+        if position in batch.ids and (batch.key, position) not in alive
+    ]
+    if not gone:
+        return
+    told = scheduler.get_endings([batch.ids[position] for batch, position in gone])
+    for batch, position in gone:
+        explained = scheduler.explain(batch.trace(position).text)
+        ending = told.get(batch.ids[position]) or explained or VANISHED
+        batch.note_ending(position, ending)
 
 
 def _living(scheduler: Scheduler, ids: Sequence[JobId]) -> list[JobId]:

@@ -30,10 +30,11 @@ cd {project} || exit 1
 PATH={python}:$PATH; export PATH
 {variable}={key}:$1; export {variable}
 unset {servers}
-command=$(sed -n "$(($1 + 1))p" {commands})
+commands={commands}
+command=$(sed -n "$(($1 + 1))p" "$commands")
 echo "{mark} start $(hostname) $(date +%s)"
 if [ -z "$command" ]; then
-    echo "{mark} {commands} cannot be read on this machine" >&2
+    echo "$commands: cannot be read on this machine"
     exit 1
 fi
 sh -c "$command"

@@ -159,3 +159,13 @@ def test_the_template_loads_when_filled_in(load, name, arguments):
     task = load(filled)
     assert type(task.scheduler).__name__ == name
     assert task.execute(**task.pspace[0]) == {"y": 1}
+
+
+def test_arguments_of_the_common_file_are_joined_with_those_of_the_task(load_with):
+    conf = "scheduler_args = {'account': 'lab', 'timelimit': '1h'}"
+    task = load_with(
+        "from psyrun import Slurm\nscheduler = Slurm()\n"
+        "scheduler_args = {'timelimit': '2h', 'memory': '1G'}",
+        conf=conf,
+    )
+    assert task.scheduler_args == {"account": "lab", "timelimit": "2h", "memory": "1G"}

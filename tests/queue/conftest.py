@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from psyrun.backend import DistributeBackend
+from psyrun.decide import decide
+from psyrun.layout import TaskLayout
+from psyrun.plan import Known, Wanted
+from psyrun.queue.item import Item, QueuedTask
+from psyrun.stepcommand import StepCommand
+
+sys.path.append(str(Path(__file__).parents[1] / "scheduler"))
+
+from local_queue import LocalQueue
+
+WANTED = Wanted(
+    task="a",
+    taskfile="psy-tasks/task_a.py",
+    workdir="psy-work",
+    fingerprint="code",
+    n_items=10,
+    backend=DistributeBackend(),
+    max_jobs=4,
+    min_items=1,
+    pool_size=1,
+    accept_failures=False,
+    max_failures=None,
+    ext=".pkl",
+    resultfile="result.pkl",
+    python="python3",
+    overwrite_dirty=True,
+    token="fresh",
+)
+PLAN = decide(WANTED, Known(), keep_going=False).plan
+
+
+@pytest.fixture(autouse=True)
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[LocalQueue]:
+    queue = LocalQueue(tmp_path / "queue")
+    yield queue
+    for jobid in queue.get_jobs():
+        queue.kill(jobid)
+
+
+@pytest.fixture
+def make_task(queue: LocalQueue) -> Callable[..., QueuedTask]:
+    def make(scheduler: LocalQueue = queue, **changes: object) -> QueuedTask:
+        layout = TaskLayout.of("psy-work", "a")
+        return replace(QueuedTask(layout, PLAN, scheduler, {}, 0), **changes)
+
+    return make
+
+
+@pytest.fixture
+def make_item() -> Callable[..., Item]:
+    """Make a process job that runs a shell command of the test's."""
+
+    def make(task: QueuedTask, block: int = 0, command: str = "") -> Item:
+        round_ = task.layout.round(1)
+        output, log = round_.block(block, ".pkl"), task.layout.log("process", block)
+        arguments = ["process", str(round_.space), str(block)]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return Item(
+            task=task,
+            command=command or f"sleep 0.2; touch '{output}'",
+            step=StepCommand(arguments, log),
+            outputs=[str(output)],
+            values={},
+        )
+
+    return make

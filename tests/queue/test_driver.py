@@ -1,0 +1,334 @@
+"""Jobs on their way through a queue of background processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from local_queue import LocalQueue
+
+from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
+from psyrun.lock import Holder, Lock
+from psyrun.queue.driver import Driver, Ended
+from psyrun.queue.item import Item, QueuedTask
+from psyrun.queue.ledger import Ledger
+from psyrun.scheduler import Cause, Ending, JobArray
+
+MakeTask = Callable[..., QueuedTask]
+MakeItem = Callable[..., Item]
+
+
+def drive(driver: Driver, n_jobs: int, patience: float = 30) -> dict[str, Ended]:
+    """Drive until jobs have ended; return how, by name."""
+    ended: dict[str, Ended] = {}
+    deadline = time.monotonic() + patience
+    while len(ended) < n_jobs:
+        assert time.monotonic() < deadline, "waited in vain"
+        ended |= {one.item.name: one for one in driver.step()}
+        time.sleep(0.02)
+    return ended
+
+
+def submit(driver: Driver, items: list[Item]) -> None:
+    for item in items:
+        assert not driver.adopt(item)
+        driver.add(item)
+
+
+def until_submitted(driver: Driver, task: QueuedTask) -> None:
+    while not any(batch.is_submitted for batch in task.ledger.batches()):
+        driver.step()
+
+
+def hurried() -> float:
+    """Return the seconds of a clock that runs fast, so that patience ends soon."""
+    return 20 * time.monotonic()
+
+
+class Counting(LocalQueue):
+    """Counts arrays, and how many jobs they have."""
+
+    sizes: list[int]
+
+    def submit_array(self, array: JobArray) -> list:
+        self.__dict__.setdefault("sizes", []).append(len(array))
+        return super().submit_array(array)
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Counting:
+    return Counting(tmp_path / "queue")
+
+
+def test_jobs_that_are_alike_go_into_one_array(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(counting), Driver()
+    items = [make_item(task, block) for block in (2, 0, 1)]
+    submit(driver, items)
+    ended = drive(driver, 3)
+    assert {one.ending.cause for one in ended.values()} == {Cause.DONE}
+    assert counting.sizes == [3]
+    (batch,) = task.ledger.batches()
+    assert batch.intent.names == ("a:process:0", "a:process:1", "a:process:2")
+
+
+def test_jobs_with_other_arguments_go_into_another_array(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(counting), Driver()
+    items = [make_item(task, block) for block in range(3)]
+    items[1].values = {"nice": 1}
+    submit(driver, items)
+    drive(driver, 3)
+    assert sorted(counting.sizes) == [1, 2]
+
+
+def test_a_job_that_fails_says_how(make_task: MakeTask, make_item: MakeItem) -> None:
+    task, driver = make_task(), Driver()
+    submit(driver, [make_item(task, 0, "exit 1"), make_item(task, 1)])
+    ended = drive(driver, 2)
+    assert ended["a:process:0"].ending == Ending(Cause.FAILED, "exit status 1", 1)
+    assert ended["a:process:1"].ending.cause is Cause.DONE
+
+
+def test_a_job_that_is_killed_does_not_hang_the_run(
+    queue: LocalQueue, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(), Driver(clock=hurried)
+    submit(driver, [make_item(task, 0, "sleep 100")])
+    until_submitted(driver, task)
+    queue.kill(queue.get_jobs()[0])
+    assert drive(driver, 1)["a:process:0"].ending.cause is Cause.VANISHED
+
+
+def test_jobs_of_a_driver_that_died_are_adopted(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    first, task = Driver(), make_task(counting)
+    submit(first, [make_item(task, block) for block in range(2)])
+    until_submitted(first, task)
+    second, task = Driver(), make_task(counting)
+    assert all(second.adopt(make_item(task, block)) for block in range(2))
+    assert {one.ending.cause for one in drive(second, 2).values()} == {Cause.DONE}
+    assert counting.sizes == [2]
+
+
+def test_a_job_that_ended_well_meanwhile_is_adopted(
+    queue: LocalQueue, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    first = Driver()
+    submit(first, [make_item(make_task())])
+    drive(first, 1)
+    second = Driver()
+    assert second.adopt(make_item(make_task()))
+    assert drive(second, 1)["a:process:0"].ending.cause is Cause.DONE
+
+
+def test_a_job_that_failed_before_is_submitted_again(
+    make_task: MakeTask, make_item: MakeItem
+) -> None:
+    first = Driver()
+    submit(first, [make_item(make_task(), 0, "exit 1")])
+    drive(first, 1)
+    second, again = Driver(), make_item(make_task())
+    submit(second, [again])
+    assert drive(second, 1)["a:process:0"].ending.cause is Cause.DONE
+
+
+class Cut(LocalQueue):
+    """Takes the jobs, but the answer is lost."""
+
+    def submit_array(self, array: JobArray) -> list:
+        super().submit_array(array)
+        raise QueueUnreachableError("the answer was lost.")
+
+
+def test_jobs_are_found_whose_submission_was_not_answered(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    said: list[str] = []
+    task, driver = make_task(Cut(tmp_path / "queue")), Driver(said.append)
+    submit(driver, [make_item(task, block, "echo x >> ran") for block in range(2)])
+    drive(driver, 2)
+    assert Path("ran").read_text() == "x\nx\n"
+    assert "the answer was lost. Trying again." in said[0]
+
+
+def test_jobs_are_found_whose_driver_died_before_it_knew_their_ids(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(counting), Driver()
+    submit(driver, [make_item(task)])
+    until_submitted(driver, task)
+    (batch,) = task.ledger.batches()
+    (batch.folder / "ids.json").unlink()
+    second = Driver()
+    assert second.adopt(make_item(make_task(counting)))
+    drive(second, 1)
+    assert counting.sizes == [1]
+
+
+def test_an_array_that_was_never_submitted_is_forgotten(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(counting), Driver()
+    submit(driver, [make_item(task)])
+    until_submitted(driver, task)
+    (batch,) = task.ledger.batches()
+    counting.kill(batch.ids[0])
+    for name in ("ids.json", "0.id", "0.out"):
+        (batch.folder / name).unlink()
+    submit(Driver(), [make_item(make_task(counting))])
+    assert task.ledger.batches() == []
+
+
+class Narrow(LocalQueue):
+    """Has room for a few jobs only."""
+
+    room = 2
+
+    def submit_array(self, array: JobArray) -> list:
+        if len(self.get_jobs()) + len(array) > self.room:
+            raise QueueFullError("there is no more room.")
+        return super().submit_array(array)
+
+
+def test_jobs_wait_for_room(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    said: list[str] = []
+    task, driver = make_task(Narrow(tmp_path / "queue")), Driver(said.append)
+    submit(driver, [make_item(task, block) for block in range(7)])
+    ended = drive(driver, 7)
+    assert {one.ending.cause for one in ended.values()} == {Cause.DONE}
+    assert len(said) < 7
+    assert "as jobs end" in said[0]
+
+
+def test_an_array_is_no_larger_than_the_queue_allows(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    counting.max_array_size = lambda: 3
+    task, driver = make_task(counting), Driver()
+    submit(driver, [make_item(task, block) for block in range(7)])
+    drive(driver, 7)
+    assert counting.sizes == [3, 3, 1]
+
+
+class Refusing(LocalQueue):
+    def submit_array(self, array: JobArray) -> list:
+        raise SchedulerError("no such account.")
+
+
+def test_a_refused_job_ends_and_says_why(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(Refusing(tmp_path / "queue")), Driver()
+    submit(driver, [make_item(task)])
+    ending = drive(driver, 1)["a:process:0"].ending
+    assert ending.text == "it could not be submitted: no such account."
+    assert task.ledger.batches() == []
+
+
+class Forgetful(LocalQueue):
+    """Does not answer at first."""
+
+    silent = 3
+
+    def get_statuses(self, jobids: list) -> dict:
+        if self.silent:
+            self.silent -= 1
+            raise QueueUnreachableError("no answer.")
+        return super().get_statuses(jobids)
+
+
+def test_a_queue_that_does_not_answer_ends_no_job(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    said: list[str] = []
+    task, driver = make_task(Forgetful(tmp_path / "queue")), Driver(said.append)
+    submit(driver, [make_item(task)])
+    assert drive(driver, 1)["a:process:0"].ending.cause is Cause.DONE
+    assert said
+
+
+class Stingy(LocalQueue):
+    """Kills jobs that were not given enough, and says that it was memory."""
+
+    def get_endings(self, jobids: list) -> dict:
+        return {i: Ending(Cause.MEMORY, "exceeded its memory limit") for i in jobids}
+
+    def raised(self, values: dict, cause: Cause, factor: float) -> dict:
+        return {**values, "nice": (values.get("nice", 0) + 1) * factor}
+
+
+def test_a_job_that_needs_more_memory_gets_more_with_each_retry(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    said: list[str] = []
+    scheduler = Stingy(tmp_path / "queue")
+    task, driver = make_task(scheduler, retries=2), Driver(said.append, hurried)
+    submit(driver, [make_item(task, 0, "kill -KILL $$")])
+    ended = drive(driver, 1)
+    assert ended["a:process:0"].ending.cause is Cause.MEMORY
+    given = [batch.intent.scheduler_args for batch in task.ledger.batches()]
+    assert given == [{}, {"nice": 2.0}, {"nice": 6.0}]
+    assert said == ["a:process:0: exceeded its memory limit; it is tried again."] * 2
+
+
+def test_a_job_that_failed_by_itself_is_not_tried_again(
+    make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(retries=2), Driver()
+    submit(driver, [make_item(task, 0, "exit 1")])
+    assert drive(driver, 1)["a:process:0"].ending.exit_status == 1
+    assert len(task.ledger.batches()) == 1
+
+
+def test_the_lock_of_a_job_that_was_killed_is_removed(
+    queue: LocalQueue, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(), Driver(clock=hurried)
+    item = make_item(task, 0, "sleep 100")
+    submit(driver, [item])
+    until_submitted(driver, task)
+    assert item.batch is not None
+    lock = Lock(item.round.lock("process-0"), "a job")
+    os.environ["PSYRUN_JOB"] = item.batch.job(0)
+    try:
+        lock.acquire()
+    finally:
+        del os.environ["PSYRUN_JOB"]
+    assert Holder.me().job == ""
+    queue.kill(queue.get_jobs()[0])
+    drive(driver, 1)
+    assert not lock.path.exists()
+
+
+def test_killing_ends_all_jobs(
+    queue: LocalQueue, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(), Driver()
+    submit(driver, [make_item(task, block, "sleep 100") for block in range(3)])
+    until_submitted(driver, task)
+    driver.kill()
+    deadline = time.monotonic() + 10
+    while queue.get_jobs():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_records_of_a_round_are_forgotten_with_it(
+    make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(), Driver()
+    submit(driver, [make_item(task)])
+    drive(driver, 1)
+    Ledger(task.layout).remove_round(0)
+    assert len(task.ledger.batches()) == 1
+    Ledger(task.layout).remove_round(1)
+    assert task.ledger.batches() == []

@@ -1,0 +1,80 @@
+"""What runs a job on a machine of the queue, and what it leaves there."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from psyrun.queue.ledger import ending_of
+from psyrun.queue.script import Trace, command, write_script
+from psyrun.scheduler import Cause
+
+
+def run(folder: Path, position: int, *commands: str) -> Trace:
+    folder.mkdir()
+    write_script(folder, "key", commands, Path.cwd())
+    out = folder / "out"
+    with out.open("wb") as file:
+        subprocess.run([*command(folder), str(position)], stdout=file, stderr=file)
+    return Trace.read(out)
+
+
+def test_a_job_runs_the_command_at_its_position(tmp_path: Path) -> None:
+    trace = run(tmp_path / "it's 100%", 1, "echo one", "echo 'two '\"$HOME\"; exit 3")
+    assert trace.exit_status == 3
+    assert trace.text.startswith("two /")
+    assert trace.host
+
+
+def test_a_job_runs_in_the_project_and_knows_which_it_is(tmp_path: Path) -> None:
+    trace = run(tmp_path / "a", 0, "pwd; echo $PSYRUN_JOB")
+    assert trace.text.splitlines() == [str(Path.cwd()), "key:0"]
+
+
+def test_a_job_without_its_command_fails(tmp_path: Path) -> None:
+    trace = run(tmp_path / "a", 5, "echo one")
+    assert trace.exit_status is None
+    assert "cannot be read" in trace.text
+
+
+def test_python_is_the_one_that_submits(tmp_path: Path) -> None:
+    trace = run(tmp_path / "a", 0, "python3 -c 'import psyrun, sys; print(sys.prefix)'")
+    import sys
+
+    assert trace.text == sys.prefix
+
+
+def test_a_trace_may_be_missing_empty_or_torn(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    assert Trace.read(path) == Trace()
+    text = "psyrun: start n1 17\nsaid\npsyrun: exit 0 18\n"
+    for length in range(len(text)):
+        path.write_text(text[:length])
+        assert Trace.read(path).exit_status is None
+    path.write_text(text)
+    assert Trace.read(path) == Trace("n1", 0, "said")
+
+
+def test_a_job_that_the_queue_starts_again_has_not_ended(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("psyrun: start n1 1\npsyrun: exit 1 2\npsyrun: start n2 3\n")
+    assert Trace.read(path) == Trace("n2")
+
+
+def test_only_the_end_of_long_output_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text(f"psyrun: start n1 1\n{'x' * 200_000}\nlast\npsyrun: exit 0 2\n")
+    trace = Trace.read(path)
+    assert (trace.host, trace.exit_status) == ("n1", 0)
+    assert len(trace.text) < 70_000
+    assert trace.text.endswith("last")
+
+
+@pytest.mark.parametrize(("status", "cause"), [(0, Cause.DONE), (2, Cause.FAILED)])
+def test_an_exit_status_is_an_ending(status: int, cause: Cause) -> None:
+    ending = ending_of(Trace("n1", status))
+    assert ending is not None
+    assert (ending.cause, ending.exit_status) == (cause, status)
+    assert ending_of(Trace("n1")) is None
