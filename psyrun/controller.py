@@ -79,6 +79,8 @@ class Outcome:
         Exit status of Snakemake.
     was_interrupted : bool
         Whether the user ended it.
+    is_out_of_time : bool
+        Whether it stopped before its queue would have ended it.
     failures : list of Job
         Jobs that failed.
     errors : list of str
@@ -87,6 +89,7 @@ class Outcome:
 
     status: int = 0
     was_interrupted: bool = False
+    is_out_of_time: bool = False
     failures: list[Job] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -113,9 +116,14 @@ class Run:
         The tasks, locked.
     view : View
         What to tell the user.
+    until : float
+        When to stop at the latest, in seconds since the epoch.
     """
 
-    def __init__(self, prepared: Sequence[Prepared], view: View) -> None:
+    def __init__(
+        self, prepared: Sequence[Prepared], view: View, until: float = float("inf")
+    ) -> None:
+        self._until = until
         self._tasks = {rule_suffix(p.task.name): p for p in prepared}
         self._view = view
         rounds = [p.layout.round(p.plan.round) for p in prepared]
@@ -150,8 +158,9 @@ class Run:
                     stack.callback(os.close, running[-1].events)
                 self._watch([snakemake.events for snakemake in running])
                 self._outcome.status = max(s.wait() for s in running)
-            except KeyboardInterrupt:
-                self._outcome.was_interrupted = True
+            except (KeyboardInterrupt, _OutOfTimeError) as error:
+                self._outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
+                self._outcome.was_interrupted = not self._outcome.is_out_of_time
                 with _handling(signal.SIG_IGN):
                     servers.stop()
                     for snakemake in running:
@@ -188,6 +197,8 @@ class Run:
                         selector.unregister(key.fd)
                 if time.monotonic() >= next_look:
                     self._stop_if_asked()
+                    if time.time() > self._until:
+                        raise _OutOfTimeError
                     self._view.progress(self.tally())
                     next_look = time.monotonic() + self._view.interval
 
@@ -221,18 +232,28 @@ class Run:
         return Job(prepared, step, event["wildcards"].get("block"))
 
 
+class _OutOfTimeError(Exception):
+    """The time of the controller is nearly over."""
+
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def _handling(handler: Callable[[int, FrameType | None], None] | int) -> Iterator[None]:
     """Treat all ways of asking a run to end alike."""
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    before = {number: signal.signal(number, handler) for number in _signals()}
     try:
         yield
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+def _signals() -> list[signal.Signals]:
+    """Return what asks a run to end; logout does not, where it is ignored."""
+    ignores_logout = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [s for s in _SIGNALS if s != signal.SIGHUP or not ignores_logout]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

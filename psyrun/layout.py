@@ -9,10 +9,12 @@ A task owns one folder, ``<workdir>/<task>``::
     snakemake.log         what Snakemake printed
     <task>:split.log …    what each job printed
     stop                  asks the controller to stop
+    run.json              who runs it, or how its last run ended
+    run.log               what `psy run` printed
     queue/                what was submitted to a queue
+    controller/           controllers that were put in a queue
     result.<ext>          the result, unless `resultfile` says otherwise
     round-<n>/            one division of the space among jobs
-    controller/           controllers that were put in a queue
         space.pkl         the frozen space
         split.json        how it was divided
         kept.<ext>        rows taken over from earlier rounds
@@ -180,8 +182,6 @@ class TaskLayout:
         return self.folder / "stop"
 
     @property
-    def queue(self) -> Path:
-    @property
     def run_record(self) -> Path:
         """Who runs the task, or how its last run ended."""
         return self.folder / "run.json"
@@ -191,16 +191,18 @@ class TaskLayout:
         """What the last run that began with this task printed."""
         return self.folder / "run.log"
 
+    @property
+    def queue(self) -> Path:
         """The folder of what was submitted to a queue."""
         return self.folder / "queue"
 
-    @property
-    def digests(self) -> Path:
     @property
     def controllers(self) -> Path:
         """The folder of controllers that were put in a queue."""
         return self.folder / "controller"
 
+    @property
+    def digests(self) -> Path:
         """Digests of large files that the task depends on."""
         return self.folder / "digests.json"
 

@@ -7,6 +7,7 @@ imported only when its verb was asked for.
 
 SUMMARIES = {
     "run": "evaluate all tasks that are not up to date",
+    "attach": "follow a run that goes on elsewhere, up to its end",
     "status": "say how far tasks are",
     "failed": "list the assignments of a task that failed",
     "debug": "evaluate one assignment of a task in the debugger",

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Final
 
-from psyrun.commands.details import failures_of_task
-from psyrun.controller import Job, Outcome, Run
-from psyrun.errors import FailedAssignmentsError, PsyrunError, RunningError
-from psyrun.failures import counted, summary
+from psyrun.commands.reporting import report
+from psyrun.controller import Outcome, Run
+from psyrun.detach import job as queued
+from psyrun.detach.log import LogView, RunLog
+from psyrun.detach.process import advice, heed_signals, let_go, start, words
+from psyrun.detach.record import Mode
+from psyrun.errors import PsyrunError, QueueError, RunningError
 from psyrun.launch import LOCAL
-from psyrun.layout import MERGE, PROCESS, SPLIT
-from psyrun.merges import MergeRecord
+from psyrun.layout import MERGE, SPLIT
+from psyrun.layout import PROCESS as PROCESS_STEP
 from psyrun.prepare import Options, Prepared, prepare, refusal
-from psyrun.queue.ledger import Ledger
-from psyrun.status import is_merged
 from psyrun.tasks import find_tasks, select
+from psyrun.verdict import Verdict, complain
 from psyrun.view import EXECUTED, SKIPPED, View, choose_view
+
+PROCESS: Final = "process"
+JOB: Final = "job"
+_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
+_PATIENCE = 120.0  # seconds that a controller gives the one before it to end
+_PAUSE = 5.0  # seconds between two tries to submit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +67,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="only show what went wrong"
     )
+    parser.add_argument(
+        "--detach",
+        action="store_const",
+        const=PROCESS,
+        help="return at once; the run goes on by itself, see 'psy attach'",
+    )
+    # An option by this whole name, as names of tasks may follow the other one.
+    parser.add_argument(
+        "--detach=job",
+        dest="detach",
+        action="store_const",
+        const=JOB,
+        help="put the whole run in the queue of the tasks",
+    )
+    parser.add_argument("--controller", help=argparse.SUPPRESS)
 
 
 def _positive(text: str) -> int:
@@ -76,17 +100,41 @@ def _not_negative(text: str) -> int:
 
 def execute(args: argparse.Namespace) -> int:
     """Run tasks and return the exit status."""
+    if args.detach == PROCESS and not args.dry_run:
+        return start(args)
+    if args.controller is not None:
+        heed_signals()
+    log = queued.going_on(args.taskdir, args.task) if args.controller == JOB else None
+    with log or nullcontext():
+        status = _execute(args, log)
+        if log is not None:
+            log.end(status)
+    return status
+
+
+def _execute(args: argparse.Namespace, log: RunLog | None) -> int:
     taskdir = Path(args.taskdir)
     paths = select(taskdir, args.task) if args.task else find_tasks(taskdir)
     if not paths:
         print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
     options = Options(args.keep_going, args.accept_failures, args.max_failures)
-    view = choose_view(quiet=args.quiet)
+    view = _choose_view(args)
     try:
         prepared = [prepare(path, options, _warn) for path in paths.values()]
-        return _Session(view, args).run(prepared)
+        return _Session(view, args, log).run(prepared)
     finally:
         view.close()
+
+
+def _choose_view(args: argparse.Namespace) -> View:
+    is_to_last = args.controller is None or args.quiet
+    return choose_view(quiet=args.quiet) if is_to_last else LogView(sys.stdout)
+
+
+def _mode(controller: str | None) -> Mode:
+    if controller in (None, JOB):
+        return JOB if controller == JOB else "terminal"
+    return PROCESS
 
 
 def _warn(text: str) -> None:
@@ -96,20 +144,27 @@ def _warn(text: str) -> None:
 class _Session:
     """One call of ``psy run``."""
 
-    def __init__(self, view: View, args: argparse.Namespace) -> None:
+    def __init__(
+        self, view: View, args: argparse.Namespace, log: RunLog | None
+    ) -> None:
         self._view = view
         self._args = args
+        self._log = log
         self._status = 0
 
     def run(self, prepared: list[Prepared]) -> int:
         work = [p for p in prepared if self._is_to_run(p)]
+        if self._args.detach == JOB and work:
+            queued.check(work)
         if self._args.dry_run:
             for task in work:
                 self._show(task, EXECUTED)
             return self._status
         started = [p for p in work if self._start(p)]
         try:
-            if started:
+            if started and self._args.detach == JOB:
+                self._put_in_queue(started)
+            elif started:
                 self._run(started)
         finally:
             for task in started:
@@ -121,10 +176,16 @@ class _Session:
             self._show(prepared, None)
             return False
         why = refusal(prepared)
+        name = prepared.task.name
+        if why is None and prepared.decision.is_dirty and self._log is not None:
+            why = (
+                f"{prepared.task.path}: changed while its run was in the queue. "
+                f"Compute all again with 'psy run {name}', or keep the rows that are "
+                f"there with 'psy run --continue {name}'."
+            )
         if why is not None:
             self._complain(why, 2)
         elif prepared.decision.is_dirty:
-            name = prepared.task.name
             self._view.say(
                 f"{name}: changed since it was run, all is computed again; "
                 f"'psy run --continue {name}' would keep the rows that are there"
@@ -132,22 +193,96 @@ class _Session:
         return why is None
 
     def _start(self, prepared: Prepared) -> bool:
-        try:
-            prepared.start(self._view.say)
-        except RunningError as error:
-            self._complain(str(error), error.exit_status)
-            return False
-        return True
+        patience = _PATIENCE if self._args.controller == JOB else 0.0
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self._refuse_if_waiting(prepared)
+                queued.release_lock(prepared.layout, _warn)
+                prepared.start(self._view.say)
+                return True
+            except RunningError as error:
+                if time.monotonic() >= deadline:
+                    self._complain(str(error), error.exit_status)
+                    return False
+            time.sleep(1.0)
+
+    def _refuse_if_waiting(self, prepared: Prepared) -> None:
+        job = queued.waiting(prepared.layout, _warn)
+        if job is not None:
+            name = prepared.task.name
+            raise RunningError(
+                f"task {name!r}: its controller waits in the queue as job {job}. "
+                f"Follow it with 'psy attach {name}', or stop it with "
+                f"'psy kill {name}'."
+            )
+
+    def _put_in_queue(self, started: list[Prepared]) -> None:
+        layouts = {task.task.name: task.layout for task in started}
+        log = RunLog.begin(layouts, JOB)
+        with log:
+            jobid = self._submit(started[0], log)
+        names = list(layouts)
+        self._view.say(
+            f"{' '.join(names)}: runs on in the queue as job {jobid}; what it says "
+            f"is in {log.record.log}\n{advice(names)}"
+        )
+
+    def _submit(self, first: Prepared, log: RunLog) -> object:
+        args = argparse.Namespace(**vars(self._args))
+        args.task = list(log.record.tasks)
+        home = log.record.home
+        batch = queued.submit(first, home, words(args, JOB), log.wait_in_queue)
+        return batch.ids[0]
 
     def _run(self, started: list[Prepared]) -> None:
-        self._remark_on_idle_cores(started)
-        for task in started:
-            self._show(task, None)
-        run = Run(started, self._view)
-        outcome = run.run(jobs=self._args.jobs, extra=self._args.snakemake_args)
-        self._view.close()
-        self._status = max(self._status, outcome.exit_status)
-        self._report(outcome, run, started)
+        layouts = {task.task.name: task.layout for task in started}
+        controller = self._args.controller
+        until = float("inf")
+        if controller == JOB:
+            until = queued.last_moment(started[0].task.scheduler)
+        with self._log or RunLog.begin(layouts, _mode(controller)) as log:
+            log.begins()
+            if _mode(controller) == PROCESS:
+                let_go(int(controller), log, self._status)
+            self._view = log.view(self._view)
+            self._remark_on_idle_cores(started)
+            for task in started:
+                self._show(task, None)
+            run = Run(started, self._view, until)
+            outcome = run.run(jobs=self._args.jobs, extra=self._args.snakemake_args)
+            self._view.close()
+            if outcome.is_out_of_time:
+                self._hand_over(started[0], log, until)
+                return
+            with log.summing_up():
+                status = self._tell(outcome, run, started)
+            log.end(status)
+        self._status = max(self._status, status)
+
+    def _tell(self, outcome: Outcome, run: Run, started: list[Prepared]) -> int:
+        verdict = Verdict(outcome, run.tally(), started)
+        is_partial = bool(self._args.snakemake_args)
+        try:
+            return verdict.tell(self._view, is_partial=is_partial)
+        except PsyrunError as error:
+            return report(error, debug=self._args.debug)
+
+    def _hand_over(self, first: Prepared, log: RunLog, until: float) -> None:
+        """Have another job go on, as the time of this one is nearly over."""
+        queued.forget_ended(log.record.home, _warn)
+        # The margin is longer than this.
+        deadline = time.time() + _PATIENCE / 4
+        while True:
+            try:
+                jobid = self._submit(first, log)
+                break
+            except QueueError as error:
+                if time.time() > deadline:
+                    raise
+                self._view.say(f"{error} Trying again.")
+                time.sleep(_PAUSE)
+        self._view.say(f"The time of this job is nearly over; job {jobid} goes on.")
 
     def _remark_on_idle_cores(self, started: list[Prepared]) -> None:
         cores = len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1
@@ -164,144 +299,12 @@ class _Session:
         blocks = set(decision.blocks)
         jobs = [(decision.split, layout.job(SPLIT))]
         for block in range(decision.plan.n_blocks):
-            jobs.append((block in blocks, layout.job(PROCESS, block)))
+            jobs.append((block in blocks, layout.job(PROCESS_STEP, block)))
         jobs.append((decision.merge, layout.job(MERGE)))
         for is_open, name in jobs:
             mark = executed if is_open else SKIPPED
             if mark is not None:
                 self._view.job(mark, name)
 
-    def _report(self, outcome: Outcome, run: Run, started: list[Prepared]) -> None:
-        names = " ".join(task.task.name for task in started)
-        tally = run.tally()
-        kept = "all rows are kept"
-        if tally.total:
-            kept = f"{tally.done} of {tally.total} assignments are kept"
-        if outcome.was_interrupted:
-            self._complain(f"interrupted; {kept}. Go on with 'psy run {names}'.", 130)
-        elif outcome.status and outcome.failures:
-            _show_failures(outcome, started)
-            # With this option it does not matter what was changed to mend it.
-            advice = f"then 'psy run --continue {names}'."
-            full = next((f for f in _folders(started) if _is_full(f)), None)
-            if full is None:
-                self._complain(f"{kept}. Mend the cause, {advice}", 1)
-            else:
-                cause = f"{full}: {os.strerror(errno.ENOSPC)}"
-                self._complain(f"{cause}. {kept}. Make room, {advice}", 2)
-        elif outcome.status:
-            log = started[0].layout.snakemake_log
-            told = "\n".join(outcome.errors) or _end_of(log)
-            raise PsyrunError(f"{told}\n{kept}. All that Snakemake said is in {log}.")
-        elif self._args.snakemake_args or all(map(_is_whole, started)):
-            self._show_results(started)
-        else:
-            log = started[0].layout.snakemake_log
-            self._complain(
-                f"Snakemake ended before all was done, see {log}; {kept}. "
-                f"Go on with 'psy run {names}'.",
-                1,
-            )
-
-    def _show_results(self, started: list[Prepared]) -> None:
-        for task in started:
-            # What was submitted is of no interest any more.
-            Ledger(task.layout).remove_round(task.plan.round)
-            self._view.say(f"{task.task.name}: {task.plan.resultfile}")
-            merged = MergeRecord.load(task.layout.round(task.plan.round))
-            for remark in _remarks(task.task.name, merged):
-                self._view.say(remark)
-
     def _complain(self, message: str, status: int) -> None:
-        print(f"psy: {message}", file=sys.stderr)
-        self._status = max(self._status, status)
-
-
-def _is_whole(prepared: Prepared) -> bool:
-    return is_merged(prepared.layout, prepared.plan)
-
-
-_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
-_SHOWN_JOBS = 3
-_SHOWN_LINES = 3
-_LEAST_SPACE = 64 * 1024  # bytes
-
-
-def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
-    """Yield what is to be known of a result, from the record of its merge."""
-    if merged is None:
-        return
-    if merged.n_failed:
-        left_out = counted(merged.n_failed, "assignment")
-        yield f"   without {left_out} that failed; see 'psy failed {name}'"
-    if merged.failed_before:
-        yield f"   {counted(merged.failed_before, 'failed assignment')} evaluated again"
-    if merged.cut_off_before:
-        again = counted(merged.cut_off_before, "assignment")
-        yield f"   {again} evaluated again, as a job was killed meanwhile"
-
-
-def _folders(started: Iterable[Prepared]) -> Iterator[Path]:
-    for task in started:
-        yield task.layout.folder
-        yield Path(task.plan.resultfile).parent
-
-
-def _is_full(folder: Path) -> bool:
-    """Whether nothing can be written any more, not even why a job failed."""
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return False
-    return disk.f_bavail * disk.f_frsize < _LEAST_SPACE
-
-
-def _end_of(log: Path) -> str:
-    """Return what Snakemake said at last."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(lines[-_SHOWN_LINES:]) or "Snakemake failed."
-
-
-def _show_failures(outcome: Outcome, started: Sequence[Prepared]) -> None:
-    """Show which assignments failed, and the jobs that failed for another reason."""
-    for task in started:
-        failures = failures_of_task(task.layout)
-        if any(not failure.is_accepted for failure in failures):
-            _show(summary(task.task.name, failures))
-    _show_logs([job for job in outcome.failures if _is_told(job)])
-    others = [job for job in outcome.failures if not _is_told(job)]
-    for job in others[:_SHOWN_JOBS]:
-        _show(_described(job))
-    hidden = len(others) - _SHOWN_JOBS
-    if hidden > 0:
-        _show([f"and {counted(hidden, 'other job')} failed"])
-    print(file=sys.stderr)
-
-
-def _show_logs(jobs: Sequence[Job]) -> None:
-    """Show where the tracebacks of failed assignments, and all they printed, stand."""
-    paths = dict.fromkeys(str(job.log) for job in jobs)
-    if paths:
-        shown = list(paths)[:_SHOWN_JOBS]
-        hidden = len(paths) - len(shown)
-        more = f" and {counted(hidden, 'other log')}" if hidden else ""
-        print(f"Logs: {', '.join(shown)}{more}", file=sys.stderr)
-
-
-def _show(lines: Iterable[str]) -> None:
-    print("", *lines, sep="\n", file=sys.stderr)
-
-
-def _is_told(job: Job) -> bool:
-    """Whether a job failed only because assignments did."""
-    return (job.note or {}).get("type") == FailedAssignmentsError.__name__
-
-
-def _described(job: Job) -> Iterator[str]:
-    if job.note is None:
-        yield f"{job.name} failed; the end of {job.log}:"
-        text = job.log_end()
-    else:
-        yield f"{job.name} failed; its log is {job.log}:"
-        text = job.note["message"]
-    yield from (f"  {line}" for line in text.splitlines())
+        self._status = max(self._status, complain(message, status))

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from dataclasses import replace
 from io import TextIOBase
 from pathlib import Path
@@ -36,10 +36,11 @@ class RunLog:
         self._path = Path(record.log)
         self._start = self._size()
         self._is_output = False
+        self._is_handed_over = False
 
     @classmethod
     def begin(cls, layouts: Mapping[str, TaskLayout], mode: Mode) -> RunLog:
-        """Record that this process runs tasks.
+        """Begin an empty log.
 
         Parameters
         ----------
@@ -50,24 +51,21 @@ class RunLog:
         """
         first = next(iter(layouts.values()))
         folders = {name: str(layout.folder) for name, layout in layouts.items()}
-        first.run_log.unlink(missing_ok=True)
-        me = Holder.me()
-        log = cls(RunRecord(folders, str(first.run_log), mode, me, me.job))
-        log.record.save()
-        return log
-
-    @classmethod
-    def go_on(cls, record: RunRecord) -> RunLog:
-        """Record that this process goes on with a run."""
-        log = cls(replace(record, holder=Holder.me()))
-        log.record.save()
-        return log
+        with suppress(OSError):
+            first.run_log.unlink(missing_ok=True)
+        return cls(RunRecord(folders, str(first.run_log), mode))
 
     def _size(self) -> int:
         try:
             return self._path.stat().st_size
         except OSError:
             return 0
+
+    def begins(self) -> None:
+        """Record that this process has locked the tasks."""
+        me = Holder.me()
+        self.record = replace(self.record, holder=me, job=me.job)
+        self.record.save()
 
     def become_output(self) -> None:
         """Have all that this process prints go to the log."""
@@ -98,22 +96,23 @@ class RunLog:
         self._start = self._size()
         self.record = replace(self.record, summary_at=self._start)
         self.record.save()
-        with ExitStack() as stack:
-            if not self._is_output:
-                stack.enter_context(redirect_stdout(_Tee(sys.stdout, self)))
-                stack.enter_context(redirect_stderr(_Tee(sys.stderr, self)))
+        # What goes to the other stream is shown by a view.
+        tee = None if self._is_output else _Tee(sys.stderr, self)
+        with redirect_stderr(tee) if tee else nullcontext():
             yield
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
 
     def end(self, status: int) -> None:
-        """Record that the run has ended.
+        """Record that the run has ended, unless that is known or it goes on.
 
         Parameters
         ----------
         status : int
             Its exit status.
         """
+        if self.record.ended is not None or self._is_handed_over:
+            return
         self.record = replace(
             self.record,
             summary_at=self._start,
@@ -125,6 +124,7 @@ class RunLog:
 
     def wait_in_queue(self, job: str) -> None:
         """Record that a job, which has not begun yet, goes on with the run."""
+        self._is_handed_over = True
         self.record = replace(self.record, holder=None, job=job)
         self.record.save()
 
@@ -142,6 +142,7 @@ class RunLog:
     def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
         if error is None or self.record.ended is not None:
             return
+        self._is_handed_over = False
         if isinstance(error, KeyboardInterrupt):
             self.write("psy: interrupted.\n")
             self.end(130)
@@ -193,5 +194,3 @@ class _Tee(TextIOBase):
 
     def flush(self) -> None:
         self._stream.flush()
-
-

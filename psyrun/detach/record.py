@@ -81,7 +81,7 @@ class RunRecord:
     def is_held(self) -> bool:
         """Whether the controller lives, as far as files tell."""
         return self.holder is not None and any(
-            holder_of(layout.lock) == self.holder for layout in self.layouts
+            _is_same(holder_of(layout.lock), self.holder) for layout in self.layouts
         )
 
     def save(self) -> None:
@@ -111,3 +111,9 @@ class RunRecord:
             return cls(holder=None if holder is None else Holder(**holder), **record)
         except (AttributeError, KeyError, TypeError) as error:
             raise damaged(path, "has other entries than expected") from error
+
+
+def _is_same(one: Holder | None, other: Holder) -> bool:
+    """Whether two locks are held by one process; it took each at another moment."""
+    keys = ("host", "pid", "started")
+    return one is not None and all(getattr(one, k) == getattr(other, k) for k in keys)

@@ -246,6 +246,16 @@ class Scheduler(ABC):
         """Return how many jobs an array may have, None where any number may."""
         return None
 
+    def end_of_this_job(self) -> float | None:
+        """Return when the queue will end the job that this process belongs to.
+
+        Returns
+        -------
+        float or None
+            In seconds since the epoch. None, the default, where that is not known.
+        """
+        return None
+
     def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
         """Return arguments as other Snakemake executors know them.
 

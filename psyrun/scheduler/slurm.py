@@ -12,6 +12,7 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import resolve
 from psyrun.scheduler.slurm_commands import ask, ask_or_fail, unreachable
+from psyrun.scheduler.slurm_end_time import end_time
 from psyrun.scheduler.slurm_endings import (
     explain,
     first_known,
@@ -302,6 +303,10 @@ class Slurm(Scheduler):
             limits = [*_LIMITS.findall(shown), *_ARRAY_TASKS.findall(shown)]
             self._max_array_size = max(1, min(map(int, limits), default=1001))
         return self._max_array_size
+
+    def end_of_this_job(self) -> float | None:
+        """Return when Slurm will end the job that this process belongs to."""
+        return end_time()
 
     def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
         """Return arguments as ``snakemake-executor-plugin-slurm`` reads them."""

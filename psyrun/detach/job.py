@@ -1,0 +1,235 @@
+"""A controller in a queue, for sites that end processes on login nodes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psyrun.detach.log import RunLog
+from psyrun.detach.record import RunRecord
+from psyrun.errors import QueueUnreachableError, SchedulerError, TaskError
+from psyrun.launch import LOCAL
+from psyrun.layout import TaskLayout
+from psyrun.lock import JOB_VARIABLE, break_lock, holder_in
+from psyrun.queue.arguments import arguments
+from psyrun.queue.ledger import Batch, Intent, Ledger
+from psyrun.queue.left import Left, Warn, left, name_of, patiently
+from psyrun.scheduler.base import Scheduler
+from psyrun.status import layout_of
+from psyrun.wall_time import VARIABLES, deadline
+
+if TYPE_CHECKING:
+    from psyrun.prepare import Prepared
+
+CONTROLLER = "controller"
+_LEAST_MARGIN = 60.0  # seconds, to stop, to submit, and for the queue's own delays
+_PART = 0.05
+
+
+def check(prepared: Sequence[Prepared]) -> None:
+    """Refuse tasks whose controller cannot be put in a queue.
+
+    Raises
+    ------
+    PsyrunError
+        If a task has no queue, or the arguments are not accepted.
+    """
+    for one in prepared:
+        if one.profile == LOCAL:
+            raise TaskError(
+                f"{one.task.path}: its jobs run on this machine, so its controller "
+                "cannot be put in a queue. Set 'scheduler', or use 'psy run --detach "
+                f"{one.task.name}'."
+            )
+    _values(prepared[0])
+
+
+def submit(
+    first: Prepared,
+    home: TaskLayout,
+    arguments: Sequence[str],
+    note: Callable[[str], None],
+) -> Batch:
+    """Put a controller in the queue of a task.
+
+    Parameters
+    ----------
+    first : Prepared
+        The task.
+    home : TaskLayout
+        Paths of the task after which the job is named, and that records it.
+    arguments : sequence of str
+        Arguments of ``psy``.
+    note : callable
+        Takes the job just before it is submitted.
+
+    Raises
+    ------
+    SchedulerError
+        If it is not accepted, or the queue does not answer.
+    """
+    scheduler, values = first.task.scheduler, _values(first)
+    name = home.job(CONTROLLER)
+    intent = Intent(
+        name=name,
+        names=(name,),
+        targets=(CONTROLLER,),
+        commands=(_command(scheduler.resources(values).get("runtime"), arguments),),
+        round=first.plan.round,
+        scheduler=name_of(scheduler),
+        scheduler_args=values,
+    )
+    batch = Ledger(home, home.controllers).begin(intent)
+    note(batch.job(0))
+    try:
+        batch.note_ids(_submit(scheduler, batch))
+    except SchedulerError:
+        batch.remove()
+        raise
+    return batch
+
+
+def _submit(scheduler: Scheduler, batch: Batch) -> dict[int, int | str]:
+    try:
+        return dict(enumerate(scheduler.submit_array(batch.array)))
+    except QueueUnreachableError:
+        found = patiently(lambda: scheduler.find(batch.array), lambda text: None)
+        if not found:
+            raise
+        return found
+
+
+def _values(first: Prepared) -> dict[str, object]:
+    task = first.task
+    return arguments(task.scheduler, task.scheduler_args, first.plan, CONTROLLER)
+
+
+def _command(minutes: int | str | None, arguments: Sequence[str]) -> str:
+    """Return a shell command; not every queue tells a job when it will be ended."""
+    command = shlex.join(["python3", "-m", "psyrun.cli", *arguments])
+    if not isinstance(minutes, int):
+        return command
+    return f"{VARIABLES[0]}=$(($(date +%s) + {60 * minutes})) {command}"
+
+
+def this_job() -> str:
+    """Return the job of a queue that this process belongs to, empty if none."""
+    return os.environ.get(JOB_VARIABLE, "")
+
+
+def going_on(taskdir: Path, names: Iterable[str]) -> RunLog | None:
+    """Return the log of the run that has put this process in a queue.
+
+    What is printed from here on goes there.
+    """
+    for name in names:
+        record = RunRecord.load(layout_of(taskdir, name))
+        if record is not None and record.is_waiting and record.job == this_job():
+            log = RunLog(record)
+            log.become_output()
+            return log
+    return None
+
+
+def last_moment(scheduler: Scheduler) -> float:
+    """Return when this process should stop, in seconds since the epoch.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Of the queue that runs this process.
+
+    Returns
+    -------
+    float
+        Some time before the queue will end it; infinity where that is not known.
+    """
+    end, now = deadline(), time.time()
+    if end == float("inf"):
+        with suppress(SchedulerError):
+            end = scheduler.end_of_this_job() or end
+    _forget_environment()
+    lasts = end - now
+    return end - min(max(_LEAST_MARGIN, _PART * lasts), lasts / 2)
+
+
+def _forget_environment() -> None:
+    """Leave out what is about this job only: others inherit the environment."""
+    for name in list(os.environ):
+        is_of_slurm = name.startswith("SLURM_") and name != "SLURM_CONF"
+        if name in VARIABLES or is_of_slurm:
+            del os.environ[name]
+
+
+def _ledger(layout: TaskLayout) -> Ledger:
+    """Return where controllers of a task are recorded."""
+    record = RunRecord.load(layout)
+    home = layout if record is None else record.home
+    return Ledger(layout, home.controllers)
+
+
+def controllers(layout: TaskLayout, warn: Warn) -> list[Left]:
+    """Return the controllers of a task that were put in queues."""
+    return left(layout, None, warn, records=False, ledger=_ledger(layout))
+
+
+def waiting(layout: TaskLayout, warn: Warn) -> str | None:
+    """Return which job of a queue is a controller of a task that has not begun.
+
+    Returns
+    -------
+    str or None
+        What the queue calls it.
+    """
+    record = RunRecord.load(layout)
+    if record is None or not record.is_waiting:
+        return None
+    for one in controllers(layout, warn):
+        for batch, position in one.living():
+            if batch.job(position) == record.job != this_job():
+                return str(batch.ids[position])
+    return None
+
+
+def release_lock(layout: TaskLayout, warn: Warn) -> None:
+    """Remove the lock of a controller in a queue that has ended, as that says."""
+    holder = holder_in(layout.lock)
+    if holder is None or not holder.job:
+        return
+    for one in controllers(layout, warn):
+        ended = [b.job(0) for b in one.batches if (b.key, 0) not in one.alive]
+        if holder.job in ended:
+            break_lock(layout.lock, holder.job)
+
+
+def stop(layout: TaskLayout, warn: Warn) -> int:
+    """Cancel the controllers of a task that are queued or running in a queue.
+
+    Returns
+    -------
+    int
+        How many there were.
+    """
+    n_jobs = 0
+    # One that ends for want of time may just have submitted the next.
+    while cancelled := [
+        job
+        for one in controllers(layout, warn)
+        for job in one.cancel(lambda _: True, warn)
+    ]:
+        n_jobs += len(cancelled)
+    release_lock(layout, warn)
+    return n_jobs
+
+
+def forget_ended(home: TaskLayout, warn: Warn) -> None:
+    """Remove what is recorded of controllers that have ended."""
+    for one in controllers(home, warn):
+        for batch in one.batches:
+            if (batch.key, 0) not in one.alive and batch.job(0) != this_job():
+                batch.remove()
