@@ -243,7 +243,11 @@ class SchedulerContract:
         names: list[str] = []
 
         def noted(value: Any) -> Callable[[str], Any]:
-            return lambda name: names.append(name) or value
+            def of(name: str) -> Any:
+                names.append(name)
+                return value
+
+            return of
 
         given = {key: noted(value) for key, value in self.scheduler_args.items()}
         values = scheduler.validate(given, "a:process:7")
