@@ -9,6 +9,7 @@ from pathlib import Path
 
 from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
+from psyrun.detach.job import controllers
 from psyrun.errors import PsyrunError, RunningError
 from psyrun.failures import counted
 from psyrun.layout import TaskLayout, record_of_task
@@ -150,6 +151,7 @@ class _Stopped:
         try:
             found = left(self._layout, None, silently, records=True)
             release_locks(self._layout, found)
+            found += controllers(self._layout, silently)
             n_jobs = sum(len(one.alive) for one in found)
             if n_jobs:
                 raise RunningError(

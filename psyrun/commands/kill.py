@@ -13,6 +13,7 @@ from pathlib import Path
 
 from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
+from psyrun.detach import job as queued
 from psyrun.errors import RunningError
 from psyrun.failures import counted
 from psyrun.layout import TaskLayout
@@ -59,11 +60,13 @@ def execute(args: argparse.Namespace) -> int:
 
 def _kill(taskdir: Path, name: str) -> int:
     layout = layout_of(taskdir, name)
+    # Tasks may bring schedulers of their own.
+    sys.path.insert(0, str(taskdir.absolute()))
+    queued.release_lock(layout, _warn)
     controller = holder_of(layout.lock)
     jobs = _local(running_jobs(layout))
-    n_queued = 0
     also = _run_by(controller, taskdir) - {name}
-    if controller is not None and not controller.is_here:
+    if controller is not None and not (controller.is_here or controller.job):
         _ask_to_stop(layout, controller)
     if jobs or controller is not None:
         for holder in jobs.values():
@@ -74,8 +77,10 @@ def _kill(taskdir: Path, name: str) -> int:
                 )
         here = controller if controller is not None and controller.is_here else None
         _stop(layout, here)
+    n_queued, others = queued.stop(layout, _warn)
+    also |= others - {name}
     if Ledger(layout).batches():
-        n_queued = _cancel(layout, taskdir, name)
+        n_queued += _cancel(layout, name)
     if not (jobs or n_queued or controller):
         print(f"{name}: nothing is running")
         return 0
@@ -111,9 +116,8 @@ def _ask_to_stop(layout: TaskLayout, controller: Holder) -> None:
         time.sleep(_INTERVAL)
 
 
-def _cancel(layout: TaskLayout, taskdir: Path, name: str) -> int:
+def _cancel(layout: TaskLayout, name: str) -> int:
     """Cancel the jobs of a task that are queued or running, and return their number."""
-    sys.path.insert(0, str(taskdir.absolute()))
     with Lock(layout.lock, f"task {name!r}"):
         found = left(layout, None, _warn, records=True)
         cancelled = [job for one in found for job in one.cancel(lambda _: True, _warn)]

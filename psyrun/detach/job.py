@@ -207,13 +207,15 @@ def release_lock(layout: TaskLayout, warn: Warn) -> None:
             break_lock(layout.lock, holder.job)
 
 
-def stop(layout: TaskLayout, warn: Warn) -> int:
+def stop(layout: TaskLayout, warn: Warn) -> tuple[int, set[str]]:
     """Cancel the controllers of a task that are queued or running in a queue.
 
     Returns
     -------
-    int
+    n_jobs : int
         How many there were.
+    names : set of str
+        The tasks that they were for.
     """
     n_jobs = 0
     # One that ends for want of time may just have submitted the next.
@@ -224,7 +226,14 @@ def stop(layout: TaskLayout, warn: Warn) -> int:
     ]:
         n_jobs += len(cancelled)
     release_lock(layout, warn)
-    return n_jobs
+    record = RunRecord.load(layout)
+    if not n_jobs or record is None:
+        return n_jobs, set()
+    log = RunLog(record)
+    if record.ended is None:
+        log.write("psy: stopped by 'psy kill'.\n")
+        log.end(130)
+    return n_jobs, set(record.tasks)
 
 
 def forget_ended(home: TaskLayout, warn: Warn) -> None:
