@@ -198,7 +198,7 @@ class Driver:
             raise
         except SchedulerError as error:
             batch.remove()
-            ending = Ending(Cause.FAILED, f"it could not be submitted: {error}", 2)
+            ending = Ending(Cause.FAILED, f"could not be submitted: {error}", 2)
             return [Ended(item, ending) for item in items]
         self._take_ids(batch, items, dict(enumerate(ids)))
         if len(ids) < len(items):

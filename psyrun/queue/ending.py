@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from psyrun.queue.item import Item, by_scheduler
+from psyrun.queue.item import OWN_STATUSES, Item, by_scheduler
 from psyrun.queue.ledger import VANISHED, ending_of
 from psyrun.queue.script import Trace
 from psyrun.scheduler.base import Cause, Ending
@@ -14,7 +14,6 @@ PATIENCE = 5.0
 
 _PATIENCE_WITH_QUEUE = 20.0  # accounting may lag behind
 _OF_THE_QUEUE = (Cause.MEMORY, Cause.TIME, Cause.NODE, Cause.CANCELLED)
-_OWN_STATUSES = (1, 2)  # that psyrun's steps end with, having said why
 
 
 class Endings:
@@ -90,6 +89,6 @@ def _clear(item: Item, trace: Trace) -> Ending | None:
     if own is None and item.is_done:
         return Ending(Cause.DONE, "done", 0)
     may_be_retried = item.attempt < item.task.retries
-    if own is not None and own.exit_status in _OWN_STATUSES and not may_be_retried:
+    if own is not None and own.exit_status in OWN_STATUSES and not may_be_retried:
         return own
     return None

@@ -16,6 +16,9 @@ from psyrun.queue.ledger import Batch, Ledger
 from psyrun.scheduler.base import Ending, JobId, Scheduler
 from psyrun.stepcommand import StepCommand
 
+OWN_STATUSES = (1, 2)
+"""Exit statuses of psyrun's steps after which they have said why."""
+
 
 @dataclass(frozen=True, eq=False)
 class QueuedTask:
@@ -138,17 +141,31 @@ class Item:
     def release_lock(self) -> None:
         """Remove the lock of the job after its end, if it left one."""
         if self.batch is not None:
-            step = "-".join(filter(None, [self.step.step, self.step.block]))
-            break_lock(self.round.lock(step), self.batch.job(self.position))
+            lock = self.round.lock(self._step_name)
+            break_lock(lock, self.batch.job(self.position))
 
     def tell(self, ending: Ending) -> None:
-        """Leave word of an ending of which the job itself could not tell."""
-        message = f"the job ended in the queue: {ending.text}"
-        step = "-".join(filter(None, [self.step.step, self.step.block]))
-        record = {"type": "JobEnded", "message": message, "exit_status": 1}
-        write_json(self.round.error(step), record)
+        """Leave word of an ending of which the job itself could not tell.
+
+        Parameters
+        ----------
+        ending : Ending
+            Why it ended, not well.
+        """
+        if self.batch is None:
+            message, status = f"the job {ending.text}", 2
+        elif self.batch.trace(self.position).exit_status in OWN_STATUSES:
+            return
+        else:
+            message, status = f"the job ended in the queue: {ending.text}", 1
+        record = {"type": "JobEnded", "message": message, "exit_status": status}
+        write_json(self.round.error(self._step_name), record)
         with self.step.log.open("a", encoding="utf-8") as log:
             log.write(f"{message}\n")
+
+    @property
+    def _step_name(self) -> str:
+        return "-".join(filter(None, [self.step.step, self.step.block]))
 
 
 def by_scheduler(items: Iterable[Item]) -> list[tuple[Scheduler, list[Item]]]:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.errors import StoreError
+from psyrun.failure import describe_exit
 from psyrun.files import damaged, read_json, write_json
 from psyrun.layout import TaskLayout
 from psyrun.queue.script import Trace, command, write_script
@@ -178,7 +179,9 @@ def ending_of(trace: Trace) -> Ending | None:
         return None
     if status == 0:
         return Ending(Cause.DONE, "done", 0)
-    return Ending(Cause.FAILED, f"exit status {status}", status)
+    # As a shell tells of a child that was ended by a signal.
+    text = describe_exit(128 - status if status > 128 else status)
+    return Ending(Cause.FAILED, text, status)
 
 
 class Ledger:

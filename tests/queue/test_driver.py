@@ -230,7 +230,7 @@ def test_a_refused_job_ends_and_says_why(
     task, driver = make_task(Refusing(tmp_path / "queue")), Driver()
     submit(driver, [make_item(task)])
     ending = drive(driver, 1)["a:process:0"].ending
-    assert ending.text == "it could not be submitted: no such account."
+    assert ending.text == "could not be submitted: no such account."
     assert task.ledger.batches() == []
 
 

@@ -147,8 +147,7 @@ class Executor(RemoteExecutor):
         if ending.cause is Cause.DONE:
             self.report_job_success(item.owner)
             return
-        if ending.exit_status not in (1, 2) or ending.cause is not Cause.FAILED:
-            item.tell(ending)
+        item.tell(ending)
         self.report_job_error(item.owner, msg=f"{item.name}: {ending.text}. ")
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
