@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from psyrun.counts import Counts
+from psyrun.detach.record import RunRecord
 from psyrun.errors import PsyrunError
 from psyrun.files import read_json
 from psyrun.layout import TaskLayout, record_of_task
@@ -132,9 +133,14 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     # Jobs may live on when their controller was killed.
     holders = [holder_of(layout.lock), *running_jobs(layout).values()]
     queue = QueueReport.of(layout)
+    record = RunRecord.load(layout)
     for holder in filter(None, holders):
-        remark = ", ".join(filter(None, [f"by {holder}", queue.text]))
+        where = record.whereabouts if record is not None else ""
+        remark = ", ".join(filter(None, [f"by {holder}", where, queue.text]))
         return replace(status, state="running", remark=remark, ended=queue.ended)
+    if record is not None and record.is_waiting:
+        remark = ", ".join(filter(None, ["the controller waits", queue.text]))
+        return replace(status, state="queued", remark=remark, ended=queue.ended)
     if queue.text:
         remark = f"{queue.text}, watched by nobody; 'psy run {status.name}' goes on"
         status = replace(status, state="queued", remark=remark)

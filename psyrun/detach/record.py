@@ -78,6 +78,12 @@ class RunRecord:
         return self.ended is None and self.holder is None
 
     @property
+    def whereabouts(self) -> str:
+        """Where the controller is, if not in a terminal, and if it lives."""
+        places = {"process": "detached", "job": "in the queue"}
+        return places.get(self.mode, "") if self.is_held else ""
+
+    @property
     def is_held(self) -> bool:
         """Whether the controller lives, as far as files tell."""
         return self.holder is not None and any(
