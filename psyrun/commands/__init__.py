@@ -19,6 +19,7 @@ SUMMARIES = {
     "merge": "put the rows of all data files of a folder into one file",
     "init": "set a project folder up, also for plain snakemake",
     "snakefile": "print the path of the Snakefile, for plain snakemake",
+    "doctor": "check this machine and its queue, and say what to mend",
     "profile": "print the path of a Snakemake profile, or install it",
     "help": "show help on a command or on task files",
 }
