@@ -15,6 +15,7 @@ from typing import IO, Any
 from psyrun.entry import SNAKEFILES
 from psyrun.layout import shipped
 from psyrun.lifeline import end_with_parent
+from psyrun.profiles import in_use
 
 LOCAL = "local"
 """The profile for running jobs on this machine."""
@@ -39,7 +40,7 @@ def command(
         How many cores may be used at once, or how many jobs may be in a queue;
         None leaves that to the profile.
     profile : str
-        Name of the profile that psyrun ships.
+        Name of a profile that psyrun ships.
     extra : sequence of str
         Further arguments from the user.
     """
@@ -48,7 +49,7 @@ def command(
     return [
         *(sys.executable, "-m", "snakemake"),
         *("--snakefile", str(shipped("workflow", "Snakefile"))),
-        *("--profile", str(shipped("profiles", profile))),
+        *("--profile", str(in_use(profile))),
         *("--logger", "psyrun"),
         # Between options that take all that follows, and what the user gave.
         # What psyrun's rules make is whole or not there. And where a file that is

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from psyrun.cli import main
 from psyrun.entry import SNAKEFILES
 from psyrun.launch import Snakemake, command, decode_events
+from psyrun.layout import shipped
 
 PATHS = [Path("psy-work/a/Snakefile"), Path("psy-work/b c/Snakefile")]
 
@@ -89,3 +91,23 @@ def test_an_interrupt_ends_the_process(tmp_path: Path) -> None:
         process.interrupt()
         assert process.wait() != 0
         os.close(process.events)
+
+
+def test_a_profile_that_was_installed_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert parsed().profile == [str(shipped("profiles", "local"))]
+    assert main(["profile", "install", "local"]) == 0
+    installed = tmp_path / "snakemake/local"
+    (installed / "config.yaml").write_text("# mine\n")
+    assert parsed().profile == [str(installed)]
+
+
+def test_a_queue_takes_all_jobs_unless_told_otherwise() -> None:
+    assert "--jobs" not in command(PATHS, jobs=None, profile="slurm")
+    assert "--cores" not in command(PATHS, jobs=None, profile="slurm")
+    limited = command(PATHS, jobs=7, profile="slurm")
+    assert limited[limited.index("--jobs") + 1] == "7"
+    alone = command(PATHS, jobs=None, profile="local")
+    assert alone[alone.index("--cores") + 1] == "1"

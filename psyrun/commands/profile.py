@@ -10,9 +10,7 @@ from pathlib import Path
 from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.files import read_json, write_json
 from psyrun.layout import shipped
-
-MARK = ".psyrun.json"
-"""File of an installed profile with the digests of what was installed."""
+from psyrun.profiles import MARK, place_of_installed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,9 +65,7 @@ def _names() -> list[str]:
 
 
 def _install(source: Path) -> Path:
-    from platformdirs import user_config_path
-
-    target = user_config_path("snakemake", "snakemake") / source.name
+    target = place_of_installed(source.name)
     if target.exists() and not _is_untouched(target):
         raise PsyrunError(
             f"{target}: was not written by psyrun, or was edited since, and is left as "
