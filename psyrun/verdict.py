@@ -16,6 +16,7 @@ from psyrun.merges import MergeRecord
 from psyrun.prepare import Prepared
 from psyrun.progress import Tally
 from psyrun.queue.ledger import Ledger
+from psyrun.queue.report import QueueReport
 from psyrun.status import is_merged
 from psyrun.view import View
 
@@ -83,7 +84,8 @@ class Verdict:
         """
         go_on = f"Go on with 'psy run {self._names}'."
         if self._outcome.was_interrupted:
-            return complain(f"interrupted; {self._kept}. {go_on}", 130)
+            said = f"interrupted; {self._kept}. {go_on}{self._left_in_queue()}"
+            return complain(said, 130)
         if self._outcome.status:
             return self._tell_of_failure()
         if not is_partial and not all(map(_is_whole, self._started)):
@@ -92,6 +94,14 @@ class Verdict:
             return complain(f"{before}; {self._kept}. {go_on}", 1)
         self._show_results(view)
         return 0
+
+    def _left_in_queue(self) -> str:
+        """Tell of the jobs that an interruption does not end."""
+        jobs = {p.task.name: QueueReport.of(p.layout).text for p in self._started}
+        names = " ".join(name for name, text in jobs.items() if text)
+        if not names:
+            return ""
+        return f" Jobs in the queue go on by themselves; 'psy kill {names}' ends them."
 
     def _tell_of_failure(self) -> int:
         if not self._outcome.failures:

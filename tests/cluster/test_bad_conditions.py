@@ -331,7 +331,8 @@ def test_who_cancelled_a_job_is_told_where_accounting_runs(
 
 def test_a_long_log_is_no_trouble(slurm: SlurmCluster, tmp_path: Path) -> None:
     project = queued_project(tmp_path / "project", n_items=2, n_jobs=2)
-    project.edit("    return {", "    print('x' * (100 << 20))\n    return {")
+    lines = "    for _ in range(100):\n        print('x' * (1 << 20))\n"
+    project.edit("    return {", f"{lines}    return {{")
     project.psy("run")
     assert (project.work() / "a:process:0.log").stat().st_size > 100 << 20
     assert project.result()["y"] == [0, 1]
@@ -381,7 +382,7 @@ def test_jobs_of_an_outdated_plan_are_cancelled(
     wait_until(lambda: len(queue(project, "R")) == 4)
     kill_all_of(process)
     project.edit("x**2", "x**3")
-    go(project)
+    project.edit("while not Path('go').exists(): time.sleep(0.05)", "pass")
     said = project.psy("run").stdout
     assert "cancelled 4 queued jobs of an outdated plan" in said
     assert project.result()["y"] == [x**3 for x in range(8)]
