@@ -157,7 +157,9 @@ class Run:
                     running.append(Snakemake(arguments, environment, log))
                     stack.callback(os.close, running[-1].events)
                 self._watch([snakemake.events for snakemake in running])
-                self._outcome.status = max(s.wait() for s in running)
+                # One that was killed has a negative status.
+                statuses = [snakemake.wait() for snakemake in running]
+                self._outcome.status = next(filter(None, statuses), 0)
             except (KeyboardInterrupt, _OutOfTimeError) as error:
                 self._outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
                 self._outcome.was_interrupted = not self._outcome.is_out_of_time
