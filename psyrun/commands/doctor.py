@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from psyrun.scheduler import Scheduler
 
 _SUBMITS_WITH = {"Slurm": "sbatch", "Sqsub": "sqsub"}
+_TRUTH = {"True": True, "False": False}
 _SHORT = {"timelimit": "5m"}
 """What a short job asks for instead of what new task files do."""
 
@@ -141,13 +142,15 @@ def _workdir(conf: Mapping[str, Any]) -> Path | None:
     return None if workdir is None else Path(workdir).absolute()
 
 
-def _pairs(words: Iterable[str]) -> dict[str, str]:
+def _pairs(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         if "=" not in word:
             raise PsyrunError(
                 f"doctor: --arg {word}: must be NAME=VALUE, such as account=lab."
             )
-    return dict(word.split("=", 1) for word in words)
+    pairs = dict(word.split("=", 1) for word in words)
+    # Options that take no value are stated by True.
+    return {name: _TRUTH.get(value, value) for name, value in pairs.items()}
 
 
 def _class(name: str) -> type[Scheduler]:

@@ -6,7 +6,7 @@ does without Snakemake, without split and merge, and without anybody who watches
 Makespan is the time from the start of the first process job to the end of the
 last; Slurm and the jobs' own traces know it to a second.
 
-The test cluster is started if it does not run, and left running.
+The test cluster is started for the time, if it does not run.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import NamedTuple
 from psyrun import Slurm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
+from slurm.install import reason_it_cannot_run
 from slurm_cluster import SlurmCluster
 
 TASK = """\
@@ -203,9 +204,19 @@ def main() -> None:
     text = "also time snakemake-executor-plugin-slurm with 10 jobs (minutes)"
     parser.add_argument("--official", action="store_true", help=text)
     args = parser.parse_args()
-    SlurmCluster().start()
-    with tempfile.TemporaryDirectory() as name:
-        measure(Path(name).resolve(), args)
+    if reason := reason_it_cannot_run(accounting=False):
+        print(f"not measured, as there can be no test cluster: {reason}")
+        return
+    cluster = SlurmCluster()
+    was_up = cluster.is_up()
+    cluster.install()
+    cluster.start()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            measure(Path(name).resolve(), args)
+    finally:
+        if not was_up:
+            cluster.tear_down()
 
 
 def measure(folder: Path, args: argparse.Namespace) -> None:
