@@ -379,7 +379,9 @@ def test_jobs_of_an_outdated_plan_are_cancelled(
     project = queued_project(tmp_path / "project")
     holding(project)
     process = start(project)
-    wait_until(lambda: len(queue(project, "R")) == 4)
+    # A job that has not read the task file yet would see that it was edited.
+    calls = project.folder / "calls"
+    wait_until(lambda: calls.exists() and len(calls.read_text().split()) == 4)
     kill_all_of(process)
     project.edit("x**2", "x**3")
     project.edit("while not Path('go').exists(): time.sleep(0.05)", "pass")
