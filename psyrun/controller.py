@@ -15,9 +15,10 @@ from typing import Any
 
 from psyrun.files import read_json
 from psyrun.forkservers import ForkServers
-from psyrun.launch import LOCAL, Snakemake, command, decode_events
+from psyrun.launch import Snakemake, command, decode_events
 from psyrun.layout import MERGE, PROCESS, SPLIT
 from psyrun.prepare import Prepared
+from psyrun.profiles import LOCAL
 from psyrun.progress import RoundProgress, Tally
 from psyrun.queue.sites import LEAVE_VARIABLE
 from psyrun.snakefile import rule_suffix

@@ -25,6 +25,8 @@ from psyrun.forkservers import ForkServers
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.plan import Plan
 from psyrun.prepare import Options, Prepared, prepare, refusal
+from psyrun.profiles import LOCAL
+from psyrun.queue.ledger import Ledger
 from psyrun.tasks import find_tasks, select
 
 SNAKEFILES = "psy_snakefiles"
@@ -84,13 +86,25 @@ class Entry:
                 prepared.start(_warn, insist=True)
         if not work:
             return
+        # A task for a queue need not be imported here.
+        local = [p for p in work if p.profile == LOCAL]
         self._servers = ForkServers(
-            (p.layout.folder, p.plan.taskfile, p.plan.python) for p in work
+            (p.layout.folder, p.plan.taskfile, p.plan.python) for p in local
         )
         os.environ.update(self._servers.environment)
 
-    def stop(self) -> None:
-        """End what `start` began."""
+    def stop(self, *, is_done: bool = False) -> None:
+        """End what `start` began.
+
+        Parameters
+        ----------
+        is_done : bool
+            Whether all was done that was to be done.
+        """
+        if is_done:
+            for prepared in self._prepared:
+                # What was submitted is of no interest any more.
+                Ledger(prepared.layout).remove_round(prepared.plan.round)
         if self._servers is not None:
             self._servers.stop()
             self._servers = None

@@ -15,10 +15,7 @@ from typing import IO, Any
 from psyrun.entry import SNAKEFILES
 from psyrun.layout import shipped
 from psyrun.lifeline import end_with_parent
-from psyrun.profiles import in_use
-
-LOCAL = "local"
-"""The profile for running jobs on this machine."""
+from psyrun.profiles import LOCAL, in_use
 
 _PATIENCE = 10.0  # seconds between asking Snakemake to end and killing it
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from psyrun.layout import shipped
 
+LOCAL = "local"
+"""The profile for running jobs on this machine."""
+
 MARK = ".psyrun.json"
 """File of an installed profile with the digests of what was installed."""
 

@@ -17,10 +17,10 @@ from psyrun.detach.log import LogView, RunLog
 from psyrun.detach.process import advice, heed_signals, let_go, start, words
 from psyrun.detach.record import Mode
 from psyrun.errors import PsyrunError, QueueError, RunningError
-from psyrun.launch import LOCAL
 from psyrun.layout import MERGE, SPLIT
 from psyrun.layout import PROCESS as PROCESS_STEP
 from psyrun.prepare import Options, Prepared, prepare, refusal
+from psyrun.profiles import LOCAL
 from psyrun.tasks import find_tasks, select
 from psyrun.verdict import Verdict, complain
 from psyrun.view import EXECUTED, SKIPPED, View, choose_view

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from psyrun.detach.log import RunLog
 from psyrun.detach.record import RunRecord
 from psyrun.errors import QueueUnreachableError, SchedulerError, TaskError
-from psyrun.launch import LOCAL
 from psyrun.layout import TaskLayout
 from psyrun.lock import JOB_VARIABLE, break_lock, holder_in
+from psyrun.profiles import LOCAL
 from psyrun.queue.arguments import arguments
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.left import Left, Warn, left, name_of, patiently
