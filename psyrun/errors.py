@@ -55,6 +55,10 @@ class JobError(PsyrunError):
     exit_status = 1
 
 
+class OutOfTimeError(JobError):
+    """A job stopped early, as the next assignment might not end in its time."""
+
+
 class FailedAssignmentsError(JobError):
     """Some assignments of a job failed; the records of each tell why."""
 

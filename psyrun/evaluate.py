@@ -18,7 +18,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from psyrun.errors import JobError, PsyrunError
+from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.failure import describe_death, describe_exit
 from psyrun.journal import Journal
 from psyrun.saying import say
@@ -80,7 +80,7 @@ class _Pool:
             self._kill_all()
             self._slots.close()
         if self._is_out_of_time:
-            raise JobError(
+            raise OutOfTimeError(
                 "the job's wall time does not suffice for the rest. What is done is "
                 "kept: run again for the rest."
             )

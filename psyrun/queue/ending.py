@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from psyrun.errors import OutOfTimeError
 from psyrun.queue.item import OWN_STATUSES, Item, by_scheduler
 from psyrun.queue.ledger import VANISHED, ending_of
 from psyrun.queue.script import Trace
@@ -89,6 +90,9 @@ def _clear(item: Item, trace: Trace) -> Ending | None:
     if own is None and item.is_done:
         return Ending(Cause.DONE, "done", 0)
     may_be_retried = item.attempt < item.task.retries
-    if own is not None and own.exit_status in OWN_STATUSES and not may_be_retried:
-        return own
+    if own is not None and own.exit_status in OWN_STATUSES:
+        if not may_be_retried:
+            return own
+        if item.told == OutOfTimeError.__name__:
+            return Ending(Cause.TIME, "its time does not suffice for the rest", 1)
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from psyrun.files import write_json
+from psyrun.files import read_json, write_json
 from psyrun.layout import Round, TaskLayout
 from psyrun.lock import break_lock
 from psyrun.plan import Plan
@@ -162,6 +162,12 @@ class Item:
         write_json(self.round.error(self._step_name), record)
         with self.step.log.open("a", encoding="utf-8") as log:
             log.write(f"{message}\n")
+
+    @property
+    def told(self) -> str | None:
+        """The kind of error that the job itself has told of."""
+        note = read_json(self.round.error(self._step_name))
+        return None if note is None else str(note.get("type"))
 
     @property
     def _step_name(self) -> str:

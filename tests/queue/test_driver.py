@@ -263,7 +263,7 @@ class Stingy(LocalQueue):
         return {i: Ending(Cause.MEMORY, "exceeded its memory limit") for i in jobids}
 
     def raised(self, values: dict, cause: Cause, factor: float) -> dict:
-        return {**values, "nice": (values.get("nice", 0) + 1) * factor}
+        return {**values, "nice": int((values.get("nice", 0) + 1) * factor)}
 
 
 def test_a_job_that_needs_more_memory_gets_more_with_each_retry(
@@ -276,7 +276,7 @@ def test_a_job_that_needs_more_memory_gets_more_with_each_retry(
     ended = drive(driver, 1)
     assert ended["a:process:0"].ending.cause is Cause.MEMORY
     given = [batch.intent.scheduler_args for batch in task.ledger.batches()]
-    assert given == [{}, {"nice": 2.0}, {"nice": 6.0}]
+    assert given == [{}, {"nice": 2}, {"nice": 6}]
     assert said == ["a:process:0: exceeded its memory limit; it is tried again."] * 2
 
 
@@ -332,3 +332,23 @@ def test_records_of_a_round_are_forgotten_with_it(
     assert len(task.ledger.batches()) == 1
     Ledger(task.layout).remove_round(1)
     assert task.ledger.batches() == []
+
+
+OUT_OF_TIME = """\
+echo '{{"type": "OutOfTimeError", "message": "", "exit_status": 1}}' > '{note}'
+exit 1
+"""
+
+
+def test_a_job_whose_time_does_not_suffice_gets_more(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    scheduler = Stingy(tmp_path / "queue")
+    task, driver = make_task(scheduler, retries=1), Driver()
+    note = task.layout.round(1).error("process-0")
+    note.parent.mkdir(parents=True)
+    command = "; ".join(OUT_OF_TIME.format(note=note).splitlines())
+    submit(driver, [make_item(task, 0, command)])
+    assert drive(driver, 1)["a:process:0"].ending.exit_status == 1
+    given = [batch.intent.scheduler_args for batch in task.ledger.batches()]
+    assert given == [{}, {"nice": 2}]
