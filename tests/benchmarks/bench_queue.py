@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,10 +174,12 @@ def official(folder: Path, env: Mapping[str, str]) -> float:
     psy = [sys.executable, "-m", "psyrun.cli"]
     shutil.rmtree(folder / "project/psy-work", ignore_errors=True)
     snakefile = subprocess.check_output([*psy, "snakefile"], text=True).strip()
-    options = ["--executor", "slurm", "--jobs", "10", "--nolock"]
-    triggers = ["--rerun-triggers", "params", "--quiet", "--scheduler", "greedy"]
-    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, *options]
-    return seconds([*command, *triggers], folder / "project", env)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile]
+    command += ["--executor", "slurm", "--jobs", "10", "--nolock", "--quiet", "all"]
+    command += ["--scheduler", "psyrun", "--rerun-triggers", "params"]
+    # There is no accounting.
+    command += ["--slurm-status-command", "squeue", "--slurm-no-account"]
+    return seconds(command, folder / "project", env)
 
 
 def set_up(folder: Path, n_jobs: int, per_job: int) -> None:
@@ -204,6 +207,8 @@ def main() -> None:
     text = "also time snakemake-executor-plugin-slurm with 10 jobs (minutes)"
     parser.add_argument("--official", action="store_true", help=text)
     args = parser.parse_args()
+    if args.official and find_spec("snakemake_executor_plugin_slurm") is None:
+        parser.error("the official plug-in is missing: pip install .[slurm-official]")
     if reason := reason_it_cannot_run(accounting=False):
         print(f"not measured, as there can be no test cluster: {reason}")
         return

@@ -1,0 +1,190 @@
+"""Controllers on a real Slurm that go on without a terminal, or in the queue."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from projects import Project, wait_until
+from queued import Submissions, queued_project
+from slurm_cluster import SlurmCluster
+
+from psyrun.layout import TaskLayout
+from psyrun.lock import Holder, holder_in, holder_of, process_start
+
+SQUARES = [x**2 for x in range(8)]
+LIMITS = """\
+def limit(name):
+    return "1m" if name == "a:controller" else "5m"
+
+
+scheduler_args = {"timelimit": limit, "memory": "200M"}
+"""
+FIXED = 'scheduler_args = {"timelimit": "5m", "memory": "200M"}\n'
+
+
+@pytest.fixture
+def submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submissions:
+    found = Submissions(tmp_path / "before-sbatch")
+    monkeypatch.setenv("PATH", found.path)
+    return found
+
+
+@pytest.fixture
+def project(slurm: SlurmCluster, tmp_path: Path) -> Project:
+    return queued_project(tmp_path / "project", n_jobs=4, seconds=4)
+
+
+def layout(project: Project) -> TaskLayout:
+    return TaskLayout(project.work(), "a")
+
+
+def holder(project: Project) -> Holder:
+    wait_until(lambda: holder_of(layout(project).lock))
+    found = holder_of(layout(project).lock)
+    assert found is not None
+    return found
+
+
+def kill(project: Project) -> Holder:
+    """Kill the controller, and all it started on this machine, without a word."""
+    found = holder(project)
+    os.kill(found.pid, signal.SIGKILL)
+    wait_until(lambda: process_start(found.pid) is None)
+    return found
+
+
+def submitted(submissions: Submissions) -> Counter[str]:
+    return Counter(name for one in submissions.all() for name in one["names"])
+
+
+def each_once(submissions: Submissions) -> bool:
+    found = submitted(submissions)
+    found.pop("a:controller", None)
+    blocks = [f"a:process:{block}" for block in range(4)]
+    return found == Counter(["a:split", *blocks, "a:merge"])
+
+
+def test_a_detached_run_goes_on_after_logout(
+    project: Project, submissions: Submissions
+) -> None:
+    assert "'psy attach a'" in project.psy("run", "--detach").stdout
+    os.kill(holder(project).pid, signal.SIGHUP)
+    assert "a: psy-work/a/result.pkl" in project.psy("attach", "a").stdout
+    assert project.result()["y"] == SQUARES
+    assert each_once(submissions)
+
+
+def test_jobs_of_a_killed_controller_are_adopted(
+    project: Project, submissions: Submissions
+) -> None:
+    project.psy("run", "--detach")
+    wait_until(lambda: (project.folder / "calls").exists())
+    kill(project)
+    assert "'psy run a'" in project.psy("attach", "a", status=1).stderr
+    project.psy("run", "--detach", "a")
+    project.psy("attach", "a")
+    assert project.result()["y"] == SQUARES
+    assert project.calls() == list(range(8))
+    assert each_once(submissions)
+
+
+def test_a_controller_in_the_queue_runs_to_the_end(
+    project: Project, submissions: Submissions
+) -> None:
+    told = project.psy("run", "--detach=job", "-j", "2").stdout
+    assert "in the queue as job" in told
+    assert "job" in project.psy("run", status=2).stderr
+    attached = project.psy("attach", "a")
+    assert "a: psy-work/a/result.pkl" in attached.stdout
+    assert attached.stderr == ""
+    assert project.result()["y"] == SQUARES
+    assert project.calls() == list(range(8))
+    assert each_once(submissions)
+    assert submitted(submissions)["a:controller"] == 1
+
+
+def test_a_controller_in_the_queue_tells_of_failures(project: Project) -> None:
+    project.edit("time.sleep(4)", "raise ValueError('none')")
+    project.psy("run", "--detach=job", "a")
+    assert "ValueError: none" in project.psy("attach", "a", status=1).stderr
+
+
+def test_arguments_of_the_controller_are_checked_before(
+    project: Project, submissions: Submissions
+) -> None:
+    project.edit(FIXED, LIMITS.replace('"1m"', '"soon"'))
+    assert "timelimit" in project.psy("run", "--detach=job", "a", status=2).stderr
+    assert not submissions.all()
+
+
+def test_a_controller_goes_on_in_another_job_before_its_time_is_over(
+    project: Project, submissions: Submissions
+) -> None:
+    project.edit(FIXED, LIMITS)
+    project.edit("time.sleep(4)", "time.sleep(20)")
+    project.psy("run", "--detach=job", "a")
+    told = project.psy("attach", "a").stdout
+    assert "goes on" in told
+    assert submitted(submissions)["a:controller"] == 2
+    assert each_once(submissions)
+    assert project.calls() == list(range(8))
+    assert project.result()["y"] == SQUARES
+
+
+def test_a_task_that_changes_meanwhile_is_not_computed_anew(project: Project) -> None:
+    project.edit(FIXED, LIMITS.replace("1m", "2m").replace("5m", "5m"))
+    project.edit('"memory"', '"begin": begin, "memory"')
+    project.edit("def limit", "def begin(name):\n    return WHEN\n\n\ndef limit")
+    project.edit("pspace", 'WHEN = "now+8"\n\npspace')
+    project.psy("run", "--detach=job", "a")
+    project.edit("x**2", "x**3")
+    told = project.psy("attach", "a", status=2).stderr
+    assert "changed while its run was in the queue" in told
+    assert project.calls() == []
+
+
+def test_a_lock_of_an_ended_job_on_another_machine_is_released(
+    project: Project, submissions: Submissions
+) -> None:
+    project.psy("run", "--detach=job", "a")
+    wait_until(lambda: (project.folder / "calls").exists())
+    kill(project)
+    lock = layout(project).lock
+    former = json.loads(lock.read_text())
+    lock.write_text(json.dumps({**former, "host": "node7"}))
+    assert holder_in(lock) == holder_of(lock)
+    assert "'psy run a'" in project.psy("attach", "a", status=1).stderr
+    project.psy("run", "a")
+    assert project.result()["y"] == SQUARES
+    assert each_once(submissions)
+
+
+def test_kill_cancels_a_controller_that_runs_in_the_queue(
+    project: Project, slurm: SlurmCluster
+) -> None:
+    project.psy("run", "--detach=job", "a")
+    wait_until(lambda: (project.folder / "calls").exists())
+    assert "a: stopped" in project.psy("kill", "a").stdout
+    assert "interrupted" in project.psy("attach", "a", status=130).stderr
+    wait_until(lambda: "a:contro" not in slurm.run_cli("squeue", "-h"))
+
+
+def test_kill_cancels_a_controller_that_waits_in_the_queue(
+    project: Project, slurm: SlurmCluster
+) -> None:
+    project.edit('"memory"', '"begin": "now+1hour", "memory"')
+    project.psy("run", "--detach=job", "a")
+    assert "the controller waits" in project.psy("status").stdout
+    assert "psy kill a" in project.psy("clean", "a", status=2).stderr
+    attached = project.start("psyrun.cli", "attach", "a")
+    assert attached.stdout is not None and attached.stdout.readline()
+    assert "1 job in the queue" in project.psy("kill", "a").stdout
+    assert "psy kill" in attached.communicate(timeout=60)[1]
+    assert attached.returncode == 130
+    project.psy("clean", "a")
+    assert not project.work().exists()
