@@ -155,13 +155,13 @@ WRONG_LINES = {
         "file_dep has 'data.csv', which cannot be read",
         "Put it there, or take it out",
     ),
-    "scheduler = 'Slurm'\nscheduler_args = {'timelimit': '1h', 'memory': '1G'}": (
-        "scheduler is Slurm",
-        "Use ImmediateRun",
+    "scheduler = 'Slurm'\nscheduler_args = {'timelimit': 'an hour'}": (
+        "timelimit",
+        "'15m'",
     ),
-    "scheduler = 'Sqsub'\nscheduler_args = {'timelimit': '1h', 'memory': '1G'}": (
-        "scheduler is Sqsub",
-        "Use ImmediateRun",
+    "scheduler = 'Sqsub'\nscheduler_args = {'timelimit': '1h'}": (
+        "'memory' is missing",
+        "Sqsub requires timelimit and memory",
     ),
 }
 

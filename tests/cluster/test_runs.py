@@ -11,6 +11,9 @@ from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
 
+pytestmark = pytest.mark.cluster
+
+
 @pytest.fixture
 def submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submissions:
     found = Submissions(tmp_path / "before-sbatch")

@@ -147,8 +147,8 @@ WRONG = {
     "def execute(x, z): pass": "execute(x, z) needs 'z', which is not",
     "def setup(): pass": "setup() cannot be called with one argument",
     "def setup(a, b): pass": "setup(a, b) cannot be called with one argument",
-    "from psyrun import Slurm\nscheduler = Slurm()\nscheduler_args = {'time': 1}": (
-        "scheduler_args: Slurm does not know 'time'. Did you mean 'timelimit'?"
+    "from psyrun import Slurm\nscheduler = Slurm()\nscheduler_args = {'timelimt': 1}": (
+        "scheduler_args: Slurm does not know 'timelimt'. Did you mean 'timelimit'?"
     ),
     "from psyrun import Sqsub\nscheduler = Sqsub()": (
         "scheduler_args: 'timelimit' is missing; Sqsub requires timelimit and memory."
