@@ -3,32 +3,25 @@
 Each document is run from top to bottom in an empty project folder: a block with
 a title is a file, a ``console`` block holds commands and what they print, and a
 block with ``>>>`` is Python. ``...`` stands for any text. A block with
-``exit="1"`` ends with a command that has this exit status.
+``exit="1"`` ends with a command that has this exit status. Examples that need a queue
+are run by ``tests/cluster/test_docs_on_cluster.py``.
 """
 
 from __future__ import annotations
 
-import doctest
-import os
 import re
-import subprocess
-import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from markdown_documents import Block, anchors, blocks, links
+from markdown_documents import anchors, blocks, links
+from readers import QUEUES, ROOT, read
 
 from psyrun.cli import parser_for
 from psyrun.commands import SUMMARIES
 from psyrun.tasks import Config
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
-FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-PROGRAMS = Path(sys.executable).parent
 
 
 def runs_something(document: Path) -> bool:
@@ -39,90 +32,10 @@ def runs_a_sweep(document: Path) -> bool:
     return any(b.language == "console" for b in blocks(document))
 
 
-@dataclass
-class Reader:
-    """Somebody who follows a document in an empty folder."""
-
-    home: Path
-    folder: Path
-    namespace: dict[str, Any] = field(default_factory=dict)
-
-    def follow(self, block: Block, document: str) -> None:
-        if "title" in block.options:
-            self.write(block)
-        elif block.language == "console":
-            self.type(block)
-        elif ">>>" in block.text:
-            self.try_in_python(block, document)
-
-    def write(self, block: Block) -> None:
-        path = self.folder / block.options["title"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text, encoding="utf-8")
-
-    def type(self, block: Block) -> None:
-        status = 0
-        for command, expected in sessions(block.text):
-            assert status == 0, f"{command} comes after a command that failed"
-            status, output = self.run(command)
-            right = doctest.OutputChecker().check_output(expected, output, FLAGS)
-            shown = f"line {block.line}: $ {command}\n{output}(exit status {status})"
-            assert right, f"{shown}\nbut the document says\n{expected}"
-        assert status == int(block.options.get("exit", 0)), shown
-
-    def run(self, command: str) -> tuple[int, str]:
-        where = self.home / "folder"
-        script = f"{command}\nstatus=$?; pwd > {where}; exit $status"
-        ended = subprocess.run(
-            ["bash", "-c", script],
-            cwd=self.folder,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        self.folder = Path(where.read_text().strip())
-        return ended.returncode, ended.stdout
-
-    def environment(self) -> dict[str, str]:
-        path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-        own = {"HOME": str(self.home), "PATH": path, "COLUMNS": "80"}
-        others = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
-        return {**others, **own}
-
-    def try_in_python(self, block: Block, document: str) -> None:
-        parser = doctest.DocTestParser()
-        test = parser.get_doctest(block.text, {}, document, document, block.line)
-        test.globs = self.namespace
-        failures: list[str] = []
-        runner = doctest.DocTestRunner(optionflags=FLAGS)
-        os.chdir(self.folder)
-        runner.run(test, out=failures.append, clear_globs=False)
-        assert not failures, "".join(failures)
-
-
-def sessions(text: str) -> list[tuple[str, str]]:
-    """Split a console block into commands and what they print."""
-    parts = re.split(r"^\$ (.*)\n", text, flags=re.MULTILINE)
-    return list(zip(parts[1::2], parts[2::2], strict=True))
-
-
-def read(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home, project = folder / "home", folder / "project"
-    home.mkdir()
-    project.mkdir()
-    monkeypatch.chdir(project)
-    reader = Reader(home, project)
-    for block in blocks(document):
-        reader.follow(block, str(document.relative_to(ROOT)))
-
-
 EXAMPLES = [
     pytest.param(name, marks=[pytest.mark.slow] if runs_a_sweep(path) else [])
     for name, path in zip(NAMES, DOCUMENTS, strict=True)
-    if runs_something(path)
+    if runs_something(path) and name not in QUEUES
 ]
 
 
