@@ -25,11 +25,24 @@ scheduler_args = {"timelimit": "10m", "memory": "500M"}
 def execute(x):
     return {"y": x**2}
 """
-OPTIONS = """\
---executor slurm --jobs 3 --scheduler psyrun --rerun-triggers params --nolock
---latency-wait 60 --slurm-status-command squeue --slurm-no-account
---slurm-init-seconds-before-status-checks 2
-""".split()
+OPTIONS = [
+    "--executor",
+    "slurm",
+    "--jobs",
+    "3",
+    "--scheduler",
+    "psyrun",
+    "--rerun-triggers",
+    "params",
+    "--nolock",
+    "--latency-wait",
+    "60",
+    "--slurm-status-command",
+    "squeue",
+    "--slurm-no-account",
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+]
 
 
 @pytest.fixture

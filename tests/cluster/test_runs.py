@@ -10,7 +10,6 @@ from projects import Project
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
-
 pytestmark = pytest.mark.cluster
 
 
