@@ -41,6 +41,7 @@ class Follower:
         self._progress: dict[Path, RoundProgress] = {}
         self._next_question = 0.0
         self._is_in_queue = True
+        self._asked_for = ""
 
     def follow(self) -> int:
         """Show the run until it ends.
@@ -83,20 +84,23 @@ class Follower:
     def _goes_on(self, record: RunRecord) -> bool:
         if record.ended is not None:
             return False
-        if record.is_held:
-            return True
-        # It may be that the controller waits in a queue, or has just begun there.
-        return bool(record.job) and self._is_queued(record.job)
+        is_elsewhere = record.holder is None or not record.holder.is_here
+        if record.job and (is_elsewhere or not record.is_held):
+            # It may wait in a queue, or have just begun there, or have been killed
+            # there, which its lock tells much later.
+            return self._is_queued(record)
+        return record.is_held
 
-    def _is_queued(self, job: str) -> bool:
+    def _is_queued(self, record: RunRecord) -> bool:
         """Ask the queue, now and then, whether a controller is there."""
-        if time.monotonic() >= self._next_question:
+        if time.monotonic() >= self._next_question or record.job != self._asked_for:
+            self._asked_for = record.job
             try:
                 found = controllers(self._layout, silently)
             except SchedulerError:
-                return True
+                return record.is_waiting or record.is_held
             living = [b.job(p) for one in found for b, p in one.living()]
-            self._is_in_queue = job in living
+            self._is_in_queue = record.job in living
             self._next_question = time.monotonic() + _PAUSE
         return self._is_in_queue
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections import Counter
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -137,15 +138,15 @@ def test_a_controller_goes_on_in_another_job_before_its_time_is_over(
 
 
 def test_a_task_that_changes_meanwhile_is_not_computed_anew(project: Project) -> None:
-    project.edit(FIXED, LIMITS.replace("1m", "2m").replace("5m", "5m"))
-    project.edit('"memory"', '"begin": begin, "memory"')
-    project.edit("def limit", "def begin(name):\n    return WHEN\n\n\ndef limit")
-    project.edit("pspace", 'WHEN = "now+8"\n\npspace')
+    project.edit(FIXED, LIMITS)
+    project.edit("time.sleep(4)", "time.sleep(30)")
     project.psy("run", "--detach=job", "a")
+    wait_until(lambda: len(list(project.work().glob("round-1/journal/*.slots"))) == 4)
     project.edit("x**2", "x**3")
     told = project.psy("attach", "a", status=2).stderr
     assert "changed while its run was in the queue" in told
-    assert project.calls() == []
+    assert project.psy("kill", "a").stdout
+    assert len(project.calls()) <= 8
 
 
 def test_a_lock_of_an_ended_job_on_another_machine_is_released(
@@ -154,9 +155,11 @@ def test_a_lock_of_an_ended_job_on_another_machine_is_released(
     project.psy("run", "--detach=job", "a")
     wait_until(lambda: (project.folder / "calls").exists())
     kill(project)
-    lock = layout(project).lock
-    former = json.loads(lock.read_text())
-    lock.write_text(json.dumps({**former, "host": "node7"}))
+    lock, record = layout(project).lock, layout(project).run_record
+    for path, where in ((lock, []), (record, ["holder"])):
+        content = json.loads(path.read_text())
+        reduce(dict.__getitem__, where, content)["host"] = "node7"
+        path.write_text(json.dumps(content))
     assert holder_in(lock) == holder_of(lock)
     assert "'psy run a'" in project.psy("attach", "a", status=1).stderr
     project.psy("run", "a")
