@@ -61,7 +61,8 @@ def execute(args: argparse.Namespace) -> int:
 def _kill(taskdir: Path, name: str) -> int:
     layout = layout_of(taskdir, name)
     # Tasks may bring schedulers of their own.
-    sys.path.insert(0, str(taskdir.absolute()))
+    # Where task files find a scheduler of the user's own.
+    sys.path[:0] = [str(taskdir.absolute()), str(Path.cwd())]
     queued.release_lock(layout, _warn)
     controller = holder_of(layout.lock)
     jobs = _local(running_jobs(layout))
