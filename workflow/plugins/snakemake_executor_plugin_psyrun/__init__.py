@@ -77,14 +77,16 @@ class Executor(RemoteExecutor):
         self._driver = Driver(self._warn)
         settings = self.workflow.executor_settings
         self._site = Site(settings.scheduler, settings.args)
-        self._lock_of_driver = threading.Lock()
+        self._lock_of_driver = threading.RLock()
         self._infos: dict[int, SubmittedJobInfo] = {}
 
     def run_jobs(self, jobs: list[Any]) -> None:
         """Take over all jobs that are ready."""
-        for job in jobs:
-            self.run_job_pre(job)
-            self.run_job(job)
+        # None is submitted before all are known, so that they become one array.
+        with self._lock_of_driver:
+            for job in jobs:
+                self.run_job_pre(job)
+                self.run_job(job)
 
     def run_job(self, job: Any) -> None:
         """Take over one job."""
