@@ -79,5 +79,7 @@ def test_the_snakefile_runs_with_the_official_plugin(slurm, run, tmp_path):
     assert said.count("has been submitted with SLURM jobid") == 4
     result = tmp_path / "psy-work/a/result.pkl"
     assert pickle.loads(result.read_bytes())["y"] == [0, 1, 4, 9]
-    assert "a: done" in run("psy", "status")
+    assert ["a", "done", "4/4"] in [
+        line.split()[:3] for line in run("psy", "status").splitlines()
+    ]
     assert "submitted" not in run("snakemake", "--snakefile", snakefile, *OPTIONS)
