@@ -78,12 +78,14 @@ def _clean_folder(layout: TaskLayout) -> list[Path]:
     """Remove what psyrun wrote of a task, and the folder if that was all."""
     with _Stopped(layout):
         results = _results(layout)
+        # Somebody else may have cleaned while the lock was waited for.
+        is_own = _is_own(layout)
         for path in [*results, *_own_entries(layout)]:
             _remove(path)
     elsewhere = [path for path in results if layout.folder not in path.parents]
     with suppress(OSError):
         layout.folder.rmdir()
-    return [*elsewhere, layout.folder]
+    return [*elsewhere, layout.folder] if is_own else []
 
 
 def _results(layout: TaskLayout) -> list[Path]:
