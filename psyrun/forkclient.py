@@ -44,13 +44,15 @@ def server_address(arguments: list[str]) -> str | None:
     Returns
     -------
     str or None
-        Path of the socket; None where this run has no servers on this
-        machine, so that the step has to be run in a process of its own.
+        Path of the socket; None where this run has no server for the task on
+        this machine, so that the step has to be run in a process of its own.
     """
     host, _, folder = os.environ.get(FOLDER_VARIABLE, "").partition(":")
     if host != _socket.gethostname() or len(arguments) < 2:
         return None
-    return address(folder, os.path.dirname(os.path.dirname(arguments[1])))
+    path = address(folder, os.path.dirname(os.path.dirname(arguments[1])))
+    # The folder is gone with the run. Tasks for a queue never had a socket in it.
+    return None if os.path.isdir(folder) and not os.path.exists(path) else path
 
 
 class Request:

@@ -257,14 +257,33 @@ def test_a_job_of_no_run_is_a_process_of_its_own(served: Served) -> None:
     assert (served.folder / "imports").read_text().count("x") >= 1
 
 
+def test_a_job_of_a_task_without_server_is_a_process_of_its_own(
+    served: Served,
+) -> None:
+    _, _, folder = served.servers.environment[FOLDER_VARIABLE].partition(":")
+    Path(address(folder, str(served.folder / "psy-work/a"))).unlink()
+    served.ask("split", SPACE)
+    assert (served.folder / SPACE).exists()
+
+
+def test_a_task_for_a_queue_also_runs_here_with_plain_snakemake(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path)
+    project.write(TASK.replace("import Param", "import Param, Slurm"))
+    project.write(project.taskfile().read_text() + "\n\nscheduler = Slurm()\n")
+    project.snakemake()
+    assert project.calls() == [1, 2, 3, 4]
+
+
 def test_a_server_is_for_jobs_of_its_own_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, "elsewhere:/tmp/psyrun")
     assert server_address(["split", SPACE]) is None
-    monkeypatch.setenv(FOLDER_VARIABLE, f"{socket.gethostname()}:/tmp/psyrun")
+    monkeypatch.setenv(FOLDER_VARIABLE, f"{socket.gethostname()}:/tmp/gone")
     found = server_address(["split", SPACE])
-    assert found == address("/tmp/psyrun", "psy-work/a")
+    assert found == address("/tmp/gone", "psy-work/a")
 
 
 def test_addresses_are_short_however_long_the_path() -> None:
