@@ -10,13 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(
-        "PSYRUN_OFFICIAL" not in os.environ,
-        reason="not understood on the test cluster yet; PSYRUN_OFFICIAL=1 runs it",
-    ),
-]
+pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[2]
 TASK = """\
@@ -71,7 +65,7 @@ def run(tmp_path):
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, done.stdout
         return done.stdout
