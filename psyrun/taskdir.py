@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -164,3 +165,15 @@ def _unknown(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
     return TaskError(
         f"{taskdir}: there is no task {name!r}.{hint} See all tasks with 'psy list'."
     )
+
+
+def put_on_path(taskdir: Path) -> None:
+    """Let task files, and schedulers of the user's own, be imported.
+
+    Parameters
+    ----------
+    taskdir : Path
+        Folder of the task files; it and the current folder come first.
+    """
+    first = [str(folder.absolute()) for folder in (taskdir, Path())]
+    sys.path[:] = [*first, *(entry for entry in sys.path if entry not in first)]

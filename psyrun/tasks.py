@@ -21,7 +21,6 @@ the folder of the task files and the current folder first on ``sys.path``.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +33,14 @@ from psyrun.config import SPECIAL_NAMES, Config, Setting
 from psyrun.errors import PsyrunError, SchedulerError, TaskError, did_you_mean
 from psyrun.misspelt import check_spelling
 from psyrun.signatures import check_execute, check_setup, check_space
-from psyrun.taskdir import check_name, find_tasks, select, task_name, task_path
+from psyrun.taskdir import (
+    check_name,
+    find_tasks,
+    put_on_path,
+    select,
+    task_name,
+    task_path,
+)
 from psyrun.taskmodule import run_file
 
 __all__ = [
@@ -113,7 +119,7 @@ def load_task(
     """
     path = Path(path)
     name = task_name(path)
-    _put_first(path.parent, Path())
+    put_on_path(path.parent)
     conf_path = path.parent / CONF_NAME
     settings: dict[str, Setting] = {}
     if conf_path.is_file():
@@ -130,11 +136,6 @@ def load_task(
         module=module,
         **values,
     )
-
-
-def _put_first(*folders: Path) -> None:
-    first = [str(folder.absolute()) for folder in folders]
-    sys.path[:] = [*first, *(entry for entry in sys.path if entry not in first)]
 
 
 def _settings(path: Path, module_name: str) -> tuple[ModuleType, dict[str, Setting]]:

@@ -8,7 +8,7 @@ import sys
 from psyrun.commands.reporting import INTERRUPTED
 from psyrun.detach.follow import Follower
 from psyrun.status import layout_of
-from psyrun.taskdir import select
+from psyrun.taskdir import put_on_path, select
 from psyrun.view import choose_view
 
 
@@ -40,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
         Exit status of the run.
     """
     select(args.taskdir, [args.task])
-    sys.path.insert(0, str(args.taskdir.absolute()))
+    put_on_path(args.taskdir)
     view = choose_view(quiet=False)
     try:
         follower = Follower(args.task, layout_of(args.taskdir, args.task), view)

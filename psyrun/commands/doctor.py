@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun.errors import PsyrunError, SchedulerError
 from psyrun.failures import counted
+from psyrun.taskdir import put_on_path
 
 if TYPE_CHECKING:
     from psyrun.doctor import Finding
@@ -74,8 +74,7 @@ def execute(args: argparse.Namespace) -> int:
     PsyrunError
         If an argument is not usable.
     """
-    for folder in (Path.cwd(), args.taskdir.absolute()):
-        sys.path.insert(0, str(folder))
+    put_on_path(args.taskdir)
     conf = _conf(args.taskdir)
     given = _pairs(args.arg)
     if args.queue is not None:

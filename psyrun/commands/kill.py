@@ -21,7 +21,7 @@ from psyrun.lock import Holder, Lock, holder_of, process_start, running_jobs
 from psyrun.queue.ledger import Ledger
 from psyrun.queue.left import left, release_locks
 from psyrun.status import layout_of
-from psyrun.taskdir import find_tasks
+from psyrun.taskdir import find_tasks, put_on_path
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
 _PATIENCE_WITH_OTHERS = 60.0  # seconds until a controller elsewhere has stopped
@@ -61,8 +61,7 @@ def execute(args: argparse.Namespace) -> int:
 def _kill(taskdir: Path, name: str) -> int:
     layout = layout_of(taskdir, name)
     # Tasks may bring schedulers of their own.
-    # Where task files find a scheduler of the user's own.
-    sys.path[:0] = [str(taskdir.absolute()), str(Path.cwd())]
+    put_on_path(taskdir)
     queued.release_lock(layout, _warn)
     controller = holder_of(layout.lock)
     jobs = _local(running_jobs(layout))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from pprint import pformat
 from string import Template
 from typing import TYPE_CHECKING
 
 from psyrun.errors import TaskError
 from psyrun.layout import shipped
-from psyrun.taskdir import find_tasks, task_path
+from psyrun.taskdir import find_tasks, put_on_path, task_path
 
 if TYPE_CHECKING:
     from psyrun.scheduler import Scheduler
@@ -54,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
         If there is no such scheduler.
     """
     path = task_path(args.taskdir, args.name)
-    text = _text(args.name, args.scheduler)
+    text = _text(args.name, args.scheduler, args.taskdir)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -74,9 +75,10 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def _text(name: str, scheduler: str) -> str:
+def _text(name: str, scheduler: str, taskdir: Path) -> str:
     from psyrun.scheduler import scheduler_class
 
+    put_on_path(taskdir)
     found = scheduler_class(scheduler)
     template = shipped("workflow", "task.py.template").read_text(encoding="utf-8")
     return Template(template).substitute(

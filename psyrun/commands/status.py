@@ -96,7 +96,8 @@ def _remarks(status: TaskStatus, numbers: Numbers) -> Iterator[str]:
 
 def _print_ended(status: TaskStatus, limit: int | None) -> None:
     lines = (f"{job}: {ending.text}" for job, ending in status.ended)
-    _print_some(status.name, "jobs ended by the queue", len(status.ended), lines, limit)
+    what = f"job{'' if len(status.ended) == 1 else 's'} ended by the queue"
+    _print_some(status.name, what, len(status.ended), lines, limit)
 
 
 def _print_details(path: Path, name: str, limit: int | None) -> None:

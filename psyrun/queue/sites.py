@@ -17,6 +17,8 @@ from psyrun.tasks import load_task
 LEAVE_VARIABLE = "PSYRUN_LEAVE_JOBS"
 """Environment variable: jobs stay in the queue when Snakemake is interrupted."""
 
+_FLAGS = {"True": True, "False": False}  # for options that take no value
+
 
 class Site:
     """What a profile says, for all tasks.
@@ -87,10 +89,16 @@ def parse_arguments(text: str) -> dict[str, Any]:
     SchedulerError
         If a word is no such pair.
     """
-    words = shlex.split(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise SchedulerError(
+            f"psyrun-args: {text!r}: {str(error).lower()}. Mend the quotes."
+        ) from error
     for word in words:
         if "=" not in word:
             raise SchedulerError(
                 f"psyrun-args: {word!r} must be NAME=VALUE, such as account=lab."
             )
-    return dict(word.split("=", 1) for word in words)
+    pairs = (word.split("=", 1) for word in words)
+    return {name: _FLAGS.get(value, value) for name, value in pairs}

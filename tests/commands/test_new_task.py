@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,25 @@ def test_an_unknown_scheduler_is_refused(psy, project):
     assert result.status == 2
     assert "Slurm" in result.err
     assert not list(Path("psy-tasks").iterdir())
+
+
+OWN = """\
+from psyrun.scheduler import ImmediateRun
+
+
+class Mine(ImmediateRun):
+    USER_DEFAULT_ARGS = {"colour": "red"}
+"""
+
+
+@pytest.mark.parametrize("folder", [".", "psy-tasks"])
+def test_a_scheduler_of_the_project_is_found(psy, project, folder, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    Path(folder).mkdir(exist_ok=True)
+    name = f"own_{len(folder)}"
+    Path(folder, f"{name}.py").write_text(OWN)
+    result = psy("new-task", "sweep", "--scheduler", f"{name}.Mine")
+    assert result.status == 0, result.err
+    text = Path("psy-tasks/task_sweep.py").read_text()
+    assert f"from {name} import Mine" in text
+    assert "{'colour': 'red'}" in text

@@ -76,7 +76,10 @@ class Executor(RemoteExecutor):
         self._ordinary = local(self.workflow, self.logger)
         self._driver = Driver(self._warn)
         settings = self.workflow.executor_settings
-        self._site = Site(settings.scheduler, settings.args)
+        try:
+            self._site = Site(settings.scheduler, settings.args)
+        except PsyrunError as error:
+            raise WorkflowError(str(error)) from None
         self._lock_of_driver = threading.RLock()
         self._infos: dict[int, SubmittedJobInfo] = {}
 
