@@ -14,6 +14,8 @@ from projects import Project, wait_until
 from psyrun.layout import TaskLayout
 from psyrun.lock import holder_of, process_start
 
+pytestmark = pytest.mark.slow
+
 SLOW = """\
 import time
 from pathlib import Path

@@ -112,7 +112,9 @@ def test_without_a_task_nothing_is_stopped(psy, write_task):
     assert "psy kill --all" in result.err
 
 
-def test_a_run_on_another_machine_is_named(psy, write_task, work):
+def test_a_run_on_another_machine_is_named(psy, write_task, work, monkeypatch):
+    # Nobody there will ever heed the request.
+    monkeypatch.setattr("psyrun.commands.kill._PATIENCE_WITH_OTHERS", 0.5)
     write_task()
     lock = work("split").layout.lock
     lock.write_text(
@@ -122,6 +124,7 @@ def test_a_run_on_another_machine_is_named(psy, write_task, work):
     assert result.status == 2
     assert "on node7" in result.err
     assert lock.exists()
+    assert (lock.parent / "stop").exists()
 
 
 def test_a_stale_lock_is_nothing_running(psy, write_task, work):
