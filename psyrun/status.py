@@ -130,21 +130,24 @@ def status_of(path: Path, name: str) -> TaskStatus:
 
 
 def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
-    # Jobs may live on when their controller was killed.
-    holders = [holder_of(layout.lock), *running_jobs(layout).values()]
     queue = QueueReport.of(layout)
+    status = replace(status, ended=queue.ended)
     record = RunRecord.load(layout)
-    for holder in filter(None, holders):
+    holder = holder_of(layout.lock)
+    if holder is not None:
         where = record.whereabouts if record is not None else ""
         remark = ", ".join(filter(None, [f"by {holder}", where, queue.text]))
-        return replace(status, state="running", remark=remark, ended=queue.ended)
+        return replace(status, state="running", remark=remark)
     if record is not None and record.is_waiting:
         remark = ", ".join(filter(None, ["the controller waits", queue.text]))
-        return replace(status, state="queued", remark=remark, ended=queue.ended)
+        return replace(status, state="queued", remark=remark)
     if queue.text:
         remark = f"{queue.text}, watched by nobody; 'psy run {status.name}' goes on"
-        status = replace(status, state="queued", remark=remark)
-    return replace(status, ended=queue.ended)
+        return replace(status, state="queued", remark=remark)
+    # Jobs of this machine may live on when their controller was killed.
+    for worker in running_jobs(layout).values():
+        return replace(status, state="running", remark=f"by {worker}")
+    return status
 
 
 def accepted_plan(layout: TaskLayout) -> Plan | None:

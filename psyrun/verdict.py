@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from psyrun.commands.details import failures_of_task
+from psyrun.commands.details import failures_of_task, interrupted_with
 from psyrun.controller import Job, Outcome
 from psyrun.errors import FailedAssignmentsError, PsyrunError
-from psyrun.failures import counted, summary
+from psyrun.failure import describe_parameters
+from psyrun.failures import counted, one_line, summary
 from psyrun.merges import MergeRecord
 from psyrun.prepare import Prepared
 from psyrun.progress import Tally
@@ -211,3 +212,9 @@ def _described(job: Job) -> Iterator[str]:
         yield f"{job.name} failed; its log is {job.log}:"
         text = job.note["message"]
     yield from (f"  {line}" for line in text.splitlines())
+    if job.block is not None:
+        round_ = job.prepared.layout.round(job.prepared.plan.round)
+        path = job.prepared.task.path
+        for parameters in interrupted_with(round_, path, int(job.block)):
+            values = one_line(describe_parameters(parameters))
+            yield f"  It was evaluating {values}"

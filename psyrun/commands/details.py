@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,9 @@ class Details:
         Assignments that running jobs have begun with or hold, ascending.
     queued : sequence of int
         Assignments that wait for a job, ascending.
+    interrupted : sequence of int
+        Those of `missing` that were being evaluated when their job was ended,
+        ascending.
     """
 
     space: ParameterSpace
@@ -49,6 +52,7 @@ class Details:
     missing: Sequence[int] = ()
     running: Sequence[int] = ()
     queued: Sequence[int] = ()
+    interrupted: Sequence[int] = ()
 
 
 def details_of(path: Path, name: str) -> Details:
@@ -85,7 +89,9 @@ def _details_of(path: Path, name: str) -> Details:
     others = [index for index in range(len(space)) if index not in known]
     jobs = running_jobs(layout)
     if not jobs and holder_of(layout.lock) is None:
-        return Details(space, failures, missing=others)
+        return Details(
+            space, failures, missing=others, interrupted=_interrupted(data, others)
+        )
     held = _held(data, plan, jobs)
     running = [index for index in others if index in held]
     queued = [index for index in others if index not in held]
@@ -114,6 +120,43 @@ def round_data(round_: Round, path: Path) -> RoundData:
     data = with_stores(path, lambda stores: RoundData(round_, stores(ext)))
     with_stores(path, lambda stores: data.division)
     return data
+
+
+def interrupted_with(round_: Round, path: Path, block: int) -> list[Mapping[str, Any]]:
+    """Return what a job was evaluating when it was ended.
+
+    Parameters
+    ----------
+    round_ : Round
+        Paths of its round.
+    path : Path
+        The task file, which is run if the space cannot be loaded without.
+    block : int
+        Number of the block.
+
+    Returns
+    -------
+    list of mapping
+        Parameters of the assignments, in the order of the space.
+
+    Raises
+    ------
+    PsyrunError
+        If the space cannot be loaded.
+    """
+    known = journal.latest(round_.journals_of(block))
+    indices = [index for index in cut_off(round_.slots(block)) if index not in known]
+    if not indices:
+        return []
+    space = round_data(round_, path).division.space
+    return [space[index] for index in sorted(indices)]
+
+
+def _interrupted(data: RoundData, missing: Iterable[int]) -> list[int]:
+    """Return the assignments that jobs were at which were ended."""
+    paths = data.round.journals.glob("*.slots")
+    at = {index for path in paths for index in cut_off(path)}
+    return sorted(at.intersection(missing))
 
 
 def _held(data: RoundData, plan: Plan, jobs: Iterable[str]) -> set[int]:

@@ -107,10 +107,13 @@ def _print_details(path: Path, name: str, limit: int | None) -> None:
     space, failures = details.space, details.failures
     failed = (f"{failure.values}: {failure.cause}" for failure in failures)
     _print_some(name, "failed", len(failures), failed, limit)
+    interrupted = set(details.interrupted)
+    untouched = [i for i in details.missing if i not in interrupted]
     for what, indices in (
         ("in running jobs", details.running),
         ("queued", details.queued),
-        ("not evaluated yet", details.missing),
+        ("being evaluated when their job ended", details.interrupted),
+        ("not evaluated yet", untouched),
     ):
         lines = (_short(space[index]) for index in indices)
         _print_some(name, what, len(indices), lines, limit)

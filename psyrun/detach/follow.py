@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from psyrun.detach.job import controllers
+from psyrun.detach.job import controllers, ending
 from psyrun.detach.record import RunRecord
 from psyrun.errors import PsyrunError, SchedulerError
 from psyrun.layout import Round, TaskLayout
@@ -166,11 +166,20 @@ class Follower:
         self._view.close()
         who = record.holder or "its controller in the queue"
         print(
-            f"psy: {self._name}: {who} ended without a word. What was evaluated is "
-            f"kept, and jobs in a queue go on. Go on with 'psy run {self._name}'.",
+            f"psy: {self._name}: {who} ended without a word{self._cause(record)}. What "
+            "was evaluated is kept, and jobs in a queue go on. Go on with 'psy run "
+            f"{self._name}'.",
             file=sys.stderr,
         )
         return 1
+
+    def _cause(self, record: RunRecord) -> str:
+        """Say why the queue ended a controller, as far as that is known."""
+        try:
+            found = ending(self._layout, record.job, silently) if record.job else None
+        except SchedulerError:
+            return ""
+        return "" if found is None else f" ({found.text})"
 
 
 def _current_round(layout: TaskLayout) -> Round | None:

@@ -18,8 +18,8 @@ from psyrun.lock import JOB_VARIABLE, break_lock, holder_in
 from psyrun.profiles import LOCAL
 from psyrun.queue.arguments import arguments
 from psyrun.queue.ledger import Batch, Intent, Ledger
-from psyrun.queue.left import Left, Warn, left, name_of, patiently
-from psyrun.scheduler.base import Scheduler
+from psyrun.queue.left import Left, Warn, left, name_of, patiently, why_ended
+from psyrun.scheduler.base import Cause, Ending, Scheduler
 from psyrun.status import layout_of
 from psyrun.wall_time import VARIABLES, deadline
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CONTROLLER = "controller"
 _LEAST_MARGIN = 60.0  # seconds, to stop, to submit, and for the queue's own delays
 _PART = 0.05
+_LEAST_MEMORY = 512
+"""Megabytes; psyrun and Snakemake, which hold all jobs, whatever a job needs."""
 
 
 def check(prepared: Sequence[Prepared]) -> None:
@@ -105,8 +107,13 @@ def _submit(scheduler: Scheduler, batch: Batch) -> dict[int, int | str]:
 
 
 def _values(first: Prepared) -> dict[str, object]:
-    task = first.task
-    return arguments(task.scheduler, task.scheduler_args, first.plan, CONTROLLER)
+    scheduler, given = first.task.scheduler, first.task.scheduler_args
+    values = arguments(scheduler, given, first.plan, CONTROLLER)
+    memory = scheduler.resources(values).get("mem_mb")
+    if isinstance(memory, int) and 0 < memory < _LEAST_MEMORY:
+        raised = scheduler.raised(values, Cause.MEMORY, _LEAST_MEMORY / memory)
+        return values if raised is None else raised
+    return values
 
 
 def _command(minutes: int | str | None, arguments: Sequence[str]) -> str:
@@ -193,6 +200,31 @@ def waiting(layout: TaskLayout, warn: Warn) -> str | None:
         for batch, position in one.living():
             if batch.job(position) == record.job != this_job():
                 return str(batch.ids[position])
+    return None
+
+
+def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
+    """Return why a controller in a queue ended; None if that is not known.
+
+    Parameters
+    ----------
+    layout : TaskLayout
+        Paths of its task.
+    job : str
+        The controller's job, as the record of its run has it.
+    warn : callable
+        Takes lines for the user.
+
+    Raises
+    ------
+    SchedulerError
+        If the queue does not answer.
+    """
+    for one in controllers(layout, warn):
+        for batch in one.batches:
+            if batch.job(0) == job and (batch.key, 0) not in one.alive:
+                (found,) = why_ended([(batch, 0)], one.scheduler)
+                return batch.ending(0) or found
     return None
 
 

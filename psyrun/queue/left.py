@@ -256,13 +256,33 @@ def _note_endings(
         for position in batch.open()
         if position in batch.ids and (batch.key, position) not in alive
     ]
-    if not gone:
-        return
-    told = scheduler.get_endings([batch.ids[position] for batch, position in gone])
-    for batch, position in gone:
-        explained = scheduler.explain(batch.trace(position).text)
-        ending = told.get(batch.ids[position]) or explained or VANISHED
+    endings = why_ended(gone, scheduler) if gone else []
+    for (batch, position), ending in zip(gone, endings, strict=True):
         batch.note_ending(position, ending)
+
+
+def why_ended(gone: Sequence[tuple[Batch, int]], scheduler: Scheduler) -> list[Ending]:
+    """Return why jobs ended that are gone from their queue and left no word.
+
+    Parameters
+    ----------
+    gone : sequence of (Batch, int)
+        The jobs.
+    scheduler : Scheduler
+        How their queue is spoken to.
+
+    Raises
+    ------
+    QueueUnreachableError
+        If the queue does not answer.
+    """
+    told = scheduler.get_endings([batch.ids[position] for batch, position in gone])
+    return [
+        told.get(batch.ids[position])
+        or scheduler.explain(batch.trace(position).text)
+        or VANISHED
+        for batch, position in gone
+    ]
 
 
 def _living(scheduler: Scheduler, ids: Sequence[JobId]) -> list[JobId]:

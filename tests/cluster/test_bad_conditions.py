@@ -105,6 +105,7 @@ def test_jobs_that_ran_when_the_controller_died_are_adopted(
     process = start(project)
     wait_until(lambda: len(queue(project, "R")) == 4)
     kill_all_of(process)
+    assert "4 running jobs, watched by nobody" in project.psy("status").stdout
     second = start(project)
     wait_until((project.work() / "lock").exists)
     time.sleep(3)
@@ -262,7 +263,10 @@ def test_a_job_over_its_memory_says_so(slurm: SlurmCluster, tmp_path: Path) -> N
     _, errors = start(project).communicate(timeout=120)
     assert "memory" in errors
     assert "a:process:2" in errors
-    assert "memory" in project.psy("status", "-v").stdout
+    assert "It was evaluating x=5" in errors
+    told = project.psy("status", "-v").stdout
+    assert "memory" in told
+    assert "1 being evaluated when their job ended\n  x=5\n" in told
     project.edit("x == 5", "x == 15")
     project.psy("run", "--continue")
     assert project.result()["y"] == SQUARES

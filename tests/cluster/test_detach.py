@@ -107,6 +107,9 @@ def test_a_controller_in_the_queue_runs_to_the_end(
     assert project.calls() == list(range(8))
     assert each_once(submissions)
     assert submitted(submissions)["a:controller"] == 1
+    memory = {r["name"]: r["scheduler_args"]["memory"] for r in submissions.all()}
+    assert memory["a:controller"] == "512M"
+    assert memory["a:process"] == "200M"
 
 
 def test_a_controller_in_the_queue_tells_of_failures(project: Project) -> None:
@@ -162,7 +165,9 @@ def test_a_lock_of_an_ended_job_on_another_machine_is_released(
         reduce(dict.__getitem__, where, content)["host"] = "node7"
         path.write_text(json.dumps(content))
     assert holder_in(lock) == holder_of(lock)
-    assert "'psy run a'" in project.psy("attach", "a", status=1).stderr
+    told = project.psy("attach", "a", status=1).stderr
+    assert "without a word (signal 9 (SIGKILL" in told
+    assert "'psy run a'" in told
     project.psy("run", "a")
     assert project.result()["y"] == SQUARES
     assert each_once(submissions)
