@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from psyrun import __version__
 from psyrun.doctor.finding import Finding, Level, ok, problem, warning
-from psyrun.doctor.slurm import after_slurm, check_slurm, reason_in_slurm
+from psyrun.doctor.slurm import after_slurm, check_slurm
 from psyrun.doctor.sqsub import check_sqsub
 from psyrun.doctor.trial import NAME, Trial, try_job
 from psyrun.errors import SchedulerError
 from psyrun.scheduler import Scheduler, Slurm, Sqsub
-from psyrun.scheduler.jobs import JobId
 
 _SAME_TIME = 5.0  # seconds that clocks may differ
 
@@ -56,7 +55,7 @@ def check_queue(
         if finding.level is Level.PROBLEM:
             return
     try:
-        trial = try_job(scheduler, values, folders, patience, _reason(scheduler))
+        trial = try_job(scheduler, values, folders, patience)
     except SchedulerError as error:
         yield problem("job", str(error))
         return
@@ -77,10 +76,6 @@ def _before(scheduler: Scheduler, values: Mapping[str, Any]) -> Iterator[Finding
         yield problem("queue", str(error))
     else:
         yield ok("queue", f"answers; {len(jobs)} of your jobs are queued or running")
-
-
-def _reason(scheduler: Scheduler) -> Callable[[JobId], str]:
-    return reason_in_slurm if isinstance(scheduler, Slurm) else lambda jobid: ""
 
 
 def _judge(trial: Trial) -> Iterator[Finding]:
@@ -111,7 +106,7 @@ def _unfinished(trial: Trial) -> Finding:
             f"{where} of two seconds is still running, and was cancelled. See its "
             "machine, or give it longer: --timeout SECONDS.",
         )
-    why = f", reason {trial.reason}" if trial.reason else ""
+    why = f" ({trial.reason})" if trial.reason else ""
     return problem(
         "job",
         f"{where} is still queued{why}, and was cancelled. If the queue is just busy, "

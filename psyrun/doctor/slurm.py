@@ -140,14 +140,6 @@ def _accounting() -> Finding:
     return ok("accounting", "sacct works")
 
 
-def reason_in_slurm(jobid: JobId) -> str:
-    """Return why a job is queued, as squeue says it; may be empty."""
-    try:
-        return ask(["squeue", "-h", "-o", "%r", "-j", str(jobid)]).stdout.strip()
-    except SchedulerError:
-        return ""
-
-
 def after_slurm(jobid: JobId, key: str) -> Iterator[Finding]:
     """Check what accounting knows of a job that has ended.
 

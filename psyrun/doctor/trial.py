@@ -8,13 +8,14 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from psyrun.doctor.probe import ANSWER, MARK, NOTE
+from psyrun.errors import QueueError
 from psyrun.files import read_json
 from psyrun.queue.script import Trace, command, write_script
 from psyrun.scheduler import Scheduler
@@ -68,7 +69,6 @@ def try_job(
     values: Mapping[str, Any],
     folders: list[Path],
     patience: float,
-    reason_of: Callable[[JobId], str],
 ) -> Trial:
     """Submit a job of two seconds, wait for its end, and clean up.
 
@@ -82,8 +82,6 @@ def try_job(
         Where the job is to read and write; the first is the project's.
     patience : float
         Seconds after which the job is cancelled.
-    reason_of : callable
-        Returns why a job is queued.
 
     Raises
     ------
@@ -97,7 +95,7 @@ def try_job(
         array = _job(places, key, values)
         begun = time.time()
         jobid = _submit(scheduler, array)
-        state, reason = _watch(scheduler, jobid, patience, reason_of)
+        state, reason = _watch(scheduler, jobid, patience)
         return Trial(
             id=jobid,
             key=key,
@@ -115,7 +113,6 @@ def _watch(
     scheduler: Scheduler,
     jobid: JobId,
     patience: float,
-    reason_of: Callable[[JobId], str],
 ) -> tuple[str, str]:
     """Wait for the end of a job; return its state, and why it is queued.
 
@@ -127,10 +124,17 @@ def _watch(
         while state != "ended" and time.monotonic() < deadline:
             time.sleep(_PAUSE)
             state = _state(scheduler, jobid)
-        return state, reason_of(jobid) if state == "queued" else ""
+        return state, _reason(scheduler, jobid) if state == "queued" else ""
     finally:
         if state != "ended":
             scheduler.kill(jobid)
+
+
+def _reason(scheduler: Scheduler, jobid: JobId) -> str:
+    try:
+        return scheduler.why_queued([jobid]).get(jobid, "")
+    except QueueError:
+        return ""
 
 
 @contextmanager

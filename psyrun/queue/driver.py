@@ -22,7 +22,8 @@ from psyrun.queue.item import Item, QueuedTask, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
 from psyrun.queue.left import left, name_of, release_locks
 from psyrun.queue.pace import Backoff, Pace
-from psyrun.scheduler.base import Cause, Ending, JobId, Scheduler
+from psyrun.queue.waiting import Waiting
+from psyrun.scheduler.base import Cause, Ending, JobId, JobStatus, Scheduler
 
 RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""
@@ -88,6 +89,7 @@ class Driver:
         self._chunk: int | None = None
         self._left: dict[QueuedTask, _Left] = {}
         self._endings = Endings(clock)
+        self._waiting_for = Waiting(warn, clock)
 
     def adopt(self, item: Item) -> bool:
         """Take a job over that an earlier run submitted.
@@ -238,7 +240,7 @@ class Driver:
         is_answered = True
         for scheduler, items in by_scheduler(self._submitted):
             try:
-                known = _alive(scheduler, items)
+                known = _living(scheduler, items)
             except QueueError as error:
                 self._warn(f"{error} Trying again.")
                 is_answered = False
@@ -246,6 +248,7 @@ class Driver:
                 continue
             living += [item for item in items if item.id in known]
             gone += [item for item in items if item.id not in known]
+            self._waiting_for.looked(scheduler, items, known)
         ended = self._endings.of(gone)
         still = [item for item in gone if item not in ended]
         self._submitted = [*living, *still]
@@ -283,10 +286,10 @@ def _raised(item: Item, cause: Cause) -> dict[str, object] | None:
     return None
 
 
-def _alive(scheduler: Scheduler, items: Sequence[Item]) -> set[JobId | None]:
+def _living(scheduler: Scheduler, items: Sequence[Item]) -> dict[JobId, JobStatus]:
     ids = [item.id for item in items if item.id is not None]
     statuses = scheduler.get_statuses(ids)
-    return {jobid for jobid, job in statuses.items() if job.status != "D"}
+    return {jobid: told for jobid, told in statuses.items() if told.status != "D"}
 
 
 def _is_alike(item: Item, other: Item) -> bool:

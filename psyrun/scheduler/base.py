@@ -195,6 +195,26 @@ class Scheduler(ABC):
         found = {jobid: self.get_status(jobid) for jobid in jobids}
         return {jobid: status for jobid, status in found.items() if status is not None}
 
+    def why_queued(self, jobids: Sequence[JobId]) -> dict[JobId, str]:
+        """Return why jobs have not started, by default nothing.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Jobs that are queued.
+
+        Returns
+        -------
+        dict of int or str to str
+            A few words, for the jobs of which the queue tells it.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
+        """
+        return {}
+
     def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
         """Return why jobs ended, by default nothing.
 

@@ -20,7 +20,7 @@ from psyrun.scheduler.slurm_endings import (
     from_scontrol,
 )
 from psyrun.scheduler.slurm_find import find
-from psyrun.scheduler.slurm_states import FORMAT, collapsed, parse
+from psyrun.scheduler.slurm_states import FORMAT, collapsed, parse, reasons
 from psyrun.scheduler.slurm_submit import run, run_noted, single, whole
 
 _MOST_WORDS = 500  # of a call of scancel
@@ -257,10 +257,29 @@ class Slurm(Scheduler):
         """
         return [job.id for job in self._listed() if job.status != "D"]
 
+    def why_queued(self, jobids: Sequence[JobId]) -> dict[JobId, str]:
+        """Return why jobs wait, with one call of squeue.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Slurm's job ids.
+
+        Returns
+        -------
+        dict of int or str to str
+            Slurm's word and what it means.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        """
+        told = reasons(ask_or_fail(_squeue("-t", "PD")))
+        return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
+
     def _listed(self, *options: str) -> Iterator[JobStatus]:
-        # Without -r, which loses the last of the tasks 1-999:2 (Slurm 22.05).
-        command = ["squeue", "--me", *options, "-h", "-o", FORMAT]
-        return parse(ask_or_fail(command))
+        return parse(ask_or_fail(_squeue(*options)))
 
     def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
         """Return why jobs ended, from sacct, else from scontrol."""
@@ -317,3 +336,8 @@ class Slurm(Scheduler):
     ) -> dict[str, Any] | None:
         """Return arguments with more memory or a longer time limit."""
         return slurm_resources.raised(values, cause, factor)
+
+
+def _squeue(*options: str) -> list[str]:
+    # Without -r, which loses the last of the tasks 1-999:2 (Slurm 22.05).
+    return ["squeue", "--me", *options, "-h", "-o", FORMAT]

@@ -10,6 +10,27 @@ from psyrun.scheduler.jobs import JobId, JobStatus
 FORMAT = "%i|%t|%r|%j"
 """Columns asked of squeue: id, compact state, reason, name."""
 
+_REASONS = {
+    "BadConstraints": "no machine has what is asked for",
+    "BeginTime": "the time at which it may start has not come",
+    "Dependency": "another job has to end first",
+    "JobArrayTaskLimit": "as many of this array run as may at a time",
+    "JobHeldAdmin": "an administrator holds it",
+    "JobHeldUser": "you hold it; 'scontrol release' lets it go",
+    "Licenses": "a licence has to become free",
+    "NodeDown": "a machine that it needs is down",
+    "PartitionDown": "the partition starts no jobs now",
+    "PartitionInactive": "the partition starts no jobs now",
+    "PartitionNodeLimit": "more machines are asked for than the partition allows",
+    "PartitionTimeLimit": "more time is asked for than the partition allows",
+    "Priority": "others come first",
+    "ReqNodeNotAvail": "machines that it needs are not available",
+    "Reservation": "its reservation has not begun",
+    "Resources": "enough machines have to become free",
+}
+"""What Slurm means; of https://slurm.schedmd.com/job_reason_codes.html the reasons
+that are not about the limits of an account, which begin with Assoc or QOS."""
+
 _QUEUED = {"PD", "RQ", "RH", "RD", "RF", "SE"}
 _SUSPENDED = {"S", "ST"}
 _ENDED = {"BF", "CA", "CD", "DL", "F", "LF", "NF", "OOM", "PR", "RV", "TO"}
@@ -30,12 +51,46 @@ def parse(printed: str) -> Iterator[JobStatus]:
         not started. A state that is not known counts as running: nothing is
         taken as ended that may go on.
     """
+    for jobid, state, reason, name in _rows(printed):
+        for one in spread(jobid):
+            yield JobStatus(one, _status(state, reason), name)
+
+
+def reasons(printed: str) -> dict[JobId, str]:
+    """Read why jobs are queued from what squeue printed in the format `FORMAT`.
+
+    Parameters
+    ----------
+    printed : str
+        One line per job.
+
+    Returns
+    -------
+    dict of str to str
+        A few words, for jobs that are queued.
+    """
+    return {
+        one: described(reason)
+        for jobid, state, reason, _ in _rows(printed)
+        if state in _QUEUED
+        for one in spread(jobid)
+    }
+
+
+def described(reason: str) -> str:
+    """Return a reason of Slurm's with what it means, such as ``'Priority: …'``."""
+    # Some carry details behind a comma or in parentheses.
+    word = re.split(r"\W", reason, maxsplit=1)[0]
+    if word.startswith(("Assoc", "QOS")):
+        return f"{reason}: a limit of your account or QOS is reached"
+    return f"{reason}: {_REASONS[word]}" if word in _REASONS else reason
+
+
+def _rows(printed: str) -> Iterator[list[str]]:
     for line in printed.splitlines():
         columns = line.strip().split("|", 3)
         if len(columns) == 4:
-            jobid, state, reason, name = columns
-            for one in spread(jobid):
-                yield JobStatus(one, _status(state, reason), name)
+            yield columns
 
 
 def _status(state: str, reason: str) -> str:

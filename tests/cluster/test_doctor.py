@@ -41,7 +41,7 @@ def test_a_cluster_without_accounting_is_sound(slurm, diagnose, tmp_path):
 def test_a_job_that_waits_is_cancelled_with_its_reason(slurm, diagnose):
     status, out = diagnose("slurm", "--timeout", "2", "--arg", "hold=True")
     assert status == 1
-    assert "is still queued, reason JobHeldUser, and was cancelled" in out
+    assert "is still queued (JobHeldUser: you hold it" in out
     assert has_no_jobs(slurm)
 
 

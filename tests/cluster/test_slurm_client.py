@@ -196,6 +196,15 @@ def test_a_job_that_was_cancelled_is_known(slurm):
     assert explained.cause is Cause.CANCELLED
 
 
+def test_why_jobs_wait_is_known(slurm):
+    held = Slurm().submit(["true"], "held.log", scheduler_args={"hold": True})
+    running = one(slurm)
+    told = Slurm().why_queued([held, running])
+    assert list(told) == [held]
+    assert told[held].startswith("JobHeldUser: you hold it")
+    Slurm().kill_all([held, running])
+
+
 def test_a_suspended_job_is_not_ended(slurm):
     job = one(slurm)
     slurm.run_cli("scontrol", "suspend", job)

@@ -15,7 +15,8 @@ from psyrun.lock import Holder, Lock
 from psyrun.queue.driver import Driver, Ended
 from psyrun.queue.item import Item, QueuedTask
 from psyrun.queue.ledger import Ledger
-from psyrun.scheduler import Cause, Ending, JobArray
+from psyrun.queue.waiting import PATIENCE
+from psyrun.scheduler import Cause, Ending, JobArray, JobStatus
 
 MakeTask = Callable[..., QueuedTask]
 MakeItem = Callable[..., Item]
@@ -352,3 +353,36 @@ def test_a_job_whose_time_does_not_suffice_gets_more(
     assert drive(driver, 1)["a:process:0"].ending.exit_status == 1
     given = [batch.intent.scheduler_args for batch in task.ledger.batches()]
     assert given == [{}, {"nice": 2}]
+
+
+class Stuck(LocalQueue):
+    """Its jobs never start."""
+
+    reason = "nothing is free"
+
+    def get_status(self, jobid) -> JobStatus:
+        return JobStatus(jobid, "Q", "")
+
+    def why_queued(self, jobids) -> dict:
+        return dict.fromkeys(jobids, self.reason)
+
+
+def test_it_is_told_once_why_no_job_starts(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    told: list[str] = []
+    stuck = Stuck(tmp_path / "queue")
+    task, driver = make_task(stuck), Driver(told.append, clock=hurried)
+    submit(driver, [make_item(task, block) for block in range(2)])
+    first = time.monotonic()
+    while not told:
+        driver.step()
+    assert hurried() - 20 * first >= PATIENCE
+    until = time.monotonic() + 2 * PATIENCE / 20
+    while time.monotonic() < until:
+        driver.step()
+    assert told == ["a:process: 2 jobs in the queue (nothing is free)"]
+    stuck.reason = "the machines are down"
+    while len(told) == 1:
+        driver.step()
+    assert told[1:] == ["a:process: 2 jobs in the queue (the machines are down)"]

@@ -13,7 +13,13 @@ import pytest
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler import JobArray, JobStatus, Slurm
 from psyrun.scheduler.slurm_find import jobs_with_comment
-from psyrun.scheduler.slurm_states import collapsed, parse, positions
+from psyrun.scheduler.slurm_states import (
+    collapsed,
+    described,
+    parse,
+    positions,
+    reasons,
+)
 from psyrun.scheduler.slurm_submit import parse_id, pattern, single, whole
 
 QUEUE = """\
@@ -74,6 +80,23 @@ def test_job_ids_are_read():
     assert parse_id("12;graham\n") == "12"
     assert parse_id("Welcome to graham!\n12\n") == "12"
     assert parse_id("") is None
+
+
+def test_reasons_are_told_with_their_meaning():
+    assert described("Priority") == "Priority: others come first"
+    assert described("ReqNodeNotAvail, UnavailableNodes:n2") == (
+        "ReqNodeNotAvail, UnavailableNodes:n2: machines that it needs are not available"
+    )
+    assert described("AssocGrpCPUMinutesLimit").endswith(
+        "a limit of your account or QOS is reached"
+    )
+    assert described("Cleaning") == "Cleaning"
+
+
+def test_reasons_of_queued_jobs_are_read():
+    told = reasons("12|R|None|a\n13_[0-1]|PD|Resources|b|c\nCLUSTER: x\n")
+    assert told.keys() == {"13_0", "13_1"}
+    assert told["13_0"].startswith("Resources: ")
 
 
 def test_states_are_read():
