@@ -13,7 +13,9 @@ import pytest
 from projects import Project, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
+from sqsub_stand_in import SqsubStandIn
 
+from psyrun import Sqsub
 from psyrun.layout import TaskLayout
 from psyrun.lock import Holder, holder_in, holder_of, process_start
 
@@ -197,3 +199,37 @@ def test_kill_cancels_a_controller_that_waits_in_the_queue(
     assert attached.returncode == 130
     project.psy("clean", "a")
     assert not project.work().exists()
+
+
+@pytest.fixture
+def on_sqsub(sqsub: SqsubStandIn, tmp_path: Path) -> Project:
+    project = queued_project(tmp_path / "project", n_jobs=4, seconds=4)
+    project.edit("Slurm", "Sqsub")
+    return project
+
+
+def test_a_controller_in_sharcnets_queue_runs_to_the_end(on_sqsub: Project) -> None:
+    assert "in the queue as job" in on_sqsub.psy("run", "--detach=job").stdout
+    attached = on_sqsub.psy("attach", "a")
+    assert "a: psy-work/a/result.pkl" in attached.stdout
+    assert on_sqsub.calls() == list(range(8))
+    assert on_sqsub.result()["y"] == SQUARES
+
+
+def test_a_controller_in_sharcnets_queue_goes_on_in_another_job(
+    on_sqsub: Project,
+) -> None:
+    on_sqsub.edit(FIXED, LIMITS)
+    on_sqsub.edit("time.sleep(4)", "time.sleep(20)")
+    on_sqsub.psy("run", "--detach=job", "a")
+    assert "goes on" in on_sqsub.psy("attach", "a").stdout
+    assert on_sqsub.calls() == list(range(8))
+
+
+def test_kill_cancels_a_controller_in_sharcnets_queue(on_sqsub: Project) -> None:
+    on_sqsub.edit("time.sleep(4)", "time.sleep(60)")
+    on_sqsub.psy("run", "--detach=job", "a")
+    wait_until(lambda: (on_sqsub.folder / "calls").exists())
+    assert "a: stopped" in on_sqsub.psy("kill", "a").stdout
+    wait_until(lambda: not Sqsub().get_jobs())
+    assert "interrupted" in on_sqsub.psy("attach", "a", status=130).stderr
