@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from psyrun.detach.log import RunLog
 from psyrun.detach.record import RunRecord
@@ -143,18 +143,28 @@ def going_on(taskdir: Path, names: Iterable[str]) -> RunLog | None:
     return None
 
 
-def last_moment(scheduler: Scheduler) -> float:
-    """Return when this process should stop, in seconds since the epoch.
+class TimeLimit(NamedTuple):
+    """When the queue ends a controller, in seconds since the epoch.
+
+    Attributes
+    ----------
+    stop : float
+        When it should stop, so that there is time to submit the next one.
+    end : float
+        When it is ended; infinity where that is not known.
+    """
+
+    stop: float = float("inf")
+    end: float = float("inf")
+
+
+def time_limit(scheduler: Scheduler) -> TimeLimit:
+    """Return when the queue ends this process.
 
     Parameters
     ----------
     scheduler : Scheduler
-        Of the queue that runs this process.
-
-    Returns
-    -------
-    float
-        Some time before the queue will end it; infinity where that is not known.
+        Of the queue that runs it.
     """
     end, now = deadline(), time.time()
     if end == float("inf"):
@@ -162,7 +172,7 @@ def last_moment(scheduler: Scheduler) -> float:
             end = scheduler.end_of_this_job() or end
     _forget_environment()
     lasts = end - now
-    return end - min(max(_LEAST_MARGIN, _PART * lasts), lasts / 2)
+    return TimeLimit(end - min(max(_LEAST_MARGIN, _PART * lasts), lasts / 2), end)
 
 
 def _forget_environment() -> None:
