@@ -32,6 +32,8 @@ from psyrun.checks import check_places, checked
 from psyrun.config import SPECIAL_NAMES, Config, Setting
 from psyrun.errors import PsyrunError, SchedulerError, TaskError, did_you_mean
 from psyrun.misspelt import check_spelling
+from psyrun.scheduler import ImmediateRun
+from psyrun.scheduler.options import joined
 from psyrun.signatures import check_execute, check_setup, check_space
 from psyrun.taskdir import (
     check_name,
@@ -57,6 +59,8 @@ __all__ = [
 CONF_NAME = "psy-conf.py"
 """File with values for all tasks of a folder."""
 
+_ARGUMENTS = "scheduler_args"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task(Config):
@@ -78,6 +82,9 @@ class Task(Config):
         The module that the task file made.
     resultfile : Path
         Where the results are written to.
+    argument_sources : tuple of dict
+        What `scheduler_args` was joined from, for a scheduler that is only known
+        later: that of psy-conf.py, then that of the task file.
     """
 
     name: str
@@ -86,6 +93,7 @@ class Task(Config):
     conf_path: Path | None
     module: ModuleType
     resultfile: Path
+    argument_sources: tuple[Mapping[str, Any], ...]
 
 
 def load_task(
@@ -121,19 +129,24 @@ def load_task(
     name = task_name(path)
     put_on_path(path.parent)
     conf_path = path.parent / CONF_NAME
-    settings: dict[str, Setting] = {}
+    conf: dict[str, Setting] = {}
     if conf_path.is_file():
-        settings |= _settings(conf_path, "psy-conf")[1]
+        conf = _settings(conf_path, "psy-conf")[1]
     module, own = _settings(path, f"task_{name.replace('.', '_')}")
-    own |= _joined_arguments(settings, own)
-    settings |= own | _overriding(overrides or {})
+    given = _overriding(overrides or {})
+    settings = conf | own | given
     values = _values(name, path, settings, with_space)
+    sources = _argument_sources(*([given] if _ARGUMENTS in given else [conf, own]))
+    scheduler = values.get("scheduler", ImmediateRun())
+    values[_ARGUMENTS] = joined(scheduler, *sources)
+    _check_arguments(name, settings, values)
     return Task(
         name=name,
         path=path,
         taskdir=path.parent,
         conf_path=conf_path if conf_path.is_file() else None,
         module=module,
+        argument_sources=sources,
         **values,
     )
 
@@ -166,17 +179,12 @@ def _take_old_spelling(namespace: dict[str, Any], path: Path) -> None:
     namespace["scheduler_args"] = namespace.pop("schedular_args")
 
 
-def _joined_arguments(
-    conf: Mapping[str, Setting], own: Mapping[str, Setting]
-) -> dict[str, Setting]:
-    """Return the scheduler's arguments of both files; those of the task win."""
-    name = "scheduler_args"
-    if name not in conf or name not in own:
-        return {}
-    values = [setting[name].value for setting in (conf, own)]
-    if not all(isinstance(value, Mapping) for value in values):
-        return {}
-    return {name: Setting({**values[0], **values[1]}, own[name].where)}
+def _argument_sources(
+    *places: Mapping[str, Setting],
+) -> tuple[Mapping[str, Any], ...]:
+    """Return the scheduler's arguments of each place that gives some."""
+    given = [place[_ARGUMENTS] for place in places if _ARGUMENTS in place]
+    return tuple(checked(_ARGUMENTS, setting) for setting in given)
 
 
 def _overriding(overrides: Mapping[str, Any]) -> dict[str, Setting]:
@@ -206,7 +214,6 @@ def _values(
         check_space(values["pspace"], settings["pspace"].where)
     check_setup(values.get("setup"), settings)
     check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
-    _check_arguments(name, settings, values)
     return values
 
 
@@ -245,8 +252,8 @@ def _check_arguments(
 ) -> None:
     if "scheduler" not in values:
         return
-    where = settings.get("scheduler_args", settings["scheduler"]).where
+    where = settings.get(_ARGUMENTS, settings["scheduler"]).where
     try:
-        values["scheduler"].validate(values.get("scheduler_args", {}), f"{name}:split")
+        values["scheduler"].validate(values[_ARGUMENTS], f"{name}:split")
     except SchedulerError as error:
         raise TaskError(f"{where}: {error}") from error

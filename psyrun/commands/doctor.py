@@ -111,14 +111,15 @@ def _of_queue(
     patience: float,
 ) -> Iterator[Finding]:
     from psyrun.doctor.queue import check_queue
+    from psyrun.scheduler.options import joined
 
-    defaults = dict(kind.USER_DEFAULT_ARGS)
+    scheduler, defaults = _made(kind, conf), dict(kind.USER_DEFAULT_ARGS)
     short = {name: value for name, value in _SHORT.items() if name in defaults}
     site = conf.get("scheduler_args", {})
-    values = {**defaults, **short, **(site if isinstance(site, Mapping) else {})}
+    sources = [defaults, short, site if isinstance(site, Mapping) else {}, given]
     workdir = _workdir(conf)
     folders = [Path.cwd(), *([] if workdir is None else [workdir])]
-    return check_queue(_made(kind, conf), {**values, **given}, folders, patience)
+    return check_queue(scheduler, joined(scheduler, *sources), folders, patience)
 
 
 def _made(kind: type[Scheduler], conf: Mapping[str, Any]) -> Scheduler:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psyrun.errors import SchedulerError, did_you_mean
+
+if TYPE_CHECKING:
+    from psyrun.scheduler.base import Scheduler
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,18 @@ class Option:
         Takes a value and returns it as the queue wants it, or raises
         `ValueError` with a text that says what is allowed. It must take what
         it returned.
+    other_names : tuple of str, optional
+        Names that mean the same option. `Scheduler.validate` must know them.
+    excludes : tuple of str, optional
+        Options of the table that cannot be given together with this one.
     """
 
     flag: str
     required: bool = False
     default: Any = None
     check: Callable[[Any], Any] | None = None
+    other_names: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
     def words(self, value: Any) -> list[str]:
         """Return the words of the command line that state `value`.
@@ -52,6 +61,67 @@ class Option:
         if self.flag.startswith("--"):
             return [f"{self.flag}={value}"]
         return [self.flag, str(value)]
+
+
+def dashed(name: str) -> str:
+    """Return a name with ``'-'`` for each ``'_'``, which often mean the same."""
+    return name.replace("_", "-")
+
+
+def names_of(options: Mapping[str, Option]) -> dict[str, str]:
+    """Return the names of a table by all that they may be called.
+
+    Parameters
+    ----------
+    options : mapping of str to Option
+        What a scheduler accepts.
+
+    Returns
+    -------
+    dict of str to str
+        By names as `dashed` returns them.
+    """
+    return {
+        dashed(spelt): name
+        for name, option in options.items()
+        for spelt in (name, *option.other_names)
+    }
+
+
+def joined(scheduler: Scheduler, *sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the `scheduler_args` of several places, of which later ones win.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler that they are for.
+    *sources : mapping of str to object
+        What each place gives, such as psy-conf.py and the task file.
+
+    Returns
+    -------
+    dict of str to object
+        Entries with the names that they were given. Those of an earlier place
+        are gone if a later one gives the same option, by whatever name, or one
+        that excludes it. What a single place says twice is kept, for
+        `Scheduler.validate` to refuse.
+    """
+    options = scheduler.OPTIONS or {}
+    names = names_of(options)
+
+    def key(name: str) -> str:
+        return names.get(dashed(str(name)), dashed(str(name)))
+
+    found: dict[str, Any] = {}
+    for source in sources:
+        gone = {key(name) for name in source}
+        # None leaves an option out, so that it does not stand in for another.
+        stated = {key(name) for name, value in source.items() if value is not None}
+        for name in stated & options.keys():
+            gone |= set(options[name].excludes)
+        kept = {name: value for name, value in found.items() if key(name) not in gone}
+        found = kept | dict(source)
+    return found
 
 
 def resolve(

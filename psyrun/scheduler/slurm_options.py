@@ -10,7 +10,7 @@ from typing import Any
 from psyrun.errors import SchedulerError, did_you_mean
 from psyrun.scheduler import quantities
 from psyrun.scheduler.commands import call
-from psyrun.scheduler.options import Option
+from psyrun.scheduler.options import Option, dashed, names_of
 
 UNLIMITED = "UNLIMITED"
 
@@ -104,24 +104,21 @@ def _flag_or_text(value: Any) -> bool | str:
     return value if isinstance(value, bool) else _text(value)
 
 
+_MEMORIES = ("memory", "memory_per_cpu", "mem-per-gpu")
+
+
+def _memory(flag: str, *other_names: str) -> Option:
+    return Option(flag, check=slurm_memory, other_names=other_names, excludes=_MEMORIES)
+
+
 _GUIDE = {
-    "timelimit": Option("-t", check=slurm_time),
-    "memory": Option("--mem", check=slurm_memory),
-    "memory_per_cpu": Option("--mem-per-cpu", check=slurm_memory),
-    "n_cpus": Option("-c", check=quantities.count),
-    "n_nodes": Option("-N", check=_nodes),
+    "timelimit": Option("-t", check=slurm_time, other_names=("time",)),
+    "memory": _memory("--mem", "mem"),
+    "memory_per_cpu": _memory("--mem-per-cpu", "mem-per-cpu"),
+    "n_cpus": Option("-c", check=quantities.count, other_names=("cpus-per-task",)),
+    "n_nodes": Option("-N", check=_nodes, other_names=("nodes",)),
     "cores-per-socket": Option("--cores-per-socket", check=quantities.count),
     "sockets-per-node": Option("--sockets-per-node", check=quantities.count),
-}
-_OTHER_NAMES = {
-    "time": "timelimit",
-    "mem": "memory",
-    "mem-per-cpu": "memory_per_cpu",
-    "memory-per-cpu": "memory_per_cpu",
-    "cpus-per-task": "n_cpus",
-    "n-cpus": "n_cpus",
-    "nodes": "n_nodes",
-    "n-nodes": "n_nodes",
 }
 _WITH_VALUE = """
     account acctg-freq batch bb bbf begin cluster-constraint constraint container
@@ -148,12 +145,12 @@ OPTIONS: dict[str, Option] = {
         name: Option(f"--{name}", check=_flag_or_text)
         for name in _WITH_OR_WITHOUT.split()
     },
-    "mem-per-gpu": Option("--mem-per-gpu", check=slurm_memory),
+    "mem-per-gpu": _memory("--mem-per-gpu"),
     "time-min": Option("--time-min", check=slurm_time),
 }
 """The guide's arguments by their names, the others by sbatch's long names."""
 
-_MEMORIES = ("memory", "memory_per_cpu", "mem-per-gpu")
+_NAMES = names_of(OPTIONS)
 _PRINTS = "psyrun needs sbatch to print a job's number and to return at once"
 _REPEATS = "psyrun itself repeats what is missing"
 _LOGS = "psyrun keeps what each job prints in its log"
@@ -199,12 +196,12 @@ def known_names(scheduler_args: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     written: dict[str, str] = {}
     for name, value in scheduler_args.items():
-        dashed = str(name).replace("_", "-")
-        if dashed in _SELF:
+        spelt = dashed(str(name))
+        if spelt in _SELF:
             raise SchedulerError(
-                f"scheduler_args: {name!r} cannot be set: {_SELF[dashed]}. Remove it."
+                f"scheduler_args: {name!r} cannot be set: {_SELF[spelt]}. Remove it."
             )
-        key = _OTHER_NAMES.get(dashed, dashed if dashed in OPTIONS else str(name))
+        key = _NAMES.get(spelt, str(name))
         if key in found:
             raise SchedulerError(
                 f"scheduler_args: {written[key]!r} and {name!r} are the same option of "
@@ -237,7 +234,7 @@ def with_site_options(names: Mapping[str, Any]) -> Mapping[str, Option]:
     unknown = [name for name in names if name not in options]
     listed = _listed() if unknown else set()
     for name in unknown:
-        if name.replace("_", "-") not in listed:
+        if dashed(name) not in listed:
             raise SchedulerError(
                 f"scheduler_args: Slurm does not know {name!r}."
                 f"{did_you_mean(name, [*OPTIONS, 'time', 'mem', 'nodes'])} It accepts "
@@ -249,7 +246,7 @@ def with_site_options(names: Mapping[str, Any]) -> Mapping[str, Option]:
 
 
 def _site_option(name: str) -> Option:
-    return Option(f"--{name.replace('_', '-')}", check=_flag_or_text)
+    return Option(f"--{dashed(name)}", check=_flag_or_text)
 
 
 def _listed() -> set[str]:

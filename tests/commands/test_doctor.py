@@ -173,3 +173,12 @@ def test_arguments_that_the_queue_does_not_know_are_told(psy):
 def test_arguments_of_the_site_are_used(psy, project):
     (project / "psy-tasks/psy-conf.py").write_text("scheduler_args = {'acount': 'x'}")
     assert "Did you mean 'account'?" in psy("doctor", "slurm").out
+
+
+@pytest.mark.usefixtures("no_queues")
+def test_arguments_win_over_defaults_with_other_names(psy, project):
+    conf = "scheduler_args = {'mem_per_cpu': '1G', 'cpus_per_task': 1}"
+    (project / "psy-tasks/psy-conf.py").write_text(conf)
+    out = psy("doctor", "slurm", "--arg", "time=5").out
+    assert "arguments:" not in out
+    assert "sbatch, squeue, scancel, scontrol not found" in out

@@ -169,3 +169,27 @@ def test_arguments_of_the_common_file_are_joined_with_those_of_the_task(load_wit
         conf=conf,
     )
     assert task.scheduler_args == {"account": "lab", "timelimit": "2h", "memory": "1G"}
+
+
+def test_arguments_of_the_task_win_by_whatever_name(load_with):
+    conf = "scheduler = 'Slurm'\nscheduler_args = {'time': 5, 'memory': '1G'}"
+    own = "scheduler_args = {'timelimit': '2h', 'memory_per_cpu': '2G'}"
+    task = load_with(own, conf=conf)
+    assert task.scheduler_args == {"timelimit": "2h", "memory_per_cpu": "2G"}
+
+
+def test_arguments_can_be_joined_for_a_scheduler_that_is_set_later(load_with):
+    conf = "scheduler_args = {'time': 5}"
+    task = load_with("scheduler_args = {'timelimit': '2h'}", conf=conf)
+    assert task.argument_sources == ({"time": 5}, {"timelimit": "2h"})
+
+
+def test_arguments_of_the_command_line_replace_all_others(load_with):
+    task = load_with("scheduler_args = {'a': 1}", scheduler_args={"b": 2})
+    assert task.scheduler_args == {"b": 2}
+    assert task.argument_sources == ({"b": 2},)
+
+
+def test_wrong_arguments_are_told_of_the_file_that_has_them(load_with):
+    with pytest.raises(TaskError, match=r"psy-conf\.py: scheduler_args is \['1h'\]"):
+        load_with("scheduler_args = {}", conf="scheduler_args = ['1h']")
