@@ -27,9 +27,13 @@ _SURELY_SLEEPING = 0.9  # seconds
 _ALWAYS = ("--parsable", "--no-requeue", "--open-mode=append")
 _ID = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
 # What is set for one job must neither change other jobs nor keep sbatch waiting.
+# squeue asks no other cluster, and what Slurm says of a job belongs into its output.
 _CHANGES_JOBS = tuple(
     f"SBATCH_{name}"
-    for name in ("ARRAY_INX", "WAIT", "REQUEUE", "NO_REQUEUE", "OPEN_MODE", "DEBUG")
+    for name in (
+        *("ARRAY_INX", "WAIT", "REQUEUE", "NO_REQUEUE", "OPEN_MODE", "DEBUG"),
+        *("CLUSTERS", "ERROR"),
+    )
 )
 
 

@@ -311,6 +311,15 @@ def test_a_job_that_submits_does_not_pass_on_what_it_is(command, monkeypatch):
     assert Slurm().submit(["true"], "o.log") == "4"
 
 
+@pytest.mark.parametrize("name", ["SBATCH_CLUSTERS", "SBATCH_ERROR"])
+def test_a_job_goes_to_the_cluster_and_the_file_that_are_looked_at(
+    command, monkeypatch, name
+):
+    monkeypatch.setenv(name, "other")
+    command("sbatch", f'test -z "${name}" && echo 4')
+    assert Slurm().submit(["true"], "o.log") == "4"
+
+
 def test_jobs_are_listed_and_killed(command):
     command("squeue", "printf '7|R|None|a\\n8|PD|None|b\\n9|CD|None|b\\n'")
     called = command("scancel", "exit 1")
