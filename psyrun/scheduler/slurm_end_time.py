@@ -23,7 +23,9 @@ def end_time() -> float | None:
     if not job:
         return None
     with suppress(SchedulerError, ValueError):
-        # It prints local time without the zone, or NONE.
-        shown = ask_or_fail(["squeue", "-h", "-j", job, "-o", "%e"])
+        # It prints local time without the zone, or NONE; the user may have chosen
+        # another form of times.
+        squeue = ["env", "SLURM_TIME_FORMAT=standard", "squeue"]
+        shown = ask_or_fail([*squeue, "-h", "-j", job, "-o", "%e"])
         return datetime.fromisoformat(shown.strip()).timestamp()
     return None

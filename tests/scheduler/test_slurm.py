@@ -7,12 +7,13 @@ import os
 import shlex
 import subprocess
 import time
+from datetime import datetime
 
 import pytest
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler import JobArray, JobStatus, Slurm
-from psyrun.scheduler.slurm_find import jobs_with_comment
+from psyrun.scheduler.slurm_find import jobs_with_comment, others
 from psyrun.scheduler.slurm_states import (
     collapsed,
     described,
@@ -173,6 +174,42 @@ def test_a_job_that_was_not_taken_says_why(command, said, kind):
     assert said.rstrip(".") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("limit", "kind"),
+    [
+        ("QOSMaxWallDurationPerJobLimit", SchedulerError),
+        ("AssocMaxCpuPerJobLimit", SchedulerError),
+        ("QOSMaxMemoryPerJob", SchedulerError),
+        ("AssocGrpSubmitJobsLimit", QueueFullError),
+        ("QOSMaxSubmitJobPerAccountLimit", QueueFullError),
+        ("AssocMaxJobsLimit", QueueFullError),
+    ],
+)
+def test_no_waiting_helps_against_a_limit_of_a_single_job(command, limit, kind):
+    text = (
+        f"sbatch: error: {limit}\nsbatch: error: Batch job submission failed: Job "
+        "violates accounting/QOS policy (job submit limit, user's size and/or time "
+        "limits)"
+    )
+    command("sbatch", f"echo {shlex.quote(text)} >&2; exit 1")
+    with pytest.raises(SchedulerError, match=limit) as caught:
+        Slurm().submit(["true"], "o.log")
+    assert type(caught.value) is kind
+
+
+def test_a_number_may_have_been_given_to_another_job(array):
+    jobs = {"12_0": array, "12_1": array, "13_0": array}
+    shown = "12_[0-1]|{}|{}\n14|x|y\n"
+    assert others(shown.format(array.key, array.name), jobs) == set()
+    assert others(shown.format("0123456789abcdef", array.name), jobs) == {
+        "12_0",
+        "12_1",
+    }
+    assert others(shown.format(array.key, "mine"), jobs) == {"12_0", "12_1"}
+    # A site may write comments of its own, with vertical lines even.
+    assert others(shown.format("a|project", array.name), jobs) == set()
+
+
 def test_an_array_is_never_submitted_twice(command, array):
     called = command("sbatch", "echo 42")
     assert Slurm().submit_array(array) == ["42_0", "42_1"]
@@ -318,6 +355,34 @@ def test_a_job_goes_to_the_cluster_and_the_file_that_are_looked_at(
     monkeypatch.setenv(name, "other")
     command("sbatch", f'test -z "${name}" && echo 4')
     assert Slurm().submit(["true"], "o.log") == "4"
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("2026-11-26T15:56:53", datetime(2026, 11, 26, 15, 56, 53).timestamp()),
+        ("NONE", None),
+    ],
+)
+def test_the_end_of_a_job_is_told_whatever_form_of_times_is_chosen(
+    command, monkeypatch, shown, expected
+):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    command("squeue", f'test "$SLURM_TIME_FORMAT" = standard && echo {shown}')
+    assert Slurm().end_of_this_job() == expected
+
+
+def test_a_process_outside_of_jobs_has_no_end(command, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    command("squeue", "echo 2026-11-26T15:56:53")
+    assert Slurm().end_of_this_job() is None
+
+
+def test_the_end_of_a_job_is_not_known_without_squeue(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Slurm().end_of_this_job() is None
 
 
 def test_jobs_are_listed_and_killed(command):
