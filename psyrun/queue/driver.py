@@ -17,18 +17,21 @@ from psyrun.errors import (
     QueueUnreachableError,
     SchedulerError,
 )
+from psyrun.queue.capacity import Capacity
 from psyrun.queue.ending import Endings
 from psyrun.queue.item import Item, QueuedTask, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
 from psyrun.queue.left import left, name_of, release_locks
 from psyrun.queue.pace import Backoff, Pace
-from psyrun.queue.waiting import Waiting
+from psyrun.queue.reasons import Reasons
+from psyrun.queue.waiting import WaitingRoom
 from psyrun.scheduler.base import Cause, Ending, JobId, JobStatus, Scheduler
 
 RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""
 
 _GATHERING = 0.2  # seconds to wait for more jobs that fit into the same array
+_PATIENCE = 300.0  # seconds that a command of the queue may be missing
 
 
 class Ended(NamedTuple):
@@ -80,16 +83,17 @@ class Driver:
     ) -> None:
         self._warn = warn
         self._clock = clock
-        self._waiting: list[Item] = []
+        self._waiting = WaitingRoom()
         self._cut_off: list[tuple[Batch, list[Item]]] = []
         self._submitted: list[Item] = []
         self._pace = Pace(clock)
         self._backoff = Backoff(clock)
+        self._unanswered_since: float | None = None
         self._last_added = 0.0
-        self._chunk: int | None = None
+        self._capacity = Capacity(clock)
         self._left: dict[QueuedTask, _Left] = {}
         self._endings = Endings(clock)
-        self._waiting_for = Waiting(warn, clock)
+        self._reasons = Reasons(warn, clock)
 
     def adopt(self, item: Item) -> bool:
         """Take a job over that an earlier run submitted.
@@ -116,13 +120,16 @@ class Driver:
         if is_alive or item.is_done:
             item.batch, item.position = batch, position
             item.is_adopted, item.attempt = True, batch.intent.attempt
+            if item.attempt:
+                # It was given more than it asks for.
+                item.values = dict(batch.intent.scheduler_args)
             self._submitted.append(item)
             return True
         return False
 
     def add(self, item: Item) -> None:
         """Have a job submitted with the next step."""
-        self._waiting.append(item)
+        self._waiting.add(item)
         self._last_added = self._clock()
 
     def step(self) -> list[Ended]:
@@ -135,7 +142,7 @@ class Driver:
         """
         ended: list[Ended] = []
         is_gathered = self._clock() - self._last_added >= _GATHERING
-        if (self._waiting or self._cut_off) and is_gathered and self._backoff.is_over:
+        if is_gathered and self._backoff.is_over and self._has_to_submit:
             ended += self._submit()
         if self._submitted and self._pace.is_due:
             ended += self._look()
@@ -147,15 +154,20 @@ class Driver:
         for scheduler, items in by_scheduler(self._submitted):
             scheduler.kill_all([item.id for item in items if item.id is not None])
 
+    @property
+    def _has_to_submit(self) -> bool:
+        return bool(self._cut_off or (self._waiting and self._capacity.has_room))
+
     def _submit(self) -> list[Ended]:
         """Submit what is waiting, as far as the queue takes it."""
         ended: list[Ended] = []
         try:
             self._look_for_cut_off()
-            while self._waiting:
+            while self._waiting and self._capacity.has_room:
                 ended += self._submit_some(self._next_chunk())
         except QueueFullError as error:
-            self._retry_smaller(error)
+            if self._capacity.is_to_be_told(is_idle=not self._submitted):
+                self._warn(f"{error} The others are submitted as jobs end.")
         except QueueUnreachableError as error:
             self._backoff.lengthen()
             self._warn(f"{error} Trying again.")
@@ -174,15 +186,10 @@ class Driver:
 
     def _next_chunk(self) -> list[Item]:
         """Take jobs out of those that wait, which fit into one array."""
-        first = self._waiting[0]
-        alike = [item for item in self._waiting if _is_alike(item, first)]
-        # Snakemake hands jobs over in no order; people look at the first ones.
-        alike.sort(key=lambda item: int(item.step.block or 0))
-        limits = [first.task.scheduler.max_array_size(), self._chunk]
-        chunk = alike[: min([limit for limit in limits if limit], default=None)]
-        taken = {id(item) for item in chunk}
-        self._waiting = [item for item in self._waiting if id(item) not in taken]
-        return chunk
+        scheduler = self._waiting.first.task.scheduler
+        limits = [scheduler.max_array_size(), self._capacity.limit]
+        limit = min([limit for limit in limits if limit], default=None)
+        return self._waiting.take(limit)
 
     def _submit_some(self, items: list[Item]) -> list[Ended]:
         """Submit one array."""
@@ -194,17 +201,20 @@ class Driver:
             self._cut_off.append((batch, items))
             raise
         except QueueFullError:
-            self._waiting = [*items, *self._waiting]
-            self._chunk = len(items)
+            self._waiting.put_back(items)
             batch.remove()
+            self._capacity.refused(len(items))
+            if self._capacity.has_room:
+                return []
             raise
         except SchedulerError as error:
             batch.remove()
             ending = Ending(Cause.FAILED, f"could not be submitted: {error}", 2)
             return [Ended(item, ending) for item in items]
         self._take_ids(batch, items, dict(enumerate(ids)))
+        self._capacity.taken(len(ids))
         if len(ids) < len(items):
-            self._chunk = len(items) - len(ids)
+            self._capacity.refused(1)
             raise QueueFullError(f"{first.array_name}: the queue takes no more jobs.")
         return []
 
@@ -221,17 +231,8 @@ class Driver:
                 item.batch, item.position = batch, position
                 self._submitted.append(item)
             else:
-                self._waiting.append(item)
+                self._waiting.put_back([item])
         self._pace.quicken()
-
-    def _retry_smaller(self, error: QueueFullError) -> None:
-        """Try again with fewer jobs at once; with few, wait for some to end."""
-        size = self._chunk or len(self._waiting)
-        self._chunk = max(1, size // 2)
-        if size == 1:
-            self._backoff.lengthen()
-            if self._backoff.is_first:
-                self._warn(f"{error} The others are submitted as jobs end.")
 
     def _look(self) -> list[Ended]:
         """Ask the queue about all jobs that were submitted."""
@@ -241,23 +242,33 @@ class Driver:
         for scheduler, items in by_scheduler(self._submitted):
             try:
                 known = _living(scheduler, items)
-            except QueueError as error:
-                self._warn(f"{error} Trying again.")
+            except SchedulerError as error:
+                self._bear(error)
                 is_answered = False
                 living += items
                 continue
             living += [item for item in items if item.id in known]
             gone += [item for item in items if item.id not in known]
-            self._waiting_for.looked(scheduler, items, known)
+            self._reasons.looked(scheduler, items, known)
+        for item in living:
+            item.gone_since = None
+        if is_answered:
+            self._unanswered_since = None
         ended = self._endings.of(gone)
         still = [item for item in gone if item not in ended]
         self._submitted = [*living, *still]
         self._pace.looked(found_some=bool(ended), is_answered=is_answered)
-        if ended:
-            # There may be room for more now.
-            self._backoff.reset()
-            self._chunk = None if self._chunk is None else self._chunk + len(ended)
+        self._capacity.ended(len(ended))
         return [Ended(item, ending) for item, ending in ended.items()]
+
+    def _bear(self, error: SchedulerError) -> None:
+        """Wait for a queue that does not answer; for one that cannot, not for long."""
+        now = self._clock()
+        self._unanswered_since = self._unanswered_since or now
+        is_passing = isinstance(error, QueueError)
+        if not is_passing and now - self._unanswered_since > _PATIENCE:
+            raise error
+        self._warn(f"{error} Trying again.")
 
     def _is_retried(self, ended: Ended) -> bool:
         """Whether a job is tried again, as it was given too little."""
@@ -290,16 +301,6 @@ def _living(scheduler: Scheduler, items: Sequence[Item]) -> dict[JobId, JobStatu
     ids = [item.id for item in items if item.id is not None]
     statuses = scheduler.get_statuses(ids)
     return {jobid: told for jobid, told in statuses.items() if told.status != "D"}
-
-
-def _is_alike(item: Item, other: Item) -> bool:
-    """Whether two jobs can be in one array."""
-    return (
-        item.task is other.task
-        and item.array_name == other.array_name
-        and item.values == other.values
-        and item.attempt == other.attempt
-    )
 
 
 def _intent(items: Sequence[Item]) -> Intent:

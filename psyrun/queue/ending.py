@@ -69,13 +69,16 @@ class Endings:
             return explained
         for ending in (told, explained):
             if ending is not None and ending.cause in _OF_THE_QUEUE:
-                return ending
+                # A machine that is cut off from the queue may go on writing.
+                is_cut_off = ending.cause is Cause.NODE and item.is_at_work
+                return None if is_cut_off else ending
         own = ending_of(trace)
         if own is not None:
             return own
         if told is not None and told.cause is Cause.FAILED:
             return told
-        return VANISHED if self._age(item) >= _PATIENCE_WITH_QUEUE else None
+        is_lost = self._age(item) >= _PATIENCE_WITH_QUEUE and not item.is_at_work
+        return VANISHED if is_lost else None
 
 
 def _trace(item: Item) -> Trace:

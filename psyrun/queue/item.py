@@ -9,7 +9,7 @@ from typing import Any
 
 from psyrun.files import read_json, write_json
 from psyrun.layout import Round, TaskLayout
-from psyrun.lock import break_lock
+from psyrun.lock import break_lock, holder_of
 from psyrun.plan import Plan
 from psyrun.queue.arguments import arguments
 from psyrun.queue.ledger import Batch, Ledger
@@ -137,6 +137,14 @@ class Item:
     def is_done(self) -> bool:
         """Whether all its files are there; they appear whole or not at all."""
         return all(Path(output).exists() for output in self.outputs)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the job renews its lock, whatever its queue says."""
+        if self.batch is None:
+            return False
+        holder = holder_of(self.round.lock(self._step_name))
+        return holder is not None and holder.job == self.batch.job(self.position)
 
     def release_lock(self) -> None:
         """Remove the lock of the job after its end, if it left one."""

@@ -20,11 +20,11 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from psyrun.errors import StoreError
 from psyrun.failure import describe_exit
@@ -33,7 +33,7 @@ from psyrun.layout import TaskLayout
 from psyrun.queue.script import Trace, command, write_script
 from psyrun.scheduler.base import Cause, Ending, JobArray, JobId
 
-_RECORD, _IDS = "array.json", "ids.json"
+_RECORD, _IDS, _ENDING = "array.json", "ids.json", ".end.json"
 
 VANISHED = Ending(
     Cause.VANISHED, "the queue does not know it any more, and it left no word"
@@ -89,6 +89,21 @@ class Intent:
         return {**asdict(self), "scheduler_args": plain}
 
 
+class State(NamedTuple):
+    """How a job stands, as far as it is recorded.
+
+    Attributes
+    ----------
+    has_started : bool
+        Whether its trace begins.
+    ending : Ending or None
+        Why it ended; None if it has not.
+    """
+
+    has_started: bool
+    ending: Ending | None
+
+
 @dataclass(frozen=True)
 class Batch:
     """One array of jobs, as it is recorded.
@@ -139,6 +154,10 @@ class Batch:
         record = read_json(self.folder / _IDS) or {}
         return {int(position): jobid for position, jobid in record.items()}
 
+    def forget_id(self, position: int) -> None:
+        """Take a job for one that the queue does not have."""
+        self.__dict__["ids"] = {p: i for p, i in self.ids.items() if p != position}
+
     def job(self, position: int) -> str:
         """Return what a job tells of itself, in its locks for example."""
         return f"{self.key}:{position}"
@@ -148,24 +167,43 @@ class Batch:
         return Trace.read(self.array.output(position))
 
     def note_ending(self, position: int, ending: Ending) -> None:
-        """Record why a job ended."""
-        write_json(self.folder / f"{position}.end.json", ending._asdict())
+        """Record why a job ended, if its trace does not tell."""
+        if ending_of(self.trace(position)) != ending:
+            write_json(self.folder / f"{position}{_ENDING}", ending._asdict())
 
     def ending(self, position: int) -> Ending | None:
         """Return why a job ended; None if it has not, as far as is known."""
-        record = read_json(self.folder / f"{position}.end.json")
+        record = read_json(self.folder / f"{position}{_ENDING}")
         if record is not None:
             return Ending(**{**record, "cause": Cause(record["cause"])})
         return ending_of(self.trace(position))
 
+    def states(self) -> list[State]:
+        """Return how each of the jobs stands, by position.
+
+        Of thousands of jobs, most files are not there yet: the folder is
+        listed rather than each of them looked for.
+        """
+        try:
+            files = {path.name for path in self.folder.iterdir()}
+        except FileNotFoundError:
+            files = set()
+        return [self._state(position, files) for position in range(len(self.array))]
+
+    def _state(self, position: int, files: Collection[str]) -> State:
+        output = self.array.output(position)
+        trace = Trace.read(output) if output.name in files else Trace()
+        is_told = f"{position}{_ENDING}" in files
+        ending = self.ending(position) if is_told else ending_of(trace)
+        return State(has_started=bool(trace.host), ending=ending)
+
     def started(self) -> list[int]:
         """Return the positions of jobs that have started, as their traces show."""
-        positions = range(len(self.array))
-        return [position for position in positions if self.trace(position).host]
+        return [p for p, state in enumerate(self.states()) if state.has_started]
 
     def open(self) -> list[int]:
         """Return the positions of jobs that have not ended, as far as is known."""
-        return [p for p in range(len(self.array)) if self.ending(p) is None]
+        return [p for p, state in enumerate(self.states()) if state.ending is None]
 
     def remove(self) -> None:
         """Forget the array."""
@@ -223,9 +261,12 @@ class Ledger:
         return Batch(folder, intent)
 
     def remove_round(self, number: int) -> None:
-        """Forget what was submitted for a round and those before it."""
+        """Forget what was submitted for a round and those before it.
+
+        Jobs that may still be in the queue are not forgotten.
+        """
         for batch in self.batches():
-            if batch.intent.round <= number:
+            if batch.intent.round <= number and not batch.open():
                 batch.remove()
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from psyrun.errors import PsyrunError, QueueUnreachableError
 from psyrun.layout import TaskLayout
-from psyrun.lock import break_lock, holder_in, locks_of
+from psyrun.lock import break_lock, holder_in, locks_of, running_jobs
 from psyrun.queue.ledger import VANISHED, Batch, Ledger
 from psyrun.scheduler.base import Cause, Ending, JobId, Scheduler
 from psyrun.scheduler.registry import load_class
@@ -166,7 +166,9 @@ def left(
         if used is None or name_of(used) != name:
             used = load_class(name)()
         known = _complete(batches, used, warn, records=records)
+        _disown(known, used, warn, records=records)
         alive = _alive(known, used, warn)
+        alive |= _at_work(layout, known, used, alive)
         if records:
             _note_endings(known, used, alive)
         found.append(Left(used, known, alive))
@@ -224,6 +226,49 @@ def _complete(
             batch.__dict__["ids"] = found
         known.append(batch)
     return known
+
+
+def _disown(
+    batches: Iterable[Batch], scheduler: Scheduler, warn: Warn, *, records: bool
+) -> None:
+    """Forget the numbers of jobs that the queue has given to others meanwhile."""
+    open_jobs = {
+        batch.ids[position]: (batch, position)
+        for batch in batches
+        for position in batch.open()
+        if position in batch.ids
+    }
+    arrays = {jobid: batch.array for jobid, (batch, _) in open_jobs.items()}
+    foreign = patiently(lambda: scheduler.foreign(arrays), warn) if arrays else set()
+    for jobid in foreign:
+        batch, position = open_jobs[jobid]
+        if records:
+            batch.note_ending(position, VANISHED)
+        batch.forget_id(position)
+
+
+def _at_work(
+    layout: TaskLayout,
+    batches: Iterable[Batch],
+    scheduler: Scheduler,
+    alive: frozenset[tuple[str, int]],
+) -> frozenset[tuple[str, int]]:
+    """Return the jobs that renew their locks although their queue has lost them."""
+    holders = {holder.job for holder in running_jobs(layout).values()}
+    lost = {
+        (batch.key, position): batch.ids[position]
+        for batch in batches
+        for position in batch.ids
+        if batch.job(position) in holders - {""}
+        and (batch.key, position) not in alive
+        and batch.ending(position) is None
+    }
+    told = scheduler.get_endings(list(lost.values())) if lost else {}
+    return frozenset(
+        job
+        for job, jobid in lost.items()
+        if jobid not in told or told[jobid].cause is Cause.NODE
+    )
 
 
 def _alive(

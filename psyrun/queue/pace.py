@@ -61,30 +61,28 @@ class Backoff:
     ----------
     clock : callable
         Returns seconds.
+    longest : float
+        The longest pause, in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], longest: float = _LONGEST_PAUSE
+    ) -> None:
         self._clock = clock
+        self._longest = longest
         self.reset()
 
     def reset(self) -> None:
         """Let the next attempt be made at once."""
         self._pause = _FIRST_PAUSE
         self._until = self._clock()
-        self._count = 0
 
     def lengthen(self) -> None:
         """Pause, twice as long as the last time."""
         self._until = self._clock() + self._pause
-        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
-        self._count += 1
+        self._pause = min(self._longest, 2 * self._pause)
 
     @property
     def is_over(self) -> bool:
         """Whether the next attempt may be made."""
         return self._clock() >= self._until
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this is the first pause in a row."""
-        return self._count == 1

@@ -34,14 +34,15 @@ class QueueReport:
         queued = running = 0
         ended: dict[str, tuple[str, Ending]] = {}
         for batch in Ledger(layout).batches():
+            states = batch.states()
             for position in batch.ids:
                 name, target = (
                     batch.intent.names[position],
                     batch.intent.targets[position],
                 )
                 ended.pop(target, None)
-                ending = batch.ending(position)
-                if ending is None and batch.trace(position).host:
+                has_started, ending = states[position]
+                if ending is None and has_started:
                     running += 1
                 elif ending is None:
                     queued += 1

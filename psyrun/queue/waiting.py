@@ -1,87 +1,68 @@
-"""Why jobs do not start."""
+"""Jobs that are to be submitted, sorted by the arrays that they fit into."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable
+from itertools import islice
 
-from psyrun.errors import QueueError
-from psyrun.failures import counted
 from psyrun.queue.item import Item
-from psyrun.scheduler.base import JobId, JobStatus, Scheduler
-
-PATIENCE = 60.0
-"""Seconds that a queue is given to start some job before it is asked why."""
-
-_SHOWN = 3
 
 
-class Waiting:
-    """Tells why jobs do not start, where none of them does.
+class WaitingRoom:
+    """Jobs that are to be submitted, the first ones first.
 
-    Some of the reasons pass by themselves, and others never do, such as a
-    request that no machine can meet.
-
-    Parameters
-    ----------
-    warn : callable
-        Takes lines for the user.
-    clock : callable
-        Returns seconds.
+    Those that are alike stand together, however many kinds there are.
     """
 
-    def __init__(self, warn: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._warn = warn
-        self._clock = clock
-        self._since: dict[Scheduler, float] = {}
-        self._said: dict[Scheduler, set[str]] = {}
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[object, ...], list[Item]] = {}
 
-    def looked(
-        self,
-        scheduler: Scheduler,
-        items: Sequence[Item],
-        statuses: Mapping[JobId, JobStatus],
-    ) -> None:
-        """Take note of how jobs stand; ask now and then why all of them wait.
+    def __bool__(self) -> bool:
+        return bool(self._kinds)
+
+    @property
+    def first(self) -> Item:
+        """One of the jobs whose turn it is."""
+        return next(iter(self._kinds.values()))[0]
+
+    def add(self, item: Item) -> None:
+        """Add a job."""
+        self._kinds.setdefault(_kind(item), []).append(item)
+
+    def put_back(self, items: Iterable[Item]) -> None:
+        """Add jobs that were taken out and could not be submitted."""
+        for item in items:
+            self.add(item)
+
+    def take(self, limit: int | None) -> list[Item]:
+        """Take jobs out that can be in one array.
 
         Parameters
         ----------
-        scheduler : Scheduler
-            Their queue.
-        items : sequence of Item
-            The jobs.
-        statuses : mapping of int or str to JobStatus
-            What the queue has just said of them.
+        limit : int or None
+            How many at most.
+
+        Returns
+        -------
+        list of Item
+            Those with the lowest numbers of blocks, in order.
         """
-        now = self._clock()
-        waiting = [job for job, told in statuses.items() if told.status in ("Q", "*Q")]
-        if not waiting or len(waiting) < len(items):
-            self._since.pop(scheduler, None)
-            return
-        if now - self._since.setdefault(scheduler, now) < PATIENCE:
-            return
-        self._since[scheduler] = now
-        try:
-            told = scheduler.why_queued(waiting)
-        except QueueError:
-            return
-        reasons = Counter(told.values())
-        said = self._said.setdefault(scheduler, set())
-        # How many wait for what changes all the time.
-        if reasons and not said.issuperset(reasons):
-            said.update(reasons)
-            self._warn(f"{_names(items)}: {_described(reasons)}")
+        kind, items = next(iter(self._kinds.items()))
+        # Snakemake hands jobs over in no order; people look at the first ones.
+        items.sort(key=lambda item: int(item.step.block or 0))
+        taken = list(islice(items, limit))
+        del items[: len(taken)]
+        if not items:
+            del self._kinds[kind]
+        return taken
+
+    def clear(self) -> None:
+        """Remove all jobs."""
+        self._kinds.clear()
 
 
-def _names(items: Iterable[Item]) -> str:
-    names = list(dict.fromkeys(item.array_name for item in items))
-    hidden = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {hidden} more" if hidden > 0 else "")
-
-
-def _described(reasons: Counter[str]) -> str:
-    shown = [
-        f"{counted(number, 'job')} in the queue ({reason})"
-        for reason, number in reasons.most_common(_SHOWN)
-    ]
-    return ", ".join(shown)
+def _kind(item: Item) -> tuple[object, ...]:
+    """Return what jobs have in common that can be in one array."""
+    values = json.dumps(item.values, sort_keys=True, default=repr)
+    return (item.task, item.array_name, values, item.attempt)

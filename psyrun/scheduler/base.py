@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from psyrun.errors import SchedulerError
+from psyrun.errors import QueueUnreachableError, SchedulerError
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, resolve
 
@@ -137,6 +137,9 @@ class Scheduler(ABC):
             output = str(array.output(position))
             try:
                 jobid = self.submit(args, output, name, None, array.scheduler_args)
+            except QueueUnreachableError:
+                # The queue may have taken the job: that is to be looked for.
+                raise
             except SchedulerError:
                 if ids:
                     return ids
@@ -194,6 +197,29 @@ class Scheduler(ABC):
         """
         found = {jobid: self.get_status(jobid) for jobid in jobids}
         return {jobid: status for jobid, status in found.items() if status is not None}
+
+    def foreign(self, jobs: Mapping[JobId, JobArray]) -> set[JobId]:
+        """Return which jobs are none of psyrun's, by default none of them.
+
+        A queue may begin to count anew, and give the number of a job that has
+        ended to another one.
+
+        Parameters
+        ----------
+        jobs : mapping of int or str to JobArray
+            What the queue called jobs of arrays, some time ago.
+
+        Returns
+        -------
+        set of int or str
+            Those that the queue lists, but shows with another name or key.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
+        """
+        return set()
 
     def why_queued(self, jobids: Sequence[JobId]) -> dict[JobId, str]:
         """Return why jobs have not started, by default nothing.

@@ -19,7 +19,7 @@ from psyrun.scheduler.slurm_endings import (
     from_sacct,
     from_scontrol,
 )
-from psyrun.scheduler.slurm_find import find
+from psyrun.scheduler.slurm_find import MY_JOBS, find, in_queue, others
 from psyrun.scheduler.slurm_states import FORMAT, collapsed, parse, reasons
 from psyrun.scheduler.slurm_submit import run, run_noted, single, whole
 
@@ -209,7 +209,7 @@ class Slurm(Scheduler):
         QueueUnreachableError
             Slurm's controller does not answer.
         """
-        command = ["squeue", "-t", "all", "-h", "-o", FORMAT, "-j", str(jobid)]
+        command = [*MY_JOBS[:2], "-t", "all", "-h", "-o", FORMAT, "-j", str(jobid)]
         done = ask(command)
         # squeue fails on a job that it has forgotten, or that never was.
         if done.returncode != 0 and "nvalid job id" not in done.stderr:
@@ -278,6 +278,11 @@ class Slurm(Scheduler):
         told = reasons(ask_or_fail(_squeue("-t", "PD")))
         return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
 
+    def foreign(self, jobs: Mapping[JobId, JobArray]) -> set[JobId]:
+        """Return which jobs have another name or comment, with one call of squeue."""
+        shown = in_queue("%i|%k|%j") if jobs else ""
+        return others(shown, {str(jobid): array for jobid, array in jobs.items()})
+
     def _listed(self, *options: str) -> Iterator[JobStatus]:
         return parse(ask_or_fail(_squeue(*options)))
 
@@ -340,4 +345,4 @@ class Slurm(Scheduler):
 
 def _squeue(*options: str) -> list[str]:
     # Without -r, which loses the last of the tasks 1-999:2 (Slurm 22.05).
-    return ["squeue", "--me", *options, "-h", "-o", FORMAT]
+    return [*MY_JOBS, *options, "-h", "-o", FORMAT]

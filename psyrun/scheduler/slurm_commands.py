@@ -17,8 +17,12 @@ _UNREACHABLE = re.compile(
     r"|Protocol authentication error|Munge|job state information",
     re.IGNORECASE,
 )
+# Which limit it is, in a line of its own. Slurm's text behind it is the same for
+# limits that no waiting helps against, such as that of a job's time.
+_LIMIT = re.compile(r"\b(?:Assoc|QOS)[A-Z]\w+")
+_FULL_LIMIT = re.compile(r"Submit|Jobs(?:Per|Limit)")
 _FULL = re.compile(
-    r"MaxSubmitJob|MaxJobs?PerUser|job submit limit|sleeping and retrying|retrying$"
+    r"job submit limit|sleeping and retrying|retrying$"
     r"|temporarily (?:unable|disabled)|job queue full|MaxJobCount|try again"
     r"|Resource temporarily unavailable",
     re.IGNORECASE | re.MULTILINE,
@@ -126,7 +130,9 @@ def refusal(status: int, said: str) -> SchedulerError:
     text = _words(said)
     if _UNREACHABLE.search(said):
         return unreachable("sbatch", said)
-    if _FULL.search(said):
+    limits = _LIMIT.findall(said)
+    is_full = all(map(_FULL_LIMIT.search, limits)) if limits else _FULL.search(said)
+    if is_full:
         return QueueFullError(
             f"Slurm takes no more jobs now: {text}. Wait for jobs to end, or see your "
             "limits with 'sacctmgr show assoc' and 'scontrol show config'."

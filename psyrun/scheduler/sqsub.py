@@ -235,6 +235,15 @@ class Sqsub(Scheduler):
         """
         return [job.id for job in sqjobs() if job.status != "D"]
 
+    def foreign(self, jobs: Mapping[JobId, JobArray]) -> set[JobId]:
+        """Return which jobs have another key behind their name, with one call."""
+        listed = {job.id: job.name.rpartition("#")[2] for job in sqjobs()}
+        return {
+            jobid
+            for jobid, array in jobs.items()
+            if listed.get(str(jobid), array.key) != array.key
+        }
+
     def kill(self, jobid: JobId) -> None:
         """Cancel one job with sqkill."""
         # It fails on a job that has ended.

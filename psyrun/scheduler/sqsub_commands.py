@@ -12,7 +12,7 @@ from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler.commands import call, words_of
 from psyrun.scheduler.jobs import JobArray, JobId, JobStatus
 
-_STATUS = {"Q": "Q", "*Q": "*Q", "R": "R", "Z": "Z"}
+_STATUS = {"Q": "Q", "*Q": "*Q", "R": "R", "Z": "Z", "C": "D", "D": "D"}
 _UNREACHABLE = re.compile(
     r"cannot (?:connect|contact|reach)|unable to (?:connect|contact|reach)|timed out"
     r"|connection (?:refused|reset)|not responding|temporarily|try again|unavailable",
@@ -121,13 +121,14 @@ def parse_sqjobs(printed: str) -> Iterator[JobStatus]:
     Yields
     ------
     JobStatus
-        One per job; a state that is not known counts as ended.
+        One per job. A state that is not known counts as running: nothing is
+        taken as ended that may go on.
     """
     for line in printed.splitlines()[2:]:
         columns = line.split(maxsplit=5)
         if len(columns) == 6:
             jobid, _, state, _, _, name = columns
-            yield JobStatus(jobid, _STATUS.get(state, "D"), name.strip())
+            yield JobStatus(jobid, _STATUS.get(state, "R"), name.strip())
 
 
 def sqjobs(*jobids: str) -> list[JobStatus]:

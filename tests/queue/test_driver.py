@@ -15,7 +15,8 @@ from psyrun.lock import Holder, Lock
 from psyrun.queue.driver import Driver, Ended
 from psyrun.queue.item import Item, QueuedTask
 from psyrun.queue.ledger import Ledger
-from psyrun.queue.waiting import PATIENCE
+from psyrun.queue.left import left
+from psyrun.queue.reasons import PATIENCE
 from psyrun.scheduler import Cause, Ending, JobArray, JobStatus
 
 MakeTask = Callable[..., QueuedTask]
@@ -306,8 +307,95 @@ def test_the_lock_of_a_job_that_was_killed_is_removed(
         del os.environ["PSYRUN_JOB"]
     assert Holder.me().job == ""
     queue.kill(queue.get_jobs()[0])
+    # It writes on, on a machine that its queue has lost: that is not the end.
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        assert driver.step() == []
+    assert lock.path.exists()
+    text = lock.path.read_text()
+    lock.path.write_text(text.replace(Holder.me().started, "long ago"))
     drive(driver, 1)
     assert not lock.path.exists()
+
+
+def test_a_job_that_is_listed_again_has_its_patience_anew(
+    queue: LocalQueue, make_task: MakeTask, make_item: MakeItem, monkeypatch
+) -> None:
+    task, driver = make_task(), Driver()
+    item = make_item(task, 0, "sleep 100")
+    submit(driver, [item])
+    until_submitted(driver, task)
+    monkeypatch.setattr(LocalQueue, "get_status", lambda self, jobid: None)
+    while item.gone_since is None:
+        assert driver.step() == []
+    monkeypatch.undo()
+    while item.gone_since is not None:
+        assert driver.step() == []
+
+
+def test_an_adopted_job_keeps_what_it_was_given(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    first, item = Driver(), make_item(make_task(counting), 0, "sleep 5")
+    item.values, item.attempt = {"nice": 3}, 1
+    submit(first, [item])
+    until_submitted(first, item.task)
+    again = make_item(make_task(counting))
+    assert Driver().adopt(again)
+    assert (again.values, again.attempt) == ({"nice": 3}, 1)
+
+
+class Renumbered(LocalQueue):
+    """Has given the number of a job to another one."""
+
+    def foreign(self, jobs):
+        return set(jobs)
+
+
+def test_a_job_of_another_that_has_its_number_is_left_alone(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    queue = Renumbered(tmp_path / "queue")
+    first, task = Driver(), make_task(queue)
+    submit(first, [make_item(task, 0, "sleep 5")])
+    until_submitted(first, task)
+    (found,) = left(task.layout, queue, lambda text: None, records=True)
+    assert found.cancel(lambda batch: True, lambda text: None) == []
+    assert queue.get_jobs()
+    assert not Driver().adopt(make_item(task))
+
+
+class WithoutCommands(LocalQueue):
+    """Its commands are not found for a while."""
+
+    missing = True
+
+    def get_status(self, jobid):
+        if self.missing:
+            raise SchedulerError("sqjobs cannot be run.")
+        return super().get_status(jobid)
+
+
+def test_a_command_that_is_missing_for_a_while_ends_no_run(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    told: list[str] = []
+    queue = WithoutCommands(tmp_path / "queue")
+    driver = Driver(told.append)
+    submit(driver, [make_item(make_task(queue))])
+    while not told:
+        assert driver.step() == []
+    queue.missing = False
+    assert drive(driver, 1)["a:process:0"].ending.cause is Cause.DONE
+
+
+def test_a_command_that_stays_away_is_an_error(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    driver = Driver(clock=lambda: 100 * time.monotonic())
+    submit(driver, [make_item(make_task(WithoutCommands(tmp_path / "queue")))])
+    with pytest.raises(SchedulerError, match="cannot be run"):
+        drive(driver, 1)
 
 
 def test_killing_ends_all_jobs(

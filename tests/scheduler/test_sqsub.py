@@ -67,6 +67,12 @@ def test_states_are_read():
     ]
 
 
+def test_a_state_that_is_not_known_is_no_end():
+    held = QUEUE.splitlines()[2].replace(" R ", " H ")
+    (job,) = parse_sqjobs("\n".join([*QUEUE.splitlines()[:2], held]))
+    assert job.status == "R"
+
+
 def test_nothing_is_read_where_there_are_no_jobs():
     assert list(parse_sqjobs("")) == []
 
