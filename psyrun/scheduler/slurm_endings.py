@@ -17,7 +17,9 @@ SACCT_TIME_OUT = 20.0
 """Seconds that sacct has; its database may be down."""
 
 _FEW = 3  # as many jobs are asked for one by one: scontrol takes one, or shows all
-_OUT_OF_MEMORY = 125  # the "signal" by which Slurm marks it
+# "Signals" by which Slurm marks what is none.
+_OUT_OF_MEMORY = 125
+_NO_OUTPUT = 53
 
 _CAUSES = {
     "BOOT_FAIL": (Cause.NODE, "its node did not boot"),
@@ -88,6 +90,9 @@ def ending(state: str, exit_code: str) -> Ending | None:
         return None
     if signal_number == _OUT_OF_MEMORY:
         return Ending(*_CAUSES["OUT_OF_MEMORY"])
+    if signal_number == _NO_OUTPUT:
+        text = "its node could not open its output file; is the folder shared?"
+        return Ending(Cause.NODE, text)
     if signal_number:
         text = f"killed by signal {_signal(signal_number)}"
         return Ending(Cause.FAILED, text, 128 + signal_number)

@@ -37,6 +37,7 @@ being killed
 slurmstepd-n2: error: Exceeded job memory limit
 slurmstepd-n2: error: *** JOB 9 ON n2 CANCELLED AT 2026-11-25T10:13:01 ***
 """
+NO_OUTPUT = "its node could not open its output file; is the folder shared?"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,7 @@ slurmstepd-n2: error: *** JOB 9 ON n2 CANCELLED AT 2026-11-25T10:13:01 ***
         ("FAILED", "3:0", Ending(Cause.FAILED, "exit status 3", 3)),
         ("FAILED", "0:11", Ending(Cause.FAILED, "killed by signal SIGSEGV", 139)),
         ("FAILED", "0:125", Ending(Cause.MEMORY, "out of memory")),
+        ("FAILED", "0:53", Ending(Cause.NODE, NO_OUTPUT)),
         ("OUT_OF_MEMORY", "0:125", Ending(Cause.MEMORY, "out of memory")),
         ("TIMEOUT", "0:15", Ending(Cause.TIME, "time limit reached")),
         ("DEADLINE", "0:0", Ending(Cause.TIME, "its deadline was reached")),
