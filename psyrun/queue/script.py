@@ -20,6 +20,7 @@ from psyrun.lock import JOB_VARIABLE
 COMMANDS, SCRIPT = "commands", "run.sh"
 _LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read
 _MARK = "psyrun:"
+_UNKNOWN_HOST = "an unknown machine"
 
 # The commands stand in a file of their own, one on each line, so that neither
 # the length of a script nor that of an argument limits their number.
@@ -32,7 +33,7 @@ PATH={python}:$PATH; export PATH
 unset {servers}
 commands={commands}
 command=$(sed -n "$(($1 + 1))p" "$commands")
-echo "{mark} start $(hostname) $(date +%s)"
+echo "{mark} start $(uname -n) $(date +%s)"
 if [ -z "$command" ]; then
     echo "$commands: cannot be read on this machine"
     exit 1
@@ -126,6 +127,9 @@ class Trace:
                 case [_, "start", name, _]:
                     # A job that the queue started again has not ended.
                     host, exit_status = name, None
+                case [_, "start", *_]:
+                    # A machine that cannot say its name has started the job, too.
+                    host, exit_status = _UNKNOWN_HOST, None
                 case [_, "exit", status, _]:
                     exit_status = int(status)
         rest = [line for line in tail.splitlines() if not line.startswith(_MARK)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -61,6 +63,25 @@ def test_a_job_that_the_queue_starts_again_has_not_ended(tmp_path: Path) -> None
     path = tmp_path / "out"
     path.write_text("psyrun: start n1 1\npsyrun: exit 1 2\npsyrun: start n2 3\n")
     assert Trace.read(path) == Trace("n2")
+
+
+@pytest.mark.parametrize(
+    ("programs", "host"),
+    [
+        (["sh", "sed", "date", "uname"], os.uname().nodename),
+        (["sh", "sed", "date"], "an unknown machine"),
+        (["sh", "sed"], "an unknown machine"),
+    ],
+)
+def test_a_job_starts_on_machines_with_few_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: list[str], host: str
+) -> None:
+    few = tmp_path / "bin"
+    few.mkdir()
+    for program in programs:
+        (few / program).symlink_to(str(shutil.which(program)))
+    monkeypatch.setenv("PATH", str(few))
+    assert run(tmp_path / "a", 0, "echo one").host == host
 
 
 def test_only_the_end_of_long_output_is_read(tmp_path: Path) -> None:
