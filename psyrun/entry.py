@@ -27,6 +27,7 @@ from psyrun.plan import Plan
 from psyrun.prepare import Options, Prepared, prepare, refusal
 from psyrun.profiles import LOCAL
 from psyrun.queue.ledger import Ledger
+from psyrun.status import is_merged
 from psyrun.tasks import find_tasks, select
 
 SNAKEFILES = "psy_snakefiles"
@@ -70,17 +71,28 @@ class Entry:
             accept_failures=_is_true(config.get("psy_accept_failures", False)),
         )
         for path in _taskfiles(config).values():
-            prepared = prepare(path, options, _warn)
+            # Which executor there will be is not known before it starts.
+            prepared = prepare(path, options, _warn, site_scheduler=None)
             if why := refusal(prepared):
                 raise PsyrunError(why)
             prepared.render()
             forget_incomplete(outputs(prepared.plan))
             self._prepared.append(prepared)
 
-    def start(self) -> None:
-        """Lock the tasks, accept their plans and start their fork servers."""
+    def start(self, workflow: Any) -> None:
+        """Lock the tasks, accept their plans and start their fork servers.
+
+        Parameters
+        ----------
+        workflow : snakemake.workflow.Workflow
+            Snakemake's workflow, just before its first job.
+        """
         atexit.register(self.stop)
         work = [p for p in self._prepared if not p.decision.is_done]
+        # psyrun's executor has it.
+        scheduler = getattr(workflow.executor_settings, "scheduler", None)
+        for prepared in work:
+            prepared.site_scheduler = scheduler or ""
         for prepared in work:
             with _told_in_one_line():
                 prepared.start(_warn, insist=True)
@@ -103,8 +115,10 @@ class Entry:
         """
         if is_done:
             for prepared in self._prepared:
-                # What was submitted is of no interest any more.
-                Ledger(prepared.layout).remove_round(prepared.plan.round)
+                # What was submitted is of no interest any more. What was done may
+                # have been something else, though, such as a rule of the user's.
+                if is_merged(prepared.layout, prepared.plan):
+                    Ledger(prepared.layout).remove_round(prepared.plan.round)
         if self._servers is not None:
             self._servers.stop()
             self._servers = None

@@ -23,6 +23,7 @@ from psyrun.plan import Decision, Plan, Wanted
 from psyrun.preconditions import check, make_folder_for_result
 from psyrun.queue.arguments import resources
 from psyrun.queue.left import Left, Warn, left, release_locks, silently
+from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task
 from psyrun.version import version_of
@@ -74,6 +75,9 @@ class Prepared:
         What the user asked for.
     lock : Lock or None
         The lock of the task, once it is started.
+    site_scheduler : str or None
+        Name of the scheduler that tasks without one of their own get; None
+        while that is not known, and empty if there is none.
     """
 
     task: Task
@@ -81,6 +85,7 @@ class Prepared:
     decision: Decision
     options: Options
     lock: Lock | None = None
+    site_scheduler: str | None = ""
 
     @property
     def plan(self) -> Plan:
@@ -147,7 +152,7 @@ class Prepared:
         """Decide what to do now that nobody else can start anything."""
         found = left(self.layout, self.task.scheduler, warn, records=True)
         release_locks(self.layout, found)
-        adoptable = [one for one in found if one.scheduler is self.task.scheduler]
+        adoptable = _adoptable(found, self.task, self.site_scheduler)
         self._wait_for_jobs_of_killed_run(adoptable)
         decision = _decide(self.task, self.options, adoptable)
         number = decision.plan.round
@@ -215,7 +220,12 @@ def _note_where(task: Task) -> None:
         write_json(record_of_task(task.taskdir, task.name), record)
 
 
-def prepare(path: Path, options: Options, warn: Warn = silently) -> Prepared:
+def prepare(
+    path: Path,
+    options: Options,
+    warn: Warn = silently,
+    site_scheduler: str | None = "",
+) -> Prepared:
     """Load a task and decide what is to be done for it; change nothing.
 
     Parameters
@@ -226,6 +236,9 @@ def prepare(path: Path, options: Options, warn: Warn = silently) -> Prepared:
         What the user asked for.
     warn : callable
         Takes remarks for the user, such as that a queue does not answer.
+    site_scheduler : str or None
+        Name of the scheduler that tasks without one of their own get; None
+        while that is not known, and empty if there is none.
 
     Raises
     ------
@@ -238,8 +251,22 @@ def prepare(path: Path, options: Options, warn: Warn = silently) -> Prepared:
     check(task)
     layout = TaskLayout.of(task.workdir, task.name)
     found = left(layout, task.scheduler, warn, records=False)
-    adoptable = [one for one in found if one.scheduler is task.scheduler]
-    return Prepared(task, layout, _decide(task, options, adoptable), options)
+    decision = _decide(task, options, _adoptable(found, task, site_scheduler))
+    return Prepared(task, layout, decision, options, site_scheduler=site_scheduler)
+
+
+def _adoptable(
+    found: Sequence[Left], task: Task, site_scheduler: str | None
+) -> list[Left]:
+    """Return the queues whose jobs this run can go on with."""
+    if not isinstance(task.scheduler, ImmediateRun):
+        return [one for one in found if one.scheduler is task.scheduler]
+    if site_scheduler is None:
+        return list(found)
+    if not site_scheduler:
+        return []
+    wanted = scheduler_class(site_scheduler)
+    return [one for one in found if type(one.scheduler) is wanted]
 
 
 def _decide(task: Task, options: Options, adoptable: Sequence[Left]) -> Decision:

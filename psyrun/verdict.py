@@ -121,7 +121,8 @@ class Verdict:
         return complain(f"{cause}. {self._kept}. Make room, {advice}", 2)
 
     def _show_results(self, view: View) -> None:
-        for task in self._started:
+        # With arguments for Snakemake, it may have done something else.
+        for task in filter(_is_whole, self._started):
             # What was submitted is of no interest any more.
             Ledger(task.layout).remove_round(task.plan.round)
             view.say(f"{task.task.name}: {task.plan.resultfile}")

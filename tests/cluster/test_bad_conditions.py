@@ -148,6 +148,46 @@ def test_an_interrupted_run_leaves_its_jobs_in_the_queue(
     assert set(submissions.jobs().values()) == {1}
 
 
+def test_a_dry_run_forgets_no_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
+    project = queued_project(tmp_path / "project")
+    holding(project)
+    process = start(project)
+    wait_until_all_evaluate(project)
+    kill_all_of(process)
+    said = project.psy("run", "--", "--dry-run").stdout
+    assert "4 jobs of before go on" in said
+    assert "result.pkl" not in said
+    assert "4 jobs in the queue" in project.psy("kill", "a").stdout
+    assert not queue(project)
+
+
+@pytest.mark.parametrize("partition", ["", "short"])
+def test_jobs_are_adopted_that_go_where_the_profile_says(
+    slurm: SlurmCluster, tmp_path: Path, submissions: Submissions, partition: str
+) -> None:
+    project = queued_project(tmp_path / "project")
+    holding(project)
+    project.edit("scheduler = Slurm()\n", "")
+    snakemake = [
+        *("snakemake", "--snakefile", project.psy("snakefile").stdout.strip()),
+        *("--profile", project.psy("profile", "slurm").stdout.strip()),
+        *(["--psyrun-args", f"partition={partition}"] if partition else []),
+    ]
+    process = project.start(*snakemake)
+    wait_until_all_evaluate(project)
+    kill_all_of(process)
+    second = project.start(*snakemake)
+    wait_until((project.work() / "lock").exists)
+    time.sleep(3)
+    go(project)
+    _, errors = second.communicate(timeout=120)
+    assert second.returncode == 0, errors
+    assert "4 jobs of before go on" in errors
+    assert project.result()["y"] == SQUARES
+    assert set(submissions.jobs().values()) == {1}
+    assert project.calls() == list(range(8))
+
+
 def test_a_cancelled_job_is_told_and_repeated_by_the_next_run(
     slurm: SlurmCluster, tmp_path: Path
 ) -> None:
