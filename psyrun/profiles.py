@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from psyrun.layout import shipped
@@ -28,3 +29,36 @@ def in_use(name: str) -> Path:
     """
     installed = place_of_installed(name)
     return installed if (installed / MARK).is_file() else shipped("profiles", name)
+
+
+def site_arguments(profile: str, extra: Sequence[str]) -> str:
+    """Return the scheduler arguments that hold for all tasks of a run.
+
+    Parameters
+    ----------
+    profile : str
+        Name of the profile that ``psy run`` takes.
+    extra : sequence of str
+        The user's arguments for Snakemake.
+
+    Returns
+    -------
+    str
+        What Snakemake's option ``--psyrun-args`` gets.
+    """
+    option = "--psyrun-args"
+    given = None
+    for argument, following in zip(extra, [*extra[1:], ""], strict=True):
+        if argument == option:
+            given = following
+        elif argument.startswith(f"{option}="):
+            given = argument.removeprefix(f"{option}=")
+    return _stated(profile) if given is None else given
+
+
+def _stated(profile: str) -> str:
+    import yaml
+
+    text = (in_use(profile) / "config.yaml").read_text(encoding="utf-8")
+    settings = yaml.safe_load(text) or {}
+    return str(settings.get("psyrun-args") or "")

@@ -88,7 +88,7 @@ class Session:
         """
         work = [p for p in prepared if self._is_to_run(p)]
         if self._args.detach == JOB and work:
-            queued.check(work)
+            queued.check(work, self._args.snakemake_args)
         if self._args.dry_run:
             for task in work:
                 self._show(task, EXECUTED)
@@ -165,7 +165,9 @@ class Session:
         args = argparse.Namespace(**vars(self._args))
         args.task = list(log.record.tasks)
         home = log.record.home
-        batch = queued.submit(first, home, words(args, JOB), log.wait_in_queue)
+        extra = self._args.snakemake_args
+        command = words(args, JOB)
+        batch = queued.submit(first, home, command, extra, log.wait_in_queue)
         return batch.ids[0]
 
     def _run(self, started: list[Prepared]) -> None:

@@ -15,11 +15,13 @@ from psyrun.detach.record import RunRecord
 from psyrun.errors import QueueUnreachableError, SchedulerError, TaskError
 from psyrun.layout import TaskLayout
 from psyrun.lock import JOB_VARIABLE, break_lock, holder_in
-from psyrun.profiles import LOCAL
+from psyrun.profiles import LOCAL, site_arguments
 from psyrun.queue.arguments import arguments
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.left import Left, Warn, left, name_of, patiently, why_ended
+from psyrun.queue.sites import parse_arguments
 from psyrun.scheduler.base import Cause, Ending, Scheduler
+from psyrun.scheduler.options import joined
 from psyrun.status import layout_of
 from psyrun.wall_time import VARIABLES, deadline
 
@@ -33,8 +35,15 @@ _LEAST_MEMORY = 512
 """Megabytes; psyrun and Snakemake, which hold all jobs, whatever a job needs."""
 
 
-def check(prepared: Sequence[Prepared]) -> None:
+def check(prepared: Sequence[Prepared], extra: Sequence[str]) -> None:
     """Refuse tasks whose controller cannot be put in a queue.
+
+    Parameters
+    ----------
+    prepared : sequence of Prepared
+        The tasks.
+    extra : sequence of str
+        The user's arguments for Snakemake.
 
     Raises
     ------
@@ -48,13 +57,14 @@ def check(prepared: Sequence[Prepared]) -> None:
                 "cannot be put in a queue. Set 'scheduler', or use 'psy run --detach "
                 f"{one.task.name}'."
             )
-    _values(prepared[0])
+    _values(prepared[0], extra)
 
 
 def submit(
     first: Prepared,
     home: TaskLayout,
     arguments: Sequence[str],
+    extra: Sequence[str],
     note: Callable[[str], None],
 ) -> Batch:
     """Put a controller in the queue of a task.
@@ -67,6 +77,8 @@ def submit(
         Paths of the task after which the job is named, and that records it.
     arguments : sequence of str
         Arguments of ``psy``.
+    extra : sequence of str
+        The user's arguments for Snakemake, which are among them.
     note : callable
         Takes the job just before it is submitted.
 
@@ -75,7 +87,7 @@ def submit(
     SchedulerError
         If it is not accepted, or the queue does not answer.
     """
-    scheduler, values = first.task.scheduler, _values(first)
+    scheduler, values = first.task.scheduler, _values(first, extra)
     name = home.job(CONTROLLER)
     intent = Intent(
         name=name,
@@ -106,8 +118,10 @@ def _submit(scheduler: Scheduler, batch: Batch) -> dict[int, int | str]:
         return found
 
 
-def _values(first: Prepared) -> dict[str, object]:
-    scheduler, given = first.task.scheduler, first.task.scheduler_args
+def _values(first: Prepared, extra: Sequence[str]) -> dict[str, object]:
+    scheduler = first.task.scheduler
+    of_site = parse_arguments(site_arguments(first.profile, extra))
+    given = joined(scheduler, of_site, *first.task.argument_sources)
     values = arguments(scheduler, given, first.plan, CONTROLLER)
     memory = scheduler.resources(values).get("mem_mb")
     if isinstance(memory, int) and 0 < memory < _LEAST_MEMORY:

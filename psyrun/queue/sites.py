@@ -12,6 +12,7 @@ from psyrun.layout import TaskLayout
 from psyrun.plan import Plan
 from psyrun.queue.item import QueuedTask
 from psyrun.scheduler import ImmediateRun, Scheduler, scheduler_class
+from psyrun.scheduler.options import joined
 from psyrun.tasks import load_task
 
 LEAVE_VARIABLE = "PSYRUN_LEAVE_JOBS"
@@ -57,11 +58,12 @@ class Site:
         state = folder / "state.json"
         plan = Plan.from_json(read_json(state), str(state))
         task = load_task(Path(plan.taskfile), with_space=False)
+        scheduler = self._scheduler_of(task.scheduler, plan)
         return QueuedTask(
             layout=TaskLayout.of(plan.workdir, plan.task),
             plan=plan,
-            scheduler=self._scheduler_of(task.scheduler, plan),
-            scheduler_args={**self._arguments, **task.scheduler_args},
+            scheduler=scheduler,
+            scheduler_args=joined(scheduler, self._arguments, *task.argument_sources),
             retries=task.retries,
         )
 

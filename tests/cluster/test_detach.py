@@ -114,6 +114,17 @@ def test_a_controller_in_the_queue_runs_to_the_end(
     assert memory["a:process"] == "200M"
 
 
+def test_the_arguments_of_a_site_hold_for_the_controller_too(
+    project: Project, submissions: Submissions
+) -> None:
+    args = ["--psyrun-args", "partition=short"]
+    project.psy("run", "--detach=job", "a", "--", *args)
+    project.psy("attach", "a")
+    found = {r["name"]: r["scheduler_args"]["partition"] for r in submissions.all()}
+    jobs = ("controller", "split", "process", "merge")
+    assert found == {f"a:{job}": "short" for job in jobs}
+
+
 def test_a_controller_in_the_queue_tells_of_failures(project: Project) -> None:
     project.edit("time.sleep(4)", "raise ValueError('none')")
     project.psy("run", "--detach=job", "a")
