@@ -7,7 +7,8 @@ the ordinary way, on this machine.
 
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -99,7 +100,7 @@ class Executor(RemoteExecutor):
             return
         info = SubmittedJobInfo(job)
         item = self._item(job, step, info)
-        with self._lock_of_driver:
+        with self._lock_of_driver, _told_in_one_line():
             is_adopted = self._driver.adopt(item)
         if is_adopted:
             self._back_up_updated(job)
@@ -138,11 +139,11 @@ class Executor(RemoteExecutor):
         if not active_jobs:
             # Snakemake's thread asks even before it has called __post_init__.
             return
-        with self._lock_of_driver:
+        with self._lock_of_driver, _told_in_one_line():
             ended = self._driver.step()
-        infos = [id(one.item.owner) for one in ended]
-        for one in ended:
-            self._tell(one)
+            for one in ended:
+                self._tell(one)
+        infos = {id(one.item.owner) for one in ended}
         for info in active_jobs:
             if id(info) not in infos:
                 yield info
@@ -175,6 +176,18 @@ class Executor(RemoteExecutor):
     def _warn(self, text: str) -> None:
         # `psy run` shows it; of Snakemake's own warnings it shows none.
         self.logger.warning(text, extra={"psyrun": True})
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """Have Snakemake show an error without a traceback."""
+    try:
+        yield
+    except (PsyrunError, OSError) as error:
+        said = " ".join(str(error).split())
+        raise WorkflowError(
+            f"{said} Jobs in the queue go on; the next run adopts them."
+        ) from None
 
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
