@@ -88,6 +88,32 @@ def test_a_deleted_block_of_fetched_work_is_evaluated_alone(project) -> None:
     assert project.result()["x"] == ALL
 
 
+@pytest.mark.parametrize("backend", ["", LOAD_BALANCING], ids=["divided", "fetched"])
+def test_a_late_job_of_a_finished_block_does_nothing(project, backend) -> None:
+    project.edit("max_jobs", backend + "max_jobs")
+    project.edit("return", "if x == 1: 1 / 0\n    return")
+    project.psy("run", "--accept-failures")
+    project.calls()
+    before = {p: p.stat().st_mtime_ns for p in _blocks(project)}
+    space = "psy-work/a/round-1/space.pkl"
+    told = project.run("psyrun.steps", "process", space, "0").stderr
+    assert "block 0 is finished already" in told
+    assert project.calls() == []
+    assert {p: p.stat().st_mtime_ns for p in _blocks(project)} == before
+    assert not list(project.work().glob("round-1/journal/*"))
+
+
+def _blocks(project: Project) -> list[Path]:
+    return sorted((project.work() / "round-1/blocks").iterdir())
+
+
+def test_a_block_that_snakemake_is_told_to_make_again_is_made_again(project) -> None:
+    project.psy("run")
+    project.calls()
+    project.snakemake("--forcerun", "process_a")
+    assert project.calls() == ALL
+
+
 def test_a_lost_space_does_not_lose_the_result(project) -> None:
     project.psy("run")
     project.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")

@@ -36,6 +36,8 @@ _SHOWN = 10
 def process(job: Job, block: int) -> None:
     """Evaluate what is missing of one block and write its store file.
 
+    Nothing is done if that file is there, since it is whole then.
+
     Parameters
     ----------
     job : Job
@@ -49,6 +51,12 @@ def process(job: Job, block: int) -> None:
         If assignments failed. The others are kept in the journals.
     """
     with job.lock(f"{PROCESS}-{block}"):
+        # Whoever wants a block again removes its file first, as Snakemake does. So
+        # this is a second job of a queue for the same block, or a late one, and the
+        # journals may be gone already.
+        if job.round.block(block, job.plan.block_ext).exists():
+            say(f"block {block} is finished already; nothing is evaluated")
+            return
         job.round.journals.mkdir(parents=True, exist_ok=True)
         before = Before.find(job, block)
         share = _share(job, block, before)
