@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from psyrun import Param, journal
 from psyrun.division import Division
-from psyrun.files import write_json
+from psyrun.files import read_json, write_json
 from psyrun.journal import Journal
 from psyrun.layout import Round
 from psyrun.plan import Plan
@@ -98,6 +99,51 @@ def test_a_finished_block_counts_once(round_: Round) -> None:
 def test_failures_that_a_finished_block_goes_without_are_counted(round_: Round) -> None:
     record(round_, 0, [1, 2, 4], [3])
     finish(round_, 0)
+    assert RoundProgress(round_).look() == Tally(5, 1, 10)
+
+
+def test_the_failures_of_a_finished_block_are_read_once(
+    round_: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(round_, 0, [1, 2, 4], [3])
+    finish(round_, 0)
+    record(round_, 1, [6, 7, 8, 9], [])
+    finish(round_, 1)
+    opened: list[Path] = []
+
+    def read(path: Path) -> Any:
+        opened.append(path)
+        return read_json(path)
+
+    monkeypatch.setattr("psyrun.progress.read_json", read)
+    progress = RoundProgress(round_)
+    assert [progress.look() for _ in range(3)] == [Tally(9, 1, 10)] * 3
+    assert opened == [round_.failed(0)]
+
+
+def test_failures_of_a_block_that_is_finished_again_are_read_again(
+    round_: Round,
+) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1, 2], [3, 4])
+    finish(round_, 0)
+    assert progress.look() == Tally(4, 2, 10)
+    record(round_, 0, [3], [], worker=1)
+    finish(round_, 0)
+    assert progress.look() == Tally(5, 1, 10)
+    record(round_, 0, [4], [], worker=2)
+    finish(round_, 0)
+    assert progress.look() == Tally(6, 0, 10)
+
+
+def test_failures_of_blocks_that_are_not_finished_are_in_their_journals_only(
+    round_: Round,
+) -> None:
+    record(round_, 0, [1, 2, 4], [3])
+    finish(round_, 0)
+    round_.block(0, ".pkl").unlink()
+    (round_.blocks / ".x.failed.json").write_text("[1]")
+    (round_.blocks / ".1.failed.json.host.1.tmp").write_text("[1]")
     assert RoundProgress(round_).look() == Tally(5, 1, 10)
 
 
