@@ -114,6 +114,7 @@ class Lock:
         self.path = path
         self.subject = subject
         self._mine: Holder | None = None
+        self._is_lost = False
         self._stop = threading.Event()
 
     def acquire(self) -> Holder | None:
@@ -131,6 +132,7 @@ class Lock:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._stop = threading.Event()
+        self._is_lost = False
         former = None
         while not self._link():
             holder = holder_of(self.path)
@@ -188,8 +190,24 @@ class Lock:
             else:
                 right.unlink()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else has taken the lock over, or removed it.
+
+        A process that is suspended for longer than `EXPIRY` seconds and goes on
+        then may see that. What was lost stays lost, whoever holds it later.
+        """
+        mine = self._mine
+        if mine is not None and not self._is_lost:
+            # What cannot be read now may still be ours.
+            with suppress(OSError, PsyrunError):
+                is_other = _read(self.path) != mine
+                # One that was given back meanwhile is not lost.
+                self._is_lost = is_other and not self._stop.is_set()
+        return self._is_lost
+
     def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT):
+        while not self._stop.wait(HEARTBEAT) and not self.is_lost:
             with suppress(OSError):
                 os.utime(self.path)
 

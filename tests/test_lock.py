@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -157,6 +158,57 @@ def test_a_lock_that_somebody_took_over_is_not_released(tmp_path: Path) -> None:
     write(tmp_path / "lock", other)
     held.release()
     assert holder_of(tmp_path / "lock") == other
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have locks renewed several times a second."""
+    monkeypatch.setattr("psyrun.lock.HEARTBEAT", 0.02)
+
+
+def age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def test_a_lock_is_renewed_while_it_is_held(tmp_path: Path, quick: None) -> None:
+    with lock(tmp_path) as held:
+        os.utime(held.path, (0, 0))
+        wait_until(lambda: age(held.path) < EXPIRY, 10)
+        assert not held.is_lost
+    assert not held.is_lost
+
+
+def test_a_lock_that_somebody_took_over_is_not_renewed(
+    tmp_path: Path, quick: None
+) -> None:
+    held = lock(tmp_path)
+    held.acquire()
+    beating = threading.enumerate()[-1]
+    other = tmp_path / "other"
+    write(other, Holder("elsewhere", 1, "1", 0.0), age=EXPIRY + 1)
+    other.replace(held.path)
+    beating.join(10)
+    assert not beating.is_alive()
+    assert held.is_lost
+    assert age(held.path) > EXPIRY
+
+
+def test_a_lock_that_was_removed_is_lost_for_good(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    held.acquire()
+    content = held.path.read_bytes()
+    held.path.unlink()
+    assert held.is_lost
+    held.path.write_bytes(content)
+    assert held.is_lost
+
+
+def test_a_lock_that_cannot_be_read_now_is_not_lost(tmp_path: Path) -> None:
+    with lock(tmp_path) as held:
+        content = held.path.read_bytes()
+        held.path.write_text("")
+        assert not held.is_lost
+        held.path.write_bytes(content)
 
 
 def test_a_breaker_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
