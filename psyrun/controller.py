@@ -13,10 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from psyrun.errors import LostLockError
 from psyrun.files import read_json
 from psyrun.forkservers import ForkServers
 from psyrun.launch import Snakemake, command, decode_events
 from psyrun.layout import MERGE, PROCESS, SPLIT
+from psyrun.lock import holder_in
 from psyrun.prepare import Prepared
 from psyrun.profiles import LOCAL
 from psyrun.progress import RoundProgress, Tally
@@ -137,6 +139,12 @@ class Run:
 
         There is one Snakemake for each kind of place where jobs run, so that
         nobody waits for jobs in a queue to start some on this machine.
+
+        Raises
+        ------
+        LostLockError
+            If somebody else runs one of the tasks meanwhile. Jobs in the queue
+            are left to them.
         """
         with ExitStack() as stack:
             stack.enter_context(_handling(_interrupt))
@@ -161,6 +169,11 @@ class Run:
                 # One that was killed has a negative status.
                 statuses = [snakemake.wait() for snakemake in running]
                 self._outcome.status = next(filter(None, statuses), 0)
+            except LostLockError:
+                # Before it submits or removes what is another run's now.
+                with _handling(signal.SIG_IGN):
+                    for snakemake in running:
+                        snakemake.kill()
             except (KeyboardInterrupt, _OutOfTimeError) as error:
                 self._outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
                 self._outcome.was_interrupted = not self._outcome.is_out_of_time
@@ -168,6 +181,8 @@ class Run:
                     servers.stop()
                     for snakemake in running:
                         snakemake.interrupt()
+        # However it ended: where it was lost, nothing is to be recorded of it.
+        self._check_locks()
         return self._outcome
 
     def _by_profile(self) -> dict[str, list[Prepared]]:
@@ -199,11 +214,18 @@ class Run:
                     else:
                         selector.unregister(key.fd)
                 if time.monotonic() >= next_look:
+                    self._check_locks()
                     self._stop_if_asked()
                     if time.time() > self._until:
                         raise _OutOfTimeError
                     self._view.progress(self.tally())
                     next_look = time.monotonic() + self._view.interval
+
+    def _check_locks(self) -> None:
+        """Stop where the tasks are not ours any more."""
+        for prepared in self._tasks.values():
+            if prepared.lock is not None and prepared.lock.is_lost:
+                raise _lost(prepared)
 
     def _stop_if_asked(self) -> None:
         """Heed a request from another machine."""
@@ -233,6 +255,20 @@ class Run:
         if prepared is None or step not in (SPLIT, PROCESS, MERGE):
             return None
         return Job(prepared, step, event["wildcards"].get("block"))
+
+
+def _lost(prepared: Prepared) -> LostLockError:
+    """Return the error that says who runs a task now."""
+    name, holder = prepared.task.name, holder_in(prepared.layout.lock)
+    if holder is None:
+        return LostLockError(
+            f"task {name!r}: the lock of this run was removed, so it has stopped. Go "
+            f"on with 'psy run {name}'."
+        )
+    return LostLockError(
+        f"task {name!r} is run by {holder} now, who took over as nothing was heard of "
+        f"this run. Follow it with 'psy attach {name}'."
+    )
 
 
 class _OutOfTimeError(Exception):

@@ -49,6 +49,10 @@ class RunningError(PsyrunError):
     """Another run holds the lock that this one needs."""
 
 
+class LostLockError(RunningError):
+    """Somebody else took the lock of this run over, or removed it."""
+
+
 class JobError(PsyrunError):
     """Some assignment or job failed."""
 

@@ -126,9 +126,13 @@ class Snakemake:
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """End Snakemake at once, so that it does nothing more."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

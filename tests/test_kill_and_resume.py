@@ -1,13 +1,18 @@
 """Runs that are killed, or asked to end, at any moment: nothing is lost."""
 
+import json
 import os
 import signal
+import subprocess
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from projects import Project, descendants, wait_until
+
+from psyrun.lock import Holder, holder_in
 
 pytestmark = pytest.mark.slow
 
@@ -156,6 +161,52 @@ def test_a_stale_lock_is_taken_over_and_said(slow) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert f"taking over from process {process.pid}" in slow.psy("run").stdout
+
+
+ELSEWHERE = Holder("elsewhere", 1, "1", 0.0)
+
+
+def suspend(process: subprocess.Popen[str]) -> None:
+    """Stop a controller, and nothing that it started."""
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: state_of(process.pid) == "T")
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_suspended_run_ends_if_another_host_took_over(slow) -> None:
+    process = slow.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(slow) >= 3)
+    family = descendants(process.pid)
+    suspend(process)
+    (slow.work() / "lock").write_text(json.dumps(asdict(ELSEWHERE)))
+    process.send_signal(signal.SIGCONT)
+    errors = process.communicate(timeout=30)[1]
+    assert process.returncode == 2
+    (told,) = errors.splitlines()
+    assert told.startswith(f"psy: task 'a' is run by {ELSEWHERE} now")
+    assert "psy attach a" in told
+    assert holder_in(slow.work() / "lock") == ELSEWHERE
+    assert not any(map(command_of, family))
+    assert not (slow.work() / "result.pkl").exists()
+
+
+def test_a_run_that_was_done_by_another_host_meanwhile_tells_no_end(slow) -> None:
+    process = slow.start("psyrun.cli", "run", "-j", "2")
+    wait_until(lambda: n_calls(slow) >= 3)
+    suspend(process)
+    # Snakemake goes on, and comes to its end.
+    wait_until(lambda: (slow.work() / "result.pkl").exists())
+    snakemake = find(descendants(process.pid), "-m snakemake")
+    wait_until(lambda: state_of(snakemake) == "Z")
+    (slow.work() / "lock").unlink()
+    process.send_signal(signal.SIGCONT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "lock of this run was removed" in errors and "psy run a" in errors
+    assert "result.pkl" not in output
 
 
 def test_clean_refuses_while_the_task_runs(slow) -> None:
