@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from psyrun.layout import shipped
@@ -48,7 +49,7 @@ def site_arguments(profile: str, extra: Sequence[str]) -> str:
     """
     option = "--psyrun-args"
     given = None
-    for argument, following in zip(extra, [*extra[1:], ""], strict=True):
+    for argument, following in zip_longest(extra, extra[1:], fillvalue=""):
         if argument == option:
             given = following
         elif argument.startswith(f"{option}="):

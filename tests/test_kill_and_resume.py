@@ -182,6 +182,9 @@ def test_a_suspended_run_ends_if_another_host_took_over(slow) -> None:
     family = descendants(process.pid)
     suspend(process)
     (slow.work() / "lock").write_text(json.dumps(asdict(ELSEWHERE)))
+    record = slow.work() / "run.json"
+    record.write_text(record.read_text().replace('"token": "', '"token": "other'))
+    theirs = record.read_bytes()
     process.send_signal(signal.SIGCONT)
     errors = process.communicate(timeout=30)[1]
     assert process.returncode == 2
@@ -191,6 +194,7 @@ def test_a_suspended_run_ends_if_another_host_took_over(slow) -> None:
     assert holder_in(slow.work() / "lock") == ELSEWHERE
     assert not any(map(command_of, family))
     assert not (slow.work() / "result.pkl").exists()
+    assert record.read_bytes() == theirs
 
 
 def test_a_run_that_was_done_by_another_host_meanwhile_tells_no_end(slow) -> None:

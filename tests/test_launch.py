@@ -13,6 +13,7 @@ from psyrun.cli import main
 from psyrun.entry import SNAKEFILES
 from psyrun.launch import Snakemake, command, decode_events
 from psyrun.layout import shipped
+from psyrun.profiles import place_of_installed, site_arguments
 
 PATHS = [Path("psy-work/a/Snakefile"), Path("psy-work/b c/Snakefile")]
 
@@ -111,3 +112,29 @@ def test_a_queue_takes_all_jobs_unless_told_otherwise() -> None:
     assert limited[limited.index("--jobs") + 1] == "7"
     alone = command(PATHS, jobs=None, profile="local")
     assert alone[alone.index("--cores") + 1] == "1"
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ([], ""),
+        (["-p"], ""),
+        (
+            ["--psyrun-args", "account=lab partition=short"],
+            "account=lab partition=short",
+        ),
+        (["-p", "--psyrun-args=qos=low", "-n"], "qos=low"),
+        (["--psyrun-args"], ""),
+    ],
+)
+def test_scheduler_arguments_of_the_command_line_are_found(extra, expected):
+    assert site_arguments("slurm", extra) == expected
+
+
+def test_scheduler_arguments_of_the_profile_in_use_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert main(["profile", "install", "slurm"]) == 0
+    config = place_of_installed("slurm") / "config.yaml"
+    config.write_text(config.read_text() + "psyrun-args: account=lab\n")
+    assert site_arguments("slurm", []) == "account=lab"
+    assert site_arguments("slurm", ["--psyrun-args=account=me"]) == "account=me"

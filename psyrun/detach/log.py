@@ -95,7 +95,7 @@ class RunLog:
         """Take what is printed for what is to be known of the run's end."""
         self._start = self._size()
         self.record = replace(self.record, summary_at=self._start)
-        self.record.save()
+        self.record.update()
         # What goes to the other stream is shown by a view.
         tee = None if self._is_output else _Tee(sys.stderr, self)
         with redirect_stderr(tee) if tee else nullcontext():
@@ -120,7 +120,7 @@ class RunLog:
             status=status,
             summary=self._summary(),
         )
-        self.record.save()
+        self.record.update()
 
     def wait_in_queue(self, job: str) -> None:
         """Record that a job, which has not begun yet, goes on with the run."""
@@ -143,12 +143,18 @@ class RunLog:
         if error is None or self.record.ended is not None:
             return
         self._is_handed_over = False
+        # Whoever has taken the task over writes there now.
+        write = self.write if self.record.is_last(self.record.home) else _nowhere
         if isinstance(error, KeyboardInterrupt):
-            self.write("psy: interrupted.\n")
+            write("psy: interrupted.\n")
             self.end(130)
         else:
-            self.write(f"psy: {error}\n")
+            write(f"psy: {error}\n")
             self.end(error.exit_status if isinstance(error, PsyrunError) else 1)
+
+
+def _nowhere(text: str) -> None:
+    """Write nothing."""
 
 
 class LogView(PlainView):

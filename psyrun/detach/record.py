@@ -7,7 +7,7 @@ task of a run has a copy.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from psyrun.errors import PsyrunError
 from psyrun.files import damaged, read_json, write_json
 from psyrun.layout import TaskLayout
-from psyrun.lock import Holder, holder_of
+from psyrun.lock import Holder, holder_in, holder_of
 
 Mode: TypeAlias = Literal["terminal", "process", "job"]
 """Where a controller runs: in a terminal, by itself, or in a queue."""
@@ -95,7 +95,25 @@ class RunRecord:
 
         A run does not end for want of space for it.
         """
-        for layout in self.layouts:
+        self._save(self.layouts)
+
+    def update(self) -> None:
+        """Write the record anew, for the tasks that no other run has begun since."""
+        self._save([layout for layout in self.layouts if self.is_last(layout)])
+
+    def is_last(self, layout: TaskLayout) -> bool:
+        """Whether no other run of a task has begun since."""
+        try:
+            last = RunRecord.load(layout)
+            if last is None or last.token == self.token:
+                return True
+            # This run may not have been recorded yet.
+            return _is_same(holder_in(layout.lock), Holder.me())
+        except (OSError, PsyrunError):
+            return True
+
+    def _save(self, layouts: Iterable[TaskLayout]) -> None:
+        for layout in layouts:
             with suppress(OSError, PsyrunError):
                 write_json(layout.run_record, asdict(self))
 

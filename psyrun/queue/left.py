@@ -166,11 +166,11 @@ def left(
         if used is None or name_of(used) != name:
             used = load_class(name)()
         known = _complete(batches, used, warn, records=records)
-        _disown(known, used, warn, records=records)
-        alive = _alive(known, used, warn)
-        alive |= _at_work(layout, known, used, alive)
+        jobs = _without_foreign(_open_jobs(known), used, warn, records=records)
+        alive = _alive(jobs, used, warn)
+        alive |= _at_work(layout, jobs, used, alive)
         if records:
-            _note_endings(known, used, alive)
+            _note_endings(jobs, used, alive)
         found.append(Left(used, known, alive))
     return found
 
@@ -228,40 +228,59 @@ def _complete(
     return known
 
 
-def _disown(
-    batches: Iterable[Batch], scheduler: Scheduler, warn: Warn, *, records: bool
-) -> None:
-    """Forget the numbers of jobs that the queue has given to others meanwhile."""
-    open_jobs = {
-        batch.ids[position]: (batch, position)
-        for batch in batches
-        for position in batch.open()
-        if position in batch.ids
-    }
-    arrays = {jobid: batch.array for jobid, (batch, _) in open_jobs.items()}
+def _open_jobs(batches: Iterable[Batch]) -> list[tuple[Batch, int]]:
+    """Return the jobs that have not ended, as far as their traces tell."""
+    return [
+        (b, position) for b in batches for position in b.open() if position in b.ids
+    ]
+
+
+def _without_foreign(
+    jobs: Sequence[tuple[Batch, int]],
+    scheduler: Scheduler,
+    warn: Warn,
+    *,
+    records: bool,
+) -> list[tuple[Batch, int]]:
+    """Leave out the jobs whose numbers the queue has given to others meanwhile."""
+    arrays = {batch.ids[position]: batch.array for batch, position in jobs}
     foreign = patiently(lambda: scheduler.foreign(arrays), warn) if arrays else set()
-    for jobid in foreign:
-        batch, position = open_jobs[jobid]
+    own = []
+    for batch, position in jobs:
+        if batch.ids[position] not in foreign:
+            own.append((batch, position))
+            continue
         if records:
             batch.note_ending(position, VANISHED)
         batch.forget_id(position)
+    return own
+
+
+def _alive(
+    jobs: Sequence[tuple[Batch, int]], scheduler: Scheduler, warn: Warn
+) -> frozenset[tuple[str, int]]:
+    """Return which jobs are queued or running."""
+    ids = [batch.ids[position] for batch, position in jobs]
+    living = set(patiently(lambda: _living(scheduler, ids), warn)) if ids else set()
+    found = frozenset((b.key, p) for b, p in jobs if b.ids[p] in living)
+    if len(found) < len(jobs):
+        # What ends just now has still to leave its word.
+        time.sleep(_SETTLING)
+    return found
 
 
 def _at_work(
     layout: TaskLayout,
-    batches: Iterable[Batch],
+    jobs: Iterable[tuple[Batch, int]],
     scheduler: Scheduler,
     alive: frozenset[tuple[str, int]],
 ) -> frozenset[tuple[str, int]]:
     """Return the jobs that renew their locks although their queue has lost them."""
     holders = {holder.job for holder in running_jobs(layout).values()}
     lost = {
-        (batch.key, position): batch.ids[position]
-        for batch in batches
-        for position in batch.ids
-        if batch.job(position) in holders - {""}
-        and (batch.key, position) not in alive
-        and batch.ending(position) is None
+        (b.key, position): b.ids[position]
+        for b, position in _gone(jobs, alive)
+        if b.job(position) in holders
     }
     told = scheduler.get_endings(list(lost.values())) if lost else {}
     return frozenset(
@@ -271,39 +290,26 @@ def _at_work(
     )
 
 
-def _alive(
-    batches: Iterable[Batch], scheduler: Scheduler, warn: Warn
-) -> frozenset[tuple[str, int]]:
-    """Return which jobs are queued or running."""
-    jobs = {
-        (batch.key, position): batch.ids[position]
-        for batch in batches
-        for position in batch.open()
-        if position in batch.ids
-    }
-    if not jobs:
-        return frozenset()
-    living = patiently(lambda: _living(scheduler, list(jobs.values())), warn)
-    found = frozenset(job for job, jobid in jobs.items() if jobid in living)
-    if len(found) < len(jobs):
-        # What ends just now has still to leave its word.
-        time.sleep(_SETTLING)
-    return found
-
-
 def _note_endings(
-    batches: Sequence[Batch], scheduler: Scheduler, alive: frozenset[tuple[str, int]]
+    jobs: Iterable[tuple[Batch, int]],
+    scheduler: Scheduler,
+    alive: frozenset[tuple[str, int]],
 ) -> None:
     """Record why jobs ended that are gone and left no word, so far as is known."""
-    gone = [
-        (batch, position)
-        for batch in batches
-        for position in batch.open()
-        if position in batch.ids and (batch.key, position) not in alive
-    ]
+    gone = _gone(jobs, alive)
     endings = why_ended(gone, scheduler) if gone else []
     for (batch, position), ending in zip(gone, endings, strict=True):
         batch.note_ending(position, ending)
+
+
+def _gone(
+    jobs: Iterable[tuple[Batch, int]], alive: frozenset[tuple[str, int]]
+) -> list[tuple[Batch, int]]:
+    """Return the jobs that their queue does not know, and that left no word."""
+    left_over = [
+        (b, position) for b, position in jobs if (b.key, position) not in alive
+    ]
+    return [(b, position) for b, position in left_over if b.ending(position) is None]
 
 
 def why_ended(gone: Sequence[tuple[Batch, int]], scheduler: Scheduler) -> list[Ending]:

@@ -88,6 +88,7 @@ def test_jobs_that_were_pending_when_the_controller_died_are_adopted(
     project = queued_project(tmp_path / "project")
     process = start(project)
     wait_until(lambda: queue(project, "PD"))
+    wait_until(lambda: list(project.work().glob("queue/*/ids.json")))
     kill_all_of(process)
     assert "queued" in project.psy("status").stdout
     held_nodes()
