@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from psyrun.errors import (
+    LostLockError,
     QueueError,
     QueueFullError,
     QueueUnreachableError,
     SchedulerError,
 )
+from psyrun.lock import Holder, holder_in
 from psyrun.queue.capacity import Capacity
 from psyrun.queue.ending import Endings
 from psyrun.queue.item import Item, QueuedTask, by_scheduler
@@ -92,6 +94,7 @@ class Driver:
         self._last_added = 0.0
         self._capacity = Capacity(clock)
         self._left: dict[QueuedTask, _Left] = {}
+        self._holders: dict[QueuedTask, Holder | None] = {}
         self._endings = Endings(clock)
         self._reasons = Reasons(warn, clock)
 
@@ -110,6 +113,7 @@ class Driver:
             that ended well.
         """
         if item.task not in self._left:
+            self._holders[item.task] = holder_in(item.task.layout.lock)
             self._left[item.task] = _Left.of(item.task, self._warn)
         left = self._left[item.task]
         batch, position = left.jobs.get(item.target, (None, -1))
@@ -194,6 +198,7 @@ class Driver:
     def _submit_some(self, items: list[Item]) -> list[Ended]:
         """Submit one array."""
         first = items[0]
+        self._check_right(first.task)
         batch = first.task.ledger.begin(_intent(items))
         try:
             ids = first.task.scheduler.submit_array(batch.array)
@@ -217,6 +222,21 @@ class Driver:
             self._capacity.refused(1)
             raise QueueFullError(f"{first.array_name}: the queue takes no more jobs.")
         return []
+
+    def _check_right(self, task: QueuedTask) -> None:
+        """Submit nothing for a task that somebody else has taken over.
+
+        Raises
+        ------
+        LostLockError
+            If that is so, such as while the controller was suspended.
+        """
+        holder = holder_in(task.layout.lock)
+        if holder != self._holders.get(task, holder):
+            raise LostLockError(
+                f"task {task.layout.name!r} is run by {holder or 'nobody'} now, so no "
+                "more jobs are submitted for it here."
+            )
 
     def _take_ids(
         self, batch: Batch, items: Sequence[Item], ids: dict[int, JobId]

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from local_queue import LocalQueue
 
-from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
+from psyrun.errors import (
+    LostLockError,
+    QueueFullError,
+    QueueUnreachableError,
+    SchedulerError,
+)
 from psyrun.lock import Holder, Lock
 from psyrun.queue.driver import Driver, Ended
 from psyrun.queue.item import Item, QueuedTask
@@ -474,3 +479,17 @@ def test_it_is_told_once_why_no_job_starts(
     while len(told) == 1:
         driver.step()
     assert told[1:] == ["a:process: 2 jobs in the queue (the machines are down)"]
+
+
+def test_nothing_is_submitted_for_a_task_that_another_run_took_over(
+    counting: Counting, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(counting), Driver()
+    with Lock(task.layout.lock, "task 'a'"):
+        submit(driver, [make_item(task)])
+        text = task.layout.lock.read_text()
+        task.layout.lock.write_text(text.replace(Holder.me().host, "login2"))
+        with pytest.raises(LostLockError, match=r"on login2 since .* no more jobs"):
+            drive(driver, 1)
+    assert not counting.get_jobs()
+    assert not task.ledger.batches()
