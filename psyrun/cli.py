@@ -17,8 +17,8 @@ from typing import NoReturn
 
 from psyrun import __version__
 from psyrun.commands import SUMMARIES, WITHOUT_TASKDIR, module_of
-from psyrun.commands.reporting import report
 from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.reporting import report
 
 _EPILOG = """\
 Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.

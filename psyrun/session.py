@@ -8,7 +8,6 @@ import sys
 import time
 from typing import Final
 
-from psyrun.commands.reporting import report
 from psyrun.controller import Outcome, Run
 from psyrun.detach import job as queued
 from psyrun.detach.log import RunLog
@@ -19,6 +18,7 @@ from psyrun.layout import MERGE, SPLIT
 from psyrun.layout import PROCESS as PROCESS_STEP
 from psyrun.prepare import Prepared, refusal
 from psyrun.profiles import LOCAL
+from psyrun.reporting import report
 from psyrun.verdict import Verdict, complain
 from psyrun.view import EXECUTED, SKIPPED, View
 

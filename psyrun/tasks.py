@@ -138,7 +138,7 @@ def load_task(
     values = _values(name, path, settings, with_space)
     sources = _argument_sources(*([given] if _ARGUMENTS in given else [conf, own]))
     scheduler = values.get("scheduler", ImmediateRun())
-    values[_ARGUMENTS] = joined(scheduler, *sources)
+    values[_ARGUMENTS] = joined(scheduler.OPTIONS, *sources)
     _check_arguments(name, settings, values)
     return Task(
         name=name,

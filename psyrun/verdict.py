@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from psyrun.commands.details import failures_of_task, interrupted_with
 from psyrun.controller import Job, Outcome
+from psyrun.details import failures_of_task, interrupted_with
 from psyrun.errors import FailedAssignmentsError, PsyrunError
 from psyrun.failure import describe_parameters
 from psyrun.failures import counted, one_line, summary

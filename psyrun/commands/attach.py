@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from psyrun.commands.reporting import INTERRUPTED
 from psyrun.detach.follow import Follower
+from psyrun.reporting import INTERRUPTED
 from psyrun.status import layout_of
 from psyrun.taskdir import put_on_path, select
 from psyrun.view import choose_view

@@ -7,7 +7,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
 from psyrun.detach.job import controllers
 from psyrun.errors import PsyrunError, RunningError
@@ -16,6 +15,7 @@ from psyrun.layout import TaskLayout, record_of_task
 from psyrun.lock import Lock, running_jobs
 from psyrun.merges import MergeRecord
 from psyrun.queue.left import left, release_locks, silently
+from psyrun.reporting import for_each
 from psyrun.status import layout_of
 
 GENERATED = "# Written by psyrun"

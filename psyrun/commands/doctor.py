@@ -119,7 +119,9 @@ def _of_queue(
     sources = [defaults, short, site if isinstance(site, Mapping) else {}, given]
     workdir = _workdir(conf)
     folders = [Path.cwd(), *([] if workdir is None else [workdir])]
-    return check_queue(scheduler, joined(scheduler, *sources), folders, patience)
+    return check_queue(
+        scheduler, joined(scheduler.OPTIONS, *sources), folders, patience
+    )
 
 
 def _made(kind: type[Scheduler], conf: Mapping[str, Any]) -> Scheduler:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from psyrun.commands.details import failures_of_task
 from psyrun.commands.table import aligned
+from psyrun.details import failures_of_task
 from psyrun.failures import Failure, counted, shortened
 from psyrun.status import layout_of
 from psyrun.taskdir import select

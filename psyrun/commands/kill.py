@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks_or_all, named_or_all
 from psyrun.detach import job as queued
 from psyrun.errors import RunningError
@@ -20,6 +19,7 @@ from psyrun.layout import TaskLayout
 from psyrun.lock import Holder, Lock, holder_of, process_start, running_jobs
 from psyrun.queue.ledger import Ledger
 from psyrun.queue.left import left, release_locks
+from psyrun.reporting import for_each
 from psyrun.status import layout_of
 from psyrun.taskdir import find_tasks, put_on_path
 

@@ -101,7 +101,7 @@ def _print_ended(status: TaskStatus, limit: int | None) -> None:
 
 
 def _print_details(path: Path, name: str, limit: int | None) -> None:
-    from psyrun.commands.details import details_of
+    from psyrun.details import details_of
 
     details = details_of(path, name)
     space, failures = details.space, details.failures

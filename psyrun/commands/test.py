@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psyrun.commands.reporting import for_each
 from psyrun.commands.selection import add_tasks
 from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
+from psyrun.reporting import for_each
 from psyrun.taskdir import select
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def _submit(scheduler: Scheduler, batch: Batch) -> dict[int, int | str]:
 def _values(first: Prepared, extra: Sequence[str]) -> dict[str, object]:
     scheduler = first.task.scheduler
     of_site = parse_arguments(site_arguments(first.profile, extra))
-    given = joined(scheduler, of_site, *first.task.argument_sources)
+    given = joined(scheduler.OPTIONS, of_site, *first.task.argument_sources)
     values = arguments(scheduler, given, first.plan, CONTROLLER)
     memory = scheduler.resources(values).get("mem_mb")
     if isinstance(memory, int) and 0 < memory < _LEAST_MEMORY:

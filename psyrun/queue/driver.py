@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from psyrun.errors import (
@@ -155,6 +156,11 @@ class Driver:
     def kill(self) -> None:
         """Cancel all jobs that were submitted, and submit no more."""
         self._waiting.clear()
+        for batch, items in self._cut_off:
+            scheduler = items[0].task.scheduler
+            # What cannot be found out now, the next run will.
+            with suppress(SchedulerError):
+                scheduler.kill_all(list(scheduler.find(batch.array).values()))
         for scheduler, items in by_scheduler(self._submitted):
             scheduler.kill_all([item.id for item in items if item.id is not None])
 

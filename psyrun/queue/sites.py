@@ -63,7 +63,9 @@ class Site:
             layout=TaskLayout.of(plan.workdir, plan.task),
             plan=plan,
             scheduler=scheduler,
-            scheduler_args=joined(scheduler, self._arguments, *task.argument_sources),
+            scheduler_args=joined(
+                scheduler.OPTIONS, self._arguments, *task.argument_sources
+            ),
             retries=task.retries,
         )
 

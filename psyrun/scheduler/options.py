@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psyrun.errors import SchedulerError, did_you_mean
-
-if TYPE_CHECKING:
-    from psyrun.scheduler.base import Scheduler
 
 
 @dataclass(frozen=True)
@@ -88,13 +85,15 @@ def names_of(options: Mapping[str, Option]) -> dict[str, str]:
     }
 
 
-def joined(scheduler: Scheduler, *sources: Mapping[str, Any]) -> dict[str, Any]:
+def joined(
+    options: Mapping[str, Option] | None, *sources: Mapping[str, Any]
+) -> dict[str, Any]:
     """Join the `scheduler_args` of several places, of which later ones win.
 
     Parameters
     ----------
-    scheduler : Scheduler
-        The scheduler that they are for.
+    options : mapping of str to Option, or None
+        What their scheduler accepts; None accepts all.
     *sources : mapping of str to object
         What each place gives, such as psy-conf.py and the task file.
 
@@ -106,7 +105,7 @@ def joined(scheduler: Scheduler, *sources: Mapping[str, Any]) -> dict[str, Any]:
         that excludes it. What a single place says twice is kept, for
         `Scheduler.validate` to refuse.
     """
-    options = scheduler.OPTIONS or {}
+    options = options or {}
     names = names_of(options)
 
     def key(name: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from accepting import finish_accepting_failures
 
-from psyrun.commands.details import failures_of_task
+from psyrun.details import failures_of_task
 from psyrun.journal import Journal
 
 FAILING = """\

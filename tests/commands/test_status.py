@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from accepting import finish_accepting_failures
 
-from psyrun.commands.details import details_of
+from psyrun.details import details_of
 from psyrun.journal import Journal
 from psyrun.lock import Lock
 from psyrun.slots import Slots

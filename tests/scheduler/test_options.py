@@ -28,11 +28,11 @@ from psyrun.scheduler.options import joined
     ],
 )
 def test_later_places_win_by_whatever_name(sources, expected):
-    assert joined(Slurm(), *sources) == expected
+    assert joined(Slurm.OPTIONS, *sources) == expected
 
 
 def test_what_one_place_says_twice_is_left_to_be_refused():
-    given = joined(Slurm(), {"time": 1}, {"mem": 1, "memory_per_cpu": 1})
+    given = joined(Slurm.OPTIONS, {"time": 1}, {"mem": 1, "memory_per_cpu": 1})
     assert given == {"time": 1, "mem": 1, "memory_per_cpu": 1}
     with pytest.raises(SchedulerError, match="exclude each other"):
         Slurm().validate(given, "a")
@@ -40,16 +40,20 @@ def test_what_one_place_says_twice_is_left_to_be_refused():
 
 def test_names_are_those_that_the_user_wrote():
     with pytest.raises(SchedulerError, match="'time' and 'timelimit' are the same"):
-        Slurm().validate(joined(Slurm(), {"time": 1, "timelimit": 2}), "a")
+        Slurm().validate(joined(Slurm.OPTIONS, {"time": 1, "timelimit": 2}), "a")
 
 
 def test_other_schedulers_need_no_other_names():
     places = {"timelimit": "1h", "time": 1}, {"timelimit": "2h"}
     expected = {"timelimit": "2h", "time": 1}
-    assert joined(Sqsub(), *places) == joined(ImmediateRun(), *places) == expected
+    assert (
+        joined(Sqsub.OPTIONS, *places)
+        == joined(ImmediateRun.OPTIONS, *places)
+        == expected
+    )
 
 
 def test_the_places_stay_as_they_are():
     first, second = {"time": 1}, {"timelimit": 2}
-    joined(Slurm(), first, second)
+    joined(Slurm.OPTIONS, first, second)
     assert (first, second) == ({"time": 1}, {"timelimit": 2})
