@@ -11,7 +11,9 @@ none yet or its own.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -90,7 +92,7 @@ class SlurmCluster:
         for name in reversed([part.name for part in every_part]):
             self._daemons.stop(name)
             self._daemons.kill_what_it_started(name)
-        for path in (config.SLURM_CONF, config.SLURMDBD_CONF):
+        for path in (config.SLURM_CONF, config.GRES_CONF, config.SLURMDBD_CONF):
             if config.is_ours(path):
                 path.unlink()
 
@@ -237,6 +239,9 @@ class SlurmCluster:
         shutil.rmtree(settings.state, ignore_errors=True)
         settings.state.mkdir(parents=True)
         config.write(config.SLURM_CONF, config.slurm_conf(settings))
+        config.write(config.GRES_CONF, config.gres_conf(settings))
+        for gpu in config.gpus(settings):
+            os.mknod(gpu, stat.S_IFCHR | 0o600, os.makedev(1, 3))
         if settings.accounting:
             text = config.slurmdbd_conf(settings)
             config.write(config.SLURMDBD_CONF, text, mode=0o600)

@@ -161,6 +161,54 @@ def test_the_profile_names_the_scheduler_of_tasks_without_one(
     assert all(one["partition"] == "short" for one in arguments)
 
 
+GPUS = """\
+import os
+import time
+
+from psyrun import Param, Slurm
+from psyrun.backend import LoadBalancingBackend
+
+
+def gpus(job):
+    return "gpu:{n_gpus}" if ":process:" in job else None
+
+
+pspace = Param(x=range(12))
+backend = LoadBalancingBackend
+max_jobs = {n_jobs}
+pool_size = {n_gpus}
+scheduler = Slurm()
+scheduler_args = {{"timelimit": "5m", "memory": "300M", "gres": gpus}}
+exclude_from_result = ["device"]
+
+
+def setup(proc_id):
+    return {{"device": os.environ["CUDA_VISIBLE_DEVICES"].split(",")[proc_id]}}
+
+
+def execute(x, device):
+    time.sleep(0.5)
+    return {{"job": os.environ["SLURM_JOB_ID"], "on": device}}
+"""
+
+
+@pytest.mark.parametrize(("n_jobs", "n_gpus"), [(1, 2), (3, 1)])
+def test_each_process_has_a_gpu_of_its_own(
+    slurm: SlurmCluster,
+    tmp_path: Path,
+    submissions: Submissions,
+    n_jobs: int,
+    n_gpus: int,
+) -> None:
+    project = Project(tmp_path / "project")
+    project.write(GPUS.format(n_jobs=n_jobs, n_gpus=n_gpus))
+    project.psy("run")
+    result = project.result()
+    assert len(set(zip(result["job"], result["on"], strict=True))) == n_jobs * n_gpus
+    asked = {r["name"]: r["scheduler_args"].get("gres") for r in submissions.all()}
+    assert asked == {"a:split": None, "a:process": f"gpu:{n_gpus}", "a:merge": None}
+
+
 CIRCLE = """\
 import numpy as np
 from psyrun import Param, {scheduler}

@@ -9,6 +9,7 @@ from pathlib import Path
 # Slurm reads its files from here whatever we say: a job's own commands do not get
 # our environment.
 SLURM_CONF = Path("/etc/slurm/slurm.conf")
+GRES_CONF = Path("/etc/slurm/gres.conf")
 SLURMDBD_CONF = Path("/etc/slurm/slurmdbd.conf")
 
 # The first line of each file we write. A file without it belongs to a real cluster.
@@ -25,6 +26,9 @@ DATABASE = "slurm_acct_db"
 # Megabytes of a node, and of a job that doesn't say what it needs, for each CPU.
 MEMORY = 4000
 DEFAULT_MEMORY = 500
+
+# Of each node; they are devices like /dev/null, which is all that Slurm looks for.
+GPUS = 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
 
+GresTypes=gpu
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU={DEFAULT_MEMORY}
@@ -99,10 +104,22 @@ PartitionName=short Nodes=ALL MaxTime=5 State=UP
 """
 
 
+def gpus(settings: Settings) -> list[Path]:
+    """Return the files that stand for the GPUs of a node."""
+    return [settings.state / f"gpu{number}" for number in range(GPUS)]
+
+
+def gres_conf(settings: Settings) -> str:
+    """Return the text of gres.conf."""
+    files = settings.state / f"gpu[0-{GPUS - 1}]"
+    return f"{MARK}\nName=gpu File={files}\n"
+
+
 def _nodes(settings: Settings, host: str) -> str:
     return "\n".join(
         f"NodeName={node} NodeAddr=127.0.0.1 NodeHostname={host} "
-        f"Port={NODE_PORTS[node]} CPUs={settings.cpus} RealMemory={MEMORY}"
+        f"Port={NODE_PORTS[node]} CPUs={settings.cpus} RealMemory={MEMORY} "
+        f"Gres=gpu:{GPUS}"
         for node in NODES
     )
 
