@@ -7,7 +7,6 @@ from zero; a column never checks bounds.
 
 from __future__ import annotations
 
-import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
+from psyrun.failures import shortened
+from psyrun.texts import text_of
 
 Rows = NDArray[np.int64]
 
 _INTEGERS = {int, bool, np.int64, np.bool_}
 _FLOATS = {float, np.float64}
 _INT64_MAX = np.iinfo(np.int64).max
+_MOST_SHOWN = 6
+_LONGEST_SHOWN = 30  # characters
 
 
 class Column(ABC):
@@ -84,7 +87,9 @@ class Values(Column):
     def __repr__(self) -> str:
         if self._array.ndim > 1:
             return f"<array of shape {self._array.shape}>"
-        return reprlib.repr(self._array[:7].tolist())
+        shown = list(map(_shown, self._array[:_MOST_SHOWN].tolist()))
+        more = ["..."] if self.n_places > _MOST_SHOWN else []
+        return f"[{', '.join([*shown, *more])}]"
 
 
 class Numbers(Values):
@@ -153,7 +158,7 @@ class Constant(Column):
         return None if number is None else number[np.zeros_like(rows)]
 
     def __repr__(self) -> str:
-        return reprlib.repr(self._value)
+        return _shown(self._value)
 
 
 def as_column(name: str, value: Any) -> tuple[Column, int | None]:
@@ -235,6 +240,10 @@ def _held(values: NDArray[Any] | list[Any]) -> Values:
     plain = set(map(type, values)) in ({int}, {float})
     numbers = _unboxed(objects) if plain else None
     return Values(objects) if numbers is None else Numbers(numbers)
+
+
+def _shown(value: Any) -> str:
+    return shortened(text_of(value), _LONGEST_SHOWN)
 
 
 def _is_scalar(value: Any) -> bool:

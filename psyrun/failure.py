@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import reprlib
 import signal
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from psyrun.texts import text_of
 
 
 def own_traceback(error: BaseException | None) -> str:
@@ -39,7 +40,7 @@ def describe_failure(
 
 def describe_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return short texts of an assignment's values."""
-    return {key: reprlib.repr(value) for key, value in parameters.items()}
+    return {key: text_of(value) for key, value in parameters.items()}
 
 
 def describe_death(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import os
-import reprlib
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from psyrun.pspace import ParameterSpace, match_rows, select
 from psyrun.random_state import RandomStates
 from psyrun.store import AutodetectStore, Store
 from psyrun.store.registry import store_for
+from psyrun.texts import text_of
 
 Function = Callable[..., Mapping[str, Any]]
 Row = dict[str, Any]
@@ -236,7 +236,7 @@ def _evaluate(fn: Function, point: Row) -> Row:
     result: object = fn(**point)
     if not isinstance(result, Mapping):
         name = getattr(fn, "__qualname__", repr(fn))
-        values = ", ".join(f"{k}={reprlib.repr(v)}" for k, v in point.items())
+        values = ", ".join(f"{k}={text_of(v)}" for k, v in point.items())
         raise JobError(
             f"{name}({values}) returned a value of type {type(result).__name__}; it "
             "must return a dictionary of results, for example {'y': 1.0}."
