@@ -18,6 +18,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from psyrun.causes import Causes
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.failure import describe_death, describe_exit
 from psyrun.journal import Journal
@@ -62,6 +63,7 @@ class _Pool:
         self._work = work
         self._size = size
         self._slots = Slots(slots, size)
+        self._causes = Causes()
         self._workers: dict[int, int] = {}
         self._is_out_of_time = False
         # Up to where journals were verified: workers may die by the thousand.
@@ -79,6 +81,7 @@ class _Pool:
         finally:
             self._kill_all()
             self._slots.close()
+            self._causes.close()
         if self._is_out_of_time:
             raise OutOfTimeError(
                 "the job's wall time does not suffice for the rest. What is done is "
@@ -99,7 +102,10 @@ class _Pool:
             pid = os.fork()
         if pid == 0:
             intact = self._intact.get(number, 0)
-            Worker(self._work, number, self._slots, parent, intact).live(rest)
+            worker = Worker(
+                self._work, number, self._slots, self._causes, parent, intact
+            )
+            worker.live(rest)
         self._workers[pid] = number
 
     def _ended(self, number: int, pid: int, code: int) -> None:
@@ -116,7 +122,8 @@ class _Pool:
             raise JobError(_HOPELESS)
         elif code in (Exit.NO_RECORD, Exit.NO_SPACE):
             is_full = code == Exit.NO_SPACE
-            cause = os.strerror(errno.ENOSPC) if is_full else "see the log above"
+            told = self._causes.of(number) or "see the job's log"
+            cause = os.strerror(errno.ENOSPC) if is_full else told
             raise PsyrunError(
                 f"{self._work.journal(number)}: results could not be recorded: "
                 f"{cause}. What was recorded is kept: mend the cause, then run again."
@@ -128,8 +135,9 @@ class _Pool:
             )
         elif code != 0:
             raise PsyrunError(
-                f"a worker process ended with {describe_exit(code)} while it was set "
-                "up; see the log above, mend `setup` or the task file, then run again."
+                self._causes.of(number)
+                or f"a worker process ended with {describe_exit(code)} while it was "
+                "set up. Mend `setup` or the task file, then run again."
             )
 
     def _record_death(self, number: int, slot: Slot, pid: int, code: int) -> None:

@@ -7,8 +7,10 @@ import signal
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from psyrun.failures import place
 from psyrun.texts import text_of
 
 
@@ -16,11 +18,34 @@ def own_traceback(error: BaseException | None) -> str:
     """Return a traceback without the frames of psyrun at its top."""
     if error is None:
         return ""
+    frames = _own_frames(error)
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def own_place(error: BaseException) -> str:
+    """Return the innermost line of the file in which the user's code begins.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised there, or in a library below.
+
+    Returns
+    -------
+    str
+        Such as ``psy-tasks/task_a.py:7``; empty if no code of the user ran.
+    """
+    found = traceback.extract_tb(_own_frames(error))
+    lines = [frame.lineno for frame in found if frame.filename == found[0].filename]
+    return place(f'File "{found[0].filename}", line {lines[-1]}') if found else ""
+
+
+def _own_frames(error: BaseException) -> TracebackType | None:
     frames = error.__traceback__
     package = f"{Path(__file__).parent}{os.sep}"
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(package):
         frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames))
+    return frames
 
 
 def describe_failure(

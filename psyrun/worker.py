@@ -14,8 +14,9 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import Any, NoReturn, Protocol, TypeAlias
 
-from psyrun.errors import PsyrunError, ResultError
-from psyrun.failure import describe_failure, own_traceback
+from psyrun.causes import Causes
+from psyrun.errors import PsyrunError, ResultError, one_line
+from psyrun.failure import describe_failure, own_place, own_traceback
 from psyrun.journal import Journal
 from psyrun.lifeline import end_with_parent
 from psyrun.random_state import RandomStates
@@ -109,6 +110,10 @@ class Work:
     random_states: RandomStates = field(default_factory=RandomStates.find)
 
 
+class _SetupError(Exception):
+    """The user's `setup` raised, which is the cause of this one."""
+
+
 class Worker:
     """A worker process.
 
@@ -120,6 +125,8 @@ class Worker:
         Number of the worker in its job, from 0.
     slots : Slots
         Where to note what is evaluated.
+    causes : Causes
+        Where to tell the job why this worker cannot work.
     parent : int
         The process of the job.
     intact : int
@@ -127,12 +134,19 @@ class Worker:
     """
 
     def __init__(
-        self, work: Work, number: int, slots: Slots, parent: int, intact: int = 0
+        self,
+        work: Work,
+        number: int,
+        slots: Slots,
+        causes: Causes,
+        parent: int,
+        intact: int = 0,
     ) -> None:
         self._intact = intact
         self._work = work
         self._number = number
         self._slots = slots
+        self._causes = causes
         self._parent = parent
         self._longest = 0.0
 
@@ -144,10 +158,13 @@ class Worker:
             code = 0
         except OSError as error:
             say(f"cannot record results: {error}")
+            self._causes.tell(self._number, str(error))
             self._slots.clear(self._number)
             code = Exit.NO_SPACE if error.errno in _NO_SPACE else Exit.NO_RECORD
-        except BaseException:
-            say(own_traceback(sys.exception()))
+        except BaseException as error:
+            cause = error.__cause__ if isinstance(error, _SetupError) else error
+            say(own_traceback(cause))
+            self._causes.tell(self._number, _told(error))
         finally:
             leave(code)
 
@@ -170,9 +187,9 @@ class Worker:
             return {}
         try:
             return dict(self._work.setup(self._number) or {})
-        except OSError as error:
+        except BaseException as error:
             # Elsewhere an OSError means that records could not be written.
-            raise RuntimeError("setup failed") from error
+            raise _SetupError from error
 
     def _evaluate(
         self, positions: range, extras: dict[str, Any], journal: Journal
@@ -266,6 +283,18 @@ def row_of(
     for key in exclude:
         row.pop(key, None)
     return row
+
+
+def _told(error: BaseException) -> str:
+    """Return for the user why a worker cannot work."""
+    if isinstance(error, PsyrunError):
+        return str(error)
+    if not isinstance(error, _SetupError) or error.__cause__ is None:
+        said = one_line(error)
+        return f"a worker process failed: {said}. Its traceback is in the job's log."
+    place = own_place(error.__cause__)
+    said = f"`setup` raised {one_line(error.__cause__)}"
+    return f"{place and f'{place}: '}{said}. Mend it there, then run again."
 
 
 def _peak() -> int:

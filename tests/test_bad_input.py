@@ -481,3 +481,15 @@ def test_a_space_that_cannot_be_frozen_is_named_by_the_split(project):
     assert "Traceback" not in error
     assert project.result()["y"] == [1, 4, 9, 16]
     assert project.calls() == []
+
+
+def test_a_setup_that_raises_is_told_with_its_line(project):
+    project.write(
+        with_arguments("x")
+        + "def setup(proc_id):\n    raise LookupError('no such device')\n"
+    )
+    line = len(project.taskfile().read_text().splitlines())
+    errors = project.psy("run", "-q", status=2).stderr
+    told = f"psy-tasks/task_a.py:{line}: `setup` raised LookupError: no such device."
+    assert told in errors
+    assert "log above" not in errors

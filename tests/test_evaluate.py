@@ -238,17 +238,47 @@ def test_a_setup_that_raises_ends_the_job_and_is_told(
     def setup(proc_id: int) -> None:
         raise error("no device")
 
+    line = setup.__code__.co_firstlineno + 1
+    place = rf"test_evaluate\.py:{line}: `setup` raised {error.__name__}: no device\."
     bench.settings["setup"] = setup
-    with pytest.raises(PsyrunError, match=r"while it was set up; .*mend `setup`"):
+    with pytest.raises(PsyrunError, match=place):
         bench.evaluate(square, 3)
     assert bench.known == {}
     assert "no device" in capfd.readouterr().err
 
 
+def test_a_setup_that_fails_in_a_library_is_told_by_its_own_line(bench: Bench) -> None:
+    bench.settings["setup"] = lambda proc_id: subprocess.run(["/no/such/program"])
+    with pytest.raises(
+        PsyrunError, match=r"test_evaluate\.py:\d+: `setup` raised File"
+    ):
+        bench.evaluate(square, 1)
+
+
+def test_a_setup_that_returns_no_mapping_is_told(bench: Bench) -> None:
+    bench.settings["setup"] = lambda proc_id: 5
+    with pytest.raises(PsyrunError, match=r"^`setup` raised TypeError: "):
+        bench.evaluate(square, 1)
+
+
+def test_a_setup_that_ends_its_process_is_told(bench: Bench) -> None:
+    bench.settings["setup"] = lambda proc_id: os._exit(3)
+    with pytest.raises(PsyrunError, match=r"exit status 3 while it was set up\. Mend"):
+        bench.evaluate(square, 1)
+
+
+def test_a_setup_that_kills_its_process_is_told(bench: Bench) -> None:
+    bench.settings["setup"] = lambda proc_id: os.kill(os.getpid(), signal.SIGKILL)
+    with pytest.raises(PsyrunError, match=r"SIGKILL.* in `setup` or between"):
+        bench.evaluate(square, 1)
+
+
 def test_a_record_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     (tmp_path / "0-0.journal").mkdir()
-    with pytest.raises(PsyrunError, match=r"0-0\.journal: results could not be"):
+    with pytest.raises(
+        PsyrunError, match=r"0-0\.journal: results could not be .*directory"
+    ):
         bench.evaluate(square, 1)
 
 
