@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from psyrun.counts import Counts
 from psyrun.detach.record import RunRecord
 from psyrun.errors import PsyrunError
+from psyrun.failures import counted
 from psyrun.files import read_json
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.lock import holder_of, running_jobs
@@ -77,6 +78,9 @@ class TaskStatus:
         Who runs it, or what cannot be read.
     numbers : Numbers or None
         Its numbers; None where the space was not divided yet.
+    kept : str
+        Which rows are taken over when the space is divided, such as ``220 rows
+        kept``; empty once that is done, and where there are none.
     ended : tuple of (str, Ending)
         Jobs that a queue has ended, by name, and why.
     """
@@ -85,6 +89,7 @@ class TaskStatus:
     state: State
     remark: str = ""
     numbers: Numbers | None = None
+    kept: str = ""
     ended: tuple[tuple[str, Ending], ...] = ()
 
 
@@ -121,6 +126,8 @@ def status_of(path: Path, name: str) -> TaskStatus:
         if plan is not None:
             state: State = "done" if is_merged(layout, plan) else "incomplete"
             status = replace(status, state=state, numbers=_numbers(layout, plan))
+            if status.numbers is None:
+                status = replace(status, kept=_kept(layout, plan))
             if _fingerprint(path, layout) != plan.fingerprint:
                 status = replace(status, state="outdated")
         return _with_holder(status, layout)
@@ -188,6 +195,19 @@ def _fingerprint(path: Path, layout: TaskLayout) -> str:
         Path.cwd(),
         read_json(layout.digests),
     )
+
+
+def _kept(layout: TaskLayout, plan: Plan) -> str:
+    """Return which rows wait for their place in a round that is not divided yet."""
+    if plan.keep == "result":
+        # To count them takes a store, which may be the user's own.
+        return f"rows of {plan.resultfile} kept"
+    source = layout.round(plan.keep_round)
+    counts = Counts.load(source)
+    if plan.keep != "round" or counts is None:
+        return ""
+    n_rows = RoundProgress(source).look().done + counts.n_former
+    return f"{counted(n_rows, 'row')} kept" if n_rows else ""
 
 
 def _numbers(layout: TaskLayout, plan: Plan) -> Numbers | None:

@@ -66,7 +66,11 @@ def execute(args: argparse.Namespace) -> int:
         limit = None if args.verbose > 1 else _SHOWN
         for status in statuses:
             _print_ended(status, limit)
-            if status.state != "unreadable":
+            if status.kept:
+                # To know that, all rows would have to be matched with the space.
+                said = "the space is not divided yet, so what it lacks is not known"
+                print(f"\n{status.name}: {said}")
+            elif status.state != "unreadable":
                 _print_details(tasks[status.name], status.name, limit)
     return 0
 
@@ -74,7 +78,8 @@ def execute(args: argparse.Namespace) -> int:
 def _cells(status: TaskStatus) -> tuple[str, ...]:
     numbers = status.numbers
     if numbers is None:
-        return (status.name, status.state, "-", "-", "-", status.remark)
+        remark = ", ".join(filter(None, [status.remark, status.kept]))
+        return (status.name, status.state, "-", "-", "-", remark)
     return (
         status.name,
         status.state,

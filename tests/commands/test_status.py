@@ -87,6 +87,41 @@ def test_before_the_split_there_are_no_numbers(psy, write_task, work):
     assert columns(psy("status")) == ["square", "incomplete", "-", "-", "-"]
 
 
+def test_before_the_split_of_a_continued_run_kept_rows_are_counted(
+    psy, write_task, finish, work
+):
+    path = write_task()
+    finish()
+    path.write_text(path.read_text().replace("range(10)", "range(12)"))
+    work(keep_going=True)
+    result = psy("status", "-v")
+    assert columns(result) == ["square", "incomplete", "-", "-", "-", "10 rows kept"]
+    assert "square: the space is not divided yet" in result.out
+    assert "not evaluated yet" not in result.out
+
+
+def test_former_rows_are_counted_among_those_that_are_kept(
+    psy, write_task, finish, work
+):
+    path = write_task()
+    finish()
+    path.write_text(path.read_text().replace("range(10)", "range(8)"))
+    work("split", "merge", keep_going=True)
+    path.write_text(path.read_text().replace("range(8)", "range(12)"))
+    work(keep_going=True)
+    assert columns(psy("status"))[-1] == "10 rows kept"
+
+
+def test_before_the_split_it_is_said_that_rows_of_a_result_are_kept(
+    psy, write_task, finish, work
+):
+    write_task()
+    layout = finish().layout
+    layout.state.unlink()
+    work(keep_going=True)
+    assert columns(psy("status"))[-1] == f"rows of {layout.folder}/result.pkl kept"
+
+
 def test_former_rows_and_those_by_older_code_are_mentioned(
     psy, write_task, finish, work
 ):
