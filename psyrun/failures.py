@@ -88,6 +88,14 @@ class Group:
         """The one that stands for the others."""
         return self.failures[0]
 
+    @property
+    def cause(self) -> str:
+        """Type and text of the exception; one text of several is an example."""
+        first = self.first
+        if all(failure.message == first.message for failure in self.failures):
+            return first.cause
+        return first.cause.replace(f"{first.type}: ", f"{first.type}, such as: ", 1)
+
 
 def group(failures: Iterable[Failure]) -> list[Group]:
     """Put failures together that have the same type and line.
@@ -135,7 +143,7 @@ def _described(one: Group) -> Iterator[str]:
     first = one.first
     # How a process ended is told by the text already.
     at = f", {first.place}" if _FRAME.fullmatch(first.where) else ""
-    yield f"  {len(one.failures)} x {first.cause}{at}"
+    yield f"  {len(one.failures)} x {one.cause}{at}"
     for failure in one.failures[:_SHOWN_OF_GROUP]:
         yield f"      {failure.index}: {shortened(failure.values, _LONGEST_VALUES)}"
     hidden = len(one.failures) - _SHOWN_OF_GROUP

@@ -67,6 +67,18 @@ def test_a_summary_shows_the_first_of_each_group():
     ]
 
 
+def test_a_text_that_only_some_failures_of_a_group_have_is_an_example():
+    line = list(summary("a", [failure(message=f"{i} is bad") for i in range(3)]))[1]
+    assert line.startswith("  3 x ValueError, such as: 0 is bad, /project")
+
+
+def test_failures_of_a_group_without_text_do_not_hide_that_of_the_first():
+    assert group([failure(message="a"), failure(message="")])[0].cause == (
+        "ValueError, such as: a"
+    )
+    assert group([failure(message=""), failure(message="a")])[0].cause == "ValueError"
+
+
 def test_a_summary_stays_short_whatever_failed():
     failures = [failure(i, f"Error{i}") for i in range(100)]
     lines = list(summary("a", failures))
