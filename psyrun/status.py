@@ -22,6 +22,7 @@ from psyrun.plan import Plan
 from psyrun.progress import RoundProgress, finished_blocks
 from psyrun.queue.report import QueueReport
 from psyrun.scheduler.base import Ending
+from psyrun.taskmodule import check_syntax
 
 State: TypeAlias = Literal[
     "new", "running", "queued", "done", "incomplete", "outdated", "unreadable"
@@ -123,7 +124,9 @@ def status_of(path: Path, name: str) -> TaskStatus:
     status = TaskStatus(name, "new")
     try:
         plan = accepted_plan(layout)
-        if plan is not None:
+        if plan is None:
+            check_syntax(path)
+        else:
             state: State = "done" if is_merged(layout, plan) else "incomplete"
             status = replace(status, state=state, numbers=_numbers(layout, plan))
             if status.numbers is None:

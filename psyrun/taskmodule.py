@@ -6,6 +6,7 @@ import ast
 import importlib.machinery
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import NamedTuple
@@ -66,6 +67,24 @@ def run_file(path: Path, module_name: str) -> Loaded:
         sys.modules.pop(module_name, None)
         raise _raised(path, error) from error
     return Loaded(module, tree.body)
+
+
+def check_syntax(path: Path) -> None:
+    """Refuse a file that is not Python, without running it and without warnings.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    TaskError
+        The file cannot be read or is not Python.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _compile(_read(path), path)
 
 
 def _read(path: Path) -> bytes:

@@ -152,6 +152,21 @@ def test_a_syntax_error_hides_neither_numbers_nor_other_tasks(psy, write_task, f
     assert columns(result, "other")[1] == "new"
 
 
+def test_a_syntax_error_in_a_new_task_is_said_with_its_line(psy, write_task):
+    write_task("square", "x = 1\nraise ValueError(\n")
+    row = columns(psy("status", "-v"))
+    assert row[1:5] == ["unreadable", "-", "-", "-"]
+    assert row[5].startswith("psy-tasks/task_square.py:2: '(' was never closed")
+
+
+def test_a_doubtful_text_in_a_new_task_is_no_error(psy, write_task):
+    path = write_task()
+    path.write_text(path.read_text() + 'text = "\\d"\n')
+    result = psy("status")
+    assert columns(result)[1] == "new"
+    assert result.err == ""
+
+
 def test_a_damaged_record_is_said(psy, write_task, finish):
     write_task()
     finish().layout.state.write_text("{")
