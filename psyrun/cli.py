@@ -142,9 +142,12 @@ def _run(arguments: list[str]) -> int:
             f"unknown command {verb!r}.{did_you_mean(verb, SUMMARIES)} "
             "See all commands with 'psy --help'."
         )
-    parser, _ = parser_for(verb)
+    parser, part = parser_for(verb)
     own, passed = _split(arguments) if verb == "run" else (arguments, [])
-    args = parser.parse_args(own)
+    args, unknown = parser.parse_known_args(own)
+    if unknown:
+        # Else it would be `psy` that complains, though the verb knows its options.
+        part.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.verb is None:
         parser.print_help(sys.stderr)
         return 2

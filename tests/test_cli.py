@@ -92,6 +92,25 @@ def test_wrong_arguments_are_told_in_one_line(capsys, arguments):
     assert "--help'" in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("run -j two", "argument -j/--jobs: 'two' is not a whole number."),
+        ("run -j 0", "argument -j/--jobs: 0 is less than 1."),
+        ("run --max-failures -1", "argument --max-failures: -1 is less than 0."),
+        ("test --item first", "argument --item: 'first' is not a whole number."),
+        ("debug a last", "argument number: 'last' is not a whole number."),
+        ("doctor --timeout 5m", "argument --timeout: '5m' is not a number of seconds."),
+        ("run -k", "unrecognized arguments: -k."),
+    ],
+)
+def test_a_wrong_argument_is_told_by_its_command(capsys, arguments, said):
+    verb = arguments.split()[0]
+    assert main(arguments.split()) == 2
+    error = capsys.readouterr().err
+    assert error == f"psy: {verb}: {said} See 'psy {verb} --help'.\n"
+
+
 def test_an_error_has_no_traceback(capsys):
     Path("psy-tasks/task_sweep.py").write_text("import nothing_of_that_name\n")
     assert main(["test"]) == 2

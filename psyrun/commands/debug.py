@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from psyrun.commands.numbers import whole
 from psyrun.counts import Counts
 from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
 from psyrun.status import accepted_plan, layout_of
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="name of the task")
     parser.add_argument(
         "number",
-        type=int,
+        type=whole(),
         help="number of the assignment, from 0, as 'psy failed' shows it",
     )
     parser.add_argument(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psyrun.commands.numbers import seconds
 from psyrun.errors import PsyrunError, SchedulerError
 from psyrun.failures import counted
 from psyrun.taskdir import put_on_path
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=120.0,
         metavar="SECONDS",
         help="how long the short job that is submitted may take before it is cancelled "

@@ -56,7 +56,8 @@ def execute(args: argparse.Namespace) -> int:
         print(f"created  {args.taskdir}")
     taskdir = json.dumps(str(args.taskdir))
     _create(Path("workflow", "Snakefile"), _SNAKEFILE.format(taskdir=taskdir))
-    print("Next: psy new-task NAME")
+    has_tasks = any(args.taskdir.glob("task_*.py"))
+    print("Next: psy run" if has_tasks else "Next: psy new-task NAME")
     return 0
 
 

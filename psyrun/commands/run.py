@@ -7,6 +7,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from psyrun.commands.numbers import whole
 from psyrun.detach import job as queued
 from psyrun.detach.log import LogView, RunLog
 from psyrun.detach.process import heed_signals, start
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-j",
         "--jobs",
-        type=_positive,
+        type=whole(1),
         metavar="N",
         help="use up to N cores at once (default: 1), or have up to N jobs in a "
         "queue (default: as many as there are)",
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-failures",
-        type=_not_negative,
+        type=whole(0),
         metavar="N",
         help="stop when more than N assignments failed",
     )
@@ -66,20 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="put the whole run in the queue of the tasks",
     )
     parser.add_argument("--controller", help=argparse.SUPPRESS)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _not_negative(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
 
 
 def execute(args: argparse.Namespace) -> int:

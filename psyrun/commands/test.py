@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psyrun.commands.numbers import whole
 from psyrun.commands.selection import add_tasks
 from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
 from psyrun.reporting import for_each
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tasks(parser)
     parser.add_argument(
         "--item",
-        type=int,
+        type=whole(),
         default=0,
         metavar="N",
         help="number of the assignment to evaluate, from 0 (default: the first)",

@@ -14,6 +14,7 @@ def test_the_folders_are_made(psy, project):
     result = psy("init")
     assert result.status == 0
     assert "created  psy-tasks\ncreated  workflow/Snakefile\n" in result.out
+    assert "Next: psy new-task NAME\n" in result.out
     assert Path("psy-tasks").is_dir()
 
 
@@ -23,6 +24,7 @@ def test_what_exists_is_left_as_it_is(psy, write_task):
     SNAKEFILE.write_text("# Mine.\n")
     result = psy("init")
     assert "exists   psy-tasks\nexists   workflow/Snakefile\n" in result.out
+    assert "Next: psy run\n" in result.out
     assert SNAKEFILE.read_text() == "# Mine.\n"
     assert path.exists()
 
