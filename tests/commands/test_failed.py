@@ -166,7 +166,8 @@ def test_a_run_tells_which_jobs_failed_for_another_reason(start_psy, failing):
     process = start_psy("run")
     err = process.communicate(timeout=60)[1]
     log = "psy-work/square/square:process:0.log"
-    assert f"square:process:0 failed; its log is {log}:\n  a worker process" in err
+    told = "psy-tasks/task_square.py:17: `setup` raised ZeroDivisionError: division by"
+    assert f"square:process:0 failed; its log is {log}:\n  {told}" in err
     assert "ZeroDivisionError" in Path(log).read_text()
     assert "assignment failed" not in err
 
