@@ -125,7 +125,7 @@ class Prepared:
             If the task changed since it was decided what to do.
         """
         lock = Lock(self.layout.lock, f"task {self.task.name!r}")
-        former = lock.acquire()
+        former = self._acquire(lock)
         if former is not None:
             warn(_taken_over(self.task.name, former))
         try:
@@ -147,6 +147,16 @@ class Prepared:
         # A request to stop was meant for whoever ran the task before.
         self.layout.stop.unlink(missing_ok=True)
         self.render()
+
+    def _acquire(self, lock: Lock) -> Holder | None:
+        try:
+            return lock.acquire()
+        except RunningError as error:
+            name = self.task.name
+            raise RunningError(
+                f"{error} Follow it with 'psy attach {name}', or stop it with "
+                f"'psy kill {name}'."
+            ) from None
 
     def _decide_anew(self, warn: Warn) -> Decision:
         """Decide what to do now that nobody else can start anything."""

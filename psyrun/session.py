@@ -13,12 +13,15 @@ from psyrun.detach import job as queued
 from psyrun.detach.log import RunLog
 from psyrun.detach.process import advice, let_go, words
 from psyrun.detach.record import Mode
-from psyrun.errors import PsyrunError, QueueError, RunningError
+from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
 from psyrun.layout import MERGE, SPLIT
 from psyrun.layout import PROCESS as PROCESS_STEP
 from psyrun.prepare import Prepared, refusal
-from psyrun.profiles import LOCAL
+from psyrun.profiles import LOCAL, site_arguments
+from psyrun.queue.arguments import arguments
+from psyrun.queue.sites import parse_arguments
 from psyrun.reporting import report
+from psyrun.scheduler.options import joined
 from psyrun.verdict import Verdict, complain
 from psyrun.view import EXECUTED, SKIPPED, View
 
@@ -86,6 +89,8 @@ class Session:
         PsyrunError
             If a run cannot begin or go on.
         """
+        for task in prepared:
+            self._check_arguments(task)
         work = [p for p in prepared if self._is_to_run(p)]
         if self._args.detach == JOB and work:
             queued.check(work, self._args.snakemake_args)
@@ -103,6 +108,30 @@ class Session:
             for task in started:
                 task.release()
         return self._status
+
+    def _check_arguments(self, prepared: Prepared) -> None:
+        """Refuse what the site says for all tasks before anything is submitted.
+
+        Raises
+        ------
+        SchedulerError
+            If the queue does not take it. What the task says was checked before.
+        """
+        if prepared.profile == LOCAL:
+            return
+        text = site_arguments(prepared.profile, self._args.snakemake_args)
+        of_site = parse_arguments(text)
+        task = prepared.task
+        if not of_site:
+            return
+        given = joined(task.scheduler.OPTIONS, of_site, *task.argument_sources)
+        try:
+            for step in (SPLIT, PROCESS_STEP, MERGE):
+                block = 0 if step == PROCESS_STEP else None
+                arguments(task.scheduler, given, prepared.plan, step, block)
+        except SchedulerError as error:
+            said = str(error).removeprefix("scheduler_args: ")
+            raise SchedulerError(f"psyrun-args {text!r}: {said}") from None
 
     def _is_to_run(self, prepared: Prepared) -> bool:
         if prepared.decision.is_done:

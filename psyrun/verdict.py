@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from psyrun.queue.report import QueueReport
 from psyrun.status import is_merged
 from psyrun.view import View
 
+_WRONG_USAGE = re.compile(r"^\S+: error: (.*)")
+_FRAME = re.compile(r'^\s*File ".*", line \d+')
 _SHOWN_JOBS = 3
 _SHOWN_LINES = 3
 _LEAST_SPACE = 64 * 1024  # bytes
@@ -64,7 +67,8 @@ class Verdict:
         self._outcome = outcome
         self._started = started
         self._names = " ".join(task.task.name for task in started)
-        self._kept = "all rows are kept"
+        has_rows = any(task.plan.keep for task in started)
+        self._kept = "all rows are kept" if has_rows else "nothing was evaluated yet"
         if tally.total:
             self._kept = f"{tally.done} of {tally.total} assignments are kept"
 
@@ -85,6 +89,8 @@ class Verdict:
         """
         go_on = f"Go on with 'psy run {self._names}'."
         if self._outcome.was_interrupted:
+            if any(task.layout.stop.exists() for task in self._started):
+                return complain(f"stopped by 'psy kill'; {self._kept}. {go_on}", 130)
             said = f"interrupted; {self._kept}. {go_on}{self._left_in_queue()}"
             return complain(said, 130)
         if self._outcome.status:
@@ -107,7 +113,7 @@ class Verdict:
     def _tell_of_failure(self) -> int:
         if not self._outcome.failures:
             log = self._started[0].layout.snakemake_log
-            told = "\n".join(self._outcome.errors) or _end_of(log)
+            told = "\n".join(map(_without_frames, self._outcome.errors)) or _end_of(log)
             said = f"All that Snakemake said is in {log}."
             raise PsyrunError(f"{told}\n{self._kept}. {said}")
         _show_failures(self._outcome, self._started)
@@ -164,9 +170,17 @@ def _is_full(folder: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < _LEAST_SPACE
 
 
+def _without_frames(text: str) -> str:
+    """Leave out where in Snakemake or psyrun an error was raised."""
+    return "\n".join(li for li in text.splitlines() if not _FRAME.match(li))
+
+
 def _end_of(log: Path) -> str:
     """Return what Snakemake said at last."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    if lines and (match := _WRONG_USAGE.search(lines[-1])):
+        # Without the list of all its options that stands before.
+        return f"Snakemake: {match[1]}. See 'snakemake --help'."
     return "\n".join(lines[-_SHOWN_LINES:]) or "Snakemake failed."
 
 

@@ -148,6 +148,8 @@ def _stop(layout: TaskLayout, controller: Holder | None) -> None:
     run = [*jobs, *([] if controller is None else [controller])]
     family = _Family(run)
     if controller is not None:
+        # So it can tell who has ended it.
+        layout.stop.touch()
         _signal(controller.pid, controller.started, signal.SIGTERM)
         family.wait_for(run, _PATIENCE_WITH_CONTROLLER)
     # Snakemake by itself waits for its jobs when it is asked to end.

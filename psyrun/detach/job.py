@@ -17,6 +17,7 @@ from psyrun.layout import TaskLayout
 from psyrun.lock import JOB_VARIABLE, break_lock, holder_in
 from psyrun.profiles import LOCAL, site_arguments
 from psyrun.queue.arguments import arguments
+from psyrun.queue.arguments import time_limit as time_limit_of
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.left import Left, Warn, left, name_of, patiently, why_ended
 from psyrun.queue.sites import parse_arguments
@@ -93,10 +94,11 @@ def submit(
         name=name,
         names=(name,),
         targets=(CONTROLLER,),
-        commands=(_command(scheduler.resources(values).get("runtime"), arguments),),
+        commands=(shlex.join(["python3", "-m", "psyrun.cli", *arguments]),),
         round=first.plan.round,
         scheduler=name_of(scheduler),
         scheduler_args=values,
+        minutes=time_limit_of(scheduler, values),
     )
     batch = Ledger(home, home.controllers).begin(intent)
     note(batch.job(0))
@@ -128,14 +130,6 @@ def _values(first: Prepared, extra: Sequence[str]) -> dict[str, object]:
         raised = scheduler.raised(values, Cause.MEMORY, _LEAST_MEMORY / memory)
         return values if raised is None else raised
     return values
-
-
-def _command(minutes: int | str | None, arguments: Sequence[str]) -> str:
-    """Return a shell command; not every queue tells a job when it will be ended."""
-    command = shlex.join(["python3", "-m", "psyrun.cli", *arguments])
-    if not isinstance(minutes, int):
-        return command
-    return f"{VARIABLES[0]}=$(($(date +%s) + {60 * minutes})) {command}"
 
 
 def this_job() -> str:

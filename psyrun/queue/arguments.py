@@ -92,6 +92,25 @@ def resources(
     return {SPLIT: of(SPLIT), PROCESS: most, MERGE: of(MERGE)}
 
 
+def time_limit(scheduler: Scheduler, values: Mapping[str, Any]) -> int | None:
+    """Return the time limit of a job in minutes.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    values : mapping of str to object
+        Its arguments for the job.
+
+    Returns
+    -------
+    int or None
+        None where that is not known.
+    """
+    minutes = scheduler.resources(values).get("runtime")
+    return minutes if isinstance(minutes, int) else None
+
+
 def _most(values: list[int | str]) -> int | str:
     numbers = [value for value in values if isinstance(value, int)]
     return max(numbers) if len(numbers) == len(values) else values[0]

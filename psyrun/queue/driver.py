@@ -20,6 +20,7 @@ from psyrun.errors import (
     SchedulerError,
 )
 from psyrun.lock import Holder, holder_in
+from psyrun.queue.arguments import time_limit
 from psyrun.queue.capacity import Capacity
 from psyrun.queue.ending import Endings
 from psyrun.queue.item import Item, QueuedTask, by_scheduler
@@ -34,6 +35,7 @@ RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""
 
 _GATHERING = 0.2  # seconds to wait for more jobs that fit into the same array
+_REMINDER = 600.0  # seconds after which the same is told again
 _PATIENCE = 300.0  # seconds that a command of the queue may be missing
 
 
@@ -92,6 +94,7 @@ class Driver:
         self._pace = Pace(clock)
         self._backoff = Backoff(clock)
         self._unanswered_since: float | None = None
+        self._said: dict[str, float] = {}
         self._last_added = 0.0
         self._capacity = Capacity(clock)
         self._left: dict[QueuedTask, _Left] = {}
@@ -180,7 +183,7 @@ class Driver:
                 self._warn(f"{error} The others are submitted as jobs end.")
         except QueueUnreachableError as error:
             self._backoff.lengthen()
-            self._warn(f"{error} Trying again.")
+            self._warn_now_and_then(f"{error} Trying again.")
         else:
             self._backoff.reset()
         return ended
@@ -287,6 +290,14 @@ class Driver:
         self._capacity.ended(len(ended))
         return [Ended(item, ending) for item, ending in ended.items()]
 
+    def _warn_now_and_then(self, text: str) -> None:
+        """Say the same again only after some time: a queue may be down for a night."""
+        now = self._clock()
+        said = self._said.get(text)
+        if said is None or now - said >= _REMINDER:
+            self._said[text] = now
+            self._warn(text)
+
     def _bear(self, error: SchedulerError) -> None:
         """Wait for a queue that does not answer; for one that cannot, not for long."""
         now = self._clock()
@@ -294,7 +305,7 @@ class Driver:
         is_passing = isinstance(error, QueueError)
         if not is_passing and now - self._unanswered_since > _PATIENCE:
             raise error
-        self._warn(f"{error} Trying again.")
+        self._warn_now_and_then(f"{error} Trying again.")
 
     def _is_retried(self, ended: Ended) -> bool:
         """Whether a job is tried again, as it was given too little."""
@@ -308,7 +319,10 @@ class Driver:
         values = _raised(item, ending.cause)
         if values is None:
             return False
-        self._warn(f"{item.name}: {ending.text}; it is tried again.")
+        changed = [f"{k}={v}" for k, v in values.items() if v != item.values.get(k)]
+        more = f" with {', '.join(changed)}" if changed else ""
+        self._warn(f"{item.name}: {ending.text}; it is tried again{more}.")
+        item.keep_log()
         item.values, item.attempt = values, item.attempt + 1
         item.batch, item.gone_since, item.is_adopted = None, None, False
         self.add(item)
@@ -340,4 +354,5 @@ def _intent(items: Sequence[Item]) -> Intent:
         scheduler=name_of(first.task.scheduler),
         scheduler_args=first.values,
         attempt=first.attempt,
+        minutes=time_limit(first.task.scheduler, first.values),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,12 @@ class Item:
         write_json(self.round.error(self._step_name), record)
         with self.step.log.open("a", encoding="utf-8") as log:
             log.write(f"{message}\n")
+
+    def keep_log(self) -> None:
+        """Move the log of an attempt away, so that the next one does not replace it."""
+        log = self.step.log
+        with suppress(FileNotFoundError):
+            log.replace(log.with_name(f"{log.stem}.attempt-{self.attempt + 1}.log"))
 
     @property
     def told(self) -> str | None:

@@ -63,6 +63,8 @@ class Intent:
         Arguments for each of the jobs.
     attempt : int
         How many jobs for the same targets have ended for want of resources.
+    minutes : int or None
+        Time limit of each job, where that is known.
     host : str
         Where it is submitted.
     since : float
@@ -77,6 +79,7 @@ class Intent:
     scheduler: str
     scheduler_args: Mapping[str, Any]
     attempt: int = 0
+    minutes: int | None = None
     host: str = field(default_factory=socket.gethostname)
     since: float = field(default_factory=time.time)
 
@@ -254,7 +257,7 @@ class Ledger:
         folder = self._folder / key
         try:
             folder.mkdir(parents=True)
-            write_script(folder, key, intent.commands, Path.cwd())
+            write_script(folder, key, intent.commands, Path.cwd(), intent.minutes)
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror}.") from error
         write_json(folder / _RECORD, intent.as_json())

@@ -43,14 +43,16 @@ def patiently(question: Callable[[], T], warn: Warn) -> T:
         If it does not for five minutes.
     """
     deadline = time.monotonic() + _PATIENCE
-    pauses = iter(_PAUSES)
+    pauses, said = iter(_PAUSES), ""
     while True:
         try:
             return question()
         except QueueUnreachableError as error:
             if time.monotonic() > deadline:
                 raise
-            warn(f"{error} Trying again.")
+            if str(error) != said:
+                warn(f"{error} Trying again.")
+            said = str(error)
             time.sleep(next(pauses, _PAUSES[-1]))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from psyrun.forkclient import FOLDER_VARIABLE
 from psyrun.lock import JOB_VARIABLE
+from psyrun.wall_time import VARIABLES
 
 COMMANDS, SCRIPT = "commands", "run.sh"
 _LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read
@@ -30,6 +31,7 @@ _TEXT = """\
 cd {project} || exit 1
 PATH={python}:$PATH; export PATH
 {variable}={key}:$1; export {variable}
+{deadline}
 unset {servers}
 commands={commands}
 command=$(sed -n "$(($1 + 1))p" "$commands")
@@ -46,7 +48,11 @@ exit $status
 
 
 def write_script(
-    folder: Path, key: str, commands: Sequence[str], project: Path
+    folder: Path,
+    key: str,
+    commands: Sequence[str],
+    project: Path,
+    minutes: int | None = None,
 ) -> None:
     """Write what the jobs of an array run.
 
@@ -60,6 +66,8 @@ def write_script(
         A shell command for each position, without line breaks.
     project : Path
         Where the commands are run.
+    minutes : int, optional
+        Time limit of each job.
 
     Raises
     ------
@@ -73,6 +81,7 @@ def write_script(
         # What stands for Python in the rules is the one that runs here.
         python=shlex.quote(str(Path(sys.executable).parent)),
         variable=JOB_VARIABLE,
+        deadline=_deadline(minutes),
         # Those of the run that submitted the job are out of reach, or gone.
         servers=FOLDER_VARIABLE,
         key=key,
@@ -80,6 +89,17 @@ def write_script(
         mark=_MARK,
     )
     (folder / SCRIPT).write_text(text, "utf-8")
+
+
+def _deadline(minutes: int | None) -> str:
+    """Return what tells a job when its queue will end it."""
+    own, of_slurm = VARIABLES
+    if minutes is None:
+        # That of the job in which the one that submits may run.
+        return f"unset {own}"
+    # Slurm knows best, but only newer versions say so (not 22.05).
+    estimate = f"$(($(date +%s) + {60 * minutes}))"
+    return f"{own}=${{{of_slurm}:-{estimate}}}; export {own}"
 
 
 def command(folder: Path) -> tuple[str, ...]:

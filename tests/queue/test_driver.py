@@ -284,7 +284,8 @@ def test_a_job_that_needs_more_memory_gets_more_with_each_retry(
     assert ended["a:process:0"].ending.cause is Cause.MEMORY
     given = [batch.intent.scheduler_args for batch in task.ledger.batches()]
     assert given == [{}, {"nice": 2}, {"nice": 6}]
-    assert said == ["a:process:0: exceeded its memory limit; it is tried again."] * 2
+    told = "a:process:0: exceeded its memory limit; it is tried again with nice="
+    assert said == [f"{told}2.", f"{told}6."]
 
 
 def test_a_job_that_failed_by_itself_is_not_tried_again(

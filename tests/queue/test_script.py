@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from psyrun.queue.script import Trace, command, write_script
 from psyrun.scheduler import Cause
 
 
-def run(folder: Path, position: int, *commands: str) -> Trace:
+def run(
+    folder: Path, position: int, *commands: str, minutes: int | None = None
+) -> Trace:
     folder.mkdir()
-    write_script(folder, "key", commands, Path.cwd())
+    write_script(folder, "key", commands, Path.cwd(), minutes)
     out = folder / "out"
     with out.open("wb") as file:
         subprocess.run([*command(folder), str(position)], stdout=file, stderr=file)
@@ -33,6 +36,16 @@ def test_a_job_runs_the_command_at_its_position(tmp_path: Path) -> None:
 def test_a_job_runs_in_the_project_and_knows_which_it_is(tmp_path: Path) -> None:
     trace = run(tmp_path / "a", 0, "pwd; echo $PSYRUN_JOB")
     assert trace.text.splitlines() == [str(Path.cwd()), "key:0"]
+
+
+def test_a_job_knows_when_its_time_is_over(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PSYRUN_DEADLINE", "7")
+    trace = run(tmp_path / "a", 0, "echo $PSYRUN_DEADLINE", minutes=2)
+    assert abs(float(trace.text) - time.time() - 120) < 5
+    assert run(tmp_path / "b", 0, "echo $PSYRUN_DEADLINE").text == ""
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1800000000")
+    trace = run(tmp_path / "c", 0, "echo $PSYRUN_DEADLINE", minutes=2)
+    assert trace.text == "1800000000"
 
 
 def test_a_job_without_its_command_fails(tmp_path: Path) -> None:
