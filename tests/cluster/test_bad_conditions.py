@@ -334,6 +334,22 @@ def test_a_job_over_its_memory_is_tried_again_with_more(
     assert set(calls) - {x for x in calls if calls.count(x) == 1} == {5}
 
 
+def test_a_job_stops_before_its_time_is_over(
+    slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    project = queued_project(tmp_path / "project", n_items=6, n_jobs=1, seconds=14)
+    project.edit('"5m"', '"1m"')
+    errors = project.psy("run", status=1).stderr
+    assert "does not suffice for the rest" in errors
+    n_done = len(project.calls())
+    assert 2 <= n_done <= 4
+    # The evaluation that had begun was let come to its end.
+    assert f"{n_done} of 6 assignments are kept" in errors
+    project.edit('"1m"', '"5m"')
+    project.psy("run")
+    assert project.calls() == list(range(n_done, 6))
+
+
 def test_a_job_over_its_time_says_so(slurm: SlurmCluster, tmp_path: Path) -> None:
     project = queued_project(tmp_path / "project")
     project.edit(
