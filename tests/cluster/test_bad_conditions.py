@@ -16,6 +16,9 @@ from projects import Project, descendants, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
+from psyrun.layout import TaskLayout
+from psyrun.lock import running_jobs
+
 SQUARES = [x**2 for x in range(8)]
 
 
@@ -65,6 +68,10 @@ def wait_until_all_evaluate(project: Project) -> None:
     """
     calls = project.folder / "calls"
     wait_until(lambda: calls.exists() and len(calls.read_text().split()) == 4)
+
+
+def layout(project: Project) -> TaskLayout:
+    return TaskLayout(project.work(), "a")
 
 
 def go(project: Project) -> None:
@@ -198,6 +205,8 @@ def test_a_cancelled_job_is_told_and_repeated_by_the_next_run(
     wait_until_all_evaluate(project)
     (second,) = [job for job in queue(project, "R") if job.endswith("_1")]
     subprocess.run(["scancel", second], check=True)
+    # The others end within milliseconds, and so might this one before the signal.
+    wait_until(lambda: "process:1" not in running_jobs(layout(project)))
     go(project)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
