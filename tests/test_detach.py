@@ -208,7 +208,7 @@ def test_kill_stops_it_and_attach_tells_so(slow):
     attached = slow.start("psyrun.cli", "attach", "a")
     assert attached.stdout.readline()
     assert "a: stopped" in slow.psy("kill", "a").stdout
-    assert "interrupted" in attached.communicate(timeout=30)[1]
+    assert "stopped by 'psy kill'" in attached.communicate(timeout=30)[1]
     assert attached.returncode == 130
 
 

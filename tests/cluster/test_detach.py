@@ -192,7 +192,7 @@ def test_kill_cancels_a_controller_that_runs_in_the_queue(
     project.psy("run", "--detach=job", "a")
     wait_until(lambda: (project.folder / "calls").exists())
     assert "a: stopped" in project.psy("kill", "a").stdout
-    assert "interrupted" in project.psy("attach", "a", status=130).stderr
+    assert "stopped by 'psy kill'" in project.psy("attach", "a", status=130).stderr
     wait_until(lambda: "a:contro" not in slurm.run_cli("squeue", "-h"))
 
 
@@ -243,4 +243,4 @@ def test_kill_cancels_a_controller_in_sharcnets_queue(on_sqsub: Project) -> None
     wait_until(lambda: (on_sqsub.folder / "calls").exists())
     assert "a: stopped" in on_sqsub.psy("kill", "a").stdout
     wait_until(lambda: not Sqsub().get_jobs())
-    assert "interrupted" in on_sqsub.psy("attach", "a", status=130).stderr
+    assert "stopped by 'psy kill'" in on_sqsub.psy("attach", "a", status=130).stderr

@@ -238,7 +238,7 @@ def test_a_controller_that_is_down_is_no_end_of_jobs(slurm, make):
     [
         ({"partition": "nowhere"}, "invalid partition specified: nowhere"),
         ({"memory": "4T"}, "Memory specification can not be satisfied"),
-        ({"gres": "gpu:1"}, "Invalid generic resource"),
+        ({"gres": "fpga:1"}, "Invalid generic resource"),
         ({"constraint": "fast"}, "Invalid feature specification"),
     ],
 )
