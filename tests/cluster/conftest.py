@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from queued import Submissions
 from slurm.install import reason_it_cannot_run
 from slurm_cluster import SlurmCluster
 from sqsub_stand_in import SqsubStandIn
@@ -66,6 +67,14 @@ def sqsub(
         monkeypatch.setenv(name, value)
     yield stand_in
     stand_in.end_jobs()
+
+
+@pytest.fixture
+def submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submissions:
+    """What sbatch is asked to submit; after the fixture of the cluster that has it."""
+    found = Submissions(tmp_path / "before-sbatch")
+    monkeypatch.setenv("PATH", found.path)
+    return found
 
 
 def _cluster(config: pytest.Config, accounting: bool) -> SlurmCluster:

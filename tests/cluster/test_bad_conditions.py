@@ -22,13 +22,6 @@ from psyrun.lock import running_jobs
 SQUARES = [x**2 for x in range(8)]
 
 
-@pytest.fixture
-def submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submissions:
-    found = Submissions(tmp_path / "before-sbatch")
-    monkeypatch.setenv("PATH", found.path)
-    return found
-
-
 def queue(project: Project, *states: str) -> list[str]:
     """Return the ids of a project's jobs that squeue lists in certain states."""
     command = ["squeue", "-h", "-r", "-t", ",".join(states or ("PD", "R"))]

@@ -31,13 +31,6 @@ FIXED = 'scheduler_args = {"timelimit": "5m", "memory": "200M"}\n'
 
 
 @pytest.fixture
-def submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submissions:
-    found = Submissions(tmp_path / "before-sbatch")
-    monkeypatch.setenv("PATH", found.path)
-    return found
-
-
-@pytest.fixture
 def project(slurm: SlurmCluster, tmp_path: Path) -> Project:
     return queued_project(tmp_path / "project", n_jobs=4, seconds=4)
 

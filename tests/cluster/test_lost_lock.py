@@ -19,13 +19,6 @@ ELSEWHERE = Holder("elsewhere", 1, "1", 0.0)
 
 
 @pytest.fixture
-def submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submissions:
-    found = Submissions(tmp_path / "before-sbatch")
-    monkeypatch.setenv("PATH", found.path)
-    return found
-
-
-@pytest.fixture
 def project(slurm: SlurmCluster, tmp_path: Path) -> Project:
     return queued_project(tmp_path / "project", n_jobs=2, seconds=4)
 

@@ -13,13 +13,6 @@ from slurm_cluster import SlurmCluster
 pytestmark = pytest.mark.cluster
 
 
-@pytest.fixture
-def submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submissions:
-    found = Submissions(tmp_path / "before-sbatch")
-    monkeypatch.setenv("PATH", found.path)
-    return found
-
-
 def test_a_task_runs_from_submission_to_result(
     slurm: SlurmCluster, tmp_path: Path, submissions: Submissions
 ) -> None:
