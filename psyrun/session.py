@@ -19,9 +19,8 @@ from psyrun.layout import PROCESS as PROCESS_STEP
 from psyrun.prepare import Prepared, refusal
 from psyrun.profiles import LOCAL, site_arguments
 from psyrun.queue.arguments import arguments
-from psyrun.queue.sites import parse_arguments
+from psyrun.queue.sites import parse_arguments, with_site
 from psyrun.reporting import report
-from psyrun.scheduler.options import joined
 from psyrun.verdict import Verdict, complain
 from psyrun.view import EXECUTED, SKIPPED, View
 
@@ -121,10 +120,10 @@ class Session:
             return
         text = site_arguments(prepared.profile, self._args.snakemake_args)
         of_site = parse_arguments(text)
-        task = prepared.task
         if not of_site:
             return
-        given = joined(task.scheduler.OPTIONS, of_site, *task.argument_sources)
+        task = prepared.task
+        given = with_site(task, task.scheduler, of_site)
         try:
             for step in (SPLIT, PROCESS_STEP, MERGE):
                 block = 0 if step == PROCESS_STEP else None

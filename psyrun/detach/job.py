@@ -20,9 +20,8 @@ from psyrun.queue.arguments import arguments
 from psyrun.queue.arguments import time_limit as time_limit_of
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.left import Left, Warn, left, name_of, patiently, why_ended
-from psyrun.queue.sites import parse_arguments
+from psyrun.queue.sites import parse_arguments, with_site
 from psyrun.scheduler.base import Cause, Ending, Scheduler
-from psyrun.scheduler.options import joined
 from psyrun.status import layout_of
 from psyrun.wall_time import VARIABLES, deadline
 
@@ -123,7 +122,7 @@ def _submit(scheduler: Scheduler, batch: Batch) -> dict[int, int | str]:
 def _values(first: Prepared, extra: Sequence[str]) -> dict[str, object]:
     scheduler = first.task.scheduler
     of_site = parse_arguments(site_arguments(first.profile, extra))
-    given = joined(scheduler.OPTIONS, of_site, *first.task.argument_sources)
+    given = with_site(first.task, scheduler, of_site)
     values = arguments(scheduler, given, first.plan, CONTROLLER)
     memory = scheduler.resources(values).get("mem_mb")
     if isinstance(memory, int) and 0 < memory < _LEAST_MEMORY:
@@ -241,8 +240,7 @@ def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
     for one in controllers(layout, warn):
         for batch in one.batches:
             if batch.job(0) == job and (batch.key, 0) not in one.alive:
-                (found,) = why_ended([(batch, 0)], one.scheduler)
-                return batch.ending(0) or found
+                return batch.ending(0) or why_ended([(batch, 0)], one.scheduler)[0]
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from psyrun.plan import Plan
 from psyrun.queue.item import QueuedTask
 from psyrun.scheduler import ImmediateRun, Scheduler, scheduler_class
 from psyrun.scheduler.options import joined
-from psyrun.tasks import load_task
+from psyrun.tasks import Task, load_task
 
 LEAVE_VARIABLE = "PSYRUN_LEAVE_JOBS"
 """Environment variable: jobs stay in the queue when Snakemake is interrupted."""
@@ -63,9 +64,7 @@ class Site:
             layout=TaskLayout.of(plan.workdir, plan.task),
             plan=plan,
             scheduler=scheduler,
-            scheduler_args=joined(
-                scheduler.OPTIONS, self._arguments, *task.argument_sources
-            ),
+            scheduler_args=with_site(task, scheduler, self._arguments),
             retries=task.retries,
         )
 
@@ -78,6 +77,23 @@ class Site:
                 "'scheduler = Slurm()', or in the profile: 'psyrun-scheduler: Slurm'."
             )
         return scheduler_class(self._scheduler)()
+
+
+def with_site(
+    task: Task, scheduler: Scheduler, of_site: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the scheduler's arguments of a task with those of its site.
+
+    Parameters
+    ----------
+    task : Task
+        The task, whose own arguments win.
+    scheduler : Scheduler
+        Its scheduler; that of the site if it has none of its own.
+    of_site : mapping of str to object
+        What holds for all tasks, as `parse_arguments` returned it.
+    """
+    return joined(scheduler.OPTIONS, of_site, *task.argument_sources)
 
 
 def parse_arguments(text: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from itertools import islice
 
 from psyrun.queue.item import Item
 
@@ -51,7 +50,7 @@ class WaitingRoom:
         kind, items = next(iter(self._kinds.items()))
         # Snakemake hands jobs over in no order; people look at the first ones.
         items.sort(key=lambda item: int(item.step.block or 0))
-        taken = list(islice(items, limit))
+        taken = items[:limit]
         del items[: len(taken)]
         if not items:
             del self._kinds[kind]
