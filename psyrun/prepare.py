@@ -22,7 +22,8 @@ from psyrun.observe import observe
 from psyrun.plan import Decision, Plan, Wanted
 from psyrun.preconditions import check, make_folder_for_result
 from psyrun.queue.arguments import resources
-from psyrun.queue.left import Left, Warn, left, release_locks, silently
+from psyrun.queue.left import Left, left, release_locks
+from psyrun.queue.questions import Warn, silently
 from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.snakefile import DEFAULT_PYTHON, check_path, environment, render
 from psyrun.tasks import Task, load_task

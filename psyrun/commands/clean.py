@@ -14,7 +14,8 @@ from psyrun.failures import counted
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.lock import Lock, running_jobs
 from psyrun.merges import MergeRecord
-from psyrun.queue.left import left, release_locks, silently
+from psyrun.queue.left import left, release_locks
+from psyrun.queue.questions import silently
 from psyrun.reporting import for_each
 from psyrun.status import layout_of
 

@@ -12,7 +12,7 @@ from psyrun.errors import PsyrunError, SchedulerError
 from psyrun.layout import Round, TaskLayout
 from psyrun.lock import Holder, holder_of
 from psyrun.progress import RoundProgress, Tally
-from psyrun.queue.left import silently
+from psyrun.queue.questions import silently
 from psyrun.status import accepted_plan, is_merged
 from psyrun.view import View
 

@@ -19,7 +19,8 @@ from psyrun.profiles import LOCAL, site_arguments
 from psyrun.queue.arguments import arguments
 from psyrun.queue.arguments import time_limit as time_limit_of
 from psyrun.queue.ledger import Batch, Intent, Ledger
-from psyrun.queue.left import Left, Warn, left, name_of, patiently, why_ended
+from psyrun.queue.left import Left, left, name_of
+from psyrun.queue.questions import Warn, patiently, why_ended
 from psyrun.queue.sites import parse_arguments, with_site
 from psyrun.scheduler.base import Cause, Ending, Scheduler
 from psyrun.status import layout_of

@@ -27,6 +27,7 @@ from psyrun.queue.item import Item, QueuedTask, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
 from psyrun.queue.left import left, name_of, release_locks
 from psyrun.queue.pace import Backoff, Pace
+from psyrun.queue.questions import taken
 from psyrun.queue.reasons import Reasons
 from psyrun.queue.waiting import WaitingRoom
 from psyrun.scheduler.base import Cause, Ending, JobId, JobStatus, Scheduler
@@ -192,8 +193,7 @@ class Driver:
         """Find out what became of submissions that the queue did not answer."""
         while self._cut_off:
             batch, items = self._cut_off[0]
-            found: dict[int, JobId] = dict.fromkeys(batch.started(), "")
-            found |= items[0].task.scheduler.find(batch.array)
+            found = taken(batch, items[0].task.scheduler, warn=None)
             self._cut_off.pop(0)
             self._take_ids(batch, items, found)
 

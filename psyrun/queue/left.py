@@ -5,55 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-from psyrun.errors import PsyrunError, QueueUnreachableError
+from psyrun.errors import PsyrunError
 from psyrun.layout import TaskLayout
-from psyrun.lock import break_lock, holder_in, locks_of, running_jobs
+from psyrun.lock import break_lock, holder_in, locks_of
 from psyrun.queue.ledger import VANISHED, Batch, Ledger
-from psyrun.scheduler.base import Cause, Ending, JobId, Scheduler
+from psyrun.queue.questions import (
+    Alive,
+    Job,
+    Warn,
+    alive,
+    at_work,
+    foreign,
+    gone,
+    living,
+    patiently,
+    taken,
+    why_ended,
+)
+from psyrun.scheduler.base import Cause, Ending, Scheduler
 from psyrun.scheduler.registry import load_class
 
-T = TypeVar("T")
-Warn = Callable[[str], None]
-
-_PATIENCE = 300.0  # seconds that a queue is given to answer
-_PAUSES = (1.0, 2.0, 5.0, 10.0)
-_SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets it
 _ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
-
-
-def silently(text: str) -> None:
-    """Take a line for the user, and show it to nobody."""
-
-
-def patiently(question: Callable[[], T], warn: Warn) -> T:
-    """Ask a queue again and again, until it answers.
-
-    Parameters
-    ----------
-    question : callable
-        Asks the queue.
-    warn : callable
-        Takes lines for the user.
-
-    Raises
-    ------
-    QueueUnreachableError
-        If it does not for five minutes.
-    """
-    deadline = time.monotonic() + _PATIENCE
-    pauses, said = iter(_PAUSES), ""
-    while True:
-        try:
-            return question()
-        except QueueUnreachableError as error:
-            if time.monotonic() > deadline:
-                raise
-            if str(error) != said:
-                warn(f"{error} Trying again.")
-            said = str(error)
-            time.sleep(next(pauses, _PAUSES[-1]))
 
 
 @dataclass(frozen=True)
@@ -72,20 +45,18 @@ class Left:
 
     scheduler: Scheduler
     batches: Sequence[Batch]
-    alive: frozenset[tuple[str, int]]
+    alive: Alive
 
     def in_round(self, number: int) -> bool:
         """Whether jobs of a round are queued or running."""
         return any(b.intent.round == number for b, _ in self.living())
 
-    def living(self) -> list[tuple[Batch, int]]:
+    def living(self) -> list[Job]:
         """Return the jobs that are queued or running."""
         batches = {batch.key: batch for batch in self.batches}
         return [(batches[key], position) for key, position in sorted(self.alive)]
 
-    def cancel(
-        self, is_to_end: Callable[[Batch], bool], warn: Warn
-    ) -> list[tuple[Batch, int]]:
+    def cancel(self, is_to_end: Callable[[Batch], bool], warn: Warn) -> list[Job]:
         """Cancel jobs and wait until they have ended.
 
         Parameters
@@ -111,10 +82,10 @@ class Left:
             return []
         patiently(lambda: self.scheduler.kill_all(ids), warn)
         deadline = time.monotonic() + _ENDING
-        while living := patiently(lambda: _living(self.scheduler, ids), warn):
+        while still := patiently(lambda: living(self.scheduler, ids), warn):
             if time.monotonic() > deadline:
                 raise PsyrunError(
-                    f"the queue does not end the jobs {', '.join(map(str, living))}. "
+                    f"the queue does not end the jobs {', '.join(map(str, still))}. "
                     "Try again later."
                 )
             time.sleep(0.5)
@@ -169,11 +140,11 @@ def left(
             used = load_class(name)()
         known = _complete(batches, used, warn, records=records)
         jobs = _without_foreign(_open_jobs(known), used, warn, records=records)
-        alive = _alive(jobs, used, warn)
-        alive |= _at_work(layout, jobs, used, alive)
+        running = alive(jobs, used, warn)
+        running |= at_work(layout, jobs, used, running)
         if records:
-            _note_endings(jobs, used, alive)
-        found.append(Left(used, known, alive))
+            _note_endings(gone(jobs, running), used)
+        found.append(Left(used, known, running))
     return found
 
 
@@ -213,12 +184,7 @@ def _complete(
     known = []
     for batch in batches:
         if not batch.is_submitted:
-            found: dict[int, Any] = patiently(
-                lambda cut_off=batch: scheduler.find(cut_off.array),  # type: ignore[misc]
-                warn,
-            )
-            # The queue may have forgotten jobs that have ended.
-            found = {**dict.fromkeys(batch.started(), ""), **found}
+            found = taken(batch, scheduler, warn, is_final=records)
             if records and not found:
                 batch.remove()
             if records and found:
@@ -230,7 +196,7 @@ def _complete(
     return known
 
 
-def _open_jobs(batches: Iterable[Batch]) -> list[tuple[Batch, int]]:
+def _open_jobs(batches: Iterable[Batch]) -> list[Job]:
     """Return the jobs that have not ended, as far as their traces tell."""
     return [
         (b, position) for b in batches for position in b.open() if position in b.ids
@@ -238,106 +204,19 @@ def _open_jobs(batches: Iterable[Batch]) -> list[tuple[Batch, int]]:
 
 
 def _without_foreign(
-    jobs: Sequence[tuple[Batch, int]],
-    scheduler: Scheduler,
-    warn: Warn,
-    *,
-    records: bool,
-) -> list[tuple[Batch, int]]:
-    """Leave out the jobs whose numbers the queue has given to others meanwhile."""
-    arrays = {batch.ids[position]: batch.array for batch, position in jobs}
-    foreign = patiently(lambda: scheduler.foreign(arrays), warn) if arrays else set()
-    own = []
-    for batch, position in jobs:
-        if batch.ids[position] not in foreign:
-            own.append((batch, position))
-            continue
+    jobs: Sequence[Job], scheduler: Scheduler, warn: Warn, *, records: bool
+) -> list[Job]:
+    """Leave out the jobs that are in truth jobs of others."""
+    others = foreign(jobs, scheduler, warn)
+    for batch, position in others:
         if records:
             batch.note_ending(position, VANISHED)
         batch.forget_id(position)
-    return own
+    return [(batch, position) for batch, position in jobs if position in batch.ids]
 
 
-def _alive(
-    jobs: Sequence[tuple[Batch, int]], scheduler: Scheduler, warn: Warn
-) -> frozenset[tuple[str, int]]:
-    """Return which jobs are queued or running."""
-    ids = [batch.ids[position] for batch, position in jobs]
-    living = set(patiently(lambda: _living(scheduler, ids), warn)) if ids else set()
-    found = frozenset((b.key, p) for b, p in jobs if b.ids[p] in living)
-    if len(found) < len(jobs):
-        # What ends just now has still to leave its word.
-        time.sleep(_SETTLING)
-    return found
-
-
-def _at_work(
-    layout: TaskLayout,
-    jobs: Iterable[tuple[Batch, int]],
-    scheduler: Scheduler,
-    alive: frozenset[tuple[str, int]],
-) -> frozenset[tuple[str, int]]:
-    """Return the jobs that renew their locks although their queue has lost them."""
-    holders = {holder.job for holder in running_jobs(layout).values()}
-    lost = {
-        (b.key, position): b.ids[position]
-        for b, position in _gone(jobs, alive)
-        if b.job(position) in holders
-    }
-    told = scheduler.get_endings(list(lost.values())) if lost else {}
-    return frozenset(
-        job
-        for job, jobid in lost.items()
-        if jobid not in told or told[jobid].cause is Cause.NODE
-    )
-
-
-def _note_endings(
-    jobs: Iterable[tuple[Batch, int]],
-    scheduler: Scheduler,
-    alive: frozenset[tuple[str, int]],
-) -> None:
-    """Record why jobs ended that are gone and left no word, so far as is known."""
-    gone = _gone(jobs, alive)
-    endings = why_ended(gone, scheduler) if gone else []
-    for (batch, position), ending in zip(gone, endings, strict=True):
+def _note_endings(jobs: Sequence[Job], scheduler: Scheduler) -> None:
+    """Record why jobs ended that left no word, so far as is known."""
+    endings = why_ended(jobs, scheduler) if jobs else []
+    for (batch, position), ending in zip(jobs, endings, strict=True):
         batch.note_ending(position, ending)
-
-
-def _gone(
-    jobs: Iterable[tuple[Batch, int]], alive: frozenset[tuple[str, int]]
-) -> list[tuple[Batch, int]]:
-    """Return the jobs that their queue does not know, and that left no word."""
-    left_over = [
-        (b, position) for b, position in jobs if (b.key, position) not in alive
-    ]
-    return [(b, position) for b, position in left_over if b.ending(position) is None]
-
-
-def why_ended(gone: Sequence[tuple[Batch, int]], scheduler: Scheduler) -> list[Ending]:
-    """Return why jobs ended that are gone from their queue and left no word.
-
-    Parameters
-    ----------
-    gone : sequence of (Batch, int)
-        The jobs.
-    scheduler : Scheduler
-        How their queue is spoken to.
-
-    Raises
-    ------
-    QueueUnreachableError
-        If the queue does not answer.
-    """
-    told = scheduler.get_endings([batch.ids[position] for batch, position in gone])
-    return [
-        told.get(batch.ids[position])
-        or scheduler.explain(batch.trace(position).text)
-        or VANISHED
-        for batch, position in gone
-    ]
-
-
-def _living(scheduler: Scheduler, ids: Sequence[JobId]) -> list[JobId]:
-    statuses = scheduler.get_statuses(ids)
-    return [jobid for jobid, job in statuses.items() if job.status != "D"]

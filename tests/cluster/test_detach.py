@@ -54,12 +54,8 @@ def kill(project: Project) -> Holder:
     return found
 
 
-def submitted(submissions: Submissions) -> Counter[str]:
-    return Counter(name for one in submissions.all() for name in one["names"])
-
-
 def each_once(submissions: Submissions) -> bool:
-    found = submitted(submissions)
+    found = submissions.jobs()
     found.pop("a:controller", None)
     blocks = [f"a:process:{block}" for block in range(4)]
     return found == Counter(["a:split", *blocks, "a:merge"])
@@ -101,7 +97,7 @@ def test_a_controller_in_the_queue_runs_to_the_end(
     assert project.result()["y"] == SQUARES
     assert project.calls() == list(range(8))
     assert each_once(submissions)
-    assert submitted(submissions)["a:controller"] == 1
+    assert submissions.jobs()["a:controller"] == 1
     memory = {r["name"]: r["scheduler_args"]["memory"] for r in submissions.all()}
     assert memory["a:controller"] == "512M"
     assert memory["a:process"] == "200M"
@@ -141,7 +137,7 @@ def test_a_controller_goes_on_in_another_job_before_its_time_is_over(
     told = project.psy("attach", "a").stdout
     assert "goes on" in told
     # A third one is needed where the machine is slow.
-    assert submitted(submissions)["a:controller"] >= 2
+    assert submissions.jobs()["a:controller"] >= 2
     assert each_once(submissions)
     assert project.calls() == list(range(8))
     assert project.result()["y"] == SQUARES

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from projects import Project
 
@@ -37,7 +39,8 @@ for word in "$@"; do
     [ "$previous" = -o ] && folder=$(dirname "$word")
     previous=$word
 done
-cat "$folder/array.json" >> "{log}"
+record=$(cat "$folder/array.json")
+printf '{{"key": "%s", "record": %s}}\n' "$(basename "$folder")" "$record" >> "{log}"
 exec {sbatch} "$@"
 """
 
@@ -68,16 +71,26 @@ class Submissions:
         program.write_text(SBATCH.format(log=self._log, sbatch=shutil.which("sbatch")))
         program.chmod(0o755)
 
-    def all(self) -> list[dict[str, list[str]]]:
+    def all(self) -> list[dict[str, Any]]:
         """Return the records of all submissions."""
+        return [one["record"] for one in self._logged()]
+
+    def jobs(self) -> Counter[str]:
+        """Return how often Slurm was given each job, by its name.
+
+        An sbatch that was killed before it could ask Slurm has submitted nothing.
+        Slurm knows of a job for some minutes after its end.
+        """
+        listed = subprocess.check_output(["squeue", "-t", "all", "-h", "-o", "%k"])
+        keys = set(listed.decode().split())
+        taken = [one["record"] for one in self._logged() if one["key"] in keys]
+        return Counter(name for record in taken for name in record["names"])
+
+    def _logged(self) -> list[dict[str, Any]]:
         text = self._log.read_text() if self._log.exists() else ""
         found, place = [], 0
         while place < len(text.rstrip()):
-            record, place = json.JSONDecoder().raw_decode(text, place)
+            one, place = json.JSONDecoder().raw_decode(text, place)
             place += 1
-            found.append(record)
+            found.append(one)
         return found
-
-    def jobs(self) -> Counter[str]:
-        """Return how often each job was submitted, by its name."""
-        return Counter(name for record in self.all() for name in record["names"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from local_queue import LocalQueue
+from projects import wait_until
 
 from psyrun.errors import (
     LostLockError,
@@ -163,6 +164,37 @@ def test_jobs_are_found_whose_submission_was_not_answered(
     drive(driver, 2)
     assert Path("ran").read_text() == "x\nx\n"
     assert "the answer was lost. Trying again." in said[0]
+
+
+class Late(Cut):
+    """Lists the jobs that it has taken some time after it was asked for them."""
+
+    asked = 0
+
+    def find(self, array: JobArray) -> dict:
+        self.asked += 1
+        return super().find(array) if self.asked > 1 else {}
+
+
+def test_jobs_that_a_busy_queue_takes_late_are_not_submitted_again(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    task, driver = make_task(Late(tmp_path / "queue")), Driver()
+    submit(driver, [make_item(task, 0, "sleep 1; echo x >> ran")])
+    drive(driver, 1)
+    assert Path("ran").read_text() == "x\n"
+
+
+def test_jobs_taken_after_their_driver_died_are_not_submitted_again(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    first, task = Driver(), make_task(Late(tmp_path / "queue"))
+    submit(first, [make_item(task, 0, "sleep 6; echo x >> ran")])
+    wait_until(lambda: first.step() or list(task.layout.queue.glob("*/0.id")))
+    second = Driver()
+    assert second.adopt(make_item(make_task(Late(tmp_path / "queue"))))
+    drive(second, 1)
+    assert Path("ran").read_text() == "x\n"
 
 
 def test_jobs_are_found_whose_driver_died_before_it_knew_their_ids(
