@@ -57,7 +57,8 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster' --ignore=tests/packaging --ignore=tests/test_docs.py
 
-# One at a time: some of these tests stop parts of the cluster.
+# One at a time: some of these tests stop parts of the cluster. Two can be larger: with
+# PSYRUN_JOBS=2500 instead of 250 jobs, and PSYRUN_KILLS=100 instead of 20 kills.
 test-cluster: $(INSTALLED)
 	@$(IN_VENV) trap 'python $(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
 		python -m pytest tests/cluster -m cluster
