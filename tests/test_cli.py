@@ -1,8 +1,8 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -209,7 +209,7 @@ def execute(x):
 
 
 @pytest.mark.slow
-def test_answers_come_within_twice_the_time_to_import_numpy():
+def test_answers_take_at_most_twice_the_time_to_import_numpy():
     Path("psy-tasks/task_sweep.py").write_text(LARGE)
     assert run_psy("run", "sweep").returncode == 0
     numpy = shortest_time([sys.executable, "-c", "import numpy"])
@@ -219,10 +219,10 @@ def test_answers_come_within_twice_the_time_to_import_numpy():
 
 
 def shortest_time(command, repeats=7):
-    """Return how long a command takes at least, in seconds."""
+    """Return how long a command computes at least, in seconds of a processor."""
     times = []
     for _ in range(repeats):
-        begun = time.perf_counter()
+        before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         subprocess.run(command, check=True, capture_output=True)
-        times.append(time.perf_counter() - begun)
+        times.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
     return min(times)

@@ -208,14 +208,14 @@ def test_indices_outside_of_the_space_raise(index):
 
 
 def test_a_trillion_points_are_counted_indexed_and_sliced_at_once():
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(TRILLION) == 10**12
     assert TRILLION[-2] == {"a": 999_999, "b": 999_998}
     middle = TRILLION[5 : 10**12 : 7][3:]
     assert middle[2] == {"a": 0, "b": 40}
     assert (TRILLION + TRILLION)[10**12] == {"a": 0, "b": 0}
     assert [p["b"] for p in TRILLION[::-1][:2]] == [999_999, 999_998]
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_a_slice_of_a_slice_refers_to_the_whole():

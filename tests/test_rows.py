@@ -150,9 +150,9 @@ def test_large_integers_are_told_apart_in_a_column_with_floats():
 def test_floats_that_differ_in_their_exponent_alone_are_told_apart_quickly():
     powers = np.ldexp(1.0, np.arange(-1000, 1000))
     space = Param(a=powers) * Param(b=powers[::40])
-    start = time.perf_counter()
+    start = time.process_time()
     assert match_rows(space, space).tolist() == list(range(len(space)))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 # --- Pairs ----------------------------------------------------------------------
@@ -214,9 +214,9 @@ def test_a_slice_of_a_huge_space_is_matched_by_its_own_size():
 def test_a_million_rows_take_seconds():
     numbers = np.random.default_rng(0).random((10**6, 2))
     space = Param(a=numbers[:, 0], b=numbers[:, 1])
-    start = time.perf_counter()
+    start = time.process_time()
     places = match_rows(space, space[::-1])
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
     assert (places == np.arange(10**6)[::-1]).all()
 
 
