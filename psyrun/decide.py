@@ -32,10 +32,14 @@ def decide(wanted: Wanted, known: Known, *, keep_going: bool) -> Decision:
     last = known.plan
     if last is not None and last.fingerprint == wanted.fingerprint:
         return _same_code(wanted, known, last, keep_going=keep_going)
-    number = _next_round(known)
-    source = _Source(known.keep, known.keep_round) if keep_going else _Source()
-    decision = _new_round(wanted, known, number, source)
-    return replace(decision, is_dirty=bool(known.keep) and not keep_going)
+    source = _Source()
+    if keep_going:
+        rounds = sorted(known.keep_rounds, key=lambda number: number != known.returned)
+        source = _Source(known.keep, tuple(rounds))
+    elif known.returned:
+        source = _Source("round", (known.returned,), same_space=True)
+    decision = _new_round(wanted, known, _next_round(known), source)
+    return replace(decision, is_dirty=bool(known.keep) and not source.keep)
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,18 @@ class _Source:
     """Where a new round takes rows from."""
 
     keep: str = ""
-    keep_round: int = 0
+    rounds: tuple[int, ...] = ()
     same_space: bool = False
 
 
 def _same_code(
     wanted: Wanted, known: Known, last: Plan, *, keep_going: bool
 ) -> Decision:
+    own = tuple(n for n in known.keep_rounds if n not in last.superseded)
+    if keep_going and own != known.keep_rounds:
+        # What the last run was to replace is wanted after all.
+        source = _Source("round", known.keep_rounds)
+        return _new_round(wanted, known, _next_round(known), source)
     if not known.is_split and known.has_jobs:
         return Decision(
             _renewed(last, wanted, merge=last.merge),
@@ -58,13 +67,13 @@ def _same_code(
             merge=True,
         )
     if not known.is_split:
-        same_space = last.same_space and known.keep == "round"
+        keep = "round" if own else "result" if known.has_result else ""
         takes_rows = bool(last.keep) or keep_going
-        source = _Source(known.keep, known.keep_round, same_space)
+        source = _Source(keep, own, last.same_space and keep == "round")
         source = source if takes_rows else _Source()
         return _new_round(wanted, known, _next_round(known), source)
     if _is_to_divide_anew(wanted, known, last):
-        source = _Source("round", last.round, same_space=True)
+        source = _Source("round", (last.round,), same_space=True)
         return _new_round(wanted, known, _next_round(known), source)
     is_merged = known.merged == last.merge and known.merged_into == wanted.resultfile
     is_current = is_merged and known.has_result and not known.missing_blocks
@@ -89,12 +98,12 @@ def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
         return last.fetches and bool(known.missing_blocks)
     if last.n_blocks == 0:
         # A random space: split saw another sample than whoever made the plan.
-        return known.count_open() > 0
+        return known.count_open(last.round) > 0
     if last.division != wanted.division or last.block_ext != wanted.ext:
         return bool(known.missing_blocks)
     # Work that was fetched by a job that died cannot be fetched again.
     n_settled = known.count_failed() if wanted.accept_failures else 0
-    return last.fetches and known.count_open() > n_settled
+    return last.fetches and known.count_open(last.round) > n_settled
 
 
 def _renewed(last: Plan, wanted: Wanted, merge: str) -> Plan:
@@ -130,7 +139,8 @@ def _new_round(wanted: Wanted, known: Known, number: int, source: _Source) -> De
         block_ext=wanted.ext,
         result_ext=wanted.ext,
         keep=source.keep,
-        keep_round=source.keep_round,
+        keep_rounds=source.rounds,
+        superseded=tuple(n for n in known.keep_rounds if n not in source.rounds),
         same_space=source.same_space,
         merge=wanted.token,
     )
@@ -139,5 +149,5 @@ def _new_round(wanted: Wanted, known: Known, number: int, source: _Source) -> De
 
 def _n_open(wanted: Wanted, known: Known, source: _Source) -> int:
     if source.same_space:
-        return known.count_open()
-    return known.count_new() if source.keep else wanted.n_items
+        return known.count_open(source.rounds[0])
+    return known.count_new(source.rounds) if source.keep else wanted.n_items

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psyrun.backend.base import equal_ranges
 from psyrun.errors import PsyrunError
@@ -38,6 +38,9 @@ class Division:
     former : ndarray of int64, shape (n_former,), or None
         Rows of the kept file whose assignments are no longer in the space, in
         their old order.
+    former_points : dict of str to sequence, or None
+        The parameters of these, `n_former` values each. The kept file may have
+        results under their names, or leave them out.
     fingerprints : tuple of str
         Of the versions of the task that rows of the kept file come from.
     versions : ndarray of int64, shape (n_kept_rows,), or None
@@ -51,6 +54,7 @@ class Division:
     n_blocks: int
     kept: Rows | None = None
     former: Rows | None = None
+    former_points: Mapping[str, Sequence[Any]] | None = None
     fingerprints: tuple[str, ...] = ()
     versions: Rows | None = None
     failed_before: int = 0

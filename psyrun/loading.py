@@ -196,7 +196,7 @@ class RecordedTask:
 
         def once(stores: Stores) -> _T:
             plan = self.plan
-            for number in (plan.round, plan.keep_round):
+            for number in (plan.round, *plan.keep_rounds, *plan.superseded):
                 round_ = self.layout.round(number)
                 counts = Counts.load(round_)
                 if counts is not None:

@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import JobError
-from psyrun.pspace import ParameterSpace, match_rows, select
+from psyrun.pspace import ParameterSpace, select
 from psyrun.random_state import RandomStates
 from psyrun.store import AutodetectStore, Store
 from psyrun.store.registry import store_for
+from psyrun.taken_over import match_stored
 from psyrun.texts import text_of
 
 Function = Callable[..., Mapping[str, Any]]
@@ -169,7 +170,7 @@ def map_pspace_hdd_backed(
     old = store.load(filename) if Path(filename).exists() else {}
     names = _as_names(exclude)
     compared = [key for key in pspace.keys() if key not in names]  # noqa: SIM118
-    places = match_rows(pspace, old, compared)
+    places = match_stored(pspace, old, compared)
     todo = np.flatnonzero(places < 0)
     n_old = max((len(column) for column in old.values()), default=0)
     places[todo] = n_old + np.arange(len(todo))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psyrun.counts import Counts
 from psyrun.errors import PsyrunError, TaskError
@@ -61,28 +61,30 @@ def _with_progress(known: Known, plan: Plan, round_: Round) -> Known:
 
 def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -> Known:
     """Find out where rows could be taken over from."""
-    keep, keep_round = "", 0
-    if known.plan is not None and known.is_split:
-        keep, keep_round = "round", known.plan.round
-    elif known.plan is not None and _is_there(layout, known.plan):
-        keep, keep_round = "round", known.plan.keep_round
-    elif known.has_result:
-        keep = "result"
-    source = layout.round(keep_round)
+    made_by = _rounds_with_rows(known, layout)
+    returned = (n for n, made in made_by.items() if made == wanted.fingerprint)
+    last = 0 if known.plan is None else known.plan.round
     return replace(
         known,
-        keep=keep,
-        keep_round=keep_round,
-        count_open=lambda: _count_open(task, source),
-        count_failed=lambda: RoundProgress(source).look().failed,
-        count_new=lambda: _count_new(task, _old_rows(task, wanted, keep, source)),
+        keep="round" if made_by else "result" if known.has_result else "",
+        keep_rounds=tuple(made_by),
+        returned=next(returned, 0),
+        count_open=lambda number: _count_open(task, layout.round(number)),
+        count_failed=lambda: RoundProgress(layout.round(last)).look().failed,
+        count_new=lambda numbers: _count_new(task, wanted, layout, numbers),
     )
 
 
-def _is_there(layout: TaskLayout, plan: Plan) -> bool:
-    """Whether the round that a plan takes rows from still exists."""
-    source = layout.round(plan.keep_round)
-    return plan.keep == "round" and Counts.load(source) is not None
+def _rounds_with_rows(known: Known, layout: TaskLayout) -> dict[int, str]:
+    """Return the rounds that rows can be taken from, and the fingerprint of each."""
+    plan = known.plan
+    if plan is None:
+        return {}
+    numbers = (plan.round,) if known.is_split else plan.keep_rounds
+    if known.merged is None:
+        numbers = (*numbers, *plan.superseded)
+    found = {number: Counts.load(layout.round(number)) for number in numbers}
+    return {n: counts.fingerprint for n, counts in found.items() if counts is not None}
 
 
 def _data(task: Task, round_: Round) -> RoundData:
@@ -98,18 +100,18 @@ def _count_open(task: Task, round_: Round) -> int:
     return len(data.division.space) - len(data.known())
 
 
-def _old_rows(
-    task: Task, wanted: Wanted, keep: str, round_: Round
-) -> Mapping[str, Any]:
-    if keep == "result":
-        return task.store.load(wanted.resultfile)
-    return _data(task, round_).parameters()
-
-
-def _count_new(task: Task, old: Mapping[str, Any]) -> int:
-    from psyrun.pspace import match_rows
+def _count_new(
+    task: Task, wanted: Wanted, layout: TaskLayout, numbers: Sequence[int]
+) -> int:
+    from psyrun.taken_over import from_result, from_rounds
 
     try:
-        return int((match_rows(task.pspace, old) < 0).sum())
+        if numbers:
+            rounds = [_data(task, layout.round(number)) for number in numbers]
+            kept = from_rounds(task.pspace, [old.points() for old in rounds])
+        else:
+            columns = task.store.load(wanted.resultfile)
+            kept = from_result(task.pspace, columns, task.exclude_from_result)
+        return int((kept.rows < 0).sum())
     except PsyrunError as error:
         raise TaskError(f"{task.path}: {error}") from error

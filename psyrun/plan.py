@@ -103,12 +103,16 @@ class Plan:
         File extension of the result's store.
     keep : str
         Where rows are taken over from: ``""`` (nowhere), ``"round"`` (the
-        round `keep_round`) or ``"result"`` (the result file).
-    keep_round : int
-        Number of the round to take rows from.
+        rounds `keep_rounds`) or ``"result"`` (the result file).
+    keep_rounds : tuple of int
+        Numbers of the rounds to take rows from. Where several have a row, that
+        of the first is taken.
+    superseded : tuple of int
+        Numbers of the rounds whose rows are not taken over. They are there
+        until the new result is, for whoever thinks better of it.
     same_space : bool
-        Whether the space of `keep_round` stays, so that it isn't sampled
-        again.
+        Whether the space of the one round of `keep_rounds` stays, so that it
+        isn't sampled again.
     merge : str
         Name of the merge; a new name makes Snakemake merge again.
     """
@@ -129,7 +133,8 @@ class Plan:
     block_ext: str
     result_ext: str
     keep: str = ""
-    keep_round: int = 0
+    keep_rounds: tuple[int, ...] = ()
+    superseded: tuple[int, ...] = ()
     same_space: bool = False
     merge: str = ""
 
@@ -148,7 +153,10 @@ class Plan:
         """
         try:
             if record["format"] == FORMAT:
-                return cls(**{k: v for k, v in record.items() if k != "format"})
+                values = {k: v for k, v in record.items() if k != "format"}
+                for name in ("keep_rounds", "superseded"):
+                    values[name] = tuple(values[name])
+                return cls(**values)
         except (AttributeError, KeyError, TypeError):
             pass
         raise PsyrunError(
@@ -179,16 +187,21 @@ class Known:
         Rounds in whose folders something was computed.
     keep : str
         Where rows can be taken over from, as in `Plan`.
-    keep_round : int
-        The round to take rows from.
+    keep_rounds : tuple of int
+        All rounds with rows, the newest first.
+    returned : int
+        The round among these that was made by what the task is again now; 0 if
+        there is none.
     has_jobs : bool
         Whether jobs of its round are queued or running, to be adopted.
     count_open : callable
-        Returns how many assignments of that round have no row yet.
+        Takes the number of a round, and returns how many of its assignments
+        have no row yet.
     count_failed : callable
-        Returns how many of these have failed.
+        Returns how many of the last round have failed.
     count_new : callable
-        Returns how many assignments of the wanted space have no row there.
+        Takes numbers of rounds, none for the result file, and returns how many
+        assignments of the wanted space have no row there.
     """
 
     plan: Plan | None = None
@@ -199,11 +212,12 @@ class Known:
     has_result: bool = False
     occupied: tuple[int, ...] = ()
     keep: str = ""
-    keep_round: int = 0
+    keep_rounds: tuple[int, ...] = ()
+    returned: int = 0
     has_jobs: bool = False
-    count_open: Callable[[], int] = field(default=lambda: 0)
+    count_open: Callable[[int], int] = field(default=lambda number: 0)
     count_failed: Callable[[], int] = field(default=lambda: 0)
-    count_new: Callable[[], int] = field(default=lambda: 0)
+    count_new: Callable[[tuple[int, ...]], int] = field(default=lambda numbers: 0)
 
 
 @dataclass(frozen=True)

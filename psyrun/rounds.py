@@ -16,6 +16,7 @@ from psyrun.layout import Round
 from psyrun.sources import Columns, FileSource, JournalSource, Rows, Source, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.registry import store_named
+from psyrun.taken_over import joined_points
 
 # Rows handled at once: enough to spread the cost of a call, few for memory.
 CHUNK = 10_000
@@ -103,18 +104,18 @@ class RoundData:
         former = self.division.former
         return 0 if former is None else len(former)
 
-    def parameters(self) -> Columns:
+    def points(self) -> Columns:
         """Return the parameters of all known rows, in the order of `pieces`."""
         keys = self.division.space.keys()
         columns: Columns = {key: [] for key in keys}
         for index in self.known():
             for key, value in self.division.space[int(index)].items():
                 columns[key].append(value)
-        if not self.n_former():
-            return columns
-        kept = self._former(np.asarray(self.division.former))
-        former = {key: kept[key] for key in keys if key in kept}
-        return self.store.concatenate([columns, former])
+        return joined_points([columns, self.former_points()])
+
+    def former_points(self) -> Columns:
+        """Return the parameters of kept rows that are no longer in the space."""
+        return dict(self.division.former_points or {})
 
     def write(self, writer: Writer) -> int:
         """Write all known rows and return their number; see `pieces`."""

@@ -6,6 +6,7 @@ counted from small files and the headers of journals.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -129,8 +130,10 @@ def status_of(path: Path, name: str) -> TaskStatus:
         else:
             state: State = "done" if is_merged(layout, plan) else "incomplete"
             status = replace(status, state=state, numbers=_numbers(layout, plan))
-            if status.numbers is None:
-                status = replace(status, kept=_kept(layout, plan))
+            kept = "" if status.numbers is not None else _kept(layout, plan)
+            if state != "done":
+                kept = ", ".join(filter(None, [kept, _superseded(layout, plan)]))
+            status = replace(status, kept=kept)
             if _fingerprint(path, layout) != plan.fingerprint:
                 status = replace(status, state="outdated")
         return _with_holder(status, layout)
@@ -205,12 +208,27 @@ def _kept(layout: TaskLayout, plan: Plan) -> str:
     if plan.keep == "result":
         # To count them takes a store, which may be the user's own.
         return f"rows of {plan.resultfile} kept"
-    source = layout.round(plan.keep_round)
-    counts = Counts.load(source)
-    if plan.keep != "round" or counts is None:
-        return ""
-    n_rows = RoundProgress(source).look().done + counts.n_former
+    n_rows = _n_rows(layout, plan.keep_rounds)
     return f"{counted(n_rows, 'row')} kept" if n_rows else ""
+
+
+def _superseded(layout: TaskLayout, plan: Plan) -> str:
+    """Return which rows are there that only ``--continue`` takes over."""
+    n_rows = _n_rows(layout, plan.superseded)
+    if not n_rows:
+        return ""
+    rows = counted(n_rows, "row")
+    return f"{rows} by an earlier version, which 'psy run --continue' keeps"
+
+
+def _n_rows(layout: TaskLayout, numbers: Iterable[int]) -> int:
+    """Return how many rows rounds have."""
+    n_rows = 0
+    for round_ in map(layout.round, numbers):
+        counts = Counts.load(round_)
+        if counts is not None:
+            n_rows += RoundProgress(round_).look().done + counts.n_former
+    return n_rows
 
 
 def _numbers(layout: TaskLayout, plan: Plan) -> Numbers | None:

@@ -88,6 +88,11 @@ class Verdict:
             If Snakemake itself failed.
         """
         go_on = f"Go on with 'psy run {self._names}'."
+        if any(task.plan.superseded for task in self._started):
+            go_on += (
+                f" Those of before are there still: 'psy run --continue {self._names}' "
+                "keeps them."
+            )
         if self._outcome.was_interrupted:
             if any(task.layout.stop.exists() for task in self._started):
                 return complain(f"stopped by 'psy kill'; {self._kept}. {go_on}", 130)

@@ -36,11 +36,13 @@ DONE = Known(
     merged_into="result.pkl",
     has_result=True,
     keep="round",
-    keep_round=1,
-    count_open=lambda: 3,
-    count_new=lambda: 4,
+    keep_rounds=(1,),
+    count_open=lambda number: 3,
+    count_new=lambda numbers: 4,
 )
-UNSPLIT = replace(DONE, is_split=False, merged=None, keep="", keep_round=0)
+UNSPLIT = replace(
+    DONE, is_split=False, merged=None, has_result=False, keep="", keep_rounds=()
+)
 KILLED = replace(DONE, missing_blocks=(1,), merged=None, has_result=False)
 
 both = pytest.mark.parametrize("keep_going", [False, True], ids=["run", "continue"])
@@ -50,7 +52,7 @@ def steps(decision: Decision) -> tuple[bool, tuple[int, ...], bool]:
     return decision.split, decision.blocks, decision.merge
 
 
-def unexpected() -> int:
+def unexpected(numbers: object) -> int:
     raise AssertionError("rows were compared in vain")
 
 
@@ -156,7 +158,7 @@ def test_what_a_killed_run_left_is_divided_anew_where_the_division_changed(
     decision = decide(wanted, known, keep_going=keep_going)
     plan = decision.plan
     assert steps(decision) == (True, tuple(range(plan.n_blocks)), True)
-    assert (plan.keep, plan.keep_round, plan.same_space) == ("round", 1, True)
+    assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1,), True)
     assert plan.round == 2
     assert plan.n_blocks == wanted.n_blocks(3)
     assert not decision.is_dirty
@@ -178,12 +180,16 @@ def test_a_plan_that_was_never_split_is_split_as_wanted_now(keep_going: bool) ->
 def test_an_unsplit_plan_takes_rows_from_where_it_was_going_to(
     keep: str, same_space: bool, n_open: int, keep_going: bool
 ) -> None:
-    last = replace(FIRST, round=3, keep=keep, keep_round=2, same_space=same_space)
-    known = replace(UNSPLIT, plan=last, keep=keep, keep_round=2)
+    sources = (2,) if keep == "round" else ()
+    last = replace(
+        FIRST, round=3, keep=keep, keep_rounds=sources, same_space=same_space
+    )
+    known = replace(UNSPLIT, plan=last, keep=keep, keep_rounds=sources)
+    known = replace(known, has_result=keep == "result")
     wanted = replace(WANTED, max_jobs=100)
     decision = decide(wanted, known, keep_going=keep_going)
     plan = decision.plan
-    assert (plan.round, plan.keep, plan.keep_round) == (3, keep, 2)
+    assert (plan.round, plan.keep, plan.keep_rounds) == (3, keep, sources)
     assert (plan.same_space, plan.n_blocks) == (same_space, n_open)
     assert not decision.is_dirty
 
@@ -202,12 +208,12 @@ def test_changed_code_computes_what_is_missing_on_continue(known: Known) -> None
     decision = decide(wanted, known, keep_going=True)
     plan = decision.plan
     assert steps(decision) == (True, (0, 1, 2, 3), True)
-    assert (plan.round, plan.keep, plan.keep_round) == (2, "round", 1)
+    assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
     assert not plan.same_space and not decision.is_dirty
 
 
 def test_continuing_where_no_row_is_missing_only_splits_and_merges() -> None:
-    known = replace(DONE, count_new=lambda: 0)
+    known = replace(DONE, count_new=lambda numbers: 0)
     decision = decide(replace(WANTED, fingerprint="new"), known, keep_going=True)
     assert steps(decision) == (True, (), True)
     assert decision.plan.n_blocks == 0
@@ -220,22 +226,77 @@ def test_an_unsplit_round_is_taken_again_by_changed_code() -> None:
 
 
 def test_continue_chains_from_a_round_that_itself_was_continued() -> None:
-    third = replace(FIRST, round=3, keep="round", keep_round=2, fingerprint="b")
-    known = replace(DONE, plan=third, keep="round", keep_round=3)
+    third = replace(FIRST, round=3, keep="round", keep_rounds=(2,), fingerprint="b")
+    known = replace(DONE, plan=third, keep="round", keep_rounds=(3,))
     plan = decide(replace(WANTED, fingerprint="c"), known, keep_going=True).plan
-    assert (plan.round, plan.keep_round) == (4, 3)
+    assert (plan.round, plan.keep_rounds) == (4, (3,))
 
 
 def test_continue_reaches_behind_a_round_that_was_never_split() -> None:
-    second = replace(FIRST, round=2, keep="round", keep_round=1, fingerprint="b")
-    known = replace(UNSPLIT, plan=second, keep="round", keep_round=1)
+    second = replace(FIRST, round=2, keep="round", keep_rounds=(1,), fingerprint="b")
+    known = replace(UNSPLIT, plan=second, keep="round", keep_rounds=(1,))
     plan = decide(replace(WANTED, fingerprint="c"), known, keep_going=True).plan
-    assert (plan.round, plan.keep, plan.keep_round) == (2, "round", 1)
+    assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
+
+
+def superseding(known: Known, **changes: Any) -> Known:
+    """Return what is known after a plain run of changed code that was interrupted."""
+    plan = decide(replace(WANTED, fingerprint="new"), known, keep_going=False).plan
+    assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
+    return replace(
+        UNSPLIT, plan=plan, **{"keep": "round", "keep_rounds": (1,)} | changes
+    )
+
+
+NEW = replace(WANTED, fingerprint="new", max_jobs=100)
+
+
+def test_who_thinks_better_of_computing_all_again_continues() -> None:
+    plan = decide(NEW, superseding(DONE), keep_going=True).plan
+    assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
+    assert plan.superseded == ()
+    assert plan.n_blocks == 4
+
+
+def test_rows_that_were_computed_again_already_are_kept_by_continuing() -> None:
+    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), missing_blocks=(1,))
+    plan = decide(NEW, known, keep_going=True).plan
+    assert (plan.round, plan.keep, plan.keep_rounds) == (3, "round", (2, 1))
+    assert plan.superseded == ()
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_who_goes_on_computing_all_again_can_still_think_better_of_it(
+    is_split: bool,
+) -> None:
+    rounds = (2, 1) if is_split else (1,)
+    known = superseding(DONE, is_split=is_split, keep_rounds=rounds)
+    decision = decide(NEW, known, keep_going=False)
+    plan = decision.plan
+    assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
+    assert not decision.is_dirty
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_a_change_that_is_taken_back_takes_the_rows_back(is_split: bool) -> None:
+    rounds = (2, 1) if is_split else (1,)
+    known = superseding(DONE, is_split=is_split, keep_rounds=rounds, returned=1)
+    decision = decide(WANTED, known, keep_going=False)
+    plan = decision.plan
+    assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1,), True)
+    assert plan.superseded == rounds[:-1]
+    assert not decision.is_dirty
+
+
+def test_continuing_after_a_change_was_taken_back_prefers_its_rows() -> None:
+    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), returned=1)
+    plan = decide(WANTED, known, keep_going=True).plan
+    assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1, 2), False)
 
 
 @both
 def test_a_result_without_a_work_folder_is_kept_or_dirty(keep_going: bool) -> None:
-    known = Known(has_result=True, keep="result", count_new=lambda: 4)
+    known = Known(has_result=True, keep="result", count_new=lambda numbers: 4)
     decision = decide(replace(WANTED, max_jobs=100), known, keep_going=keep_going)
     assert decision.is_dirty == (not keep_going)
     assert decision.plan.keep == ("result" if keep_going else "")
@@ -245,7 +306,7 @@ def test_a_result_without_a_work_folder_is_kept_or_dirty(keep_going: bool) -> No
 @both
 def test_what_was_decided_is_done_once_it_has_been_done(keep_going: bool) -> None:
     plan = decide(replace(WANTED, fingerprint="new"), DONE, keep_going=keep_going).plan
-    done = replace(DONE, plan=plan, merged=plan.merge, keep_round=plan.round)
+    done = replace(DONE, plan=plan, merged=plan.merge, keep_rounds=(plan.round,))
     again = replace(WANTED, fingerprint="new", token="fresher")
     assert decide(again, done, keep_going=keep_going).is_done
 
@@ -273,8 +334,10 @@ def test_a_plan_that_lacks_something_is_refused(name: str) -> None:
 
 def test_a_random_space_that_grew_after_a_plan_for_nothing_is_divided_anew() -> None:
     # Who made the plan saw a sample that old rows cover; split saw another one.
-    plan = replace(FIRST, n_blocks=0, keep="round", keep_round=1, round=2)
-    known = Known(plan, is_split=True, keep="round", keep_round=2, count_open=lambda: 1)
+    plan = replace(FIRST, n_blocks=0, keep="round", keep_rounds=(1,), round=2)
+    known = Known(
+        plan, is_split=True, keep="round", keep_rounds=(2,), count_open=lambda number: 1
+    )
     decision = decide(WANTED, known, keep_going=True)
     assert decision.split and decision.plan.round == 3
     assert decision.plan.n_blocks == 1 and decision.plan.same_space

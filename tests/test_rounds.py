@@ -120,6 +120,7 @@ def build(folder: Path, case: Case, store: Store) -> RoundData:
         len(case.blocks),
         np.array(case.kept, dtype=np.int64),
         np.array(case.former, dtype=np.int64),
+        {"x": [-1 - row for row in case.former]},
     )
     division.save(round_, replace(PLAN, block_ext=store.ext))
     round_.blocks.mkdir()
@@ -188,11 +189,11 @@ def test_the_size_of_pieces_does_not_matter(
 
 @settings(max_examples=40, deadline=None)
 @given(case=cases())
-def test_parameters_are_those_of_the_rows(
+def test_points_are_those_of_the_rows(
     tmp_path_factory: pytest.TempPathFactory, case: Case
 ) -> None:
     data = build(tmp_path_factory.mktemp("round"), case, PickleStore())
-    assert list(data.parameters()["x"]) == [x for x, _ in case.expected()]
+    assert list(data.points()["x"]) == [x for x, _ in case.expected()]
 
 
 @stores
@@ -275,4 +276,4 @@ def test_the_store_of_the_task_is_used_for_its_own_files() -> None:
 def test_rows_of_a_round_without_any_are_none(tmp_path: Path) -> None:
     data = build(tmp_path, Case([-1, -1], [], ["journal", "journal"], set()), H5Store())
     assert list(data.pieces()) == []
-    assert data.parameters() == {"x": []}
+    assert data.points() == {"x": []}

@@ -168,7 +168,9 @@ def test_names_of_rules_are_identifiers(plan: Plan) -> None:
 
 
 def test_what_may_not_change_the_rules_is_not_in_them() -> None:
-    other = replace(PLAN, division="other", same_space=True, keep="round", keep_round=0)
+    other = replace(
+        PLAN, division="other", same_space=True, keep="round", keep_rounds=(1,)
+    )
     assert render(other, TEMPLATE) == render(PLAN, TEMPLATE)
 
 

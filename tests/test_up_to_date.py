@@ -290,3 +290,76 @@ def test_plain_snakemake_evaluates_a_deleted_block(done) -> None:
     done.snakemake()
     assert done.calls() == [3, 4]
     assert "Nothing to be done" in done.snakemake().stderr
+
+
+def test_continue_knows_rows_whose_results_have_the_name_of_a_parameter(done) -> None:
+    done.edit('{"y": x**2}', '{"x": x * 10}')
+    done.psy("run")
+    done.edit("[1, 2, 3, 4]", "[2, 3]")
+    done.psy("run", "--continue")
+    done.edit("[2, 3]", "[2, 3, 10, 4]")
+    done.calls()
+    done.psy("run", "--continue")
+    assert done.calls() == [10]
+    assert done.result()["x"] == [20, 30, 100, 40, 10]
+
+
+def test_continue_twice_after_a_run_in_which_all_failed(project) -> None:
+    project.edit("x**2", "x**2 + undefined")
+    project.psy("run", status=1)
+    project.edit("x**2 + undefined", "x**2")
+    project.psy("run", "--continue")
+    project.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
+    project.calls()
+    project.psy("run", "--continue")
+    assert project.calls() == [5]
+    assert project.result()["y"] == [1, 4, 9, 16, 25]
+
+
+EXCLUDED = """\
+from psyrun import Param
+
+pspace = Param(x=[1, 2], big=[10, 20]) * Param(z=[0, 1])
+exclude_from_result = ["big"]
+
+
+def execute(x, big, z):
+    open("calls", "a").write(f"{x}{z}\\n")
+    return {"y": x + big}
+"""
+
+
+def test_continue_from_a_result_that_lacks_a_parameter(project) -> None:
+    project.write(EXCLUDED)
+    project.psy("run")
+    assert project.calls() == [10, 11, 20, 21]
+    remove_all_but_the_result(project)
+    project.psy("run", "--continue")
+    assert project.calls() == []
+    remove_all_but_the_result(project)
+    project.edit("Param(x=[1, 2], big=[10, 20])", "Param(x=[1, 2]) * Param(big=[1, 2])")
+    said = project.psy("run", "--continue", status=2).stderr
+    assert "lacks big, which exclude_from_result leaves out" in said
+    assert project.calls() == []
+
+
+def test_continue_from_a_result_whose_arrays_were_made_equally_long(project) -> None:
+    project.edit("[1, 2, 3, 4]", "[[1], [1, 2], [0.5, 2, 3]]")
+    project.edit("from psyrun import", "from psyrun import NpzStore,")
+    project.edit("max_jobs = 2", "store = NpzStore()")
+    project.edit("{x}", "{len(x)}")
+    project.edit("x**2", "len(x)")
+    project.psy("run")
+    assert project.calls() == [1, 2, 3]
+    remove_all_but_the_result(project)
+    project.edit("[[1],", "[[1, 2, 3, 4], [1],")
+    project.psy("run", "--continue")
+    assert project.calls() == [4]
+
+
+def remove_all_but_the_result(project) -> None:
+    (found,) = project.work().glob("result.*")
+    content = found.read_bytes()
+    shutil.rmtree(project.folder / "psy-work")
+    project.work().mkdir(parents=True)
+    found.write_bytes(content)

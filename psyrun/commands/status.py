@@ -66,7 +66,7 @@ def execute(args: argparse.Namespace) -> int:
         limit = None if args.verbose > 1 else _SHOWN
         for status in statuses:
             _print_ended(status, limit)
-            if status.kept:
+            if status.numbers is None and status.kept:
                 # To know that, all rows would have to be matched with the space.
                 said = "the space is not divided yet, so what it lacks is not known"
                 print(f"\n{status.name}: {said}")
@@ -97,6 +97,8 @@ def _remarks(status: TaskStatus, numbers: Numbers) -> Iterator[str]:
         yield f"{counted(numbers.n_older, 'row')} by an earlier version"
     if numbers.n_former:
         yield counted(numbers.n_former, "former row")
+    if status.kept:
+        yield status.kept
 
 
 def _print_ended(status: TaskStatus, limit: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,12 @@ from psyrun.division import Division
 from psyrun.errors import PsyrunError
 from psyrun.layout import SPLIT
 from psyrun.progress import RoundProgress
-from psyrun.pspace import ParameterSpace, match_rows
+from psyrun.pspace import ParameterSpace
 from psyrun.rounds import RoundData
 from psyrun.slots import cut_off
-from psyrun.sources import Columns, Rows
+from psyrun.sources import Rows
 from psyrun.steps.job import Job
+from psyrun.taken_over import TakenOver, from_result, from_rounds
 
 
 def split(job: Job) -> None:
@@ -39,44 +41,65 @@ def split(job: Job) -> None:
 
 def _divide(job: Job) -> Division:
     if job.plan.keep == "round":
-        return _divide_after_round(job)
+        return _divide_after_rounds(job)
     if job.plan.keep == "result":
         return _divide_after_result(job)
     return Division(job.task.pspace, job.plan.n_blocks)
 
 
-def _divide_after_round(job: Job) -> Division:
-    former_round = job.layout.round(job.plan.keep_round)
-    counts = Counts.load(former_round)
-    if counts is None:
-        raise PsyrunError(
-            f"{former_round.folder}: is gone; its rows cannot be taken over. Start the "
-            "task again with 'psy run'."
-        )
-    old = RoundData(former_round, job.store(counts.ext))
+def _divide_after_rounds(job: Job) -> Division:
+    olds = [_old_round(job, number) for number in job.plan.keep_rounds]
     job.round.folder.mkdir(parents=True, exist_ok=True)
     store = job.store(job.plan.block_ext)
     with store.writer(str(job.round.kept(store.ext))) as writer:
-        old.write(writer)
-    fingerprints, versions = _versions(old.division, old.known(), counts.fingerprint)
+        for old in olds:
+            old.write(writer)
+    fingerprints, versions = _versions(olds)
     if job.plan.same_space:
-        division = _in_same_space(old, job.plan.n_blocks)
+        division = _in_same_space(olds[0], job.plan.n_blocks)
     else:
-        division = _matched(job.task.pspace, old.parameters(), job.plan.n_blocks)
+        space = job.task.pspace
+        found = from_rounds(space, [old.points() for old in olds])
+        division = _divided(space, job.plan.n_blocks, found)
     return replace(division, fingerprints=fingerprints, versions=versions)
 
 
-def _versions(
-    old: Division, known: Rows, fingerprint: str
-) -> tuple[tuple[str, ...], Rows]:
+def _old_round(job: Job, number: int) -> RoundData:
+    round_ = job.layout.round(number)
+    counts = Counts.load(round_)
+    if counts is None:
+        raise PsyrunError(
+            f"{round_.folder}: is gone; its rows cannot be taken over. Start the task "
+            "again with 'psy run'."
+        )
+    return RoundData(round_, job.store(counts.ext))
+
+
+def _divided(space: ParameterSpace, n_blocks: int, found: TakenOver) -> Division:
+    return Division(space, n_blocks, found.rows, found.former, found.former_points)
+
+
+def _versions(olds: Sequence[RoundData]) -> tuple[tuple[str, ...], Rows]:
     """Return which version of the task each row of the kept file comes from."""
-    # Position 0 stands for the version of the old round itself.
-    fingerprints = (fingerprint, *old.fingerprints)
-    if old.kept is None or old.versions is None or old.former is None:
-        return fingerprints, np.zeros(len(known), np.int64)
-    kept = old.kept[known]
-    of_known = np.where(kept < 0, 0, old.versions[kept] + 1)
-    return fingerprints, np.concatenate([of_known, old.versions[old.former] + 1])
+    fingerprints: list[str] = []
+    versions = [np.empty(0, np.int64)]
+    for old in olds:
+        versions.append(_versions_of(old) + len(fingerprints))
+        counts = Counts.load(old.round)
+        made_by = "" if counts is None else counts.fingerprint
+        fingerprints += [made_by, *old.division.fingerprints]
+    return tuple(fingerprints), np.concatenate(versions)
+
+
+def _versions_of(old: RoundData) -> Rows:
+    """Return the versions of the rows of a round; 0 is the one of the round itself."""
+    division, known = old.division, old.known()
+    of_known = np.zeros(len(known), np.int64)
+    if division.kept is None or division.versions is None or division.former is None:
+        return of_known
+    kept = division.kept[known]
+    of_known[kept >= 0] = division.versions[kept[kept >= 0]] + 1
+    return np.concatenate([of_known, division.versions[division.former] + 1])
 
 
 def _in_same_space(old: RoundData, n_blocks: int) -> Division:
@@ -92,6 +115,7 @@ def _in_same_space(old: RoundData, n_blocks: int) -> Division:
         n_blocks,
         kept,
         former,
+        old.former_points(),
         failed_before=tally.failed,
         cut_off_before=len(lost),
     )
@@ -103,15 +127,10 @@ def _divide_after_result(job: Job) -> Division:
     store = job.store(job.plan.block_ext)
     with store.writer(str(job.round.kept(store.ext))) as writer:
         writer.append(columns)
-    division = _matched(job.task.pspace, columns, job.plan.n_blocks)
+    excluded = job.task.exclude_from_result
+    found = from_result(job.task.pspace, columns, excluded)
+    division = _divided(job.task.pspace, job.plan.n_blocks, found)
     n_rows = len(next(iter(columns.values()), ()))
     # Nothing is known of the version that wrote the result.
     versions = np.zeros(n_rows, np.int64)
     return replace(division, fingerprints=("",), versions=versions)
-
-
-def _matched(space: ParameterSpace, old: Columns, n_blocks: int) -> Division:
-    kept = match_rows(space, old)
-    is_unused = np.ones(len(next(iter(old.values()), ())), dtype=bool)
-    is_unused[kept[kept >= 0]] = False
-    return Division(space, n_blocks, kept, np.flatnonzero(is_unused))
