@@ -102,3 +102,39 @@ def test_all_but_bad_assignments_are_saved(project, first_run) -> None:
     result = project.result()
     assert result["x"] == sorted(GOOD)
     assert result["y"] == [x**2 for x in sorted(GOOD)]
+
+
+MOVES = """\
+import os
+
+from psyrun import Param
+from psyrun.backend import {backend}
+
+pspace = Param(x=range(6))
+backend = {backend}
+max_jobs = 2
+max_failures = 5
+
+
+def setup(proc_id):
+    os.chdir("/")
+
+
+def execute(x):
+    os.chdir("/tmp")
+    if x == 3:
+        raise ValueError("no result")
+    return {{"y": x**2}}
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_functions_may_change_the_current_folder(tmp_path, backend) -> None:
+    project = Project(tmp_path)
+    project.write(MOVES.format(backend=backend))
+    errors = project.psy("run", status=1).stderr
+    assert "5 of 6 assignments are kept" in errors
+    assert {x: why["type"] for x, why in failures(project).items()} == {3: "ValueError"}
+    project.edit('raise ValueError("no result")', "pass")
+    project.psy("run", "--continue")
+    assert project.result() == {"x": [*range(6)], "y": [x**2 for x in range(6)]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -85,11 +85,14 @@ class Job:
     def of(cls, space: Path, context: Context | None) -> Job:
         """Find the plan that a frozen space belongs to.
 
+        Its folder is made absolute: the user's code may change the current one.
+
         Raises
         ------
         PsyrunError
             If there is none, or another one has taken its place.
         """
+        space = space.absolute()
         state = space.parent.parent / "state.json"
         record = read_json(state)
         if record is None:
@@ -97,6 +100,7 @@ class Job:
                 f"{state}: there is no plan yet. Start the task with 'psy run'."
             )
         plan = Plan.from_json(record, str(state))
+        plan = replace(plan, workdir=str(Path(plan.workdir).absolute()))
         round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
         if round_.space != space:
             raise PsyrunError(

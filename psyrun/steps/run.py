@@ -33,11 +33,12 @@ def run(arguments: list[str], context: Context | None = None) -> int:
         Exit status: 0 if all went well, 1 if assignments failed, 2 if the
         user has to change something.
     """
-    step, space, *rest = arguments
-    note = Round(Path(space).parent).error("-".join([step, *rest]))
+    step, path, *rest = arguments
+    space = Path(path).absolute()
+    note = Round(space.parent).error("-".join([step, *rest]))
     note.unlink(missing_ok=True)
     try:
-        _run(step, Path(space), rest, context)
+        _run(step, space, rest, context)
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
     except OSError as error:
