@@ -53,6 +53,10 @@ class LostLockError(RunningError):
     """Somebody else took the lock of this run over, or removed it."""
 
 
+class RecordError(PsyrunError):
+    """What is recorded of a round is damaged, whichever assignment finds that."""
+
+
 class JobError(PsyrunError):
     """Some assignment or job failed."""
 
@@ -90,6 +94,25 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def message_of(error: BaseException) -> str:
+    """Return the text of an exception, also if its class fails to make one.
+
+    Parameters
+    ----------
+    error : BaseException
+        The exception.
+
+    Returns
+    -------
+    str
+        Its text; where there is none, what tracebacks show instead.
+    """
+    try:
+        return str(error)
+    except Exception:
+        return "<exception str() failed>"
+
+
 def one_line(error: BaseException) -> str:
     """Return the type and text of an exception on one line.
 
@@ -103,7 +126,7 @@ def one_line(error: BaseException) -> str:
     str
         Such as ``ValueError: text``; a long text is cut.
     """
-    text = " ".join(str(error).split())
+    text = " ".join(message_of(error).split())
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}…"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from psyrun.errors import message_of
 from psyrun.failures import place
 from psyrun.texts import text_of
 
@@ -56,7 +57,7 @@ def describe_failure(
     frames = [line.strip() for line in text.splitlines() if line.startswith('  File "')]
     return {
         "type": type(error).__name__,
-        "message": str(error),
+        "message": message_of(error),
         "traceback": text,
         "where": frames[-1] if frames else "",
         "parameters": describe_parameters(parameters),

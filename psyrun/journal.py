@@ -37,6 +37,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psyrun.errors import StoreError, one_line
+
 ROW, FAILURE, SESSION = 1, 2, 3
 FLUSH_SECONDS = 5.0
 
@@ -103,17 +105,23 @@ class Journal:
         self._append(SESSION, 0, time.time(), 0.0, 0, json.dumps(session).encode())
 
     def row(
-        self, index: int, start: float, duration: float, peak: int, row: Any
+        self,
+        index: int,
+        start: float,
+        duration: float,
+        peak: int,
+        row: Mapping[str, Any],
     ) -> None:
         """Record the row of one assignment.
 
         Raises
         ------
+        StoreError
+            If a value cannot be pickled.
         OSError
             If it cannot be written whole; the journal is as before then.
         """
-        payload = pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
-        self._append(ROW, index, start, duration, peak, payload)
+        self._append(ROW, index, start, duration, peak, _pickled(row))
 
     def failure(
         self,
@@ -170,6 +178,18 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _pickled(row: Mapping[str, Any]) -> bytes:
+    try:
+        return pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        # Stores are not needed to read journals.
+        from psyrun.store.pickle import check_picklable
+
+        for key, value in row.items():
+            check_picklable(key, value)
+        raise StoreError(f"the row cannot be pickled ({one_line(error)}).") from error
 
 
 def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]:

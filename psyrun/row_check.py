@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import ResultError
+from psyrun.errors import RecordError, ResultError, one_line
 
 
 @dataclass
@@ -39,6 +39,8 @@ class RowCheck:
             If the store cannot hold one of its values.
         ResultError
             If it has other keys than the other rows.
+        RecordError
+            If the file with their keys is damaged.
         """
         self.by_store(row)
         if self._keys is None:
@@ -58,12 +60,17 @@ def _agree_on_keys(reference: Path, row: Iterable[str]) -> frozenset[str]:
         pass
     finally:
         mine.unlink(missing_ok=True)
-    return frozenset(json.loads(reference.read_text(encoding="utf-8")))
+    try:
+        return frozenset(json.loads(reference.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RecordError(
+            f"{reference}: is damaged ({one_line(error)}). Remove it, then run again."
+        ) from error
 
 
 def _difference(found: Iterable[str], expected: Iterable[str]) -> str:
-    lacking = sorted(set(expected) - set(found))
-    surplus = sorted(set(found) - set(expected))
+    lacking = sorted(set(expected) - set(found), key=repr)
+    surplus = sorted(set(found) - set(expected), key=repr)
     parts = [f"lacks {', '.join(map(repr, lacking))}"] if lacking else []
     parts += [f"has also {', '.join(map(repr, surplus))}"] if surplus else []
     return (

@@ -15,7 +15,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from psyrun.causes import Causes
-from psyrun.errors import PsyrunError, ResultError, one_line
+from psyrun.errors import PsyrunError, RecordError, ResultError, one_line
 from psyrun.failure import describe_failure, own_place, own_traceback
 from psyrun.journal import Journal
 from psyrun.lifeline import end_with_parent
@@ -23,7 +23,10 @@ from psyrun.random_state import RandomStates
 from psyrun.saying import leave, say
 from psyrun.slots import Slots
 from psyrun.supply import Supply
+from psyrun.texts import text_of
 
+# What JSON keeps as it is: the keys of a round are agreed on in a file.
+_KEYS = (str, int, float, type(None))
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _BYTES_PER_PEAK = 1024 if sys.platform == "darwin" else 1
 
@@ -164,6 +167,9 @@ class Worker:
         except BaseException as error:
             cause = error.__cause__ if isinstance(error, _SetupError) else error
             say(own_traceback(cause))
+            if isinstance(error, RecordError):
+                # Else the job would take it for a death during the evaluation.
+                self._slots.clear(self._number)
             self._causes.tell(self._number, _told(error))
         finally:
             leave(code)
@@ -204,7 +210,8 @@ class Worker:
             try:
                 result = work.execute(**parameters, **extras)
                 row = row_of(parameters, result, work.exclude)
-            except (Exception, SystemExit) as error:
+            # Ctrl-C does not interrupt workers: all that is raised is the user's.
+            except BaseException as error:
                 lasted = clock() - begun
                 self._fail(journal, index, start, lasted, parameters, error)
             else:
@@ -230,10 +237,11 @@ class Worker:
     ) -> None:
         try:
             self._work.check(row)
-        except PsyrunError as error:
-            self._fail(journal, index, start, lasted, parameters, error)
-        else:
             journal.row(index, start, lasted, _peak(), row)
+        except (OSError, RecordError):
+            raise
+        except Exception as error:
+            self._fail(journal, index, start, lasted, parameters, error)
 
     def _fail(
         self,
@@ -272,13 +280,19 @@ def row_of(
     Raises
     ------
     ResultError
-        If the result is no mapping.
+        If the result is no mapping, or has keys that cannot name a column.
     """
     if not isinstance(result, Mapping):
         raise ResultError(
             f"execute returned {type(result).__name__}; it must return a dict of "
             "results, such as {'y': 1.0}."
         )
+    for key in result:
+        if not isinstance(key, _KEYS):
+            raise ResultError(
+                f"execute returned the key {text_of(key)} of type "
+                f"{type(key).__name__}; results must have names, such as 'y'."
+            )
     row = {**parameters, **result}
     for key in exclude:
         row.pop(key, None)

@@ -1,5 +1,6 @@
 """Workers: each assignment is evaluated once, whatever the others do."""
 
+import asyncio
 import ctypes
 import faulthandler
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from projects import descendants, wait_until
 
@@ -21,6 +23,7 @@ from psyrun import Param, journal
 from psyrun.errors import PsyrunError, StoreError
 from psyrun.evaluate import evaluate
 from psyrun.journal import Entry
+from psyrun.row_check import RowCheck
 from psyrun.supply import PipeSupply
 from psyrun.worker import Work
 
@@ -135,16 +138,11 @@ def crash() -> None:
     ctypes.string_at(0)
 
 
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
 DEATHS: dict[str, tuple[Callable[[], Any], str]] = {
     "os._exit(0)": (lambda: os._exit(0), "exit status 0"),
     "os._exit(3)": (lambda: os._exit(3), "exit status 3"),
     "SIGKILL": (kill, "SIGKILL"),
     "segfault": (crash, "SIGSEGV"),
-    "KeyboardInterrupt": (interrupt, "exit status 1"),
 }
 
 
@@ -177,10 +175,40 @@ def test_assignments_that_die_one_after_the_other_are_all_recorded(
 
 
 @pools
-def test_sys_exit_is_a_failure(bench: Bench, pool_size: int) -> None:
-    bench.evaluate(at_bad(sys.exit), pool_size)
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit]
+)
+def test_exceptions_that_are_no_errors_are_failures(
+    bench: Bench, pool_size: int, error: type[BaseException]
+) -> None:
+    def act() -> None:
+        raise error("left")
+
+    bench.evaluate(at_bad(act), pool_size)
     bench.assert_only_failed(BAD)
-    assert bench.failures[BAD]["type"] == "SystemExit"
+    failure = bench.failures[BAD]
+    assert (failure["type"], failure["message"]) == (error.__name__, "left")
+    assert "in act" in failure["where"]
+
+
+class Speechless(Exception):
+    """Cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def test_an_exception_without_a_text_is_a_failure(bench: Bench) -> None:
+    def act() -> None:
+        raise Speechless
+
+    bench.evaluate(at_bad(act), 1)
+    bench.assert_only_failed(BAD)
+    failure = bench.failures[BAD]
+    assert (failure["type"], failure["message"]) == (
+        "Speechless",
+        "<exception str() failed>",
+    )
 
 
 @pytest.mark.parametrize("result", [None, [1], 1.0, "text", {1, 2}], ids=repr)
@@ -189,6 +217,28 @@ def test_a_result_that_is_no_mapping_is_a_failure(bench: Bench, result: object) 
     bench.assert_only_failed(BAD)
     message = f"execute returned {type(result).__name__}"
     assert bench.failures[BAD]["message"].startswith(message)
+
+
+@pytest.mark.parametrize("key", [(1, 2), b"y", np.int64(3)], ids=repr)
+def test_a_key_that_is_no_name_is_a_failure(
+    bench: Bench, tmp_path: Path, key: object
+) -> None:
+    bench.settings["check"] = RowCheck(accept, tmp_path / "keys.json")
+    bench.evaluate(at_bad(lambda: {key: 1}), 1)
+    bench.assert_only_failed(BAD)
+    assert bench.failures[BAD]["type"] == "ResultError"
+    assert type(key).__name__ in bench.failures[BAD]["message"]
+
+
+@pytest.mark.parametrize("keys", ["", "{", "[[1]]", "5"])
+def test_damaged_keys_end_the_job_and_are_told(
+    bench: Bench, tmp_path: Path, keys: str
+) -> None:
+    (tmp_path / "keys.json").write_text(keys)
+    bench.settings["check"] = RowCheck(accept, tmp_path / "keys.json")
+    with pytest.raises(PsyrunError, match=r"keys\.json: is damaged \(.*\)\. Remove"):
+        bench.evaluate(square, 3)
+    assert bench.known == {}
 
 
 def test_a_row_that_is_refused_is_a_failure(bench: Bench) -> None:
@@ -204,6 +254,23 @@ def test_a_row_that_is_refused_is_a_failure(bench: Bench) -> None:
 def test_a_row_that_cannot_be_pickled_is_a_failure(bench: Bench) -> None:
     bench.evaluate(at_bad(lambda: {"y": lambda: 0}), 1)
     bench.assert_only_failed(BAD)
+    failure = bench.failures[BAD]
+    assert failure["type"] == "StoreError"
+    assert "key 'y' holds a value of type function" in failure["message"]
+
+
+@pytest.mark.parametrize("error", [ValueError, StoreError])
+def test_a_check_that_raises_makes_a_failure(
+    bench: Bench, error: type[Exception]
+) -> None:
+    def check(row: dict[str, Any]) -> None:
+        if row["x"] == BAD:
+            raise error("not this one")
+
+    bench.settings["check"] = check
+    bench.evaluate(square, 1)
+    bench.assert_only_failed(BAD)
+    assert bench.failures[BAD]["type"] == error.__name__
 
 
 def test_excluded_keys_are_left_out(bench: Bench) -> None:

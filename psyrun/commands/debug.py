@@ -66,7 +66,9 @@ def execute(args: argparse.Namespace) -> int:
         result = _evaluate(task, parameters, trace=args.trace)
     except bdb.BdbQuit:
         return 0
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return _post_mortem(error)
     _check(task, parameters, result)
     print(f"result: {_texts(result)}")

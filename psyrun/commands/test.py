@@ -71,7 +71,9 @@ def _test(path: Path, item: int) -> int:
     begun = time.perf_counter()
     try:
         result = _evaluate(task, parameters)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         print(own_traceback(error), file=sys.stderr, end="")
         return 1
     seconds = time.perf_counter() - begun

@@ -110,3 +110,19 @@ def test_one_bad_task_does_not_stop_the_others(psy, write_task):
     assert result.status == 2
     assert "square: assignment 0" in result.out
     assert "ZeroDivisionError" in result.err
+
+
+def test_a_cancelled_evaluation_is_shown_as_the_users(psy, write_task):
+    body = "import asyncio\nraise asyncio.CancelledError('late')"
+    write_task("square", task_with(body))
+    result = psy("test")
+    assert result.status == 1
+    assert result.err.endswith("CancelledError: late\n")
+    assert "/psyrun/" not in result.err
+
+
+def test_a_key_that_is_no_name_is_refused(psy, write_task):
+    write_task("square", task_with("return {(1, 2): x}"))
+    result = psy("test")
+    assert result.status == 1
+    assert "execute returned the key (1, 2) of type tuple" in result.err
