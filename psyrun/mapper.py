@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import JobError
+from psyrun.own_values import own_values
 from psyrun.pspace import ParameterSpace, select
 from psyrun.random_state import RandomStates
 from psyrun.store import AutodetectStore, Store
@@ -234,7 +235,7 @@ def _read(
 
 
 def _evaluate(fn: Function, point: Row) -> Row:
-    result: object = fn(**point)
+    result: object = fn(**own_values(point))
     if not isinstance(result, Mapping):
         name = getattr(fn, "__qualname__", repr(fn))
         values = ", ".join(f"{k}={text_of(v)}" for k, v in point.items())

@@ -19,6 +19,7 @@ from psyrun.errors import PsyrunError, RecordError, ResultError, one_line
 from psyrun.failure import describe_failure, own_place, own_traceback
 from psyrun.journal import Journal
 from psyrun.lifeline import end_with_parent
+from psyrun.own_values import own_values
 from psyrun.random_state import RandomStates
 from psyrun.saying import leave, say
 from psyrun.slots import Slots
@@ -208,7 +209,7 @@ class Worker:
             start, begun = wall_clock(), clock()
             self._stop_if_pointless(start)
             try:
-                result = work.execute(**parameters, **extras)
+                result = work.execute(**own_values(parameters), **extras)
                 row = row_of(parameters, result, work.exclude)
             # Ctrl-C does not interrupt workers: all that is raised is the user's.
             except BaseException as error:

@@ -56,9 +56,9 @@ class Bench:
             self.note("calls", x)
             return execute(x, **extras)
 
-        settings = {"setup": None, "exclude": (), "check": accept} | self.settings
+        defaults = {"setup": None, "exclude": (), "check": accept}
+        settings = defaults | {"space": Param(x=range(N))} | self.settings
         work = Work(
-            space=Param(x=range(N)),
             indices=range(N),
             supply=PipeSupply(N, pool_size),
             execute=counted,
@@ -271,6 +271,26 @@ def test_a_check_that_raises_makes_a_failure(
     bench.evaluate(square, 1)
     bench.assert_only_failed(BAD)
     assert bench.failures[BAD]["type"] == error.__name__
+
+
+@pools
+def test_an_evaluation_that_changes_its_arguments_changes_no_other(
+    bench: Bench, pool_size: int
+) -> None:
+    def execute(
+        x: int, options: dict[str, int], names: list[str], weights: Any
+    ) -> dict[str, float]:
+        names.append("more")
+        weights += 1
+        return {"y": x * options.pop("rate") + len(names) + weights.sum()}
+
+    space = Param(options={"rate": 2}, names=[["a"]], weights=np.zeros((1, 3)))
+    bench.settings["space"] = space * Param(x=range(N))
+    bench.evaluate(execute, pool_size)
+    assert [bench.rows[x]["y"] for x in range(N)] == [2 * x + 5 for x in range(N)]
+    for row in bench.rows.values():
+        assert (row["options"], row["names"]) == ({"rate": 2}, ["a"])
+        assert not row["weights"].any()
 
 
 def test_excluded_keys_are_left_out(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import random
+import threading
 import time
 
 import numpy as np
@@ -133,6 +134,39 @@ def test_results_follow_the_parameters(evaluate):
         ("sum", [4, 5, 5, 6]),
         ("product", [3, 4, 6, 8]),
     ]
+
+
+def test_a_function_that_changes_its_arguments_changes_no_other(evaluate):
+    def fn(x, options, weights):
+        weights[0] += 1
+        return {"y": x * options.pop("rate") + weights.sum()}
+
+    options, weights = {"rate": 2}, np.zeros((1, 3))
+    space = Param(options=[options], weights=weights) * Param(x=[1, 2, 3])
+    rows = evaluate(fn, space)
+    assert rows["y"] == [3, 5, 7]
+    assert rows["options"] == [{"rate": 2}] * 3
+    assert not np.any(rows["weights"])
+    assert options == {"rate": 2} and not weights.any()
+
+
+def test_a_value_that_cannot_be_copied_is_passed_as_it_is():
+    only, numbers = threading.Lock(), [1]
+
+    def fn(lock, numbers):
+        numbers.append(2)
+        return {"is_same": lock is only, "n": len(numbers)}
+
+    rows = map_pspace(fn, Param(lock=only, numbers=[numbers]))
+    assert rows["is_same"] == [True] and rows["n"] == [2]
+    assert numbers == [1]
+
+
+def test_what_is_one_object_in_two_values_stays_one():
+    model = [0]
+    space = Param(model=[model], part=[[model]])
+    rows = map_pspace(lambda model, part: {"is_one": part[0] is model}, space)
+    assert rows["is_one"] == [True]
 
 
 def test_a_result_replaces_a_parameter_of_its_name(evaluate):

@@ -101,11 +101,14 @@ def _space(task: Task) -> ParameterSpace:
 
 
 def _evaluate(task: Task, parameters: Mapping[str, Any], *, trace: bool) -> Any:
+    from psyrun.own_values import own_values
+
     extras = dict((task.setup and task.setup(0)) or {})
+    arguments = {**own_values(parameters), **extras}
     if not trace:
-        return task.execute(**parameters, **extras)
+        return task.execute(**arguments)
     debugger = _Debugger()
-    result = debugger.runcall(task.execute, **parameters, **extras)
+    result = debugger.runcall(task.execute, **arguments)
     if debugger.was_quit:
         raise bdb.BdbQuit
     return result

@@ -84,8 +84,10 @@ def _test(path: Path, item: int) -> int:
 
 
 def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
+    from psyrun.own_values import own_values
+
     extras = dict((task.setup and task.setup(0)) or {})
-    return task.execute(**parameters, **extras)
+    return task.execute(**own_values(parameters), **extras)
 
 
 def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:

@@ -1,0 +1,52 @@
+"""Values of one evaluation's own: the user's function may change its arguments."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_NUMPY_SCALARS = {np.dtype(code).type for code in np.typecodes["All"]}
+# Of these types, no value can be changed in place.
+_IMMUTABLE = frozenset(
+    {bool, int, float, complex, str, bytes, type(None)}
+    | (_NUMPY_SCALARS - {np.void, np.object_})
+)
+
+
+def own_values(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an assignment whose values may be changed in place.
+
+    A space holds a value once for all assignments that it belongs to. What one
+    evaluation changes must not reach the others, nor what is recorded.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The assignment; its values stay as they are.
+
+    Returns
+    -------
+    mapping
+        The same values; those that can be changed are copies. What cannot be
+        copied is shared.
+    """
+    if _IMMUTABLE.issuperset(map(type, parameters.values())):
+        return parameters
+    items = parameters.items()
+    mutable = {key: value for key, value in items if type(value) not in _IMMUTABLE}
+    try:
+        # Together: what is one object in two values stays one.
+        copies = copy.deepcopy(mutable)
+    except Exception:
+        copies = {key: _own_value(value) for key, value in mutable.items()}
+    return {**parameters, **copies}
+
+
+def _own_value(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:
+        return value
