@@ -29,10 +29,10 @@ class Causes:
         text : str
             One line.
         """
-        line = f"{worker} {' '.join(text.split())}"
+        line = f"{worker} {' '.join(text.split())}".encode(errors="backslashreplace")
         # The user's code may have closed the pipe, and a full one says enough.
         with suppress(OSError):
-            os.write(self._write, line.encode()[:_LONGEST] + b"\n")
+            os.write(self._write, line[:_LONGEST] + b"\n")
 
     def of(self, worker: int) -> str:
         """Return what a worker told at last; empty if that is nothing."""

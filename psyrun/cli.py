@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -119,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 some assignment or job failed, 2 the user
         has to change something, 130 interrupted.
     """
+    _print_anything()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in _split(arguments)[0]
     try:
@@ -133,6 +135,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PsyrunError, OSError, KeyboardInterrupt) as error:
         return report(error, debug=debug)
     return status
+
+
+def _print_anything() -> None:
+    """Have what cannot be encoded printed in ASCII, as Python does in errors.
+
+    Texts of exceptions are the user's, and terminals differ.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:

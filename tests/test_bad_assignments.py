@@ -138,3 +138,27 @@ def test_functions_may_change_the_current_folder(tmp_path, backend) -> None:
     project.edit('raise ValueError("no result")', "pass")
     project.psy("run", "--continue")
     assert project.result() == {"x": [*range(6)], "y": [x**2 for x in range(6)]}
+
+
+UNPRINTABLE = """\
+from psyrun import Param
+
+pspace = Param(x=[0, 1])
+
+
+def execute(x):
+    if x:
+        raise ValueError("bad \\udc80")
+    return {"y": x}
+"""
+
+
+def test_texts_that_cannot_be_encoded_are_shown_in_ascii(tmp_path) -> None:
+    project = Project(tmp_path)
+    project.write(UNPRINTABLE)
+    errors = project.psy("run", status=1).stderr
+    assert r"ValueError: bad \udc80" in errors
+    assert "1 of 2 assignments are kept" in errors
+    assert r"bad \udc80" in (project.work() / "run.log").read_text()
+    for option in ["--all", "--traceback"]:
+        assert r"ValueError: bad \udc80" in project.psy("failed", "a", option).stdout

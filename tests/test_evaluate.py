@@ -334,6 +334,17 @@ def test_a_setup_that_raises_ends_the_job_and_is_told(
     assert "no device" in capfd.readouterr().err
 
 
+def test_a_setup_that_raises_with_a_text_that_cannot_be_encoded_is_told(
+    bench: Bench,
+) -> None:
+    def setup(proc_id: int) -> None:
+        raise ValueError("no device \udc80")
+
+    bench.settings["setup"] = setup
+    with pytest.raises(PsyrunError, match=r"raised ValueError: no device \\udc80\."):
+        bench.evaluate(square, 1)
+
+
 def test_a_setup_that_fails_in_a_library_is_told_by_its_own_line(bench: Bench) -> None:
     bench.settings["setup"] = lambda proc_id: subprocess.run(["/no/such/program"])
     with pytest.raises(

@@ -80,9 +80,11 @@ class RunLog:
 
     def write(self, text: str) -> None:
         """Append to the log, if that is possible: disks fill up."""
+        # Texts of exceptions may hold what cannot be encoded.
+        line = text.encode(errors="backslashreplace")
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(text)
+            with self._path.open("ab") as file:
+                file.write(line)
         except OSError:
             return
 
