@@ -3,13 +3,15 @@
 A forked process inherits the state of every random generator, so that all
 workers would draw the same numbers: the global ones of `random`,
 `numpy.random` and PyTorch, and those that a task file made when it was
-imported, wherever it keeps them.
+imported, wherever it keeps them. It inherits seed sequences too, so that all
+workers would spawn the same generators from one of them.
 """
 
 from __future__ import annotations
 
 import gc
 import random
+import secrets
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -25,16 +27,20 @@ class RandomStates:
         From the standard library.
     bit_generators : tuple of numpy.random.BitGenerator
         The sources behind NumPy's generators.
+    seed_sequences : tuple of numpy.random.SeedSequence
+        What NumPy's generators spawn others from.
     """
 
     generators: tuple[random.Random, ...]
     bit_generators: tuple[Any, ...]
+    seed_sequences: tuple[Any, ...]
 
     @classmethod
     def find(cls) -> RandomStates:
         """Find all random generators of this process."""
         objects = gc.get_objects()
         sources: dict[int, Any] = {}
+        sequences: dict[int, Any] = {}
         if "numpy.random" in sys.modules:
             from numpy import random as numpy_random
 
@@ -42,8 +48,11 @@ class RandomStates:
             found = _instances(objects, (numpy_random.BitGenerator,))
             found += map(_bit_generator, _instances(objects, kinds))
             sources = {id(source): source for source in found}
+            seeds = [source.seed_seq for source in sources.values()] + objects
+            kept = _instances(seeds, (numpy_random.SeedSequence,))
+            sequences = {id(sequence): sequence for sequence in kept}
         own = _instances(objects, (random.Random,))
-        return cls(tuple(own), tuple(sources.values()))
+        return cls(tuple(own), tuple(sources.values()), tuple(sequences.values()))
 
     def renew(self) -> None:
         """Give each generator a state of its own from the system's entropy."""
@@ -52,6 +61,8 @@ class RandomStates:
             generator.seed()
         for source in self.bit_generators:
             source.state = type(source)().state
+        for sequence in self.seed_sequences:
+            _renew_children(sequence)
         if "numpy.random" in sys.modules:
             from numpy import random as numpy_random
 
@@ -59,6 +70,25 @@ class RandomStates:
         torch = sys.modules.get("torch")
         if torch is not None and hasattr(torch, "seed"):
             torch.seed()
+
+
+def _renew_children(sequence: Any) -> None:
+    """Let a seed sequence spawn children that no other process has.
+
+    The numbers that it seeds a generator with stay the same, as ``seeds[i]`` is
+    there to be used in any worker.
+    """
+    from numpy.random import SeedSequence
+
+    pool = sequence.pool.copy()
+    # Attributes of this class are read-only. Its `__init__` may be called again.
+    SeedSequence.__init__(
+        sequence,
+        sequence.entropy,
+        spawn_key=(*sequence.spawn_key, secrets.randbits(128)),
+        pool_size=sequence.pool_size,
+    )
+    sequence.pool[:] = pool
 
 
 def _instances(objects: list[Any], kinds: tuple[type, ...]) -> list[Any]:

@@ -226,13 +226,16 @@ def test_workers_of_a_run_draw_different_random_numbers(project) -> None:
         "import random\nimport numpy as np\nfrom psyrun import Param\n"
         "pspace = Param(x=range(24))\nmax_jobs = 6\npool_size = 2\n"
         "rng = np.random.default_rng(1)\n"
+        "seeds = np.random.SeedSequence(1)\n"
         "def execute(x):\n"
         "    a, b, c = random.random(), np.random.random(), rng.random()\n"
-        "    return {'a': a, 'b': b, 'c': c}\n"
+        "    d = rng.spawn(1)[0].random()\n"
+        "    e = np.random.default_rng(seeds.spawn(1)[0]).random()\n"
+        "    return {'a': a, 'b': b, 'c': c, 'd': d, 'e': e}\n"
     )
     project.psy("run", "-j", "2")
     result = project.result()
-    for key in "abc":
+    for key in "abcde":
         assert len(set(result[key])) == 24
 
 

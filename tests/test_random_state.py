@@ -16,7 +16,14 @@ system = random.SystemRandom()
 generator = np.random.default_rng(1)
 legacy = np.random.RandomState(1)
 source = np.random.PCG64(1)
+seeds = np.random.SeedSequence(1)
 held: dict[str, Any] = {"deep": [np.random.Generator(np.random.Philox(1))]}
+
+
+def drawn_from(seed: Any) -> float:
+    """Return what a new generator draws."""
+    return float(np.random.default_rng(seed).random())
+
 
 DRAWS: dict[str, Callable[[], float]] = {
     "random": random.random,
@@ -25,6 +32,9 @@ DRAWS: dict[str, Callable[[], float]] = {
     "numpy.random": lambda: float(np.random.random()),
     "numpy.random.default_rng": lambda: float(generator.random()),
     "numpy.random.RandomState": lambda: float(legacy.random()),
+    "numpy.random.Generator.spawn": lambda: float(generator.spawn(1)[0].random()),
+    "numpy.random.BitGenerator.spawn": lambda: drawn_from(source.spawn(1)[0]),
+    "numpy.random.SeedSequence.spawn": lambda: drawn_from(seeds.spawn(1)[0]),
     "a generator in a dictionary": lambda: float(held["deep"][0].random()),
 }
 
@@ -57,6 +67,22 @@ def test_a_source_of_bits_without_a_generator_is_renewed() -> None:
         return float(np.random.Generator(source).random())
 
     assert len({in_fork(states, draw) for _ in range(4)}) == 4
+
+
+def test_a_seed_sequence_seeds_generators_as_before() -> None:
+    seed = np.random.SeedSequence(3, spawn_key=(5,), pool_size=8)
+    before = drawn_from(seed)
+    RandomStates.find().renew()
+    assert drawn_from(seed) == before
+
+
+def test_children_of_a_renewed_seed_sequence_differ() -> None:
+    seed = np.random.SeedSequence(3, pool_size=8)
+    former = seed.spawn(2)
+    RandomStates.find().renew()
+    children = [*former, *seed.spawn(2), *seed.spawn(1)]
+    assert len({drawn_from(child) for child in children}) == len(children)
+    assert children[-1].pool_size == 8
 
 
 def test_generators_made_later_are_left_alone() -> None:
