@@ -54,6 +54,14 @@ class RandomStates:
         own = _instances(objects, (random.Random,))
         return cls(tuple(own), tuple(sources.values()), tuple(sequences.values()))
 
+    def without(self, others: RandomStates) -> RandomStates:
+        """Return those that are not among others, such as those of before."""
+        return RandomStates(
+            _without(self.generators, others.generators),
+            _without(self.bit_generators, others.bit_generators),
+            _without(self.seed_sequences, others.seed_sequences),
+        )
+
     def renew(self) -> None:
         """Give each generator a state of its own from the system's entropy."""
         random.seed()
@@ -89,6 +97,11 @@ def _renew_children(sequence: Any) -> None:
         pool_size=sequence.pool_size,
     )
     sequence.pool[:] = pool
+
+
+def _without(things: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
+    known = set(map(id, others))
+    return tuple(thing for thing in things if id(thing) not in known)
 
 
 def _instances(objects: list[Any], kinds: tuple[type, ...]) -> list[Any]:

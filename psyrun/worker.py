@@ -179,8 +179,11 @@ class Worker:
         die_with(self._parent)
         self._work.random_states.renew()
         if self._work.again is not None:
+            # Those among the parameters are to stay as they are.
+            before = RandomStates.find()
             execute, setup = self._work.again()
             self._work = replace(self._work, execute=execute, setup=setup)
+            RandomStates.find().without(before).renew()
         extras = self._set_up()
         session = {**self._work.session, "pid": os.getpid()}
         journal = Journal(self._work.journal(self._number), session, self._intact)

@@ -92,6 +92,15 @@ def test_generators_made_later_are_left_alone() -> None:
     assert later.random() == np.random.default_rng(7).random()
 
 
+def test_those_that_were_there_before_can_be_left_alone() -> None:
+    former, seed = np.random.default_rng(7), np.random.SeedSequence(7)
+    before = RandomStates.find()
+    later = np.random.default_rng(7)
+    RandomStates.find().without(before).renew()
+    assert former.random() == np.random.default_rng(7).random() != later.random()
+    assert seed.spawn_key == ()
+
+
 def test_looking_for_generators_changes_none() -> None:
     random.seed(5)
     RandomStates.find()

@@ -151,6 +151,27 @@ def test_threads_of_the_task_file_serve_its_workers(project) -> None:
     assert project.calls() == ALL
 
 
+def test_workers_that_import_the_task_file_again_draw_different_numbers(
+    project,
+) -> None:
+    project.edit("pspace =", THREAD + SEEDED + "pspace =")
+    project.edit("max_jobs = 2", "max_jobs = 4")
+    project.edit("x**2", "(random.random(), own.random(), rng.random())")
+    project.psy("run")
+    for drawn in zip(*project.result()["y"], strict=True):
+        assert len(set(drawn)) == 4
+
+
+SEEDED = """\
+import random
+import numpy as np
+
+random.seed(1)
+own = random.Random(1)
+rng = np.random.default_rng(1)
+"""
+
+
 THREAD = """\
 import threading
 from queue import Queue
