@@ -22,6 +22,7 @@ from psyrun.causes import Causes
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.failure import describe_death, describe_exit
 from psyrun.journal import Journal
+from psyrun.openmp import end_threads
 from psyrun.saying import say
 from psyrun.slots import Slot, Slots
 from psyrun.worker import Exit, Work, Worker
@@ -70,6 +71,8 @@ class _Pool:
         self._intact: dict[int, int] = {}
 
     def run(self) -> None:
+        # The task file may have used them when it was imported.
+        end_threads()
         try:
             for number in range(self._size):
                 self._start(number, range(0))

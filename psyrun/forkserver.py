@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from psyrun.openmp import end_threads
 from psyrun.saying import leave
 from psyrun.steps.job import Context
 from psyrun.steps.run import run
@@ -176,6 +177,7 @@ def main(descriptor: str, taskfile: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     listener = socket.socket(fileno=int(descriptor))
     context = Context.load(taskfile)
+    end_threads()
     gc.collect()
     gc.freeze()
     _Server(listener, context).serve()

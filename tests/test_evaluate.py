@@ -389,6 +389,29 @@ def test_workers_draw_different_random_numbers(bench: Bench) -> None:
     assert len({row["y"] for row in bench.rows.values()}) == N
 
 
+def test_workers_can_use_openmp_after_their_parent_did(bench: Bench) -> None:
+    in_openmp_threads = openmp()
+
+    def execute(x: int) -> dict[str, int]:
+        signal.alarm(10)
+        in_openmp_threads()
+        return square(x)
+
+    in_openmp_threads()
+    bench.evaluate(execute, 2)
+    bench.assert_only_failed()
+
+
+def openmp() -> Callable[[], None]:
+    """Return what has two threads do something."""
+    try:
+        runtime = ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        pytest.skip("needs GNU's OpenMP runtime")
+    task = ctypes.CDLL(None).getppid
+    return lambda: runtime.GOMP_parallel(task, None, 2, 0)
+
+
 def test_hundreds_of_workers_share_a_million_assignments() -> None:
     script = "from psyrun.supply import PipeSupply; s = PipeSupply(10**6, 500);"
     script += "print(sum(len(piece) for piece in s.take()))"

@@ -188,6 +188,30 @@ threading.Thread(target=answer, daemon=True).start()
 """
 
 
+def test_a_task_file_can_use_openmp_and_its_workers_too(project) -> None:
+    pytest.importorskip("sklearn")
+    project.edit("return", "signal.alarm(60)\n    cluster(x)\n    return")
+    project.edit("pspace =", CLUSTERS + "pspace =")
+    project.psy("run")
+    assert project.calls() == ALL
+
+
+CLUSTERS = """\
+import signal
+import numpy as np
+from sklearn.cluster import KMeans
+
+POINTS = np.random.rand(20000, 10)
+
+
+def cluster(k):
+    return KMeans(k, n_init=1).fit(POINTS).inertia_
+
+
+cluster(5)
+"""
+
+
 @pytest.mark.parametrize("cause", ["os.abort()", "os._exit(75)"])
 def test_dying_workers_count_as_failures(project, cause) -> None:
     project.edit("return", f"{cause}\n    return")
