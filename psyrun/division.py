@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from psyrun.pspace import ParameterSpace, freeze, thaw
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from psyrun.store.columns import RowType
 
     Rows = NDArray[np.int64]
 
@@ -48,6 +50,8 @@ class Division:
     failed_before, cut_off_before : int
         How many open assignments were tried before: they failed, or their job
         was killed.
+    kept_types : mapping of str to RowType
+        The types in the columns of the kept file, if its store has such.
     """
 
     space: ParameterSpace
@@ -59,6 +63,7 @@ class Division:
     versions: Rows | None = None
     failed_before: int = 0
     cut_off_before: int = 0
+    kept_types: Mapping[str, RowType] = field(default_factory=dict)
 
     @cached_property
     def open(self) -> Sequence[int] | Rows:
@@ -104,7 +109,7 @@ class Division:
             If a parameter cannot be pickled.
         """
         frozen = {
-            **{field.name: getattr(self, field.name) for field in fields(self)},
+            **{each.name: getattr(self, each.name) for each in fields(self)},
             "space": freeze(self.space),
         }
         round_.folder.mkdir(parents=True, exist_ok=True)

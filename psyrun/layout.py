@@ -101,7 +101,7 @@ class Round:
 
     @property
     def keys(self) -> Path:
-        """The result keys that every row of this round must have, as JSON."""
+        """The keys that every row of this round must have, with types, as JSON."""
         return self.folder / "keys.json"
 
     def merge_mark(self, name: str) -> Path:

@@ -11,6 +11,7 @@ import pytest
 from projects import COUNTED, Project, wait_until
 
 from psyrun.cli import main
+from psyrun.store.npz import NpzStore
 from psyrun.store.registry import store_for
 
 Refused = Callable[..., str]
@@ -423,6 +424,7 @@ UNUSABLE = {
     "None": ("None", "pkl", "execute returned NoneType; it must return a dict"),
     "list": ("[x]", "pkl", "execute returned list; it must return a dict"),
     "other keys": ("{'z': x}", "pkl", "execute returned other keys than for the first"),
+    "other types": ("{'y': 'text'}", "npz", "execute returned str for 'y', but it is"),
     "pickle": ("{'y': lambda: 0}", "pkl", "key 'y' holds a value of type function"),
     "npz": ("{'y': {x}}", "npz", "key 'y' holds a value of type set"),
     "h5": ("{'y': 'text'}", "h5", "key 'y' holds a value of type str"),
@@ -446,6 +448,36 @@ def test_an_unusable_result_fails_alone_and_its_log_is_shown(project, capfd, cas
     assert "3/4   1" in capfd.readouterr().out
 
 
+def test_a_row_of_other_types_is_evaluated_again_once_mended(project):
+    lines = "    return {'s': 'ok' if x % 2 else float('nan')}\n"
+    project.write(with_result(lines) + "store = 'npz'\n")
+    assert "2 of 4 assignments are kept" in project.psy("run", status=1).stderr
+    assert project.calls() == [1, 2, 3, 4]
+    project.edit("float('nan')", "'bad'")
+    project.psy("run", "--continue")
+    assert project.calls() == [2, 4]
+    assert npz_result(project)["s"].tolist() == ["ok", "bad", "ok", "bad"]
+
+
+def test_new_results_have_to_fit_the_rows_that_are_continued(project):
+    project.write(with_result("    return {'y': x}\n") + "store = 'npz'\n")
+    project.psy("run")
+    project.calls()
+    project.edit("'y': x", "'y': x, 'even': x % 2 == 0")
+    project.edit("x=[1, 2, 3, 4]", "x=[1, 2, 3, 4, 5]")
+    error = project.psy("run", "--continue", status=1).stderr
+    assert "x=5" in error
+    assert "key 'even' is new, and the rows kept from before" in error
+    project.edit("x % 2 == 0", "float(x % 2 == 0)")
+    project.psy("run", "--continue")
+    assert project.calls() == [5, 5]
+    assert list(map(str, npz_result(project)["even"])) == [*["nan"] * 4, "0.0"]
+
+
+def npz_result(project):
+    return NpzStore().load(project.work() / "result.npz")
+
+
 UNUSABLE_KEYS = {
     "npz": "key 1 cannot be a name in an NPZ file; use text",
     "h5": "key 1 cannot be a name in an HDF5 file; use text",
@@ -461,7 +493,9 @@ def test_a_key_that_is_no_text_is_refused_where_it_is_computed(project, capfd, e
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("case", sorted(UNUSABLE.keys() - {"other keys"}))
+@pytest.mark.parametrize(
+    "case", sorted(UNUSABLE.keys() - {"other keys", "other types"})
+)
 def test_an_unusable_result_is_told_in_one_line_by_a_test(project, capfd, case):
     value, ext, message = UNUSABLE[case]
     project.write(with_result(f"    return {value}\n") + f"store = '{ext}'\n")

@@ -118,7 +118,7 @@ def _work(job: Job, block: int, share: Share, before: Before) -> Work:
         setup=task.setup,
         again=_importing_again(job) if job.imported.has_threads else None,
         exclude=task.exclude_from_result,
-        check=RowCheck(job.store(job.plan.block_ext).check, job.round.keys),
+        check=RowCheck(job.data.store, job.round.keys, job.data.division.kept_types),
         is_hopeless=Hopeless(job.layout, job.round, job.plan.max_failures),
         journal=lambda worker: job.round.journal(block, worker),
         session=_session(job, before),

@@ -17,6 +17,8 @@ from psyrun.rounds import RoundData
 from psyrun.slots import cut_off
 from psyrun.sources import Rows
 from psyrun.steps.job import Job
+from psyrun.store.base import Store
+from psyrun.store.columns import RowType
 from psyrun.taken_over import TakenOver, from_result, from_rounds
 
 
@@ -54,6 +56,7 @@ def _divide_after_rounds(job: Job) -> Division:
     with store.writer(str(job.round.kept(store.ext))) as writer:
         for old in olds:
             old.write(writer)
+    kept_types = _types_of(store, str(job.round.kept(store.ext)))
     fingerprints, versions = _versions(olds)
     if job.plan.same_space:
         division = _in_same_space(olds[0], job.plan.n_blocks)
@@ -61,7 +64,17 @@ def _divide_after_rounds(job: Job) -> Division:
         space = job.task.pspace
         found = from_rounds(space, [old.points() for old in olds])
         division = _divided(space, job.plan.n_blocks, found)
-    return replace(division, fingerprints=fingerprints, versions=versions)
+    return replace(
+        division, fingerprints=fingerprints, versions=versions, kept_types=kept_types
+    )
+
+
+def _types_of(store: Store, path: str) -> dict[str, RowType]:
+    """Return the types in the columns of a file; none if it has no rows."""
+    if not store.has_typed_columns or not store.count(path):
+        return {}
+    columns = store.load(path, slice(0, 1))
+    return {key: RowType.of(np.asarray(column)) for key, column in columns.items()}
 
 
 def _old_round(job: Job, number: int) -> RoundData:
@@ -133,4 +146,7 @@ def _divide_after_result(job: Job) -> Division:
     n_rows = len(next(iter(columns.values()), ()))
     # Nothing is known of the version that wrote the result.
     versions = np.zeros(n_rows, np.int64)
-    return replace(division, fingerprints=("",), versions=versions)
+    kept_types = _types_of(store, str(job.round.kept(store.ext)))
+    return replace(
+        division, fingerprints=("",), versions=versions, kept_types=kept_types
+    )

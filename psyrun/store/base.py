@@ -43,10 +43,15 @@ class Store(ABC):
     loads_slices : bool
         Whether `load` with a slice reads only these rows, so that it is
         cheaper to load a file piece by piece than to keep it in memory.
+    has_typed_columns : bool
+        Whether all values of a key have to go together in one array, see
+        `psyrun.store.columns`. Rows whose values do not are then refused as
+        soon as they are computed.
     """
 
     ext: ClassVar[str]
     loads_slices: ClassVar[bool] = False
+    has_typed_columns: bool = False
 
     @abstractmethod
     def save(self, filename: Filename, data: Columns) -> None:

@@ -63,6 +63,23 @@ class RowType:
         """
         return cls(column.dtype, column.shape[1:])
 
+    @classmethod
+    def of_value(cls, value: Any) -> RowType:
+        """Return the row type of a single value.
+
+        Parameters
+        ----------
+        value : object
+            A value that `psyrun.store.values.row_array` takes.
+
+        Returns
+        -------
+        RowType
+            Its row type.
+        """
+        array = np.asarray(value)
+        return cls(array.dtype.newbyteorder("="), array.shape)
+
 
 def stack(key: str, values: Any) -> Array:
     """Turn the values of a key into one array, padded if need be.

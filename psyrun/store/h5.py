@@ -54,6 +54,7 @@ class H5Store(Store):
 
     ext: ClassVar[str] = ".h5"
     loads_slices: ClassVar[bool] = True
+    has_typed_columns: bool = True
 
     def __init__(self, node: str = "/psyrun") -> None:
         if not _NODE.fullmatch(node):

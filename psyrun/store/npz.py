@@ -49,6 +49,7 @@ class NpzStore(Store):
 
     def __init__(self, allow_pickle: bool = False) -> None:
         self.allow_pickle = allow_pickle
+        self.has_typed_columns = not allow_pickle
 
     def save(self, filename: Filename, data: Columns) -> None:
         """Create or replace a file; see `Store.save`.
