@@ -24,7 +24,7 @@ from psyrun.files import read_json
 from psyrun.forkservers import ForkServers
 from psyrun.layout import TaskLayout, record_of_task
 from psyrun.plan import Plan
-from psyrun.prepare import Options, Prepared, prepare, refusal
+from psyrun.prepare import Options, Prepared, prepare_all, refusal
 from psyrun.profiles import LOCAL
 from psyrun.queue.ledger import Ledger
 from psyrun.status import is_merged
@@ -70,9 +70,9 @@ class Entry:
             keep_going=_is_true(config.get("psy_continue", False)),
             accept_failures=_is_true(config.get("psy_accept_failures", False)),
         )
-        for path in _taskfiles(config).values():
-            # Which executor there will be is not known before it starts.
-            prepared = prepare(path, options, _warn, site_scheduler=None)
+        paths = _taskfiles(config).values()
+        # Which executor there will be is not known before it starts.
+        for prepared in prepare_all(paths, options, _warn, site_scheduler=None):
             if why := refusal(prepared):
                 raise PsyrunError(why)
             prepared.render()

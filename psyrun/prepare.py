@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from psyrun import __version__
+from psyrun.collisions import check_results, check_work_folder
 from psyrun.decide import decide
 from psyrun.errors import PsyrunError, RunningError, StoreError
 from psyrun.failures import counted
@@ -231,6 +232,33 @@ def _note_where(task: Task) -> None:
         write_json(record_of_task(task.taskdir, task.name), record)
 
 
+def prepare_all(
+    paths: Iterable[Path],
+    options: Options,
+    warn: Warn = silently,
+    site_scheduler: str | None = "",
+) -> list[Prepared]:
+    """Do what `prepare` does for tasks that are run together.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        The task files.
+    options, warn, site_scheduler
+        As for `prepare`.
+
+    Raises
+    ------
+    TaskError
+        If two tasks have the same result file, or as `prepare`.
+    PsyrunError
+        As `prepare`.
+    """
+    prepared = [prepare(path, options, warn, site_scheduler) for path in paths]
+    check_results([one.task for one in prepared])
+    return prepared
+
+
 def prepare(
     path: Path,
     options: Options,
@@ -254,7 +282,7 @@ def prepare(
     Raises
     ------
     TaskError
-        If the task file is not usable.
+        If the task file is not usable, or its work folder is that of another.
     PsyrunError
         If what is on disk cannot be read.
     """
@@ -287,7 +315,9 @@ def _decide(task: Task, options: Options, adoptable: Sequence[Left]) -> Decision
         number = known.plan.round
         has_jobs = any(one.in_round(number) for one in adoptable)
         known = replace(known, has_jobs=has_jobs)
-    return decide(wanted, known, keep_going=options.keep_going)
+    decision = decide(wanted, known, keep_going=options.keep_going)
+    check_work_folder(task, known.plan, decision.plan)
+    return decision
 
 
 def refusal(prepared: Prepared) -> str | None:

@@ -11,7 +11,7 @@ from psyrun.commands.numbers import whole
 from psyrun.detach import job as queued
 from psyrun.detach.log import LogView, RunLog
 from psyrun.detach.process import heed_signals, start
-from psyrun.prepare import Options, prepare
+from psyrun.prepare import Options, prepare_all
 from psyrun.session import JOB, PROCESS, Session, warn
 from psyrun.tasks import find_tasks, select
 from psyrun.view import View, choose_view
@@ -91,7 +91,7 @@ def _execute(args: argparse.Namespace, log: RunLog | None) -> int:
     options = Options(args.keep_going, args.accept_failures, args.max_failures)
     view = _choose_view(args)
     try:
-        prepared = [prepare(path, options, warn) for path in paths.values()]
+        prepared = prepare_all(paths.values(), options, warn)
         return Session(view, args, log).run(prepared)
     finally:
         view.close()
