@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from psyrun.errors import StoreError, TaskError
+from psyrun.profiles import LOCAL
+from psyrun.snakefile import DEFAULT_PYTHON
 from psyrun.tasks import Task
+
+_PATIENCE = 60.0  # seconds for an import, which may be from a slow network drive
 
 
 def check(task: Task) -> None:
@@ -21,6 +27,41 @@ def check(task: Task) -> None:
     _check_python(task)
     _check_file_dep(task)
     _check_parameters(task)
+
+
+def check_imports(task: Task) -> None:
+    """Refuse a Python of the task's own in which psyrun is not installed.
+
+    On the nodes of a cluster it may be another one, of which nothing is known here.
+
+    Raises
+    ------
+    TaskError
+        If jobs that run here could not begin.
+    """
+    is_ours = task.python in (sys.executable, DEFAULT_PYTHON)
+    if is_ours or task.scheduler.PROFILE != LOCAL:
+        return
+    try:
+        subprocess.run(
+            [task.python, "-c", "import psyrun.steps"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=_PATIENCE,
+        )
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").splitlines()
+        cause = f" ({said[-1].strip()})" if said else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        cause = f" ({error})"
+    else:
+        return
+    raise TaskError(
+        f"{task.path}: python is {task.python!r}, which cannot import psyrun{cause}. "
+        f"Install it there with '{task.python} -m pip install psyrun', or choose a "
+        "Python that has it."
+    )
 
 
 def make_folder_for_result(task: Task) -> None:

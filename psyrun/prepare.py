@@ -21,7 +21,7 @@ from psyrun.layout import TaskLayout, record_of_task, shipped
 from psyrun.lock import Holder, Lock, holder_of, running_jobs
 from psyrun.observe import observe
 from psyrun.plan import Decision, Plan, Wanted
-from psyrun.preconditions import check, make_folder_for_result
+from psyrun.preconditions import check, check_imports, make_folder_for_result
 from psyrun.queue.arguments import resources
 from psyrun.queue.left import Left, left, release_locks
 from psyrun.queue.questions import Warn, silently
@@ -291,6 +291,8 @@ def prepare(
     layout = TaskLayout.of(task.workdir, task.name)
     found = left(layout, task.scheduler, warn, records=False)
     decision = _decide(task, options, _adoptable(found, task, site_scheduler))
+    if not decision.is_done:
+        check_imports(task)
     return Prepared(task, layout, decision, options, site_scheduler=site_scheduler)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -227,6 +228,16 @@ def test_a_result_that_is_a_folder_is_refused(project, refused):
 def test_a_work_folder_that_cannot_be_written_to_is_refused(project, refused):
     project.write(COUNTED + "workdir = '/proc/psyrun'\n")
     assert refused("run").startswith("psy: /proc/psyrun")
+
+
+def test_a_python_without_psyrun_is_refused(project, refused):
+    venv.create("other")
+    project.edit("x**2", "x**3")
+    project.write(project.taskfile().read_text() + "python = 'other/bin/python'\n")
+    error = refused("run")
+    assert f"{TASKFILE}: python is 'other/bin/python', which cannot import" in error
+    assert "No module named 'psyrun'" in error
+    assert "'other/bin/python -m pip install psyrun'" in error
 
 
 def test_an_error_of_the_common_file_names_it(refused):
