@@ -284,7 +284,8 @@ def row_of(
     Raises
     ------
     ResultError
-        If the result is no mapping, or has keys that cannot name a column.
+            If the result is no mapping, has keys that cannot name a column, or
+            nothing is left of the row.
     """
     if not isinstance(result, Mapping):
         raise ResultError(
@@ -300,6 +301,11 @@ def row_of(
     row = {**parameters, **result}
     for key in exclude:
         row.pop(key, None)
+    if not row:
+        raise ResultError(
+            "nothing is left to save, as exclude_from_result takes all parameters and "
+            "results away. Return a result that is not in it, or exclude less."
+        )
     return row
 
 

@@ -516,6 +516,18 @@ def test_an_unusable_result_is_told_in_one_line_by_a_test(project, capfd, case):
     assert error.count("\n") == 1
 
 
+def test_rows_of_which_nothing_is_left_fail_where_they_are_computed(project):
+    text = with_result("    return {} if x < 3 else {'y': x}\n")
+    project.write(text + "exclude_from_result = ['x', 'y']\n")
+    error = project.psy("run", status=1).stderr
+    assert "nothing is left to save, as exclude_from_result takes all" in error
+    assert error.splitlines()[-1].startswith("psy: 0 of 4 assignments are kept.")
+    project.edit("['x', 'y']", "['x']")
+    project.edit("{} if x < 3 else {'y': x}", "{'y': x}")
+    project.psy("run")
+    assert project.result() == {"y": [1, 2, 3, 4]}
+
+
 def test_a_space_that_cannot_be_frozen_is_named_by_the_split(project):
     project.write(with_space("Param(x=[1, lambda: 2])"))
     error = project.psy("run", status=2).stderr
