@@ -14,6 +14,7 @@ from psyrun.files import read_json
 from psyrun.journal import Entry
 from psyrun.layout import PROCESS, Round, TaskLayout
 from psyrun.lock import holder_of, running_jobs
+from psyrun.memory import enough_for
 from psyrun.plan import Plan
 from psyrun.progress import finished_blocks
 from psyrun.reading import patiently, with_stores
@@ -84,9 +85,9 @@ def _details_of(path: Path, name: str) -> Details:
         return Details(space, missing=range(len(space)))
     data = round_data(layout.round(plan.round), path)
     failures = failures_of(data.round)
-    known = {*data.known().tolist(), *(failure.index for failure in failures)}
     space = data.division.space
-    others = [index for index in range(len(space)) if index not in known]
+    with enough_for(space, path):
+        others = _others(data, failures)
     jobs = running_jobs(layout)
     if not jobs and holder_of(layout.lock) is None:
         return Details(
@@ -96,6 +97,17 @@ def _details_of(path: Path, name: str) -> Details:
     running = [index for index in others if index in held]
     queued = [index for index in others if index not in held]
     return Details(space, failures, running=running, queued=queued)
+
+
+def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:
+    """Return the assignments that have no row and did not fail."""
+    import numpy as np
+
+    is_open = np.ones(len(data.division.space), dtype=bool)
+    is_open[data.known()] = False
+    is_open[[failure.index for failure in failures]] = False
+    found: list[int] = np.flatnonzero(is_open).tolist()
+    return found
 
 
 def round_data(round_: Round, path: Path) -> RoundData:

@@ -19,6 +19,7 @@ from psyrun.failures import counted
 from psyrun.files import write_json, write_text
 from psyrun.layout import TaskLayout, record_of_task, shipped
 from psyrun.lock import Holder, Lock, holder_of, running_jobs
+from psyrun.memory import enough_for
 from psyrun.observe import observe
 from psyrun.plan import Decision, Plan, Wanted
 from psyrun.preconditions import check, check_imports, make_folder_for_result
@@ -317,7 +318,8 @@ def _decide(task: Task, options: Options, adoptable: Sequence[Left]) -> Decision
         number = known.plan.round
         has_jobs = any(one.in_round(number) for one in adoptable)
         known = replace(known, has_jobs=has_jobs)
-    decision = decide(wanted, known, keep_going=options.keep_going)
+    with enough_for(task.pspace, task.path):
+        decision = decide(wanted, known, keep_going=options.keep_going)
     check_work_folder(task, known.plan, decision.plan)
     return decision
 

@@ -32,6 +32,11 @@ def check_space(space: ParameterSpace, where: str) -> None:
     """
     try:
         n_items = len(space)
+    except MemoryError as error:
+        raise TaskError(
+            f"{where}: pspace takes more memory than there is: {error}. Make it "
+            "smaller, above all the space that others are subtracted from."
+        ) from error
     except Exception as error:
         text = str(error) if isinstance(error, PsyrunError) else one_line(error)
         raise TaskError(

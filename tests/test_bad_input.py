@@ -240,6 +240,37 @@ def test_a_python_without_psyrun_is_refused(project, refused):
     assert "'other/bin/python -m pip install psyrun'" in error
 
 
+HUGE = "Param(x=range(10**5)) * Param(z=range(10**5))"
+
+
+@pytest.fixture
+def little_memory(project, monkeypatch):
+    """A project whose task is too large for a list of its assignments."""
+    # Lists of indices take 80 GB; else a machine may have as much.
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))"
+    Path("sitecustomize.py").write_text(limit)
+    monkeypatch.setenv("PYTHONPATH", str(Path().absolute()))
+    project.write(with_space(HUGE).replace("execute(x)", "execute(x, z)"))
+    return project
+
+
+def test_a_space_too_large_for_the_memory_is_told_in_one_line(little_memory):
+    matching = little_memory.psy("run", "-n", "-c", status=2).stderr
+    little_memory.edit("max_jobs = 2", "max_jobs = 1")
+    running = little_memory.psy("run", "-q", status=2).stderr
+    showing = little_memory.psy("status", "-v", status=2).stderr
+    told = "psy-tasks/task_a.py: pspace has 10000000000 assignments, and a list of them"
+    for error in (matching, running, showing):
+        assert told in error
+        assert "Make it smaller" in error
+        assert "Traceback" not in error
+        assert "MemoryError" not in error
+    little_memory.edit(HUGE, f"{HUGE} - Param(x=[3])")
+    error = little_memory.psy("run", status=2).stderr
+    assert error.startswith(f"psy: {TASKFILE}: pspace takes more memory than there is")
+    assert error.count("\n") == 1
+
+
 def test_an_error_of_the_common_file_names_it(refused):
     Path("psy-tasks/psy-conf.py").write_text("max_jobs = (\n")
     assert refused("run").startswith("psy: psy-tasks/psy-conf.py:1: '(' was never")

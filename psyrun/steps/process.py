@@ -19,6 +19,7 @@ from psyrun.files import explained, replacing, write_json
 from psyrun.hopeless import Hopeless
 from psyrun.journal import Entry
 from psyrun.layout import PROCESS
+from psyrun.memory import enough_for
 from psyrun.rounds import RoundData, chunks, rows_of
 from psyrun.row_check import RowCheck
 from psyrun.saying import say
@@ -59,7 +60,8 @@ def process(job: Job, block: int) -> None:
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
         before = Before.find(job, block)
-        share = _share(job, block, before)
+        with enough_for(job.data.division.space, job.plan.taskfile):
+            share = _share(job, block, before)
         if share.n_workers:
             slots = job.round.slots(block)
             evaluate(_work(job, block, share, before), share.n_workers, slots)

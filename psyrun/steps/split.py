@@ -11,6 +11,7 @@ from psyrun.counts import Counts
 from psyrun.division import Division
 from psyrun.errors import PsyrunError
 from psyrun.layout import SPLIT
+from psyrun.memory import enough_for
 from psyrun.progress import RoundProgress
 from psyrun.pspace import ParameterSpace
 from psyrun.rounds import RoundData
@@ -32,8 +33,9 @@ def split(job: Job) -> None:
         taken over from before.
     """
     with job.lock(SPLIT):
-        division = _divide(job)
-        division.save(job.round, job.plan)
+        with enough_for(job.task.pspace, job.plan.taskfile):
+            division = _divide(job)
+            division.save(job.round, job.plan)
         job.round.blocks.mkdir(exist_ok=True)
     print(
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
