@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from psyrun.errors import StoreError, TaskError
+from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.profiles import LOCAL
 from psyrun.snakefile import DEFAULT_PYTHON
 from psyrun.tasks import Task
@@ -27,6 +28,33 @@ def check(task: Task) -> None:
     _check_python(task)
     _check_file_dep(task)
     _check_parameters(task)
+
+
+def check_project_folder() -> None:
+    """Refuse a current folder in which Snakemake cannot work.
+
+    Raises
+    ------
+    PsyrunError
+        If it cannot be written to, or Snakemake would take its name for a pattern.
+    """
+    project = Path.cwd()
+    if {"{", "}"}.intersection(str(project)):
+        raise PsyrunError(
+            f"{project}: the path of the project folder must not contain '{{' or "
+            "'}', which have a meaning for Snakemake. Rename or move the folder."
+        )
+    folder = project / ".snakemake"
+    try:
+        folder.mkdir(exist_ok=True)
+        cause = None if os.access(folder, os.W_OK | os.X_OK) else "no permission"
+    except OSError as error:
+        cause = error.strerror
+    if cause is not None:
+        raise PsyrunError(
+            f"{folder}: cannot be written to ({cause}), but Snakemake needs it. Run "
+            "'psy' in a folder that you may write to, such as a copy of the project."
+        )
 
 
 def check_imports(task: Task) -> None:

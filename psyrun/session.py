@@ -16,6 +16,7 @@ from psyrun.detach.record import Mode
 from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
 from psyrun.layout import MERGE, SPLIT
 from psyrun.layout import PROCESS as PROCESS_STEP
+from psyrun.preconditions import check_project_folder
 from psyrun.prepare import Prepared, refusal
 from psyrun.profiles import LOCAL, site_arguments
 from psyrun.queue.arguments import arguments
@@ -97,6 +98,8 @@ class Session:
             for task in work:
                 self._show(task, EXECUTED)
             return self._status
+        if work:
+            check_project_folder()
         started = [p for p in work if self._start(p)]
         try:
             if started and self._args.detach == JOB:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import venv
@@ -268,6 +269,36 @@ def test_a_space_too_large_for_the_memory_is_told_in_one_line(little_memory):
     little_memory.edit(HUGE, f"{HUGE} - Param(x=[3])")
     error = little_memory.psy("run", status=2).stderr
     assert error.startswith(f"psy: {TASKFILE}: pspace takes more memory than there is")
+    assert error.count("\n") == 1
+
+
+def test_a_project_folder_whose_name_is_a_pattern_is_refused(tmp_path):
+    moved = Project(tmp_path / "of {x}")
+    moved.write(COUNTED)
+    error = moved.psy("run", status=2).stderr
+    assert error.startswith(f"psy: {moved.folder}: the path of the project folder")
+    assert error.count("\n") == 1
+
+
+def test_a_project_folder_that_snakemake_cannot_write_to_is_refused(project):
+    shutil.rmtree(".snakemake")
+    Path(".snakemake").touch()
+    assert main(["run"]) == 0
+    project.edit("x**2", "x**3")
+    error = project.psy("run", status=2).stderr
+    assert f"{project.folder}/.snakemake: cannot be written to (File exists)" in error
+    assert "Run 'psy' in a folder that you may write to" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_project_folder_is_refused(project, tmp_path):
+    project.write(COUNTED + f"workdir = {str(tmp_path / 'work')!r}\n")
+    shutil.rmtree(".snakemake")
+    Path().chmod(0o500)
+    error = project.psy("run", status=2).stderr
+    Path().chmod(0o700)
+    assert f"{project.folder}/.snakemake: cannot be written to (Permission" in error
     assert error.count("\n") == 1
 
 
