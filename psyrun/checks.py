@@ -201,7 +201,11 @@ def _path(value: Any) -> Path:
     is_path = isinstance(value, str | os.PathLike) and str(value).isprintable()
     if not is_path or not str(value):
         raise _NotAllowedError("a path on one line, as text or pathlib.Path")
-    return Path(value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        # Nobody has that name: it is that of a file, as for a shell.
+        return Path(value)
 
 
 def _optional_path(value: Any) -> Path | None:

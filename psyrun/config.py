@@ -27,7 +27,7 @@ class Config:
     """The special variables of a task file.
 
     Only `pspace` and `execute` must be set. Paths are relative to the folder
-    in which ``psy`` runs.
+    in which ``psy`` runs; a ``~`` in front is the home folder.
 
     Attributes
     ----------

@@ -78,6 +78,23 @@ VALUES = {
 }
 
 
+IN_HOME = {
+    "resultfile = '~/r.pkl'": ("resultfile", Path("/home/me/r.pkl")),
+    "workdir = '~/work'": ("workdir", Path("/home/me/work")),
+    "workdir = '~nobody-has-this-name'": ("workdir", Path("~nobody-has-this-name")),
+    "workdir = 'a~'": ("workdir", Path("a~")),
+    "file_dep = ['~/data.csv']": ("file_dep", (Path("/home/me/data.csv"),)),
+    "python = '~/bin/python'": ("python", "/home/me/bin/python"),
+}
+
+
+@pytest.mark.parametrize("text", IN_HOME)
+def test_a_tilde_is_the_home_folder(load_with, monkeypatch, text):
+    monkeypatch.setenv("HOME", "/home/me")
+    name, value = IN_HOME[text]
+    assert getattr(load_with(text), name) == value
+
+
 @pytest.mark.parametrize("text", VALUES)
 def test_values_are_put_into_one_form(load_with, text):
     name, value = VALUES[text]
