@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.files import read_json
 from psyrun.layout import record_of_task
 from psyrun.plan import Plan
-from psyrun.taskdir import find_tasks
+from psyrun.taskdir import task_path
 from psyrun.tasks import Task, load_task
 
 
@@ -84,16 +84,14 @@ def _recorded_results(tasks: Sequence[Task]) -> Iterator[tuple[Path, str]]:
     """Yield where the other tasks of the folders wrote their results last."""
     now = {task.path for task in tasks}
     for taskdir in {task.taskdir for task in tasks}:
-        for name, path in _others(taskdir, now):
+        pattern = record_of_task(taskdir, "*")
+        for record in sorted(pattern.parent.glob(pattern.name)):
+            path = task_path(taskdir, record.stem)
+            if path in now or not path.is_file():
+                continue
             # Records are a convenience: a damaged one must not stop other tasks.
-            with suppress(StoreError, KeyError):
-                record = read_json(record_of_task(taskdir, name))
-                if record is not None:
-                    yield path, os.path.realpath(record["resultfile"])
-
-
-def _others(taskdir: Path, now: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    return ((n, path) for n, path in find_tasks(taskdir).items() if path not in now)
+            with suppress(StoreError, KeyError, TypeError):
+                yield path, os.path.realpath(read_json(record)["resultfile"])
 
 
 def _writes(path: Path, result: str) -> bool:

@@ -152,7 +152,9 @@ def _taskfiles(config: Mapping[str, Any]) -> dict[str, Path]:
     names = config.get("psy_tasks", [])
     if isinstance(names, str):
         names = names.replace(",", " ").split()
-    return select(taskdir, names) if names else find_tasks(taskdir)
+    if names:
+        return select(taskdir, names)
+    return find_tasks(taskdir, all_are_meant=True)
 
 
 def _is_true(value: object) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from psyrun.errors import TaskError
@@ -57,13 +58,16 @@ def task_path(taskdir: Path, name: str) -> Path:
     return taskdir / f"task_{name}.py"
 
 
-def find_tasks(taskdir: Path) -> dict[str, Path]:
+def find_tasks(taskdir: Path, *, all_are_meant: bool = False) -> dict[str, Path]:
     """Return all tasks of a folder, without running any.
 
     Parameters
     ----------
     taskdir : Path
         Folder of task files.
+    all_are_meant : bool
+        Whether something is to be done with each file. If not, one whose name is
+        not allowed for a task is left out with a warning.
 
     Returns
     -------
@@ -73,8 +77,8 @@ def find_tasks(taskdir: Path) -> dict[str, Path]:
     Raises
     ------
     TaskError
-        There is no such folder, a task's name is not allowed, or two names
-        cannot be told apart in file or rule names.
+        There is no such folder, a task's name is not allowed and all are meant,
+        or two names cannot be told apart in file or rule names.
     """
     if not taskdir.is_dir():
         raise TaskError(
@@ -82,9 +86,20 @@ def find_tasks(taskdir: Path) -> dict[str, Path]:
             "'psy new-task NAME', or name another folder with --taskdir."
         )
     files = sorted(path for path in taskdir.glob("task_*.py") if path.is_file())
-    tasks = dict(sorted((task_name(path), path) for path in files))
+    tasks = dict(sorted(_named(files, all_are_meant)))
     _check_distinct(tasks)
     return tasks
+
+
+def _named(files: Iterable[Path], all_are_meant: bool) -> Iterator[tuple[str, Path]]:
+    """Yield task files by name, and leave out what cannot be one if it may be."""
+    for path in files:
+        try:
+            yield task_name(path), path
+        except TaskError as error:
+            if all_are_meant:
+                raise
+            warnings.warn(f"{error} The file is left out.", UserWarning, stacklevel=1)
 
 
 def select(taskdir: Path, names: Iterable[str]) -> dict[str, Path]:
@@ -105,14 +120,14 @@ def select(taskdir: Path, names: Iterable[str]) -> dict[str, Path]:
     Raises
     ------
     TaskError
-        A task is unknown; the message names those that are close. Or as
-        `find_tasks`.
+        A task is unknown; the message names those that are close. Its name is
+        not allowed. Or as `find_tasks`.
     """
     tasks = find_tasks(taskdir)
     chosen = list(names) or list(tasks)
     for name in chosen:
         if name not in tasks:
-            raise _unknown(name, tasks, taskdir)
+            raise unknown_task(name, tasks, taskdir)
     return {name: tasks[name] for name in chosen}
 
 
@@ -158,9 +173,29 @@ def _check_distinct(tasks: Mapping[str, Path]) -> None:
             )
 
 
-def _unknown(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
+def unknown_task(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
+    """Return an error that says which tasks may be meant.
+
+    Parameters
+    ----------
+    name : str
+        What the user wrote; perhaps the name of a file.
+    tasks : iterable of str
+        The names that there are.
+    taskdir : Path
+        Folder of task files.
+
+    Raises
+    ------
+    TaskError
+        If there is a file of that name, but no task may be called so.
+    """
+    if (taskdir / f"task_{name}.py").is_file():
+        task_name(taskdir / f"task_{name}.py")
     names = sorted(tasks)
+    of_file = Path(name).name.removeprefix("task_").removesuffix(".py")
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = [of_file] if of_file in names else close
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     return TaskError(
         f"{taskdir}: there is no task {name!r}.{hint} See all tasks with 'psy list'."

@@ -311,13 +311,29 @@ def test_an_error_of_the_common_file_names_it(refused):
 
 
 @pytest.mark.parametrize("name", ["x,y", "x{y}", "x\ny", "x y"])
-@pytest.mark.parametrize("verb", ["run", "list", "status"])
-def test_a_task_file_with_an_unsafe_name_is_refused(project, refused, verb, name):
+def test_a_task_file_with_an_unsafe_name_is_refused(project, refused, name):
     project.write(COUNTED, name)
-    error = refused(verb)
+    error = refused("run")
     assert repr(f"psy-tasks/task_{name}.py") in error
     assert "only letters (a-z, A-Z), digits, '_', '-' and '.' are allowed" in error
     assert "Choose another name." in error
+
+
+@pytest.mark.parametrize("words", [["run", "a"], ["list"], ["status"], ["clean", "a"]])
+def test_a_task_file_with_an_unsafe_name_does_not_stop_what_is_not_about_it(
+    project, words
+):
+    project.write(COUNTED, "a (copy)")
+    told = project.psy(*words)
+    assert told.stderr.startswith("psy: warning: 'psy-tasks/task_a (copy).py': task ")
+    assert told.stderr.endswith(" Choose another name. The file is left out.\n")
+    assert told.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["run", "clean", "kill", "status"])
+def test_the_name_of_a_task_file_hints_at_the_task(refused, verb):
+    assert "Did you mean 'a'?" in refused(verb, "task_a")
+    assert "Did you mean 'a'?" in refused(verb, TASKFILE)
 
 
 @pytest.mark.parametrize("name", ["x/y", "x,y", "x{y}", "x\ny", ".."])

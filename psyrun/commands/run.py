@@ -85,7 +85,10 @@ def execute(args: argparse.Namespace) -> int:
 
 def _execute(args: argparse.Namespace, log: RunLog | None) -> int:
     taskdir = Path(args.taskdir)
-    paths = select(taskdir, args.task) if args.task else find_tasks(taskdir)
+    if args.task:
+        paths = select(taskdir, args.task)
+    else:
+        paths = find_tasks(taskdir, all_are_meant=True)
     if not paths:
         print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
     options = Options(args.keep_going, args.accept_failures, args.max_failures)

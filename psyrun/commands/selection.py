@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from psyrun.errors import PsyrunError, TaskError, did_you_mean
+from psyrun.errors import PsyrunError
 from psyrun.layout import record_of_task
-from psyrun.taskdir import find_tasks
+from psyrun.taskdir import find_tasks, unknown_task
 
 
 def add_tasks(parser: argparse.ArgumentParser, otherwise: str = "all tasks") -> None:
@@ -61,8 +61,5 @@ def named_or_all(args: argparse.Namespace) -> list[str]:
     known = sorted({*find_tasks(args.taskdir), *on_record})
     for name in args.task:
         if name not in known:
-            raise TaskError(
-                f"{args.taskdir}: there is no task {name!r}."
-                f"{did_you_mean(name, known)} See all tasks with 'psy list'."
-            )
+            raise unknown_task(name, known, args.taskdir)
     return known if args.all else list(dict.fromkeys(args.task))

@@ -115,7 +115,7 @@ def _folder(workdir: Path) -> Iterator[Finding]:
 
 def _tasks(taskdir: Path) -> Finding:
     try:
-        tasks = find_tasks(taskdir)
+        tasks = find_tasks(taskdir, all_are_meant=True)
     except PsyrunError as error:
         if not taskdir.exists():
             return ok("tasks", f"none yet in {taskdir}; see 'psy new-task --help'")

@@ -78,8 +78,28 @@ def test_other_names_are_refused_on_one_line(name):
 def test_a_file_with_an_unsafe_name_is_named(project, name):
     touch(f"task_{name}.py")
     with pytest.raises(TaskError, match=r"^'psy-tasks/task_.*Choose another") as caught:
-        find_tasks(TASKDIR)
+        find_tasks(TASKDIR, all_are_meant=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_with_an_unsafe_name_is_an_error_only_where_it_is_meant(project):
+    touch("task_a.py", "task_a (copy).py")
+    with pytest.warns(UserWarning, match=r"task_a \(copy\).py.* is left out"):
+        assert list(find_tasks(TASKDIR)) == ["a"]
+    with pytest.warns(UserWarning, match="is left out"):
+        assert list(select(TASKDIR, ["a"])) == ["a"]
+    with (
+        pytest.warns(UserWarning, match="is left out"),
+        pytest.raises(TaskError, match=r"task_a \(copy\).py.*only letters"),
+    ):
+        select(TASKDIR, ["a (copy)"])
+
+
+@pytest.mark.parametrize("name", ["task_b", "psy-tasks/task_b.py", "b.py"])
+def test_the_name_of_a_file_hints_at_its_task(project, name):
+    touch("task_b.py", "task_task_c.py")
+    with pytest.raises(TaskError, match=r"Did you mean 'b'\?"):
+        select(TASKDIR, [name])
 
 
 def test_all_tasks_are_selected_by_default(project):
