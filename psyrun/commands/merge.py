@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from psyrun.errors import PsyrunError
 from psyrun.failures import counted
 
 
@@ -52,9 +53,26 @@ def execute(args: argparse.Namespace) -> int:
 def _merge_folder(args: argparse.Namespace) -> int:
     from psyrun.store.merging import merge_directory
 
+    _refuse_to_replace_a_part(args.directory, args.merged)
     n_files = len(merge_directory(args.directory, args.merged))
     print(f"{counted(n_files, 'file')} merged into {args.merged}")
     return 0
+
+
+def _refuse_to_replace_a_part(directory: Path, merged: Path) -> None:
+    """Refuse to replace a file that may be one of those that were to be merged.
+
+    Raises
+    ------
+    PsyrunError
+        Whether it is the outcome of an earlier merge cannot be known.
+    """
+    if merged.exists() and merged.resolve().parent == directory.resolve():
+        raise PsyrunError(
+            f"{merged}: exists already, in the folder whose files are merged. Choose "
+            "another name or folder for the merged file; or remove it if it is the "
+            "outcome of an earlier merge."
+        )
 
 
 def _merge_task(args: argparse.Namespace) -> int:

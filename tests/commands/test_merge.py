@@ -54,6 +54,15 @@ def test_a_damaged_file_is_named_and_the_former_result_kept(psy, parts):
     assert PickleStore().load("all.pkl") == {"x": [1, 2, 10]}
 
 
+@pytest.mark.parametrize("merged", ["parts/1.pkl", "link/1.pkl"])
+def test_a_file_of_the_folder_is_not_replaced(psy, parts, merged):
+    Path("link").symlink_to("parts")
+    result = psy("merge", "parts", merged)
+    assert result.status == 2
+    assert result.err.startswith(f"psy: {merged}: exists already, in the folder")
+    assert PickleStore().load("parts/1.pkl") == {"x": [1]}
+
+
 @pytest.mark.parametrize("named", ["square", "psy-work/square"])
 def test_rows_of_an_unfinished_task_are_written(psy, write_task, work, named):
     write_task()
