@@ -166,7 +166,7 @@ class Prepared:
         found = left(self.layout, self.task.scheduler, warn, records=True)
         release_locks(self.layout, found)
         adoptable = _adoptable(found, self.task, self.site_scheduler)
-        self._wait_for_jobs_of_killed_run(adoptable)
+        self._wait_for_jobs_of_killed_run(found)
         decision = _decide(self.task, self.options, adoptable)
         number = decision.plan.round
         cancelled = [
@@ -189,10 +189,13 @@ class Prepared:
             warn(f"{self.task.name}: {counted(n_alive, 'job')} of before go on")
         return decision
 
-    def _wait_for_jobs_of_killed_run(self, adoptable: Sequence[Left]) -> None:
-        """Jobs end with their controller, but it takes them a moment."""
+    def _wait_for_jobs_of_killed_run(self, found: Sequence[Left]) -> None:
+        """Jobs end with their controller, but it takes them a moment.
+
+        Those in queues do not: they are adopted or cancelled.
+        """
         deadline = time.monotonic() + _PATIENCE
-        alive = {batch.job(p) for one in adoptable for batch, p in one.living()}
+        alive = {batch.job(p) for one in found for batch, p in one.living()}
         while jobs := {
             job: holder
             for job, holder in running_jobs(self.layout).items()

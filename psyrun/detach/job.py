@@ -23,6 +23,7 @@ from psyrun.queue.left import Left, left, name_of
 from psyrun.queue.questions import Warn, patiently, why_ended
 from psyrun.queue.sites import parse_arguments, with_site
 from psyrun.scheduler.base import Cause, Ending, Scheduler
+from psyrun.scheduler.registry import frozen
 from psyrun.status import layout_of
 from psyrun.wall_time import VARIABLES, deadline
 
@@ -99,6 +100,7 @@ def submit(
         scheduler=name_of(scheduler),
         scheduler_args=values,
         minutes=time_limit_of(scheduler, values),
+        frozen_scheduler=frozen(scheduler),
     )
     batch = Ledger(home, home.controllers).begin(intent)
     note(batch.job(0))

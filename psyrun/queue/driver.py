@@ -31,6 +31,7 @@ from psyrun.queue.questions import taken
 from psyrun.queue.reasons import Reasons
 from psyrun.queue.waiting import WaitingRoom
 from psyrun.scheduler.base import Cause, Ending, JobId, JobStatus, Scheduler
+from psyrun.scheduler.registry import frozen
 
 RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""
@@ -355,4 +356,5 @@ def _intent(items: Sequence[Item]) -> Intent:
         scheduler_args=first.values,
         attempt=first.attempt,
         minutes=time_limit(first.task.scheduler, first.values),
+        frozen_scheduler=frozen(first.task.scheduler),
     )

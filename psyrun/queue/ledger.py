@@ -65,6 +65,8 @@ class Intent:
         How many jobs for the same targets have ended for want of resources.
     minutes : int or None
         Time limit of each job, where that is known.
+    frozen_scheduler : str
+        The scheduler itself, for whoever knows the task by its records only.
     host : str
         Where it is submitted.
     since : float
@@ -80,6 +82,7 @@ class Intent:
     scheduler_args: Mapping[str, Any]
     attempt: int = 0
     minutes: int | None = None
+    frozen_scheduler: str = ""
     host: str = field(default_factory=socket.gethostname)
     since: float = field(default_factory=time.time)
 

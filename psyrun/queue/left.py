@@ -24,7 +24,7 @@ from psyrun.queue.questions import (
     why_ended,
 )
 from psyrun.scheduler.base import Cause, Ending, Scheduler
-from psyrun.scheduler.registry import load_class
+from psyrun.scheduler.registry import thawed
 
 _ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
 
@@ -126,7 +126,7 @@ def left(
     Raises
     ------
     SchedulerError
-        If the class of a scheduler cannot be imported any more.
+        If a scheduler cannot be made any more.
     QueueUnreachableError
         If a queue does not answer.
     """
@@ -137,7 +137,7 @@ def left(
     for name, batches in kinds.items():
         used = scheduler
         if used is None or name_of(used) != name:
-            used = load_class(name)()
+            used = thawed(name, batches[-1].intent.frozen_scheduler)
         known = _complete(batches, used, warn, records=records)
         jobs = _without_foreign(_open_jobs(known), used, warn, records=records)
         running = alive(jobs, used, warn)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -79,6 +82,60 @@ def load_class(target: str) -> type[Scheduler]:
         It cannot be imported, or is not a scheduler.
     """
     return _load(target, *target.split(":", 1))
+
+
+def frozen(scheduler: Scheduler) -> str:
+    """Return a scheduler as a text, to be made again in another process.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+
+    Returns
+    -------
+    str
+        Empty if it cannot be pickled.
+    """
+    try:
+        return base64.b64encode(pickle.dumps(scheduler)).decode("ascii")
+    except Exception:
+        return ""
+
+
+def thawed(target: str, text: str) -> Scheduler:
+    """Return a scheduler that was frozen, or a new one of its class.
+
+    Parameters
+    ----------
+    target : str
+        Where its class is: ``'module:Class'``.
+    text : str
+        What :func:`frozen` returned.
+
+    Returns
+    -------
+    Scheduler
+        The scheduler.
+
+    Raises
+    ------
+    SchedulerError
+        Its class cannot be imported, is not a scheduler, or needs arguments that
+        are not known.
+    """
+    kind = load_class(target)
+    with suppress(Exception):
+        scheduler = pickle.loads(base64.b64decode(text))
+        if isinstance(scheduler, kind):
+            return scheduler
+    try:
+        return kind()
+    except TypeError as error:
+        raise SchedulerError(
+            f"scheduler {target!r} cannot be made without arguments ({error}), and "
+            "cannot be pickled with them. Give them default values."
+        ) from error
 
 
 def _targets() -> dict[str, str]:

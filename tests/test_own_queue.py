@@ -1,0 +1,78 @@
+"""Tasks in a queue of the user's own, whose scheduler is made with an argument."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from projects import Project, descendants, wait_until
+
+pytestmark = pytest.mark.slow
+
+TASK = """\
+import time
+from pathlib import Path
+
+from local_queue import LocalQueue
+from psyrun import Param
+
+pspace = Param(x=range(4))
+max_jobs = 2
+scheduler = LocalQueue("my queue")
+
+
+def execute(x):
+    with Path("calls").open("a") as file:
+        file.write(f"{x}\\n")
+    while not Path("go").exists():
+        time.sleep(0.05)
+    return {"y": x**2}
+"""
+
+
+@pytest.fixture
+def orphaned(tmp_path: Path) -> Project:
+    """A project with two jobs in its queue whose controller was killed."""
+    project = Project(tmp_path / "project")
+    queue = Path(__file__).parent / "scheduler" / "local_queue.py"
+    shutil.copy(queue, project.folder / "psy-tasks")
+    project.write(TASK)
+    process = project.start("psyrun.cli", "run")
+    calls = project.folder / "calls"
+    wait_until(lambda: calls.exists() and len(calls.read_text().split()) == 2)
+    for pid in [process.pid, *descendants(process.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    return project
+
+
+def test_jobs_are_killed_whose_controller_died(orphaned: Project) -> None:
+    assert "2 jobs in the queue" in orphaned.psy("kill", "a").stdout
+    (orphaned.folder / "go").touch()
+    assert orphaned.calls() == [0, 2]
+    time.sleep(1)
+    assert orphaned.calls() == []
+    orphaned.psy("run")
+    assert orphaned.calls() == [0, 1, 2, 3]
+    assert orphaned.result()["y"] == [0, 1, 4, 9]
+
+
+def test_jobs_in_the_queue_of_another_scheduler_are_cancelled(
+    orphaned: Project,
+) -> None:
+    orphaned.edit('LocalQueue("my queue")', "ImmediateRun()")
+    orphaned.edit("import Param", "import ImmediateRun, Param")
+    orphaned.calls()
+    process = orphaned.start("psyrun.cli", "run", "-j", "2")
+    calls = orphaned.folder / "calls"
+    wait_until(lambda: calls.exists() and len(calls.read_text().split()) == 2)
+    (orphaned.folder / "go").touch()
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "cancelled 2 queued jobs" in said
+    assert orphaned.calls() == [0, 1, 2, 3]
+    assert orphaned.result()["y"] == [0, 1, 4, 9]
