@@ -34,16 +34,27 @@ def execute(x):
 """
 
 
+def own_queue(folder: Path, *tasks: str) -> Project:
+    """Return a project whose tasks hold two jobs each in its queue."""
+    project = Project(folder)
+    queue = Path(__file__).parent / "scheduler" / "local_queue.py"
+    shutil.copy(queue, project.folder / "psy-tasks")
+    for name in tasks:
+        project.write(TASK, name)
+    return project
+
+
+def n_calls(project: Project) -> int:
+    calls = project.folder / "calls"
+    return len(calls.read_text().split()) if calls.exists() else 0
+
+
 @pytest.fixture
 def orphaned(tmp_path: Path) -> Project:
     """A project with two jobs in its queue whose controller was killed."""
-    project = Project(tmp_path / "project")
-    queue = Path(__file__).parent / "scheduler" / "local_queue.py"
-    shutil.copy(queue, project.folder / "psy-tasks")
-    project.write(TASK)
+    project = own_queue(tmp_path / "project", "a")
     process = project.start("psyrun.cli", "run")
-    calls = project.folder / "calls"
-    wait_until(lambda: calls.exists() and len(calls.read_text().split()) == 2)
+    wait_until(lambda: n_calls(project) == 2)
     for pid in [process.pid, *descendants(process.pid)]:
         os.kill(pid, signal.SIGKILL)
     process.communicate()
@@ -68,11 +79,23 @@ def test_jobs_in_the_queue_of_another_scheduler_are_cancelled(
     orphaned.edit("import Param", "import ImmediateRun, Param")
     orphaned.calls()
     process = orphaned.start("psyrun.cli", "run", "-j", "2")
-    calls = orphaned.folder / "calls"
-    wait_until(lambda: calls.exists() and len(calls.read_text().split()) == 2)
+    wait_until(lambda: n_calls(orphaned) == 2)
     (orphaned.folder / "go").touch()
     said, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "cancelled 2 queued jobs" in said
     assert orphaned.calls() == [0, 1, 2, 3]
     assert orphaned.result()["y"] == [0, 1, 4, 9]
+
+
+def test_jobs_of_other_tasks_of_the_same_run_are_told(tmp_path: Path) -> None:
+    project = own_queue(tmp_path / "project", "a", "b")
+    process = project.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(project) == 4)
+    said = project.psy("kill", "a").stdout
+    assert "a: stopped" in said
+    assert "b: watched by nobody now, as the same run was on it: 2 running jobs" in said
+    process.communicate(timeout=60)
+    (project.folder / "go").touch()
+    project.psy("run", "b")
+    assert project.result("b")["y"] == [0, 1, 4, 9]

@@ -19,6 +19,7 @@ from psyrun.layout import TaskLayout
 from psyrun.lock import Holder, Lock, holder_of, process_start, running_jobs
 from psyrun.queue.ledger import Ledger
 from psyrun.queue.left import left, release_locks
+from psyrun.queue.report import QueueReport
 from psyrun.reporting import for_each
 from psyrun.status import layout_of
 from psyrun.taskdir import find_tasks, put_on_path
@@ -88,8 +89,19 @@ def _kill(taskdir: Path, name: str) -> int:
     ended += [counted(n_queued, "job") + " in the queue"] if n_queued else []
     print(f"{name}: stopped, with {' and '.join(ended)}; what was evaluated is kept")
     for other in sorted(also):
-        print(f"{other}: stopped, too, as the same run was on it")
+        print(f"{other}: {_also_stopped(layout_of(taskdir, other))}")
     return 0
+
+
+def _also_stopped(layout: TaskLayout) -> str:
+    """Tell what became of another task of the run that was stopped."""
+    queued = QueueReport.of(layout).text
+    if not queued:
+        return "stopped, too, as the same run was on it"
+    return (
+        f"watched by nobody now, as the same run was on it: {queued}. Go on with "
+        f"'psy run {layout.name}', or stop it with 'psy kill {layout.name}'"
+    )
 
 
 def _local(jobs: Mapping[str, Holder]) -> dict[str, Holder]:
