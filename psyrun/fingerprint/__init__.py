@@ -46,7 +46,7 @@ def fingerprint(
     root : Path
         The project folder.
     digests : mutable mapping of str to str, optional
-        Remembers the digests of files by path, size and time of change, so
+        Remembers the digests of files by path, size and times of change, so
         that a large file is read once only. It is added to, and may be kept
         between calls, for example as JSON.
 

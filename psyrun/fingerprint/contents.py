@@ -32,7 +32,7 @@ def content_digests(
     where : Path
         The task file, for messages.
     digests : mutable mapping of str to str, optional
-        Digests of large files by path, size and time of change; used and
+        Digests of large files by path, size and times of change; used and
         added to.
 
     Yields
@@ -69,13 +69,16 @@ def _name(file: Path, root: Path) -> str:
 
 def _digest(file: Path, known: MutableMapping[str, str]) -> str:
     status = file.stat()
-    key = f"{file}:{status.st_size}:{status.st_mtime_ns}"
+    # A tool may set the time of modification, but nothing sets that of the inode
+    # back. Where it is new, as in a copy of a project, the content decides.
+    key = f"{file}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
     if key in known:
         return known[key]
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
+    changed = max(status.st_mtime, status.st_ctime)
     # A file just written may change once more within one tick of its clock.
-    if status.st_size >= _LARGE and time.time() - status.st_mtime > _SETTLED:
+    if status.st_size >= _LARGE and time.time() - changed > _SETTLED:
         known[key] = digest
     return digest
 

@@ -10,7 +10,7 @@ import pytest
 from fingerprints import BASE, cases, of_project
 
 from psyrun.errors import TaskError
-from psyrun.fingerprint import fingerprint
+from psyrun.fingerprint import contents, fingerprint
 
 
 @cases("modules_counted")
@@ -133,7 +133,13 @@ def large_file(folder: Path, age: float) -> Path:
     return path
 
 
-def test_digests_of_large_files_are_remembered(tmp_path):
+@pytest.fixture
+def quick_clock(monkeypatch):
+    """Let files count as settled at once: no tool sets the change of an inode back."""
+    monkeypatch.setattr(contents, "_SETTLED", 0.0)
+
+
+def test_digests_of_large_files_are_remembered(tmp_path, quick_clock):
     path, digests = large_file(tmp_path, age=60), {}
     one = of_project(tmp_path / "p", {"psy-tasks/task_a.py": BASE}, [path], digests)
     task, known = tmp_path / "p/psy-tasks/task_a.py", dict.fromkeys(digests, "0")
@@ -141,7 +147,19 @@ def test_digests_of_large_files_are_remembered(tmp_path):
     assert fingerprint(task, None, [path], tmp_path / "p", known) != one
 
 
-def test_digests_of_files_just_written_are_not_trusted(tmp_path):
-    path, digests = large_file(tmp_path, age=0), {}
+def test_a_large_file_with_new_content_but_an_old_time_counts(tmp_path, quick_clock):
+    path, digests = large_file(tmp_path, age=60), {}
+    one = of_project(tmp_path / "p", {"psy-tasks/task_a.py": BASE}, [path], digests)
+    assert digests
+    before = path.stat()
+    path.write_bytes(b"1" + bytes(2**20 - 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    task = tmp_path / "p/psy-tasks/task_a.py"
+    assert fingerprint(task, None, [path], tmp_path / "p", digests) != one
+
+
+@pytest.mark.parametrize("age", [0, 60])
+def test_digests_of_files_just_written_are_not_trusted(tmp_path, age):
+    path, digests = large_file(tmp_path, age), {}
     of_project(tmp_path / "p", {"psy-tasks/task_a.py": BASE}, [path], digests)
     assert digests == {}
