@@ -268,6 +268,11 @@ def _store(value: Any) -> Store:
 def _instance(value: Any, base: type[Any], allowed: str) -> Any:
     """Return an instance of a class, made from the class where that was given."""
     if isinstance(value, type) and issubclass(value, base):
+        missing = getattr(value, "__abstractmethods__", None)
+        if missing:
+            raise _NotAllowedError(
+                f"a complete class; {value.__name__} lacks {', '.join(sorted(missing))}"
+            )
         try:
             return value()
         except TypeError as error:

@@ -31,6 +31,10 @@ class SchedulerError(PsyrunError):
     """A scheduler cannot be used as asked."""
 
 
+class BrokenSchedulerError(SchedulerError):
+    """The code of a scheduler is wrong, so that asking again does not help."""
+
+
 class QueueError(SchedulerError):
     """A queue cannot do now what it may do later."""
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from psyrun.errors import (
+    BrokenSchedulerError,
     LostLockError,
     QueueError,
     QueueFullError,
@@ -301,6 +302,8 @@ class Driver:
 
     def _bear(self, error: SchedulerError) -> None:
         """Wait for a queue that does not answer; for one that cannot, not for long."""
+        if isinstance(error, BrokenSchedulerError):
+            raise error
         now = self._clock()
         self._unanswered_since = self._unanswered_since or now
         is_passing = isinstance(error, QueueError)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from psyrun.errors import QueueUnreachableError, SchedulerError
+from psyrun.errors import QueueUnreachableError
+from psyrun.scheduler.guard import guard
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, resolve
 
@@ -34,6 +35,10 @@ class Scheduler(ABC):
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, Any]] = {}
     OPTIONS: ClassVar[Mapping[str, Option] | None] = None
     PROFILE: ClassVar[str] = "queue"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        guard(cls, [name for name in vars(Scheduler) if not name.startswith("_")])
 
     @abstractmethod
     def submit(
@@ -140,7 +145,8 @@ class Scheduler(ABC):
             except QueueUnreachableError:
                 # The queue may have taken the job: that is to be looked for.
                 raise
-            except SchedulerError:
+            except Exception:
+                # Those that were taken are to be watched, whatever happened then.
                 if ids:
                     return ids
                 raise

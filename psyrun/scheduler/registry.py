@@ -161,4 +161,9 @@ def _load(name: str, module: str, attribute: str) -> type[Scheduler]:
             f"scheduler {name!r}: {module}:{attribute} is not a scheduler; it must "
             "be a subclass of psyrun.scheduler.Scheduler."
         )
+    if found.__abstractmethods__:
+        raise SchedulerError(
+            f"scheduler {name!r}: {module}:{attribute} lacks "
+            f"{', '.join(sorted(found.__abstractmethods__))}."
+        )
     return found

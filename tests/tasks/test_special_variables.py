@@ -234,3 +234,13 @@ def test_a_space_that_cannot_be_worked_out_is_named(load_with):
 def test_who_set_a_value_is_named_where_two_disagree(load_with):
     with pytest.raises(TaskError, match=r"^psy-tasks/task_a.py: resultfile is 'r.h5'"):
         load_with("resultfile = 'r.h5'", conf="store = 'npz'")
+
+
+def test_a_class_that_lacks_methods_is_refused_with_their_names(load_with):
+    text = (
+        "from psyrun.scheduler import Scheduler\n"
+        "class Mine(Scheduler):\n    def submit(self, *args): return 1\n"
+        "scheduler = Mine\n"
+    )
+    with pytest.raises(TaskError, match=r"Mine lacks get_jobs, get_status, kill\.$"):
+        load_with(text)
