@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from psyrun.errors import OutOfTimeError
 from psyrun.queue.item import OWN_STATUSES, Item, by_scheduler
 from psyrun.queue.ledger import VANISHED, ending_of
+from psyrun.queue.questions import why_lost
 from psyrun.queue.script import Trace
 from psyrun.scheduler.base import Cause, Ending
 
@@ -48,10 +49,13 @@ class Endings:
                 unclear[item] = trace
         for scheduler, items in by_scheduler(unclear):
             told = scheduler.get_endings([i.id for i in items if i.id is not None])
+            ended = {}
             for item in items:
                 ending = self._ending(item, unclear[item], told.get(item.id or ""))
                 if ending is not None:
-                    found[item] = ending
+                    ended[item] = ending
+            jobs = [(item.id or "", unclear[item], end) for item, end in ended.items()]
+            found |= zip(ended, why_lost(jobs, scheduler), strict=True)
         return found
 
     def _age(self, item: Item) -> float:

@@ -14,6 +14,7 @@ from psyrun.errors import QueueUnreachableError
 from psyrun.layout import TaskLayout
 from psyrun.lock import running_jobs
 from psyrun.queue.ledger import VANISHED, Batch
+from psyrun.queue.script import Trace
 from psyrun.scheduler.base import Cause, Ending, JobId, Scheduler
 
 T = TypeVar("T")
@@ -186,9 +187,28 @@ def why_ended(jobs: Sequence[Job], scheduler: Scheduler) -> list[Ending]:
         If the queue does not answer.
     """
     told = scheduler.get_endings([batch.ids[position] for batch, position in jobs])
-    return [
-        told.get(batch.ids[position])
-        or scheduler.explain(batch.trace(position).text)
-        or VANISHED
-        for batch, position in jobs
+    traces = [batch.trace(position) for batch, position in jobs]
+    ids = [batch.ids[position] for batch, position in jobs]
+    found = [
+        told.get(jobid) or scheduler.explain(trace.text) or VANISHED
+        for jobid, trace in zip(ids, traces, strict=True)
     ]
+    return why_lost(list(zip(ids, traces, found, strict=True)), scheduler)
+
+
+def why_lost(
+    jobs: Sequence[tuple[JobId, Trace, Ending]], scheduler: Scheduler
+) -> list[Ending]:
+    """Return why jobs ended; of lost ones, whether they were ended in the queue.
+
+    Parameters
+    ----------
+    jobs : sequence of (int or str, Trace, Ending)
+        Jobs, what they left, and why they ended, as far as is known.
+    scheduler : Scheduler
+        How their queue is spoken to.
+    """
+    # A job that left a trace began, and may just be forgotten by now.
+    lost = [jobid for jobid, trace, end in jobs if end == VANISHED and trace == Trace()]
+    told = scheduler.why_not_begun(lost) if lost else {}
+    return [told.get(jobid, end) for jobid, _, end in jobs]

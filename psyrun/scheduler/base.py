@@ -262,6 +262,23 @@ class Scheduler(ABC):
         """
         return {}
 
+    def why_not_begun(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
+        """Return why jobs ended that never began, by default nothing.
+
+        This is asked about jobs of which `get_endings` tells nothing.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Jobs that the queue does not list, and that left no trace.
+
+        Returns
+        -------
+        dict of int or str to Ending
+            Without the jobs of which the queue does not know it.
+        """
+        return {}
+
     def explain(self, output: str) -> Ending | None:
         """Read from a job's output why it ended, by default nothing.
 

@@ -52,6 +52,7 @@ _PROMISES = {
     ),
     "get_statuses": _Promise(_are(JobStatus), "a dict of jobs to JobStatus"),
     "get_endings": _Promise(_are(Ending), "a dict of jobs to Ending"),
+    "why_not_begun": _Promise(_are(Ending), "a dict of jobs to Ending"),
     "explain": _Promise(
         lambda value: isinstance(value, Ending | None), "an Ending or None"
     ),

@@ -18,6 +18,7 @@ from psyrun.scheduler.slurm_endings import (
     first_known,
     from_sacct,
     from_scontrol,
+    removed,
 )
 from psyrun.scheduler.slurm_find import MY_JOBS, find, in_queue, others
 from psyrun.scheduler.slurm_states import FORMAT, collapsed, parse, reasons
@@ -289,6 +290,11 @@ class Slurm(Scheduler):
     def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
         """Return why jobs ended, from sacct, else from scontrol."""
         found = first_known(map(str, jobids), from_sacct, from_scontrol)
+        return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
+
+    def why_not_begun(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
+        """Return which tasks scontrol does not list any more in their arrays."""
+        found = removed(map(str, jobids))
         return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
 
     def explain(self, output: str) -> Ending | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 import re
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from psyrun.errors import SchedulerError
@@ -15,6 +15,9 @@ from psyrun.scheduler.slurm_states import spread
 
 SACCT_TIME_OUT = 20.0
 """Seconds that sacct has; its database may be down."""
+
+_NONE_LEFT = str(0xFFFFFFFE)
+"""What scontrol shows as the task of an array of which it lists no others."""
 
 _FEW = 3  # as many jobs are asked for one by one: scontrol takes one, or shows all
 # "Signals" by which Slurm marks what is none.
@@ -174,6 +177,8 @@ def parse_scontrol(printed: str) -> Iterator[Record]:
     for line in printed.splitlines():
         state, code = _field(line, "JobState"), _field(line, "ExitCode")
         job, tasks = _field(line, "ArrayJobId"), _field(line, "ArrayTaskId")
+        if tasks == _NONE_LEFT:
+            continue
         name = f"{job}_[{tasks}]" if job and tasks else _field(line, "JobId")
         if name and state and code:
             yield from (Record(jobid, state, code) for jobid in spread(name))
@@ -228,11 +233,50 @@ def from_scontrol(jobids: Iterable[str]) -> dict[str, Ending]:
     SchedulerError
         It does not answer.
     """
+    return _endings(parse_scontrol(_scontrol(jobids)))
+
+
+def _scontrol(jobids: Iterable[str]) -> str:
     jobs = _jobs(jobids)
     command = ["scontrol", "-o", "show", "job"]
     asked = [[*command, job] for job in jobs] if len(jobs) <= _FEW else [command]
-    printed = "\n".join(ask(words).stdout for words in asked)
-    return _endings(parse_scontrol(printed))
+    return "\n".join(ask(words).stdout for words in asked)
+
+
+def removed(jobids: Iterable[str]) -> dict[str, Ending]:
+    """Return which tasks were cancelled while they were queued.
+
+    Slurm takes such tasks out of the record of their array, and goes on to list
+    the others.
+
+    Parameters
+    ----------
+    jobids : iterable of str
+        Jobs that never began.
+
+    Returns
+    -------
+    dict of str to Ending
+        Of the tasks of arrays that are listed without them.
+    """
+    wanted = list(jobids)
+    try:
+        printed = _scontrol(wanted)
+    except SchedulerError:
+        return {}
+    arrays = {_field(line, "ArrayJobId") for line in printed.splitlines()}
+    listed = {record.id for record in parse_scontrol(printed)}
+    ending = Ending(Cause.CANCELLED, "cancelled before it began")
+    return {
+        jobid: ending
+        for jobid in wanted
+        if jobid not in listed and _is_of(jobid, arrays)
+    }
+
+
+def _is_of(jobid: str, arrays: Container[str]) -> bool:
+    array, _, task = jobid.partition("_")
+    return bool(task) and array in arrays
 
 
 def _jobs(jobids: Iterable[str]) -> list[str]:

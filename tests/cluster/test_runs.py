@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from projects import Project
+from projects import Project, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
@@ -59,6 +59,28 @@ def test_failed_assignments_are_told_as_on_one_machine(
     project.psy("run", "--continue")
     assert project.calls() == [3]
     assert project.result()["y"] == [x**2 for x in range(8)]
+
+
+def test_tasks_of_an_array_that_are_cancelled_before_they_begin_are_told(
+    slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    project = queued_project(tmp_path / "project")
+    project.edit('"200M"', '"200M", "hold": lambda job: ":process:" in job')
+    run = project.start("psyrun.cli", "run")
+    squeue = ("squeue", "-h", "-t", "PD", "-o", "%F %j")
+
+    def array() -> str:
+        lines = slurm.run_cli(*squeue).splitlines()
+        return next((line.split()[0] for line in lines if "process" in line), "")
+
+    wait_until(array)
+    held = array()
+    slurm.run_cli("scancel", f"{held}_1")
+    slurm.run_cli("scontrol", "release", held)
+    _, errors = run.communicate(timeout=120)
+    assert "a:process:1 failed" in errors
+    assert "cancelled before it began" in errors
+    assert "6 of 8 assignments are kept" in errors
 
 
 def test_work_folders_may_have_blanks(slurm: SlurmCluster, tmp_path: Path) -> None:

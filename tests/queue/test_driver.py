@@ -113,6 +113,32 @@ def test_a_job_that_is_killed_does_not_hang_the_run(
     assert drive(driver, 1)["a:process:0"].ending.cause is Cause.VANISHED
 
 
+class Removing(LocalQueue):
+    """Takes all jobs that it does not list for removed ones."""
+
+    def why_not_begun(self, jobids):
+        return dict.fromkeys(jobids, Ending(Cause.CANCELLED, "removed"))
+
+
+def test_only_a_job_that_left_no_trace_was_cancelled_before_it_began(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    queue = Removing(tmp_path / "queue")
+    task, driver = make_task(queue), Driver(clock=hurried)
+    submit(driver, [make_item(task, block, "sleep 100") for block in range(2)])
+    until_submitted(driver, task)
+    (batch,) = task.ledger.batches()
+    wait_until(lambda: len(batch.started()) == 2)
+    for jobid in queue.get_jobs():
+        queue.kill(jobid)
+    batch.array.output(1).unlink()
+    causes = {name: end.ending.cause for name, end in drive(driver, 2).items()}
+    assert causes == {
+        "a:process:0": Cause.VANISHED,
+        "a:process:1": Cause.CANCELLED,
+    }
+
+
 def test_jobs_of_a_driver_that_died_are_adopted(
     counting: Counting, make_task: MakeTask, make_item: MakeItem
 ) -> None:

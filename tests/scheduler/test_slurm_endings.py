@@ -30,6 +30,13 @@ JobId=17 ArrayJobId=15 ArrayTaskId=1 JobName=arr2 JobState=TIMEOUT Reason=None E
 JobId=30 ArrayJobId=30 ArrayTaskId=3,5-6 JobName=w JobState=CANCELLED Reason=JobHeldUser ExitCode=0:0
 JobId=31 JobName=r JobState=RUNNING Reason=None ExitCode=0:0
 """  # noqa: E501
+# Tasks 1 and 2 of 40 were cancelled as they were queued, and all of 41.
+WITHOUT_CANCELLED = """\
+JobId=40 ArrayJobId=40 ArrayTaskId=3 JobName=a JobState=PENDING Reason=JobHeldUser ExitCode=0:0
+JobId=42 ArrayJobId=40 ArrayTaskId=0 JobName=a JobState=COMPLETED Reason=None ExitCode=0:0
+JobId=41 ArrayJobId=41 ArrayTaskId=4294967294 JobName=a JobState=CANCELLED Reason=JobHeldUser ExitCode=0:0
+JobId=43 JobName=r JobState=RUNNING Reason=None ExitCode=0:0
+"""  # noqa: E501
 OVER_MEMORY = """\
 Traceback (most recent call last)
 slurmstepd-n2: error: StepId=9.batch exceeded memory limit (330022912 > 104857600), \
@@ -131,6 +138,24 @@ def test_sacct_is_asked_first_and_scontrol_for_the_others(command):
 def test_ids_may_be_numbers(command):
     command("sacct", "echo '12|COMPLETED|0:0'")
     assert list(Slurm().get_endings([12])) == [12]
+
+
+def test_tasks_that_are_gone_from_their_arrays_were_cancelled(command, tmp_path):
+    shown = tmp_path / "shown"
+    shown.write_text(WITHOUT_CANCELLED)
+    command("scontrol", f"cat '{shown}'")
+    jobs = ["40_0", "40_1", "40_2", "40_3", "41_0", "43", "44", "44_0"]
+    told = Slurm().why_not_begun(jobs)
+    assert list(told) == ["40_1", "40_2", "41_0"]
+    assert set(told.values()) == {Ending(Cause.CANCELLED, "cancelled before it began")}
+    assert [job.id for job in parse_scontrol(WITHOUT_CANCELLED)] == [
+        *("40_3", "40_0", "43"),
+    ]
+
+
+def test_a_controller_that_is_down_tells_of_no_cancelled_tasks(command):
+    command("scontrol", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    assert Slurm().why_not_begun(["12_0"]) == {}
 
 
 def test_sources_that_fail_are_passed_over(command):
