@@ -34,8 +34,9 @@ def decide(wanted: Wanted, known: Known, *, keep_going: bool) -> Decision:
         return _same_code(wanted, known, last, keep_going=keep_going)
     source = _Source()
     if keep_going:
-        rounds = sorted(known.keep_rounds, key=lambda number: number != known.returned)
-        source = _Source(known.keep, tuple(rounds))
+        # What was to be replaced has been given up, unless nothing replaced it.
+        rounds = _own_rounds(known) or known.keep_rounds
+        source = _Source(known.keep, _first(known.returned, rounds))
     elif known.returned:
         source = _Source("round", (known.returned,), same_space=True)
     decision = _new_round(wanted, known, _next_round(known), source)
@@ -54,9 +55,8 @@ class _Source:
 def _same_code(
     wanted: Wanted, known: Known, last: Plan, *, keep_going: bool
 ) -> Decision:
-    own = tuple(n for n in known.keep_rounds if n not in last.superseded)
-    if keep_going and own != known.keep_rounds:
-        # What the last run was to replace is wanted after all.
+    own = _own_rounds(known)
+    if keep_going and own != known.keep_rounds and _is_second_thought(known, last):
         source = _Source("round", known.keep_rounds)
         return _new_round(wanted, known, _next_round(known), source)
     if not known.is_split and known.has_jobs:
@@ -80,6 +80,26 @@ def _same_code(
     again = known.merged == last.merge and not is_current
     plan = _renewed(last, wanted, merge=wanted.token if again else last.merge)
     return Decision(plan, blocks=known.missing_blocks, merge=not is_current)
+
+
+def _own_rounds(known: Known) -> tuple[int, ...]:
+    """Return the rounds with rows, without those that the last plan supersedes."""
+    superseded = () if known.plan is None else known.plan.superseded
+    return tuple(n for n in known.keep_rounds if n not in superseded)
+
+
+def _first(number: int, others: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a round, if there is one, before others."""
+    return (number, *(n for n in others if n != number)) if number else others
+
+
+def _is_second_thought(known: Known, last: Plan) -> bool:
+    """Whether the rows that the last run was to replace are wanted after all.
+
+    That is so if the run did not come to its end: who wants the new rows would
+    let it go on. After a run that failed, to continue is to try again.
+    """
+    return not known.is_split or known.count_open(last.round) > known.count_failed()
 
 
 def _next_round(known: Known) -> int:

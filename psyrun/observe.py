@@ -105,13 +105,13 @@ def _count_new(
 ) -> int:
     from psyrun.taken_over import from_result, from_rounds
 
+    columns = {} if numbers else task.store.load(wanted.resultfile)
+    rounds = [_data(task, layout.round(number)).points() for number in numbers]
     try:
         if numbers:
-            rounds = [_data(task, layout.round(number)) for number in numbers]
-            kept = from_rounds(task.pspace, [old.points() for old in rounds])
+            found = from_rounds(task.pspace, rounds)
         else:
-            columns = task.store.load(wanted.resultfile)
-            kept = from_result(task.pspace, columns, task.exclude_from_result)
-        return int((kept.rows < 0).sum())
+            found = from_result(task.pspace, columns, task.exclude_from_result)
     except PsyrunError as error:
         raise TaskError(f"{task.path}: {error}") from error
+    return int((found.rows < 0).sum())

@@ -61,16 +61,30 @@ def test_rows_are_kept_until_the_new_result_is_there(done: Project) -> None:
 
 
 def test_rows_are_kept_that_were_computed_again_already(done: Project) -> None:
-    done.edit("x**2", "x**3")
+    done.edit("x**2", "x**3 + 1")
+    done.edit("[1, 2, 3, 4]", "[1, 4, 3]")
     hold(done)
     interrupt(done)
     go(done)
-    done.edit("[1, 2, 3, 4]", "[4, 1, 3]")
     done.calls()
     done.psy("run", "--continue")
     assert done.calls() == []
     # That of x=1 comes from the new function, and that of x=2 is a former one.
-    assert done.result() == {"x": [4, 1, 3, 2], "y": [16, 1, 9, 4]}
+    assert done.result() == {"x": [1, 4, 3, 2], "y": [2, 16, 9, 4]}
+
+
+def test_a_failed_run_is_continued_without_the_rows_it_was_to_replace(
+    done: Project,
+) -> None:
+    done.edit("x**2", "x**3 if x < 4 else undefined")
+    done.psy("run", status=1)
+    done.calls()
+    done.psy("run", "--continue", status=1)
+    assert done.calls() == [4]
+    done.edit("x**3 if x < 4 else undefined", "x**3")
+    done.psy("run", "--continue")
+    assert done.calls() == [4]
+    assert done.result()["y"] == [1, 8, 27, 64]
 
 
 def test_a_change_that_is_taken_back_costs_nothing(done: Project) -> None:

@@ -265,6 +265,20 @@ def test_rows_that_were_computed_again_already_are_kept_by_continuing() -> None:
     assert plan.superseded == ()
 
 
+def test_to_continue_after_failures_is_to_try_again() -> None:
+    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), missing_blocks=(1,))
+    known = replace(known, count_failed=lambda: known.count_open(2))
+    wanted = replace(WANTED, fingerprint="new")
+    plan = decide(wanted, known, keep_going=True).plan
+    assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
+
+
+def test_changed_code_continues_what_was_computed_again() -> None:
+    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), missing_blocks=(1,))
+    plan = decide(replace(NEW, fingerprint="newer"), known, keep_going=True).plan
+    assert (plan.keep, plan.keep_rounds, plan.superseded) == ("round", (2,), (1,))
+
+
 @pytest.mark.parametrize("is_split", [False, True])
 def test_who_goes_on_computing_all_again_can_still_think_better_of_it(
     is_split: bool,

@@ -24,6 +24,7 @@ from psyrun.errors import PsyrunError, StoreError
 from psyrun.evaluate import evaluate
 from psyrun.journal import Entry
 from psyrun.row_check import RowCheck
+from psyrun.store import PickleStore
 from psyrun.supply import PipeSupply
 from psyrun.worker import Work
 
@@ -223,7 +224,7 @@ def test_a_result_that_is_no_mapping_is_a_failure(bench: Bench, result: object) 
 def test_a_key_that_is_no_name_is_a_failure(
     bench: Bench, tmp_path: Path, key: object
 ) -> None:
-    bench.settings["check"] = RowCheck(accept, tmp_path / "keys.json")
+    bench.settings["check"] = RowCheck(PickleStore(), tmp_path / "keys.json")
     bench.evaluate(at_bad(lambda: {key: 1}), 1)
     bench.assert_only_failed(BAD)
     assert bench.failures[BAD]["type"] == "ResultError"
@@ -235,7 +236,7 @@ def test_damaged_keys_end_the_job_and_are_told(
     bench: Bench, tmp_path: Path, keys: str
 ) -> None:
     (tmp_path / "keys.json").write_text(keys)
-    bench.settings["check"] = RowCheck(accept, tmp_path / "keys.json")
+    bench.settings["check"] = RowCheck(PickleStore(), tmp_path / "keys.json")
     with pytest.raises(PsyrunError, match=r"keys\.json: is damaged \(.*\)\. Remove"):
         bench.evaluate(square, 3)
     assert bench.known == {}
