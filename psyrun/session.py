@@ -198,7 +198,7 @@ class Session:
         home = log.record.home
         extra = self._args.snakemake_args
         command = words(args, JOB)
-        batch = queued.submit(first, home, command, extra, log.wait_in_queue)
+        batch = queued.submit(first, home, command, extra, log.wait_in_queue, warn)
         return batch.ids[0]
 
     def _run(self, started: list[Prepared]) -> None:

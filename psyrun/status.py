@@ -152,7 +152,10 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
         remark = ", ".join(filter(None, [f"by {holder}", where, queue.text]))
         return replace(status, state="running", remark=remark)
     if record is not None and record.is_waiting:
-        remark = ", ".join(filter(None, ["the controller waits", queue.text]))
+        waits = "the controller waits"
+        if not record.is_submitted:
+            waits = f"its submission was cut off; 'psy run {status.name}' goes on"
+        remark = ", ".join(filter(None, [waits, queue.text]))
         return replace(status, state="queued", remark=remark)
     if queue.text:
         remark = f"{queue.text}, watched by nobody; 'psy run {status.name}' goes on"

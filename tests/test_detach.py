@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 from projects import Project, wait_until
@@ -44,6 +46,21 @@ def execute(x):
         raise ValueError("no three")
     return {"y": x**2}
 """
+IN_SLURM = """\
+from psyrun import Param, Slurm
+
+pspace = Param(x=[1, 2, 3, 4])
+scheduler = Slurm()
+
+
+def execute(x):
+    return {"y": x**2}
+"""
+UNREACHABLE = """\
+#!/bin/sh
+echo "slurm error: Unable to contact slurm controller (connect failure)" >&2
+exit 1
+"""
 
 
 def layout(project: Project, name: str = "a") -> TaskLayout:
@@ -69,6 +86,31 @@ def slow(project):
     if holder is not None:
         os.kill(holder.pid, signal.SIGKILL)
         wait_until(lambda: process_start(holder.pid) is None)
+
+
+@pytest.fixture
+def unreachable(project, monkeypatch):
+    """A project for a Slurm whose controller is down."""
+    folder = project.folder / "bin"
+    folder.mkdir()
+    for name in ("sbatch", "squeue", "sacct", "scontrol", "scancel"):
+        (folder / name).write_text(UNREACHABLE)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    project.write(IN_SLURM)
+    return project
+
+
+def is_said(process: subprocess.Popen[str], output: IO[str] | None, text: str) -> bool:
+    """Wait until a process says something, and kill it."""
+    assert output is not None
+    killer = threading.Timer(30, process.kill)
+    killer.start()
+    found = any(text in line for line in output)
+    killer.cancel()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return found
 
 
 def test_the_command_returns_while_the_run_goes_on(slow):
@@ -239,3 +281,13 @@ def test_clean_removes_what_is_recorded_of_runs(project):
     wait_until(lambda: holder_of(layout(project).lock) is None)
     project.psy("clean", "a")
     assert not project.work().exists()
+
+
+def test_a_queue_that_does_not_answer_is_told_of(unreachable):
+    problem = "Unable to contact slurm controller"
+    submitting = unreachable.start("psyrun.cli", "run", "--detach=job", "a")
+    assert is_said(submitting, submitting.stderr, problem)
+    told = unreachable.psy("status").stdout
+    assert "submission was cut off" in told and "waits" not in told
+    following = unreachable.start("psyrun.cli", "attach", "a")
+    assert is_said(following, following.stdout, problem)

@@ -96,9 +96,12 @@ class Follower:
         if time.monotonic() >= self._next_question or record.job != self._asked_for:
             self._asked_for = record.job
             try:
-                found = controllers(self._layout, silently)
+                found = controllers(self._layout, self._view.say)
             except SchedulerError:
-                return record.is_waiting or record.is_held
+                # That was said. What is printed meanwhile is to be seen, too.
+                self._is_in_queue = record.is_waiting or record.is_held
+                self._next_question = time.monotonic() + _PAUSE
+                return self._is_in_queue
             living = [b.job(p) for one in found for b, p in one.living()]
             self._is_in_queue = record.job in living
             self._next_question = time.monotonic() + _PAUSE
@@ -108,7 +111,10 @@ class Follower:
         """Follow a run, whichever jobs its controller moves to."""
         token, lost_since = record.token, None
         if record.is_waiting:
-            self._view.say(f"{self._name}: the controller waits in the queue")
+            where = "waits in the queue"
+            if not record.is_submitted:
+                where = "is not known to be in the queue: its submission was cut off"
+            self._view.say(f"{self._name}: the controller {where}")
         while True:
             self._log.read_on(Path(record.log))
             record = self._record() or record

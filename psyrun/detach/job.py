@@ -68,6 +68,7 @@ def submit(
     arguments: Sequence[str],
     extra: Sequence[str],
     note: Callable[[str], None],
+    warn: Warn,
 ) -> Batch:
     """Put a controller in the queue of a task.
 
@@ -83,6 +84,8 @@ def submit(
         The user's arguments for Snakemake, which are among them.
     note : callable
         Takes the job just before it is submitted.
+    warn : callable
+        Takes lines for the user, such as that the queue does not answer.
 
     Raises
     ------
@@ -105,18 +108,18 @@ def submit(
     batch = Ledger(home, home.controllers).begin(intent)
     note(batch.job(0))
     try:
-        batch.note_ids(_submit(scheduler, batch))
+        batch.note_ids(_submit(scheduler, batch, warn))
     except SchedulerError:
         batch.remove()
         raise
     return batch
 
 
-def _submit(scheduler: Scheduler, batch: Batch) -> dict[int, int | str]:
+def _submit(scheduler: Scheduler, batch: Batch, warn: Warn) -> dict[int, int | str]:
     try:
         return dict(enumerate(scheduler.submit_array(batch.array)))
     except QueueUnreachableError:
-        found = patiently(lambda: scheduler.find(batch.array), lambda text: None)
+        found = patiently(lambda: scheduler.find(batch.array), warn)
         if not found:
             raise
         return found

@@ -17,6 +17,7 @@ from psyrun.errors import PsyrunError
 from psyrun.files import damaged, read_json, write_json
 from psyrun.layout import TaskLayout
 from psyrun.lock import Holder, holder_in, holder_of
+from psyrun.queue.ledger import Ledger
 
 Mode: TypeAlias = Literal["terminal", "process", "job"]
 """Where a controller runs: in a terminal, by itself, or in a queue."""
@@ -76,6 +77,12 @@ class RunRecord:
     def is_waiting(self) -> bool:
         """Whether its controller was put in a queue and has not begun."""
         return self.ended is None and self.holder is None
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether it is recorded that a queue took the controller's job."""
+        ledger = Ledger(self.home, self.home.controllers)
+        return any(b.is_submitted and b.job(0) == self.job for b in ledger.batches())
 
     @property
     def whereabouts(self) -> str:
