@@ -11,6 +11,7 @@ import re
 from datetime import timedelta
 from fractions import Fraction
 from math import ceil
+from numbers import Integral, Real
 from typing import Any
 
 _NUMBER = r"(\d+(?:\.\d+)?)\s*"
@@ -43,7 +44,7 @@ def minutes(value: Any) -> int:
 
     Parameters
     ----------
-    value : str, int or timedelta
+    value : str, int, float or timedelta
         Such as ``'1h30m'``; a number counts minutes.
 
     Returns
@@ -53,7 +54,7 @@ def minutes(value: Any) -> int:
     """
     try:
         found = ceil(_seconds(value) / 60)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise ValueError(_TIME_ALLOWED) from None
     if found < 1:
         raise ValueError(f"{_TIME_ALLOWED}, above zero")
@@ -64,7 +65,7 @@ def _seconds(value: Any) -> Fraction:
     if isinstance(value, timedelta):
         return Fraction(value // timedelta(microseconds=1), 1_000_000)
     if not isinstance(value, str):
-        return Fraction(60 * _integer(value))
+        return 60 * _fraction(value)
     text = value.strip()
     if text.isdecimal():
         return Fraction(60 * int(text))
@@ -138,6 +139,13 @@ def count(value: Any) -> int:
     if found < 1:
         raise ValueError("it must be a whole number above zero")
     return found
+
+
+def _fraction(value: Any) -> Fraction:
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        # NumPy's numbers of other precisions are no floats.
+        return Fraction(float(value))
+    return Fraction(_integer(value))
 
 
 def _integer(value: Any) -> int:

@@ -25,7 +25,7 @@ def slurm_time(value: Any) -> str:
 
     Parameters
     ----------
-    value : str, int or timedelta
+    value : str, int, float or timedelta
         Such as ``'1h30m'``, a number of minutes, or a form of Slurm's own:
         ``'30:00'``, ``'HH:MM:SS'``, ``'D-HH'``, ``'D-HH:MM'``,
         ``'D-HH:MM:SS'``, ``'UNLIMITED'``.

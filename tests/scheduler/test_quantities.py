@@ -25,6 +25,11 @@ from psyrun.scheduler.quantities import count, megabytes, memory, minutes
         ("30", 30),
         (30, 30),
         (np.int64(30), 30),
+        (2.5, 3),
+        (30.0, 30),
+        (0.1, 1),
+        (np.float64(2.5), 3),
+        (np.float32(2.5), 3),
         (timedelta(hours=1, seconds=1), 61),
         (timedelta(microseconds=1), 1),
     ],
@@ -34,14 +39,20 @@ def test_times_are_read_and_rounded_up(value, expected):
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", "h", "1x", "30m1h", "-5m", "1:30", 1.5, True, None, [1], "1h1h"]
+    "value", ["", " ", "h", "1x", "30m1h", "-5m", "1:30", True, None, [1], "1h1h"]
 )
 def test_other_times_are_refused(value):
     with pytest.raises(ValueError, match=r"^it must be a time such as '15m'"):
         minutes(value)
 
 
-@pytest.mark.parametrize("value", ["0m", 0, -1, timedelta(0)])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), np.True_, 1j])
+def test_what_is_no_amount_of_time_is_refused(value):
+    with pytest.raises(ValueError, match=r"^it must be a time such as '15m'"):
+        minutes(value)
+
+
+@pytest.mark.parametrize("value", ["0m", 0, -1, -0.5, 0.0, timedelta(0)])
 def test_no_time_is_refused(value):
     with pytest.raises(ValueError, match="above zero"):
         minutes(value)

@@ -121,6 +121,7 @@ def test_options_of_plug_ins_of_the_site_are_accepted(command):
         ("1d12h", "1-12:00"),
         (timedelta(days=1, seconds=1), "1-00:01"),
         (30, "0-00:30"),
+        (2.5, "0-00:03"),
         ("30", "0-00:30"),
         ("30:00", "0-00:30"),
         ("0:30", "0-00:01"),

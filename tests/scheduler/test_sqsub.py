@@ -135,7 +135,7 @@ def test_many_jobs_are_asked_for_at_once(command):
 
 @pytest.mark.parametrize(
     ("given", "written"),
-    [("1h30m", "1h30m"), ("2d", "2d"), (90, "90m"), ("90", "90m")],
+    [("1h30m", "1h30m"), ("2d", "2d"), (90, "90m"), (2.5, "3m"), ("90", "90m")],
 )
 def test_times_are_passed_on(given, written):
     assert (
