@@ -52,7 +52,7 @@ def evaluate(work: Work, n_workers: int, slots: Path) -> None:
         raise, or that end their worker, are recorded and do not raise here.
     JobError
         If the workers stopped before the end, with too little time left or
-        too many failures.
+        too many failures, or did not begin, as there were too many before.
     """
     _Pool(work, n_workers, slots).run()
 
@@ -71,6 +71,8 @@ class _Pool:
         self._intact: dict[int, int] = {}
 
     def run(self) -> None:
+        # Other jobs of the run may have failed while this one was queued.
+        self._stop_if_hopeless()
         # The task file may have used them when it was imported.
         end_threads()
         try:
@@ -116,8 +118,7 @@ class _Pool:
         if slot is not None:
             # Whatever the status: the user's code may end its process with any.
             self._record_death(number, slot, pid, code)
-            if self._work.is_hopeless():
-                raise JobError(_HOPELESS)
+            self._stop_if_hopeless()
             self._start(number, range(slot.position + 1, slot.end))
         elif code == Exit.NO_TIME:
             self._is_out_of_time = True
@@ -142,6 +143,10 @@ class _Pool:
                 or f"a worker process ended with {describe_exit(code)} while it was "
                 "set up. Mend `setup` or the task file, then run again."
             )
+
+    def _stop_if_hopeless(self) -> None:
+        if self._work.is_hopeless():
+            raise JobError(_HOPELESS)
 
     def _record_death(self, number: int, slot: Slot, pid: int, code: int) -> None:
         failure = describe_death(code, pid, self._work.space[slot.index])

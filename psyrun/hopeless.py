@@ -15,7 +15,10 @@ _INTERVAL = 1.0  # seconds between two looks at the other jobs
 
 @dataclass
 class Hopeless:
-    """Counts failures of all jobs of a run; to be called after each one's own.
+    """Counts failures of all jobs of a run.
+
+    To be called once before a job's first assignment, and after each failure of
+    its own.
 
     Attributes
     ----------

@@ -88,7 +88,7 @@ class Work:
     check : callable
         Raises `PsyrunError` if a row cannot be kept.
     is_hopeless : callable
-        Asked after each failure: whether to stop.
+        Asked before the first assignment and after each failure: whether to stop.
     journal : callable
         Path of the journal of a worker.
     session : mapping
