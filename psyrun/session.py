@@ -96,6 +96,7 @@ class Session:
             queued.check(work, self._args.snakemake_args)
         if self._args.dry_run:
             for task in work:
+                self._remark_on_change(task)
                 self._show(task, EXECUTED)
             return self._status
         if work:
@@ -149,12 +150,15 @@ class Session:
             )
         if why is not None:
             self._complain(why, 2)
-        elif prepared.decision.is_dirty:
+        return why is None
+
+    def _remark_on_change(self, prepared: Prepared) -> None:
+        name = prepared.task.name
+        if prepared.decision.is_dirty:
             self._view.say(
                 f"{name}: changed since it was run, all is computed again; "
                 f"'psy run --continue {name}' would keep the rows that are there"
             )
-        return why is None
 
     def _start(self, prepared: Prepared) -> bool:
         patience = _PATIENCE if self._args.controller == JOB else 0.0
@@ -164,6 +168,7 @@ class Session:
                 self._refuse_if_waiting(prepared)
                 queued.release_lock(prepared.layout, warn)
                 prepared.start(self._view.say)
+                self._remark_on_change(prepared)
                 return True
             except RunningError as error:
                 if time.monotonic() >= deadline:

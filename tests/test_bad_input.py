@@ -13,6 +13,8 @@ import pytest
 from projects import COUNTED, Project, wait_until
 
 from psyrun.cli import main
+from psyrun.layout import TaskLayout
+from psyrun.lock import Lock
 from psyrun.store.npz import NpzStore
 from psyrun.store.registry import store_for
 
@@ -417,6 +419,18 @@ def test_a_damaged_record_is_named(project, refused, verb):
     error = refused(*verb)
     assert error.startswith("psy: psy-work/a/state.json: is not JSON")
     assert "delete the file or restore a copy of it" in error
+
+
+def test_a_run_that_goes_on_is_told_of_before_what_a_change_would_do(project, capfd):
+    project.edit("x**2", "x**3")
+    layout = TaskLayout(project.work(), "a")
+    with Lock(layout.lock, "task 'a'"):
+        assert main(["run"]) == 2
+    output, errors = capfd.readouterr()
+    assert "is run by process" in errors
+    assert "computed again" not in output
+    assert main(["run", "-n"]) == 0
+    assert "computed again" in capfd.readouterr().out
 
 
 def test_a_truncated_frozen_space_is_named(project, refused):
