@@ -15,6 +15,7 @@ from projects import COUNTED, Project, wait_until
 from psyrun.cli import main
 from psyrun.layout import TaskLayout
 from psyrun.lock import Lock
+from psyrun.queue.ledger import Intent, Ledger
 from psyrun.store.npz import NpzStore
 from psyrun.store.registry import store_for
 
@@ -419,6 +420,24 @@ def test_a_damaged_record_is_named(project, refused, verb):
     error = refused(*verb)
     assert error.startswith("psy: psy-work/a/state.json: is not JSON")
     assert "delete the file or restore a copy of it" in error
+
+
+@pytest.mark.parametrize("are_known", [True, False])
+def test_a_truncated_record_of_jobs_says_to_cancel_them_first(
+    project, refused, are_known
+):
+    one = ("a:process:0",)
+    slurm = "psyrun.scheduler.slurm:Slurm"
+    ledger = Ledger(TaskLayout(project.work(), "a"))
+    batch = ledger.begin(Intent(one[0], one, one, ("true",), 1, slurm, {}))
+    if are_known:
+        batch.note_ids({0: "17_0", 1: "17_1"})
+    cut(batch.folder / "array.json")
+    error = refused("run")
+    assert f"queue/{batch.key}/array.json: is damaged" in error
+    which = "17_0, 17_1" if are_known else f"that show '{batch.key}'"
+    assert f"Cancel the jobs {which} first" in error
+    assert "delete the folder" in error
 
 
 def test_a_run_that_goes_on_is_told_of_before_what_a_change_would_do(project, capfd):

@@ -21,6 +21,7 @@ import shutil
 import socket
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple
 
 from psyrun.errors import StoreError
 from psyrun.failure import describe_exit
-from psyrun.files import damaged, read_json, write_json
+from psyrun.files import read_json, write_json
 from psyrun.layout import TaskLayout
 from psyrun.queue.script import Trace, command, write_script
 from psyrun.scheduler.base import Cause, Ending, JobArray, JobId
@@ -277,7 +278,10 @@ class Ledger:
 
 
 def _load(folder: Path) -> Batch | None:
-    record = read_json(folder / _RECORD)
+    try:
+        record = read_json(folder / _RECORD)
+    except StoreError as error:
+        raise _lost(folder) from error
     if record is None:
         return None
     lists = ("names", "targets", "commands")
@@ -287,7 +291,20 @@ def _load(folder: Path) -> Batch | None:
         }
         return Batch(folder, Intent(**values))
     except (AttributeError, TypeError) as error:
-        raise damaged(folder / _RECORD, "has other entries than expected") from error
+        raise _lost(folder) from error
+
+
+def _lost(folder: Path) -> StoreError:
+    """Return the error for an array whose record cannot be used."""
+    ids: list[JobId] = []
+    with suppress(AttributeError, StoreError):
+        ids = list((read_json(folder / _IDS) or {}).values())
+    which = f" {', '.join(map(str, ids))}" if ids else f" that show {folder.name!r}"
+    return StoreError(
+        f"{folder / _RECORD}: is damaged; it tells of jobs in a queue, which may still "
+        f"run. Cancel the jobs{which} first, with the queue's own command such as "
+        f"'scancel'. Then delete the folder {folder}."
+    )
 
 
 def newest(batches: Iterable[Batch]) -> dict[str, tuple[Batch, int]]:
