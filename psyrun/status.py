@@ -17,7 +17,7 @@ from psyrun.errors import PsyrunError
 from psyrun.failures import counted
 from psyrun.files import read_json
 from psyrun.layout import TaskLayout, record_of_task
-from psyrun.lock import holder_of, running_jobs
+from psyrun.lock import Holder, holder_of, running_jobs
 from psyrun.merges import MergeRecord
 from psyrun.plan import Plan
 from psyrun.progress import RoundProgress, finished_blocks
@@ -29,6 +29,9 @@ State: TypeAlias = Literal[
     "new", "running", "queued", "done", "incomplete", "outdated", "unreadable"
 ]
 """What can be said of a task in a word, see `TaskStatus`."""
+
+
+_COARSE = 0.1  # seconds that the times of files may lag behind the clock
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,8 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     holder = holder_of(layout.lock)
     if holder is not None:
         where = record.whereabouts if record is not None else ""
+        if _is_being_stopped(layout, holder):
+            where = "being stopped by 'psy kill'"
         remark = ", ".join(filter(None, [f"by {holder}", where, queue.text]))
         return replace(status, state="running", remark=remark)
     if record is not None and record.is_waiting:
@@ -164,6 +169,14 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     for worker in running_jobs(layout).values():
         return replace(status, state="running", remark=f"by {worker}")
     return status
+
+
+def _is_being_stopped(layout: TaskLayout, holder: Holder) -> bool:
+    """Whether a request to stop is younger than the lock: it may be left over."""
+    try:
+        return layout.stop.stat().st_mtime > holder.since - _COARSE
+    except FileNotFoundError:
+        return False
 
 
 def accepted_plan(layout: TaskLayout) -> Plan | None:

@@ -131,6 +131,8 @@ def _ask_to_stop(layout: TaskLayout, controller: Holder) -> None:
 def _cancel(layout: TaskLayout, name: str) -> int:
     """Cancel the jobs of a task that are queued or running, and return their number."""
     with Lock(layout.lock, f"task {name!r}"):
+        # So others can tell that this is no run.
+        layout.stop.touch()
         found = left(layout, None, _warn, records=True)
         cancelled = [job for one in found for job in one.cancel(lambda _: True, _warn)]
         release_locks(layout, left(layout, None, _warn, records=False))

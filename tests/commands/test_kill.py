@@ -9,6 +9,7 @@ import pytest
 
 from psyrun.layout import TaskLayout
 from psyrun.lock import Holder, holder_of, process_start, running_jobs
+from psyrun.queue.ledger import Intent, Ledger
 
 SLOW = """\
 import os, subprocess, sys, time
@@ -135,3 +136,23 @@ def test_a_stale_lock_is_nothing_running(psy, write_task, work):
         f'{{"host": "{me.host}", "pid": {me.pid}, "started": "0", "since": 0.0}}'
     )
     assert "nothing is running" in psy("kill", "square").out
+
+
+def test_who_waits_for_a_queue_to_stop_a_task_is_not_said_to_run_it(
+    psy, write_task, work, start_psy, monkeypatch
+):
+    write_task("slow", SLOW)
+    work("split", name="slow")
+    squeue = Path("bin/squeue")
+    squeue.parent.mkdir()
+    down = "Unable to contact slurm controller"
+    squeue.write_text(f"#!/bin/sh\necho {down} >&2; exit 1\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent.absolute()}:/usr/bin:/bin")
+    one = ("slow:process:0",)
+    slurm = "psyrun.scheduler.slurm:Slurm"
+    intent = Intent(one[0], one, one, ("true",), 1, slurm, {})
+    Ledger(LAYOUT).begin(intent).note_ids({0: "1"})
+    start_psy("kill", "slow")
+    wait_for(LAYOUT.stop.exists)
+    assert "being stopped by 'psy kill'" in psy("status", "slow").out

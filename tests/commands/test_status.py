@@ -1,5 +1,7 @@
+import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,15 @@ def test_who_runs_a_task_is_said(psy, write_task, work):
         row = columns(psy("status"))
     assert row[1] == "running"
     assert re.match(r"by process \d+ on \S+ since ", row[-1])
+
+
+def test_a_request_to_stop_an_earlier_run_is_not_about_this_one(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    layout.stop.touch()
+    os.utime(layout.stop, (time.time() - 60,) * 2)
+    with Lock(layout.lock, "task 'square'"):
+        assert "being stopped" not in psy("status").out
 
 
 def test_a_syntax_error_hides_neither_numbers_nor_other_tasks(psy, write_task, finish):
