@@ -229,12 +229,12 @@ def _kept(layout: TaskLayout, plan: Plan) -> str:
 
 
 def _superseded(layout: TaskLayout, plan: Plan) -> str:
-    """Return which rows are there that only ``--continue`` takes over."""
+    """Return which rows are there that the run is to replace."""
     n_rows = _n_rows(layout, plan.superseded)
     if not n_rows:
         return ""
     rows = counted(n_rows, "row")
-    return f"{rows} by an earlier version, which 'psy run --continue' keeps"
+    return f"{rows} by an earlier version, there until all is computed again"
 
 
 def _n_rows(layout: TaskLayout, numbers: Iterable[int]) -> int:

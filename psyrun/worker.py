@@ -284,8 +284,8 @@ def row_of(
     Raises
     ------
     ResultError
-            If the result is no mapping, has keys that cannot name a column, or
-            nothing is left of the row.
+        If the result is no mapping, has keys that cannot name a column, or
+        nothing is left of the row.
     """
     if not isinstance(result, Mapping):
         raise ResultError(
