@@ -128,6 +128,7 @@ def execute(x):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_functions_may_change_the_current_folder(tmp_path, backend) -> None:
     project = Project(tmp_path)
@@ -153,6 +154,7 @@ def execute(x):
 """
 
 
+@pytest.mark.slow
 def test_texts_that_cannot_be_encoded_are_shown_in_ascii(tmp_path) -> None:
     project = Project(tmp_path)
     project.write(UNPRINTABLE)

@@ -570,6 +570,7 @@ def test_an_unusable_result_fails_alone_and_its_log_is_shown(project, capfd, cas
     assert "3/4   1" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_row_of_other_types_is_evaluated_again_once_mended(project):
     lines = "    return {'s': 'ok' if x % 2 else float('nan')}\n"
     project.write(with_result(lines) + "store = 'npz'\n")
@@ -581,6 +582,7 @@ def test_a_row_of_other_types_is_evaluated_again_once_mended(project):
     assert npz_result(project)["s"].tolist() == ["ok", "bad", "ok", "bad"]
 
 
+@pytest.mark.slow
 def test_new_results_have_to_fit_the_rows_that_are_continued(project):
     project.write(with_result("    return {'y': x}\n") + "store = 'npz'\n")
     project.psy("run")
@@ -627,6 +629,7 @@ def test_an_unusable_result_is_told_in_one_line_by_a_test(project, capfd, case):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_rows_of_which_nothing_is_left_fail_where_they_are_computed(project):
     text = with_result("    return {} if x < 3 else {'y': x}\n")
     project.write(text + "exclude_from_result = ['x', 'y']\n")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from projects import COUNTED, Project
 
+pytestmark = pytest.mark.slow
+
 SHARED = COUNTED + "resultfile = 'out.pkl'\n"
 
 

@@ -41,6 +41,7 @@ def project(folder: Path, method: str) -> Project:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "told"),
     [
@@ -70,6 +71,7 @@ def test_a_submission_that_goes_wrong_leaves_one_line_and_no_record(
     assert "queued" not in made.run("psyrun.cli", "status").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "told"),
     [
