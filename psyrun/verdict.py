@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from psyrun.controller import Job, Outcome
+from psyrun.counts import Counts
 from psyrun.details import failures_of_task, interrupted_with
 from psyrun.errors import FailedAssignmentsError, PsyrunError
 from psyrun.failure import describe_parameters
@@ -88,10 +89,10 @@ class Verdict:
             If Snakemake itself failed.
         """
         go_on = f"Go on with 'psy run {self._names}'."
-        if any(task.plan.superseded for task in self._started):
+        if any(map(_has_superseded_rows, self._started)):
             go_on += (
-                f" Those of before are there still: 'psy run --continue {self._names}' "
-                "keeps them."
+                " The rows that were to be replaced are still there: "
+                f"'psy run --continue {self._names}' keeps them."
             )
         if self._outcome.was_interrupted:
             if any(task.layout.stop.exists() for task in self._started):
@@ -144,6 +145,11 @@ class Verdict:
 
 def _is_whole(prepared: Prepared) -> bool:
     return is_merged(prepared.layout, prepared.plan)
+
+
+def _has_superseded_rows(task: Prepared) -> bool:
+    rounds = map(task.layout.round, task.plan.superseded)
+    return any(Counts.load(round_) is not None for round_ in rounds)
 
 
 def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
