@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import time
 from pathlib import Path
 
 import pytest
-from projects import Project, descendants, wait_until
+from projects import Project, kill_all_of, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -55,9 +53,7 @@ def orphaned(tmp_path: Path) -> Project:
     project = own_queue(tmp_path / "project", "a")
     process = project.start("psyrun.cli", "run")
     wait_until(lambda: n_calls(project) == 2)
-    for pid in [process.pid, *descendants(process.pid)]:
-        os.kill(pid, signal.SIGKILL)
-    process.communicate()
+    kill_all_of(process)
     return project
 
 

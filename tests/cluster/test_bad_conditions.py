@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from projects import Project, descendants, wait_until
+from projects import Project, kill_all_of, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
@@ -32,16 +32,6 @@ def queue(project: Project, *states: str) -> list[str]:
 
 def start(project: Project) -> subprocess.Popen[str]:
     return project.start("psyrun.cli", "run")
-
-
-def kill_all_of(process: subprocess.Popen[str]) -> None:
-    """Let a controller, its Snakemake and all else on this machine die at once."""
-    for pid in [process.pid, *descendants(process.pid)]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    process.communicate()
 
 
 def has_started(project: Project) -> Callable[[], bool]:

@@ -126,3 +126,13 @@ def descendants(pid: int) -> list[int]:
     for ancestor in found:
         found += [child for child, parent in parents.items() if parent == ancestor]
     return found[1:]
+
+
+def kill_all_of(process: subprocess.Popen[str]) -> None:
+    """Let a controller, its Snakemake and all else on this machine die at once."""
+    for pid in [process.pid, *descendants(process.pid)]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.communicate()
