@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from projects import Project, wait_until
+from projects import Project, kill_all_of, wait_until
 
 import psyrun
 
@@ -24,12 +24,17 @@ def done(project: Project) -> Project:
 def interrupt(project: Project) -> str:
     """Run until the first assignment is done, and return what Ctrl-C says."""
     project.calls()
-    process = project.start("psyrun.cli", "run")
-    wait_until((project.folder / "calls").exists)
-    wait_until(lambda: 1 in psyrun.load(project.work(), partial=True).get("x", []))
-    time.sleep(0.5)  # for the row, as one of before looks like it
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    # All blocks at once: Snakemake may begin with any.
+    process = project.start("psyrun.cli", "run", "-j", "2")
+    try:
+        wait_until((project.folder / "calls").exists)
+        wait_until(lambda: 1 in psyrun.load(project.work(), partial=True).get("x", []))
+        time.sleep(0.5)  # for the row, as one of before looks like it
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            kill_all_of(process)
     assert process.returncode == 130, errors
     return errors
 
@@ -37,9 +42,11 @@ def interrupt(project: Project) -> str:
 def hold(project: Project) -> None:
     """Let all assignments but the first wait until `go`."""
     (project.folder / "hold").touch()
+    project.edit("from pathlib", "import time\nfrom pathlib")
     project.edit(
         '    return {"y"',
-        "    while Path('hold').exists() and x > 1:\n        pass\n    return {\"y\"",
+        "    while Path('hold').exists() and x > 1:\n        time.sleep(0.05)\n"
+        '    return {"y"',
     )
 
 
