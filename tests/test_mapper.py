@@ -136,6 +136,13 @@ def test_results_follow_the_parameters(evaluate):
     ]
 
 
+@pytest.mark.parametrize("kind", [np.random.default_rng, random.Random])
+def test_points_do_not_draw_the_same_numbers_from_a_generator_they_share(kind):
+    space = Param(x=range(20)) * Param(rng=[kind(1)])
+    found = map_pspace(lambda x, rng: {"y": rng.random()}, space)
+    assert len(set(found["y"])) == 20
+
+
 def test_a_function_that_changes_its_arguments_changes_no_other(evaluate):
     def fn(x, options, weights):
         weights[0] += 1
