@@ -12,6 +12,7 @@ from psyrun._rows import equal_rows
 from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace, match_rows, select
 from psyrun.sources import Columns, Rows, take
+from psyrun.store.rows import count_rows
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,20 @@ def from_rounds(space: ParameterSpace, rounds: Sequence[Columns]) -> TakenOver:
     space : ParameterSpace
         The space.
     rounds : sequence of dict of str to sequence
-        The parameters of all rows of each round. Rows are counted through all
-        rounds; where several have one for an assignment, the first is taken.
+        The parameters of all rows of each round, of one at least. Rows are
+        counted through all rounds; where several have one for an assignment,
+        the first is taken.
 
     Raises
     ------
     PsyrunError
         If values of a parameter cannot be compared.
     """
-    found = _from_one(space, rounds[0]) if rounds else _nothing(space)
-    n_rows = _length(rounds[0]) if rounds else 0
-    for points in rounds[1:]:
+    first, *others = rounds
+    found, n_rows = _from_one(space, first), count_rows(first)
+    for points in others:
         found = _added(space, found, points, n_rows)
-        n_rows += _length(points)
+        n_rows += count_rows(points)
     return found
 
 
@@ -124,16 +126,12 @@ def match_stored(
     return match_rows(space, columns, keys)
 
 
-def _nothing(space: ParameterSpace) -> TakenOver:
-    return TakenOver(np.full(len(space), -1, np.int64), np.empty(0, np.int64), {})
-
-
 def _from_one(space: ParameterSpace, points: Columns) -> TakenOver:
     return _with_former(match_rows(space, points), points)
 
 
 def _with_former(rows: Rows, points: Columns) -> TakenOver:
-    is_former = np.ones(_length(points), dtype=bool)
+    is_former = np.ones(count_rows(points), dtype=bool)
     is_former[rows[rows >= 0]] = False
     former = np.flatnonzero(is_former)
     return TakenOver(rows, former, take(points, former))
@@ -170,14 +168,12 @@ def joined_points(parts: Sequence[Columns]) -> Columns:
     keys = dict.fromkeys(key for part in parts for key in part)
     return {
         key: [
-            value for part in parts for value in part.get(key, [np.nan] * _length(part))
+            value
+            for part in parts
+            for value in part.get(key, [np.nan] * count_rows(part))
         ]
         for key in keys
     }
-
-
-def _length(columns: Columns) -> int:
-    return len(next(iter(columns.values()), ()))
 
 
 def _n_different(space: ParameterSpace, keys: Sequence[str] | None = None) -> int:

@@ -186,9 +186,9 @@ def why_ended(jobs: Sequence[Job], scheduler: Scheduler) -> list[Ending]:
     QueueUnreachableError
         If the queue does not answer.
     """
-    told = scheduler.get_endings([batch.ids[position] for batch, position in jobs])
-    traces = [batch.trace(position) for batch, position in jobs]
     ids = [batch.ids[position] for batch, position in jobs]
+    told = scheduler.get_endings(ids)
+    traces = [batch.trace(position) for batch, position in jobs]
     found = [
         told.get(jobid) or scheduler.explain(trace.text) or VANISHED
         for jobid, trace in zip(ids, traces, strict=True)

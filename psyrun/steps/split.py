@@ -20,6 +20,7 @@ from psyrun.sources import Rows
 from psyrun.steps.job import Job
 from psyrun.store.base import Store
 from psyrun.store.columns import RowType
+from psyrun.store.rows import count_rows
 from psyrun.taken_over import TakenOver, from_result, from_rounds
 
 
@@ -52,14 +53,15 @@ def _divide(job: Job) -> Division:
 
 
 def _divide_after_rounds(job: Job) -> Division:
-    olds = [_old_round(job, number) for number in job.plan.keep_rounds]
+    made = [_old_round(job, number) for number in job.plan.keep_rounds]
+    olds = [old for old, _ in made]
     job.round.folder.mkdir(parents=True, exist_ok=True)
     store = job.store(job.plan.block_ext)
     with store.writer(str(job.round.kept(store.ext))) as writer:
         for old in olds:
             old.write(writer)
     kept_types = _types_of(store, str(job.round.kept(store.ext)))
-    fingerprints, versions = _versions(olds)
+    fingerprints, versions = _versions(made)
     if job.plan.same_space:
         division = _in_same_space(olds[0], job.plan.n_blocks)
     else:
@@ -79,7 +81,8 @@ def _types_of(store: Store, path: str) -> dict[str, RowType]:
     return {key: RowType.of(np.asarray(column)) for key, column in columns.items()}
 
 
-def _old_round(job: Job, number: int) -> RoundData:
+def _old_round(job: Job, number: int) -> tuple[RoundData, str]:
+    """Return a round with rows, and the fingerprint of what made it."""
     round_ = job.layout.round(number)
     counts = Counts.load(round_)
     if counts is None:
@@ -87,21 +90,19 @@ def _old_round(job: Job, number: int) -> RoundData:
             f"{round_.folder}: is gone; its rows cannot be taken over. Start the task "
             "again with 'psy run'."
         )
-    return RoundData(round_, job.store(counts.ext))
+    return RoundData(round_, job.store(counts.ext)), counts.fingerprint
 
 
 def _divided(space: ParameterSpace, n_blocks: int, found: TakenOver) -> Division:
     return Division(space, n_blocks, found.rows, found.former, found.former_points)
 
 
-def _versions(olds: Sequence[RoundData]) -> tuple[tuple[str, ...], Rows]:
+def _versions(olds: Sequence[tuple[RoundData, str]]) -> tuple[tuple[str, ...], Rows]:
     """Return which version of the task each row of the kept file comes from."""
     fingerprints: list[str] = []
     versions = [np.empty(0, np.int64)]
-    for old in olds:
+    for old, made_by in olds:
         versions.append(_versions_of(old) + len(fingerprints))
-        counts = Counts.load(old.round)
-        made_by = "" if counts is None else counts.fingerprint
         fingerprints += [made_by, *old.division.fingerprints]
     return tuple(fingerprints), np.concatenate(versions)
 
@@ -145,9 +146,8 @@ def _divide_after_result(job: Job) -> Division:
     excluded = job.task.exclude_from_result
     found = from_result(job.task.pspace, columns, excluded)
     division = _divided(job.task.pspace, job.plan.n_blocks, found)
-    n_rows = len(next(iter(columns.values()), ()))
     # Nothing is known of the version that wrote the result.
-    versions = np.zeros(n_rows, np.int64)
+    versions = np.zeros(count_rows(columns), np.int64)
     kept_types = _types_of(store, str(job.round.kept(store.ext)))
     return replace(
         division, fingerprints=("",), versions=versions, kept_types=kept_types
