@@ -6,6 +6,8 @@ used, so that ``psy --help`` does not wait for NumPy.
 
 from __future__ import annotations
 
+from psyrun.utils import __version__ as __version__
+
 # A constant of one's own does what the one of `typing` does, without the import:
 # this file is read at the start of each job.
 TYPE_CHECKING = False
@@ -13,11 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from psyrun.loading import load as load
     from psyrun.mapper import map_pspace as map_pspace
     from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
     from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
     from psyrun.pspace import Param as Param
+    from psyrun.results.load import load as load
     from psyrun.scheduler import ImmediateRun as ImmediateRun
     from psyrun.scheduler import Scheduler as Scheduler
     from psyrun.scheduler import Slurm as Slurm
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from psyrun.store import PickleStore as PickleStore
 
 _NAMES = {
-    "load": "psyrun.loading",
+    "load": "psyrun.results.load",
     "map_pspace": "psyrun.mapper",
     "map_pspace_hdd_backed": "psyrun.mapper",
     "map_pspace_parallel": "psyrun.mapper",
@@ -45,7 +47,6 @@ _NAMES = {
 _MODULES = ("backend", "mapper", "pspace", "scheduler", "store", "tasks")
 
 __all__ = [*_NAMES, *_MODULES]
-__version__ = "1.0.0.dev0"
 
 
 def __getattr__(name: str) -> Any:

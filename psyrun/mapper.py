@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import JobError
-from psyrun.own_values import own_values
-from psyrun.pspace import ParameterSpace, select
-from psyrun.random_state import RandomStates
+from psyrun.pspace import ParameterSpace
+from psyrun.pspace.matching import match_stored
+from psyrun.pspace.param import select
 from psyrun.store import AutodetectStore, Store
 from psyrun.store.registry import store_for
-from psyrun.taken_over import match_stored
-from psyrun.texts import text_of
+from psyrun.utils.copying import own_values
+from psyrun.utils.random_state import RandomStates
+from psyrun.utils.text import text_of
 
 Function = Callable[..., Mapping[str, Any]]
 Row = dict[str, Any]

@@ -16,8 +16,8 @@ import pytest
 from markdown_documents import anchors, blocks, links
 from readers import QUEUES, ROOT, read
 
-from psyrun.cli import parser_for
-from psyrun.commands import SUMMARIES
+from psyrun.cli import SUMMARIES
+from psyrun.cli.main import parser_for
 from psyrun.tasks import Config
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -32,7 +32,7 @@ EXAMPLES = {
         >>> Param(a=[1, 2, 3]) - Param(a=[2], c=[4])
         Traceback (most recent call last):
             ...
-        psyrun.pspace.AmbiguousOperationError: Key `c` not existent in minuend.
+        psyrun.pspace.param.AmbiguousOperationError: Key `c` not existent in minuend.
         """,
     "missing takes such keys": """
         >>> from psyrun.pspace import missing
@@ -48,7 +48,8 @@ EXAMPLES = {
         {'a': 2, 'b': 4}
         """,
     "map_pspace tabulates parameters and results": """
-        >>> from psyrun import map_pspace, pspace
+        >>> from psyrun import map_pspace
+        >>> from psyrun.pspace import param as pspace
         >>> def basic_math(a, b):
         ...     return {'sum': a + b, 'product': a * b}
         >>> pspace = Param(a=[1, 2]) * Param(b=[3, 4])

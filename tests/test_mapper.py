@@ -79,7 +79,8 @@ def evaluate(request, tmp_path):
 
 GUIDE = """
 >>> from pprint import pprint
->>> from psyrun import Param, map_pspace, map_pspace_parallel, pspace
+>>> from psyrun import Param, map_pspace, map_pspace_parallel
+>>> from psyrun.pspace import param as pspace
 >>> from psyrun.pspace import missing
 >>> from psyrun.utils.example import square
 >>> space = Param(a=[1, 2]) + Param(a=[2, 3], b=[4, 4])
@@ -88,7 +89,7 @@ GUIDE = """
 >>> Param(a=[1, 2, 3]) - Param(a=[2], c=[4])
 Traceback (most recent call last):
     ...
-psyrun.pspace.AmbiguousOperationError: Key `c` not existent in minuend.
+psyrun.pspace.param.AmbiguousOperationError: Key `c` not existent in minuend.
 >>> pprint(missing(Param(a=[1, 2, 3]), Param(a=[2], c=[4])).build())
 {'a': [1, 3]}
 >>> for p in (Param(a=[1, 2]) * Param(b=[3, 4])).iterate():

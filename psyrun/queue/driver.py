@@ -20,19 +20,17 @@ from psyrun.errors import (
     QueueUnreachableError,
     SchedulerError,
 )
-from psyrun.lock import Holder, holder_in
-from psyrun.queue.arguments import time_limit
-from psyrun.queue.capacity import Capacity
-from psyrun.queue.ending import Endings
-from psyrun.queue.item import Item, QueuedTask, by_scheduler
+from psyrun.queue.asking import Backoff, Pace
+from psyrun.queue.backlog import Capacity, WaitingRoom
+from psyrun.queue.diagnosis import Endings, Reasons
+from psyrun.queue.job import Item, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
-from psyrun.queue.left import left, name_of, release_locks
-from psyrun.queue.pace import Backoff, Pace
-from psyrun.queue.questions import taken
-from psyrun.queue.reasons import Reasons
-from psyrun.queue.waiting import WaitingRoom
-from psyrun.scheduler.base import Cause, Ending, JobId, JobStatus, Scheduler
+from psyrun.queue.recovery import left, name_of, release_locks, taken
+from psyrun.queue.site import QueuedTask, time_limit
+from psyrun.scheduler.base import Scheduler
+from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
 from psyrun.scheduler.registry import frozen
+from psyrun.workdir.lock import Holder, holder_in
 
 RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""

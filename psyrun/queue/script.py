@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from psyrun.forkclient import FOLDER_VARIABLE
-from psyrun.lock import JOB_VARIABLE
-from psyrun.wall_time import VARIABLES
+from psyrun.utils.environment import FOLDER_VARIABLE, JOB_VARIABLE, VARIABLES
 
 COMMANDS, SCRIPT = "commands", "run.sh"
 _LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read

@@ -6,15 +6,9 @@ an entry point of the group ``psyrun.schedulers``.
 
 from __future__ import annotations
 
-from psyrun.scheduler.base import (
-    Cause,
-    Ending,
-    JobArray,
-    JobId,
-    JobStatus,
-    Scheduler,
-)
+from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.immediate import ImmediateRun
+from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option
 from psyrun.scheduler.registry import scheduler_class, scheduler_names
 from psyrun.scheduler.slurm import Slurm

@@ -13,10 +13,9 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from psyrun.errors import BrokenSchedulerError, PsyrunError, one_line
-from psyrun.failure import own_place
-from psyrun.failures import place
 from psyrun.scheduler.jobs import Ending, JobStatus
-from psyrun.texts import text_of
+from psyrun.utils.text import text_of
+from psyrun.utils.tracebacks import own_place, place
 
 _OWN = "psyrun.scheduler."
 

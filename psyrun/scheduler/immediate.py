@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.errors import JobError, SchedulerError
-from psyrun.scheduler.base import JobId, JobStatus, Scheduler
+from psyrun.scheduler.base import Scheduler
+from psyrun.scheduler.jobs import JobId, JobStatus
 
 
 class ImmediateRun(Scheduler):
@@ -130,3 +131,7 @@ def _run(args: Sequence[str], output_filename: str) -> int:
             f"{args[0]}: the job cannot be run: {error}. Check that the command "
             f"exists and that {output_filename} can be written."
         ) from error
+
+
+LOCAL = "local"
+"""The profile for running jobs on this machine."""

@@ -5,15 +5,15 @@ This module imports little, because it is started once for each job.
 
 import sys
 
-from psyrun.forkclient import ask
+from psyrun.steps.forkclient import ask
 
 
 def main(arguments: list[str]) -> int:
     """Run one step and return its exit status."""
     status = ask(arguments)
     if status is None:
-        from psyrun.saying import leave
-        from psyrun.steps.run import run
+        from psyrun.steps.main import run
+        from psyrun.utils.process import leave
 
         # A log that cannot be written must not turn success into failure.
         leave(run(arguments))

@@ -8,15 +8,16 @@ from functools import cached_property
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, TaskError
-from psyrun.files import read_json
-from psyrun.layout import Round, TaskLayout
-from psyrun.lock import Lock
-from psyrun.plan import Plan
-from psyrun.random_state import RandomStates
-from psyrun.rounds import RoundData, store_with
 from psyrun.store import Store
-from psyrun.tasks import Task, load_task
-from psyrun.version import version_of
+from psyrun.store.registry import store_with
+from psyrun.tasks.loading import Task, load_task
+from psyrun.tasks.version import version_of
+from psyrun.utils.files import read_json
+from psyrun.utils.random_state import RandomStates
+from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.lock import Lock
+from psyrun.workdir.plan import Plan
+from psyrun.workdir.rows import RoundData
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Context:
         n_threads = threading.active_count()
         task = load_task(Path(taskfile))
         has_threads = threading.active_count() > n_threads
-        return cls(task, version_of(task), RandomStates.find(), has_threads)
+        digests = TaskLayout.of(task.workdir, task.name).digests
+        return cls(task, version_of(task, digests), RandomStates.find(), has_threads)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from psyrun import journal
-from psyrun.counts import Counts
 from psyrun.errors import JobError
-from psyrun.files import write_json
-from psyrun.layout import MERGE
-from psyrun.merges import MergeRecord
-from psyrun.saying import say
 from psyrun.steps.job import Job
+from psyrun.utils.files import write_json
+from psyrun.utils.process import say
+from psyrun.workdir import journal
+from psyrun.workdir.division import Counts
+from psyrun.workdir.layout import MERGE
+from psyrun.workdir.progress import MergeRecord
 
 
 def merge(job: Job) -> None:

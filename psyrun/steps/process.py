@@ -11,25 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from psyrun import journal
 from psyrun.errors import FailedAssignmentsError, JobError
-from psyrun.evaluate import evaluate
-from psyrun.failures import counted, one_line
-from psyrun.files import explained, replacing, write_json
-from psyrun.hopeless import Hopeless
-from psyrun.journal import Entry
-from psyrun.layout import PROCESS
-from psyrun.memory import enough_for
-from psyrun.rounds import RoundData, chunks, rows_of
-from psyrun.row_check import RowCheck
-from psyrun.saying import say
-from psyrun.shares import Share, divided_share, fetched_share
-from psyrun.slots import cut_off
-from psyrun.sources import JournalSource
+from psyrun.pspace.space import enough_for
 from psyrun.steps.job import Job
-from psyrun.tasks import load_task
-from psyrun.wall_time import deadline
-from psyrun.worker import Functions, Work
+from psyrun.steps.max_failures import Hopeless
+from psyrun.steps.pool import evaluate
+from psyrun.steps.row_check import RowCheck
+from psyrun.steps.work_queue import Share, divided_share, fetched_share
+from psyrun.steps.worker import Functions, Work
+from psyrun.tasks.loading import load_task
+from psyrun.utils.environment import deadline
+from psyrun.utils.files import explained, replacing, write_json
+from psyrun.utils.process import say
+from psyrun.utils.text import counted, one_line
+from psyrun.workdir import journal
+from psyrun.workdir.journal import Entry
+from psyrun.workdir.layout import PROCESS
+from psyrun.workdir.rows import JournalSource, RoundData, chunks, rows_of
+from psyrun.workdir.slots import cut_off
 
 _SHOWN = 10
 

@@ -7,21 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from psyrun.counts import Counts
-from psyrun.division import Division
 from psyrun.errors import PsyrunError
-from psyrun.layout import SPLIT
-from psyrun.memory import enough_for
-from psyrun.progress import RoundProgress
 from psyrun.pspace import ParameterSpace
-from psyrun.rounds import RoundData
-from psyrun.slots import cut_off
-from psyrun.sources import Rows
+from psyrun.pspace.space import enough_for
 from psyrun.steps.job import Job
+from psyrun.store.arrays import RowType
 from psyrun.store.base import Store
-from psyrun.store.columns import RowType
-from psyrun.store.rows import count_rows
-from psyrun.taken_over import TakenOver, from_result, from_rounds
+from psyrun.store.rows import Indices, count_rows
+from psyrun.workdir.division import Counts, Division
+from psyrun.workdir.layout import SPLIT
+from psyrun.workdir.progress import RoundProgress
+from psyrun.workdir.reuse import TakenOver, from_result, from_rounds
+from psyrun.workdir.rows import RoundData
+from psyrun.workdir.slots import cut_off
 
 
 def split(job: Job) -> None:
@@ -97,7 +95,9 @@ def _divided(space: ParameterSpace, n_blocks: int, found: TakenOver) -> Division
     return Division(space, n_blocks, found.rows, found.former, found.former_points)
 
 
-def _versions(olds: Sequence[tuple[RoundData, str]]) -> tuple[tuple[str, ...], Rows]:
+def _versions(
+    olds: Sequence[tuple[RoundData, str]],
+) -> tuple[tuple[str, ...], Indices]:
     """Return which version of the task each row of the kept file comes from."""
     fingerprints: list[str] = []
     versions = [np.empty(0, np.int64)]
@@ -107,7 +107,7 @@ def _versions(olds: Sequence[tuple[RoundData, str]]) -> tuple[tuple[str, ...], R
     return tuple(fingerprints), np.concatenate(versions)
 
 
-def _versions_of(old: RoundData) -> Rows:
+def _versions_of(old: RoundData) -> Indices:
     """Return the versions of the rows of a round; 0 is the one of the round itself."""
     division, known = old.division, old.known()
     of_known = np.zeros(len(known), np.int64)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from psyrun.files import Filename
 from psyrun.store.base import Store, Writer
 from psyrun.store.registry import store_for
 from psyrun.store.rows import Columns
+from psyrun.utils.files import Filename
 
 
 class AutodetectStore(Store):

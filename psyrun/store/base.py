@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from psyrun.files import Filename
 from psyrun.store.rows import Columns, count_rows, with_rows
+from psyrun.utils.files import Filename
 
 
 class Writer(Protocol):
@@ -45,7 +45,7 @@ class Store(ABC):
         cheaper to load a file piece by piece than to keep it in memory.
     has_typed_columns : bool
         Whether all values of a key have to go together in one array, see
-        `psyrun.store.columns`. Rows whose values do not are then refused as
+        `psyrun.store.arrays`. Rows whose values do not are then refused as
         soon as they are computed.
     """
 

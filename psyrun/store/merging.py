@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from psyrun.errors import StoreError
-from psyrun.files import Filename
 from psyrun.store.base import Store
 from psyrun.store.registry import store_for
+from psyrun.utils.files import Filename
 
 
 def merge(

@@ -17,12 +17,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from psyrun.errors import StoreError, one_line
-from psyrun.files import Filename, damaged, explained, replacing
+from psyrun.store.arrays import NUMERIC, Array, check_value, join, refuse, stack
 from psyrun.store.base import Store
-from psyrun.store.columns import Array, join, stack
 from psyrun.store.pickle import check_picklable
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
-from psyrun.store.values import NUMERIC, check_value, refuse
+from psyrun.utils.files import Filename, damaged, explained, replacing
 
 _KINDS = NUMERIC + "SUMmV"
 _MEMBER = ".npy"
@@ -35,7 +34,7 @@ class NpzStore(Store):
     """Keep rows in a NumPy NPZ file, one array per key.
 
     Holds numbers, text, bytes and NumPy dates. Rows of different shapes are
-    padded with nan, see `psyrun.store.columns`. Appending reads and rewrites
+    padded with nan, see `psyrun.store.arrays`. Appending reads and rewrites
     the whole file.
 
     Parameters

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from psyrun.errors import StoreError, one_line
-from psyrun.files import Filename, damaged, explained, replacing
 from psyrun.store.base import Store
 from psyrun.store.rows import Columns, count_rows, select_rows
+from psyrun.utils.files import Filename, damaged, explained, replacing
 
 # Spoils of a broken pickle can be of nearly any type; these two say that the
 # file is whole and that a class it needs is not there.

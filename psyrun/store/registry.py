@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.errors import StoreError, did_you_mean, one_line
-from psyrun.files import Filename
 from psyrun.store.base import Store
+from psyrun.utils.files import Filename
 
 GROUP = "psyrun.stores"
+
 
 # Known without installed metadata, as when psyrun runs from its source folder.
 _BUILT_IN = {
@@ -126,3 +127,8 @@ def _load(entry: EntryPoint) -> Store:
 def _package(entry: EntryPoint) -> str:
     distribution = entry.dist
     return f"the package {distribution.name!r}" if distribution else "psyrun"
+
+
+def store_with(ext: str, preferred: Store) -> Store:
+    """Return a store for files with extension `ext`, `preferred` if it is one."""
+    return preferred if preferred.ext == ext else store_named(ext)

@@ -1,1 +1,3 @@
-"""Small things that examples and task files share."""
+"""Helpers that know nothing of tasks."""
+
+__version__ = "1.0.0.dev0"

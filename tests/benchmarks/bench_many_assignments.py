@@ -83,7 +83,7 @@ def children(pid: int) -> list[int]:
 
 def kind_of(pid: int, parent: str) -> str:
     command = Path(f"/proc/{pid}/cmdline").read_text()
-    if "psyrun.forkserver" not in command:
+    if "psyrun.steps.forkserver" not in command:
         return "snakemake" if "snakemake" in command else parent
     return {"psy run": "server", "server": "job"}.get(parent, "worker")
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from psyrun import Param
-from psyrun.pspace import ParameterSpace, match_rows, missing
+from psyrun.pspace import ParameterSpace, missing
+from psyrun.pspace.matching import match_rows
 
 N_ROWS = 1_000_000
 SIDE = 1_000  # the square root of N_ROWS

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from psyrun.prepare import Options, prepare
+from psyrun.planning.prepare import Options, prepare
 from psyrun.steps.job import Context, Job
 from psyrun.steps.process import process
 from psyrun.steps.split import split

@@ -33,8 +33,8 @@ from projects import Project, wait_until
 from scenarios import N_ASSIGNMENTS, VICTIMS, Scenario, project_of
 from victims import Victims, kill
 
-from psyrun.layout import shipped
 from psyrun.store.registry import store_named
+from psyrun.utils.resources import shipped
 
 MOST_RUNS = 5
 TIMEOUT = 120.0

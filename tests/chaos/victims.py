@@ -75,7 +75,9 @@ def is_server(pid: int) -> bool:
         parent = int(stat.read_text().rpartition(")")[2].split()[1])
     except OSError:
         return False
-    return "psyrun.forkserver" in name(pid) and "psyrun.forkserver" not in name(parent)
+    return "psyrun.steps.forkserver" in name(
+        pid
+    ) and "psyrun.steps.forkserver" not in name(parent)
 
 
 def kill(pid: int) -> None:

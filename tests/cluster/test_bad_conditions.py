@@ -16,8 +16,8 @@ from projects import Project, kill_all_of, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
-from psyrun.layout import TaskLayout
-from psyrun.lock import running_jobs
+from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.lock import running_jobs
 
 SQUARES = [x**2 for x in range(8)]
 

@@ -16,8 +16,9 @@ from slurm_cluster import SlurmCluster
 from sqsub_stand_in import SqsubStandIn
 
 from psyrun import Sqsub
-from psyrun.layout import TaskLayout
-from psyrun.lock import Holder, holder_in, holder_of, process_start
+from psyrun.utils.process import process_start
+from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.lock import Holder, holder_in, holder_of
 
 SQUARES = [x**2 for x in range(8)]
 LIMITS = """\

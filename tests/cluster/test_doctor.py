@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from slurm_cluster import SlurmCluster
 
-from psyrun.cli import main
+from psyrun.cli.main import main
 
 pytestmark = pytest.mark.cluster
 

@@ -13,7 +13,7 @@ from projects import Project, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
-from psyrun.lock import Holder, holder_in
+from psyrun.workdir.lock import Holder, holder_in
 
 ELSEWHERE = Holder("elsewhere", 1, "1", 0.0)
 

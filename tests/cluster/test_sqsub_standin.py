@@ -15,7 +15,7 @@ from transcript import FOLDER, Exchange, exchanges, fill_in, match
 from psyrun.errors import QueueUnreachableError, SchedulerError
 from psyrun.scheduler import JobStatus, Sqsub
 from psyrun.scheduler.options import argv
-from psyrun.scheduler.sqsub_commands import parse_sqjobs, sqsub_words
+from psyrun.scheduler.sqsub import parse_sqjobs, sqsub_words
 
 TRANSCRIPTS = sorted(path.name for path in FOLDER.glob("*.txt"))
 ARGUMENTS = {"timelimit": "15m", "memory": "100M"}

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from psyrun.prepare import Options, Prepared, prepare
-from psyrun.steps.run import run
+from psyrun.planning.prepare import Options, Prepared, prepare
+from psyrun.steps.main import run
 
 
 def finish_accepting_failures(name: str = "square") -> Prepared:

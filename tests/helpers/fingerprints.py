@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from psyrun.fingerprint import fingerprint
+from psyrun.tasks.fingerprint import fingerprint
 
 BASE = """\
 import numpy as np
@@ -17,7 +17,7 @@ def execute(x, trial):
     return {'y': x * trial}
 """
 
-CASES = Path(__file__).parents[1] / "fingerprint/cases"
+CASES = Path(__file__).parents[1] / "tasks/fingerprint/cases"
 
 
 def texts(name: str) -> dict[str, str]:

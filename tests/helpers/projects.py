@@ -86,7 +86,7 @@ class Project:
     def snakemake(
         self, *arguments: str, status: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        from psyrun.layout import shipped
+        from psyrun.utils.resources import shipped
 
         snakefile = str(shipped("workflow", "Snakefile"))
         profile = str(shipped("profiles", "local"))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from psyrun.backend import DistributeBackend
-from psyrun.decide import decide
-from psyrun.layout import TaskLayout
-from psyrun.plan import Known, Wanted
-from psyrun.queue.item import Item, QueuedTask
-from psyrun.stepcommand import StepCommand
+from psyrun.planning.decide import Known, Wanted, decide
+from psyrun.queue.job import Item
+from psyrun.queue.site import QueuedTask
+from psyrun.steps.command import StepCommand
+from psyrun.workdir.layout import TaskLayout
 
 sys.path.append(str(Path(__file__).parents[1] / "scheduler"))
 

@@ -17,13 +17,14 @@ from psyrun.errors import (
     QueueUnreachableError,
     SchedulerError,
 )
-from psyrun.lock import Holder, Lock
+from psyrun.queue.diagnosis import START_PATIENCE as PATIENCE
 from psyrun.queue.driver import Driver, Ended
-from psyrun.queue.item import Item, QueuedTask
+from psyrun.queue.job import Item
 from psyrun.queue.ledger import Ledger
-from psyrun.queue.left import left
-from psyrun.queue.reasons import PATIENCE
+from psyrun.queue.recovery import left
+from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import Cause, Ending, JobArray, JobStatus
+from psyrun.workdir.lock import Holder, Lock
 
 MakeTask = Callable[..., QueuedTask]
 MakeItem = Callable[..., Item]

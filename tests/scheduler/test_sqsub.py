@@ -7,7 +7,7 @@ import pytest
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler import Cause, JobArray, JobStatus, Sqsub
 from psyrun.scheduler.options import argv
-from psyrun.scheduler.sqsub_commands import parse_sqjobs, sqsub_words
+from psyrun.scheduler.sqsub import parse_sqjobs, sqsub_words
 
 ARGUMENTS = {"timelimit": "15m", "memory": "1G"}
 QUEUE = """\

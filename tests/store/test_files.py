@@ -11,7 +11,7 @@ import pytest
 
 from psyrun.errors import StoreError
 from psyrun.store import AutodetectStore
-from psyrun.testing import as_lists
+from psyrun.testing.store import as_lists
 
 STORE = AutodetectStore()
 OLD = {"a": [0.0, 1.0, 2.0]}

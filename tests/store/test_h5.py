@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from psyrun.errors import StoreError
 from psyrun.store import H5Store
-from psyrun.store.h5chunks import MAX_CHUNKS
-from psyrun.store.h5names import key_of, node_name
+from psyrun.store.h5.layout import MAX_CHUNKS, key_of, node_name
 from psyrun.store.merging import merge
-from psyrun.testing import as_lists
+from psyrun.testing.store import as_lists
 
 STORE = H5Store()
 MIB = 1 << 20

@@ -5,7 +5,7 @@ import pytest
 from psyrun.errors import StoreError
 from psyrun.store import AutodetectStore
 from psyrun.store.merging import merge, merge_directory
-from psyrun.testing import as_lists
+from psyrun.testing.store import as_lists
 
 STORE = AutodetectStore()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from psyrun.store import H5Store, NpzStore, PickleStore
-from psyrun.testing import as_lists, same
+from psyrun.testing.store import as_lists, same
 
 STORES = [PickleStore(), NpzStore(), H5Store()]
 SMALL = st.integers(-(2**53), 2**53)

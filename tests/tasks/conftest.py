@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from psyrun.tasks import Task, load_task
+from psyrun.tasks.loading import Task, load_task
 
 TASK = """\
 from psyrun import Param

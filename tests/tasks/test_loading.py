@@ -12,7 +12,7 @@ from string import Template
 import pytest
 
 from psyrun.errors import TaskError
-from psyrun.tasks import load_task
+from psyrun.tasks.loading import load_task
 
 WRONG = {
     "x = 1\ndef f(:\n": ":2: invalid syntax. Correct",
@@ -116,7 +116,7 @@ def execute(x): return {'y': Point(x)}
 UNPICKLE = """\
 import pickle, sys
 from pathlib import Path
-from psyrun.tasks import load_task
+from psyrun.tasks.loading import load_task
 load_task(Path('psy-tasks/task_a-1.b.py'))
 print(pickle.load(sys.stdin.buffer))
 """
@@ -138,7 +138,8 @@ def test_the_space_need_not_be_worked_out(load_with):
 
 
 def test_tasks_are_known_without_numpy():
-    code = "import sys, psyrun.tasks, psyrun.fingerprint; print('numpy' in sys.modules)"
+    code = "import sys, psyrun.tasks.loading, psyrun.tasks.fingerprint\n"
+    code += "print('numpy' in sys.modules)"
     command = [sys.executable, "-c", code]
     printed = subprocess.run(command, capture_output=True, text=True, check=True)
     assert printed.stdout == "False\n"

@@ -24,10 +24,11 @@ from snakemake_interface_executor_plugins.settings import (
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.driver import Driver, Ended
-from psyrun.queue.item import Item
-from psyrun.queue.sites import LEAVE_VARIABLE, Site
-from psyrun.scheduler.base import Cause
-from psyrun.stepcommand import StepCommand
+from psyrun.queue.job import Item
+from psyrun.queue.site import Site
+from psyrun.scheduler.jobs import Cause
+from psyrun.steps.command import StepCommand
+from psyrun.utils.environment import LEAVE_VARIABLE
 
 common_settings = CommonSettings(
     non_local_exec=True,

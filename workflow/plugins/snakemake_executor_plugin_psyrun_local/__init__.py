@@ -2,7 +2,7 @@
 
 A rule's command would start a shell, that a Python, and that import NumPy and
 the task file, for each job anew. Where a fork server of the task runs on this
-machine (see `psyrun.forkserver`), the job is handed to it instead, with the
+machine (see `psyrun.steps.forkserver`), the job is handed to it instead, with the
 same arguments and log file. All other jobs run the ordinary way.
 """
 
@@ -17,8 +17,8 @@ from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecMode
 
-from psyrun.forkclient import Request, server_address
-from psyrun.stepcommand import StepCommand
+from psyrun.steps.command import StepCommand
+from psyrun.steps.forkclient import Request, server_address
 
 common_settings = CommonSettings(
     non_local_exec=False,

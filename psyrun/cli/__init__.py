@@ -1,0 +1,45 @@
+"""The commands of ``psy``: one module per verb.
+
+A module has two functions: ``add_arguments(parser)`` declares what the verb
+takes, and ``execute(args)`` does the work and returns the exit status. It is
+imported only when its verb was asked for.
+"""
+
+SUMMARIES = {
+    "run": "evaluate all tasks that are not up to date",
+    "attach": "follow a run that goes on elsewhere, up to its end",
+    "status": "say how far tasks are",
+    "failed": "list the assignments of a task that failed",
+    "debug": "evaluate one assignment of a task in the debugger",
+    "test": "try one assignment of each task, without saving anything",
+    "list": "list the names of all tasks",
+    "new-task": "create a task file to fill in",
+    "kill": "stop the runs of tasks with all their jobs",
+    "clean": "delete all files that were generated for tasks",
+    "merge": "put the rows of all data files of a folder into one file",
+    "init": "set a project folder up, also for plain snakemake",
+    "snakefile": "print the path of the Snakefile, for plain snakemake",
+    "doctor": "check this machine and its queue, and say what to mend",
+    "profile": "print the path of a Snakemake profile, or install it",
+    "help": "show help on a command or on task files",
+}
+"""What each verb does, in a few words."""
+
+WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
+"""Verbs that have nothing to do with task files."""
+
+
+def module_of(verb: str) -> str:
+    """Return the name of the module that does a verb's work.
+
+    Parameters
+    ----------
+    verb : str
+        A key of `SUMMARIES`.
+
+    Returns
+    -------
+    str
+        Such as ``psyrun.cli.new_task``.
+    """
+    return f"psyrun.cli.{verb.replace('-', '_')}"

@@ -1,0 +1,7 @@
+"""The command ``psy``, as ``python -m psyrun.cli``."""
+
+import sys
+
+from psyrun.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,57 @@
+"""``psy attach``: follow a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from psyrun.run.attach import Follower
+from psyrun.run.display import choose_view
+from psyrun.tasks.discovery import put_on_path, select
+from psyrun.utils.console import INTERRUPTED
+from psyrun.workdir.layout import layout_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    parser.add_argument("task", help="name of a task")
+    parser.epilog = (
+        "Ctrl-C ends the following only. The exit status is that of the run."
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Show a run until it ends.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status of the run.
+    """
+    select(args.taskdir, [args.task])
+    put_on_path(args.taskdir)
+    view = choose_view(quiet=False)
+    try:
+        follower = Follower(args.task, layout_of(args.taskdir, args.task), view)
+        return follower.follow()
+    except KeyboardInterrupt:
+        view.close()
+        print(
+            f"psy: not followed any more; the run goes on. Follow it again with "
+            f"'psy attach {args.task}', or stop it with 'psy kill {args.task}'.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    finally:
+        view.close()

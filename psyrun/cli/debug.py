@@ -1,0 +1,166 @@
+"""``psy debug``: one assignment in Python's debugger."""
+
+from __future__ import annotations
+
+import argparse
+import bdb
+import faulthandler
+import pdb
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from psyrun.cli.arguments import whole
+from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
+from psyrun.tasks.discovery import select
+from psyrun.workdir.division import Counts
+from psyrun.workdir.layout import layout_of
+from psyrun.workdir.plan import accepted_plan
+
+if TYPE_CHECKING:
+    from psyrun.pspace import ParameterSpace
+    from psyrun.tasks.loading import Task
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    parser.add_argument("task", help="name of the task")
+    parser.add_argument(
+        "number",
+        type=whole(),
+        help="number of the assignment, from 0, as 'psy failed' shows it",
+    )
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="stop at the first line of execute, not only where it fails",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Evaluate one assignment; open the debugger where it fails.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status; 1 if the evaluation failed.
+    """
+    from psyrun.tasks.loading import load_task
+
+    task = load_task(select(args.taskdir, [args.task])[args.task], with_space=False)
+    parameters = _parameters(task, args.number)
+    # A crash of a compiled library then shows where it was called.
+    faulthandler.enable()
+    try:
+        result = _evaluate(task, parameters, trace=args.trace)
+    except bdb.BdbQuit:
+        return 0
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return _post_mortem(error)
+    _check(task, parameters, result)
+    print(f"result: {_texts(result)}")
+    return 0
+
+
+def _parameters(task: Task, number: int) -> dict[str, Any]:
+    space = _space(task)
+    n_items = len(space)
+    if not 0 <= number < n_items:
+        raise PsyrunError(
+            f"{task.path}: there is no assignment {number}. Choose one from 0 to "
+            f"{n_items - 1}; 'psy failed {task.name}' lists those that failed."
+        )
+    parameters = space[number]
+    where = f"{task.name}: assignment {number} of 0 to {n_items - 1}"
+    print(f"{where}: {_texts(parameters)}", flush=True)
+    return parameters
+
+
+def _space(task: Task) -> ParameterSpace:
+    """Return the space that failed assignments are numbered in."""
+    layout = layout_of(task.taskdir, task.name, str(task.workdir))
+    plan = accepted_plan(layout)
+    if plan is None or Counts.load(layout.round(plan.round)) is None:
+        return task.pspace
+    from psyrun.workdir.division import Division
+
+    return Division.load(layout.round(plan.round)).space
+
+
+def _evaluate(task: Task, parameters: Mapping[str, Any], *, trace: bool) -> Any:
+    from psyrun.utils.copying import own_values
+
+    extras = dict((task.setup and task.setup(0)) or {})
+    arguments = {**own_values(parameters), **extras}
+    if not trace:
+        return task.execute(**arguments)
+    debugger = _Debugger()
+    result = debugger.runcall(task.execute, **arguments)
+    if debugger.was_quit:
+        raise bdb.BdbQuit
+    return result
+
+
+class _Debugger(pdb.Pdb):
+    """A debugger that tells whether the user left it."""
+
+    was_quit = False
+
+    def set_quit(self) -> None:
+        self.was_quit = True
+        super().set_quit()
+
+
+def _post_mortem(error: BaseException) -> int:
+    """Show an exception, and open the debugger where it was raised."""
+    from psyrun.utils.tracebacks import own_traceback
+
+    print(own_traceback(error), file=sys.stderr, end="", flush=True)
+    frames = error.__traceback__
+    while frames is not None and _is_ours(frames):
+        frames = frames.tb_next
+    if frames is not None:
+        pdb.post_mortem(frames)
+    return 1
+
+
+def _is_ours(frame: TracebackType) -> bool:
+    file = frame.tb_frame.f_code.co_filename
+    # The debugger stands between us and the user's function.
+    return file in (__file__, pdb.__file__, bdb.__file__)
+
+
+def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
+    """Refuse a result that a run would refuse.
+
+    Raises
+    ------
+    JobError
+        If it is no mapping, or the task's store cannot hold it.
+    """
+    from psyrun.steps.worker import row_of
+
+    try:
+        task.store.check(row_of(parameters, result, task.exclude_from_result))
+    except (StoreError, ResultError) as error:
+        raise JobError(f"{task.path}: {error}") from error
+
+
+def _texts(values: Mapping[str, Any]) -> str:
+    from psyrun.utils.text import describe_parameters, one_line
+
+    return one_line(describe_parameters(values))

@@ -1,0 +1,169 @@
+"""``psy doctor``: check this machine and queues, and say what to mend."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psyrun.cli.arguments import seconds
+from psyrun.errors import PsyrunError, SchedulerError
+from psyrun.tasks.discovery import put_on_path
+from psyrun.utils.text import counted
+
+if TYPE_CHECKING:
+    from psyrun.cli.doctor.finding import Finding
+    from psyrun.scheduler import Scheduler
+
+_SUBMITS_WITH = {"Slurm": "sbatch", "Sqsub": "sqsub"}
+_TRUTH = {"True": True, "False": False}
+_SHORT = {"timelimit": "5m"}
+"""What a short job asks for instead of what new task files do."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    parser.add_argument(
+        "queue",
+        nargs="?",
+        metavar="QUEUE",
+        help="a scheduler such as slurm, sqsub or MODULE.CLASS; without it, check this "
+        "machine, and the queues whose commands are here",
+    )
+    parser.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument for the scheduler, such as account=lab; may be repeated, and "
+        "wins over those of psy-conf.py",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=120.0,
+        metavar="SECONDS",
+        help="how long the short job that is submitted may take before it is cancelled "
+        "(default: %(default).0f)",
+    )
+    parser.epilog = "exit status: 0 if there is no problem, 1 otherwise"
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Check, and print a line for each check.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status; 1 if there is a problem.
+
+    Raises
+    ------
+    PsyrunError
+        If an argument is not usable.
+    """
+    put_on_path(args.taskdir)
+    conf = _conf(args.taskdir)
+    given = _pairs(args.arg)
+    if args.queue is not None:
+        return _report(_of_queue(_class(args.queue), conf, given, args.timeout))
+    status = _report(_of_machine(args.taskdir, conf))
+    for name, program in _SUBMITS_WITH.items():
+        if shutil.which(program):
+            print(f"\n{name}")
+            found = _of_queue(_class(name), conf, given, args.timeout)
+            status = max(status, _report(found))
+    return status
+
+
+def _report(findings: Iterable[Finding]) -> int:
+    counts = {"ok": 0, "warning": 0, "problem": 0}
+    for finding in findings:
+        print(finding.line, flush=True)
+        counts[finding.level] += 1
+    found = [counted(counts[kind], kind) for kind in ("problem", "warning")]
+    print(f"{' and '.join(found)} in {counted(sum(counts.values()), 'check')}")
+    return 1 if counts["problem"] else 0
+
+
+def _of_machine(taskdir: Path, conf: Mapping[str, Any]) -> Iterator[Finding]:
+    from psyrun.cli.doctor.machine import check_machine
+
+    return check_machine(taskdir, _workdir(conf) or Path("psy-work").absolute())
+
+
+def _of_queue(
+    kind: type[Scheduler],
+    conf: Mapping[str, Any],
+    given: Mapping[str, Any],
+    patience: float,
+) -> Iterator[Finding]:
+    from psyrun.cli.doctor.queue import check_queue
+    from psyrun.scheduler.options import joined
+
+    scheduler, defaults = _made(kind, conf), dict(kind.USER_DEFAULT_ARGS)
+    short = {name: value for name, value in _SHORT.items() if name in defaults}
+    site = conf.get("scheduler_args", {})
+    sources = [defaults, short, site if isinstance(site, Mapping) else {}, given]
+    workdir = _workdir(conf)
+    folders = [Path.cwd(), *([] if workdir is None else [workdir])]
+    return check_queue(
+        scheduler, joined(scheduler.OPTIONS, *sources), folders, patience
+    )
+
+
+def _made(kind: type[Scheduler], conf: Mapping[str, Any]) -> Scheduler:
+    """Return the scheduler of psy-conf.py if it is of this kind, or a new one."""
+    found = conf.get("scheduler")
+    return found if isinstance(found, kind) else kind()
+
+
+def _conf(taskdir: Path) -> dict[str, Any]:
+    """Return the variables of psy-conf.py, if there is one."""
+    from psyrun.tasks.loading import CONF_NAME
+    from psyrun.tasks.module import run_file
+
+    path = taskdir / CONF_NAME
+    return run_file(path, "psy-conf")[0].__dict__ if path.is_file() else {}
+
+
+def _workdir(conf: Mapping[str, Any]) -> Path | None:
+    workdir = conf.get("workdir")
+    return None if workdir is None else Path(workdir).absolute()
+
+
+def _pairs(words: Iterable[str]) -> dict[str, Any]:
+    for word in words:
+        if "=" not in word:
+            raise PsyrunError(
+                f"doctor: --arg {word}: must be NAME=VALUE, such as account=lab."
+            )
+    pairs = dict(word.split("=", 1) for word in words)
+    # Options that take no value are stated by True.
+    return {name: _TRUTH.get(value, value) for name, value in pairs.items()}
+
+
+def _class(name: str) -> type[Scheduler]:
+    from psyrun.scheduler import scheduler_class
+    from psyrun.scheduler.registry import scheduler_names
+
+    known = {one.lower(): one for one in scheduler_names()}
+    found = scheduler_class(known.get(name.lower(), name))
+    try:
+        found()
+    except TypeError as error:
+        raise SchedulerError(f"scheduler {name!r}: {error}") from error
+    return found

@@ -1,0 +1,123 @@
+"""Checks of this machine."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from psyrun.cli.doctor.finding import Finding, ok, problem, warning
+from psyrun.errors import PsyrunError, one_line
+from psyrun.tasks.discovery import find_tasks
+from psyrun.utils import __version__
+
+_PLUGINS = (
+    "snakemake_executor_plugin_psyrun",
+    "snakemake_executor_plugin_psyrun_local",
+    "snakemake_logger_plugin_psyrun",
+    "snakemake_scheduler_plugin_psyrun",
+)
+_STORES = {"psyrun.store.pickle": ".pkl", "psyrun.store.npz": ".npz"}
+_STORES |= {"psyrun.store.h5": ".h5"}
+_LEAST_SPACE = 1 << 30  # bytes
+_SAME_TIME = 5.0  # seconds that clocks may differ
+
+
+def check_machine(taskdir: Path, workdir: Path) -> Iterator[Finding]:
+    """Check what runs on this machine need.
+
+    Parameters
+    ----------
+    taskdir : Path
+        Folder of the task files.
+    workdir : Path
+        Folder for intermediary files.
+
+    Yields
+    ------
+    Finding
+        One for each check.
+    """
+    yield ok(
+        "Python", f"{platform.python_version()}, {sys.executable}; psyrun {__version__}"
+    )
+    yield _snakemake()
+    yield _stores()
+    yield from _folder(workdir)
+    yield _tasks(taskdir)
+
+
+def _snakemake() -> Finding:
+    try:
+        found = version("snakemake")
+    except PackageNotFoundError:
+        return problem("Snakemake", "is not installed. Run 'pip install snakemake'.")
+    missing = [name for name in _PLUGINS if find_spec(name) is None]
+    if missing:
+        return problem(
+            "Snakemake",
+            f"{found} does not find {', '.join(missing)}. Install psyrun again.",
+        )
+    return ok("Snakemake", f"{found}, with psyrun's plug-ins")
+
+
+def _stores() -> Finding:
+    for module, ext in _STORES.items():
+        try:
+            import_module(module)
+            if ext == ".h5":
+                import_module("tables")
+        except Exception as error:
+            # Compiled libraries fail in ways of their own.
+            return problem(
+                "stores",
+                f"{ext} files cannot be read or written: {one_line(error)}. Install "
+                "psyrun again, or choose another store.",
+            )
+    return ok("stores", ", ".join(_STORES.values()))
+
+
+def _folder(workdir: Path) -> Iterator[Finding]:
+    """Check that files can be written where the work folder is, or will be."""
+    place = next(path for path in (workdir, *workdir.parents) if path.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".psy-doctor-") as file:
+            skew = Path(file.name).stat().st_mtime - time.time()
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        yield problem(
+            "work folder",
+            f"{place} cannot be written to: {error.strerror}. Choose another workdir, "
+            "or ask for the rights.",
+        )
+        return
+    if free < _LEAST_SPACE:
+        yield warning(
+            "work folder",
+            f"{place} has {free >> 20} MB left. Make room, or choose another workdir.",
+        )
+    else:
+        yield ok("work folder", f"{place} can be written to, {free >> 30} GB are free")
+    if abs(skew) > _SAME_TIME:
+        yield warning(
+            "clock",
+            f"that of the file server is {skew:+.0f} s off this machine's. Ask for "
+            "both to be set by NTP.",
+        )
+
+
+def _tasks(taskdir: Path) -> Finding:
+    try:
+        tasks = find_tasks(taskdir, all_are_meant=True)
+    except PsyrunError as error:
+        if not taskdir.exists():
+            return ok("tasks", f"none yet in {taskdir}; see 'psy new-task --help'")
+        return problem("tasks", str(error))
+    return ok("tasks", f"{len(tasks)} in {taskdir}")

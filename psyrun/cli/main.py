@@ -1,0 +1,187 @@
+"""The command ``psy``: arguments in, exit status out.
+
+Nothing is imported here, nor by ``psy --help``, that takes a noticeable time;
+the module of a verb is imported when the verb was asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
+from typing import NoReturn
+
+from psyrun.cli import SUMMARIES, WITHOUT_TASKDIR, module_of
+from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.utils import __version__
+from psyrun.utils.console import report
+
+_EPILOG = """\
+Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.
+
+exit status: 0 done; 1 some assignment or job failed; 2 something is for you to
+change; 130 interrupted
+"""
+
+_PIPE_CLOSED = 141  # 128 and the number of SIGPIPE, as shells have it
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are single lines."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the arguments.
+
+        Raises
+        ------
+        PsyrunError
+            Always.
+        """
+        verb = self.prog.partition(" ")[2]
+        where = f"{verb}: " if verb else ""
+        raise PsyrunError(f"{where}{message}. See '{self.prog} --help'.")
+
+
+def parser_for(verb: str | None) -> tuple[Parser, Parser]:
+    """Return the parser of ``psy``, in which one verb knows its arguments.
+
+    Parameters
+    ----------
+    verb : str or None
+        The verb whose module is needed.
+
+    Returns
+    -------
+    whole, part : Parser
+        That of ``psy``, and that of the verb; the former again without verb.
+    """
+    whole = Parser(
+        prog="psy",
+        description="Evaluate functions over large spaces of parameters.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    whole.add_argument("--version", action="version", version=f"psyrun {__version__}")
+    _add_debug(whole, default=False)
+    verbs = whole.add_subparsers(title="commands", dest="verb", metavar="COMMAND")
+    parts = {
+        name: verbs.add_parser(
+            name, help=summary, description=_sentence(summary), allow_abbrev=False
+        )
+        for name, summary in SUMMARIES.items()
+    }
+    if verb is None:
+        return whole, whole
+    _add_debug(parts[verb], default=argparse.SUPPRESS)
+    if verb not in WITHOUT_TASKDIR:
+        _add_taskdir(parts[verb])
+    import_module(module_of(verb)).add_arguments(parts[verb])
+    return whole, parts[verb]
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[0].upper()}{summary[1:]}."
+
+
+def _add_debug(parser: Parser, default: object) -> None:
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=default,
+        help="show the traceback of an error",
+    )
+
+
+def _add_taskdir(parser: Parser) -> None:
+    parser.add_argument(
+        "--taskdir",
+        type=Path,
+        default=Path("psy-tasks"),
+        help="folder of the task files (default: %(default)s)",
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``psy``.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0 done, 1 some assignment or job failed, 2 the user
+        has to change something, 130 interrupted.
+    """
+    _print_anything()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in _split(arguments)[0]
+    try:
+        with warnings.catch_warnings():
+            warnings.formatwarning = _format_warning
+            status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except (PsyrunError, OSError, KeyboardInterrupt) as error:
+        return report(error, debug=debug)
+    return status
+
+
+def _print_anything() -> None:
+    """Have what cannot be encoded printed in ASCII, as Python does in errors.
+
+    Texts of exceptions are the user's, and terminals differ.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _run(arguments: list[str]) -> int:
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    if verb is not None and verb not in SUMMARIES:
+        raise PsyrunError(
+            f"unknown command {verb!r}.{did_you_mean(verb, SUMMARIES)} "
+            "See all commands with 'psy --help'."
+        )
+    parser, part = parser_for(verb)
+    own, passed = _split(arguments) if verb == "run" else (arguments, [])
+    args, unknown = parser.parse_known_args(own)
+    if unknown:
+        # Else it would be `psy` that complains, though the verb knows its options.
+        part.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return 2
+    args.snakemake_args = passed
+    return int(import_module(module_of(args.verb)).execute(args))
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return what stands before and after ``--``."""
+    if "--" not in arguments:
+        return arguments, []
+    place = arguments.index("--")
+    return arguments[:place], arguments[place + 1 :]
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    if category is UserWarning:
+        return f"psy: warning: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"

@@ -1,0 +1,83 @@
+"""``psy merge``: many data files, or what there is of a task, into one file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from psyrun.errors import PsyrunError
+from psyrun.utils.text import counted
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    parser.add_argument(
+        "directory",
+        type=Path,
+        help="folder of the data files; with --partial, a task or its work folder",
+    )
+    parser.add_argument(
+        "merged",
+        type=Path,
+        help="file to create or replace; its extension says which files are merged",
+    )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="write all rows that a task has so far, also while it runs",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Merge, and print how much there was.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    return _merge_task(args) if args.partial else _merge_folder(args)
+
+
+def _merge_folder(args: argparse.Namespace) -> int:
+    from psyrun.store.merging import merge_directory
+
+    _refuse_to_replace_a_part(args.directory, args.merged)
+    n_files = len(merge_directory(args.directory, args.merged))
+    print(f"{counted(n_files, 'file')} merged into {args.merged}")
+    return 0
+
+
+def _refuse_to_replace_a_part(directory: Path, merged: Path) -> None:
+    """Refuse to replace a file that may be one of those that were to be merged.
+
+    Raises
+    ------
+    PsyrunError
+        Whether it is the outcome of an earlier merge cannot be known.
+    """
+    if merged.exists() and merged.resolve().parent == directory.resolve():
+        raise PsyrunError(
+            f"{merged}: exists already, in the folder whose files are merged. Choose "
+            "another name or folder for the merged file; or remove it if it is the "
+            "outcome of an earlier merge."
+        )
+
+
+def _merge_task(args: argparse.Namespace) -> int:
+    from psyrun.results.load import write_partial
+
+    n_rows = write_partial(str(args.directory), args.merged, args.taskdir)
+    print(f"{counted(n_rows, 'row')} written to {args.merged}")
+    return 0

@@ -1,0 +1,38 @@
+"""``psy snakefile``: where the Snakefile is."""
+
+from __future__ import annotations
+
+import argparse
+
+from psyrun.utils.resources import shipped
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    parser.epilog = (
+        'For example: snakemake --snakefile "$(psy snakefile)" '
+        '--profile "$(psy profile local)" --cores 2'
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the path.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    print(shipped("workflow", "Snakefile"))
+    return 0

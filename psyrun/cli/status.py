@@ -1,0 +1,144 @@
+"""``psy status``: how far tasks are."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from psyrun.cli.arguments import add_tasks
+from psyrun.run.status import Numbers, TaskStatus, status_of
+from psyrun.tasks.discovery import select
+from psyrun.utils.console import aligned
+from psyrun.utils.text import counted, one_line
+
+_HEAD = ("task", "state", "rows", "failed", "blocks", "")
+_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    add_tasks(parser)
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help=f"show what failed and what is not evaluated yet, up to {_SHOWN} "
+        "assignments of each; with -vv all of them",
+    )
+    parser.epilog = (
+        "States: new (never run), running, queued (its jobs are in a queue, but "
+        "nobody watches them), done, incomplete ('psy run' goes on), "
+        "outdated (its code changed since it was run), unreadable."
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print a table, and on request the assignments behind its numbers.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    tasks = select(args.taskdir, args.task)
+    if not tasks:
+        print(f"There are no tasks in {args.taskdir}. Make one: psy new-task NAME")
+        return 0
+    statuses = [status_of(path, name) for name, path in tasks.items()]
+    for line in aligned([_HEAD, *map(_cells, statuses)]):
+        print(line)
+    if args.verbose:
+        limit = None if args.verbose > 1 else _SHOWN
+        for status in statuses:
+            _print_ended(status, limit)
+            if status.numbers is None and status.kept:
+                # To know that, all rows would have to be matched with the space.
+                said = "the space is not divided yet, so what it lacks is not known"
+                print(f"\n{status.name}: {said}")
+            elif status.state != "unreadable":
+                _print_details(tasks[status.name], status.name, limit)
+    return 0
+
+
+def _cells(status: TaskStatus) -> tuple[str, ...]:
+    numbers = status.numbers
+    if numbers is None:
+        remark = ", ".join(filter(None, [status.remark, status.kept]))
+        return (status.name, status.state, "-", "-", "-", remark)
+    return (
+        status.name,
+        status.state,
+        f"{numbers.n_done}/{numbers.n_items}",
+        str(numbers.n_failed),
+        f"{numbers.n_blocks_done}/{numbers.n_blocks}",
+        ", ".join(filter(None, [status.remark, *_remarks(status, numbers)])),
+    )
+
+
+def _remarks(status: TaskStatus, numbers: Numbers) -> Iterator[str]:
+    if status.state == "done" and numbers.n_failed:
+        yield f"without {counted(numbers.n_failed, 'failed assignment')}"
+    if numbers.n_older:
+        yield f"{counted(numbers.n_older, 'row')} by an earlier version"
+    if numbers.n_former:
+        yield counted(numbers.n_former, "former row")
+    if status.kept:
+        yield status.kept
+
+
+def _print_ended(status: TaskStatus, limit: int | None) -> None:
+    lines = (f"{job}: {ending.text}" for job, ending in status.ended)
+    what = f"job{'' if len(status.ended) == 1 else 's'} ended by the queue"
+    _print_some(status.name, what, len(status.ended), lines, limit)
+
+
+def _print_details(path: Path, name: str, limit: int | None) -> None:
+    from psyrun.run.status import details_of
+
+    details = details_of(path, name)
+    space, failures = details.space, details.failures
+    failed = (f"{failure.values}: {failure.cause}" for failure in failures)
+    _print_some(name, "failed", len(failures), failed, limit)
+    interrupted = set(details.interrupted)
+    untouched = [i for i in details.missing if i not in interrupted]
+    for what, indices in (
+        ("in running jobs", details.running),
+        ("queued", details.queued),
+        ("being evaluated when their job ended", details.interrupted),
+        ("not evaluated yet", untouched),
+    ):
+        lines = (_short(space[index]) for index in indices)
+        _print_some(name, what, len(indices), lines, limit)
+
+
+def _short(parameters: Mapping[str, Any]) -> str:
+    from psyrun.utils.text import describe_parameters
+
+    return one_line(describe_parameters(parameters))
+
+
+def _print_some(
+    name: str, what: str, count: int, lines: Iterable[str], limit: int | None
+) -> None:
+    if not count:
+        return
+    print(f"\n{name}: {count} {what}")
+    for line in islice(lines, limit):
+        print(f"  {line}")
+    if limit is not None and count > limit:
+        print(f"  and {count - limit} more; see all with 'psy status -vv {name}'")

@@ -1,0 +1,123 @@
+"""``psy test``: try a task without saving anything."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psyrun.cli.arguments import add_tasks, whole
+from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
+from psyrun.tasks.discovery import select
+from psyrun.utils.console import for_each
+
+if TYPE_CHECKING:
+    from psyrun.tasks.loading import Task
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    add_tasks(parser)
+    parser.add_argument(
+        "--item",
+        type=whole(),
+        default=0,
+        metavar="N",
+        help="number of the assignment to evaluate, from 0 (default: the first)",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Evaluate one assignment of each task in this process.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Arguments of the verb.
+
+    Returns
+    -------
+    int
+        Exit status; 1 if some evaluation failed.
+    """
+    tasks = select(args.taskdir, args.task)
+    return for_each(tasks, lambda name: _test(tasks[name], args.item), args)
+
+
+def _test(path: Path, item: int) -> int:
+    from psyrun.tasks.loading import load_task
+    from psyrun.utils.tracebacks import own_traceback
+
+    task = load_task(path)
+    n_items = len(task.pspace)
+    if not 0 <= item < n_items:
+        raise PsyrunError(
+            f"{path}: there is no assignment {item}. Choose one from 0 to "
+            f"{n_items - 1} with --item."
+        )
+    print(f"{task.name}: assignment {item} of 0 to {n_items - 1}")
+    parameters = task.pspace[item]
+    _print_values("parameters", parameters)
+    begun = time.perf_counter()
+    try:
+        result = _evaluate(task, parameters)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        print(own_traceback(error), file=sys.stderr, end="")
+        return 1
+    seconds = time.perf_counter() - begun
+    _check(task, parameters, result)
+    _print_values("result", result)
+    print(f"  took {seconds:.3g} s, peak memory {_peak():.0f} MiB")
+    return 0
+
+
+def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
+    from psyrun.utils.copying import own_values
+
+    extras = dict((task.setup and task.setup(0)) or {})
+    return task.execute(**own_values(parameters), **extras)
+
+
+def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
+    """Refuse a result that a run would refuse.
+
+    Raises
+    ------
+    JobError
+        If it is no mapping, or the task's store cannot hold it.
+    """
+    from psyrun.steps.worker import row_of
+
+    try:
+        task.store.check(row_of(parameters, result, task.exclude_from_result))
+    except (StoreError, ResultError) as error:
+        raise JobError(f"{task.path}: {error}") from error
+
+
+def _print_values(title: str, values: Mapping[str, Any]) -> None:
+    from psyrun.utils.text import describe_parameters
+
+    print(f"  {title}")
+    for name, value in describe_parameters(values).items():
+        # The repr of an array has several lines.
+        print(f"    {name} = {' '.join(value.split())}")
+    sys.stdout.flush()
+
+
+def _peak() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    from resource import RUSAGE_SELF, getrusage
+
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+    return getrusage(RUSAGE_SELF).ru_maxrss / unit

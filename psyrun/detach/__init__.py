@@ -1,1 +1,0 @@
-"""Runs that go on without the terminal that started them, and how to follow them."""

@@ -1,0 +1,1 @@
+"""What is to be done for a task: its plan and its Snakefile."""

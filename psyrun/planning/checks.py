@@ -1,0 +1,239 @@
+"""What must be true of a task before anything of it is run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from psyrun.errors import PsyrunError, StoreError, TaskError
+from psyrun.scheduler.immediate import LOCAL
+from psyrun.tasks.discovery import task_path
+from psyrun.tasks.loading import Task, load_task
+from psyrun.utils.files import read_json
+from psyrun.workdir.layout import record_of_task
+from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
+
+_PATIENCE = 60.0  # seconds for an import, which may be from a slow network drive
+
+
+def check(task: Task) -> None:
+    """Refuse what cannot work.
+
+    Raises
+    ------
+    TaskError
+        If there is no such Python, psyrun would write into a folder on whose
+        content the task depends, or the store cannot hold the parameters.
+    """
+    _check_python(task)
+    _check_file_dep(task)
+    _check_parameters(task)
+
+
+def check_project_folder() -> None:
+    """Refuse a current folder in which Snakemake cannot work.
+
+    Raises
+    ------
+    PsyrunError
+        If it cannot be written to, or Snakemake would take its name for a pattern.
+    """
+    project = Path.cwd()
+    if {"{", "}"}.intersection(str(project)):
+        raise PsyrunError(
+            f"{project}: the path of the project folder must not contain '{{' or "
+            "'}', which have a meaning for Snakemake. Rename or move the folder."
+        )
+    folder = project / ".snakemake"
+    try:
+        folder.mkdir(exist_ok=True)
+        cause = None if os.access(folder, os.W_OK | os.X_OK) else "no permission"
+    except OSError as error:
+        cause = error.strerror
+    if cause is not None:
+        raise PsyrunError(
+            f"{folder}: cannot be written to ({cause}), but Snakemake needs it. Run "
+            "'psy' in a folder that you may write to, such as a copy of the project."
+        )
+
+
+def check_imports(task: Task) -> None:
+    """Refuse a Python of the task's own in which psyrun is not installed.
+
+    On the nodes of a cluster it may be another one, of which nothing is known here.
+
+    Raises
+    ------
+    TaskError
+        If jobs that run here could not begin.
+    """
+    is_ours = task.python in (sys.executable, DEFAULT_PYTHON)
+    if is_ours or task.scheduler.PROFILE != LOCAL:
+        return
+    try:
+        subprocess.run(
+            [task.python, "-c", "import psyrun.steps"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=_PATIENCE,
+        )
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").splitlines()
+        cause = f" ({said[-1].strip()})" if said else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        cause = f" ({error})"
+    else:
+        return
+    raise TaskError(
+        f"{task.path}: python is {task.python!r}, which cannot import psyrun{cause}. "
+        f"Install it there with '{task.python} -m pip install psyrun', or choose a "
+        "Python that has it."
+    )
+
+
+def make_folder_for_result(task: Task) -> None:
+    """Find out before the work whether its result can be written.
+
+    Raises
+    ------
+    TaskError
+        If it cannot.
+    """
+    try:
+        Path(task.resultfile).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TaskError(
+            f"{task.path}: the folder of resultfile {str(task.resultfile)!r} cannot be "
+            f"made ({error.strerror}). Choose another one."
+        ) from error
+
+
+def _check_parameters(task: Task) -> None:
+    """Find out before the work whether the store can hold the first assignment."""
+    excluded = task.exclude_from_result
+    first = {k: v for k, v in task.pspace[0].items() if k not in excluded}
+    try:
+        task.store.check(first)
+    except StoreError as error:
+        raise TaskError(f"{task.path}: pspace: {error}") from error
+
+
+def _check_python(task: Task) -> None:
+    if shutil.which(task.python) is None:
+        raise TaskError(
+            f"{task.path}: python is {task.python!r}, which is no program. Give the "
+            "path of a Python in which psyrun is installed."
+        )
+
+
+def _check_file_dep(task: Task) -> None:
+    workdir = task.workdir.resolve()
+    for path in task.file_dep:
+        if path.resolve() in [workdir, *workdir.parents]:
+            raise TaskError(
+                f"{task.path}: file_dep holds {str(path)!r}, which contains the work "
+                f"folder {str(task.workdir)!r} and so changes with each run. Name the "
+                "files or folders in it that count."
+            )
+
+
+def check_results(tasks: Sequence[Task]) -> None:
+    """Refuse tasks whose result another task of their folder writes, too.
+
+    Tasks that are not run now are known by what was recorded when they were, as
+    their files may take long to import.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        The tasks that are to be run together.
+
+    Raises
+    ------
+    TaskError
+        Naming both task files.
+    """
+    seen: dict[str, Path] = {}
+    for task in tasks:
+        other = seen.setdefault(os.path.realpath(task.resultfile), task.path)
+        if other != task.path:
+            raise _shared_result(task, other)
+    for path, result in _recorded_results(tasks):
+        if result in seen and _writes(path, result):
+            task = next(task for task in tasks if task.path == seen[result])
+            raise _shared_result(task, path)
+
+
+def check_work_folder(task: Task, last: Plan | None, now: Plan) -> None:
+    """Refuse a task whose work folder belongs to a task of another folder.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    last : Plan or None
+        The plan that was accepted last in its work folder.
+    now : Plan
+        The plan that is to follow.
+
+    Raises
+    ------
+    TaskError
+        If the results of the other task would be replaced.
+    """
+    if last is None or last.fingerprint == now.fingerprint:
+        return
+    other = Path(last.taskfile)
+    if not other.exists() or other.samefile(task.path) or _is_elsewhere(other, task):
+        return
+    raise TaskError(
+        f"{task.path}: the results in {str(task.workdir / task.name)!r} are those of "
+        f"{other}, which has the same name. Rename one of the tasks, or set another "
+        f"workdir in {task.taskdir / 'psy-conf.py'}."
+    )
+
+
+def _is_elsewhere(other: Path, task: Task) -> bool:
+    """Whether a file is that of the project from which this one was copied."""
+    project = Path.cwd().resolve()
+    workdir = task.workdir.resolve()
+    return workdir.is_relative_to(project) and not other.resolve().is_relative_to(
+        project
+    )
+
+
+def _recorded_results(tasks: Sequence[Task]) -> Iterator[tuple[Path, str]]:
+    """Yield where the other tasks of the folders wrote their results last."""
+    now = {task.path for task in tasks}
+    for taskdir in {task.taskdir for task in tasks}:
+        pattern = record_of_task(taskdir, "*")
+        for record in sorted(pattern.parent.glob(pattern.name)):
+            path = task_path(taskdir, record.stem)
+            if path in now or not path.is_file():
+                continue
+            # Records are a convenience: a damaged one must not stop other tasks.
+            with suppress(StoreError, KeyError, TypeError):
+                yield path, os.path.realpath(read_json(record)["resultfile"])
+
+
+def _writes(path: Path, result: str) -> bool:
+    """Whether a task still has the result that was recorded."""
+    try:
+        task = load_task(path, with_space=False)
+    except PsyrunError:
+        return True
+    return os.path.realpath(task.resultfile) == result
+
+
+def _shared_result(task: Task, other: Path) -> TaskError:
+    return TaskError(
+        f"{other} and {task.path}: both write the resultfile "
+        f"{str(task.resultfile)!r}. Set another one in one of the two, or leave "
+        "resultfile out of both and of psy-conf.py."
+    )

@@ -1,0 +1,120 @@
+"""The Snakefile of a plan, as text."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import TypeAlias
+
+from psyrun.errors import TaskError
+from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, TaskLayout
+from psyrun.workdir.plan import Plan
+
+FORBIDDEN = "{}\"'\\\n"
+
+
+def rule_suffix(task: str) -> str:
+    """Return the part of the rules' names that stands for a task.
+
+    Rule names are identifiers, so characters that a task name may have on top
+    of those become underscores.
+    """
+    return "".join(char if char.isalnum() else "_" for char in task)
+
+
+Resources: TypeAlias = Mapping[str, Mapping[str, int | str]]
+"""What the jobs of each step need, in the terms of Snakemake."""
+
+
+def render(plan: Plan, template: str, resources: Resources | None = None) -> str:
+    """Return the Snakefile of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the rules are to do.
+    template : str
+        Text of ``workflow/task.smk.template``.
+    resources : mapping of str to mapping, optional
+        What the jobs of each step need, such as ``{'split': {'mem_mb': 100}}``.
+
+    Returns
+    -------
+    str
+        Text that `snakefmt` leaves as it is.
+    """
+    layout = TaskLayout.of(plan.workdir, plan.task)
+    round_ = layout.round(plan.round)
+    wildcard = round_.block("{block}", plan.block_ext)
+    needs = resources or {}
+    return Template(template).substitute(
+        name=rule_suffix(plan.task),
+        taskfile=plan.taskfile,
+        result=_literal(plan.resultfile),
+        space=_literal(round_.space),
+        block=_literal(wildcard),
+        n_blocks=plan.n_blocks,
+        plural="" if plan.n_blocks == 1 else "s",
+        split_log=_literal(layout.log(SPLIT)),
+        process_log=_literal(layout.log(PROCESS, "{block}")),
+        merge_log=_literal(layout.log(MERGE)),
+        fingerprint=plan.fingerprint,
+        merged=_literal(round_.merge_mark(plan.merge)),
+        threads=needs.get(PROCESS, {}).get("cpus_per_task", plan.pool_size),
+        split_resources=_resources(needs.get(SPLIT, {})),
+        process_resources=_resources(needs.get(PROCESS, {})),
+        merge_resources=_resources(needs.get(MERGE, {})),
+        python=shlex.quote(plan.python),
+    )
+
+
+def _resources(needs: Mapping[str, int | str]) -> str:
+    if not needs:
+        return ""
+    lines = [
+        f"        {name}={value if isinstance(value, int) else _quoted(value)},\n"
+        for name, value in needs.items()
+    ]
+    return f"    resources:\n{''.join(lines)}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a literal in which Snakemake sees no wildcards."""
+    return json.dumps(text.replace("{", "{{").replace("}", "}}"), ensure_ascii=False)
+
+
+def _literal(path: str | Path) -> str:
+    return f'"{path}"'
+
+
+def check_path(path: str, variable: str, where: str) -> None:
+    """Refuse a path that Snakemake would read as something else.
+
+    Raises
+    ------
+    TaskError
+        If it has a character with a meaning of its own in a Snakefile.
+    """
+    found = [char for char in FORBIDDEN if char in path]
+    if found:
+        shown = " ".join(repr(char) for char in found)
+        raise TaskError(
+            f"{where}: {variable} is {path!r}; it must not contain {shown}. "
+            "Choose another path."
+        )
+
+
+def environment(version: str) -> str:
+    """Return a conda environment file with what the generated rules need.
+
+    Snakemake only looks at it where it is asked to deploy software
+    (``--software-deployment-method conda``).
+    """
+    return (
+        "channels:\n  - conda-forge\n"
+        "dependencies:\n  - python >=3.11\n  - pip\n"
+        f"  - pip:\n      - psyrun =={version}\n"
+    )

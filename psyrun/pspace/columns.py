@@ -1,0 +1,257 @@
+"""How the values of one parameter are held by a :class:`psyrun.Param`.
+
+A column answers three questions: the value at one row, the values at many rows,
+and those values as plain numbers if they are nothing else. Rows are counted
+from zero; a column never checks bounds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.errors import PsyrunError
+from psyrun.utils.text import shortened, text_of
+
+Indices = NDArray[np.int64]
+
+_INTEGERS = {int, bool, np.int64, np.bool_}
+_FLOATS = {float, np.float64}
+_INT64_MAX = np.iinfo(np.int64).max
+_MOST_SHOWN = 6
+_LONGEST_SHOWN = 30  # characters
+
+
+class Column(ABC):
+    """The values of one parameter, in the order of the rows.
+
+    Attributes
+    ----------
+    n_places : int
+        The number of values that are held; 1 if it serves any number of rows.
+    """
+
+    n_places: int
+
+    @abstractmethod
+    def __getitem__(self, row: int) -> Any:
+        """Return the value at `row`."""
+
+    @abstractmethod
+    def take(self, rows: Indices) -> NDArray[np.object_]:
+        """Return the values at `rows` as an object array of the same shape."""
+
+    @abstractmethod
+    def numbers(self, rows: Indices) -> NDArray[Any] | None:
+        """Return the values at `rows` as int64 or float64 if that is exact.
+
+        None says that some value is no number, or not exactly held by the type
+        which fits the others.
+        """
+
+
+class Values(Column):
+    """Values that are held one by one, along the first axis of an array.
+
+    Parameters
+    ----------
+    array : ndarray, shape (n, ...)
+        The values; the column owns the array.
+    """
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+        self.n_places = len(array)
+
+    def __getitem__(self, row: int) -> Any:
+        value = self._array[row]
+        # A view would let the caller change the space in place.
+        return value.copy() if self._array.ndim > 1 else value
+
+    def take(self, rows: Indices) -> NDArray[np.object_]:
+        """Return the values at `rows` as numpy indexing gives them."""
+        picked = self._array[rows]
+        if picked.ndim == 1 and picked.dtype == object:
+            return picked
+        return as_objects(picked)
+
+    def numbers(self, rows: Indices) -> NDArray[Any] | None:
+        """Return the values at `rows` as int64 or float64 if that is exact."""
+        return as_numbers(self._array[rows]) if self._array.ndim == 1 else None
+
+    def __repr__(self) -> str:
+        if self._array.ndim > 1:
+            return f"<array of shape {self._array.shape}>"
+        shown = list(map(_shown, self._array[:_MOST_SHOWN].tolist()))
+        more = ["..."] if self.n_places > _MOST_SHOWN else []
+        return f"[{', '.join([*shown, *more])}]"
+
+
+class Numbers(Values):
+    """Python integers or Python floats, held as an array of int64 or float64."""
+
+    def __getitem__(self, row: int) -> Any:
+        return self._array[row].item()
+
+    def take(self, rows: Indices) -> NDArray[np.object_]:
+        """Return the Python numbers at `rows`."""
+        return self._array[rows].astype(object)
+
+
+class Steps(Column):
+    """Evenly spaced integers, computed rather than held.
+
+    Parameters
+    ----------
+    steps : range
+        The values; they must fit int64.
+    """
+
+    def __init__(self, steps: range) -> None:
+        self._steps = steps
+        self.n_places = len(steps)
+
+    def __getitem__(self, row: int) -> int:
+        return self._steps[row]
+
+    def take(self, rows: Indices) -> NDArray[np.object_]:
+        """Return the integers at `rows`."""
+        return self.numbers(rows).astype(object)
+
+    def numbers(self, rows: Indices) -> Indices:
+        """Return the integers at `rows` as int64."""
+        return self._steps.start + self._steps.step * rows
+
+    def __repr__(self) -> str:
+        return repr(self._steps)
+
+
+class Constant(Column):
+    """One value for all rows.
+
+    Parameters
+    ----------
+    value : object
+        The value; it is shared, not copied.
+    """
+
+    n_places = 1
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __getitem__(self, row: int) -> Any:
+        return self._value
+
+    def take(self, rows: Indices) -> NDArray[np.object_]:
+        """Return the value once for each of `rows`."""
+        return as_objects([self._value])[np.zeros_like(rows)]
+
+    def numbers(self, rows: Indices) -> NDArray[Any] | None:
+        """Return the value once for each of `rows`, as int64 or float64."""
+        number = as_numbers(as_objects([self._value]))
+        return None if number is None else number[np.zeros_like(rows)]
+
+    def __repr__(self) -> str:
+        return _shown(self._value)
+
+
+def as_column(name: str, value: Any) -> tuple[Column, int | None]:
+    """Choose the column for what the user gave for one parameter.
+
+    Parameters
+    ----------
+    name : str
+        The parameter, for the error.
+    value : object
+        A scalar or an iterable. Strings, bytes, mappings, classes and arrays
+        without axes are scalars. Any other iterable is read once, in its order.
+
+    Returns
+    -------
+    column : Column
+    length : int or None
+        The number of values; None for a scalar, which suits any length.
+
+    Raises
+    ------
+    PsyrunError
+        If the value is a set, which has no order.
+    """
+    if isinstance(value, set | frozenset):
+        raise PsyrunError(
+            f"Param: {name!r} is a {type(value).__name__}, which has no order; "
+            f"give a list, for example {name}=sorted(...)."
+        )
+    if _is_scalar(value):
+        return Constant(value[()] if isinstance(value, np.ndarray) else value), None
+    if isinstance(value, range) and max(map(abs, (value.start, value.stop))) < 2**62:
+        return Steps(value), len(value)
+    column = _held(value.copy() if isinstance(value, np.ndarray) else list(value))
+    return column, column.n_places
+
+
+def as_objects(values: Iterable[Any]) -> NDArray[np.object_]:
+    """Return a one-dimensional object array, however nested the values are."""
+    # np.array(values, dtype=object) would turn equally long lists into an axis.
+    return np.fromiter(values, dtype=object)
+
+
+def as_numbers(array: NDArray[Any]) -> NDArray[Any] | None:
+    """Return a one-dimensional array as int64 or float64 if that is exact.
+
+    Parameters
+    ----------
+    array : ndarray, shape (n,)
+        Any type; an array of objects may hold integers only or floats only.
+
+    Returns
+    -------
+    ndarray of int64 or float64, shape (n,), or None
+    """
+    kind, itemsize = array.dtype.kind, array.dtype.itemsize
+    if kind == "O":
+        return _unboxed(array)
+    if kind in "bi" or (kind == "u" and array.max(initial=0) <= _INT64_MAX):
+        return array.astype(np.int64)
+    return array.astype(np.float64) if kind == "f" and itemsize <= 8 else None
+
+
+def _unboxed(array: NDArray[np.object_]) -> NDArray[Any] | None:
+    types = set(map(type, array.tolist()))
+    if types <= _FLOATS:
+        return array.astype(np.float64)
+    try:
+        return array.astype(np.int64) if types <= _INTEGERS else None
+    except OverflowError:
+        return None
+
+
+def _held(values: NDArray[Any] | list[Any]) -> Values:
+    if isinstance(values, np.ndarray):
+        return Values(values)
+    objects = as_objects(values)
+    # Only types of which Python numbers come back as they were.
+    plain = set(map(type, values)) in ({int}, {float})
+    numbers = _unboxed(objects) if plain else None
+    return Values(objects) if numbers is None else Numbers(numbers)
+
+
+def _shown(value: Any) -> str:
+    return shortened(text_of(value), _LONGEST_SHOWN)
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0
+    if isinstance(value, str | bytes | bytearray | Mapping | type | np.generic):
+        return True
+    try:
+        iter(value)
+    except TypeError:
+        return True
+    return False

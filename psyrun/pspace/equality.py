@@ -1,0 +1,284 @@
+"""Which rows of parameter spaces are equal, in linear time.
+
+Each parameter becomes a column of 64-bit codes that are equal exactly where the
+values are; then rows are gathered by hashing all columns at once. Hashes only
+propose: codes decide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.errors import PsyrunError
+from psyrun.pspace.columns import Column, Constant, Indices
+
+if TYPE_CHECKING:
+    from psyrun.pspace.space import ParameterSpace
+
+Encoder = Callable[[Column, Indices], Indices]
+
+NAN = Constant(math.nan)
+_FLOAT_EXACT = 2**53
+_SPARSE = 4  # numbers per row, from which on it takes less time to hash
+_MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
+_PLAIN = {str, int, bool, bytes, type(None), type(...)}
+
+
+class _UnsuitableError(Exception):
+    """An encoder cannot tell these values apart without an error."""
+
+
+class _IncomparableError(Exception):
+    """A value that cannot be compared by value; the argument is why."""
+
+
+def equal_rows(spaces: Sequence[ParameterSpace], keys: Sequence[str]) -> list[Indices]:
+    """Assign numbers to rows, the same to equal rows of some spaces.
+
+    Values are equal as in Python (1, 1.0 and True are), and nan equals nan.
+    Lists, tuples and arrays are equal if they have equal items. A key that a
+    space lacks is nan in all of its rows.
+
+    Parameters
+    ----------
+    spaces : sequence of ParameterSpace
+        Spaces of ``n_0``, ``n_1``, ... points.
+    keys : sequence of str
+        The parameters to compare. If there is none, all rows are equal.
+
+    Returns
+    -------
+    list of ndarray of int64, shapes (n_0,), (n_1,), ...
+        Numbers that are not negative and at most a few times as many as rows.
+
+    Raises
+    ------
+    PsyrunError
+        If values of a parameter cannot be compared by value.
+    """
+    ends = np.cumsum([len(space) for space in spaces])
+    columns = [_codes(spaces, key) for key in keys]
+    return np.split(_number(columns, int(ends[-1])), ends[:-1])
+
+
+def is_in(rows: Indices, others: Indices) -> NDArray[np.bool_]:
+    """Return which rows have the number of some other row.
+
+    Parameters
+    ----------
+    rows, others : ndarray of int64, shapes (n,) and (m,)
+        Row numbers of :func:`equal_rows`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    found = np.zeros(_count_numbers(rows, others), dtype=np.bool_)
+    found[others] = True
+    return found[rows]
+
+
+def pair_rows(new: Indices, old: Indices) -> Indices:
+    """Pair equal rows, each at most once, in the order in which they occur.
+
+    Parameters
+    ----------
+    new, old : ndarray of int64, shapes (n,) and (m,)
+        Row numbers of :func:`equal_rows`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        For each new row the index of its old one, or -1.
+    """
+    n_numbers = _count_numbers(new, old)
+    counts = np.bincount(old, minlength=n_numbers)
+    starts = np.cumsum(counts) - counts
+    earlier = _count_earlier(new, n_numbers)
+    by_number = np.append(np.argsort(old, kind="stable"), -1)
+    place = np.where(earlier < counts[new], starts[new] + earlier, len(old))
+    return by_number[place]
+
+
+def _count_numbers(*rows: Indices) -> int:
+    return max(int(numbers.max(initial=-1)) for numbers in rows) + 1
+
+
+def _count_earlier(numbers: Indices, n_numbers: int) -> Indices:
+    """Return how many rows before each row have its number."""
+    counts = np.bincount(numbers, minlength=n_numbers)
+    starts = np.cumsum(counts) - counts
+    order = np.argsort(numbers, kind="stable")
+    earlier = np.empty_like(numbers)
+    earlier[order] = np.arange(len(numbers)) - starts[numbers[order]]
+    return earlier
+
+
+def _codes(spaces: Sequence[ParameterSpace], key: str) -> Indices:
+    for encode in (_integer_codes, _float_codes):
+        try:
+            return _gather(spaces, key, encode)
+        except _UnsuitableError:
+            continue
+    try:
+        return _gather(spaces, key, _object_encoder())
+    except _IncomparableError as error:
+        raise PsyrunError(f"parameter {key!r} {error}") from error.__cause__
+
+
+def _gather(spaces: Sequence[ParameterSpace], key: str, encode: Encoder) -> Indices:
+    return np.concatenate(
+        [_gather_codes(space, key, _once_per_place(encode)) for space in spaces]
+    )
+
+
+def _gather_codes(space: ParameterSpace, key: str, encode: Encoder) -> Indices:
+    rows, known = np.arange(len(space)), space.keys()
+    return space.gather(key, rows, encode) if key in known else encode(NAN, rows)
+
+
+def _once_per_place(encode: Encoder) -> Encoder:
+    """Encode each held value once, however often a product repeats it."""
+
+    def encode_places(column: Column, rows: Indices) -> Indices:
+        if column.n_places > len(rows):
+            return encode(column, rows)
+        codes = encode(column, np.arange(column.n_places))
+        return codes[np.minimum(rows, column.n_places - 1)]
+
+    return encode_places
+
+
+def _integer_codes(column: Column, rows: Indices) -> Indices:
+    numbers = column.numbers(rows)
+    if numbers is None or numbers.dtype != np.int64:
+        raise _UnsuitableError
+    return numbers
+
+
+def _float_codes(column: Column, rows: Indices) -> Indices:
+    numbers = column.numbers(rows)
+    if numbers is None:
+        raise _UnsuitableError
+    if numbers.dtype == np.int64 and np.any(np.abs(numbers) > _FLOAT_EXACT):
+        raise _UnsuitableError
+    floats = numbers + 0.0  # There are two zeros and many nans: leave one each.
+    floats[np.isnan(floats)] = math.nan
+    return floats.view(np.int64)
+
+
+def _object_encoder() -> Encoder:
+    table: dict[Any, int] = {}
+
+    def encode(column: Column, rows: Indices) -> Indices:
+        identities = map(_identity, column.take(rows))
+        codes = (table.setdefault(identity, len(table)) for identity in identities)
+        return np.fromiter(codes, dtype=np.int64, count=len(rows))
+
+    return encode
+
+
+def _identity(value: Any) -> Any:
+    """Return a hashable object that is equal for equal values only."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, np.number | np.bool_):
+        value = value.item()
+    if isinstance(value, list | tuple):
+        return tuple(map(_identity, value))
+    if isinstance(value, set | frozenset):
+        return frozenset(map(_identity, value))
+    if isinstance(value, Mapping):
+        return Mapping, frozenset((k, _identity(v)) for k, v in value.items())
+    return _hashable(value)
+
+
+def _hashable(value: Any) -> Any:
+    _check_comparable(value)
+    try:
+        hash(value)
+        is_itself = bool(value == value)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise _IncomparableError(
+            f"{_describe(value)} that cannot be compared ({reason}); "
+            "use numbers, strings or tuples."
+        ) from error
+    if is_itself:
+        return value
+    # The one object math.nan: dictionaries look at identity before equality.
+    return math.nan if _is_number(value) else type(value)
+
+
+def _check_comparable(value: Any) -> None:
+    own: Any = type(value).__eq__
+    # Functions, classes and members of enumerations pickle by their name.
+    if not (
+        own is not object.__eq__
+        or hasattr(value, "__name__")
+        or isinstance(value, Enum)
+    ):
+        raise _IncomparableError(
+            f"{_describe(value)}, which are equal only to themselves; "
+            "define __eq__ and __hash__, or use numbers, strings or tuples."
+        )
+
+
+def _describe(value: Any) -> str:
+    return f"holds values of type {type(value).__name__}"
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") or isinstance(value, complex)
+
+
+def _number(columns: Sequence[Indices], n_rows: int) -> Indices:
+    if not (columns and n_rows):
+        return np.zeros(n_rows, dtype=np.int64)
+    lows = [int(column.min()) for column in columns]
+    spans = [int(c.max()) - low + 1 for c, low in zip(columns, lows, strict=True)]
+    if math.prod(spans) > _SPARSE * n_rows:
+        return _first_equals(columns, n_rows)
+    numbers = np.zeros(n_rows, dtype=np.int64)
+    for column, low, span in zip(columns, lows, spans, strict=True):
+        numbers = numbers * span + (column - low)
+    return numbers
+
+
+def _first_equals(columns: Sequence[Indices], n_rows: int) -> Indices:
+    """Return for each row one row that equals it, the same for all its equals."""
+    result = np.empty(n_rows, dtype=np.int64)
+    rest = np.arange(n_rows, dtype=np.int64)
+    salt = 0
+    while rest.size:
+        slots = _slots(columns, salt)
+        owners = np.empty(int(slots.max()) + 1, dtype=np.int64)
+        owners[slots] = np.arange(rest.size)
+        owner = owners[slots]
+        found = np.logical_and.reduce([c[owner] == c for c in columns])
+        result[rest[found]] = rest[owner[found]]
+        rest, columns = rest[~found], [c[~found] for c in columns]
+        salt += 1
+    return result
+
+
+def _slots(columns: Sequence[Indices], salt: int) -> NDArray[np.uint64]:
+    """Hash each row into a table of two to four places per row."""
+    n_rows = len(columns[0])
+    multiplier = np.uint64(_MULTIPLIER * (2 * salt + 1) % 2**64)
+    mixed = np.zeros(n_rows, dtype=np.uint64)
+    for column in columns:
+        mixed ^= column.view(np.uint64)
+        # Products carry upwards only: floats that differ in their exponent alone
+        # need the way down.
+        mixed ^= mixed >> np.uint64(32)
+        mixed *= multiplier
+    return mixed >> np.uint64(64 - (2 * n_rows).bit_length())

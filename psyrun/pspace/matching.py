@@ -1,0 +1,120 @@
+"""Rows of one space, found in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from psyrun.pspace.columns import Indices
+from psyrun.pspace.equality import equal_rows, pair_rows
+from psyrun.pspace.param import Param
+from psyrun.pspace.space import ParameterSpace
+
+
+def match_rows(
+    space: ParameterSpace,
+    old: ParameterSpace | Mapping[str, Sequence[Any]],
+    keys: Sequence[str] | None = None,
+) -> Indices:
+    """Find for each point of a space an equal row among old ones.
+
+    Rows are equal as in a difference. Each old row is used at most once, and equal
+    ones in the order in which they occur, so that points that occur several
+    times are told apart by how often they do.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        A space of `n` points.
+    old : ParameterSpace or mapping of str to sequence
+        The old rows, or columns that hold them. A key that is absent here equals
+        nan only; keys that the space lacks are ignored.
+    keys : sequence of str, optional
+        Keys of the space to compare; all of them by default.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        For each point the index of its old row, or -1.
+
+    Raises
+    ------
+    PsyrunError
+        If values of a parameter cannot be compared.
+    """
+    compared = space.keys() if keys is None else list(keys)
+    if isinstance(old, Mapping):
+        old = _from_columns(old, compared)
+    return pair_rows(*equal_rows([space, old], compared))
+
+
+def _from_columns(columns: Mapping[str, Sequence[Any]], keys: list[str]) -> Param:
+    known = {key: columns[key] for key in keys if key in columns}
+    # One column is enough to say how many rows there are.
+    return Param(**(known or dict(list(columns.items())[:1])))
+
+
+def match_stored(
+    space: ParameterSpace, columns: Mapping[str, Any], keys: Sequence[str]
+) -> Indices:
+    """Find for each point of a space an equal row of a data file.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        A space of `n` points.
+    columns : mapping of str to sequence
+        What the file holds. Where its store has filled arrays up with nan to
+        make them equally long, that does not count.
+    keys : sequence of str
+        Keys of the space to compare.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        For each point the index of its row, or -1; see
+        :func:`~psyrun.pspace.matching.match_rows`.
+
+    Raises
+    ------
+    PsyrunError
+        If values of a parameter cannot be compared.
+    """
+    filled = [key for key in keys if _may_be_filled(columns.get(key))]
+    if filled:
+        there = space.build()
+        space = Param(**{**there, **_shortened(there, filled)})
+        columns = {**columns, **_shortened(columns, filled)}
+    return match_rows(space, columns, keys)
+
+
+def _may_be_filled(column: Any) -> bool:
+    return (
+        isinstance(column, np.ndarray)
+        and column.ndim > 1
+        and column.dtype.kind in "fc"
+        and bool(np.isnan(column).any())
+    )
+
+
+def _shortened(columns: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: [_without_end(value) for value in columns[key]] for key in keys}
+
+
+def _without_end(value: Any) -> Any:
+    """Return an array without what is nan at its ends, along all of its axes."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return value  # lists of different lengths
+    if array.dtype.kind not in "fc":
+        return value
+    there = ~np.isnan(array)
+    for axis in range(array.ndim):
+        others = tuple(i for i in range(array.ndim) if i != axis)
+        used = np.flatnonzero(there.any(axis=others))
+        end = int(used[-1]) + 1 if len(used) else 0
+        array, there = (a.take(range(end), axis) for a in (array, there))
+    return array

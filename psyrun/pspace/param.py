@@ -1,0 +1,143 @@
+"""Parameter spaces and their algebra.
+
+A space is an ordered list of *points*; each assigns a value to every key. Spaces
+are never changed: ``*``, ``+``, ``-`` and slices give new ones that refer to
+their operands and compute points when they are asked for.
+
+- A product holds every combination; its left operand varies slowest.
+- A sum holds the points of one operand after those of the other; a key that a
+  point lacks is nan.
+- A difference holds the points of the minuend that agree with no point of the
+  subtrahend on all of the subtrahend's keys. Values are equal as in Python
+  (1, 1.0 and True are), nan equals nan, and lists, tuples and arrays are equal if
+  they have equal items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.errors import PsyrunError
+from psyrun.pspace.columns import Column, Indices, as_column
+from psyrun.pspace.space import Difference, Fetch, ParameterSpace, Selection
+
+__all__ = [
+    "Param",
+    "missing",
+    "select",
+]
+
+
+_MOST_SHOWN = 6  # keys
+
+
+class Param(ParameterSpace):
+    """Points given by one sequence of values, or one scalar, per parameter.
+
+    Parameters
+    ----------
+    **params
+        For each parameter an iterable of values or a scalar. The iterables must
+        be equally long; scalars are repeated to their length. Arrays are cut
+        along their first axis; generators are read once, here. Strings, bytes,
+        mappings, classes and arrays without axes are scalars. If everything is
+        a scalar there is one point; ``Param()`` has none and is neutral in
+        sums and products.
+
+    Raises
+    ------
+    PsyrunError
+        If the lengths differ, or if a value is a set.
+
+    Examples
+    --------
+    >>> Param(volts=[1.5, 3.0], sensor="left").build()
+    {'volts': [1.5, 3.0], 'sensor': ['left', 'left']}
+    """
+
+    def __init__(self, /, **params: Any) -> None:
+        columns = {key: as_column(key, value) for key, value in params.items()}
+        lengths = {k: size for k, (_, size) in columns.items() if size is not None}
+        if len(set(lengths.values())) > 1:
+            described = ", ".join(f"{key}: {size}" for key, size in lengths.items())
+            raise PsyrunError(
+                f"Param: the sequences are not equally long ({described}); give them "
+                "one length, or multiply Params to combine each value with each other."
+            )
+        self._keys = tuple(params)
+        self._columns = {key: column for key, (column, _) in columns.items()}
+        self._size = next(iter(lengths.values()), 1 if params else 0)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def point(self, row: int) -> dict[str, Any]:
+        """Return the values at one row."""
+        return {key: column[row] for key, column in self._columns.items()}
+
+    def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
+        """Fetch from the column of the key."""
+        return fetch(self._columns[key], rows)
+
+    def leaves(self) -> Iterator[tuple[str, Column]]:
+        """Yield the columns."""
+        return iter(self._columns.items())
+
+    def __repr__(self) -> str:
+        shown = [f"{key}={column!r}" for key, column in self._columns.items()]
+        if len(shown) > _MOST_SHOWN:
+            shown[_MOST_SHOWN:] = ["..."]
+        return f"Param({', '.join(shown)})"
+
+
+def missing(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpace:
+    """Return the points of one space that another space lacks.
+
+    Parameters
+    ----------
+    minuend : ParameterSpace
+        The points that are wanted.
+    subtrahend : ParameterSpace
+        The points that are there.
+
+    Returns
+    -------
+    ParameterSpace
+        The points of the minuend that agree with no point of the subtrahend on
+        all keys that the two spaces share; all points if they share none.
+
+    Raises
+    ------
+    PsyrunError
+        When the points are first used, if values cannot be compared.
+
+    Examples
+    --------
+    >>> missing(Param(a=[1, 2, 3]), Param(a=[2], c=[4])).build()
+    {'a': [1, 3]}
+    """
+    wanted, there = minuend.keys(), set(subtrahend.keys())
+    shared = [key for key in wanted if key in there]
+    return Difference(minuend, subtrahend, shared) if shared else minuend
+
+
+def select(space: ParameterSpace, rows: NDArray[np.integer[Any]]) -> ParameterSpace:
+    """Return some points of a space, in any order and number.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        Where to select from.
+    rows : ndarray of integers, shape (n,)
+        Indices of points, none of them negative.
+
+    Returns
+    -------
+    ParameterSpace
+        A space of `n` points that holds only the indices.
+    """
+    return Selection(space, np.array(rows, dtype=np.int64))

@@ -1,0 +1,429 @@
+"""What all parameter spaces share."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import accumulate
+from operator import index as as_index
+from operator import mul
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.errors import PsyrunError
+from psyrun.pspace.columns import Column, Indices
+from psyrun.pspace.equality import NAN, equal_rows, is_in
+
+Fetch = Callable[[Column, Indices], NDArray[Any]]
+
+
+_CHUNK = 256  # points: enough to share the cost of numpy, few enough for memory
+
+
+class AmbiguousOperationError(PsyrunError):
+    """The keys of the operands leave more than one meaning for an operation."""
+
+    __module__ = "psyrun.pspace"  # the public place, as tracebacks show it
+
+
+class ParameterSpace(ABC):
+    """Points that assign a value to each of some keys.
+
+    ``len(space)`` is the number of points, ``space[i]`` the dictionary of one
+    point (negative indices count from the end) and ``space[a:b:c]`` a space.
+    Iterating gives the dictionaries of all points. ``*``, ``+`` and ``-``
+    combine spaces; see :mod:`psyrun.pspace`.
+    """
+
+    _keys: tuple[str, ...]
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def point(self, row: int) -> dict[str, Any]:
+        """Return one point; `row` is from 0 to ``len(self) - 1``."""
+
+    @abstractmethod
+    def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
+        """Collect something about the values of one key at many points.
+
+        Parameters
+        ----------
+        key : str
+            One of the keys.
+        rows : ndarray of int64, shape (n,)
+            Indices of points, none of them negative.
+        fetch : callable
+            Returns what is wanted for a column and its rows, shape (n,).
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+
+    @abstractmethod
+    def leaves(self) -> Iterator[tuple[str, Column]]:
+        """Yield the columns that hold the values, with their keys."""
+
+    def selected(self) -> tuple[ParameterSpace, range | Indices]:
+        """Return a space and the rows of it that are the points of this one."""
+        return self, range(len(self))
+
+    def keys(self) -> list[str]:
+        """Return the names of the parameters in the order they were written."""
+        return list(self._keys)
+
+    def build(self) -> dict[str, list[Any]]:
+        """Return all points as columns.
+
+        Returns
+        -------
+        dict of str to list
+            For each key its values, in the order of the points.
+        """
+        return self._build(np.arange(len(self)))
+
+    def iterate(self) -> Iterator[dict[str, Any]]:
+        """Yield the points one by one, holding few of them at a time.
+
+        Yields
+        ------
+        dict
+            The value of each key.
+        """
+        for start in range(0, len(self), _CHUNK):
+            columns = self._build(np.arange(start, min(start + _CHUNK, len(self))))
+            for values in zip(*columns.values(), strict=True):
+                yield dict(zip(self._keys, values, strict=True))
+
+    def _build(self, rows: Indices) -> dict[str, list[Any]]:
+        return {key: self.gather(key, rows, _take).tolist() for key in self._keys}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.iterate()
+
+    @overload
+    def __getitem__(self, item: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, item: slice) -> ParameterSpace: ...
+    def __getitem__(self, item: int | slice) -> dict[str, Any] | ParameterSpace:
+        if isinstance(item, slice):
+            # What an operator returns is derived from this class.
+
+            space, rows = self.selected()
+            return Selection(space, rows[item])
+        row, size = as_index(item), len(self)
+        if not -size <= row < size:
+            raise IndexError(f"point {row} of a space of {size} points")
+        return self.point(row % size)
+
+    def __mul__(self, other: ParameterSpace) -> ParameterSpace:
+
+        return multiply(self, other)
+
+    def __add__(self, other: ParameterSpace) -> ParameterSpace:
+
+        return add(self, other)
+
+    def __sub__(self, other: ParameterSpace) -> ParameterSpace:
+
+        return subtract(self, other)
+
+    def __repr__(self) -> str:
+        keys = ", ".join(self._keys[:6]) + (", ..." if len(self._keys) > 6 else "")
+        return f"<{type(self).__name__}{self._sized()} with keys {keys}>"
+
+    def _sized(self) -> str:
+        return f" of {len(self)} points"
+
+
+def _take(column: Column, rows: Indices) -> NDArray[np.object_]:
+    return column.take(rows)
+
+
+_MAX_POINTS = np.iinfo(np.int64).max
+
+
+def multiply(left: ParameterSpace, right: ParameterSpace) -> ParameterSpace:
+    """Return every combination of two spaces' points; no keys are neutral."""
+    if not isinstance(right, ParameterSpace):
+        return NotImplemented
+    if left.keys() and right.keys():
+        return Product(left, right)
+    return left if left.keys() else right
+
+
+def add(left: ParameterSpace, right: ParameterSpace) -> ParameterSpace:
+    """Return the points of one space and then another; no keys are neutral."""
+    if not isinstance(right, ParameterSpace):
+        return NotImplemented
+    if left.keys() and right.keys():
+        return Sum(left, right)
+    return left if left.keys() else right
+
+
+def subtract(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpace:
+    """Return the points of one space that are unlike all of another."""
+    if not isinstance(subtrahend, ParameterSpace):
+        return NotImplemented
+    known, keys = minuend.keys(), subtrahend.keys()
+    for key in keys:
+        if key not in known:
+            raise AmbiguousOperationError(f"Key `{key}` not existent in minuend.")
+    return Difference(minuend, subtrahend) if keys else minuend
+
+
+class Product(ParameterSpace):
+    """Every combination of the points of its factors; the last varies fastest.
+
+    Parameters
+    ----------
+    *factors : ParameterSpace
+        Spaces without common keys.
+
+    Raises
+    ------
+    AmbiguousOperationError
+        If some key exists in more than one factor.
+    PsyrunError
+        If there are more points than can be counted in 64 bits.
+    """
+
+    def __init__(self, *factors: ParameterSpace) -> None:
+        self.operands = _flatten(Product, factors)
+        keys = [key for factor in self.operands for key in factor._keys]
+        if len(set(keys)) < len(keys):
+            clashing = [f"`{k}`" for k in dict.fromkeys(keys) if keys.count(k) > 1]
+            raise AmbiguousOperationError(
+                f"Key {', '.join(clashing)} exists in both factors; "
+                "rename it in one, or use + to put the spaces one after the other."
+            )
+        self._keys = tuple(keys)
+
+    @cached_property
+    def _strides(self) -> list[int]:
+        sizes = [len(factor) for factor in reversed(self.operands)]
+        return list(accumulate(sizes, mul, initial=1))[::-1]
+
+    def __len__(self) -> int:
+        return _checked_size(self._strides[0])
+
+    def point(self, row: int) -> dict[str, Any]:
+        """Join the points of the factors."""
+        joined = {}
+        for factor, stride in zip(self.operands, self._strides[1:], strict=True):
+            joined.update(factor.point(row // stride % len(factor)))
+        return joined
+
+    def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
+        """Gather from the factor that has the key."""
+        place = next(i for i, f in enumerate(self.operands) if key in f._keys)
+        factor, stride = self.operands[place], self._strides[place + 1]
+        return factor.gather(key, rows // stride % len(factor), fetch)
+
+    def leaves(self) -> Iterator[tuple[str, Column]]:
+        """Yield the columns of all factors."""
+        return (leaf for factor in self.operands for leaf in factor.leaves())
+
+
+class Sum(ParameterSpace):
+    """The points of its terms one after the other; absent keys are nan.
+
+    Parameters
+    ----------
+    *terms : ParameterSpace
+        Spaces with any keys.
+
+    Raises
+    ------
+    PsyrunError
+        If there are more points than can be counted in 64 bits.
+    """
+
+    def __init__(self, *terms: ParameterSpace) -> None:
+        self.operands = _flatten(Sum, terms)
+        self._keys = tuple(dict.fromkeys(k for term in terms for k in term._keys))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return list(accumulate(map(len, self.operands), initial=0))
+
+    def __len__(self) -> int:
+        return _checked_size(self._starts[-1])
+
+    def point(self, row: int) -> dict[str, Any]:
+        """Return the point of one term, filled with nan."""
+        place = bisect_right(self._starts, row) - 1
+        point = self.operands[place].point(row - self._starts[place])
+        return dict.fromkeys(self._keys, math.nan) | point
+
+    def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
+        """Gather from each term that the rows touch."""
+        if not rows.size:
+            return fetch(NAN, rows)
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(places, kind="stable")
+        touched, firsts = np.unique(places[order], return_index=True)
+        parts = [
+            self._gather_term(place, key, rows[group], fetch)
+            for place, group in zip(
+                touched.tolist(), np.split(order, firsts[1:]), strict=True
+            )
+        ]
+        joined = np.concatenate(parts)
+        result = np.empty_like(joined)
+        result[order] = joined
+        return result
+
+    def _gather_term(
+        self, place: int, key: str, rows: Indices, fetch: Fetch
+    ) -> NDArray[Any]:
+        term, rows = self.operands[place], rows - self._starts[place]
+        return term.gather(key, rows, fetch) if key in term._keys else fetch(NAN, rows)
+
+    def leaves(self) -> Iterator[tuple[str, Column]]:
+        """Yield the columns of all terms."""
+        return (leaf for term in self.operands for leaf in term.leaves())
+
+
+class Selection(ParameterSpace):
+    """Some points of a space.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        Where the points are from.
+    rows : range or ndarray of int64, shape (n,)
+        Their indices there, none of them negative.
+    """
+
+    def __init__(self, space: ParameterSpace, rows: range | Indices) -> None:
+        self._space = space
+        self._rows = rows
+        self._keys = space._keys
+
+    def selected(self) -> tuple[ParameterSpace, range | Indices]:
+        """Return the space and the rows of it."""
+        return self._space, self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def point(self, row: int) -> dict[str, Any]:
+        """Return a point of the space selected from."""
+        return self._space.point(int(self._rows[row]))
+
+    def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
+        """Gather from the space selected from."""
+        return self._space.gather(key, _pick(self._rows, rows), fetch)
+
+    def leaves(self) -> Iterator[tuple[str, Column]]:
+        """Yield the columns of the space selected from."""
+        return self._space.leaves()
+
+
+class Difference(Selection):
+    """The points of a space whose values no point of another space has.
+
+    The points are compared when they are first needed, by one pass over both
+    spaces; from then on only the indices of the remaining points are held.
+
+    Parameters
+    ----------
+    minuend, subtrahend : ParameterSpace
+        The subtrahend's keys, or those in `keys`, exist in the minuend.
+    keys : sequence of str, optional
+        What to compare; by default all keys of the subtrahend.
+    """
+
+    def __init__(
+        self,
+        minuend: ParameterSpace,
+        subtrahend: ParameterSpace,
+        keys: Sequence[str] | None = None,
+    ) -> None:
+        removal = (subtrahend, tuple(keys or subtrahend.keys()))
+        self._space, self._keys = minuend, minuend._keys
+        self._removals: tuple[tuple[ParameterSpace, tuple[str, ...]], ...] = (removal,)
+        if isinstance(minuend, Difference):
+            # A chain of differences would be as deep as it is long.
+            self._space = minuend._space
+            self._removals = (*minuend._removals, removal)
+
+    @cached_property
+    def _rows(self) -> Indices:  # type: ignore[override]
+        rows = np.arange(len(self._space))
+        for subtrahend, keys in self._removals:
+            left = Selection(self._space, rows)
+            kept, removed = equal_rows([left, subtrahend], keys)
+            rows = rows[~is_in(kept, removed)]
+        return rows
+
+    def selected(self) -> tuple[ParameterSpace, range | Indices]:
+        """Return the minuend and the rows of it that remain."""
+        return self._space, self._rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Selection, self.selected()
+
+    def _sized(self) -> str:
+        return super()._sized() if "_rows" in vars(self) else ""
+
+
+def _flatten(
+    kind: type[Product | Sum], operands: Sequence[ParameterSpace]
+) -> tuple[ParameterSpace, ...]:
+    """Replace operands of a kind by their own: a loop must not nest them deeply."""
+    return tuple(
+        part
+        for operand in operands
+        for part in (operand.operands if isinstance(operand, kind) else (operand,))
+    )
+
+
+def _checked_size(size: int) -> int:
+    if size > _MAX_POINTS:
+        raise PsyrunError(
+            f"the parameter space has {size:.3g} points, but at most {_MAX_POINTS:.3g} "
+            "can be counted; use fewer values."
+        )
+    return size
+
+
+def _pick(rows: range | Indices, places: Indices) -> Indices:
+    if isinstance(rows, range):
+        return rows.start + rows.step * places
+    return rows[places]
+
+
+@contextmanager
+def enough_for(space: Sized, taskfile: object) -> Iterator[None]:
+    """Say in one line where a list of all assignments takes too much memory.
+
+    Parameters
+    ----------
+    space : Sized
+        The space.
+    taskfile : object
+        The task file, for the message.
+
+    Raises
+    ------
+    PsyrunError
+        In place of a `MemoryError`.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise PsyrunError(
+            f"{taskfile}: pspace has {len(space)} assignments, and a list of them "
+            "takes more memory than there is. Make it smaller, for example with fewer "
+            "values for each parameter or as several tasks."
+        ) from error

@@ -1,0 +1,156 @@
+"""A job on its way through a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from psyrun.queue.ledger import Batch
+from psyrun.queue.site import QueuedTask
+from psyrun.scheduler.base import Scheduler
+from psyrun.scheduler.jobs import Ending, JobId
+from psyrun.steps.command import StepCommand
+from psyrun.utils.files import read_json, write_json
+from psyrun.workdir.layout import Round
+from psyrun.workdir.lock import break_lock, holder_of
+
+OWN_STATUSES = (1, 2)
+"""Exit statuses of psyrun's steps after which they have said why."""
+
+
+@dataclass(eq=False)
+class Item:
+    """A job that is to be brought through a queue.
+
+    Attributes
+    ----------
+    task : QueuedTask
+        Its task.
+    command : str
+        Its shell command.
+    step : StepCommand
+        The same, taken apart.
+    outputs : sequence of str
+        The files that it makes.
+    values : dict of str to object
+        The scheduler's arguments.
+    attempt : int
+        How many jobs for the same files have ended for want of resources.
+    batch : Batch or None
+        The array in which it was submitted.
+    position : int
+        Its position in that.
+    is_adopted : bool
+        Whether an earlier run submitted it.
+    gone_since : float or None
+        When it was noticed that the queue does not know it any more.
+    owner : object
+        What whoever wants the job done knows it by.
+    """
+
+    task: QueuedTask
+    command: str
+    step: StepCommand
+    outputs: Sequence[str]
+    values: dict[str, Any]
+    attempt: int = 0
+    batch: Batch | None = None
+    position: int = -1
+    is_adopted: bool = False
+    gone_since: float | None = None
+    owner: Any = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the job, such as ``area:process:3``."""
+        return self.task.layout.job(self.step.step, self.step.block)
+
+    @property
+    def array_name(self) -> str:
+        """Name of the array that it belongs to."""
+        return self.task.layout.job(self.step.step)
+
+    @property
+    def target(self) -> str:
+        """What the job is for, as one text."""
+        return "\n".join(self.outputs)
+
+    @property
+    def id(self) -> JobId | None:
+        """What the queue calls the job; None if it did not take it yet."""
+        return None if self.batch is None else self.batch.ids.get(self.position)
+
+    @property
+    def round(self) -> Round:
+        """The round that it works on."""
+        return Round(Path(self.step.arguments[1]).parent)
+
+    @property
+    def round_number(self) -> int:
+        """The number of that."""
+        return int(self.round.folder.name.removeprefix("round-"))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all its files are there; they appear whole or not at all."""
+        return all(Path(output).exists() for output in self.outputs)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the job renews its lock, whatever its queue says."""
+        if self.batch is None:
+            return False
+        holder = holder_of(self.round.lock(self._step_name))
+        return holder is not None and holder.job == self.batch.job(self.position)
+
+    def release_lock(self) -> None:
+        """Remove the lock of the job after its end, if it left one."""
+        if self.batch is not None:
+            lock = self.round.lock(self._step_name)
+            break_lock(lock, self.batch.job(self.position))
+
+    def tell(self, ending: Ending) -> None:
+        """Leave word of an ending of which the job itself could not tell.
+
+        Parameters
+        ----------
+        ending : Ending
+            Why it ended, not well.
+        """
+        if self.batch is None:
+            message, status = f"the job {ending.text}", 2
+        elif self.batch.trace(self.position).exit_status in OWN_STATUSES:
+            return
+        else:
+            message, status = f"the job ended in the queue: {ending.text}", 1
+        record = {"type": "JobEnded", "message": message, "exit_status": status}
+        write_json(self.round.error(self._step_name), record)
+        with self.step.log.open("a", encoding="utf-8") as log:
+            log.write(f"{message}\n")
+
+    def keep_log(self) -> None:
+        """Move the log of an attempt away, so that the next one does not replace it."""
+        log = self.step.log
+        with suppress(FileNotFoundError):
+            log.replace(log.with_name(f"{log.stem}.attempt-{self.attempt + 1}.log"))
+
+    @property
+    def told(self) -> str | None:
+        """The kind of error that the job itself has told of."""
+        note = read_json(self.round.error(self._step_name))
+        return None if note is None else str(note.get("type"))
+
+    @property
+    def _step_name(self) -> str:
+        return "-".join(filter(None, [self.step.step, self.step.block]))
+
+
+def by_scheduler(items: Iterable[Item]) -> list[tuple[Scheduler, list[Item]]]:
+    """Put jobs together that one question to a queue can be about."""
+    kinds: dict[type[Scheduler], list[Item]] = {}
+    for item in items:
+        kinds.setdefault(type(item.task.scheduler), []).append(item)
+    return [(some[0].task.scheduler, some) for some in kinds.values()]

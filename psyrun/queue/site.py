@@ -1,0 +1,268 @@
+"""Where the jobs of tasks go, according to profile and task file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psyrun.errors import SchedulerError
+from psyrun.queue.ledger import Ledger
+from psyrun.scheduler import ImmediateRun, Scheduler, scheduler_class
+from psyrun.scheduler.options import joined
+from psyrun.tasks.loading import Task, load_task
+from psyrun.utils.files import read_json
+from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, TaskLayout
+from psyrun.workdir.plan import Plan
+
+_FLAGS = {"True": True, "False": False}  # for options that take no value
+
+
+class Site:
+    """What a profile says, for all tasks.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Name of the scheduler of tasks that do not name one.
+    arguments : str or None
+        Such as ``'account=lab partition=short'``.
+    """
+
+    def __init__(self, scheduler: str | None, arguments: str | None) -> None:
+        self._scheduler = scheduler
+        self._arguments = parse_arguments(arguments or "")
+        self._tasks: dict[Path, QueuedTask] = {}
+
+    def task(self, folder: Path) -> QueuedTask:
+        """Return the task that works in a folder.
+
+        Parameters
+        ----------
+        folder : Path
+            ``<workdir>/<task>``.
+
+        Raises
+        ------
+        PsyrunError
+            If its task file is not usable, or no scheduler is named.
+        """
+        if folder not in self._tasks:
+            self._tasks[folder] = self._load(folder)
+        return self._tasks[folder]
+
+    def _load(self, folder: Path) -> QueuedTask:
+        state = folder / "state.json"
+        plan = Plan.from_json(read_json(state), str(state))
+        task = load_task(Path(plan.taskfile), with_space=False)
+        scheduler = self._scheduler_of(task.scheduler, plan)
+        return QueuedTask(
+            layout=TaskLayout.of(plan.workdir, plan.task),
+            plan=plan,
+            scheduler=scheduler,
+            scheduler_args=with_site(task, scheduler, self._arguments),
+            retries=task.retries,
+        )
+
+    def _scheduler_of(self, scheduler: Scheduler, plan: Plan) -> Scheduler:
+        if not isinstance(scheduler, ImmediateRun):
+            return scheduler
+        if self._scheduler is None:
+            raise SchedulerError(
+                f"{plan.taskfile}: no scheduler is set. Set one there, such as "
+                "'scheduler = Slurm()', or in the profile: 'psyrun-scheduler: Slurm'."
+            )
+        return scheduler_class(self._scheduler)()
+
+
+def with_site(
+    task: Task, scheduler: Scheduler, of_site: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the scheduler's arguments of a task with those of its site.
+
+    Parameters
+    ----------
+    task : Task
+        The task, whose own arguments win.
+    scheduler : Scheduler
+        Its scheduler; that of the site if it has none of its own.
+    of_site : mapping of str to object
+        What holds for all tasks, as `parse_arguments` returned it.
+    """
+    return joined(scheduler.OPTIONS, of_site, *task.argument_sources)
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Read scheduler arguments as profiles give them.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``'account=lab partition=short'``; quotes as in a shell.
+
+    Raises
+    ------
+    SchedulerError
+        If a word is no such pair.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise SchedulerError(
+            f"psyrun-args: {text!r}: {str(error).lower()}. Mend the quotes."
+        ) from error
+    for word in words:
+        if "=" not in word:
+            raise SchedulerError(
+                f"psyrun-args: {word!r} must be NAME=VALUE, such as account=lab."
+            )
+    pairs = (word.split("=", 1) for word in words)
+    return {name: _FLAGS.get(value, value) for name, value in pairs}
+
+
+def arguments(
+    scheduler: Scheduler,
+    scheduler_args: Mapping[str, Any],
+    plan: Plan,
+    step: str,
+    block: int | str | None = None,
+) -> dict[str, Any]:
+    """Return the scheduler's arguments for one job.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    scheduler_args : mapping of str to object
+        What the task asks for; functions take the name of a job.
+    plan : Plan
+        The plan that the job belongs to.
+    step : str
+        The step.
+    block : int or str, optional
+        The block of a process job.
+
+    Raises
+    ------
+    SchedulerError
+        If they are not accepted.
+    """
+    name = TaskLayout.of(plan.workdir, plan.task).job(step, block)
+    values = scheduler.validate(scheduler_args, name)
+    takes_cores = "n_cpus" in (scheduler.OPTIONS or {})
+    is_parallel = step == PROCESS and plan.pool_size > 1
+    if is_parallel and takes_cores and "n_cpus" not in scheduler_args:
+        # Each process of a job needs a core, unless the user knows better and has
+        # said so by another name.
+        with suppress(SchedulerError):
+            given = {**scheduler_args, "n_cpus": plan.pool_size}
+            return scheduler.validate(given, name)
+    return values
+
+
+def resources(
+    scheduler: Scheduler, scheduler_args: Mapping[str, Any], plan: Plan
+) -> dict[str, dict[str, int | str]]:
+    """Return what jobs ask for as Snakemake's resources, for its other executors.
+
+    Where process jobs ask for different amounts, each is given the largest.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    scheduler_args : mapping of str to object
+        What the task asks for.
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    dict of str to dict
+        Resources by the name of the step.
+
+    Raises
+    ------
+    SchedulerError
+        If arguments are not accepted.
+    """
+
+    def of(step: str, block: int | None = None) -> dict[str, int | str]:
+        return scheduler.resources(
+            arguments(scheduler, scheduler_args, plan, step, block)
+        )
+
+    varies = any(callable(value) for value in scheduler_args.values())
+    blocks = range(plan.n_blocks if varies else 1)
+    found = [of(PROCESS, block) for block in blocks]
+    names = dict.fromkeys(name for one in found for name in one)
+    most = {name: _most([one[name] for one in found if name in one]) for name in names}
+    return {SPLIT: of(SPLIT), PROCESS: most, MERGE: of(MERGE)}
+
+
+def time_limit(scheduler: Scheduler, values: Mapping[str, Any]) -> int | None:
+    """Return the time limit of a job in minutes.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    values : mapping of str to object
+        Its arguments for the job.
+
+    Returns
+    -------
+    int or None
+        None where that is not known.
+    """
+    minutes = scheduler.resources(values).get("runtime")
+    return minutes if isinstance(minutes, int) else None
+
+
+def _most(values: list[int | str]) -> int | str:
+    numbers = [value for value in values if isinstance(value, int)]
+    return max(numbers) if len(numbers) == len(values) else values[0]
+
+
+@dataclass(frozen=True, eq=False)
+class QueuedTask:
+    """A task whose jobs go to a queue.
+
+    Attributes
+    ----------
+    layout : TaskLayout
+        Its paths.
+    plan : Plan
+        The plan that is followed.
+    scheduler : Scheduler
+        How the queue is spoken to.
+    scheduler_args : mapping of str to object
+        What the task asks for; functions take the name of a job.
+    retries : int
+        How often a job that was given too little is given more.
+    """
+
+    layout: TaskLayout
+    plan: Plan
+    scheduler: Scheduler
+    scheduler_args: Mapping[str, Any]
+    retries: int
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was submitted for the task."""
+        return Ledger(self.layout)
+
+    def values(self, step: str, block: str | None) -> dict[str, Any]:
+        """Return the scheduler's arguments for a job.
+
+        Raises
+        ------
+        SchedulerError
+            If they are not accepted.
+        """
+        args = self.scheduler_args
+        return arguments(self.scheduler, args, self.plan, step, block)

@@ -1,0 +1,96 @@
+"""Failed assignments, grouped by their cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psyrun.utils.text import counted, shortened
+from psyrun.utils.tracebacks import FRAME
+from psyrun.workdir.failures import Failure
+
+_SHOWN_GROUPS = 5
+
+_SHOWN_OF_GROUP = 3
+
+_LONGEST_VALUES = 100
+
+
+@dataclass(frozen=True)
+class Group:
+    """Failures with the same type of exception at the same line.
+
+    Attributes
+    ----------
+    failures : sequence of Failure
+        At least one, in the order of the space.
+    """
+
+    failures: Sequence[Failure]
+
+    @property
+    def first(self) -> Failure:
+        """The one that stands for the others."""
+        return self.failures[0]
+
+    @property
+    def cause(self) -> str:
+        """Type and text of the exception; one text of several is an example."""
+        first = self.first
+        if all(failure.message == first.message for failure in self.failures):
+            return first.cause
+        return first.cause.replace(f"{first.type}: ", f"{first.type}, such as: ", 1)
+
+
+def group(failures: Iterable[Failure]) -> list[Group]:
+    """Put failures together that have the same type and line.
+
+    Parameters
+    ----------
+    failures : iterable of Failure
+        The failures, in the order of the space.
+
+    Returns
+    -------
+    list of Group
+        The largest first; groups of one size in the order of the space.
+    """
+    found: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failures:
+        # Without a line, as with a result that is no mapping, the text tells.
+        key = (failure.type, failure.where or failure.message)
+        found.setdefault(key, []).append(failure)
+    return sorted(map(Group, found.values()), key=lambda g: -len(g.failures))
+
+
+def summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
+    """Yield a few lines about the failures of a task.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    failures : sequence of Failure
+        At least one.
+    """
+    groups = group(failures)
+    yield f"{name}: {counted(len(failures), 'assignment')} failed"
+    for one in groups[:_SHOWN_GROUPS]:
+        yield from _described(one)
+    hidden = len(groups) - _SHOWN_GROUPS
+    if hidden > 0:
+        yield f"  and {counted(hidden, 'other kind')} of failure"
+    debug = f"psy debug {name} {groups[0].first.index}"
+    yield f"All of them: 'psy failed {name}'. One in the debugger: '{debug}'."
+
+
+def _described(one: Group) -> Iterator[str]:
+    first = one.first
+    # How a process ended is told by the text already.
+    at = f", {first.place}" if FRAME.fullmatch(first.where) else ""
+    yield f"  {len(one.failures)} x {one.cause}{at}"
+    for failure in one.failures[:_SHOWN_OF_GROUP]:
+        yield f"      {failure.index}: {shortened(failure.values, _LONGEST_VALUES)}"
+    hidden = len(one.failures) - _SHOWN_OF_GROUP
+    if hidden > 0:
+        yield f"      and {hidden} more"

@@ -1,0 +1,278 @@
+"""Rows of a task, also while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.store.base import Store
+from psyrun.store.registry import store_for, store_named
+from psyrun.store.rows import Columns, count_rows
+from psyrun.utils.files import Filename
+from psyrun.workdir.division import Counts
+from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
+from psyrun.workdir.plan import Plan, accepted_plan
+from psyrun.workdir.reading import is_disturbed, patiently, steady_pieces
+
+_T = TypeVar("_T")
+
+
+def load(
+    task_or_path: Filename, partial: bool = False, taskdir: Filename = "psy-tasks"
+) -> dict[str, Any]:
+    """Return the result of a task, or the rows of a data file.
+
+    Parameters
+    ----------
+    task_or_path : path-like
+        Name of a task, its work folder (``psy-work/<task>``), or a data file,
+        for which neither of the other arguments matters.
+    partial : bool, default False
+        Whether to return all rows that there are so far, in the order of the
+        space, rather than those of the result file. A run that is going on is
+        not disturbed.
+    taskdir : path-like, default "psy-tasks"
+        Folder of the task files. As with ``psy``, the paths of a task are
+        relative to the current folder; those of a work folder are found from
+        anywhere.
+
+    Returns
+    -------
+    dict of str to sequence
+        The columns, as the store of the task loads them; none at all if
+        `partial` and nothing is finished yet.
+
+    Raises
+    ------
+    PsyrunError
+        If there is no such task or file, the task was never run or has no
+        result yet, or a file cannot be read.
+    """
+    found = _find(task_or_path, Path(taskdir))
+    if isinstance(found, Path):
+        return store_for(found).load(found)
+    if not partial:
+        return found.result()
+    return found.with_pieces(lambda pieces, stores, ext: _joined(pieces, stores(ext)))
+
+
+def _joined(pieces: Iterator[Columns], store: Store) -> dict[str, Any]:
+    return store.concatenate(list(pieces))
+
+
+def write_partial(task_or_path: Filename, target: Filename, taskdir: Filename) -> int:
+    """Write all rows that a task has so far into a file, in the order of the space.
+
+    Parameters
+    ----------
+    task_or_path : path-like
+        Name of a task, or its work folder.
+    target : path-like
+        The file to create or replace; its extension chooses the store.
+    taskdir : path-like
+        Folder of the task files.
+
+    Returns
+    -------
+    int
+        The number of rows.
+
+    Raises
+    ------
+    PsyrunError
+        If there is no such task, it has no rows yet, or `target` is its result
+        file or cannot be written. A previous `target` is then left as it was.
+    """
+    found = _find(task_or_path, Path(taskdir))
+    if isinstance(found, Path):
+        raise PsyrunError(
+            f"{found}: is neither a task nor the work folder of one. Name one, such as "
+            "'square' or 'psy-work/square'."
+        )
+    path = Path(target)
+    if path.resolve() == found.resultfile.resolve():
+        raise PsyrunError(
+            f"{target}: is the result file of the task, which only 'psy run' writes. "
+            "Choose another name."
+        )
+    return found.with_pieces(lambda pieces, stores, _: _written(pieces, stores, path))
+
+
+def _written(pieces: Iterator[Columns], stores: Stores, target: Path) -> int:
+    n_rows = 0
+    with stores(target.suffix).writer(target) as writer:
+        for columns in pieces:
+            writer.append(columns)
+            n_rows += count_rows(columns)
+        if not n_rows:
+            raise PsyrunError(
+                f"{target}: is not written, as no assignment is finished yet. Try "
+                "again later."
+            )
+    return n_rows
+
+
+@dataclass(frozen=True)
+class RecordedTask:
+    """What runs have recorded of a task.
+
+    Attributes
+    ----------
+    layout : TaskLayout
+        Its paths.
+    root : Path
+        The project folder, which recorded paths are relative to.
+    """
+
+    layout: TaskLayout
+    root: Path
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that was accepted last.
+
+        Raises
+        ------
+        PsyrunError
+            If there is none.
+        """
+        plan = accepted_plan(self.layout)
+        if plan is None:
+            name = self.layout.name
+            raise PsyrunError(
+                f"task {name!r}: was never run. Start it with 'psy run {name}'."
+            )
+        return plan
+
+    @property
+    def resultfile(self) -> Path:
+        """Where its result is, or will be."""
+        return self.root / self.plan.resultfile
+
+    def result(self) -> dict[str, Any]:
+        """Return the rows of the result file.
+
+        Raises
+        ------
+        PsyrunError
+            If it is not there, or cannot be read.
+        """
+        plan, path = self.plan, self.resultfile
+        if not path.exists():
+            raise PsyrunError(
+                f"{path}: there is no result yet. Finish it with 'psy run "
+                f"{plan.task}', or load what there is with partial=True."
+            )
+        return with_stores(
+            self.root / plan.taskfile,
+            lambda stores: stores(plan.result_ext).load(path),
+        )
+
+    def with_pieces(self, use: Callable[[Iterator[Columns], Stores, str], _T]) -> _T:
+        """Do something with all rows there are so far.
+
+        Parameters
+        ----------
+        use : callable
+            Called with the rows in pieces, a function that returns the store
+            for an extension, and the extension of the store that the rows come
+            from. It is called again if a run disturbs it.
+
+        Returns
+        -------
+        object
+            What `use` returns.
+
+        Raises
+        ------
+        PsyrunError
+            If the rows cannot be read.
+        """
+
+        def once(stores: Stores) -> _T:
+            plan = self.plan
+            for number in (plan.round, *plan.keep_rounds, *plan.superseded):
+                round_ = self.layout.round(number)
+                counts = Counts.load(round_)
+                if counts is not None:
+                    return use(
+                        steady_pieces(round_, stores(counts.ext)), stores, counts.ext
+                    )
+            ext = plan.result_ext
+            if plan.keep == "result":
+                return use(stores(ext).pieces(self.resultfile), stores, ext)
+            return use(iter(()), stores, ext)
+
+        return patiently(lambda: with_stores(self.root / self.plan.taskfile, once))
+
+
+def _find(task_or_path: Filename, taskdir: Path) -> RecordedTask | Path:
+    text, path = os.fspath(task_or_path), Path(task_or_path)
+    if path.name == text and _is_task(taskdir, text):
+        return RecordedTask(layout_of(taskdir, text), Path())
+    if path.is_file():
+        return path
+    layout = TaskLayout(path, path.absolute().name)
+    plan = accepted_plan(layout)
+    if plan is None:
+        known = [file.stem.removeprefix("task_") for file in taskdir.glob("task_*.py")]
+        raise PsyrunError(
+            f"{text}: there is no task, work folder or data file of that name."
+            f"{did_you_mean(text, known)} See all tasks with 'psy list'."
+        )
+    return RecordedTask(layout, _root(path, plan))
+
+
+def _is_task(taskdir: Path, name: str) -> bool:
+    # The file of a task may be gone while its rows are still there.
+    taskfile = taskdir / f"task_{name}.py"
+    return taskfile.is_file() or record_of_task(taskdir, name).is_file()
+
+
+def _root(folder: Path, plan: Plan) -> Path:
+    """Return the project folder that a work folder belongs to."""
+    workdir = Path(plan.workdir)
+    if workdir.is_absolute() or ".." in workdir.parts:
+        return Path()
+    return folder.absolute().parents[len(workdir.parts)]
+
+
+Stores: TypeAlias = Callable[[str], Store]
+"""Returns the store for an extension."""
+
+
+def with_stores(taskfile: Path, read: Callable[[Stores], _T]) -> _T:
+    """Read data of a task; run its file only if it cannot be read without.
+
+    Parameters
+    ----------
+    taskfile : Path
+        The task file. It is run where a store is known to it alone, or values
+        are of classes that it defines.
+    read : callable
+        Called with a function that returns the store for an extension.
+
+    Returns
+    -------
+    object
+        What `read` returns.
+
+    Raises
+    ------
+    PsyrunError
+        If the data cannot be read.
+    """
+    try:
+        return read(store_named)
+    except (PsyrunError, ImportError, AttributeError) as error:
+        if is_disturbed(error):
+            raise
+    from psyrun.store.registry import store_with
+    from psyrun.tasks.loading import load_task
+
+    store = load_task(taskfile, with_space=False).store
+    return read(lambda ext: store_with(ext, store))

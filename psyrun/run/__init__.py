@@ -1,0 +1,1 @@
+"""One run, from prepared tasks to the summary."""

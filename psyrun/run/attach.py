@@ -1,0 +1,220 @@
+"""Following a run by the files that it writes, from whichever machine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from psyrun.errors import PsyrunError, SchedulerError
+from psyrun.queue.asking import silently
+from psyrun.run.controller_job import controllers, ending, is_submitted
+from psyrun.run.display import View
+from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.lock import Holder, holder_of
+from psyrun.workdir.plan import accepted_plan
+from psyrun.workdir.progress import RoundProgress, Tally, is_merged
+from psyrun.workdir.run_record import RunRecord
+
+_SETTLING = 3.0  # seconds until files that were written elsewhere are seen here
+_PAUSE = 15.0  # seconds between two questions to a queue
+
+
+class Follower:
+    """Shows a run of a task.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    layout : TaskLayout
+        Its paths.
+    view : View
+        Shows it.
+    """
+
+    def __init__(self, name: str, layout: TaskLayout, view: View) -> None:
+        self._name = name
+        self._layout = layout
+        self._view = view
+        self._log = _GrowingLog()
+        self._progress: dict[Path, RoundProgress] = {}
+        self._next_question = 0.0
+        self._is_in_queue = True
+        self._asked_for = ""
+
+    def follow(self) -> int:
+        """Show the run until it ends.
+
+        Returns
+        -------
+        int
+            Its exit status; of the last run if there is none now, and 1 if it
+            ended without a word.
+
+        Raises
+        ------
+        PsyrunError
+            If the task was never run.
+        """
+        record, holder = self._record(), holder_of(self._layout.lock)
+        if record is not None and self._goes_on(record):
+            return self._follow(record)
+        if holder is not None:
+            return self._follow_unrecorded(holder)
+        if record is None:
+            raise PsyrunError(
+                f"{self._name}: nothing runs, and no run of it is on record. Start "
+                f"one with 'psy run --detach {self._name}'."
+            )
+        if record.ended is None:
+            return self._tell_of_death(record)
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.ended))
+        self._view.say(
+            f"{self._name}: nothing runs; the last run ended at {at} with exit status "
+            f"{record.status}"
+        )
+        status = self._tell_end(record)
+        self._view.say(f"See 'psy status {self._name}'.")
+        return status
+
+    def _record(self) -> RunRecord | None:
+        return RunRecord.load(self._layout)
+
+    def _goes_on(self, record: RunRecord) -> bool:
+        if record.ended is not None:
+            return False
+        is_elsewhere = record.holder is None or not record.holder.is_here
+        if record.job and (is_elsewhere or not record.is_held):
+            # It may wait in a queue, or have just begun there, or have been killed
+            # there, which its lock tells much later.
+            return self._is_queued(record)
+        return record.is_held
+
+    def _is_queued(self, record: RunRecord) -> bool:
+        """Ask the queue, now and then, whether a controller is there."""
+        if time.monotonic() >= self._next_question or record.job != self._asked_for:
+            self._asked_for = record.job
+            try:
+                found = controllers(self._layout, self._view.say)
+            except SchedulerError:
+                # That was said. What is printed meanwhile is to be seen, too.
+                self._is_in_queue = record.is_waiting or record.is_held
+                self._next_question = time.monotonic() + _PAUSE
+                return self._is_in_queue
+            living = [b.job(p) for one in found for b, p in one.living()]
+            self._is_in_queue = record.job in living
+            self._next_question = time.monotonic() + _PAUSE
+        return self._is_in_queue
+
+    def _follow(self, record: RunRecord) -> int:
+        """Follow a run, whichever jobs its controller moves to."""
+        token, lost_since = record.token, None
+        if record.is_waiting:
+            where = "waits in the queue"
+            if not is_submitted(record):
+                where = "is not known to be in the queue: its submission was cut off"
+            self._view.say(f"{self._name}: the controller {where}")
+        while True:
+            self._log.read_on(Path(record.log))
+            record = self._record() or record
+            if record.token != token:
+                return self._tell_superseded()
+            self._log.show(self._view, record.summary_at)
+            if record.ended is not None:
+                return self._tell_end(record)
+            if self._goes_on(record):
+                lost_since = None
+            else:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > _SETTLING:
+                    return self._tell_of_death(record)
+            self._view.progress(self._tally(record.layouts))
+            time.sleep(self._view.interval)
+
+    def _follow_unrecorded(self, holder: Holder) -> int:
+        """Follow a run of which only the lock tells, such as Snakemake's own."""
+        while holder_of(self._layout.lock) == holder:
+            record = self._record()
+            if record is not None and record.is_held:
+                return self._follow(record)
+            self._view.progress(self._tally([self._layout]))
+            time.sleep(self._view.interval)
+        plan = accepted_plan(self._layout)
+        is_done = plan is not None and is_merged(self._layout, plan)
+        how = "is done" if is_done else "ended before all was done"
+        self._view.close()
+        self._view.say(f"{self._name}: {how}; see 'psy status -v {self._name}'")
+        return 0 if is_done else 1
+
+    def _tally(self, layouts: list[TaskLayout]) -> Tally:
+        rounds = filter(None, map(_current_round, layouts))
+        found = [
+            self._progress.setdefault(r.folder, RoundProgress(r)).look() for r in rounds
+        ]
+        return sum(found, Tally())
+
+    def _tell_end(self, record: RunRecord) -> int:
+        self._view.close()
+        status = record.status or 0
+        stream = sys.stderr if status else sys.stdout
+        print(record.summary.rstrip(), file=stream, flush=True)
+        return status
+
+    def _tell_superseded(self) -> int:
+        self._view.close()
+        raise PsyrunError(
+            f"{self._name}: that run has ended, and another one has begun. Follow it "
+            f"with 'psy attach {self._name}'."
+        )
+
+    def _tell_of_death(self, record: RunRecord) -> int:
+        self._view.close()
+        who = record.holder or "its controller in the queue"
+        print(
+            f"psy: {self._name}: {who} ended without a word{self._cause(record)}. What "
+            "was evaluated is kept, and jobs in a queue go on. Go on with 'psy run "
+            f"{self._name}'.",
+            file=sys.stderr,
+        )
+        return 1
+
+    def _cause(self, record: RunRecord) -> str:
+        """Say why the queue ended a controller, as far as that is known."""
+        try:
+            found = ending(self._layout, record.job, silently) if record.job else None
+        except SchedulerError:
+            return ""
+        return "" if found is None else f" ({found.text})"
+
+
+def _current_round(layout: TaskLayout) -> Round | None:
+    plan = accepted_plan(layout)
+    return None if plan is None else layout.round(plan.round)
+
+
+class _GrowingLog:
+    """Hands out the lines of a log as they are written."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._shown = 0
+
+    def read_on(self, path: Path) -> None:
+        """Read what is new."""
+        try:
+            with path.open("rb") as file:
+                file.seek(len(self._data))
+                self._data += file.read()
+        except OSError:
+            return
+
+    def show(self, view: View, until: int | None) -> None:
+        """Show whole lines that were not shown yet, up to some place."""
+        known = self._data if until is None else self._data[:until]
+        end = known.rfind(b"\n") + 1
+        if end > self._shown:
+            text = known[self._shown : end].decode(errors="replace")
+            self._shown = end
+            for line in text.splitlines():
+                view.say(line)

@@ -1,0 +1,305 @@
+"""A controller in a queue, for sites that end processes on login nodes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from psyrun.errors import QueueUnreachableError, SchedulerError, TaskError
+from psyrun.queue.asking import Warn, patiently
+from psyrun.queue.diagnosis import why_ended
+from psyrun.queue.ledger import Batch, Intent, Ledger
+from psyrun.queue.recovery import Left, left, name_of
+from psyrun.queue.site import arguments, parse_arguments, with_site
+from psyrun.queue.site import time_limit as time_limit_of
+from psyrun.run.log import RunLog
+from psyrun.run.snakemake import site_arguments
+from psyrun.scheduler.base import Scheduler
+from psyrun.scheduler.immediate import LOCAL
+from psyrun.scheduler.jobs import Cause, Ending
+from psyrun.scheduler.registry import frozen
+from psyrun.utils.environment import JOB_VARIABLE, VARIABLES, deadline
+from psyrun.workdir.layout import TaskLayout, layout_of
+from psyrun.workdir.lock import break_lock, holder_in
+from psyrun.workdir.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from psyrun.planning.prepare import Prepared
+
+CONTROLLER = "controller"
+_LEAST_MARGIN = 60.0  # seconds, to stop, to submit, and for the queue's own delays
+_PART = 0.05
+_LEAST_MEMORY = 512
+"""Megabytes; psyrun and Snakemake, which hold all jobs, whatever a job needs."""
+
+
+def check(prepared: Sequence[Prepared], extra: Sequence[str]) -> None:
+    """Refuse tasks whose controller cannot be put in a queue.
+
+    Parameters
+    ----------
+    prepared : sequence of Prepared
+        The tasks.
+    extra : sequence of str
+        The user's arguments for Snakemake.
+
+    Raises
+    ------
+    PsyrunError
+        If a task has no queue, or the arguments are not accepted.
+    """
+    for one in prepared:
+        if one.profile == LOCAL:
+            raise TaskError(
+                f"{one.task.path}: its jobs run on this machine, so its controller "
+                "cannot be put in a queue. Set 'scheduler', or use 'psy run --detach "
+                f"{one.task.name}'."
+            )
+    _values(prepared[0], extra)
+
+
+def submit(
+    first: Prepared,
+    home: TaskLayout,
+    arguments: Sequence[str],
+    extra: Sequence[str],
+    note: Callable[[str], None],
+    warn: Warn,
+) -> Batch:
+    """Put a controller in the queue of a task.
+
+    Parameters
+    ----------
+    first : Prepared
+        The task.
+    home : TaskLayout
+        Paths of the task after which the job is named, and that records it.
+    arguments : sequence of str
+        Arguments of ``psy``.
+    extra : sequence of str
+        The user's arguments for Snakemake, which are among them.
+    note : callable
+        Takes the job just before it is submitted.
+    warn : callable
+        Takes lines for the user, such as that the queue does not answer.
+
+    Raises
+    ------
+    SchedulerError
+        If it is not accepted, or the queue does not answer.
+    """
+    scheduler, values = first.task.scheduler, _values(first, extra)
+    name = home.job(CONTROLLER)
+    intent = Intent(
+        name=name,
+        names=(name,),
+        targets=(CONTROLLER,),
+        commands=(shlex.join(["python3", "-m", "psyrun.cli.main", *arguments]),),
+        round=first.plan.round,
+        scheduler=name_of(scheduler),
+        scheduler_args=values,
+        minutes=time_limit_of(scheduler, values),
+        frozen_scheduler=frozen(scheduler),
+    )
+    batch = Ledger(home, home.controllers).begin(intent)
+    note(batch.job(0))
+    try:
+        batch.note_ids(_submit(scheduler, batch, warn))
+    except SchedulerError:
+        batch.remove()
+        raise
+    return batch
+
+
+def _submit(scheduler: Scheduler, batch: Batch, warn: Warn) -> dict[int, int | str]:
+    try:
+        return dict(enumerate(scheduler.submit_array(batch.array)))
+    except QueueUnreachableError:
+        found = patiently(lambda: scheduler.find(batch.array), warn)
+        if not found:
+            raise
+        return found
+
+
+def _values(first: Prepared, extra: Sequence[str]) -> dict[str, object]:
+    scheduler = first.task.scheduler
+    of_site = parse_arguments(site_arguments(first.profile, extra))
+    given = with_site(first.task, scheduler, of_site)
+    values = arguments(scheduler, given, first.plan, CONTROLLER)
+    memory = scheduler.resources(values).get("mem_mb")
+    if isinstance(memory, int) and 0 < memory < _LEAST_MEMORY:
+        raised = scheduler.raised(values, Cause.MEMORY, _LEAST_MEMORY / memory)
+        return values if raised is None else raised
+    return values
+
+
+def this_job() -> str:
+    """Return the job of a queue that this process belongs to, empty if none."""
+    return os.environ.get(JOB_VARIABLE, "")
+
+
+def going_on(taskdir: Path, names: Iterable[str]) -> RunLog | None:
+    """Return the log of the run that has put this process in a queue.
+
+    What is printed from here on goes there.
+    """
+    for name in names:
+        record = RunRecord.load(layout_of(taskdir, name))
+        if record is not None and record.is_waiting and record.job == this_job():
+            log = RunLog(record)
+            log.become_output()
+            return log
+    return None
+
+
+class TimeLimit(NamedTuple):
+    """When the queue ends a controller, in seconds since the epoch.
+
+    Attributes
+    ----------
+    stop : float
+        When it should stop, so that there is time to submit the next one.
+    end : float
+        When it is ended; infinity where that is not known.
+    """
+
+    stop: float = float("inf")
+    end: float = float("inf")
+
+
+def time_limit(scheduler: Scheduler) -> TimeLimit:
+    """Return when the queue ends this process.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Of the queue that runs it.
+    """
+    end, now = deadline(), time.time()
+    if end == float("inf"):
+        with suppress(SchedulerError):
+            end = scheduler.end_of_this_job() or end
+    _forget_environment()
+    lasts = end - now
+    return TimeLimit(end - min(max(_LEAST_MARGIN, _PART * lasts), lasts / 2), end)
+
+
+def _forget_environment() -> None:
+    """Leave out what is about this job only: others inherit the environment."""
+    for name in list(os.environ):
+        is_of_slurm = name.startswith("SLURM_") and name != "SLURM_CONF"
+        if name in VARIABLES or is_of_slurm:
+            del os.environ[name]
+
+
+def _ledger(layout: TaskLayout) -> Ledger:
+    """Return where controllers of a task are recorded."""
+    record = RunRecord.load(layout)
+    home = layout if record is None else record.home
+    return Ledger(layout, home.controllers)
+
+
+def is_submitted(record: RunRecord) -> bool:
+    """Whether it is recorded that a queue took the job of a run's controller."""
+    batches = _ledger(record.home).batches()
+    return any(b.is_submitted and b.job(0) == record.job for b in batches)
+
+
+def controllers(layout: TaskLayout, warn: Warn) -> list[Left]:
+    """Return the controllers of a task that were put in queues."""
+    return left(layout, None, warn, records=False, ledger=_ledger(layout))
+
+
+def waiting(layout: TaskLayout, warn: Warn) -> str | None:
+    """Return which job of a queue is a controller of a task that has not begun.
+
+    Returns
+    -------
+    str or None
+        What the queue calls it.
+    """
+    record = RunRecord.load(layout)
+    if record is None or not record.is_waiting:
+        return None
+    for one in controllers(layout, warn):
+        for batch, position in one.living():
+            if batch.job(position) == record.job != this_job():
+                return str(batch.ids[position])
+    return None
+
+
+def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
+    """Return why a controller in a queue ended; None if that is not known.
+
+    Parameters
+    ----------
+    layout : TaskLayout
+        Paths of its task.
+    job : str
+        The controller's job, as the record of its run has it.
+    warn : callable
+        Takes lines for the user.
+
+    Raises
+    ------
+    SchedulerError
+        If the queue does not answer.
+    """
+    for one in controllers(layout, warn):
+        for batch in one.batches:
+            if batch.job(0) == job and (batch.key, 0) not in one.alive:
+                return batch.ending(0) or why_ended([(batch, 0)], one.scheduler)[0]
+    return None
+
+
+def release_lock(layout: TaskLayout, warn: Warn) -> None:
+    """Remove the lock of a controller in a queue that has ended, as that says."""
+    holder = holder_in(layout.lock)
+    if holder is None or not holder.job:
+        return
+    for one in controllers(layout, warn):
+        ended = [b.job(0) for b in one.batches if (b.key, 0) not in one.alive]
+        if holder.job in ended:
+            break_lock(layout.lock, holder.job)
+
+
+def stop(layout: TaskLayout, warn: Warn) -> tuple[int, set[str]]:
+    """Cancel the controllers of a task that are queued or running in a queue.
+
+    Returns
+    -------
+    n_jobs : int
+        How many there were.
+    names : set of str
+        The tasks that they were for.
+    """
+    n_jobs = 0
+    # One that ends for want of time may just have submitted the next.
+    while cancelled := [
+        job
+        for one in controllers(layout, warn)
+        for job in one.cancel(lambda _: True, warn)
+    ]:
+        n_jobs += len(cancelled)
+    release_lock(layout, warn)
+    record = RunRecord.load(layout)
+    if not n_jobs or record is None:
+        return n_jobs, set()
+    log = RunLog(record)
+    if record.ended is None:
+        log.write("psy: stopped by 'psy kill'.\n")
+        log.end(130)
+    return n_jobs, set(record.tasks)
+
+
+def forget_ended(home: TaskLayout, warn: Warn) -> None:
+    """Remove what is recorded of controllers that have ended."""
+    for one in controllers(home, warn):
+        for batch in one.batches:
+            if (batch.key, 0) not in one.alive and batch.job(0) != this_job():
+                batch.remove()

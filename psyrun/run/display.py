@@ -1,0 +1,164 @@
+"""What the user sees of a run: plain lines, or a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from typing import TextIO
+
+from psyrun.utils.text import duration
+from psyrun.workdir.progress import Tally
+
+EXECUTED, SKIPPED = ".", "-"
+
+
+class View(ABC):
+    """Shows jobs as they begin, and how many assignments are done."""
+
+    interval = 0.5
+    """Seconds between two looks at the progress."""
+
+    def job(self, mark: str, name: str) -> None:
+        """Show that a job is executed or skipped."""
+        self.say(f"{mark}  {name}")
+
+    @abstractmethod
+    def say(self, text: str) -> None:
+        """Show a line."""
+
+    def progress(self, tally: Tally) -> None:  # noqa: B027
+        """Show how far the run is."""
+
+    def close(self) -> None:  # noqa: B027
+        """Take away what is only good while the run goes on."""
+
+
+class QuietView(View):
+    """Shows nothing."""
+
+    def job(self, mark: str, name: str) -> None:
+        """Show nothing."""
+
+    def say(self, text: str) -> None:
+        """Show nothing."""
+
+
+class PlainView(View):
+    """Writes lines, and one about the progress now and then.
+
+    Parameters
+    ----------
+    stream : text file
+        Where to write.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._rate: Rate | None = None
+        self._next = time.monotonic() + 10.0
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        print(text, file=self._stream, flush=True)
+
+    def progress(self, tally: Tally) -> None:
+        """Write a line if the last one is half a minute old."""
+        if self._rate is None:
+            self._rate = Rate(tally.done)
+        if tally.total and time.monotonic() > self._next:
+            self._next = time.monotonic() + 30.0
+            self.say(describe(tally, self._rate.left(tally)))
+
+
+class BarView(View):
+    """Shows a progress bar below the lines."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[details]}"),
+            TextColumn("after"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._item = self._bar.add_task("assignments", total=None, details="")
+        self._rate: Rate | None = None
+        self._bar.start()
+
+    def say(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def progress(self, tally: Tally) -> None:
+        """Move the bar."""
+        if not tally.total:
+            return
+        if self._rate is None:
+            self._rate = Rate(tally.done)
+        failed = f"[red]{tally.failed} failed[/red] " if tally.failed else ""
+        per_second = self._rate.per_second(tally.done)
+        self._bar.update(
+            self._item,
+            completed=tally.done,
+            total=tally.total,
+            details=f"{failed}{per_second:.3g}/s",
+        )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+class Rate:
+    """How fast assignments are evaluated.
+
+    Parameters
+    ----------
+    done : int
+        How many had a row at the start.
+    """
+
+    def __init__(self, done: int) -> None:
+        self._before = done
+        self._start = time.monotonic()
+
+    def per_second(self, done: int) -> float:
+        """Return the assignments per second since the start."""
+        elapsed = time.monotonic() - self._start
+        return (done - self._before) / elapsed if elapsed > 0 else 0.0
+
+    def left(self, tally: Tally) -> float | None:
+        """Return the seconds that the rest takes at this rate, if known."""
+        rate = self.per_second(tally.done)
+        return (tally.total - tally.done) / rate if rate > 0 else None
+
+
+def describe(tally: Tally, seconds: float | None) -> str:
+    """Return one line about how far a run is."""
+    failed = f", {tally.failed} failed" if tally.failed else ""
+    left = "" if seconds is None else f", about {duration(seconds)} left"
+    return f"   {tally.done} of {tally.total} assignments done{failed}{left}"
+
+
+def choose_view(*, quiet: bool) -> View:
+    """Return the view that suits the terminal."""
+    if quiet:
+        return QuietView()
+    return BarView() if sys.stdout.isatty() else PlainView(sys.stdout)

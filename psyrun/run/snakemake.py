@@ -1,0 +1,197 @@
+"""The Snakemake process: the only place that knows Snakemake's options."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import zip_longest
+from pathlib import Path
+from typing import IO, Any
+
+from psyrun.scheduler.immediate import LOCAL
+from psyrun.utils.process import end_with_parent
+from psyrun.utils.resources import shipped
+
+_PATIENCE = 10.0  # seconds between asking Snakemake to end and killing it
+
+
+def command(
+    snakefiles: Iterable[Path],
+    *,
+    jobs: int | None,
+    profile: str,
+    extra: Sequence[str] = (),
+) -> list[str]:
+    """Return the command that has Snakemake follow accepted plans.
+
+    Parameters
+    ----------
+    snakefiles : iterable of Path
+        The generated Snakefiles of the tasks.
+    jobs : int or None
+        How many cores may be used at once, or how many jobs may be in a queue;
+        None leaves that to the profile.
+    profile : str
+        Name of a profile that psyrun ships.
+    extra : sequence of str
+        Further arguments from the user.
+    """
+    paths = json.dumps([str(path) for path in snakefiles])
+    values, rest = _split_config(extra)
+    return [
+        *(sys.executable, "-m", "snakemake"),
+        *("--snakefile", str(shipped("workflow", "Snakefile"))),
+        *("--profile", str(in_use(profile))),
+        *("--logger", "psyrun"),
+        # Between options that take all that follows, and what the user gave.
+        # What psyrun's rules make is whole or not there. And where a file that is
+        # there is made again, Snakemake forgets those that are missing and that
+        # are made from it, if their rules call it ancient (9.27).
+        "--ignore-incomplete",
+        *_limit(jobs, profile),
+        *rest,
+        *("--config", f"{SNAKEFILES}={paths}", *values),
+    ]
+
+
+def _limit(jobs: int | None, profile: str) -> list[str]:
+    if profile == LOCAL:
+        return ["--cores", str(jobs or 1)]
+    return [] if jobs is None else ["--jobs", str(jobs)]
+
+
+def _split_config(extra: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take the values of --config out: Snakemake only heeds its last use."""
+    values: list[str] = []
+    rest: list[str] = []
+    target = rest
+    for argument in extra:
+        option = next((o for o in ("--config", "-C") if argument.startswith(o)), None)
+        is_other = option == "--config" and argument[8:9] not in ("", "=")
+        if option is not None and not is_other:
+            target = values
+            value = argument.removeprefix(option).removeprefix("=")
+            values += [value] if value else []
+            continue
+        if argument.startswith("-"):
+            target = rest
+        target.append(argument)
+    return values, rest
+
+
+class Snakemake:
+    """A running Snakemake.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        From `command`.
+    environment : mapping
+        Additional environment variables.
+    log : file
+        Where its own output goes.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+    ) -> None:
+        events, write_end = os.pipe()
+        self._process = subprocess.Popen(
+            arguments,
+            env={**os.environ, **environment, "PSYRUN_EVENTS": str(write_end)},
+            pass_fds=[write_end],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Out of reach of the terminal's Ctrl-C, so that the order in which
+            # things end is up to the controller.
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+        os.close(write_end)
+        self.events = events
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status."""
+        return self._process.wait()
+
+    def interrupt(self) -> None:
+        """Have Snakemake end, the hard way if it takes long."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End Snakemake at once, so that it does nothing more."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Decode lines of the logger plug-in."""
+    return (json.loads(line) for line in lines)
+
+
+SNAKEFILES = "psy_snakefiles"
+
+
+MARK = ".psyrun.json"
+"""File of an installed profile with the digests of what was installed."""
+
+
+def place_of_installed(name: str) -> Path:
+    """Return where ``snakemake --profile NAME`` finds a user's profile."""
+    from platformdirs import user_config_path
+
+    return user_config_path("snakemake", "snakemake") / name
+
+
+def in_use(name: str) -> Path:
+    """Return the profile that ``psy run`` takes.
+
+    That is the one that ``psy profile install`` has installed, as it may have
+    been edited to suit a cluster, else the one that psyrun ships.
+    """
+    installed = place_of_installed(name)
+    return installed if (installed / MARK).is_file() else shipped("profiles", name)
+
+
+def site_arguments(profile: str, extra: Sequence[str]) -> str:
+    """Return the scheduler arguments that hold for all tasks of a run.
+
+    Parameters
+    ----------
+    profile : str
+        Name of the profile that ``psy run`` takes.
+    extra : sequence of str
+        The user's arguments for Snakemake.
+
+    Returns
+    -------
+    str
+        What Snakemake's option ``--psyrun-args`` gets.
+    """
+    option = "--psyrun-args"
+    given = None
+    for argument, following in zip_longest(extra, extra[1:], fillvalue=""):
+        if argument == option:
+            given = following
+        elif argument.startswith(f"{option}="):
+            given = argument.removeprefix(f"{option}=")
+    return _stated(profile) if given is None else given
+
+
+def _stated(profile: str) -> str:
+    import yaml
+
+    text = (in_use(profile) / "config.yaml").read_text(encoding="utf-8")
+    settings = yaml.safe_load(text) or {}
+    return str(settings.get("psyrun-args") or "")

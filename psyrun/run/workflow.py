@@ -1,0 +1,210 @@
+"""What ``workflow/Snakefile`` asks psyrun for.
+
+Whoever starts Snakemake, the same happens: tasks are loaded, it is decided
+what to do, each task is locked and its plan accepted, and one Snakefile for
+each task is included. `psy run` does the first half itself and names the
+Snakefiles in the configuration.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from psyrun.errors import PsyrunError
+from psyrun.planning.prepare import Options, Prepared, prepare_all, refusal
+from psyrun.queue.ledger import Ledger
+from psyrun.run.forkservers import ForkServers
+from psyrun.run.snakemake import SNAKEFILES
+from psyrun.scheduler.immediate import LOCAL
+from psyrun.tasks.discovery import find_tasks, select
+from psyrun.utils.files import read_json
+from psyrun.workdir.layout import TaskLayout, record_of_task
+from psyrun.workdir.plan import Plan
+from psyrun.workdir.progress import is_merged
+
+
+class Entry:
+    """The tasks of one Snakemake process.
+
+    Parameters
+    ----------
+    config : mapping
+        Snakemake's configuration.
+    is_main_process : bool
+        Whether this process controls the run; other ones only run one job.
+
+    Raises
+    ------
+    WorkflowError
+        If a task is not usable or its outdated rows may not be replaced.
+    """
+
+    def __init__(self, config: Mapping[str, Any], *, is_main_process: bool) -> None:
+        self._prepared: list[Prepared] = []
+        self._servers: ForkServers | None = None
+        _use_python_of_this_process()
+        if SNAKEFILES not in config and is_main_process:
+            with _told_in_one_line():
+                self._prepare(config)
+            paths = [prepared.layout.snakefile for prepared in self._prepared]
+            plans = [prepared.plan for prepared in self._prepared]
+        else:
+            paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
+            plans = [_plan(path) for path in paths]
+        self.targets = [target for plan in plans for target in _targets(plan)]
+        # Snakemake takes relative paths as relative to the including file.
+        self.snakefiles = [str(path.resolve()) for path in paths]
+
+    def _prepare(self, config: Mapping[str, Any]) -> None:
+        options = Options(
+            keep_going=_is_true(config.get("psy_continue", False)),
+            accept_failures=_is_true(config.get("psy_accept_failures", False)),
+        )
+        paths = _taskfiles(config).values()
+        # Which executor there will be is not known before it starts.
+        for prepared in prepare_all(paths, options, _warn, site_scheduler=None):
+            if why := refusal(prepared):
+                raise PsyrunError(why)
+            prepared.render()
+            forget_incomplete(outputs(prepared.plan))
+            self._prepared.append(prepared)
+
+    def start(self, workflow: Any) -> None:
+        """Lock the tasks, accept their plans and start their fork servers.
+
+        Parameters
+        ----------
+        workflow : snakemake.workflow.Workflow
+            Snakemake's workflow, just before its first job.
+        """
+        atexit.register(self.stop)
+        work = [p for p in self._prepared if not p.decision.is_done]
+        # psyrun's executor has it.
+        scheduler = getattr(workflow.executor_settings, "scheduler", None)
+        for prepared in work:
+            prepared.site_scheduler = scheduler or ""
+        for prepared in work:
+            with _told_in_one_line():
+                prepared.start(_warn, insist=True)
+        if not work:
+            return
+        # A task for a queue need not be imported here.
+        local = [p for p in work if p.profile == LOCAL]
+        self._servers = ForkServers(
+            (p.layout.folder, p.plan.taskfile, p.plan.python) for p in local
+        )
+        os.environ.update(self._servers.environment)
+
+    def stop(self, *, is_done: bool = False) -> None:
+        """End what `start` began.
+
+        Parameters
+        ----------
+        is_done : bool
+            Whether all was done that was to be done.
+        """
+        if is_done:
+            for prepared in self._prepared:
+                # What was submitted is of no interest any more. What was done may
+                # have been something else, though, such as a rule of the user's.
+                if is_merged(prepared.layout, prepared.plan):
+                    Ledger(prepared.layout).remove_round(prepared.plan.round)
+        if self._servers is not None:
+            self._servers.stop()
+            self._servers = None
+        for prepared in self._prepared:
+            prepared.release()
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """Have Snakemake show an error of ours without a traceback."""
+    try:
+        yield
+    except PsyrunError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def _use_python_of_this_process() -> None:
+    """Let ``python3`` in the rules be the Python that Snakemake runs in."""
+    folder = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != folder:
+        os.environ["PATH"] = os.pathsep.join([folder, path])
+
+
+def _taskfiles(config: Mapping[str, Any]) -> dict[str, Path]:
+    taskdir = Path(config.get("psy_taskdir", "psy-tasks"))
+    names = config.get("psy_tasks", [])
+    if isinstance(names, str):
+        names = names.replace(",", " ").split()
+    if names:
+        return select(taskdir, names)
+    return find_tasks(taskdir, all_are_meant=True)
+
+
+def _is_true(value: object) -> bool:
+    return str(value).lower() in ("true", "1", "yes")
+
+
+def _recorded(config: Mapping[str, Any]) -> list[Path]:
+    """Return the Snakefiles that the controlling process wrote."""
+    records = {
+        name: read_json(record_of_task(path.parent, name))
+        for name, path in _taskfiles(config).items()
+    }
+    return [
+        TaskLayout.of(record["workdir"], name).snakefile
+        for name, record in records.items()
+        if record is not None
+    ]
+
+
+def forget_incomplete(paths: Iterable[Path]) -> None:
+    """Tell Snakemake that files are whole, which it only knows of jobs it saw end.
+
+    For ``--rerun-incomplete`` it would make them again and, as their rules call
+    them ancient, forget what is missing and made from them (9.27). Its other
+    option, to ignore what is incomplete, would be wrong for a user's own rules.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files that are whole if they are there.
+    """
+    for path in paths:
+        if path.exists():
+            name = urlsafe_b64encode(str(path).encode()).decode()
+            Path(".snakemake", "incomplete", name).unlink(missing_ok=True)
+
+
+def outputs(plan: Plan) -> Iterator[Path]:
+    """Yield what the rules of a plan make."""
+    round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
+    yield round_.space
+    yield from (round_.block(i, plan.block_ext) for i in range(plan.n_blocks))
+    yield from map(Path, _targets(plan))
+
+
+def _plan(snakefile: Path) -> Plan:
+    state = snakefile.with_name("state.json")
+    return Plan.from_json(read_json(state), str(state))
+
+
+def _targets(plan: Plan) -> list[str]:
+    """Return the files that show that a plan was followed to its end."""
+    round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
+    return [plan.resultfile, str(round_.merge_mark(plan.merge))]

@@ -1,0 +1,362 @@
+"""Slurm Workload Manager (https://slurm.schedmd.com)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from psyrun.scheduler.base import Scheduler
+from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
+from psyrun.scheduler.options import resolve
+from psyrun.scheduler.slurm import options as slurm_options
+from psyrun.scheduler.slurm import options as slurm_resources
+from psyrun.scheduler.slurm.accounting import (
+    explain,
+    first_known,
+    from_sacct,
+    from_scontrol,
+    removed,
+)
+from psyrun.scheduler.slurm.commands import ask, ask_or_fail, end_time, unreachable
+from psyrun.scheduler.slurm.sbatch import (
+    MY_JOBS,
+    find,
+    in_queue,
+    others,
+    run,
+    run_noted,
+    single,
+    whole,
+)
+from psyrun.scheduler.slurm.squeue import FORMAT, collapsed, parse, reasons
+
+_MOST_WORDS = 500  # of a call of scancel
+_LIMITS = re.compile(r"^(?:MaxArraySize|MaxJobCount)\s*=\s*(\d+)", re.MULTILINE)
+_ARRAY_TASKS = re.compile(r"^SchedulerParameters.*max_array_tasks=(\d+)", re.MULTILINE)
+
+
+class Slurm(Scheduler):
+    """Submits jobs with sbatch.
+
+    Parameters
+    ----------
+    workdir : str or path, optional
+        Taken so that every scheduler can be made alike; Slurm needs none.
+
+    Notes
+    -----
+    These `scheduler_args` are known. Each is a value, or a function that
+    takes the job's name and returns the value.
+
+    ==================  ====================  ==============================
+    argument            option of sbatch      meaning
+    ==================  ====================  ==============================
+    timelimit           -t                    time limit of each job
+    memory              --mem                 memory per node
+    memory_per_cpu      --mem-per-cpu         memory per CPU core
+    n_cpus              -c                    CPU cores
+    n_nodes             -N                    nodes
+    cores-per-socket    --cores-per-socket    least cores per socket
+    sockets-per-node    --sockets-per-node    least sockets per node
+    ==================  ====================  ==============================
+
+    Other options of sbatch are given by their long names, with ``'-'`` or
+    ``'_'``, such as ``'partition'``, ``'account'`` or ``'gpus_per_task'``;
+    True states an option that takes no value. Options that psyrun needs for
+    itself, such as ``'output'``, are refused.
+
+    A time limit is written as ``'15m'``, ``'1h30m'`` or ``'2d'``, as a number
+    of minutes, or as Slurm wants it, such as ``'HH:MM:SS'`` or
+    ``'D-HH:MM'``. Memory without a unit counts megabytes.
+    """
+
+    PROFILE = "slurm"
+    USER_DEFAULT_ARGS = {"timelimit": "0-01:00", "memory": "1G", "n_cpus": 1}
+    OPTIONS = slurm_options.OPTIONS
+
+    def __init__(self, workdir: str | Path | None = None) -> None:
+        self.workdir = None if workdir is None else Path(workdir)
+        self._max_array_size: int | None = None
+
+    def validate(self, scheduler_args: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Check `scheduler_args` and work out their values for one job.
+
+        Parameters
+        ----------
+        scheduler_args : mapping of str to object
+            Values, or functions that take the job's name.
+        name : str
+            The job's name.
+
+        Returns
+        -------
+        dict of str to object
+            By the names in the table above, and sbatch's long names. Times are
+            ``'D-HH:MM'``, memory is a whole number with a unit.
+
+        Raises
+        ------
+        SchedulerError
+            An argument is unknown, not allowed, or given twice; psyrun needs it
+            itself; or a function raised.
+        """
+        given = slurm_options.known_names(scheduler_args)
+        options = slurm_options.with_site_options(given)
+        values = resolve(options, given, name, type(self).__name__)
+        slurm_options.check_together(values)
+        return values
+
+    def submit(
+        self,
+        args: Sequence[str],
+        output_filename: str,
+        name: str | None = None,
+        depends_on: Sequence[JobId] | None = None,
+        scheduler_args: Mapping[str, Any] | None = None,
+    ) -> JobId:
+        """Submit one job with sbatch.
+
+        Parameters
+        ----------
+        args : sequence of str
+            The command and its arguments.
+        output_filename : str
+            File to which the job's standard output and error are appended.
+        name : str, optional
+            Name of the job; the first of `args` by default.
+        depends_on : sequence of int or str, optional
+            Jobs that must have ended well before this one starts.
+        scheduler_args : mapping of str to object, optional
+            See the table above.
+
+        Returns
+        -------
+        int or str
+            Slurm's job id.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        QueueFullError
+            Slurm takes no more jobs now.
+        SchedulerError
+            The arguments are not accepted, or sbatch refused the job.
+        """
+        name = name or args[0]
+        options = slurm_options.words(self.validate(scheduler_args or {}, name))
+        return run(single(options, args, output_filename, name, depends_on or ()))
+
+    def submit_array(self, array: JobArray) -> list[JobId]:
+        """Submit many jobs with one call of sbatch.
+
+        What sbatch prints is kept in the array's folder. An array that was
+        submitted already is not submitted again.
+
+        Parameters
+        ----------
+        array : JobArray
+            The jobs.
+
+        Returns
+        -------
+        list of str
+            Ids such as ``'12_0'``, by position.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        QueueFullError
+            Slurm takes no more jobs now.
+        SchedulerError
+            The arguments are not accepted, or sbatch refused the jobs.
+        """
+        values = self.validate(array.scheduler_args, array.name)
+        job = run_noted(whole(slurm_options.words(values), array), array.folder)
+        return [f"{job}_{position}" for position in range(len(array))]
+
+    def find(self, array: JobArray) -> dict[int, JobId]:
+        """Find the jobs of an array by what sbatch left, else by their comment.
+
+        Parameters
+        ----------
+        array : JobArray
+            The jobs.
+
+        Returns
+        -------
+        dict of int to str
+            Ids by position; empty if Slurm has none of the jobs.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer, or an sbatch still tries.
+        """
+        job = find(array)
+        positions = range(len(array)) if job is not None else ()
+        return {position: f"{job}_{position}" for position in positions}
+
+    def get_status(self, jobid: JobId) -> JobStatus | None:
+        """Return what squeue says of one job.
+
+        Parameters
+        ----------
+        jobid : int or str
+            Slurm's job id.
+
+        Returns
+        -------
+        JobStatus or None
+            None if squeue does not list the job, or no longer does.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        """
+        command = [*MY_JOBS[:2], "-t", "all", "-h", "-o", FORMAT, "-j", str(jobid)]
+        done = ask(command)
+        # squeue fails on a job that it has forgotten, or that never was.
+        if done.returncode != 0 and "nvalid job id" not in done.stderr:
+            raise unreachable("squeue", done.stderr)
+        return next((job for job in parse(done.stdout) if job.id == str(jobid)), None)
+
+    def get_statuses(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Return what squeue says of many jobs, with one call.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Slurm's job ids.
+
+        Returns
+        -------
+        dict of int or str to JobStatus
+            Without the jobs that squeue does not list, or no longer does.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        """
+        if not jobids:
+            return {}
+        # All jobs of yours: a list of thousands of ids is too long for a command
+        # line, and squeue fails on a single one that it has forgotten.
+        listed = {job.id: job for job in self._listed("-t", "all")}
+        known = {jobid: listed.get(str(jobid)) for jobid in jobids}
+        return {jobid: job for jobid, job in known.items() if job is not None}
+
+    def get_jobs(self) -> list[JobId]:
+        """Return your jobs that are queued or running.
+
+        Returns
+        -------
+        list of int or str
+            Slurm's job ids, one for each task of an array.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        """
+        return [job.id for job in self._listed() if job.status != "D"]
+
+    def why_queued(self, jobids: Sequence[JobId]) -> dict[JobId, str]:
+        """Return why jobs wait, with one call of squeue.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Slurm's job ids.
+
+        Returns
+        -------
+        dict of int or str to str
+            Slurm's word and what it means.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        """
+        told = reasons(ask_or_fail(_squeue("-t", "PD")))
+        return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
+
+    def foreign(self, jobs: Mapping[JobId, JobArray]) -> set[JobId]:
+        """Return which jobs have another name or comment, with one call of squeue."""
+        shown = in_queue("%i|%k|%j") if jobs else ""
+        return others(shown, {str(jobid): array for jobid, array in jobs.items()})
+
+    def _listed(self, *options: str) -> Iterator[JobStatus]:
+        return parse(ask_or_fail(_squeue(*options)))
+
+    def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
+        """Return why jobs ended, from sacct, else from scontrol."""
+        found = first_known(map(str, jobids), from_sacct, from_scontrol)
+        return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
+
+    def why_not_begun(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
+        """Return which tasks scontrol does not list any more in their arrays."""
+        found = removed(map(str, jobids))
+        return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
+
+    def explain(self, output: str) -> Ending | None:
+        """Return why a job ended from what Slurm wrote into its output."""
+        return explain(output)
+
+    def kill(self, jobid: JobId) -> None:
+        """Cancel one job with scancel."""
+        self.kill_all([jobid])
+
+    def kill_all(self, jobids: Sequence[JobId]) -> None:
+        """Cancel many jobs, with as few calls of scancel as possible."""
+        if not jobids:
+            return
+        words = collapsed(jobids, self.get_jobs())
+        for start in range(0, len(words), _MOST_WORDS):
+            # It fails on jobs that have ended, after it has cancelled the others.
+            ask(["scancel", *words[start : start + _MOST_WORDS]])
+
+    def max_array_size(self) -> int:
+        """Return how many jobs an array may have, from Slurm's configuration.
+
+        Returns
+        -------
+        int
+            The least of MaxArraySize (its indices count from 0), MaxJobCount
+            and max_array_tasks.
+
+        Raises
+        ------
+        QueueUnreachableError
+            Slurm's controller does not answer.
+        """
+        if self._max_array_size is None:
+            shown = ask_or_fail(["scontrol", "show", "config"])
+            limits = [*_LIMITS.findall(shown), *_ARRAY_TASKS.findall(shown)]
+            self._max_array_size = max(1, min(map(int, limits), default=1001))
+        return self._max_array_size
+
+    def end_of_this_job(self) -> float | None:
+        """Return when Slurm will end the job that this process belongs to."""
+        return end_time()
+
+    def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
+        """Return arguments as ``snakemake-executor-plugin-slurm`` reads them."""
+        return slurm_resources.resources(values)
+
+    def raised(
+        self, values: Mapping[str, Any], cause: Cause, factor: float
+    ) -> dict[str, Any] | None:
+        """Return arguments with more memory or a longer time limit."""
+        return slurm_resources.raised(values, cause, factor)
+
+
+def _squeue(*options: str) -> list[str]:
+    # Without -r, which loses the last of the tasks 1-999:2 (Slurm 22.05).
+    return [*MY_JOBS, *options, "-h", "-o", FORMAT]

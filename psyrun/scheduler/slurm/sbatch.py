@@ -1,0 +1,412 @@
+"""Submitting jobs with sbatch, so that a kill at any moment loses no job."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from psyrun.errors import QueueUnreachableError, SchedulerError
+from psyrun.scheduler.commands import call, cannot_run, held, without
+from psyrun.scheduler.jobs import JobArray, JobId
+from psyrun.scheduler.slurm.accounting import SACCT_TIME_OUT
+from psyrun.scheduler.slurm.commands import ask, ask_or_fail, refusal
+from psyrun.scheduler.slurm.squeue import spread
+
+TIME_OUT = 300.0
+"""Seconds that sbatch has. Where the queue is full it tries for 2 min itself."""
+
+
+_RETRIES = b"sleeping and retrying"
+
+_LOOK_EVERY = 0.1  # seconds
+
+_SURELY_SLEEPING = 0.9  # seconds
+
+_ALWAYS = ("--parsable", "--no-requeue", "--open-mode=append")
+
+_ID = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
+
+# What is set for one job must neither change other jobs nor keep sbatch waiting.
+# squeue asks no other cluster, and what Slurm says of a job belongs into its output.
+_CHANGES_JOBS = tuple(
+    f"SBATCH_{name}"
+    for name in (
+        *("ARRAY_INX", "WAIT", "REQUEUE", "NO_REQUEUE", "OPEN_MODE", "DEBUG"),
+        *("CLUSTERS", "ERROR"),
+    )
+)
+
+
+def single(
+    options: Sequence[str],
+    args: Sequence[str],
+    output: str,
+    name: str,
+    depends_on: Sequence[JobId],
+) -> list[str]:
+    """Return the command that submits one job.
+
+    Parameters
+    ----------
+    options : sequence of str
+        Words for the resources.
+    args : sequence of str
+        The job's command and its arguments.
+    output : str
+        File that takes the job's output.
+    name : str
+        Name of the job.
+    depends_on : sequence of int or str
+        Jobs that must have ended well before.
+
+    Returns
+    -------
+    list of str
+        A command line.
+    """
+    words = ["sbatch", *_ALWAYS, *options, "-J", name, "-o", pattern(output)]
+    if depends_on:
+        words.append(f"--dependency=afterok:{':'.join(map(str, depends_on))}")
+    return [*words, "--wrap", f"exec {shlex.join(args)}"]
+
+
+def whole(options: Sequence[str], array: JobArray) -> list[str]:
+    """Return the command that submits a job array.
+
+    Parameters
+    ----------
+    options : sequence of str
+        Words for the resources.
+    array : JobArray
+        The jobs.
+
+    Returns
+    -------
+    list of str
+        A command line.
+    """
+    return [
+        *("sbatch", *_ALWAYS, *options, f"--array=0-{len(array) - 1}"),
+        *("-J", array.name, f"--comment={array.key}"),
+        *("-o", f"{pattern(str(array.folder))}/%a.out"),
+        *("--wrap", f'exec {shlex.join(array.args)} "$SLURM_ARRAY_TASK_ID"'),
+    ]
+
+
+def pattern(path: str) -> str:
+    """Return a path so that sbatch takes it as it is.
+
+    Parameters
+    ----------
+    path : str
+        A path that may have percent signs.
+
+    Returns
+    -------
+    str
+        With these doubled.
+
+    Raises
+    ------
+    SchedulerError
+        The path has a backslash, for which Slurm knows no way.
+    """
+    if "\\" in path:
+        raise SchedulerError(
+            f"{path}: Slurm cannot write to a path with a backslash. Choose another "
+            "workdir."
+        )
+    return path.replace("%", "%%")
+
+
+def parse_id(printed: str) -> str | None:
+    """Return the job id that ``sbatch --parsable`` printed.
+
+    Parameters
+    ----------
+    printed : str
+        With a line such as ``'12'``, or ``'12;cluster'``.
+
+    Returns
+    -------
+    str or None
+        The job id; None if there is none.
+    """
+    match = _ID.search(printed)
+    return match[1] if match else None
+
+
+def run(command: Sequence[str]) -> str:
+    """Run sbatch and return the job id.
+
+    Parameters
+    ----------
+    command : sequence of str
+        sbatch and its arguments.
+
+    Returns
+    -------
+    str
+        The job id.
+
+    Raises
+    ------
+    SchedulerError
+        It failed; a `QueueError` where it may succeed later.
+    """
+    done = call(command, time_out=TIME_OUT, environment=_environment())
+    jobid = parse_id(done.stdout)
+    if done.returncode != 0 or jobid is None:
+        raise refusal(done.returncode, done.stderr or done.stdout)
+    return jobid
+
+
+def run_noted(command: Sequence[str], folder: Path) -> str:
+    """Run sbatch such that the job id is written even if we are killed.
+
+    sbatch writes to a file, which it keeps locked as long as it runs.
+
+    Parameters
+    ----------
+    command : sequence of str
+        sbatch and its arguments.
+    folder : Path
+        Folder for what sbatch prints. If there is a job id in it, nothing is
+        submitted.
+
+    Returns
+    -------
+    str
+        The job id.
+
+    Raises
+    ------
+    SchedulerError
+        It failed; a `QueueError` where it may succeed later.
+    """
+    with held(_file(folder)) as output, (folder / "sbatch.err").open("wb") as errors:
+        jobid = _noted(folder)
+        if jobid is not None:
+            return jobid
+        status = _wait(_start(command, output, errors), folder / "sbatch.err")
+        jobid = _noted(folder)
+    said = (folder / "sbatch.err").read_text(encoding="utf-8", errors="replace")
+    if jobid is None:
+        raise refusal(status, said)
+    return jobid
+
+
+def noted(folder: Path) -> str | None:
+    """Return the job id that sbatch left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        As given to `run_noted`.
+
+    Returns
+    -------
+    str or None
+        None if it has left none.
+
+    Raises
+    ------
+    QueueUnreachableError
+        sbatch, started by a process that is gone, is not done yet.
+    """
+    if not _file(folder).exists():
+        return None
+    with held(_file(folder)):
+        return _noted(folder)
+
+
+def _file(folder: Path) -> Path:
+    return folder / "sbatch.out"
+
+
+def _noted(folder: Path) -> str | None:
+    text = _file(folder).read_text(encoding="utf-8", errors="replace")
+    # A line that is not ended may be the first half of a number.
+    return parse_id(text[: text.rfind("\n") + 1])
+
+
+def _start(
+    command: Sequence[str], output: BinaryIO, errors: BinaryIO
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env=_environment(),
+            # Ctrl-C is for us: sbatch is to end what it has begun.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise cannot_run(command[0], error) from error
+
+
+def _wait(process: subprocess.Popen[bytes], errors: Path) -> int:
+    deadline = time.monotonic() + TIME_OUT
+    looked = time.monotonic()
+    while time.monotonic() < deadline:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK_EVERY)
+        if _RETRIES in errors.read_bytes():
+            return _stop_retrying(process, looked)
+        looked = time.monotonic()
+    _kill(process)
+    raise QueueUnreachableError(
+        f"sbatch has not answered within {TIME_OUT:.0f} s. The queue may be busy or "
+        "down; try again later."
+    )
+
+
+def _stop_retrying(process: subprocess.Popen[bytes], looked: float) -> int:
+    """End an sbatch that waits for 2 min, as psyrun has better things to do.
+
+    It sleeps for a second before it tries again: if it was killed within this
+    second, it has not submitted anything.
+    """
+    _kill(process)
+    if time.monotonic() - looked > _SURELY_SLEEPING:
+        raise QueueUnreachableError(
+            "sbatch found the queue full and was stopped, perhaps too late. It is to "
+            "be seen whether the jobs were submitted."
+        )
+    return process.returncode
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def _environment() -> dict[str, str]:
+    if "SLURM_JOB_ID" not in os.environ:
+        return without(*_CHANGES_JOBS)
+    # Within a job, the variables that describe it would describe the new one.
+    kept = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
+    return {
+        name: value
+        for name, value in without(*_CHANGES_JOBS).items()
+        if not name.startswith("SLURM_") or name in kept
+    }
+
+
+MY_JOBS = ("squeue", "--all", "--me")
+"""Lists all jobs of yours, those in hidden partitions included."""
+
+
+_SINCE = "now-30days"
+
+_KEY = re.compile("[0-9a-f]{16}")
+
+
+def find(array: JobArray) -> str | None:
+    """Return the id of an array that may have been submitted.
+
+    Parameters
+    ----------
+    array : JobArray
+        The array.
+
+    Returns
+    -------
+    str or None
+        None if Slurm does not have it.
+
+    Raises
+    ------
+    QueueUnreachableError
+        Slurm's controller does not answer, or an sbatch still tries.
+    """
+    jobid = noted(array.folder)
+    if jobid is not None:
+        return jobid
+    found = jobs_with_comment(in_queue("%F|%k"), array.key) or jobs_with_comment(
+        _in_accounting(array.name), array.key
+    )
+    # A submission that was repeated although the first one had succeeded.
+    for other in found[1:]:
+        ask(["scancel", other])
+    return found[0] if found else None
+
+
+def jobs_with_comment(printed: str, comment: str) -> list[str]:
+    """Return the jobs that carry a comment.
+
+    Parameters
+    ----------
+    printed : str
+        Lines of an id, a vertical line, and a comment. The ids of tasks of an
+        array begin with that of the array.
+    comment : str
+        The comment.
+
+    Returns
+    -------
+    list of str
+        Each job once, the oldest first.
+    """
+    jobs = set()
+    for line in printed.splitlines():
+        jobid, _, text = line.partition("|")
+        if text == comment:
+            jobs.add(jobid.strip().partition("_")[0])
+    return sorted(jobs, key=lambda job: int(job) if job.isdecimal() else 0)
+
+
+def in_queue(columns: str) -> str:
+    """Return what squeue prints of all jobs of yours.
+
+    Parameters
+    ----------
+    columns : str
+        The columns, as squeue names them.
+
+    Raises
+    ------
+    QueueUnreachableError
+        Slurm's controller does not answer.
+    """
+    return ask_or_fail([*MY_JOBS, "-t", "all", "-h", "-o", columns])
+
+
+def others(printed: str, jobs: Mapping[str, JobArray]) -> set[JobId]:
+    """Return the jobs whose ids once were those of certain arrays.
+
+    Parameters
+    ----------
+    printed : str
+        Lines of an id, a comment and a name, with vertical lines in between.
+    jobs : mapping of str to JobArray
+        Ids, and the arrays that they belonged to.
+    """
+    found: set[JobId] = set()
+    for line in printed.splitlines():
+        jobid, _, text = line.partition("|")
+        comment, _, name = text.rpartition("|")
+        for one in spread(jobid.strip()):
+            array = jobs.get(one)
+            # Some sites write comments of their own.
+            is_key = _KEY.fullmatch(comment) is not None
+            if array and (name != array.name or (is_key and comment != array.key)):
+                found.add(one)
+    return found
+
+
+def _in_accounting(name: str) -> str:
+    command = ["sacct", "-X", "-n", "-P", "-S", _SINCE, f"--name={name}"]
+    with suppress(SchedulerError):
+        done = ask([*command, "-o", "JobID,Comment"], SACCT_TIME_OUT)
+        return done.stdout if done.returncode == 0 else ""
+    return ""

@@ -1,0 +1,163 @@
+"""Evaluation of the assignments of one process job, by worker processes.
+
+The job's own process runs none of the user's code. It forks workers, which
+take ranges of assignments, evaluate them and append a record of each to a
+journal of their own. What a worker evaluates at the moment stands in memory
+that it shares with the job, so that a worker that dies, by whatever cause, is
+reported against that one assignment, and a new worker goes on with the next.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+from psyrun.errors import JobError, OutOfTimeError, PsyrunError
+from psyrun.steps.worker import Causes, Exit, Work, Worker
+from psyrun.utils.process import end_threads, say
+from psyrun.utils.text import describe_exit
+from psyrun.workdir.failures import describe_death
+from psyrun.workdir.journal import Journal
+from psyrun.workdir.slots import Slot, Slots
+
+_HOPELESS = (
+    "stopped: more assignments failed than max_failures allows. What is done is kept: "
+    "mend the cause, then run again."
+)
+
+
+def evaluate(work: Work, n_workers: int, slots: Path) -> None:
+    """Evaluate all assignments of a process job.
+
+    Parameters
+    ----------
+    work : Work
+        What to evaluate, and how.
+    n_workers : int
+        Number of worker processes.
+    slots : Path
+        File for what the workers are at.
+
+    Raises
+    ------
+    PsyrunError
+        If records could not be written or `setup` failed. Assignments that
+        raise, or that end their worker, are recorded and do not raise here.
+    JobError
+        If the workers stopped before the end, with too little time left or
+        too many failures, or did not begin, as there were too many before.
+    """
+    _Pool(work, n_workers, slots).run()
+
+
+class _Pool:
+    """The workers of one process job, as their parent sees them."""
+
+    def __init__(self, work: Work, size: int, slots: Path) -> None:
+        self._work = work
+        self._size = size
+        self._slots = Slots(slots, size)
+        self._causes = Causes()
+        self._workers: dict[int, int] = {}
+        self._is_out_of_time = False
+        # Up to where journals were verified: workers may die by the thousand.
+        self._intact: dict[int, int] = {}
+
+    def run(self) -> None:
+        # Other jobs of the run may have failed while this one was queued.
+        self._stop_if_hopeless()
+        # The task file may have used them when it was imported.
+        end_threads()
+        try:
+            for number in range(self._size):
+                self._start(number, range(0))
+            while self._workers:
+                pid, status = os.wait()
+                if pid in self._workers:
+                    number = self._workers.pop(pid)
+                    self._ended(number, pid, os.waitstatus_to_exitcode(status))
+        finally:
+            self._kill_all()
+            self._slots.close()
+            self._causes.close()
+        if self._is_out_of_time:
+            raise OutOfTimeError(
+                "the job's wall time does not suffice for the rest. What is done is "
+                "kept: run again for the rest."
+            )
+
+    def _start(self, number: int, rest: range) -> None:
+        """Fork a worker; it begins with what its predecessor left."""
+        self._slots.clear(number)
+        parent = os.getpid()
+        with suppress(OSError, ValueError):
+            # What is in the buffers now must not be written by each copy.
+            sys.stdout.flush()
+            sys.stderr.flush()
+        with warnings.catch_warnings():
+            # Threads of numerical libraries handle forks by themselves.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            intact = self._intact.get(number, 0)
+            worker = Worker(
+                self._work, number, self._slots, self._causes, parent, intact
+            )
+            worker.live(rest)
+        self._workers[pid] = number
+
+    def _ended(self, number: int, pid: int, code: int) -> None:
+        slot = self._slots.get(number)
+        if slot is not None:
+            # Whatever the status: the user's code may end its process with any.
+            self._record_death(number, slot, pid, code)
+            self._stop_if_hopeless()
+            self._start(number, range(slot.position + 1, slot.end))
+        elif code == Exit.NO_TIME:
+            self._is_out_of_time = True
+        elif code == Exit.TOO_MANY_FAILURES:
+            raise JobError(_HOPELESS)
+        elif code in (Exit.NO_RECORD, Exit.NO_SPACE):
+            is_full = code == Exit.NO_SPACE
+            told = self._causes.of(number) or "see the job's log"
+            cause = os.strerror(errno.ENOSPC) if is_full else told
+            raise PsyrunError(
+                f"{self._work.journal(number)}: results could not be recorded: "
+                f"{cause}. What was recorded is kept: mend the cause, then run again."
+            )
+        elif code < 0:
+            raise JobError(
+                f"a worker process ended with {describe_exit(code)} in `setup` or "
+                "between two assignments. What is done is kept: run again for the rest."
+            )
+        elif code != 0:
+            raise PsyrunError(
+                self._causes.of(number)
+                or f"a worker process ended with {describe_exit(code)} while it was "
+                "set up. Mend `setup` or the task file, then run again."
+            )
+
+    def _stop_if_hopeless(self) -> None:
+        if self._work.is_hopeless():
+            raise JobError(_HOPELESS)
+
+    def _record_death(self, number: int, slot: Slot, pid: int, code: int) -> None:
+        failure = describe_death(code, pid, self._work.space[slot.index])
+        path, intact = self._work.journal(number), self._intact.get(number, 0)
+        journal = Journal(path, self._work.session, intact)
+        journal.failure(slot.index, time.time(), 0.0, 0, failure)
+        self._intact[number] = journal.end
+        journal.close()
+        say(f"assignment {slot.index}: {failure['message']}")
+
+    def _kill_all(self) -> None:
+        for pid in self._workers:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._workers:
+            os.waitpid(pid, 0)

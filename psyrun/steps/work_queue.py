@@ -1,0 +1,195 @@
+"""How workers get their work: ranges of positions, large ones first.
+
+Each range takes its share of what is left (guided self-scheduling, Polychronopoulos
+and Kuck 1987), so that few ranges are handed out, and the last ones are so
+small that all workers end at about the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from psyrun.errors import JobError
+from psyrun.store.rows import Indices
+from psyrun.workdir.plan import Plan
+from psyrun.workdir.rows import RoundData
+
+_RANGE = struct.Struct("<QQ")
+
+_PIPE_BUFFER = 65536 // _RANGE.size  # ranges; POSIX systems have that or more
+
+
+# A range is this fraction of a worker's fair share of what is left. With 16,
+# the makespan of durations with a heavy tail stays within 3 % of that of a
+# queue of single assignments; see tests/benchmarks/bench_load_balancing.py.
+CLAIM_FRACTION = 16
+
+_PIPE_FRACTION = 4
+
+
+class Supply(Protocol):
+    """Hands out ranges of positions; each position to one worker only."""
+
+    def take(self) -> Iterator[range]:
+        """Yield ranges until none is left. Called in the worker."""
+
+
+def shrinking_ranges(count: int, n_workers: int, fraction: int) -> Iterator[range]:
+    """Divide ``range(count)`` into ranges that get smaller and smaller.
+
+    Parameters
+    ----------
+    count : int
+        Number of positions.
+    n_workers : int
+        Number of workers that share them.
+    fraction : int
+        Each range is ``1 / fraction`` of a worker's share of what is left.
+
+    Yields
+    ------
+    range
+        O(n_workers · fraction · log(count)) ranges.
+    """
+    begin = 0
+    while begin < count:
+        end = begin + max(1, (count - begin) // (fraction * n_workers))
+        yield range(begin, end)
+        begin = end
+
+
+class PipeSupply:
+    """Ranges for the workers of one job, in a pipe that they inherit.
+
+    Parameters
+    ----------
+    count : int
+        Number of positions.
+    n_workers : int
+        Number of workers.
+    """
+
+    def __init__(self, count: int, n_workers: int) -> None:
+        self._read_end, write_end = os.pipe()
+        for piece in _few_ranges(count, n_workers):
+            os.write(write_end, _RANGE.pack(piece.start, piece.stop))
+        os.close(write_end)
+
+    def take(self) -> Iterator[range]:
+        """Yield ranges until none is left."""
+        # A read of a few bytes from a pipe is atomic, so workers can share it.
+        while piece := os.read(self._read_end, _RANGE.size):
+            yield range(*_RANGE.unpack(piece))
+
+
+def _few_ranges(count: int, n_workers: int) -> list[range]:
+    """Return ranges that fit into the buffer of a pipe."""
+    if n_workers == 1:
+        return [range(count)]
+    fraction = _PIPE_FRACTION
+    ranges = list(shrinking_ranges(count, n_workers, fraction))
+    while len(ranges) > _PIPE_BUFFER:
+        fraction = max(1, fraction // 2)
+        n_workers = max(1, n_workers // 2) if fraction == 1 else n_workers
+        ranges = list(shrinking_ranges(count, n_workers, fraction))
+    return ranges
+
+
+class ClaimSupply:
+    """Ranges for the workers of many jobs, which may run on many machines.
+
+    All workers know the same sequence of ranges. A worker claims the next one
+    by creating the file with its number exclusively, which is atomic on NFS
+    (since version 3) and Lustre too, and needs no lock. The claimed numbers are always
+    the first ones.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the claims of a round are.
+    count : int
+        Number of positions.
+    n_workers : int
+        Number of workers of all jobs.
+    """
+
+    def __init__(self, folder: Path, count: int, n_workers: int) -> None:
+        self._folder = folder
+        self._ranges = list(shrinking_ranges(count, n_workers, CLAIM_FRACTION))
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def take(self) -> Iterator[range]:
+        """Yield ranges until none is left."""
+        claimed = [int(path.name) for path in self._folder.iterdir()]
+        for number in range(max(claimed, default=-1) + 1, len(self._ranges)):
+            with suppress(FileExistsError):
+                path = self._folder / str(number)
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                yield self._ranges[number]
+
+
+class Share(NamedTuple):
+    """The work of one process job.
+
+    Attributes
+    ----------
+    indices : ndarray of int64
+        Assignments that its workers may be handed, by position.
+    supply : Supply
+        Hands out positions.
+    n_workers : int
+        Number of worker processes.
+    """
+
+    indices: Indices
+    supply: Supply
+    n_workers: int
+
+
+def fetched_share(plan: Plan, data: RoundData) -> Share:
+    """Return the share of a job that fetches work until none is left.
+
+    Raises
+    ------
+    JobError
+        If the round was merged, so that it is not known any more what was
+        fetched.
+    """
+    if data.round.merged.exists():
+        raise JobError(
+            f"{data.round.folder}: was merged already. Start the task with 'psy run'."
+        )
+    indices = np.asarray(data.division.open, dtype=np.int64)
+    n_workers = plan.n_blocks * plan.pool_size
+    supply = ClaimSupply(data.round.claims, len(indices), n_workers)
+    return Share(indices, supply, plan.pool_size)
+
+
+def divided_share(
+    plan: Plan, data: RoundData, block: int, settled: Sequence[int]
+) -> Share:
+    """Return the share of a job with a part of the space of its own.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    data : RoundData
+        What its round knows.
+    block : int
+        Number of the block.
+    settled : sequence of int
+        Assignments that are not to be evaluated (again).
+    """
+    indices = np.asarray(data.division.indices(block), dtype=np.int64)
+    open_indices = indices[~np.isin(indices, np.asarray(settled, dtype=np.int64))]
+    n_workers = min(plan.pool_size, len(open_indices))
+    supply = PipeSupply(len(open_indices), max(1, n_workers))
+    return Share(open_indices, supply, n_workers)

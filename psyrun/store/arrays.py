@@ -1,0 +1,435 @@
+"""Columns of a result as NumPy arrays with one row per element of axis 0.
+
+Values of different shapes share a column by being padded, in every axis at
+the end, with the missing value: nan for float and complex. Integers become
+float64 where every one of them is represented exactly. Other types have no
+missing value. As in broadcasting, a value with fewer axes is taken to have
+leading axes of length one, so that a single nan among arrays is a row of nan.
+Values of different types promote as in `numpy.result_type`, but never such
+that an integer changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.errors import StoreError
+
+Array: TypeAlias = NDArray[Any]
+
+
+_EXACT: dict[type, type[np.generic]] = {
+    bool: np.bool_,
+    int: np.int64,
+    float: np.float64,
+    complex: np.complex128,
+}
+
+
+@dataclass(frozen=True)
+class RowType:
+    """Type and shape of one row of a column.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        The type of the elements.
+    shape : tuple of int
+        The shape of a row, ``()`` for a single value.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, column: Array) -> RowType:
+        """Return the row type of a column.
+
+        Parameters
+        ----------
+        column : ndarray, shape (n_rows, ...)
+            The column.
+
+        Returns
+        -------
+        RowType
+            Its row type.
+        """
+        return cls(column.dtype, column.shape[1:])
+
+    @classmethod
+    def of_value(cls, value: Any) -> RowType:
+        """Return the row type of a single value.
+
+        Parameters
+        ----------
+        value : object
+            A value that `psyrun.store.arrays.row_array` takes.
+
+        Returns
+        -------
+        RowType
+            Its row type.
+        """
+        array = np.asarray(value)
+        return cls(array.dtype.newbyteorder("="), array.shape)
+
+
+def stack(key: str, values: Any) -> Array:
+    """Turn the values of a key into one array, padded if need be.
+
+    Parameters
+    ----------
+    key : str
+        The key, for the error.
+    values : sequence
+        One value per row.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, ...)
+        The column in native byte order.
+
+    Raises
+    ------
+    StoreError
+        If no array holds the values as they are.
+    """
+    if hasattr(values, "__array__") and not np.asarray(values).dtype.hasobject:
+        return row_array(key, values)
+    rows = list(values)
+    if (column := _of_one_type(rows)) is not None:
+        return column
+    return join(key, [row_array(key, row)[np.newaxis] for row in rows])
+
+
+def _of_one_type(rows: list[Any]) -> Array | None:
+    """Return the column of numbers of one type, which need no closer look."""
+    types = set(map(type, rows))
+    only = types.pop() if len(types) == 1 else None
+    try:
+        if only in _EXACT:
+            return np.array(rows, dtype=_EXACT[only])
+        if only and issubclass(only, np.number | np.bool_):
+            return np.array(rows, dtype=only)
+    except OverflowError:
+        return None
+    return None
+
+
+def join(key: str, parts: Sequence[Array | int]) -> Array:
+    """Put parts of a column one after the other.
+
+    Parameters
+    ----------
+    key : str
+        The key, for the error.
+    parts : sequence of ndarray or int
+        Indices, or a number of missing rows.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, ...)
+        The whole column.
+
+    Raises
+    ------
+    StoreError
+        If the types do not go together, or a missing value is needed and the
+        type has none.
+    """
+    arrays = [part for part in parts if not isinstance(part, int)]
+    missing = any(isinstance(part, int) and part for part in parts)
+    if not arrays:
+        return np.full(sum(p for p in parts if isinstance(p, int)), np.nan)
+    types = dict.fromkeys(map(RowType.of, arrays))
+    target = common(key, types, missing)
+    return np.concatenate([convert(key, part, target) for part in parts])
+
+
+def common(key: str, types: Iterable[RowType], missing: bool = False) -> RowType:
+    """Return the row type that holds rows of several types.
+
+    Parameters
+    ----------
+    key : str
+        The key, for the error.
+    types : iterable of RowType
+        At least one.
+    missing : bool
+        Whether some rows are missing.
+
+    Returns
+    -------
+    RowType
+        With the largest shape, and a type with a missing value if one is
+        needed.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    found = list(types)
+    dtype = reduce(lambda a, b: _joint(key, a, b), [t.dtype for t in found])
+    shape = _largest([t.shape for t in found])
+    if missing or any(t.shape != shape for t in found):
+        dtype = _with_missing_value(key, dtype)
+    return RowType(dtype, shape)
+
+
+def _joint(key: str, a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    if a == b:
+        return a
+    kinds = {a.kind, b.kind}
+    if kinds <= set(NUMERIC) or kinds == {"U"} or kinds == {"S"}:
+        return np.result_type(a, b)
+    raise refuse(key, f"both {a} and {b}")
+
+
+def _largest(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    n_axes = max(map(len, shapes))
+    padded = [(1,) * (n_axes - len(shape)) + shape for shape in shapes]
+    return tuple(map(max, zip(*padded, strict=True)))
+
+
+def _with_missing_value(key: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype.kind in "fc":
+        return dtype
+    if dtype.kind in "iu":
+        return np.dtype(np.float64)
+    raise StoreError(
+        f"key {key!r} holds {dtype} in different shapes or not in every row, and "
+        f"{dtype} has no missing value to fill up with; return the same keys and "
+        "shapes in every row, or use PickleStore (.pkl)."
+    )
+
+
+def convert(key: str, part: Array | int, target: RowType) -> Array:
+    """Bring part of a column to another row type.
+
+    Parameters
+    ----------
+    key : str
+        The key, for the error.
+    part : ndarray, shape (n_rows, ...), or int
+        Indices, or a number of missing rows.
+    target : RowType
+        From `common`.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, *target.shape)
+        The rows, padded with the missing value; `part` itself if it fits.
+
+    Raises
+    ------
+    StoreError
+        If an integer would change.
+    """
+    if isinstance(part, int):
+        return np.full((part, *target.shape), _missing_value(target.dtype))
+    if RowType.of(part) == target:
+        return part
+    check_exact(key, part, target.dtype)
+    n_rows, *shape = part.shape
+    shape = [1] * (len(target.shape) - len(shape)) + shape
+    if tuple(shape) == target.shape:
+        return part.reshape(n_rows, *shape).astype(target.dtype)
+    padded = convert(key, n_rows, target)
+    corner = (slice(None), *map(slice, shape))
+    padded[corner] = part.reshape(n_rows, *shape)
+    return padded
+
+
+def _missing_value(dtype: np.dtype[Any]) -> Any:
+    value = complex(np.nan, np.nan) if dtype.kind == "c" else np.nan
+    return dtype.type(value)
+
+
+NUMERIC = "biufc"
+"""The kinds of `numpy.dtype` that are numbers."""
+
+
+_WORDS = {
+    "S": "bytes",
+    "U": "str",
+    "M": "datetime64",
+    "m": "timedelta64",
+    "V": "structured array",
+}
+
+_INT64 = range(-(2**63), 2**63)
+
+_NO_CHECK = frozenset(
+    {bool, float, complex, np.bool_, np.float64, np.float32, np.int64, np.int32}
+)
+
+
+def refuse(key: str, what: str, can: str = "PickleStore (.pkl)") -> StoreError:
+    """Return the error for values that no array holds.
+
+    Parameters
+    ----------
+    key : str
+        The key of the values.
+    what : str
+        The values, as in ``"a value of type set"``.
+    can : str
+        The stores that hold them.
+
+    Returns
+    -------
+    StoreError
+        To be raised by the caller.
+    """
+    return StoreError(
+        f"key {key!r} holds {what}, which no array keeps as it is; use {can}."
+    )
+
+
+def row_array(key: str, value: Any) -> NDArray[Any]:
+    """Return a value as an array that holds exactly the same.
+
+    Parameters
+    ----------
+    key : str
+        The key of the value, for the error.
+    value : object
+        A number, text, date, array, or (nested) list of these.
+
+    Returns
+    -------
+    ndarray
+        The value in native byte order.
+
+    Raises
+    ------
+    StoreError
+        If there is no such array: objects, lists of uneven lists, integers of
+        more than 64 bits, lists that mix types, masked values, text that ends
+        in a null character.
+    """
+    if np.ma.is_masked(value):
+        raise refuse(key, "masked values")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise refuse(key, f"a {type(value).__name__} of uneven lengths") from error
+    if not isinstance(value, np.ndarray):
+        _check_same(key, value, array.dtype)
+    if array.dtype.hasobject:
+        raise refuse(key, f"a value of type {_odd_type(value)}")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _check_same(key: str, value: Any, dtype: np.dtype[Any]) -> None:
+    leaves = list(_leaves(value))
+    if len(leaves) > 1 and set(map(type, leaves)) == {float}:
+        return
+    for leaf in leaves:
+        if isinstance(leaf, str | bytes) and leaf[-1:] in ("\0", b"\0"):
+            raise refuse(key, "text or bytes with a null character at the end")
+        if type(leaf) is int and leaf not in _INT64:
+            raise refuse(key, f"the integer {leaf}, of more than 64 bits")
+        check_exact(key, np.asarray(leaf), dtype)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _odd_type(value: Any) -> str:
+    leaves = value.flat if isinstance(value, np.ndarray) else _leaves(value)
+    odd = (leaf for leaf in leaves if np.asarray(leaf).dtype.hasobject)
+    return type(next(odd, value)).__name__
+
+
+def check_exact(key: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Raise an error if a conversion would change values.
+
+    Parameters
+    ----------
+    key : str
+        The key of the values, for the error.
+    array : ndarray
+        The values.
+    dtype : numpy.dtype
+        What they are to be converted to.
+
+    Raises
+    ------
+    StoreError
+        If integers lose digits, or numbers become text.
+    """
+    kinds = {array.dtype.kind, dtype.kind}
+    if len(kinds) > 1 and not kinds <= set(NUMERIC) and not dtype.hasobject:
+        raise refuse(key, f"both {array.dtype} and {dtype}")
+    if array.dtype.kind not in "iu" or dtype.kind not in "fc":
+        return
+    limit = 2 ** (np.finfo(dtype).nmant + 1)
+    for number in array[(array > limit) | (array < -limit)].tolist():
+        if int(dtype.type(number).real) != number:
+            raise refuse(key, f"the integer {number}, which is not exact as {dtype}")
+
+
+def check_kind(key: str, array: NDArray[Any], kinds: str, store: str) -> None:
+    """Raise an error if a store does not take the type of an array.
+
+    Parameters
+    ----------
+    key : str
+        The key of the values, for the error.
+    array : ndarray
+        The values.
+    kinds : str
+        The kinds of `numpy.dtype` that the store takes.
+    store : str
+        The name of the store.
+
+    Raises
+    ------
+    StoreError
+        Naming the key, the type and a store that takes it.
+    """
+    kind = array.dtype.kind
+    if kind not in kinds:
+        raise StoreError(
+            f"key {key!r} holds a value of type {_WORDS.get(kind, array.dtype)}, but "
+            f"{store} takes bool, int, float and complex only; use NpzStore (.npz) or "
+            "PickleStore (.pkl)."
+        )
+
+
+def check_value(key: str, value: Any, kinds: str, store: str) -> None:
+    """Raise an error if a store cannot hold a single value.
+
+    Parameters
+    ----------
+    key : str
+        The key of the value, for the error.
+    value : object
+        The value.
+    kinds : str
+        The kinds of `numpy.dtype` that the store takes.
+    store : str
+        The name of the store.
+
+    Raises
+    ------
+    StoreError
+        Naming the key, the type and a store that takes it.
+    """
+    if type(value) in _NO_CHECK or (type(value) is int and value in _INT64):
+        return
+    check_kind(key, row_array(key, value), kinds, store)

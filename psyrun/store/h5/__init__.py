@@ -1,0 +1,253 @@
+"""HDF5 files through PyTables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tables
+from numpy.typing import NDArray
+
+from psyrun.errors import StoreError
+from psyrun.store.arrays import NUMERIC, check_value
+from psyrun.store.base import Store, Writer
+from psyrun.store.h5.file import h5_explained, opened
+from psyrun.store.h5.layout import (
+    arrays,
+    check_key,
+    count,
+    read_rows,
+    read_steps,
+    results_group,
+)
+from psyrun.store.h5.writing import H5Stream, extend, numeric_columns
+from psyrun.store.rows import Columns, count_rows, row_slice
+from psyrun.utils.files import Filename, replacing
+
+_NODE = re.compile(r"(/[A-Za-z][A-Za-z0-9_]*)+")
+
+
+class H5Store(Store):
+    """Keep rows in an HDF5 file, one extendable array per key.
+
+    Holds bool, int, float and complex. Rows of different shapes are padded
+    with nan, see `psyrun.store.arrays`. Rows are appended in place and read
+    one by one without loading the file; what does not fit the arrays of a
+    file (a new key, type or larger shape) makes `append` write it anew. The
+    whole file belongs to the store.
+
+    Parameters
+    ----------
+    node : str
+        The path of the group that holds the arrays.
+
+    Raises
+    ------
+    StoreError
+        If `node` is not such a path.
+    """
+
+    ext: ClassVar[str] = ".h5"
+    loads_slices: ClassVar[bool] = True
+    has_typed_columns: bool = True
+
+    def __init__(self, node: str = "/psyrun") -> None:
+        if not _NODE.fullmatch(node):
+            raise StoreError(
+                f"H5Store: node is {node!r}; give a path of identifiers such as "
+                "'/psyrun' or '/results/first'."
+            )
+        self.node = node
+
+    def save(self, filename: Filename, data: Columns) -> None:
+        """Create or replace a file; see `Store.save`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        data : mapping of str to sequence
+            The rows; all sequences have the same length.
+
+        Raises
+        ------
+        StoreError
+            If the lengths differ, a column is not numeric, or the file cannot
+            be written.
+        """
+        with self.writer(filename) as stream:
+            stream.append(data)
+
+    def load(
+        self, filename: Filename, row: int | slice | None = None
+    ) -> dict[str, Any]:
+        """Read all or some rows, and only these; see `Store.load`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        row : int or slice, optional
+            The row or rows to read.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_rows, ...)
+            The rows.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read or has no such row.
+        """
+        with self._reading(filename) as group:
+            n_rows = count(group, filename)
+            wanted = row_slice(row, n_rows, filename)
+            return {k: read_rows(a, wanted, n_rows) for k, a in arrays(group).items()}
+
+    def pieces(self, filename: Filename) -> Iterator[Columns]:
+        """Read all rows in pieces of about 1 MiB; see `Store.pieces`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Yields
+        ------
+        dict of str to ndarray, shape (n_rows, ...)
+            The next rows; one piece without rows if the file has none.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with self._reading(filename) as group:
+            yield from read_steps(group, count(group, filename))
+
+    def count(self, filename: Filename) -> int:
+        """Return the number of rows in a file; see `Store.count`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        int
+            The number of rows.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with self._reading(filename) as group:
+            return count(group, filename)
+
+    def keys(self, filename: Filename) -> list[str]:
+        """Return the keys in a file; see `Store.keys`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        list of str
+            The keys.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        with self._reading(filename) as group:
+            return list(arrays(group))
+
+    @contextmanager
+    def _reading(self, filename: Filename) -> Iterator[tables.Group]:
+        with opened(filename, "r", filename) as file, h5_explained(filename):
+            yield results_group(file, self.node, filename)
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Raise an error if a key is no text or a value no number; see `Store.check`.
+
+        Parameters
+        ----------
+        row : mapping of str to object
+            One value per key.
+
+        Raises
+        ------
+        StoreError
+            Naming the key, the type of its value and a store that holds it.
+        """
+        for key, value in row.items():
+            check_key(key)
+            check_value(key, value, NUMERIC, "H5Store")
+
+    def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
+        """Write a file piece by piece; see `Store.writer`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+
+        Returns
+        -------
+        context manager
+            Its value has a method ``append(columns)``, which writes at once:
+            no more than the rows of one call are in memory.
+        """
+        return self._streaming(filename)
+
+    @contextmanager
+    def _streaming(self, filename: Filename) -> Iterator[Writer]:
+        with replacing(filename) as beside, opened(beside, "w", filename) as file:
+            yield H5Stream(file, self.node, filename)
+
+    def append(self, filename: Filename, data: Columns) -> None:
+        """Add rows to a file in place if they fit; see `Store.append`.
+
+        Being killed or running out of disk space in the middle leaves the
+        rows from before.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        data : mapping of str to sequence
+            The rows; all sequences have the same length.
+
+        Raises
+        ------
+        StoreError
+            As `save` and `load` do.
+        """
+        if not Path(filename).exists():
+            self.save(filename, data)
+            return
+        columns = numeric_columns(data)
+        if count_rows(columns) and not self._extend(filename, columns):
+            self._rewrite(filename, columns)
+
+    def _extend(self, filename: Filename, columns: Mapping[str, NDArray[Any]]) -> bool:
+        with opened(filename, "r+", filename) as file, h5_explained(filename):
+            group = results_group(file, self.node, filename)
+            return extend(group, columns, filename)
+
+    def _rewrite(self, filename: Filename, columns: Columns) -> None:
+        n_rows = self.count(filename) + count_rows(columns)
+        with replacing(filename) as beside, opened(beside, "w", filename) as file:
+            stream = H5Stream(file, self.node, filename, n_rows)
+            for piece in chain(self.pieces(filename), [columns]):
+                stream.append(piece)

@@ -1,0 +1,222 @@
+"""Rows that are written to a new HDF5 file piece by piece."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tables
+from numpy.typing import NDArray
+
+from psyrun.store.arrays import NUMERIC, RowType, check_kind, common, convert, stack
+from psyrun.store.h5.file import SPARE_BYTES, h5_explained, reserve, to_disk
+from psyrun.store.h5.layout import (
+    add_rows,
+    arrays,
+    count,
+    create,
+    growth,
+    has_room,
+    is_counted,
+    node_name,
+    read_rows,
+    row_type,
+    set_count,
+    steps,
+)
+from psyrun.store.rows import Columns, count_rows
+from psyrun.utils.files import Filename
+
+# `node_name` gives no key this name.
+_NEW = "_p_new"
+
+
+def numeric_columns(data: Columns) -> dict[str, NDArray[Any]]:
+    """Turn rows into arrays that HDF5 holds.
+
+    Parameters
+    ----------
+    data : mapping of str to sequence
+        The rows.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_rows, ...)
+        The arrays.
+
+    Raises
+    ------
+    StoreError
+        If the lengths differ or a column is not numeric.
+    """
+    count_rows(data)
+    columns = {key: stack(key, values) for key, values in data.items()}
+    for key, column in columns.items():
+        check_kind(key, column, NUMERIC, "H5Store")
+    return columns
+
+
+class H5Stream:
+    """The rows of a file under construction.
+
+    An array whose row type turns out too narrow, or that gets more rows than
+    it was laid out for, is copied to a new one in steps of about 1 MiB.
+
+    Parameters
+    ----------
+    file : tables.File
+        A new file.
+    node : str
+        The path of the group for the results.
+    name : path-like
+        What to call the file in errors.
+    expected : int
+        How many rows to lay the arrays out for, if known.
+    """
+
+    def __init__(
+        self, file: tables.File, node: str, name: Filename, expected: int = 0
+    ) -> None:
+        self._file = file
+        self._expected = expected
+        self._name = name
+        self._n_rows = 0
+        self._reserved = 0
+        self._arrays: dict[str, tables.EArray] = {}
+        parent, _, child = node.rpartition("/")
+        with h5_explained(name):
+            self._group = file.create_group(parent or "/", child, createparents=True)
+            set_count(self._group, 0)
+
+    def append(self, columns: Columns) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        columns : mapping of str to sequence
+            The rows; all sequences have the same length.
+
+        Raises
+        ------
+        StoreError
+            If the lengths differ, a column is not numeric or does not go with
+            the rows before, or the file cannot be written.
+        """
+        data = numeric_columns(columns)
+        n_new = count_rows(data)
+        if not self._n_rows:
+            self._start_over()
+        elif not n_new:
+            return
+        with h5_explained(self._name):
+            for key in dict.fromkeys([*self._arrays, *data]):
+                self._add(key, data.get(key, n_new))
+            self._n_rows += n_new
+            set_count(self._group, self._n_rows)
+
+    def _start_over(self) -> None:
+        """Forget keys that have no rows."""
+        for array in self._arrays.values():
+            array.remove()
+        self._arrays.clear()
+
+    def _add(self, key: str, part: NDArray[Any] | int) -> None:
+        n_new = part if isinstance(part, int) else len(part)
+        n_rows = max(self._n_rows + n_new, self._expected)
+        old = self._arrays.get(key)
+        types = [] if isinstance(part, int) else [RowType.of(part)]
+        types += [] if old is None else [row_type(old)]
+        missing = isinstance(part, int) or (old is None and self._n_rows > 0)
+        target = common(key, types, missing)
+        if old is not None and old.nrows > self._n_rows:
+            # An append that failed got this far.
+            old.truncate(self._n_rows)
+        if old is None or row_type(old) != target or not has_room(old, n_rows):
+            self._arrays[key] = self._renew(key, old, target, n_rows)
+        self._write(self._arrays[key], key, part)
+
+    def _renew(
+        self, key: str, old: tables.EArray | None, target: RowType, n_rows: int
+    ) -> tables.EArray:
+        if _NEW in self._group:
+            self._group._f_get_child(_NEW).remove()
+        self._reserve(SPARE_BYTES)
+        position = [*self._arrays, key].index(key)
+        new = create(self._group, _NEW, target, n_rows, position)
+        if old is None:
+            self._write(new, key, self._n_rows)
+        else:
+            for rows in steps(self._n_rows, row_type(old)):
+                self._write(new, key, read_rows(old, rows, self._n_rows))
+            old.remove()
+        new.move(newname=node_name(key))
+        return new
+
+    def _write(self, array: tables.EArray, key: str, part: NDArray[Any] | int) -> None:
+        n_new = part if isinstance(part, int) else len(part)
+        self._reserve(growth(array, array.nrows + n_new))
+        for rows in steps(n_new, target := row_type(array)):
+            piece = len(range(n_new)[rows]) if isinstance(part, int) else part[rows]
+            add_rows(array, convert(key, piece, target))
+
+    def _reserve(self, n_bytes: int) -> None:
+        self._reserved = reserve(self._file, self._reserved, n_bytes, self._name)
+
+
+def extend(
+    group: tables.Group, columns: Mapping[str, NDArray[Any]], name: Filename
+) -> bool:
+    """Add rows to the arrays of a file if they fit.
+
+    Parameters
+    ----------
+    group : tables.Group
+        The results in a file that is open for writing.
+    columns : mapping of str to ndarray, shape (n_new, ...)
+        The new rows.
+    name : path-like
+        What to call the file in errors.
+
+    Returns
+    -------
+    bool
+        False, with the file unchanged, if the file needs to be written anew:
+        for a new key, type or larger shape, for more chunks, or because it
+        has no rows or was written by psyrun 0.8.
+
+    Raises
+    ------
+    StoreError
+        If the rows do not go with those of the file, or there is no space.
+    """
+    n_old = count(group, name)
+    n_rows = n_old + count_rows(columns)
+    found = arrays(group)
+    parts = {key: columns.get(key, count_rows(columns)) for key in found}
+    if (
+        not (n_old and is_counted(group) and columns.keys() <= found.keys())
+        or not all(has_room(node, n_rows) for node in found.values())
+        or not all(_fits(key, part, found[key]) for key, part in parts.items())
+    ):
+        return False
+    rows = {key: convert(key, parts[key], row_type(found[key])) for key in found}
+    file = group._v_file
+    end = os.fstat(file.fileno()).st_size
+    n_bytes = sum(growth(node, n_rows) for node in found.values())
+    reserve(file, end, n_bytes + SPARE_BYTES, name)
+    for key, node in found.items():
+        if node.nrows > n_old:
+            node.truncate(n_old)
+        add_rows(node, rows[key])
+    to_disk(file)
+    set_count(group, n_rows)
+    to_disk(file)
+    return True
+
+
+def _fits(key: str, part: NDArray[Any] | int, node: tables.EArray) -> bool:
+    types = [row_type(node)]
+    if isinstance(part, int):
+        return common(key, types, missing=True) == types[0]
+    return common(key, [*types, RowType.of(part)]) == types[0]

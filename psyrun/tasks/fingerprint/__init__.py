@@ -1,0 +1,110 @@
+"""What the results of a task depend on, as one short text.
+
+The fingerprint is taken from source alone: no code of the user runs. It
+changes with everything that `pspace`, `execute`, `setup` and
+`exclude_from_result` may see, and not with comments, formatting, the special
+variables that only say how a task is run, the place of the project folder, or
+the version of Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, MutableMapping
+from pathlib import Path
+
+from psyrun.errors import TaskError
+from psyrun.tasks.fingerprint.canonical import canonical
+from psyrun.tasks.fingerprint.contents import content_digests
+from psyrun.tasks.fingerprint.imports import (
+    ModuleSearch,
+    Source,
+    added_folders,
+    own_modules,
+    parse,
+)
+from psyrun.tasks.fingerprint.slicing import slice_results
+
+__all__ = ["fingerprint"]
+
+_FORMAT = b"psyrun fingerprint 1"
+_KINDS = ("task", "conf")
+
+
+def fingerprint(
+    path: Path,
+    conf_path: Path | None,
+    file_dep: Iterable[str | Path],
+    root: Path,
+    digests: MutableMapping[str, str] | None = None,
+) -> str:
+    """Return a text that changes if the results of a task may change.
+
+    Parameters
+    ----------
+    path : Path
+        The task file.
+    conf_path : Path or None
+        The ``psy-conf.py`` beside it, if there is one.
+    file_dep : iterable of str or Path
+        Files and folders whose content counts; relative ones start at `root`.
+    root : Path
+        The project folder.
+    digests : mutable mapping of str to str, optional
+        Remembers the digests of files by path, size and times of change, so
+        that a large file is read once only. It is added to, and may be kept
+        between calls, for example as JSON.
+
+    Returns
+    -------
+    str
+        SHA-256 as 64 hexadecimal digits.
+
+    Raises
+    ------
+    TaskError
+        A source file is not Python, or a file of `file_dep` cannot be read.
+    """
+    root = root.absolute()
+    whole = [_source(file) for file in (path, conf_path) if file is not None]
+    folders = [path.absolute().parent, root, root / "src"]
+    for source in whole:
+        folders += added_folders(source.statements, source.file, root)
+    is_own = ModuleSearch(folders, root).is_own
+    # A psy-conf.py that says nothing about results is as good as none.
+    slices = [
+        source._replace(statements=slice_results(source.statements, is_own))
+        for source in whole
+    ]
+    sources = [canonical(source.statements) for source in slices]
+    modules = own_modules(slices, folders, root)
+    return _digest(
+        *((kind, form) for kind, form in zip(_KINDS, sources, strict=False) if form),
+        *((name, form) for name in sorted(modules) for form in modules[name]),
+        *(
+            (name, content.encode())
+            for name, content in content_digests(file_dep, root, path, digests)
+        ),
+    )
+
+
+def _source(file: Path) -> Source:
+    try:
+        return Source(parse(file.read_bytes()), "", file.absolute())
+    except OSError as error:
+        raise TaskError(
+            f"{file}: cannot be read: {error.strerror}. Check that it exists."
+        ) from error
+    except SyntaxError as error:
+        raise TaskError(
+            f"{file}:{error.lineno or 1}: {error.msg}. Correct the syntax there."
+        ) from error
+
+
+def _digest(*parts: tuple[str, bytes]) -> str:
+    digest = hashlib.sha256(_FORMAT)
+    for name, content in parts:
+        # Lengths keep the parts from running into each other.
+        digest.update(b"%d:%s%d:" % (len(name), name.encode(), len(content)))
+        digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,337 @@
+"""Which objects of a file each of its statements may change.
+
+Functions of other modules, and builtins, are taken not to change what they are
+given, or else hardly any statement could be told apart from the rest.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from psyrun.tasks.fingerprint.canonical import is_noise
+from psyrun.tasks.fingerprint.names import Change, Names, root_name
+
+_CHANGING_BUILTINS = frozenset({"setattr", "delattr"})
+
+_COLLECTIONS = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp)
+
+_PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.UnaryOp)
+
+
+class Part(NamedTuple):
+    """A statement and the names that it deals with.
+
+    Attributes
+    ----------
+    node : ast.stmt
+        The statement.
+    names : Names
+        Its names.
+    """
+
+    node: ast.stmt
+    names: Names
+
+
+def own_names(names: Iterable[Names]) -> set[str]:
+    """Return the names that a file binds otherwise than by imports.
+
+    Parameters
+    ----------
+    names : iterable of Names
+        Those of its statements.
+
+    Returns
+    -------
+    set of str
+        The names.
+    """
+    return {n for each in names for n in (each.bound - each.imported) | each.declared}
+
+
+def changed_names(parts: list[Part]) -> list[set[str]]:
+    """Return which objects of the file each statement may change.
+
+    Parameters
+    ----------
+    parts : list of Part
+        All statements of the file.
+
+    Returns
+    -------
+    list of set of str
+        For each statement the names of objects that it may change itself, by
+        a function that it calls, or under another name of theirs.
+    """
+    own = own_names(part.names for part in parts)
+    deferred = _deferred(parts)
+    aliases = _aliases(parts, own)
+    return [_changed(part, own, deferred, aliases) for part in parts]
+
+
+def _changed(
+    part: Part,
+    own: set[str],
+    deferred: Mapping[str, set[Change]],
+    aliases: Mapping[str, set[str]],
+) -> set[str]:
+    changes = set(part.names.changed)
+    if not isinstance(part.node, ast.FunctionDef | ast.AsyncFunctionDef):
+        changes |= part.names.deferred
+    for name in part.names.used:
+        changes |= deferred.get(name, set())
+    return _reached(
+        {name for name, by in changes if _is_change(name, by, own)}, aliases
+    )
+
+
+def _is_change(name: str, by: str | None, own: set[str]) -> bool:
+    return name in own and (by is None or by in own or by in _CHANGING_BUILTINS)
+
+
+def _deferred(parts: list[Part]) -> dict[str, set[Change]]:
+    """Return for each name what a call of it may change, also indirectly."""
+    changes: dict[str, set[Change]] = {}
+    calls: dict[str, set[str]] = {}
+    for part in parts:
+        for name in part.names.bound:
+            changes.setdefault(name, set()).update(part.names.deferred)
+            calls.setdefault(name, set()).update(part.names.used)
+    return {
+        name: {
+            c for reached in _reached({name}, calls) for c in changes.get(reached, ())
+        }
+        for name in changes
+    }
+
+
+def _reached(start: set[str], edges: Mapping[str, set[str]]) -> set[str]:
+    """Return the nodes of a graph that can be reached."""
+    seen: set[str] = set()
+    todo = list(start)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo.extend(edges.get(name, ()))
+    return seen
+
+
+def _aliases(parts: list[Part], own: set[str]) -> dict[str, set[str]]:
+    """Return for each name those whose objects it may hold."""
+    pairs = [pair for part in parts for pair in _assignments(part.node)]
+    constant = own - {
+        name
+        for target, value in pairs
+        if not isinstance(value, _PLAIN_VALUES)
+        for name in _targets(target)
+    }
+    aliases: dict[str, set[str]] = {}
+    for target, value in pairs:
+        held = set(_held(value, own)) & own - constant
+        for name in _targets(target):
+            aliases.setdefault(name, set()).update(held)
+    return aliases
+
+
+def _assignments(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for child in ast.walk(node):
+        match child:
+            case ast.Assign(targets=targets, value=value):
+                yield from ((target, value) for target in targets)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                yield target, value
+            case ast.NamedExpr(target=target, value=value):
+                yield target, value
+            case ast.For(target=target, iter=value):
+                yield target, value
+            case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+                yield target, value
+
+
+def _targets(target: ast.expr) -> Iterator[str]:
+    if isinstance(target, ast.Tuple | ast.List):
+        for element in target.elts:
+            yield from _targets(element)
+    elif name := root_name(target):
+        yield name
+
+
+def _held(value: ast.expr, own: set[str]) -> Iterator[str]:
+    """Yield the names whose objects are part of a value, as far as is known."""
+    if isinstance(value, _COLLECTIONS):
+        children = list(ast.iter_child_nodes(value))
+    elif isinstance(value, ast.NamedExpr):
+        children = [value.value]
+    elif isinstance(value, ast.Call) and root_name(value.func) in own:
+        children = [*value.args, *(keyword.value for keyword in value.keywords)]
+        children.append(value.func)
+    else:
+        children = []
+        if name := root_name(value):
+            yield name
+    for child in children:
+        if isinstance(child, ast.expr):
+            yield from _held(child, own)
+
+
+_ACTIVE = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+
+_BINDING = (
+    ast.Import,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Global,
+)
+
+_HARMLESS = sys.stdlib_module_names | {"psyrun"}
+
+
+def is_inert(node: ast.stmt, is_own: Callable[[ast.stmt], bool]) -> bool:
+    """Tell whether a statement only binds names, without running any code.
+
+    Parameters
+    ----------
+    node : ast.stmt
+        A statement at module level; an import binds a single name.
+    is_own : callable
+        Tells whether an import imports a module of the project.
+
+    Returns
+    -------
+    bool
+        True for definitions, constants, and imports of psyrun or the standard
+        library. False where this is in doubt.
+    """
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return _is_harmless_import(node) and not is_own(node)
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            parts = [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
+            return not node.decorator_list and all(map(_is_passive, parts))
+        case ast.ClassDef():
+            plain = not (node.decorator_list or node.bases or node.keywords)
+            return plain and _all_inert(node.body, is_own)
+        case ast.Assign():
+            return _is_passive(node.value) and all(map(_is_plain, node.targets))
+        case ast.AnnAssign():
+            return _is_passive(node.value) and _is_plain(node.target)
+        case ast.Delete():
+            return all(map(_is_plain, node.targets))
+        case ast.Try():
+            handled = [child for handler in node.handlers for child in handler.body]
+            inner = [*node.body, *handled, *node.orelse, *node.finalbody]
+            return _all_inert(inner, is_own)
+        case ast.Expr():
+            return _is_idle(node.value)
+    return isinstance(node, ast.Global) or _is_type_alias(node)
+
+
+def has_own_effect(node: ast.stmt, own: set[str]) -> bool:
+    """Tell whether a statement may do more than to change names of the file.
+
+    Parameters
+    ----------
+    node : ast.stmt
+        A statement at module level.
+    own : set of str
+        Names that the file binds otherwise than by an import.
+
+    Returns
+    -------
+    bool
+        False for what binds names, and for calls of methods of the file's own
+        objects. True where this is in doubt.
+    """
+    return any(_acts(child, own) for child in _simple_statements(node))
+
+
+def _acts(node: ast.stmt, own: set[str]) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.names[0].name == "*"
+    if isinstance(node, ast.Expr):
+        return not (_is_idle(node.value) or _is_method_of(node.value, own))
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete):
+        return _changes_others(node, own)
+    return not (isinstance(node, _BINDING) or is_noise(node) or _is_type_alias(node))
+
+
+def _is_type_alias(node: ast.stmt) -> bool:
+    # ast.TypeAlias is unknown to Python 3.11.
+    return type(node).__name__ == "TypeAlias"
+
+
+def _is_idle(node: ast.expr) -> bool:
+    """Tell whether an expression on its own does nothing, or only prints."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        parts = [*node.args, *(keyword.value for keyword in node.keywords)]
+        return node.func.id == "print" and all(map(_is_passive, parts))
+    return _is_passive(node)
+
+
+def _changes_others(node: ast.stmt, own: set[str]) -> bool:
+    """Tell whether an item or attribute of another module's object is bound."""
+    places = (ast.Attribute, ast.Subscript)
+    return any(
+        not isinstance(child.ctx, ast.Load) and root_name(child) not in own
+        for child in ast.walk(node)
+        if isinstance(child, places)
+    )
+
+
+def _is_method_of(node: ast.expr, own: set[str]) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and root_name(node.func) in own
+    )
+
+
+def _simple_statements(node: ast.stmt) -> Iterator[ast.stmt]:
+    compound = ast.If | ast.For | ast.While | ast.With | ast.Try | ast.Match
+    if not isinstance(node, compound):
+        yield node
+        return
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield from _simple_statements(child)
+        elif isinstance(child, ast.ExceptHandler | ast.match_case):
+            for inner in child.body:
+                yield from _simple_statements(inner)
+
+
+def _is_harmless_import(node: ast.Import | ast.ImportFrom) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        modules, is_star = [node.module or ""], node.names[0].name == "*"
+    else:
+        modules, is_star = [alias.name for alias in node.names], False
+    packages = {module.split(".")[0] for module in modules}
+    return packages <= _HARMLESS and not is_star
+
+
+def _all_inert(nodes: list[ast.stmt], is_own: Callable[[ast.stmt], bool]) -> bool:
+    return all(is_noise(node) or is_inert(node, is_own) for node in nodes)
+
+
+def _is_plain(target: ast.expr) -> bool:
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_is_plain, target.elts))
+    return isinstance(target, ast.Name)
+
+
+def _is_passive(node: ast.expr | None) -> bool:
+    """Tell whether evaluating an expression runs no code of others."""
+    todo: list[ast.AST] = [] if node is None else [node]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, _ACTIVE):
+            return False
+        if isinstance(current, ast.Lambda):
+            todo.extend(ast.iter_child_nodes(current.args))
+        else:
+            todo.extend(ast.iter_child_nodes(current))
+    return True

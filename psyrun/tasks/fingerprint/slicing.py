@@ -1,0 +1,257 @@
+"""The part of a task file on which its results depend.
+
+A statement belongs to that part if
+
+- it binds or may change a name that the results depend on, or
+- it may have an effect of its own, such as seeding random numbers, unless all
+  it does is to prepare a variable that only says how to run the task.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from psyrun.tasks.fingerprint.canonical import canonical, is_noise
+from psyrun.tasks.fingerprint.effects import (
+    Part,
+    changed_names,
+    has_own_effect,
+    is_inert,
+    own_names,
+)
+from psyrun.tasks.fingerprint.names import DYNAMIC, Names, names_of
+
+DECISIVE = frozenset({"pspace", "execute", "setup", "exclude_from_result"})
+"""Special variables that results depend on."""
+
+_HOW_TO_RUN = {
+    "backend",
+    "max_failures",
+    "max_jobs",
+    "min_items",
+    "pool_size",
+    "python",
+}
+_WHERE_TO_RUN = {"scheduler", "scheduler_args", "schedular_args", "retries"}
+_FILES = {"file_dep", "overwrite_dirty", "resultfile", "store", "workdir"}
+INCIDENTAL = frozenset(_HOW_TO_RUN | _WHERE_TO_RUN | _FILES)
+"""Special variables that say how to run a task; `file_dep` counts by content."""
+
+_MAIN_TESTS = frozenset(
+    canonical(ast.parse(test).body)
+    for test in ("__name__ == '__main__'", "'__main__' == __name__")
+)
+
+
+@dataclass(eq=False)
+class _Leaf:
+    """A statement that is kept or left out as a whole."""
+
+    node: ast.stmt
+    names: Names
+    inert: bool
+    changed: set[str] = field(default_factory=set)
+
+    @property
+    def targets(self) -> set[str]:
+        return self.names.bound | self.changed
+
+
+@dataclass(eq=False)
+class _Branch:
+    """An if statement, whose parts are kept or left out one by one."""
+
+    node: ast.If
+    body: list[_Leaf | _Branch]
+    orelse: list[_Leaf | _Branch]
+
+
+def slice_results(
+    statements: Iterable[ast.stmt], is_own: Callable[[ast.stmt], bool]
+) -> list[ast.stmt]:
+    """Return the statements that the results of a task depend on.
+
+    Parameters
+    ----------
+    statements : iterable of ast.stmt
+        The task file.
+    is_own : callable
+        Tells whether an import statement of one name imports a module of the
+        project.
+
+    Returns
+    -------
+    list of ast.stmt
+        In their order, except that neighbouring imports are sorted. Imports
+        are reduced to the names that count, if statements to their statements
+        that count.
+    """
+    tree = _grow(statements, Names(), is_own)
+    leaves = list(_leaves(tree))
+    _find_changes(leaves)
+    return _prune(tree, _kept(leaves))
+
+
+def without_main_block(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of a module that run when it is imported.
+
+    Parameters
+    ----------
+    statements : iterable of ast.stmt
+        The module.
+
+    Yields
+    ------
+    ast.stmt
+        All but the statements under ``if __name__ == '__main__':``.
+    """
+    for statement in statements:
+        if isinstance(statement, ast.If) and _is_main(statement.test):
+            yield from without_main_block(statement.orelse)
+        else:
+            yield statement
+
+
+def _is_main(test: ast.expr) -> bool:
+    return canonical([ast.Expr(test)]) in _MAIN_TESTS
+
+
+def _grow(
+    statements: Iterable[ast.stmt], guard: Names, is_own: Callable[[ast.stmt], bool]
+) -> list[_Leaf | _Branch]:
+    tree: list[_Leaf | _Branch] = []
+    for statement in without_main_block(statements):
+        if isinstance(statement, ast.If) and not _binds(statement.test):
+            inner = names_of(statement.test)
+            inner.used |= guard.used
+            body = _grow(statement.body, inner, is_own)
+            orelse = _grow(statement.orelse, inner, is_own)
+            tree.append(_Branch(statement, body, orelse))
+        elif not is_noise(statement):
+            tree += [_leaf(node, guard, is_own) for node in _split_import(statement)]
+    return tree
+
+
+def _binds(expression: ast.expr) -> bool:
+    return any(isinstance(node, ast.NamedExpr) for node in ast.walk(expression))
+
+
+def _split_import(node: ast.stmt) -> Iterator[ast.stmt]:
+    """Yield one statement for every name that an import binds."""
+    if isinstance(node, ast.Import):
+        yield from (ast.Import(names=[alias]) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        for alias in node.names:
+            yield ast.ImportFrom(node.module, [alias], node.level)
+    else:
+        yield node
+
+
+def _leaf(node: ast.stmt, guard: Names, is_own: Callable[[ast.stmt], bool]) -> _Leaf:
+    names = names_of(node)
+    names.used |= guard.used
+    names.changed |= guard.changed
+    return _Leaf(node, names, is_inert(node, is_own))
+
+
+def _leaves(tree: Iterable[_Leaf | _Branch]) -> Iterator[_Leaf]:
+    for item in tree:
+        if isinstance(item, _Leaf):
+            yield item
+        else:
+            yield from _leaves(item.body)
+            yield from _leaves(item.orelse)
+
+
+def _find_changes(leaves: list[_Leaf]) -> None:
+    """Note in each leaf which objects of the file it may change."""
+    parts = [Part(leaf.node, leaf.names) for leaf in leaves]
+    for leaf, changed in zip(leaves, changed_names(parts), strict=True):
+        leaf.changed = changed
+
+
+def _kept(leaves: list[_Leaf]) -> set[_Leaf]:
+    kept: set[_Leaf] = set()
+    needed = set(DECISIVE)
+    while True:
+        new = {leaf for leaf in leaves if leaf not in kept and leaf.targets & needed}
+        if not new:
+            new = _with_effect([leaf for leaf in leaves if leaf not in kept], leaves)
+        if not new:
+            return kept
+        kept |= new
+        needed = needed.union(*(leaf.names.used for leaf in new))
+        if DYNAMIC in needed:
+            return set(leaves)
+
+
+def _with_effect(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
+    """Return those of the `rest` that do more than to prepare how to run."""
+    readers = _readers(rest, leaves)
+    own = own_names([leaf.names for leaf in leaves])
+    incidental = {leaf for leaf in rest if not has_own_effect(leaf.node, own)}
+    while lost := {
+        leaf for leaf in incidental if not _only_prepares(leaf, incidental, readers)
+    }:
+        incidental -= lost
+    return {leaf for leaf in rest if leaf not in incidental and not leaf.inert}
+
+
+def _readers(rest: list[_Leaf], leaves: list[_Leaf]) -> dict[str, set[_Leaf]]:
+    """Return who reads each name, without definitions that nobody uses."""
+    idle = {leaf for leaf in rest if leaf.inert and not leaf.targets & INCIDENTAL}
+    while True:
+        readers: dict[str, set[_Leaf]] = {}
+        for leaf in leaves:
+            for name in leaf.names.used if leaf not in idle else ():
+                readers.setdefault(name, set()).add(leaf)
+        used = {leaf for leaf in idle if leaf.targets & readers.keys()}
+        if not used:
+            return readers
+        idle -= used
+
+
+def _only_prepares(
+    leaf: _Leaf, incidental: set[_Leaf], readers: dict[str, set[_Leaf]]
+) -> bool:
+    """Tell whether all that a leaf makes is incidental, or read by such leaves."""
+    others = {name: readers.get(name, set()) - {leaf} for name in leaf.targets}
+    read = {name: others[name] for name in others if others[name] or name in INCIDENTAL}
+    return bool(read) and all(
+        name in INCIDENTAL or by <= incidental for name, by in read.items()
+    )
+
+
+def _prune(tree: Iterable[_Leaf | _Branch], kept: set[_Leaf]) -> list[ast.stmt]:
+    statements: list[ast.stmt] = []
+    for item in tree:
+        if isinstance(item, _Branch):
+            body, orelse = _prune(item.body, kept), _prune(item.orelse, kept)
+            if body or orelse:
+                statements.append(ast.If(item.node.test, body, orelse))
+        elif item in kept:
+            statements.append(item.node)
+    return _with_sorted_imports(statements)
+
+
+def _with_sorted_imports(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Sort neighbouring imports, which is formatting unless a name occurs twice."""
+    result: list[ast.stmt] = []
+    block: list[ast.stmt] = []
+    for statement in [*statements, ast.Pass()]:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            block.append(statement)
+        else:
+            result += _sorted_imports(block)
+            result.append(statement)
+            block = []
+    return result[:-1]
+
+
+def _sorted_imports(block: list[ast.stmt]) -> list[ast.stmt]:
+    bound = [name for node in block for name in sorted(names_of(node).bound)]
+    if len(set(bound)) < len(bound) or "*" in bound:
+        return block
+    return sorted(block, key=lambda node: canonical([node]))

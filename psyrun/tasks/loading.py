@@ -1,0 +1,264 @@
+"""Task files: found by name, run, and checked.
+
+The value of a special variable (see `Config`) is the last one of this table
+that is there:
+
+====  ============  =======================================================
+rank  set by        how
+====  ============  =======================================================
+1     default       what `Config` says
+2     psy-conf.py   variable of that file in the folder of the task files
+3     task file     variable of ``task_<name>.py``
+4     command line  argument of ``psy``
+====  ============  =======================================================
+
+The entries of `scheduler_args` are joined, so that psy-conf.py can say what all
+tasks need on a cluster, such as an account; those of the task file win.
+
+Variables of psy-conf.py cannot be seen in a task file. Both files run with
+the folder of the task files and the current folder first on ``sys.path``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from psyrun.errors import PsyrunError, SchedulerError, TaskError, did_you_mean
+from psyrun.scheduler import ImmediateRun
+from psyrun.scheduler.options import joined
+from psyrun.tasks.config import SPECIAL_NAMES, Config, Setting
+from psyrun.tasks.discovery import (
+    check_name,
+    find_tasks,
+    put_on_path,
+    select,
+    task_name,
+    task_path,
+)
+from psyrun.tasks.module import run_file
+from psyrun.tasks.spelling import check_spelling
+from psyrun.tasks.validation import (
+    check_execute,
+    check_places,
+    check_setup,
+    check_space,
+    checked,
+)
+
+__all__ = [
+    "Config",
+    "Task",
+    "check_name",
+    "find_tasks",
+    "load_task",
+    "select",
+    "task_name",
+    "task_path",
+]
+
+CONF_NAME = "psy-conf.py"
+"""File with values for all tasks of a folder."""
+
+_ARGUMENTS = "scheduler_args"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task(Config):
+    """A task file that has been run and checked.
+
+    It has the attributes of `Config`, and these.
+
+    Attributes
+    ----------
+    name : str
+        Name of the task.
+    path : Path
+        The task file.
+    taskdir : Path
+        Folder of the task file.
+    conf_path : Path or None
+        The ``psy-conf.py`` of that folder, if there is one.
+    module : ModuleType
+        The module that the task file made.
+    resultfile : Path
+        Where the results are written to.
+    argument_sources : tuple of dict
+        What `scheduler_args` was joined from, for a scheduler that is only known
+        later: that of psy-conf.py, then that of the task file.
+    """
+
+    name: str
+    path: Path
+    taskdir: Path
+    conf_path: Path | None
+    module: ModuleType
+    resultfile: Path
+    argument_sources: tuple[Mapping[str, Any], ...]
+
+
+def load_task(
+    path: Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    with_space: bool = True,
+) -> Task:
+    """Run a task file and check it.
+
+    Parameters
+    ----------
+    path : Path
+        The task file. The module that it makes is called ``task_<name>``.
+    overrides : mapping of str to object, optional
+        Special variables that the command line sets.
+    with_space : bool, default True
+        Whether the space must not be empty. To find out may take a pass over
+        it, which can be spared where it is known.
+
+    Returns
+    -------
+    Task
+        The task.
+
+    Raises
+    ------
+    TaskError
+        The file cannot be run, or a special variable is missing, misspelt or
+        has a value that is not allowed.
+    """
+    path = Path(path)
+    name = task_name(path)
+    put_on_path(path.parent)
+    conf_path = path.parent / CONF_NAME
+    conf: dict[str, Setting] = {}
+    if conf_path.is_file():
+        conf = _settings(conf_path, "psy-conf")[1]
+    module, own = _settings(path, f"task_{name.replace('.', '_')}")
+    given = _overriding(overrides or {})
+    settings = conf | own | given
+    values = _values(name, path, settings, with_space)
+    sources = _argument_sources(*([given] if _ARGUMENTS in given else [conf, own]))
+    scheduler = values.get("scheduler", ImmediateRun())
+    values[_ARGUMENTS] = joined(scheduler.OPTIONS, *sources)
+    _check_arguments(name, settings, values)
+    return Task(
+        name=name,
+        path=path,
+        taskdir=path.parent,
+        conf_path=conf_path if conf_path.is_file() else None,
+        module=module,
+        argument_sources=sources,
+        **values,
+    )
+
+
+def _settings(path: Path, module_name: str) -> tuple[ModuleType, dict[str, Setting]]:
+    """Run a file and return the special variables that it sets."""
+    module, statements = run_file(path, module_name)
+    namespace = module.__dict__
+    _take_old_spelling(namespace, path)
+    check_spelling(statements, namespace, str(path))
+    settings = {
+        name: Setting(namespace[name], str(path))
+        for name in SPECIAL_NAMES & namespace.keys()
+        # "from psyrun import store" imports a module; no variable can be one.
+        if not isinstance(namespace[name], ModuleType)
+    }
+    return module, settings
+
+
+def _take_old_spelling(namespace: dict[str, Any], path: Path) -> None:
+    if "schedular_args" not in namespace:
+        return
+    if "scheduler_args" in namespace:
+        raise TaskError(
+            f"{path}: both scheduler_args and schedular_args are set. Keep only "
+            "scheduler_args."
+        )
+    message = f"{path}: schedular_args is taken as scheduler_args. Rename it."
+    warnings.warn(message, UserWarning, stacklevel=4)
+    namespace["scheduler_args"] = namespace.pop("schedular_args")
+
+
+def _argument_sources(
+    *places: Mapping[str, Setting],
+) -> tuple[Mapping[str, Any], ...]:
+    """Return the scheduler's arguments of each place that gives some."""
+    given = [place[_ARGUMENTS] for place in places if _ARGUMENTS in place]
+    return tuple(checked(_ARGUMENTS, setting) for setting in given)
+
+
+def _overriding(overrides: Mapping[str, Any]) -> dict[str, Setting]:
+    for name in overrides:
+        if name not in SPECIAL_NAMES:
+            raise TaskError(
+                f"command line: unknown name {name!r}."
+                f"{did_you_mean(name, SPECIAL_NAMES)} The names are "
+                f"{', '.join(sorted(SPECIAL_NAMES))}."
+            )
+    return {name: Setting(value, "command line") for name, value in overrides.items()}
+
+
+def _values(
+    name: str, path: Path, settings: Mapping[str, Setting], with_space: bool
+) -> dict[str, Any]:
+    """Return the values of all special variables that have one."""
+    for required, example in _REQUIRED.items():
+        if required not in settings:
+            raise TaskError(
+                f"{path}: {required} is not set. Add it, for example {example}."
+            )
+    values = {name: checked(name, settings[name]) for name in sorted(settings)}
+    values |= _store_and_result(name, settings, values)
+    check_places(name, path, settings, values)
+    if with_space:
+        check_space(values["pspace"], settings["pspace"].where)
+    check_setup(values.get("setup"), settings)
+    check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
+    return values
+
+
+_REQUIRED = {
+    "pspace": "'pspace = Param(x=[1, 2, 3])'",
+    "execute": "a function 'def execute(x): return {'y': x**2}'",
+}
+
+
+def _store_and_result(
+    name: str, settings: Mapping[str, Setting], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    from psyrun.store import AutodetectStore, PickleStore
+    from psyrun.store.registry import store_for
+
+    store, resultfile = values.get("store"), values.get("resultfile")
+    if store is None or isinstance(store, AutodetectStore):
+        try:
+            store = PickleStore() if resultfile is None else store_for(resultfile)
+        except PsyrunError as error:
+            raise TaskError(f"{settings['resultfile'].where}: {error}") from error
+    if resultfile is None:
+        workdir = values.get("workdir", Config.workdir)
+        resultfile = workdir / name / f"result{store.ext}"
+    if resultfile.suffix != store.ext:
+        raise TaskError(
+            f"{settings['resultfile'].where}: resultfile is {str(resultfile)!r}, but "
+            f"store is {type(store).__name__}, which writes {store.ext!r} files. Give "
+            "the result that extension, or choose the store for the other."
+        )
+    return {"store": store, "resultfile": resultfile}
+
+
+def _check_arguments(
+    name: str, settings: Mapping[str, Setting], values: Mapping[str, Any]
+) -> None:
+    if "scheduler" not in values:
+        return
+    where = settings.get(_ARGUMENTS, settings["scheduler"]).where
+    try:
+        values["scheduler"].validate(values[_ARGUMENTS], f"{name}:split")
+    except SchedulerError as error:
+        raise TaskError(f"{where}: {error}") from error

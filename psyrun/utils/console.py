@@ -1,0 +1,98 @@
+"""How mistakes and interruptions are told to the user."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+
+from psyrun.errors import PsyrunError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Print one line about what went wrong.
+
+    Parameters
+    ----------
+    error : BaseException
+        A `PsyrunError`, an `OSError` or a `KeyboardInterrupt`.
+    debug : bool
+        Whether to print the traceback before.
+
+    Returns
+    -------
+    int
+        The exit status that it calls for.
+    """
+    if debug:
+        traceback.print_exception(error)
+    print(f"psy: {_one_line(error)}", file=sys.stderr)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return error.exit_status if isinstance(error, PsyrunError) else 2
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted."
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Mend it, then try again."
+    return " ".join(str(error).split())
+
+
+def for_each(
+    names: Iterable[str], act: Callable[[str], int], args: argparse.Namespace
+) -> int:
+    """Do something for each task, whatever becomes of the others.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of tasks.
+    act : callable
+        Takes a name and returns an exit status.
+    args : argparse.Namespace
+        Arguments of ``psy``; `debug` says how to print errors.
+
+    Returns
+    -------
+    int
+        The highest exit status.
+    """
+    return max((_status(act, name, args.debug) for name in names), default=0)
+
+
+def _status(act: Callable[[str], int], name: str, debug: bool) -> int:
+    try:
+        return act(name)
+    except (PsyrunError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        return report(error, debug=debug)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return one line for each row, with columns below each other.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of str
+        The cells; all rows have the same number of them.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def warn(text: str) -> None:
+    """Print a line for the user.
+
+    Parameters
+    ----------
+    text : str
+        One line.
+    """
+    print(f"psy: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,112 @@
+"""Messages of jobs to their logs, which may not be writable: disks fill up."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+
+def say(text: str) -> None:
+    """Write a line to the log, if that is possible.
+
+    What is recorded elsewhere must not get lost for a log.
+    """
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once, as a forked one must: it is a copy of another.
+
+    Parameters
+    ----------
+    code : int
+        Exit status.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+    finally:
+        os._exit(code)
+
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine started, None if it is gone.
+
+    A zombie counts as gone. The text is only good for comparison.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _probe(pid)
+    # Fields after the command, which may hold blanks: proc(5), 3 and 22.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _probe(pid: int) -> str | None:
+    """Stand in for `process_start` on systems without /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "alive"
+
+
+_MAPS = Path("/proc/self/maps")
+
+_PAUSE_SOFT = 1  # omp_pause_soft of OpenMP 5.0: settings stay, threads end
+
+
+def end_threads() -> None:
+    """End the threads that OpenMP keeps for this thread, so that it can fork.
+
+    The next parallel region, here or in the forked process, starts new ones.
+    """
+    for path in _runtimes():
+        # A library that was replaced on disk, or libgomp before GCC 9.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(path).omp_pause_resource_all(_PAUSE_SOFT)
+
+
+def _runtimes() -> set[str]:
+    """Return the paths of the GNU OpenMP libraries that are loaded here.
+
+    There may be several, as packages bring their own.
+    """
+    try:
+        # A path may hold any bytes.
+        lines = _MAPS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return set()
+    paths = [line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line]
+    return {path for path in paths if Path(path).name.startswith("libgomp")}
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends (Linux only).
+
+    Elsewhere a worker notices between two assignments.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,118 @@
+"""Values as messages show them."""
+
+from __future__ import annotations
+
+import reprlib
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+_LONGEST = 200  # characters
+
+_MOST = _LONGEST // 3 + 1  # entries of a container: more would not fit
+
+_MOST_OF_ARRAY = 20  # numbers
+
+
+def text_of(value: Any) -> str:
+    """Return a short text of a value.
+
+    Parameters
+    ----------
+    value : object
+        Any value.
+
+    Returns
+    -------
+    str
+        Its repr. Scalars of NumPy look like the Python values they stand for, with
+        all their digits. Large arrays are summarised as NumPy does, and the end of
+        what is long shows as ``…``.
+    """
+    return shortened(_texts.repr(value), _LONGEST)
+
+
+class _Texts(reprlib.Repr):
+    """As its parent, but nothing is left out in the middle of a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxdict = _MOST
+        self.maxset = self.maxfrozenset = self.maxdeque = self.maxarray = _MOST
+        self.maxlong = self.maxstring = self.maxother = sys.maxsize
+
+    def repr_str(self, x: str, level: int) -> str:
+        return repr(x[: _LONGEST + 1])
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        # Whoever has a value of NumPy has imported it; others do without.
+        numpy = sys.modules.get("numpy")
+        if numpy is None:
+            text = super().repr_instance(x, level)
+        elif isinstance(x, numpy.generic):
+            return _text_of_scalar(x)
+        else:
+            with numpy.printoptions(threshold=_MOST_OF_ARRAY):
+                text = super().repr_instance(x, level)
+        # Those of arrays have several lines.
+        return " ".join(text.split())
+
+
+def _text_of_scalar(value: Any) -> str:
+    # Not item() of numbers: float32 would get digits that it does not have, and
+    # longdouble, which has no counterpart, would lose some.
+    is_text = value.dtype.kind in "SU"
+    return repr(value.item()) if is_text else str(value)
+
+
+_texts = _Texts()
+
+
+def describe_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return short texts of an assignment's values."""
+    return {key: text_of(value) for key, value in parameters.items()}
+
+
+def describe_exit(code: int) -> str:
+    """Return in words how a process ended.
+
+    Parameters
+    ----------
+    code : int
+        Its exit status, or the negative number of a signal.
+    """
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+    return f"signal {-code} ({name}{hint})"
+
+
+def one_line(parameters: Mapping[str, str]) -> str:
+    """Return texts of parameters on one line, such as ``x=1, y=2``."""
+    pairs = (f"{name}={text}" for name, text in parameters.items())
+    # The repr of an array has several lines.
+    return " ".join(", ".join(pairs).split())
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text of at most `length` characters; what is cut off shows as ``…``."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and its noun, such as ``1 row`` or ``2 rows``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time for people, such as ``3 h 20 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

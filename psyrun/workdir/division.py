@@ -1,0 +1,206 @@
+"""A frozen space and how its assignments are divided among process jobs."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from psyrun.backend import equal_ranges
+from psyrun.errors import PsyrunError
+from psyrun.pspace import ParameterSpace
+from psyrun.pspace.freezing import freeze, thaw
+from psyrun.utils.files import damaged, read_json, replacing, write_json
+from psyrun.workdir.layout import Round
+from psyrun.workdir.plan import Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from psyrun.store.arrays import RowType
+
+    Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Division:
+    """What `split` saw, and who computes what.
+
+    Attributes
+    ----------
+    space : ParameterSpace
+        The space; its values do not change any more.
+    n_blocks : int
+        Number of process jobs.
+    kept : ndarray of int64, shape (len(space),), or None
+        For each assignment the row of the kept file that already holds its
+        result, or -1. None stands for no kept rows at all.
+    former : ndarray of int64, shape (n_former,), or None
+        Rows of the kept file whose assignments are no longer in the space, in
+        their old order.
+    former_points : dict of str to sequence, or None
+        The parameters of these, `n_former` values each. The kept file may have
+        results under their names, or leave them out.
+    fingerprints : tuple of str
+        Of the versions of the task that rows of the kept file come from.
+    versions : ndarray of int64, shape (n_kept_rows,), or None
+        Which of these each row of the kept file comes from.
+    failed_before, cut_off_before : int
+        How many open assignments were tried before: they failed, or their job
+        was killed.
+    kept_types : mapping of str to RowType
+        The types in the columns of the kept file, if its store has such.
+    """
+
+    space: ParameterSpace
+    n_blocks: int
+    kept: Indices | None = None
+    former: Indices | None = None
+    former_points: Mapping[str, Sequence[Any]] | None = None
+    fingerprints: tuple[str, ...] = ()
+    versions: Indices | None = None
+    failed_before: int = 0
+    cut_off_before: int = 0
+    kept_types: Mapping[str, RowType] = field(default_factory=dict)
+
+    @cached_property
+    def open(self) -> Sequence[int] | Indices:
+        """Assignments without a kept row, in the order of the space."""
+        if self.kept is None:
+            return range(len(self.space))
+        import numpy as np
+
+        return np.flatnonzero(self.kept < 0)
+
+    def indices(self, block: int) -> Sequence[int] | Indices:
+        """Return the assignments of one process job, in the order of the space."""
+        begin, end = equal_ranges(len(self.open), self.n_blocks)[block]
+        return self.open[begin:end]
+
+    @property
+    def n_kept(self) -> int:
+        """Number of assignments whose rows are kept."""
+        return len(self.space) - len(self.open)
+
+    def n_older(self, fingerprint: str) -> int:
+        """Return how many assignments have a row of another version of the task."""
+        if self.kept is None or self.versions is None:
+            return 0
+        rows = self.kept[self.kept >= 0]
+        current = [i for i, f in enumerate(self.fingerprints) if f == fingerprint]
+        versions = self.versions[rows].tolist()
+        return sum(version not in current for version in versions)
+
+    def save(self, round_: Round, plan: Plan) -> None:
+        """Write the frozen space of a round.
+
+        Parameters
+        ----------
+        round_ : Round
+            Paths of the round.
+        plan : Plan
+            What the division was made for.
+
+        Raises
+        ------
+        PsyrunError
+            If a parameter cannot be pickled.
+        """
+        frozen = {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "space": freeze(self.space),
+        }
+        round_.folder.mkdir(parents=True, exist_ok=True)
+        n_former = 0 if self.former is None else len(self.former)
+        counts = {
+            "n_items": len(self.space),
+            "n_open": len(self.open),
+            "n_blocks": self.n_blocks,
+            "n_former": n_former,
+            "failed_before": self.failed_before,
+            "cut_off_before": self.cut_off_before,
+            "n_older": self.n_older(plan.fingerprint),
+            "ext": plan.block_ext,
+            "fetches": plan.fetches,
+            "fingerprint": plan.fingerprint,
+        }
+        write_json(round_.division, counts)
+        with replacing(round_.space) as path, path.open("wb") as file:
+            pickle.dump(frozen, file, pickle.HIGHEST_PROTOCOL)
+
+    @classmethod
+    def load(cls, round_: Round) -> Division:
+        """Read the frozen space of a round.
+
+        Raises
+        ------
+        PsyrunError
+            If the file is damaged or holds values that cannot be loaded.
+        """
+        try:
+            with round_.space.open("rb") as file:
+                frozen = pickle.load(file)
+            return cls(**{**frozen, "space": thaw(frozen["space"])})
+        except (pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
+            raise PsyrunError(
+                f"{round_.space}: is damaged ({error}). Remove it, then run again."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of a division.
+
+    Attributes
+    ----------
+    n_items : int
+        Assignments in the space.
+    n_open : int
+        Assignments that the process jobs are to evaluate.
+    n_blocks : int
+        Process jobs.
+    n_former : int
+        Kept rows that are no longer in the space.
+    failed_before, cut_off_before : int
+        Open assignments that were tried before: they failed, or their job was
+        killed.
+    n_older : int
+        Kept rows in the space that another version of the task computed.
+    ext : str
+        File extension of the store of its blocks.
+    fetches : bool
+        Whether process jobs fetch their work.
+    fingerprint : str
+        Of the version of the task that its blocks are computed with.
+    """
+
+    n_items: int
+    n_open: int
+    n_blocks: int
+    n_former: int
+    failed_before: int
+    cut_off_before: int
+    n_older: int
+    ext: str
+    fetches: bool
+    fingerprint: str
+
+    @classmethod
+    def load(cls, round_: Round) -> Counts | None:
+        """Read the numbers of a round, None where it was not divided yet."""
+        if not round_.space.exists():
+            return None
+        record = read_json(round_.division)
+        try:
+            return None if record is None else cls(**record)
+        except TypeError as error:
+            raise damaged(round_.division, "has other entries than expected") from error
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of assignments of each process job."""
+        ranges = equal_ranges(self.n_open, self.n_blocks)
+        return [end - begin for begin, end in ranges]

@@ -1,0 +1,251 @@
+"""Every path that psyrun writes or ships.
+
+A task owns one folder, ``<workdir>/<task>``::
+
+    Snakefile             what `psy run` generated
+    environment.yaml      the software that its rules need
+    state.json            the plan that was accepted last
+    lock                  who runs the task now
+    snakemake.log         what Snakemake printed
+    <task>:split.log …    what each job printed
+    stop                  asks the controller to stop
+    run.json              who runs it, or how its last run ended
+    run.log               what `psy run` printed
+    queue/                what was submitted to a queue
+    controller/           controllers that were put in a queue
+    result.<ext>          the result, unless `resultfile` says otherwise
+    round-<n>/            one division of the space among jobs
+        space.pkl         the frozen space
+        split.json        how it was divided
+        kept.<ext>        rows taken over from earlier rounds
+        blocks/<i>.<ext>  the rows of each process job
+        journal/          one record per assignment, while jobs run
+        claims/           which work was fetched (load balancing)
+        locks/            which jobs run
+        merged.json       what the last merge wrote
+        merged-<name>     that it ended, for Snakemake
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from psyrun.utils.files import read_json
+
+SPLIT, PROCESS, MERGE = "split", "process", "merge"
+
+
+@dataclass(frozen=True)
+class Round:
+    """Paths of one round: one division of a space among process jobs.
+
+    Attributes
+    ----------
+    folder : Path
+        ``<workdir>/<task>/round-<number>``.
+    """
+
+    folder: Path
+
+    @property
+    def space(self) -> Path:
+        """The frozen space and what is kept of earlier rounds."""
+        return self.folder / "space.pkl"
+
+    @property
+    def division(self) -> Path:
+        """Numbers of assignments and blocks, as JSON."""
+        return self.folder / "split.json"
+
+    @property
+    def blocks(self) -> Path:
+        """The folder of the process jobs' store files."""
+        return self.folder / "blocks"
+
+    def block(self, block: int | str, ext: str) -> Path:
+        """Store file of one process job."""
+        return self.blocks / f"{block}{ext}"
+
+    def failed(self, block: int) -> Path:
+        """Failures that a block's store file goes without, as JSON."""
+        return self.blocks / f".{block}.failed.json"
+
+    def rows(self, block: int) -> Path:
+        """List of the assignments in a block's store file, where it is special."""
+        return self.blocks / f".{block}.rows.npy"
+
+    def kept(self, ext: str) -> Path:
+        """Rows taken over from an earlier round or result."""
+        return self.folder / f"kept{ext}"
+
+    @property
+    def journals(self) -> Path:
+        """The folder of the journals."""
+        return self.folder / "journal"
+
+    def journal(self, block: int, worker: int) -> Path:
+        """Journal of one worker of one process job."""
+        return self.journals / f"{block}-{worker}.journal"
+
+    def journals_of(self, block: int) -> list[Path]:
+        """All journals of one process job that exist."""
+        return sorted(self.journals.glob(f"{block}-*.journal"))
+
+    def slots(self, block: int) -> Path:
+        """File in which the workers of a process job note what they are at."""
+        return self.journals / f"{block}.slots"
+
+    @property
+    def claims(self) -> Path:
+        """The folder of claims, where jobs fetch their work."""
+        return self.folder / "claims"
+
+    @property
+    def keys(self) -> Path:
+        """The keys that every row of this round must have, with types, as JSON."""
+        return self.folder / "keys.json"
+
+    def merge_mark(self, name: str) -> Path:
+        """Empty file that tells Snakemake that a merge has ended.
+
+        That the result is there does not tell: it may be an earlier one, or
+        somebody else's.
+        """
+        return self.folder / f"merged-{name}"
+
+    @property
+    def merged(self) -> Path:
+        """What the last merge wrote, as JSON."""
+        return self.folder / "merged.json"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the running jobs' locks."""
+        return self.folder / "locks"
+
+    def error(self, step: str) -> Path:
+        """Why a step such as ``merge`` or ``process-3`` failed, as JSON."""
+        return self.folder / "errors" / f"{step}.json"
+
+    def lock(self, step: str) -> Path:
+        """Lock of one step, such as ``merge`` or ``process-3``."""
+        return self.locks / step
+
+
+@dataclass(frozen=True)
+class TaskLayout:
+    """Paths of one task.
+
+    Attributes
+    ----------
+    folder : Path
+        ``<workdir>/<task>``.
+    name : str
+        Name of the task.
+    """
+
+    folder: Path
+    name: str
+
+    @classmethod
+    def of(cls, workdir: str | Path, name: str) -> TaskLayout:
+        """Return the layout of task `name` below `workdir`."""
+        return cls(Path(workdir) / name, name)
+
+    @property
+    def snakefile(self) -> Path:
+        """The generated Snakefile."""
+        return self.folder / "Snakefile"
+
+    @property
+    def environment(self) -> Path:
+        """Conda environment file that the generated rules name."""
+        return self.folder / "environment.yaml"
+
+    @property
+    def state(self) -> Path:
+        """The accepted plan."""
+        return self.folder / "state.json"
+
+    @property
+    def snakemake_log(self) -> Path:
+        """What Snakemake itself printed."""
+        return self.folder / "snakemake.log"
+
+    @property
+    def lock(self) -> Path:
+        """Lock of the whole task."""
+        return self.folder / "lock"
+
+    @property
+    def stop(self) -> Path:
+        """Empty file that asks the task's controller to stop."""
+        return self.folder / "stop"
+
+    @property
+    def run_record(self) -> Path:
+        """Who runs the task, or how its last run ended."""
+        return self.folder / "run.json"
+
+    @property
+    def run_log(self) -> Path:
+        """What the last run that began with this task printed."""
+        return self.folder / "run.log"
+
+    @property
+    def queue(self) -> Path:
+        """The folder of what was submitted to a queue."""
+        return self.folder / "queue"
+
+    @property
+    def controllers(self) -> Path:
+        """The folder of controllers that were put in a queue."""
+        return self.folder / "controller"
+
+    @property
+    def digests(self) -> Path:
+        """Digests of large files that the task depends on."""
+        return self.folder / "digests.json"
+
+    def round(self, number: int) -> Round:
+        """Paths of one round."""
+        return Round(self.folder / f"round-{number}")
+
+    def rounds(self) -> dict[int, Round]:
+        """All rounds on disk by number."""
+        found = {
+            int(path.name.removeprefix("round-")): Round(path)
+            for path in self.folder.glob("round-*")
+            if path.name.removeprefix("round-").isdecimal()
+        }
+        return dict(sorted(found.items()))
+
+    def log(self, step: str, block: int | str | None = None) -> Path:
+        """Log file of a job, named as in ``<task>:process:3.log``."""
+        return self.folder / f"{self.job(step, block)}.log"
+
+    def job(self, step: str, block: int | str | None = None) -> str:
+        """Name of a job, such as ``square:process:3``."""
+        return ":".join([self.name, step, *([] if block is None else [str(block)])])
+
+
+def record_of_task(taskdir: Path, name: str) -> Path:
+    """Where it is recorded in which work folder a task was run last."""
+    return taskdir / ".psyrun" / f"{name}.json"
+
+
+def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:
+    """Return the paths of a task without running its file.
+
+    Parameters
+    ----------
+    taskdir : Path
+        Folder of the task files.
+    name : str
+        Name of the task.
+    default : str
+        The work folder of a task that has no record.
+    """
+    record = read_json(record_of_task(taskdir, name)) or {"workdir": default}
+    return TaskLayout.of(record["workdir"], name)

@@ -1,0 +1,276 @@
+"""Locks that say who holds them and are not outlived by their holder.
+
+A lock is a small file made by an exclusive link, which is atomic on network
+file systems too. It names host, process and the moment the process started;
+on the same host it is stale as soon as that process is gone. From another
+host it is stale when its heartbeat, the file's time of modification, has not
+been renewed for `EXPIRY` seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from psyrun.errors import PsyrunError, RunningError
+from psyrun.utils.environment import JOB_VARIABLE
+from psyrun.utils.files import synchronise
+from psyrun.utils.process import process_start
+from psyrun.workdir.layout import TaskLayout
+
+HEARTBEAT = 20.0
+
+EXPIRY = 300.0
+
+_REMOVAL_EXPIRY = 30.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Attributes
+    ----------
+    host : str
+        Name of the machine.
+    pid : int
+        Process.
+    started : str
+        When that process started, as the system tells it: a process number
+        that was used again does not pass for the holder.
+    since : float
+        When the lock was taken, in seconds since the epoch.
+    job : str
+        The job of a queue that the process belongs to; empty if none. Where
+        the queue says that it ended, the lock is stale at once.
+    """
+
+    host: str
+    pid: int
+    started: str
+    since: float
+    job: str = ""
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"process {self.pid} on {self.host} since {since}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the holder runs on this machine."""
+        return self.host == socket.gethostname()
+
+    @classmethod
+    def me(cls) -> Holder:
+        """Return this process as a holder."""
+        pid, job = os.getpid(), os.environ.get(JOB_VARIABLE, "")
+        started = process_start(pid) or ""
+        return cls(socket.gethostname(), pid, started, time.time(), job)
+
+
+class Lock:
+    """An exclusive lock on a task or one of its jobs.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    subject : str
+        What is locked, for messages.
+    """
+
+    def __init__(self, path: Path, subject: str) -> None:
+        self.path = path
+        self.subject = subject
+        self._mine: Holder | None = None
+        self._is_lost = False
+        self._stop = threading.Event()
+
+    def acquire(self) -> Holder | None:
+        """Take the lock and keep its heartbeat going until it is released.
+
+        Returns
+        -------
+        Holder or None
+            Whose stale lock was taken over, if there was one.
+
+        Raises
+        ------
+        RunningError
+            If somebody else holds it.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._stop = threading.Event()
+        self._is_lost = False
+        former = None
+        while not self._link():
+            holder = holder_of(self.path)
+            if holder is not None:
+                raise RunningError(f"{self.subject} is run by {holder}.")
+            former = self._break_stale() or former
+        atexit.register(self.release)
+        threading.Thread(target=self._beat, daemon=True).start()
+        return former
+
+    def _link(self) -> bool:
+        mine = Holder.me()
+        temporary = self.path.with_name(f".{self.path.name}.{mine.host}-{mine.pid}")
+        temporary.write_text(json.dumps(asdict(mine)), encoding="utf-8")
+        synchronise(temporary)
+        try:
+            os.link(temporary, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        self._mine = mine
+        return True
+
+    def _break_stale(self) -> Holder | None:
+        """Remove a stale lock.
+
+        A plain removal could hit the lock of somebody who was faster. So the
+        right to remove the lock of one dead holder is itself taken by an
+        exclusive link, and until its owner has removed the lock, nobody can
+        have put another one in its place.
+        """
+        former = _read(self.path)
+        if former is None or _is_live(former, self.path):
+            return None
+        right = self.path.with_name(f".{self.path.name}.{former.pid}-{former.started}")
+        try:
+            os.link(self.path, right)
+        except FileNotFoundError:
+            return None
+        except FileExistsError:
+            self._wait_for_right(right)
+            return None
+        if _read(right) == former:
+            self.path.unlink(missing_ok=True)
+        right.unlink(missing_ok=True)
+        return former
+
+    def _wait_for_right(self, right: Path) -> None:
+        """Someone else removes the lock now, or was killed while doing so."""
+        with suppress(FileNotFoundError):
+            # A link changes the time of status change of what it links to.
+            if time.time() - right.stat().st_ctime < _REMOVAL_EXPIRY:
+                time.sleep(0.05)
+            else:
+                right.unlink()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else has taken the lock over, or removed it.
+
+        A process that is suspended for longer than `EXPIRY` seconds and goes on
+        then may see that. What was lost stays lost, whoever holds it later.
+        """
+        mine = self._mine
+        if mine is not None and not self._is_lost:
+            # What cannot be read now may still be ours.
+            with suppress(OSError, PsyrunError):
+                is_other = _read(self.path) != mine
+                # One that was given back meanwhile is not lost.
+                self._is_lost = is_other and not self._stop.is_set()
+        return self._is_lost
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT) and not self.is_lost:
+            with suppress(OSError):
+                os.utime(self.path)
+
+    def release(self) -> None:
+        """Give the lock back; a forked child that inherited it does nothing."""
+        self._stop.set()
+        if self._mine is not None and self._mine.pid == os.getpid():
+            if _read(self.path) == self._mine:
+                self.path.unlink(missing_ok=True)
+            atexit.unregister(self.release)
+            self._mine = None
+
+    def __enter__(self) -> Lock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Return who holds a lock; None where nobody does or the lock is stale."""
+    holder = _read(path)
+    return holder if holder is not None and _is_live(holder, path) else None
+
+
+def break_lock(path: Path, job: str) -> None:
+    """Remove the lock of a job of a queue that has ended, as the queue says.
+
+    Parameters
+    ----------
+    path : Path
+        The lock; it may be held by somebody else, or by nobody.
+    job : str
+        The job that has ended.
+    """
+    holder = _read(path)
+    if holder is not None and holder.job == job:
+        path.unlink(missing_ok=True)
+
+
+def holder_in(path: Path) -> Holder | None:
+    """Return who a lock names, whether that process lives or not."""
+    return _read(path)
+
+
+def locks_of(layout: TaskLayout) -> list[Path]:
+    """Return the locks of the jobs of a task, stale ones included."""
+    rounds = layout.rounds().values()
+    found = (path for round_ in rounds for path in sorted(round_.locks.glob("*")))
+    return [path for path in found if not path.name.startswith(".")]
+
+
+def live_holders(folder: Path) -> dict[str, Holder]:
+    """Return who holds the locks of a folder, by the name of the lock."""
+    found = {
+        path.name: holder_of(path)
+        for path in sorted(folder.glob("*"))
+        if not path.name.startswith(".")
+    }
+    return {name: holder for name, holder in found.items() if holder is not None}
+
+
+def running_jobs(layout: TaskLayout) -> dict[str, Holder]:
+    """Return who runs the jobs of a task, by job, such as ``process:3``."""
+    return {
+        name.replace("-", ":"): holder
+        for round_ in layout.rounds().values()
+        for name, holder in live_holders(round_.locks).items()
+    }
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise PsyrunError(
+            f"{path}: is not a lock of psyrun; delete the file if nobody runs the task."
+        ) from error
+
+
+def _is_live(holder: Holder, path: Path) -> bool:
+    if holder.is_here:
+        return process_start(holder.pid) == holder.started
+    try:
+        return time.time() - path.stat().st_mtime < EXPIRY
+    except FileNotFoundError:
+        return False

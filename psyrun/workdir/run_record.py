@@ -1,0 +1,143 @@
+"""Who runs tasks, and how the last run of each ended.
+
+Whoever looks may do so from another machine, so all of it stands in files. Each
+task of a run has a copy.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from psyrun.errors import PsyrunError
+from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.lock import Holder, holder_in, holder_of
+
+Mode: TypeAlias = Literal["terminal", "process", "job"]
+"""Where a controller runs: in a terminal, by itself, or in a queue."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run.
+
+    Attributes
+    ----------
+    tasks : mapping of str to str
+        The folder of each task, ``<workdir>/<task>``.
+    log : str
+        What was printed; it stands in the folder of the first task.
+    mode : str
+        Where the controller runs.
+    holder : Holder or None
+        The controller; None while it waits in a queue.
+    job : str
+        The controller's job, for one that was put in a queue.
+    summary_at : int or None
+        Where the summary begins in the log, in bytes, once the run has ended.
+    ended : float or None
+        When it ended, in seconds since the epoch.
+    status : int or None
+        Its exit status.
+    summary : str
+        What it said at its end.
+    token : str
+        Text that no other run has.
+    """
+
+    tasks: Mapping[str, str]
+    log: str
+    mode: Mode
+    holder: Holder | None = None
+    job: str = ""
+    summary_at: int | None = None
+    ended: float | None = None
+    status: int | None = None
+    summary: str = ""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def layouts(self) -> list[TaskLayout]:
+        """Paths of the tasks."""
+        return [TaskLayout(Path(folder), name) for name, folder in self.tasks.items()]
+
+    @property
+    def home(self) -> TaskLayout:
+        """Paths of the task in whose folder the log stands."""
+        folder = Path(self.log).parent
+        return TaskLayout(folder, folder.name)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether its controller was put in a queue and has not begun."""
+        return self.ended is None and self.holder is None
+
+    @property
+    def whereabouts(self) -> str:
+        """Where the controller is, if not in a terminal, and if it lives."""
+        places = {"process": "detached", "job": "in the queue"}
+        return places.get(self.mode, "") if self.is_held else ""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the controller lives, as far as files tell."""
+        return self.holder is not None and any(
+            _is_same(holder_of(layout.lock), self.holder) for layout in self.layouts
+        )
+
+    def save(self) -> None:
+        """Write the record, for each of the tasks.
+
+        A run does not end for want of space for it.
+        """
+        self._save(self.layouts)
+
+    def update(self) -> None:
+        """Write the record anew, for the tasks that no other run has begun since."""
+        self._save([layout for layout in self.layouts if self.is_last(layout)])
+
+    def is_last(self, layout: TaskLayout) -> bool:
+        """Whether no other run of a task has begun since."""
+        try:
+            last = RunRecord.load(layout)
+            if last is None or last.token == self.token:
+                return True
+            # This run may not have been recorded yet.
+            return _is_same(holder_in(layout.lock), Holder.me())
+        except (OSError, PsyrunError):
+            return True
+
+    def _save(self, layouts: Iterable[TaskLayout]) -> None:
+        for layout in layouts:
+            with suppress(OSError, PsyrunError):
+                write_json(layout.run_record, asdict(self))
+
+    @classmethod
+    def load(cls, layout: TaskLayout) -> RunRecord | None:
+        """Read the record of a task's last run, None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If it is damaged.
+        """
+        path = layout.run_record
+        record = read_json(path)
+        if record is None:
+            return None
+        try:
+            holder = record.pop("holder")
+            return cls(holder=None if holder is None else Holder(**holder), **record)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise damaged(path, "has other entries than expected") from error
+
+
+def _is_same(one: Holder | None, other: Holder) -> bool:
+    """Whether two locks are held by one process; it took each at another moment."""
+    keys = ("host", "pid", "started")
+    return one is not None and all(getattr(one, k) == getattr(other, k) for k in keys)

@@ -1,0 +1,112 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from psyrun.cli.main import main
+from psyrun.planning.prepare import Options, Prepared, prepare
+from psyrun.steps.main import run
+
+SQUARE = """\
+from psyrun import Param
+
+pspace = Param(x=range(10))
+max_jobs = 2
+
+
+def execute(x):
+    return {"y": x**2}
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a call of psy ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """An empty project folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "psy-tasks").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def write_task(project) -> Callable[..., Path]:
+    """Write a task file that squares ten numbers, or another one."""
+
+    def write(name: str = "square", text: str = SQUARE) -> Path:
+        path = Path("psy-tasks", f"task_{name}.py")
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def psy(project, capfd) -> Callable[..., Result]:
+    """Call psy in this process."""
+
+    def call(*arguments: str) -> Result:
+        capfd.readouterr()
+        status = main(arguments)
+        out, err = capfd.readouterr()
+        return Result(status, out, err)
+
+    return call
+
+
+@pytest.fixture
+def start_psy(project) -> Callable[..., subprocess.Popen[str]]:
+    """Start psy as a process of its own, which ends with the test."""
+    started = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "psyrun.cli", *arguments]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def work(project) -> Callable[..., Prepared]:
+    """Do some steps of a task, as its jobs do."""
+
+    def work(*steps: str, name: str = "square", keep_going: bool = False) -> Prepared:
+        path = Path("psy-tasks", f"task_{name}.py")
+        prepared = prepare(path, Options(keep_going=keep_going))
+        prepared.start()
+        space = str(prepared.layout.round(prepared.plan.round).space)
+        for step in steps:
+            kind, *block = step.split()
+            run([kind, space, *block])
+        prepared.release()
+        return prepared
+
+    return work
+
+
+@pytest.fixture
+def finish(work) -> Callable[..., Prepared]:
+    """Do all steps of a task that has two blocks."""
+
+    def finish(name: str = "square", keep_going: bool = False) -> Prepared:
+        steps = ("split", "process 0", "process 1", "merge")
+        return work(*steps, name=name, keep_going=keep_going)
+
+    return finish

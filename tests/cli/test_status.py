@@ -1,0 +1,289 @@
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from accepting import finish_accepting_failures
+
+from psyrun.run.status import details_of, status_of
+from psyrun.workdir.journal import Journal
+from psyrun.workdir.lock import Lock
+from psyrun.workdir.slots import Slots
+
+FAILING = """\
+from psyrun import Param
+
+pspace = Param(x=range(10))
+max_jobs = 2
+
+
+def execute(x):
+    if x == {bad}:
+        raise ValueError("x is\\nbad")
+    return {{"y": x}}
+"""
+
+
+def columns(result, name="square"):
+    """Return the row of a task in the table."""
+    line = next(row for row in result.out.splitlines() if row.startswith(name))
+    return re.split(r"\s{2,}", line)
+
+
+def test_a_task_that_was_never_run_is_new(psy, write_task):
+    write_task()
+    assert columns(psy("status")) == ["square", "new", "-", "-", "-"]
+
+
+def test_a_new_task_is_not_imported(psy, write_task):
+    write_task("square", "raise ValueError")
+    assert columns(psy("status"))[1] == "new"
+
+
+def test_a_finished_task_is_done(psy, write_task, finish):
+    write_task()
+    finish()
+    assert columns(psy("status")) == ["square", "done", "10/10", "0", "2/2"]
+
+
+def test_a_comment_leaves_a_task_done(psy, write_task, finish):
+    path = write_task()
+    finish()
+    path.write_text(path.read_text() + "# A remark.\n")
+    assert columns(psy("status"))[1] == "done"
+
+
+def test_a_changed_task_is_outdated(psy, write_task, finish):
+    path = write_task()
+    finish()
+    path.write_text(path.read_text().replace("x**2", "x**3"))
+    assert columns(psy("status"))[1:3] == ["outdated", "10/10"]
+
+
+def test_a_missing_result_makes_a_task_incomplete(psy, write_task, finish):
+    write_task()
+    Path(finish().plan.resultfile).unlink()
+    assert columns(psy("status"))[1:3] == ["incomplete", "10/10"]
+
+
+def test_finished_blocks_are_counted(psy, write_task, work):
+    write_task()
+    work("split", "process 1")
+    row = columns(psy("status"))
+    assert row == ["square", "incomplete", "5/10", "0", "1/2"]
+
+
+def test_failures_are_counted(psy, write_task, work):
+    write_task("square", FAILING.format(bad=3))
+    work("split", "process 0", "process 1")
+    row = columns(psy("status"))
+    assert row == ["square", "incomplete", "9/10", "1", "1/2"]
+
+
+def test_before_the_split_there_are_no_numbers(psy, write_task, work):
+    write_task()
+    work()
+    assert columns(psy("status")) == ["square", "incomplete", "-", "-", "-"]
+
+
+def test_before_the_split_of_a_continued_run_kept_rows_are_counted(
+    psy, write_task, finish, work
+):
+    path = write_task()
+    finish()
+    path.write_text(path.read_text().replace("range(10)", "range(12)"))
+    work(keep_going=True)
+    result = psy("status", "-v")
+    assert columns(result) == ["square", "incomplete", "-", "-", "-", "10 rows kept"]
+    assert "square: the space is not divided yet" in result.out
+    assert "not evaluated yet" not in result.out
+
+
+def test_former_rows_are_counted_among_those_that_are_kept(
+    psy, write_task, finish, work
+):
+    path = write_task()
+    finish()
+    path.write_text(path.read_text().replace("range(10)", "range(8)"))
+    work("split", "merge", keep_going=True)
+    path.write_text(path.read_text().replace("range(8)", "range(12)"))
+    work(keep_going=True)
+    assert columns(psy("status"))[-1] == "10 rows kept"
+
+
+def test_before_the_split_it_is_said_that_rows_of_a_result_are_kept(
+    psy, write_task, finish, work
+):
+    write_task()
+    layout = finish().layout
+    layout.state.unlink()
+    work(keep_going=True)
+    assert columns(psy("status"))[-1] == f"rows of {layout.folder}/result.pkl kept"
+
+
+def test_former_rows_and_those_by_older_code_are_mentioned(
+    psy, write_task, finish, work
+):
+    path = write_task()
+    finish()
+    path.write_text(path.read_text().replace("range(10)", "range(3, 10)"))
+    work("split", "merge", keep_going=True)
+    assert columns(psy("status"))[-1] == "7 rows by an earlier version, 3 former rows"
+
+
+def test_who_runs_a_task_is_said(psy, write_task, work):
+    write_task()
+    lock = Lock(work("split").layout.lock, "task 'square'")
+    with lock:
+        row = columns(psy("status"))
+    assert row[1] == "running"
+    assert re.match(r"by process \d+ on \S+ since ", row[-1])
+
+
+def test_a_request_to_stop_an_earlier_run_is_not_about_this_one(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    layout.stop.touch()
+    os.utime(layout.stop, (time.time() - 60,) * 2)
+    with Lock(layout.lock, "task 'square'"):
+        assert "being stopped" not in psy("status").out
+
+
+def test_a_syntax_error_hides_neither_numbers_nor_other_tasks(psy, write_task, finish):
+    path = write_task()
+    finish()
+    path.write_text("def execute(x:\n")
+    write_task("other")
+    result = psy("status")
+    assert columns(result)[1:3] == ["unreadable", "10/10"]
+    assert "task_square.py:1" in columns(result)[-1]
+    assert columns(result, "other")[1] == "new"
+
+
+def test_a_syntax_error_in_a_new_task_is_said_with_its_line(psy, write_task):
+    write_task("square", "x = 1\nraise ValueError(\n")
+    row = columns(psy("status", "-v"))
+    assert row[1:5] == ["unreadable", "-", "-", "-"]
+    assert row[5].startswith("psy-tasks/task_square.py:2: '(' was never closed")
+
+
+def test_a_doubtful_text_in_a_new_task_is_no_error(psy, write_task):
+    path = write_task()
+    path.write_text(path.read_text() + 'text = "\\d"\n')
+    result = psy("status")
+    assert columns(result)[1] == "new"
+    assert result.err == ""
+
+
+def test_a_damaged_record_is_said(psy, write_task, finish):
+    write_task()
+    finish().layout.state.write_text("{")
+    row = columns(psy("status"))
+    assert row[1] == "unreadable"
+    assert "state.json" in row[-1]
+
+
+def test_only_named_tasks_are_shown(psy, write_task):
+    write_task("square")
+    write_task("circle")
+    assert "circle" not in psy("status", "square").out
+
+
+def test_a_folder_without_tasks_says_what_to_do(psy):
+    assert "psy new-task" in psy("status").out
+
+
+def test_verbose_shows_what_is_not_evaluated(psy, write_task, work):
+    write_task()
+    work("split", "process 0")
+    out = psy("status", "-v").out
+    assert "square: 5 not evaluated yet\n  x=5\n  x=6\n" in out
+
+
+def test_verbose_shows_what_failed_and_why(psy, write_task, work):
+    write_task("square", FAILING.format(bad=3))
+    work("split", "process 0")
+    out = psy("status", "-v").out
+    assert "square: 1 failed\n  x=3: ValueError: x is bad\n" in out
+    assert "square: 5 not evaluated yet\n" in out
+
+
+def test_verbose_shows_the_assignments_of_a_new_task(psy, write_task):
+    write_task()
+    assert "square: 10 not evaluated yet\n  x=0\n" in psy("status", "-v").out
+
+
+def test_verbose_shows_nothing_of_a_finished_task(psy, write_task, finish):
+    write_task()
+    finish()
+    assert psy("status", "-v").out == psy("status").out
+
+
+@pytest.mark.parametrize(("flag", "n_shown"), [("-v", 20), ("-vv", 50)])
+def test_long_lists_are_cut_unless_asked_for(psy, write_task, flag, n_shown):
+    path = write_task()
+    path.write_text(path.read_text().replace("range(10)", "range(50)"))
+    out = psy("status", flag).out
+    assert out.count("  x=") == n_shown
+    assert ("and 30 more" in out) == (flag == "-v")
+
+
+def test_values_of_classes_of_the_task_file_are_shown(psy, write_task, work):
+    text = "class Shape:\n    def __repr__(self):\n        return 'Shape'\n\n\n"
+    path = write_task("square", text + FAILING.format(bad=3))
+    path.write_text(path.read_text().replace("range(10)", "[Shape(), Shape()]"))
+    work("split")
+    del sys.modules["task_square"]
+    assert "  x=Shape\n" in psy("status", "-v").out
+
+
+def test_a_later_row_outweighs_a_failure(write_task, work):
+    path = write_task("square", FAILING.format(bad=3))
+    prepared = work("split", "process 0")
+    again = Journal(prepared.layout.round(1).journal(0, 1), {})
+    again.row(3, 0.0, 0.0, 0, {"x": 3, "y": 3})
+    again.close()
+    counts = status_of(path, "square").numbers
+    assert counts is not None
+    assert (counts.n_done, counts.n_failed) == (5, 0)
+    assert details_of(path, "square").failures == []
+
+
+def test_a_job_that_outlived_its_run_counts_as_running(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    with Lock(layout.round(1).lock("process-0"), "square:process:0"):
+        assert columns(psy("status"))[1] == "running"
+
+
+def test_accepted_failures_leave_a_task_done_and_are_said(psy, write_task):
+    write_task("square", FAILING.format(bad=3))
+    finish_accepting_failures()
+    row = columns(psy("status"))
+    assert row == ["square", "done", "9/10", "1", "2/2", "without 1 failed assignment"]
+
+
+def test_while_a_task_runs_its_assignments_are_running_or_queued(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    with Lock(layout.round(1).lock("process-1"), "square:process:1"):
+        out = psy("status", "-v").out
+    assert "square: 5 in running jobs\n  x=5\n" in out
+    assert "square: 5 queued\n  x=0\n" in out
+    assert "not evaluated yet" not in out
+
+
+def test_where_jobs_fetch_work_only_what_is_evaluated_now_is_running(write_task, work):
+    text = "from psyrun.backend import LoadBalancingBackend\n" + FAILING.format(bad=3)
+    path = write_task("square", text + "\n\nbackend = LoadBalancingBackend\n")
+    round_ = work("split").layout.round(1)
+    round_.journals.mkdir()
+    slots = Slots(round_.slots(0), 1)
+    slots.note(0, 7, 7, 8)
+    with Lock(round_.lock("process-0"), "square:process:0"):
+        details = details_of(path, "square")
+    slots.close()
+    assert details.running == [7]
+    assert len(details.queued) == 9

@@ -1,0 +1,97 @@
+"""Tasks in a queue of the user's own, whose scheduler is made with an argument."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from projects import Project, kill_all_of, wait_until
+
+pytestmark = pytest.mark.slow
+
+TASK = """\
+import time
+from pathlib import Path
+
+from local_queue import LocalQueue
+from psyrun import Param
+
+pspace = Param(x=range(4))
+max_jobs = 2
+scheduler = LocalQueue("my queue")
+
+
+def execute(x):
+    with Path("calls").open("a") as file:
+        file.write(f"{x}\\n")
+    while not Path("go").exists():
+        time.sleep(0.05)
+    return {"y": x**2}
+"""
+
+
+def own_queue(folder: Path, *tasks: str) -> Project:
+    """Return a project whose tasks hold two jobs each in its queue."""
+    project = Project(folder)
+    queue = Path(__file__).parents[1] / "scheduler" / "local_queue.py"
+    shutil.copy(queue, project.folder / "psy-tasks")
+    for name in tasks:
+        project.write(TASK, name)
+    return project
+
+
+def n_calls(project: Project) -> int:
+    calls = project.folder / "calls"
+    return len(calls.read_text().split()) if calls.exists() else 0
+
+
+@pytest.fixture
+def orphaned(tmp_path: Path) -> Project:
+    """A project with two jobs in its queue whose controller was killed."""
+    project = own_queue(tmp_path / "project", "a")
+    process = project.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(project) == 2)
+    kill_all_of(process)
+    return project
+
+
+def test_jobs_are_killed_whose_controller_died(orphaned: Project) -> None:
+    assert "2 jobs in the queue" in orphaned.psy("kill", "a").stdout
+    (orphaned.folder / "go").touch()
+    assert orphaned.calls() == [0, 2]
+    time.sleep(1)
+    assert orphaned.calls() == []
+    orphaned.psy("run")
+    assert orphaned.calls() == [0, 1, 2, 3]
+    assert orphaned.result()["y"] == [0, 1, 4, 9]
+
+
+def test_jobs_in_the_queue_of_another_scheduler_are_cancelled(
+    orphaned: Project,
+) -> None:
+    orphaned.edit('LocalQueue("my queue")', "ImmediateRun()")
+    orphaned.edit("import Param", "import ImmediateRun, Param")
+    orphaned.calls()
+    process = orphaned.start("psyrun.cli", "run", "-j", "2")
+    wait_until(lambda: n_calls(orphaned) == 2)
+    (orphaned.folder / "go").touch()
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "cancelled 2 queued jobs" in said
+    assert orphaned.calls() == [0, 1, 2, 3]
+    assert orphaned.result()["y"] == [0, 1, 4, 9]
+
+
+def test_jobs_of_other_tasks_of_the_same_run_are_told(tmp_path: Path) -> None:
+    project = own_queue(tmp_path / "project", "a", "b")
+    process = project.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(project) == 4)
+    said = project.psy("kill", "a").stdout
+    assert "a: stopped" in said
+    assert "b: watched by nobody now, as the same run was on it: 2 running jobs" in said
+    process.communicate(timeout=60)
+    (project.folder / "go").touch()
+    project.psy("run", "b")
+    assert project.result("b")["y"] == [0, 1, 4, 9]

@@ -1,0 +1,291 @@
+"""Jobs that a warm process runs: real servers, real clients."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from projects import Project, descendants, wait_until
+
+from psyrun.planning.prepare import Options, Prepared, prepare
+from psyrun.run.forkservers import ForkServers
+from psyrun.steps.forkclient import address, server_address
+from psyrun.utils.environment import FOLDER_VARIABLE
+from psyrun.workdir.plan import DEFAULT_PYTHON
+
+TASK = """\
+import time
+from pathlib import Path
+from psyrun import Param
+
+with Path("imports").open("a") as file:
+    file.write("x")
+pspace = Param(x=[1, 2, 3, 4])
+max_jobs = 2
+
+
+def execute(x):
+    with Path("calls").open("a") as file:
+        file.write(f"{x}\\n")
+    while Path("sleep").exists():
+        time.sleep(0.01)
+    if Path("fail").exists():
+        raise ValueError("no good")
+    return {"y": x**2}
+"""
+SPACE = "psy-work/a/round-1/space.pkl"
+
+
+class Served:
+    """A project whose task has a plan and a server.
+
+    Parameters
+    ----------
+    project : Project
+        The project.
+    prepared : Prepared
+        Its task.
+    """
+
+    def __init__(self, project: Project, prepared: Prepared) -> None:
+        self.project = project
+        self.folder = project.folder
+        before = set(descendants(os.getpid()))
+        self.servers = ForkServers(
+            [(prepared.layout.folder, prepared.plan.taskfile, DEFAULT_PYTHON)]
+        )
+        (self.server,) = set(descendants(os.getpid())) - before
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a client."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "psyrun.steps", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.servers.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def ask(self, *arguments: str, status: int = 0) -> str:
+        """Have a step run and return what it printed."""
+        client = self.start(*arguments)
+        output, _ = client.communicate(timeout=30)
+        assert client.returncode == status, output
+        return output
+
+    def start_sleeping(self) -> subprocess.Popen[str]:
+        """Start a client whose job does not end."""
+        self.ask("split", SPACE)
+        (self.folder / "sleep").touch()
+        client = self.start("process", SPACE, "0")
+        wait_until((self.folder / "calls").exists, 10)
+        return client
+
+    def jobs(self) -> list[int]:
+        return descendants(self.server)
+
+    def connect(self) -> socket.socket:
+        """Connect to the server without asking for anything."""
+        folder = self.servers.environment[FOLDER_VARIABLE].partition(":")[2]
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(address(folder, str(self.folder / "psy-work/a")))
+        return connection
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A task with a server, in a folder whose name has blanks."""
+    project = Project(tmp_path / "my project")
+    project.write(TASK)
+    monkeypatch.chdir(project.folder)
+    path = Path("psy-tasks/task_a.py")
+    prepared = prepare(path, Options())
+    prepared.start()
+    (project.folder / "imports").unlink()
+    served = Served(project, prepared)
+    yield served
+    served.servers.stop()
+    prepared.release()
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def state(pid: int) -> str:
+    """Return the letter for the state of a process, see proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def finish(client: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = client.communicate(timeout=30)
+    return client.returncode, output
+
+
+def test_jobs_run_and_the_task_is_imported_once(served: Served) -> None:
+    assert "4 assignments" in served.ask("split", SPACE)
+    for block in "01":
+        served.ask("process", SPACE, block)
+    assert "4 rows written" in served.ask("merge", SPACE)
+    assert served.project.result() == {"x": [1, 2, 3, 4], "y": [1, 4, 9, 16]}
+    assert (served.folder / "imports").read_text() == "x"
+
+
+def test_jobs_run_side_by_side(served: Served) -> None:
+    served.ask("split", SPACE)
+    (served.folder / "sleep").touch()
+    clients = [served.start("process", SPACE, block) for block in "01"]
+    wait_until(lambda: len(served.jobs()) == 4, 10)
+    (served.folder / "sleep").unlink()
+    assert [finish(client)[0] for client in clients] == [0, 0]
+
+
+def test_a_failed_assignment_gives_exit_status_1(served: Served) -> None:
+    served.ask("split", SPACE)
+    (served.folder / "fail").touch()
+    assert "ValueError: no good" in served.ask("process", SPACE, "0", status=1)
+    (served.folder / "fail").unlink()
+    served.ask("process", SPACE, "0")
+
+
+def test_what_the_user_must_change_gives_exit_status_2(served: Served) -> None:
+    output = served.ask("split", "psy-work/a/round-9/space.pkl", status=2)
+    assert "another plan" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_ended_by_a_signal_gives_the_exit_status_of_a_shell(
+    served: Served, number: int
+) -> None:
+    client = served.start_sleeping()
+    job = served.jobs()[0]
+    os.kill(job, number)
+    assert finish(client)[0] == 128 + number
+    wait_until(lambda: not served.jobs(), 10)
+
+
+def test_a_killed_client_takes_its_job_along(served: Served) -> None:
+    client = served.start_sleeping()
+    jobs = served.jobs()
+    assert len(jobs) == 2
+    client.kill()
+    client.communicate()
+    wait_until(lambda: all(is_gone(pid) for pid in jobs), 10)
+    (served.folder / "sleep").unlink()
+    served.ask("process", SPACE, "0")
+
+
+def test_the_end_of_the_controller_ends_everything(served: Served) -> None:
+    client = served.start_sleeping()
+    jobs = served.jobs()
+    served.servers.stop()
+    status, output = finish(client)
+    assert (status, output) == (70, "the run that this job belongs to has ended\n")
+    assert is_gone(served.server)
+    wait_until(lambda: all(is_gone(pid) for pid in jobs), 10)
+
+
+def test_a_job_whose_server_dies_is_told(served: Served) -> None:
+    client = served.start_sleeping()
+    jobs = served.jobs()
+    os.kill(served.server, signal.SIGKILL)
+    status, output = finish(client)
+    assert status == 70 and "has ended" in output
+    wait_until(lambda: all(is_gone(pid) for pid in jobs), 10)
+
+
+def test_without_a_server_no_job_runs(served: Served) -> None:
+    os.kill(served.server, signal.SIGKILL)
+    wait_until(
+        lambda: Path(f"/proc/{served.server}/stat").read_text().split()[2] == "Z"
+    )
+    assert "refused" in served.ask("split", SPACE, status=70)
+    assert not (served.folder / SPACE).exists()
+
+
+def test_what_is_no_request_does_no_harm(served: Served) -> None:
+    for noise in [b"", b"\0", b"\xff" * 4, b"\5\0\0\0text"]:
+        with served.connect() as connection:
+            connection.sendall(noise)
+    served.ask("split", SPACE)
+
+
+def test_a_client_that_dies_as_its_job_ends_does_no_harm(served: Served) -> None:
+    client = served.start_sleeping()
+    # The server waits for this request, and sees two ends at once after it.
+    with served.connect():
+        time.sleep(0.2)
+        job = served.jobs()[0]
+        (served.folder / "sleep").unlink()
+        wait_until(lambda: state(job) == "Z", 10)
+        client.kill()
+        client.communicate()
+    served.ask("process", SPACE, "0")
+
+
+def test_an_unexpected_error_is_seen_in_the_log(served: Served) -> None:
+    served.ask("split", SPACE)
+    assert "ValueError" in served.ask("process", SPACE, "no number", status=1)
+
+
+def test_a_server_that_still_imports_its_task_is_ended(tmp_path: Path) -> None:
+    path = tmp_path / "task_slow.py"
+    path.write_text("import time; time.sleep(8)")
+    servers = ForkServers([(tmp_path, str(path), DEFAULT_PYTHON)])
+    time.sleep(0.5)
+    start = time.monotonic()
+    servers.stop()
+    assert time.monotonic() - start < 6
+
+
+def test_a_task_that_cannot_be_imported_is_told_by_its_job(served: Served) -> None:
+    served.servers.stop()
+    served.project.write("raise ValueError('broken')")
+    broken = ForkServers([(Path("psy-work/a"), "psy-tasks/task_a.py", DEFAULT_PYTHON)])
+    served.servers = broken
+    assert "broken" in served.ask("split", SPACE, status=2)
+
+
+def test_a_job_of_no_run_is_a_process_of_its_own(served: Served) -> None:
+    served.servers.environment = {FOLDER_VARIABLE: ""}
+    served.ask("split", SPACE)
+    assert (served.folder / "imports").read_text().count("x") >= 1
+
+
+def test_a_job_of_a_task_without_server_is_a_process_of_its_own(
+    served: Served,
+) -> None:
+    _, _, folder = served.servers.environment[FOLDER_VARIABLE].partition(":")
+    Path(address(folder, str(served.folder / "psy-work/a"))).unlink()
+    served.ask("split", SPACE)
+    assert (served.folder / SPACE).exists()
+
+
+def test_a_task_for_a_queue_also_runs_here_with_plain_snakemake(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path)
+    project.write(TASK.replace("import Param", "import Param, Slurm"))
+    project.write(project.taskfile().read_text() + "\n\nscheduler = Slurm()\n")
+    project.snakemake()
+    assert project.calls() == [1, 2, 3, 4]
+
+
+def test_a_server_is_for_jobs_of_its_own_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, "elsewhere:/tmp/psyrun")
+    assert server_address(["split", SPACE]) is None
+    monkeypatch.setenv(FOLDER_VARIABLE, f"{socket.gethostname()}:/tmp/gone")
+    found = server_address(["split", SPACE])
+    assert found == address("/tmp/gone", "psy-work/a")
+
+
+def test_addresses_are_short_however_long_the_path() -> None:
+    assert len(address("/tmp/psyrun-12345678", "folder/" * 100)) < 100

@@ -1,0 +1,81 @@
+"""Small files that are written whole, and damaged ones."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psyrun.errors import StoreError
+from psyrun.utils.files import read_json, replacing, write_json, write_text
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_json_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, value: object
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "value.json"
+    write_json(path, value)
+    assert read_json(path) == value
+
+
+def test_a_file_that_is_not_there_reads_as_none(tmp_path: Path) -> None:
+    assert read_json(tmp_path / "no.json") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1} {', b"\xff\xfe", b"\0" * 40])
+def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "state.json"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"state\.json: is not JSON.*delete") as error:
+        read_json(path)
+    assert "\n" not in str(error.value)
+
+
+def test_folders_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "a/b/c.json"
+    write_json(path, [1])
+    assert read_json(path) == [1]
+
+
+def test_what_cannot_be_json_leaves_the_former_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    write_json(path, 1)
+    with pytest.raises(TypeError):
+        write_json(path, object())
+    assert read_json(path) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_writer_that_raises_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(KeyError), replacing(path) as beside:
+        beside.write_text("new")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_the_permissions_that_the_umask_leaves(tmp_path: Path) -> None:
+    former = os.umask(0o027)
+    try:
+        write_text(tmp_path / "file", "text")
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_a_folder_in_place_of_a_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(StoreError, match="file: Is a directory"):
+        write_text(tmp_path / "file", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from psyrun import Param
+from psyrun.utils.text import text_of
+
+NUMBER = np.linspace(-1, 1, 6)[3]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (NUMBER, "0.20000000000000018"),
+        (np.float32(0.1), "0.1"),
+        (np.float64(1e300), "1e+300"),
+        (np.int64(-3), "-3"),
+        (np.bool_(True), "True"),
+        (np.str_("on"), "'on'"),
+        (np.bytes_(b"on"), "b'on'"),
+        (np.complex128(1 + 2j), "(1+2j)"),
+        (np.datetime64("2024-05-01"), "2024-05-01"),
+        (np.timedelta64(3, "D"), "3 days"),
+        ([NUMBER, (np.int8(2),)], "[0.20000000000000018, (2,)]"),
+        ({"a": np.float64(0.5)}, "{'a': 0.5}"),
+    ],
+)
+def test_a_scalar_of_numpy_looks_like_what_it_stands_for(value, text):
+    assert text_of(value) == text
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_no_digit_is_lost(kind):
+    third = kind(1) / kind(3)
+    assert kind(text_of(third)) == third
+
+
+@pytest.mark.parametrize("value", ["x" * 190, 10**150, list(range(50)), object])
+def test_up_to_two_hundred_characters_are_whole(value):
+    assert text_of(value) == repr(value)
+
+
+@pytest.mark.parametrize("value", ["x" * 300, 10**300, list(range(1000)), b"x" * 300])
+def test_what_is_long_is_cut_at_its_end(value):
+    assert text_of(value) == f"{repr(value)[:199]}…"
+
+
+def test_an_array_is_summarised_on_one_line():
+    assert "0, 1, 2, ..., 97, 98, 99]" in text_of(np.arange(100))
+    assert text_of(np.eye(2)) == "array([[1., 0.], [0., 1.]])"
+
+
+def test_a_repr_that_raises_does_no_harm():
+    class Shape:
+        def __repr__(self):
+            raise ValueError
+
+    assert text_of(Shape()).startswith("<Shape instance at")
+
+
+def test_a_space_shows_the_numbers_that_it_holds():
+    assert repr(Param(x=NUMBER)) == "Param(x=0.20000000000000018)"
+    shown = "Param(x=[0.20000000000000018, 1])"
+    assert repr(Param(x=[NUMBER, np.int64(1)])) == shown
+
+
+def test_values_without_numpy_are_told_without_it():
+    code = "import sys; from psyrun.utils.text import text_of; text_of([1.0, 'a']); "
+    code += "sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,112 @@
+"""A frozen space and its division."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psyrun import Param
+from psyrun.errors import PsyrunError
+from psyrun.workdir.division import Counts, Division
+from psyrun.workdir.layout import Round
+from psyrun.workdir.plan import Plan
+
+PLAN = Plan(
+    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
+    *(1, "", False, 2, ".pkl", ".pkl"),
+)
+KEPT = st.lists(st.booleans(), min_size=1, max_size=30).map(
+    lambda flags: np.where(flags, np.cumsum(flags) - 1, -1).astype(np.int64)
+)
+
+
+def divided(
+    kept: "np.ndarray[tuple[int], np.dtype[np.int64]]", n_blocks: int
+) -> Division:
+    return Division(Param(x=range(len(kept))), n_blocks, kept, np.empty(0, np.int64))
+
+
+@given(KEPT, st.integers(1, 8))
+def test_blocks_share_what_is_open_in_the_order_of_the_space(
+    kept: "np.ndarray[tuple[int], np.dtype[np.int64]]", n_blocks: int
+) -> None:
+    division = divided(kept, n_blocks)
+    shares = [list(division.indices(block)) for block in range(n_blocks)]
+    assert [i for share in shares for i in share] == [
+        i for i, r in enumerate(kept) if r < 0
+    ]
+    sizes = [len(share) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+    assert division.n_kept == sum(kept >= 0)
+
+
+@given(KEPT, st.integers(1, 8))
+def test_the_recorded_numbers_are_those_of_the_division(
+    tmp_path_factory: pytest.TempPathFactory,
+    kept: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    n_blocks: int,
+) -> None:
+    round_ = Round(tmp_path_factory.mktemp("round"))
+    division = divided(kept, n_blocks)
+    division.save(round_, PLAN)
+    counts = Counts.load(round_)
+    assert counts is not None
+    assert (counts.n_items, counts.n_open) == (len(kept), len(division.open))
+    assert counts.sizes == [len(division.indices(block)) for block in range(n_blocks)]
+
+
+def test_a_division_is_read_as_it_was_written(tmp_path: Path) -> None:
+    space = Param(x=np.linspace(0, 1, 5)) * Param(s=["a", "b"])
+    kept = np.array([0, -1] * 5)
+    Division(space, 3, kept, np.array([5, 6])).save(Round(tmp_path), PLAN)
+    found = Division.load(Round(tmp_path))
+    assert [*found.space.iterate()] == [*space.iterate()]
+    assert found.n_blocks == 3
+    assert found.kept is not None and found.kept.tolist() == kept.tolist()
+    assert found.former is not None and found.former.tolist() == [5, 6]
+
+
+def test_a_large_space_is_a_small_file(tmp_path: Path) -> None:
+    space = Param(x=range(10**6)) * Param(y=range(10**6))
+    Division(space, 100).save(Round(tmp_path), PLAN)
+    assert Round(tmp_path).space.stat().st_size < 10_000
+    assert Division.load(Round(tmp_path)).indices(99)[-1] == 10**12 - 1
+
+
+def test_a_file_cut_anywhere_is_called_damaged(tmp_path: Path) -> None:
+    round_ = Round(tmp_path)
+    Division(Param(x=[1, 2, 3]), 1, np.array([0, -1, 1]), None).save(round_, PLAN)
+    content = round_.space.read_bytes()
+    for length in range(len(content)):
+        round_.space.write_bytes(content[:length])
+        with pytest.raises(PsyrunError, match=r"space\.pkl: is damaged"):
+            Division.load(round_)
+
+
+@pytest.mark.parametrize("content", [[], {}, 1, "text", {"space": b""}], ids=repr)
+def test_a_file_with_something_else_is_called_damaged(
+    tmp_path: Path, content: object
+) -> None:
+    Round(tmp_path).space.write_bytes(pickle.dumps(content))
+    with pytest.raises(PsyrunError):
+        Division.load(Round(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"\0" * 500, b"garbage", b"\xff" * 50, b"c\n"])
+def test_a_file_of_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> None:
+    Round(tmp_path).space.write_bytes(content)
+    with pytest.raises(PsyrunError, match=r"space\.pkl: is damaged"):
+        Division.load(Round(tmp_path))
+
+
+def test_what_cannot_be_frozen_leaves_no_division(tmp_path: Path) -> None:
+    with pytest.raises(PsyrunError, match="'f'"):
+        Division(Param(f=[lambda: 0]), 1).save(Round(tmp_path / "round"), PLAN)
+    assert Counts.load(Round(tmp_path / "round")) is None
+
+
+def test_a_round_that_is_not_divided_has_no_numbers(tmp_path: Path) -> None:
+    assert Counts.load(Round(tmp_path)) is None

@@ -1,0 +1,260 @@
+"""Journals: what was appended is read back, whatever happens to the end."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from psyrun.workdir import journal
+from psyrun.workdir.journal import FAILURE, ROW, SESSION, Entry, Journal, latest, scan
+
+VALUES = st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+ROWS = st.dictionaries(st.text(), VALUES, max_size=3)
+INDICES = st.integers(0, 2**64 - 1)
+RECORDS = st.lists(st.tuples(st.sampled_from([ROW, FAILURE]), INDICES, ROWS))
+TAILS = {
+    "zeros": b"\0" * 5000,
+    "garbage": bytes(range(256)) * 20,
+    "half a magic number": b"p",
+    "a header of a frame without end": b"pJ\x01\0" + b"\xff" * 60,
+    "a frame that is all zeros": b"pJ\x01\0" + b"\0" * 44,
+}
+
+
+def write(path: Path, rows: dict[int, dict[str, Any]]) -> None:
+    records = Journal(path, {"host": "here"})
+    for index, row in rows.items():
+        records.row(index, 1.5, 0.25, 1024, row)
+    records.close()
+
+
+def rows_in(path: Path) -> dict[int, dict[str, Any]]:
+    entries = [e for e in scan(path, verify=True) if e.kind == ROW]
+    indices = (entry.index for entry in entries)
+    return dict(zip(indices, journal.rows(entries), strict=True))
+
+
+def ends_in(path: Path) -> list[int]:
+    return [entry.offset + entry.length for entry in scan(path)]
+
+
+@given(RECORDS)
+def test_records_come_back_in_their_order(
+    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[int, int, Any]]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "0-0.journal"
+    written = Journal(path, {})
+    failures = []
+    for kind, index, row in records:
+        if kind == ROW:
+            written.row(index, 1.5, 0.25, 1024, row)
+        else:
+            failures.append({key: repr(value) for key, value in row.items()})
+            written.failure(index, 1.5, 0.25, 1024, failures[-1])
+    written.close()
+    entries = list(scan(path, verify=True))[1:]
+    assert [(entry.kind, entry.index) for entry in entries] == [r[:2] for r in records]
+    expected = [row for kind, _, row in records if kind == ROW]
+    assert list(journal.rows(e for e in entries if e.kind == ROW)) == expected
+    assert list(journal.failures(e for e in entries if e.kind == FAILURE)) == failures
+
+
+def test_times_and_memory_come_back(tmp_path: Path) -> None:
+    write(tmp_path / "j", {7: {"y": 1}})
+    _, entry = scan(tmp_path / "j")
+    assert (entry.start, entry.duration, entry.peak) == (1.5, 0.25, 1024)
+
+
+def test_each_writer_says_who_it_is(tmp_path: Path) -> None:
+    for host in "ab":
+        Journal(tmp_path / "j", {"host": host}).close()
+    sessions = [e for e in scan(tmp_path / "j") if e.kind == SESSION]
+    assert list(journal.failures(sessions)) == [{"host": "a"}, {"host": "b"}]
+
+
+@given(RECORDS)
+def test_a_row_counts_more_than_a_failure_and_the_last_failure_counts(
+    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[int, int, Any]]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "j"
+    written = Journal(path, {})
+    expected: dict[int, tuple[int, int]] = {}
+    for number, (kind, index, _) in enumerate(records):
+        index %= 3
+        record = written.row if kind == ROW else written.failure
+        record(index, number, 0.0, 0, {})
+        if expected.get(index, (FAILURE,))[0] != ROW:
+            expected[index] = kind, number
+    written.close()
+    found = {i: (e.kind, int(e.start)) for i, e in latest([path], verify=True).items()}
+    assert found == expected
+
+
+def truncations(path: Path) -> Iterator[tuple[int, int]]:
+    """Cut the last two records off, byte by byte; yield length and whole frames."""
+    content, ends = path.read_bytes(), ends_in(path)
+    for length in range(len(content), ends[-3] - 1, -1):
+        path.write_bytes(content[:length])
+        yield length, sum(end <= length for end in ends)
+
+
+def test_a_journal_cut_anywhere_has_lost_nothing_before(tmp_path: Path) -> None:
+    path, rows = tmp_path / "j", {i: {"x": i, "y": "é" * i} for i in range(4)}
+    write(path, rows)
+    for _, n_frames in truncations(path):
+        whole = dict(list(rows.items())[: n_frames - 1])
+        assert [entry.index for entry in scan(path)][1:] == list(whole)
+        assert [index for _, index, _ in journal.outcomes(path)][1:] == list(whole)
+        assert list(latest([path])) == list(whole)
+        assert rows_in(path) == whole
+
+
+def test_a_journal_cut_anywhere_is_appended_to(tmp_path: Path) -> None:
+    path, rows = tmp_path / "j", {i: {"x": i} for i in range(4)}
+    write(path, rows)
+    for _, n_frames in truncations(path):
+        write(path, {9: {"x": 9}})
+        assert rows_in(path) == {
+            **dict(list(rows.items())[: n_frames - 1]),
+            9: {"x": 9},
+        }
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS.keys())
+def test_what_is_no_frame_at_the_end_is_dropped(tmp_path: Path, tail: bytes) -> None:
+    path, rows = tmp_path / "j", {i: {"x": i} for i in range(4)}
+    write(path, rows)
+    with path.open("ab") as file:
+        file.write(tail)
+    assert rows_in(path) == rows
+    assert latest([path], verify=True).keys() == rows.keys()
+    write(path, {9: {"x": 9}})
+    assert rows_in(path) == {**rows, 9: {"x": 9}}
+
+
+def test_a_payload_that_never_reached_the_disk_is_dropped(tmp_path: Path) -> None:
+    path, rows = tmp_path / "j", {i: {"x": "y" * 100} for i in range(4)}
+    write(path, rows)
+    last = list(scan(path))[-1]
+    with path.open("r+b") as file:
+        file.seek(last.offset)
+        file.write(b"\0" * last.length)
+    assert list(rows_in(path)) == [0, 1, 2]
+    write(path, {9: {"x": 9}})
+    assert list(rows_in(path)) == [0, 1, 2, 9]
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_flipped_bit_never_yields_a_wrong_row(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "j"
+    rows = {i: {"x": i} for i in range(3)}
+    write(path, rows)
+    content = bytearray(path.read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    assert rows_in(path).items() <= rows.items()
+
+
+@pytest.mark.parametrize("size", [0, (1 << 20) - 60, 1 << 20, 5 << 20])
+def test_large_rows_come_back(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "j"
+    rows = {0: {"x": os.urandom(size)}, 1: {"x": b"small"}, 2: {"x": os.urandom(size)}}
+    write(path, rows)
+    assert rows_in(path) == rows
+    assert [index for _, index, _ in journal.outcomes(path)][1:] == [0, 1, 2]
+
+
+def test_reading_goes_on_from_where_it_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    write(path, {0: {}, 1: {}})
+    end = ends_in(path)[-1]
+    assert not list(scan(path, end))
+    assert not list(journal.outcomes(path, end))
+    write(path, {2: {}})
+    assert [index for _, index, _ in journal.outcomes(path, end)] == [0, 2]
+
+
+def test_a_reader_beside_a_writer_sees_a_growing_part_of_the_rows(
+    tmp_path: Path,
+) -> None:
+    path, rows = tmp_path / "j", {i: {"x": os.urandom(i * 50)} for i in range(400)}
+    Journal(path, {}).close()
+    writer = threading.Thread(target=write, args=(path, rows))
+    writer.start()
+    seen = [0]
+    while writer.is_alive():
+        found = rows_in(path)
+        assert found.items() <= rows.items()
+        assert list(found) == list(range(len(found)))
+        seen.append(len(found))
+    writer.join()
+    assert all(before <= after for before, after in pairwise(seen))
+    assert rows_in(path) == rows
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from psyrun.workdir.journal import Journal
+path = Path(sys.argv[1])
+journal = Journal(path, {})
+journal.row(0, 0.0, 0.0, 0, {"x": "first"})
+size = path.stat().st_size
+before = path.read_bytes()
+for room in (0, 1, 47, 48, 49, 1000):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, hard))
+    try:
+        journal.row(1, 0.0, 0.0, 0, {"x": "y" * 5000})
+    except OSError:
+        assert path.read_bytes() == before
+    else:
+        sys.exit("the disk was not full")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+journal.row(2, 0.0, 0.0, 0, {"x": "last"})
+"""
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], check=True)
+    assert rows_in(path) == {0: {"x": "first"}, 2: {"x": "last"}}
+
+
+def test_a_journal_is_there_after_a_kill(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path;"
+        "from psyrun.workdir.journal import Journal;"
+        "j = Journal(Path(sys.argv[1]), {}); j.row(5, 0., 0., 0, {'x': 1});"
+        "os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "j"
+    assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == -9
+    assert rows_in(path) == {5: {"x": 1}}
+
+
+def test_rows_of_several_journals_are_read_in_any_order(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / str(number), {number + 3 * k: {"x": number} for k in range(4)})
+    found = latest(tmp_path / str(number) for number in range(3))
+    entries: list[Entry] = [found[index] for index in range(12)]
+    assert [row["x"] for row in journal.rows(entries)] == [0, 1, 2] * 4
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    before = len(list(Path("/dev/fd").iterdir()))
+    write(tmp_path / "j", {0: {"x": 1}, 1: {"x": 2}})
+    rows_in(tmp_path / "j")
+    assert len(list(Path("/dev/fd").iterdir())) == before

@@ -1,0 +1,302 @@
+"""Locks: one holder at a time, and none that is dead."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+import pytest
+from projects import wait_until
+
+from psyrun.errors import PsyrunError, RunningError
+from psyrun.utils.process import process_start
+from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.lock import (
+    EXPIRY,
+    Holder,
+    Lock,
+    holder_of,
+    live_holders,
+    running_jobs,
+)
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from psyrun.workdir.lock import Lock
+Lock(Path(sys.argv[1]), "task 'a'").acquire()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def lock(folder: Path) -> Lock:
+    return Lock(folder / "lock", "task 'a'")
+
+
+def hold(path: Path) -> subprocess.Popen[str]:
+    """Start a process that holds a lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def end(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
+    process.send_signal(number)
+    process.communicate()
+
+
+def dead_holder(host: str | None = None) -> Holder:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return Holder(host or socket.gethostname(), process.pid, "1", 0.0)
+
+
+def write(path: Path, holder: Holder, age: float = 0.0) -> None:
+    path.write_text(json.dumps(asdict(holder)))
+    os.utime(path, (time.time() - age,) * 2)
+
+
+def test_a_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
+    with lock(tmp_path) as held:
+        assert holder_of(held.path) is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_holds_a_lock_is_said_to_whoever_else_wants_it(tmp_path: Path) -> None:
+    holder = hold(tmp_path / "lock")
+    try:
+        with pytest.raises(RunningError) as error:
+            lock(tmp_path).acquire()
+    finally:
+        end(holder)
+    expected = (
+        f"task 'a' is run by process {holder.pid} on {socket.gethostname()} since"
+    )
+    assert str(error.value).startswith(expected)
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    holder = hold(tmp_path / "lock")
+    end(holder)
+    with lock(tmp_path) as held:
+        assert (tmp_path / "lock").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        mine = holder_of(held.path)
+        assert mine is not None and mine.pid == os.getpid()
+
+
+def test_it_is_told_whose_lock_was_taken_over(tmp_path: Path) -> None:
+    former = dead_holder()
+    write(tmp_path / "lock", former)
+    taken = lock(tmp_path)
+    assert taken.acquire() == former
+    taken.release()
+
+
+def test_a_process_that_ends_by_itself_gives_its_lock_back(tmp_path: Path) -> None:
+    script = HOLD.replace("time.sleep(60)", "")
+    command = [sys.executable, "-c", script, str(tmp_path / "lock")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_number_used_again_is_not_the_holder(tmp_path: Path) -> None:
+    write(tmp_path / "lock", Holder(socket.gethostname(), os.getpid(), "1", 0.0))
+    assert holder_of(tmp_path / "lock") is None
+    lock(tmp_path).acquire()
+    assert holder_of(tmp_path / "lock") is not None
+
+
+def test_a_zombie_holds_no_lock(tmp_path: Path) -> None:
+    holder = hold(tmp_path / "lock")
+    holder.kill()
+    wait_until(lambda: holder_of(tmp_path / "lock") is None, 10)
+    assert Path(f"/proc/{holder.pid}").exists()
+    end(holder)
+
+
+def test_a_lock_of_another_host_is_live_until_its_heartbeat_expires(
+    tmp_path: Path,
+) -> None:
+    elsewhere = Holder("elsewhere", os.getpid(), "1", 0.0)
+    write(tmp_path / "lock", elsewhere, age=EXPIRY - 30)
+    assert holder_of(tmp_path / "lock") == elsewhere
+    with pytest.raises(RunningError, match="on elsewhere since"):
+        lock(tmp_path).acquire()
+    write(tmp_path / "lock", elsewhere, age=EXPIRY + 1)
+    assert holder_of(tmp_path / "lock") is None
+    with lock(tmp_path):
+        pass
+
+
+def test_a_forked_child_does_not_release(tmp_path: Path) -> None:
+    with lock(tmp_path) as held:
+        pid = os.fork()
+        if pid == 0:
+            held.release()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        assert holder_of(held.path) is not None
+
+
+def test_a_lock_that_somebody_took_over_is_not_released(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    held.acquire()
+    other = Holder("elsewhere", 1, "1", 0.0)
+    write(tmp_path / "lock", other)
+    held.release()
+    assert holder_of(tmp_path / "lock") == other
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have locks renewed several times a second."""
+    monkeypatch.setattr("psyrun.workdir.lock.HEARTBEAT", 0.02)
+
+
+def age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def test_a_lock_is_renewed_while_it_is_held(tmp_path: Path, quick: None) -> None:
+    with lock(tmp_path) as held:
+        os.utime(held.path, (0, 0))
+        wait_until(lambda: age(held.path) < EXPIRY, 10)
+        assert not held.is_lost
+    assert not held.is_lost
+
+
+def test_a_lock_that_somebody_took_over_is_not_renewed(
+    tmp_path: Path, quick: None
+) -> None:
+    held = lock(tmp_path)
+    held.acquire()
+    beating = threading.enumerate()[-1]
+    other = tmp_path / "other"
+    write(other, Holder("elsewhere", 1, "1", 0.0), age=EXPIRY + 1)
+    other.replace(held.path)
+    beating.join(10)
+    assert not beating.is_alive()
+    assert held.is_lost
+    assert age(held.path) > EXPIRY
+
+
+def test_a_lock_that_was_removed_is_lost_for_good(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    held.acquire()
+    content = held.path.read_bytes()
+    held.path.unlink()
+    assert held.is_lost
+    held.path.write_bytes(content)
+    assert held.is_lost
+
+
+def test_a_lock_that_cannot_be_read_now_is_not_lost(tmp_path: Path) -> None:
+    with lock(tmp_path) as held:
+        content = held.path.read_bytes()
+        held.path.write_text("")
+        assert not held.is_lost
+        held.path.write_bytes(content)
+
+
+def test_a_breaker_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
+    former = dead_holder()
+    write(tmp_path / "lock", former)
+    os.link(tmp_path / "lock", tmp_path / f".lock.{former.pid}-{former.started}")
+    with lock(tmp_path) as held:
+        mine = holder_of(held.path)
+        assert mine is not None and mine.pid == os.getpid()
+
+
+def test_a_lock_that_was_taken_meanwhile_is_not_broken(tmp_path: Path) -> None:
+    with lock(tmp_path) as held:
+        # What `acquire` does where the holder that it saw is gone by then.
+        lock(tmp_path)._break_stale()
+        assert holder_of(held.path) is not None
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]"])
+def test_a_damaged_lock_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "lock").write_text(content)
+    with pytest.raises(PsyrunError, match=r"/lock: is not a lock of psyrun; delete"):
+        lock(tmp_path).acquire()
+
+
+def contend(
+    folder: Path, start: float, rounds: int, found: "Queue[tuple[int, int]]"
+) -> None:
+    """Hold a lock, stale at first, in turn; tell how often it was not alone."""
+    wins = collisions = 0
+    time.sleep(max(0.0, start - time.time()))
+    for number in range(rounds):
+        wanted = lock(folder / str(number))
+        for _ in range(10):
+            try:
+                wanted.acquire()
+            except RunningError:
+                continue
+            wins += 1
+            mark = folder / str(number) / "held"
+            try:
+                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                collisions += 1
+            time.sleep(0.001)
+            mark.unlink(missing_ok=True)
+            wanted.release()
+    found.put((wins, collisions))
+
+
+def test_of_many_who_break_a_stale_lock_one_at_a_time_holds_it(tmp_path: Path) -> None:
+    n_processes, rounds = 8, 50
+    for number in range(rounds):
+        (tmp_path / str(number)).mkdir()
+        write(tmp_path / str(number) / "lock", dead_holder())
+    context = get_context("spawn")
+    found: Queue[tuple[int, int]] = context.Queue()
+    arguments = (tmp_path, time.time() + 1.5, rounds, found)
+    processes = [
+        context.Process(target=contend, args=arguments) for _ in range(n_processes)
+    ]
+    for process in processes:
+        process.start()
+    counts = [found.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert sum(wins for wins, _ in counts) >= rounds
+    assert sum(collisions for _, collisions in counts) == 0
+    assert not list(tmp_path.glob("*/lock"))
+
+
+def test_live_locks_of_a_folder_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "process-1", dead_holder())
+    write(tmp_path / ".process-3.host-7", Holder.me())
+    with Lock(tmp_path / "process-2", "job"):
+        assert list(live_holders(tmp_path)) == ["process-2"]
+    assert live_holders(tmp_path / "no such folder") == {}
+
+
+def test_running_jobs_of_all_rounds_are_found(tmp_path: Path) -> None:
+    layout = TaskLayout.of(tmp_path, "a")
+    process = Lock(layout.round(1).lock("process-3"), "job")
+    with process, Lock(layout.round(2).lock("merge"), "job"):
+        assert list(running_jobs(layout)) == ["process:3", "merge"]
+    assert running_jobs(layout) == {}
+
+
+def test_the_start_of_a_process_stays_the_same() -> None:
+    assert process_start(os.getpid()) == process_start(os.getpid())
+    assert process_start(os.getpid()) != process_start(1)
+    assert process_start(dead_holder().pid) is None

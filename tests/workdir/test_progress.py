@@ -1,0 +1,197 @@
+"""How far a round is, read while its jobs work."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from psyrun import Param
+from psyrun.steps.process import write_block
+from psyrun.store import PickleStore
+from psyrun.utils.files import read_json, write_json
+from psyrun.workdir import journal
+from psyrun.workdir.division import Division
+from psyrun.workdir.journal import Journal
+from psyrun.workdir.layout import Round
+from psyrun.workdir.plan import Plan
+from psyrun.workdir.progress import RoundProgress, Tally, finished_blocks
+from psyrun.workdir.rows import RoundData
+
+PLAN = Plan(
+    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
+    *(1, "", False, 2, ".pkl", ".pkl"),
+)
+
+
+@pytest.fixture
+def round_(tmp_path: Path) -> Round:
+    """A round of ten assignments, two of them kept, in two blocks."""
+    kept = np.array([0, -1, -1, -1, -1, 1, -1, -1, -1, -1])
+    Division(Param(x=range(10)), 2, kept, None).save(Round(tmp_path), PLAN)
+    Round(tmp_path).blocks.mkdir()
+    Round(tmp_path).journals.mkdir()
+    return Round(tmp_path)
+
+
+def record(
+    round_: Round, block: int, done: list[int], failed: list[int], worker: int = 0
+) -> None:
+    written = Journal(round_.journal(block, worker), {})
+    for index in failed:
+        failure = {"type": "E", "message": "", "parameters": {}}
+        written.failure(index, 0.0, 0.0, 0, failure)
+    for index in done:
+        written.row(index, 0.0, 0.0, 0, {"x": index})
+    written.close()
+
+
+def finish(round_: Round, block: int) -> None:
+    known = journal.latest(round_.journals_of(block))
+    write_block(RoundData(round_, PickleStore()), block, known, lists_rows=False)
+
+
+def test_nothing_is_known_before_the_split(tmp_path: Path) -> None:
+    assert RoundProgress(Round(tmp_path)).look() == Tally(0, 0, 0)
+
+
+def test_kept_rows_are_done_from_the_start(round_: Round) -> None:
+    assert RoundProgress(round_).look() == Tally(2, 0, 10)
+
+
+def test_rows_and_failures_are_counted_as_they_come(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1], [2])
+    assert progress.look() == Tally(3, 1, 10)
+    record(round_, 0, [3], [])
+    record(round_, 1, [6], [7], worker=1)
+    assert progress.look() == Tally(5, 2, 10)
+    assert progress.look() == RoundProgress(round_).look()
+
+
+def test_an_assignment_that_failed_and_then_did_not_is_done(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [], [1, 2])
+    assert progress.look() == Tally(2, 2, 10)
+    record(round_, 0, [1], [2], worker=1)
+    assert progress.look() == Tally(3, 1, 10)
+
+
+def test_a_record_that_is_torn_is_counted_once_it_is_whole(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1, 2], [])
+    path = round_.journal(0, 0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert progress.look() == Tally(3, 0, 10)
+    path.write_bytes(whole)
+    assert progress.look() == Tally(4, 0, 10)
+
+
+def test_a_finished_block_counts_once(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1, 2, 3, 4], [])
+    assert progress.look() == Tally(6, 0, 10)
+    finish(round_, 0)
+    assert progress.look() == RoundProgress(round_).look() == Tally(6, 0, 10)
+
+
+def test_failures_that_a_finished_block_goes_without_are_counted(round_: Round) -> None:
+    record(round_, 0, [1, 2, 4], [3])
+    finish(round_, 0)
+    assert RoundProgress(round_).look() == Tally(5, 1, 10)
+
+
+def test_the_failures_of_a_finished_block_are_read_once(
+    round_: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(round_, 0, [1, 2, 4], [3])
+    finish(round_, 0)
+    record(round_, 1, [6, 7, 8, 9], [])
+    finish(round_, 1)
+    opened: list[Path] = []
+
+    def read(path: Path) -> Any:
+        opened.append(path)
+        return read_json(path)
+
+    monkeypatch.setattr("psyrun.workdir.progress.read_json", read)
+    progress = RoundProgress(round_)
+    assert [progress.look() for _ in range(3)] == [Tally(9, 1, 10)] * 3
+    assert opened == [round_.failed(0)]
+
+
+def test_failures_of_a_block_that_is_finished_again_are_read_again(
+    round_: Round,
+) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1, 2], [3, 4])
+    finish(round_, 0)
+    assert progress.look() == Tally(4, 2, 10)
+    record(round_, 0, [3], [], worker=1)
+    finish(round_, 0)
+    assert progress.look() == Tally(5, 1, 10)
+    record(round_, 0, [4], [], worker=2)
+    finish(round_, 0)
+    assert progress.look() == Tally(6, 0, 10)
+
+
+def test_failures_of_blocks_that_are_not_finished_are_in_their_journals_only(
+    round_: Round,
+) -> None:
+    record(round_, 0, [1, 2, 4], [3])
+    finish(round_, 0)
+    round_.block(0, ".pkl").unlink()
+    (round_.blocks / ".x.failed.json").write_text("[1]")
+    (round_.blocks / ".1.failed.json.host.1.tmp").write_text("[1]")
+    assert RoundProgress(round_).look() == Tally(5, 1, 10)
+
+
+def test_a_block_whose_file_was_deleted_counts_by_its_journals(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1, 2, 3, 4], [])
+    finish(round_, 0)
+    progress.look()
+    round_.block(0, ".pkl").unlink()
+    assert progress.look() == Tally(6, 0, 10)
+
+
+def test_journals_that_are_gone_are_not_missed(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1], [])
+    progress.look()
+    for path in round_.journals_of(0):
+        path.unlink()
+    round_.journals.rmdir()
+    assert progress.look().total == 10
+
+
+def test_a_merged_round_is_done_but_for_its_failures(round_: Round) -> None:
+    write_json(
+        round_.merged, {"merge": "m", "into": "r.pkl", "n_rows": 9, "n_failed": 1}
+    )
+    assert RoundProgress(round_).look() == Tally(9, 1, 10)
+
+
+def test_fetched_work_is_counted_by_journals_alone(tmp_path: Path) -> None:
+    round_ = Round(tmp_path)
+    division = Division(Param(x=range(10)), 2)
+    division.save(round_, replace(PLAN, fetches=True))
+    round_.journals.mkdir()
+    record(round_, 0, [0, 9], [5])
+    finish(round_, 0)
+    record(round_, 1, [1, 2, 3], [])
+    assert RoundProgress(round_).look() == Tally(5, 1, 10)
+
+
+def test_only_files_of_the_store_are_finished_blocks(tmp_path: Path) -> None:
+    round_ = Round(tmp_path)
+    round_.blocks.mkdir()
+    for name in ["0.pkl", "11.pkl", "2.npz", ".3.pkl", "x.pkl", ".4.pkl.host.1.tmp"]:
+        (round_.blocks / name).touch()
+    assert finished_blocks(round_, ".pkl") == {0, 11}
+
+
+def test_tallies_add_up() -> None:
+    assert Tally(1, 2, 3) + Tally(10, 20, 30) == Tally(11, 22, 33)
