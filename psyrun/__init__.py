@@ -45,7 +45,6 @@ _NAMES = {
     "PickleStore": "psyrun.store",
 }
 _MODULES = ("backend", "mapper", "pspace", "scheduler", "store", "tasks")
-
 __all__ = [*_NAMES, *_MODULES]
 
 

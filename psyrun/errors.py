@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 
 _LONGEST_TEXT = 200  # characters of an exception's text in a message
 
@@ -134,3 +135,29 @@ def one_line(error: BaseException) -> str:
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}…"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@contextmanager
+def enough_memory_for(space: Sized, taskfile: object) -> Iterator[None]:
+    """Say in one line where a list of all assignments takes too much memory.
+
+    Parameters
+    ----------
+    space : Sized
+        The space.
+    taskfile : object
+        The task file, for the message.
+
+    Raises
+    ------
+    PsyrunError
+        In place of a `MemoryError`.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise PsyrunError(
+            f"{taskfile}: pspace has {len(space)} assignments, and a list of them "
+            "takes more memory than there is. Make it smaller, for example with fewer "
+            "values for each parameter or as several tasks."
+        ) from error

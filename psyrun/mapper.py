@@ -34,7 +34,6 @@ Row = dict[str, Any]
 
 # An append may rewrite the whole file: let it take a tenth of the time at most.
 _APPEND_SHARE = 0.1
-
 _renewed_for = ""
 
 

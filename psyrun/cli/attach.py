@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from psyrun.run.attach import Follower
-from psyrun.run.display import choose_view
+from psyrun.run.display import choose_display
 from psyrun.tasks.discovery import put_on_path, select
 from psyrun.utils.console import INTERRUPTED
 from psyrun.workdir.layout import layout_of
@@ -41,7 +41,7 @@ def execute(args: argparse.Namespace) -> int:
     """
     select(args.taskdir, [args.task])
     put_on_path(args.taskdir)
-    view = choose_view(quiet=False)
+    view = choose_display(quiet=False)
     try:
         follower = Follower(args.task, layout_of(args.taskdir, args.task), view)
         return follower.follow()

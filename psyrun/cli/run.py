@@ -8,11 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from psyrun.cli.arguments import whole
-from psyrun.planning.prepare import Options, prepare_all
+from psyrun.planning.prepare import RunOptions, prepare_all
 from psyrun.run import controller_job as queued
 from psyrun.run.detach import heed_signals, start
-from psyrun.run.display import View, choose_view
-from psyrun.run.log import LogView, RunLog
+from psyrun.run.display import Display, choose_display
+from psyrun.run.log import LogDisplay, RunLog
 from psyrun.run.session import JOB, PROCESS, Session
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import warn
@@ -92,7 +92,7 @@ def _execute(args: argparse.Namespace, log: RunLog | None) -> int:
         paths = find_tasks(taskdir, all_are_meant=True)
     if not paths:
         print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
-    options = Options(args.keep_going, args.accept_failures, args.max_failures)
+    options = RunOptions(args.keep_going, args.accept_failures, args.max_failures)
     view = _choose_view(args)
     try:
         prepared = prepare_all(paths.values(), options, warn)
@@ -101,6 +101,6 @@ def _execute(args: argparse.Namespace, log: RunLog | None) -> int:
         view.close()
 
 
-def _choose_view(args: argparse.Namespace) -> View:
+def _choose_view(args: argparse.Namespace) -> Display:
     is_to_last = args.controller is None or args.quiet
-    return choose_view(quiet=args.quiet) if is_to_last else LogView(sys.stdout)
+    return choose_display(quiet=args.quiet) if is_to_last else LogDisplay(sys.stdout)

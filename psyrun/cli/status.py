@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.cli.arguments import add_tasks
-from psyrun.run.status import Numbers, TaskStatus, status_of
+from psyrun.run.status import AssignmentCounts, TaskStatus, status_of
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned
 from psyrun.utils.text import counted, one_line
@@ -90,7 +90,7 @@ def _cells(status: TaskStatus) -> tuple[str, ...]:
     )
 
 
-def _remarks(status: TaskStatus, numbers: Numbers) -> Iterator[str]:
+def _remarks(status: TaskStatus, numbers: AssignmentCounts) -> Iterator[str]:
     if status.state == "done" and numbers.n_failed:
         yield f"without {counted(numbers.n_failed, 'failed assignment')}"
     if numbers.n_older:
@@ -108,9 +108,9 @@ def _print_ended(status: TaskStatus, limit: int | None) -> None:
 
 
 def _print_details(path: Path, name: str, limit: int | None) -> None:
-    from psyrun.run.status import details_of
+    from psyrun.results.assignments import assignment_states
 
-    details = details_of(path, name)
+    details = assignment_states(path, name)
     space, failures = details.space, details.failures
     failed = (f"{failure.values}: {failure.cause}" for failure in failures)
     _print_some(name, "failed", len(failures), failed, limit)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyrun.errors import PsyrunError, TaskError
-from psyrun.planning.decide import Known, Wanted
+from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
 from psyrun.utils.files import read_json
 from psyrun.workdir.division import Counts
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from psyrun.workdir.rows import RoundData
 
 
-def observe(task: Task, wanted: Wanted) -> Known:
+def read_current(task: Task, wanted: Desired) -> Current:
     """Return what is found on disk of a task.
 
     Parameters
     ----------
     task : Task
         The task.
-    wanted : Wanted
+    wanted : Desired
         What it asks for.
 
     Raises
@@ -42,13 +42,13 @@ def observe(task: Task, wanted: Wanted) -> Known:
     is_split = plan is not None and Counts.load(layout.round(plan.round)) is not None
     rounds = layout.rounds().items()
     occupied = tuple(n for n, r in rounds if r.blocks.exists() or r.journals.exists())
-    known = Known(plan, is_split, has_result=has_result, occupied=occupied)
+    known = Current(plan, is_split, has_result=has_result, occupied=occupied)
     if plan is not None and is_split:
         known = _with_progress(known, plan, layout.round(plan.round))
     return _with_source(known, task, wanted, layout)
 
 
-def _with_progress(known: Known, plan: Plan, round_: Round) -> Known:
+def _with_progress(known: Current, plan: Plan, round_: Round) -> Current:
     missing = set(range(plan.n_blocks)) - finished_blocks(round_, plan.block_ext)
     merged = MergeRecord.load(round_)
     return replace(
@@ -59,7 +59,9 @@ def _with_progress(known: Known, plan: Plan, round_: Round) -> Known:
     )
 
 
-def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -> Known:
+def _with_source(
+    known: Current, task: Task, wanted: Desired, layout: TaskLayout
+) -> Current:
     """Find out where rows could be taken over from."""
     made_by = _rounds_with_rows(known, layout)
     returned = (n for n, made in made_by.items() if made == wanted.fingerprint)
@@ -75,7 +77,7 @@ def _with_source(known: Known, task: Task, wanted: Wanted, layout: TaskLayout) -
     )
 
 
-def _rounds_with_rows(known: Known, layout: TaskLayout) -> dict[int, str]:
+def _rounds_with_rows(known: Current, layout: TaskLayout) -> dict[int, str]:
     """Return the rounds that rows can be taken from, and the fingerprint of each."""
     plan = known.plan
     if plan is None:
@@ -102,7 +104,7 @@ def _count_open(task: Task, round_: Round) -> int:
 
 
 def _count_new(
-    task: Task, wanted: Wanted, layout: TaskLayout, numbers: Sequence[int]
+    task: Task, wanted: Desired, layout: TaskLayout, numbers: Sequence[int]
 ) -> int:
     from psyrun.workdir.reuse import from_result, from_rounds
 

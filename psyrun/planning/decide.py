@@ -14,14 +14,14 @@ from psyrun.backend import Backend
 from psyrun.workdir.plan import Plan
 
 
-def decide(wanted: Wanted, known: Known, *, keep_going: bool) -> Decision:
+def decide(wanted: Desired, known: Current, *, keep_going: bool) -> Decision:
     """Decide what is to be done for a task.
 
     Parameters
     ----------
-    wanted : Wanted
+    wanted : Desired
         What the task asks for.
-    known : Known
+    known : Current
         What is found on disk.
     keep_going : bool
         Whether outdated rows are kept and added to (``--continue``).
@@ -55,7 +55,7 @@ class _Source:
 
 
 def _same_code(
-    wanted: Wanted, known: Known, last: Plan, *, keep_going: bool
+    wanted: Desired, known: Current, last: Plan, *, keep_going: bool
 ) -> Decision:
     own = _own_rounds(known)
     if keep_going and own != known.keep_rounds and _is_second_thought(known, last):
@@ -84,7 +84,7 @@ def _same_code(
     return Decision(plan, blocks=known.missing_blocks, merge=not is_current)
 
 
-def _own_rounds(known: Known) -> tuple[int, ...]:
+def _own_rounds(known: Current) -> tuple[int, ...]:
     """Return the rounds with rows, without those that the last plan supersedes."""
     superseded = () if known.plan is None else known.plan.superseded
     return tuple(n for n in known.keep_rounds if n not in superseded)
@@ -95,7 +95,7 @@ def _first(number: int, others: tuple[int, ...]) -> tuple[int, ...]:
     return (number, *(n for n in others if n != number)) if number else others
 
 
-def _is_second_thought(known: Known, last: Plan) -> bool:
+def _is_second_thought(known: Current, last: Plan) -> bool:
     """Whether the rows that the last run was to replace are wanted after all.
 
     That is so if the run did not come to its end: who wants the new rows would
@@ -104,13 +104,13 @@ def _is_second_thought(known: Known, last: Plan) -> bool:
     return not known.is_split or known.count_open(last.round) > known.count_failed()
 
 
-def _next_round(known: Known) -> int:
+def _next_round(known: Current) -> int:
     """Return the number of a round in whose folder nothing was computed yet."""
     number = 1 if known.plan is None else known.plan.round + known.is_split
     return number if number not in known.occupied else max(known.occupied) + 1
 
 
-def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
+def _is_to_divide_anew(wanted: Desired, known: Current, last: Plan) -> bool:
     """Whether what is missing of a round is better divided among all jobs."""
     if known.has_jobs:
         # Those who evaluate it already are not to be disturbed.
@@ -128,7 +128,7 @@ def _is_to_divide_anew(wanted: Wanted, known: Known, last: Plan) -> bool:
     return last.fetches and known.count_open(last.round) > n_settled
 
 
-def _renewed(last: Plan, wanted: Wanted, merge: str) -> Plan:
+def _renewed(last: Plan, wanted: Desired, merge: str) -> Plan:
     """Return the last plan with what may change without a new division."""
     return replace(
         last,
@@ -143,7 +143,9 @@ def _renewed(last: Plan, wanted: Wanted, merge: str) -> Plan:
     )
 
 
-def _new_round(wanted: Wanted, known: Known, number: int, source: _Source) -> Decision:
+def _new_round(
+    wanted: Desired, known: Current, number: int, source: _Source
+) -> Decision:
     plan = Plan(
         task=wanted.task,
         taskfile=wanted.taskfile,
@@ -169,14 +171,14 @@ def _new_round(wanted: Wanted, known: Known, number: int, source: _Source) -> De
     return Decision(plan, split=True, blocks=tuple(range(plan.n_blocks)), merge=True)
 
 
-def _n_open(wanted: Wanted, known: Known, source: _Source) -> int:
+def _n_open(wanted: Desired, known: Current, source: _Source) -> int:
     if source.same_space:
         return known.count_open(source.rounds[0])
     return known.count_new(source.rounds) if source.keep else wanted.n_items
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Desired:
     """What a task asks for.
 
     Attributes
@@ -243,7 +245,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Known:
+class Current:
     """What is found on disk of a task.
 
     Attributes

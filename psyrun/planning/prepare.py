@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import PsyrunError, RunningError, StoreError
+from psyrun.errors import PsyrunError, RunningError, StoreError, enough_memory_for
 from psyrun.planning.checks import (
     check,
     check_imports,
@@ -19,12 +19,11 @@ from psyrun.planning.checks import (
     check_work_folder,
     make_folder_for_result,
 )
-from psyrun.planning.current import observe
-from psyrun.planning.decide import Decision, Wanted, decide
+from psyrun.planning.current import read_current
+from psyrun.planning.decide import Decision, Desired, decide
 from psyrun.planning.snakefile import check_path, environment, render
-from psyrun.pspace.space import enough_for
 from psyrun.queue.asking import Warn, silently
-from psyrun.queue.recovery import Left, left, release_locks
+from psyrun.queue.recovery import EarlierJobs, left, release_locks
 from psyrun.queue.site import resources
 from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.tasks.loading import Task, load_task
@@ -41,7 +40,7 @@ _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """What the user asked for on the command line.
 
     Attributes
@@ -80,7 +79,7 @@ class Prepared:
         Its paths.
     decision : Decision
         What to do.
-    options : Options
+    options : RunOptions
         What the user asked for.
     lock : Lock or None
         The lock of the task, once it is started.
@@ -92,7 +91,7 @@ class Prepared:
     task: Task
     layout: TaskLayout
     decision: Decision
-    options: Options
+    options: RunOptions
     lock: Lock | None = None
     site_scheduler: str | None = ""
 
@@ -195,7 +194,7 @@ class Prepared:
             warn(f"{self.task.name}: {counted(n_alive, 'job')} of before go on")
         return decision
 
-    def _wait_for_jobs_of_killed_run(self, found: Sequence[Left]) -> None:
+    def _wait_for_jobs_of_killed_run(self, found: Sequence[EarlierJobs]) -> None:
         """Jobs end with their controller, but it takes them a moment.
 
         Those in queues do not: they are adopted or cancelled.
@@ -244,7 +243,7 @@ def _note_where(task: Task) -> None:
 
 def prepare_all(
     paths: Iterable[Path],
-    options: Options,
+    options: RunOptions,
     warn: Warn = silently,
     site_scheduler: str | None = "",
 ) -> list[Prepared]:
@@ -271,7 +270,7 @@ def prepare_all(
 
 def prepare(
     path: Path,
-    options: Options,
+    options: RunOptions,
     warn: Warn = silently,
     site_scheduler: str | None = "",
 ) -> Prepared:
@@ -281,7 +280,7 @@ def prepare(
     ----------
     path : Path
         The task file.
-    options : Options
+    options : RunOptions
         What the user asked for.
     warn : callable
         Takes remarks for the user, such as that a queue does not answer.
@@ -307,8 +306,8 @@ def prepare(
 
 
 def _adoptable(
-    found: Sequence[Left], task: Task, site_scheduler: str | None
-) -> list[Left]:
+    found: Sequence[EarlierJobs], task: Task, site_scheduler: str | None
+) -> list[EarlierJobs]:
     """Return the queues whose jobs this run can go on with."""
     if not isinstance(task.scheduler, ImmediateRun):
         return [one for one in found if one.scheduler is task.scheduler]
@@ -320,14 +319,16 @@ def _adoptable(
     return [one for one in found if type(one.scheduler) is wanted]
 
 
-def _decide(task: Task, options: Options, adoptable: Sequence[Left]) -> Decision:
+def _decide(
+    task: Task, options: RunOptions, adoptable: Sequence[EarlierJobs]
+) -> Decision:
     wanted = _wanted(task, options)
-    known = observe(task, wanted)
+    known = read_current(task, wanted)
     if known.plan is not None:
         number = known.plan.round
         has_jobs = any(one.in_round(number) for one in adoptable)
         known = replace(known, has_jobs=has_jobs)
-    with enough_for(task.pspace, task.path):
+    with enough_memory_for(task.pspace, task.path):
         decision = decide(wanted, known, keep_going=options.keep_going)
     check_work_folder(task, known.plan, decision.plan)
     return decision
@@ -345,11 +346,11 @@ def refusal(prepared: Prepared) -> str | None:
     )
 
 
-def _wanted(task: Task, options: Options) -> Wanted:
+def _wanted(task: Task, options: RunOptions) -> Desired:
     workdir, resultfile, path = str(task.workdir), str(task.resultfile), str(task.path)
     check_path(workdir, "workdir", path)
     check_path(resultfile, "resultfile", path)
-    return Wanted(
+    return Desired(
         task=task.name,
         taskfile=path,
         workdir=workdir,

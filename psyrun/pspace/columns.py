@@ -18,7 +18,6 @@ from psyrun.errors import PsyrunError
 from psyrun.utils.text import shortened, text_of
 
 Indices = NDArray[np.int64]
-
 _INTEGERS = {int, bool, np.int64, np.bool_}
 _FLOATS = {float, np.float64}
 _INT64_MAX = np.iinfo(np.int64).max
@@ -54,7 +53,7 @@ class Column(ABC):
         """
 
 
-class Values(Column):
+class ValueColumn(Column):
     """Values that are held one by one, along the first axis of an array.
 
     Parameters
@@ -91,7 +90,7 @@ class Values(Column):
         return f"[{', '.join([*shown, *more])}]"
 
 
-class Numbers(Values):
+class NumberColumn(ValueColumn):
     """Python integers or Python floats, held as an array of int64 or float64."""
 
     def __getitem__(self, row: int) -> Any:
@@ -102,7 +101,7 @@ class Numbers(Values):
         return self._array[rows].astype(object)
 
 
-class Steps(Column):
+class RangeColumn(Column):
     """Evenly spaced integers, computed rather than held.
 
     Parameters
@@ -130,7 +129,7 @@ class Steps(Column):
         return repr(self._steps)
 
 
-class Constant(Column):
+class ConstantColumn(Column):
     """One value for all rows.
 
     Parameters
@@ -188,9 +187,11 @@ def as_column(name: str, value: Any) -> tuple[Column, int | None]:
             f"give a list, for example {name}=sorted(...)."
         )
     if _is_scalar(value):
-        return Constant(value[()] if isinstance(value, np.ndarray) else value), None
+        return ConstantColumn(
+            value[()] if isinstance(value, np.ndarray) else value
+        ), None
     if isinstance(value, range) and max(map(abs, (value.start, value.stop))) < 2**62:
-        return Steps(value), len(value)
+        return RangeColumn(value), len(value)
     column = _held(value.copy() if isinstance(value, np.ndarray) else list(value))
     return column, column.n_places
 
@@ -231,14 +232,14 @@ def _unboxed(array: NDArray[np.object_]) -> NDArray[Any] | None:
         return None
 
 
-def _held(values: NDArray[Any] | list[Any]) -> Values:
+def _held(values: NDArray[Any] | list[Any]) -> ValueColumn:
     if isinstance(values, np.ndarray):
-        return Values(values)
+        return ValueColumn(values)
     objects = as_objects(values)
     # Only types of which Python numbers come back as they were.
     plain = set(map(type, values)) in ({int}, {float})
     numbers = _unboxed(objects) if plain else None
-    return Values(objects) if numbers is None else Numbers(numbers)
+    return ValueColumn(objects) if numbers is None else NumberColumn(numbers)
 
 
 def _shown(value: Any) -> str:

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.pspace.columns import Column, Constant, Indices
+from psyrun.pspace.columns import Column, ConstantColumn, Indices
 
 if TYPE_CHECKING:
     from psyrun.pspace.space import ParameterSpace
 
 Encoder = Callable[[Column, Indices], Indices]
-
-NAN = Constant(math.nan)
+NAN = ConstantColumn(math.nan)
 _FLOAT_EXACT = 2**53
 _SPARSE = 4  # numbers per row, from which on it takes less time to hash
 _MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)

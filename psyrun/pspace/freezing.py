@@ -6,6 +6,7 @@ import pickle
 
 from psyrun.errors import PsyrunError, one_line
 from psyrun.pspace.space import ParameterSpace
+from psyrun.utils import unpickling
 
 
 def freeze(space: ParameterSpace) -> bytes:
@@ -53,7 +54,7 @@ def thaw(frozen: bytes) -> ParameterSpace:
         If the bytes are no space, or refer to code that cannot be imported.
     """
     try:
-        space = pickle.loads(frozen)
+        space = unpickling.loads(frozen)
     except Exception as error:
         raise PsyrunError(
             f"the frozen parameter space cannot be read ({one_line(error)}); make "

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import index as as_index
@@ -401,29 +400,3 @@ def _pick(rows: range | Indices, places: Indices) -> Indices:
     if isinstance(rows, range):
         return rows.start + rows.step * places
     return rows[places]
-
-
-@contextmanager
-def enough_for(space: Sized, taskfile: object) -> Iterator[None]:
-    """Say in one line where a list of all assignments takes too much memory.
-
-    Parameters
-    ----------
-    space : Sized
-        The space.
-    taskfile : object
-        The task file, for the message.
-
-    Raises
-    ------
-    PsyrunError
-        In place of a `MemoryError`.
-    """
-    try:
-        yield
-    except MemoryError as error:
-        raise PsyrunError(
-            f"{taskfile}: pspace has {len(space)} assignments, and a list of them "
-            "takes more memory than there is. Make it smaller, for example with fewer "
-            "values for each parameter or as several tasks."
-        ) from error

@@ -15,7 +15,7 @@ _FRACTION = 0.05
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
-class Pace:
+class PollInterval:
     """The time between two looks at a queue: short while much happens.
 
     A job that took a minute to end may be noticed a few seconds late, one
@@ -95,12 +95,10 @@ class Backoff:
 
 
 T = TypeVar("T")
-
 Warn = Callable[[str], None]
 
 
 _PATIENCE = 300.0  # seconds that a queue is given to answer
-
 _PAUSES = (1.0, 2.0, 5.0, 10.0)
 
 

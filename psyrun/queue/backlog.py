@@ -6,36 +6,36 @@ import json
 from collections.abc import Callable, Iterable
 
 from psyrun.queue.asking import Backoff
-from psyrun.queue.job import Item
+from psyrun.queue.job import QueuedJob
 
 
-class WaitingRoom:
+class Backlog:
     """Jobs that are to be submitted, the first ones first.
 
     Those that are alike stand together, however many kinds there are.
     """
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[object, ...], list[Item]] = {}
+        self._kinds: dict[tuple[object, ...], list[QueuedJob]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._kinds)
 
     @property
-    def first(self) -> Item:
+    def first(self) -> QueuedJob:
         """One of the jobs whose turn it is."""
         return next(iter(self._kinds.values()))[0]
 
-    def add(self, item: Item) -> None:
+    def add(self, item: QueuedJob) -> None:
         """Add a job."""
         self._kinds.setdefault(_kind(item), []).append(item)
 
-    def put_back(self, items: Iterable[Item]) -> None:
+    def put_back(self, items: Iterable[QueuedJob]) -> None:
         """Add jobs that were taken out and could not be submitted."""
         for item in items:
             self.add(item)
 
-    def take(self, limit: int | None) -> list[Item]:
+    def take(self, limit: int | None) -> list[QueuedJob]:
         """Take jobs out that can be in one array.
 
         Parameters
@@ -45,7 +45,7 @@ class WaitingRoom:
 
         Returns
         -------
-        list of Item
+        list of QueuedJob
             Those with the lowest numbers of blocks, in order.
         """
         kind, items = next(iter(self._kinds.items()))
@@ -62,18 +62,17 @@ class WaitingRoom:
         self._kinds.clear()
 
 
-def _kind(item: Item) -> tuple[object, ...]:
+def _kind(item: QueuedJob) -> tuple[object, ...]:
     """Return what jobs have in common that can be in one array."""
     values = json.dumps(item.values, sort_keys=True, default=repr)
     return (item.task, item.array_name, values, item.attempt)
 
 
 _LONGEST_PAUSE = 60.0  # seconds until a full queue is tried again
-
 _REMINDER = 600.0  # seconds after which it is told again that nothing goes on
 
 
-class Capacity:
+class QueueCapacity:
     """How many more jobs a queue takes, which it tells by refusing them only.
 
     What it refused is halved until it is taken or a single job is refused: then

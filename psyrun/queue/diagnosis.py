@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from psyrun.errors import OutOfTimeError, QueueError
-from psyrun.queue.job import OWN_STATUSES, Item, by_scheduler
-from psyrun.queue.ledger import VANISHED, Job, ending_of
+from psyrun.queue.job import OWN_STATUSES, QueuedJob, by_scheduler
+from psyrun.queue.ledger import VANISHED, RecordedJob, ending_of
 from psyrun.queue.script import Trace
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
@@ -18,7 +18,6 @@ PATIENCE = 5.0
 
 
 _PATIENCE_WITH_QUEUE = 20.0  # accounting may lag behind
-
 _OF_THE_QUEUE = (Cause.MEMORY, Cause.TIME, Cause.NODE, Cause.CANCELLED)
 
 
@@ -34,16 +33,16 @@ class Endings:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
 
-    def of(self, gone: Sequence[Item]) -> dict[Item, Ending]:
+    def of(self, gone: Sequence[QueuedJob]) -> dict[QueuedJob, Ending]:
         """Return why jobs ended, without those that it is too early to tell of.
 
         Parameters
         ----------
-        gone : sequence of Item
+        gone : sequence of QueuedJob
             Jobs that their queue does not list as queued or running.
         """
-        found: dict[Item, Ending] = {}
-        unclear: dict[Item, Trace] = {}
+        found: dict[QueuedJob, Ending] = {}
+        unclear: dict[QueuedJob, Trace] = {}
         for item in gone:
             trace = _trace(item)
             ending = _clear(item, trace)
@@ -62,14 +61,16 @@ class Endings:
             found |= zip(ended, why_lost(jobs, scheduler), strict=True)
         return found
 
-    def _age(self, item: Item) -> float:
+    def _age(self, item: QueuedJob) -> float:
         """Return for how long a job has been gone."""
         now = self._clock()
         if item.gone_since is None:
             item.gone_since = now
         return now - item.gone_since
 
-    def _ending(self, item: Item, trace: Trace, told: Ending | None) -> Ending | None:
+    def _ending(
+        self, item: QueuedJob, trace: Trace, told: Ending | None
+    ) -> Ending | None:
         """Weigh what the queue says, what stands in the output and what the job did."""
         explained = item.task.scheduler.explain(trace.text)
         if explained is not None and explained.cause is Cause.MEMORY:
@@ -89,11 +90,11 @@ class Endings:
         return VANISHED if is_lost else None
 
 
-def _trace(item: Item) -> Trace:
+def _trace(item: QueuedJob) -> Trace:
     return Trace() if item.batch is None else item.batch.trace(item.position)
 
 
-def _clear(item: Item, trace: Trace) -> Ending | None:
+def _clear(item: QueuedJob, trace: Trace) -> Ending | None:
     """Return the ending of a job that needs no explanation by the queue."""
     own = ending_of(trace)
     if own is not None and own.cause is Cause.DONE:
@@ -109,7 +110,7 @@ def _clear(item: Item, trace: Trace) -> Ending | None:
     return None
 
 
-def why_ended(jobs: Sequence[Job], scheduler: Scheduler) -> list[Ending]:
+def why_ended(jobs: Sequence[RecordedJob], scheduler: Scheduler) -> list[Ending]:
     """Return why jobs ended that are gone from their queue and left no word.
 
     Parameters
@@ -159,7 +160,7 @@ START_PATIENCE = 60.0
 _SHOWN = 3
 
 
-class Reasons:
+class WaitingReasons:
     """Tells why jobs do not start, where none of them does.
 
     Some of the reasons pass by themselves, and others never do, such as a
@@ -182,7 +183,7 @@ class Reasons:
     def looked(
         self,
         scheduler: Scheduler,
-        items: Sequence[Item],
+        items: Sequence[QueuedJob],
         statuses: Mapping[JobId, JobStatus],
     ) -> None:
         """Take note of how jobs stand; ask now and then why all of them wait.
@@ -191,7 +192,7 @@ class Reasons:
         ----------
         scheduler : Scheduler
             Their queue.
-        items : sequence of Item
+        items : sequence of QueuedJob
             The jobs.
         statuses : mapping of int or str to JobStatus
             What the queue has just said of them.
@@ -216,7 +217,7 @@ class Reasons:
             self._warn(f"{_names(items)}: {_described(reasons)}")
 
 
-def _names(items: Iterable[Item]) -> str:
+def _names(items: Iterable[QueuedJob]) -> str:
     names = list(dict.fromkeys(item.array_name for item in items))
     hidden = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {hidden} more" if hidden > 0 else "")

@@ -20,10 +20,10 @@ from psyrun.errors import (
     QueueUnreachableError,
     SchedulerError,
 )
-from psyrun.queue.asking import Backoff, Pace
-from psyrun.queue.backlog import Capacity, WaitingRoom
-from psyrun.queue.diagnosis import Endings, Reasons
-from psyrun.queue.job import Item, by_scheduler
+from psyrun.queue.asking import Backoff, PollInterval
+from psyrun.queue.backlog import Backlog, QueueCapacity
+from psyrun.queue.diagnosis import Endings, WaitingReasons
+from psyrun.queue.job import QueuedJob, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
 from psyrun.queue.recovery import left, name_of, release_locks, taken
 from psyrun.queue.site import QueuedTask, time_limit
@@ -45,13 +45,13 @@ class Ended(NamedTuple):
 
     Attributes
     ----------
-    item : Item
+    item : QueuedJob
         The job.
     ending : Ending
         Why.
     """
 
-    item: Item
+    item: QueuedJob
     ending: Ending
 
 
@@ -89,26 +89,26 @@ class Driver:
     ) -> None:
         self._warn = warn
         self._clock = clock
-        self._waiting = WaitingRoom()
-        self._cut_off: list[tuple[Batch, list[Item]]] = []
-        self._submitted: list[Item] = []
-        self._pace = Pace(clock)
+        self._waiting = Backlog()
+        self._cut_off: list[tuple[Batch, list[QueuedJob]]] = []
+        self._submitted: list[QueuedJob] = []
+        self._pace = PollInterval(clock)
         self._backoff = Backoff(clock)
         self._unanswered_since: float | None = None
         self._said: dict[str, float] = {}
         self._last_added = 0.0
-        self._capacity = Capacity(clock)
+        self._capacity = QueueCapacity(clock)
         self._left: dict[QueuedTask, _Left] = {}
         self._holders: dict[QueuedTask, Holder | None] = {}
         self._endings = Endings(clock)
-        self._reasons = Reasons(warn, clock)
+        self._reasons = WaitingReasons(warn, clock)
 
-    def adopt(self, item: Item) -> bool:
+    def adopt(self, item: QueuedJob) -> bool:
         """Take a job over that an earlier run submitted.
 
         Parameters
         ----------
-        item : Item
+        item : QueuedJob
             The job that is wanted.
 
         Returns
@@ -136,7 +136,7 @@ class Driver:
             return True
         return False
 
-    def add(self, item: Item) -> None:
+    def add(self, item: QueuedJob) -> None:
         """Have a job submitted with the next step."""
         self._waiting.add(item)
         self._last_added = self._clock()
@@ -197,14 +197,14 @@ class Driver:
             self._cut_off.pop(0)
             self._take_ids(batch, items, found)
 
-    def _next_chunk(self) -> list[Item]:
+    def _next_chunk(self) -> list[QueuedJob]:
         """Take jobs out of those that wait, which fit into one array."""
         scheduler = self._waiting.first.task.scheduler
         limits = [scheduler.max_array_size(), self._capacity.limit]
         limit = min([limit for limit in limits if limit], default=None)
         return self._waiting.take(limit)
 
-    def _submit_some(self, items: list[Item]) -> list[Ended]:
+    def _submit_some(self, items: list[QueuedJob]) -> list[Ended]:
         """Submit one array."""
         first = items[0]
         self._check_right(first.task)
@@ -248,7 +248,7 @@ class Driver:
             )
 
     def _take_ids(
-        self, batch: Batch, items: Sequence[Item], ids: dict[int, JobId]
+        self, batch: Batch, items: Sequence[QueuedJob], ids: dict[int, JobId]
     ) -> None:
         """Note what the queue has taken; what it has not waits again."""
         if not ids:
@@ -265,8 +265,8 @@ class Driver:
 
     def _look(self) -> list[Ended]:
         """Ask the queue about all jobs that were submitted."""
-        gone: list[Item] = []
-        living: list[Item] = []
+        gone: list[QueuedJob] = []
+        living: list[QueuedJob] = []
         is_answered = True
         for scheduler, items in by_scheduler(self._submitted):
             try:
@@ -331,7 +331,7 @@ class Driver:
         return True
 
 
-def _raised(item: Item, cause: Cause) -> dict[str, object] | None:
+def _raised(item: QueuedJob, cause: Cause) -> dict[str, object] | None:
     if cause is Cause.NODE:
         return item.values
     if cause in (Cause.MEMORY, Cause.TIME):
@@ -339,13 +339,13 @@ def _raised(item: Item, cause: Cause) -> dict[str, object] | None:
     return None
 
 
-def _living(scheduler: Scheduler, items: Sequence[Item]) -> dict[JobId, JobStatus]:
+def _living(scheduler: Scheduler, items: Sequence[QueuedJob]) -> dict[JobId, JobStatus]:
     ids = [item.id for item in items if item.id is not None]
     statuses = scheduler.get_statuses(ids)
     return {jobid: told for jobid, told in statuses.items() if told.status != "D"}
 
 
-def _intent(items: Sequence[Item]) -> Intent:
+def _intent(items: Sequence[QueuedJob]) -> Intent:
     first = items[0]
     return Intent(
         name=first.array_name,

@@ -22,7 +22,7 @@ OWN_STATUSES = (1, 2)
 
 
 @dataclass(eq=False)
-class Item:
+class QueuedJob:
     """A job that is to be brought through a queue.
 
     Attributes
@@ -148,9 +148,9 @@ class Item:
         return "-".join(filter(None, [self.step.step, self.step.block]))
 
 
-def by_scheduler(items: Iterable[Item]) -> list[tuple[Scheduler, list[Item]]]:
+def by_scheduler(items: Iterable[QueuedJob]) -> list[tuple[Scheduler, list[QueuedJob]]]:
     """Put jobs together that one question to a queue can be about."""
-    kinds: dict[type[Scheduler], list[Item]] = {}
+    kinds: dict[type[Scheduler], list[QueuedJob]] = {}
     for item in items:
         kinds.setdefault(type(item.task.scheduler), []).append(item)
     return [(some[0].task.scheduler, some) for some in kinds.values()]

@@ -97,7 +97,7 @@ class Intent:
         return {**asdict(self), "scheduler_args": plain}
 
 
-class State(NamedTuple):
+class BatchState(NamedTuple):
     """How a job stands, as far as it is recorded.
 
     Attributes
@@ -186,7 +186,7 @@ class Batch:
             return Ending(**{**record, "cause": Cause(record["cause"])})
         return ending_of(self.trace(position))
 
-    def states(self) -> list[State]:
+    def states(self) -> list[BatchState]:
         """Return how each of the jobs stands, by position.
 
         Of thousands of jobs, most files are not there yet: the folder is
@@ -198,12 +198,12 @@ class Batch:
             files = set()
         return [self._state(position, files) for position in range(len(self.array))]
 
-    def _state(self, position: int, files: Collection[str]) -> State:
+    def _state(self, position: int, files: Collection[str]) -> BatchState:
         output = self.array.output(position)
         trace = Trace.read(output) if output.name in files else Trace()
         is_told = f"{position}{_ENDING}" in files
         ending = self.ending(position) if is_told else ending_of(trace)
-        return State(has_started=bool(trace.host), ending=ending)
+        return BatchState(has_started=bool(trace.host), ending=ending)
 
     def started(self) -> list[int]:
         """Return the positions of jobs that have started, as their traces show."""
@@ -249,6 +249,10 @@ class Ledger:
         records = (path.parent for path in self._folder.glob(f"*/{_RECORD}"))
         found = [_load(folder) for folder in records]
         return sorted((b for b in found if b), key=lambda batch: batch.intent.since)
+
+    def has_submitted(self, job: str) -> bool:
+        """Whether the queue is recorded to have taken a job, alone in its array."""
+        return any(b.is_submitted and b.job(0) == job for b in self.batches())
 
     def begin(self, intent: Intent) -> Batch:
         """Record what is about to be submitted.
@@ -323,10 +327,10 @@ def newest(batches: Iterable[Batch]) -> dict[str, tuple[Batch, int]]:
     }
 
 
-Job = tuple[Batch, int]
+RecordedJob = tuple[Batch, int]
 """A job: its array and its position therein."""
 
-Alive = frozenset[tuple[str, int]]
+JobKeys = frozenset[tuple[str, int]]
 """Jobs, as keys of arrays and positions."""
 
 

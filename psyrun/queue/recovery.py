@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from psyrun.errors import PsyrunError
 from psyrun.queue.asking import Warn, patiently
 from psyrun.queue.diagnosis import why_ended
-from psyrun.queue.ledger import VANISHED, Alive, Batch, Job, Ledger
+from psyrun.queue.ledger import VANISHED, Batch, JobKeys, Ledger, RecordedJob
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId
 from psyrun.scheduler.registry import thawed
@@ -20,7 +20,7 @@ _ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
 
 
 @dataclass(frozen=True)
-class Left:
+class EarlierJobs:
     """The jobs of a task that an earlier run submitted to one queue.
 
     Attributes
@@ -35,18 +35,20 @@ class Left:
 
     scheduler: Scheduler
     batches: Sequence[Batch]
-    alive: Alive
+    alive: JobKeys
 
     def in_round(self, number: int) -> bool:
         """Whether jobs of a round are queued or running."""
         return any(b.intent.round == number for b, _ in self.living())
 
-    def living(self) -> list[Job]:
+    def living(self) -> list[RecordedJob]:
         """Return the jobs that are queued or running."""
         batches = {batch.key: batch for batch in self.batches}
         return [(batches[key], position) for key, position in sorted(self.alive)]
 
-    def cancel(self, is_to_end: Callable[[Batch], bool], warn: Warn) -> list[Job]:
+    def cancel(
+        self, is_to_end: Callable[[Batch], bool], warn: Warn
+    ) -> list[RecordedJob]:
         """Cancel jobs and wait until they have ended.
 
         Parameters
@@ -93,7 +95,7 @@ def left(
     *,
     records: bool,
     ledger: Ledger | None = None,
-) -> list[Left]:
+) -> list[EarlierJobs]:
     """Return what earlier runs of a task have left in queues.
 
     Parameters
@@ -110,7 +112,7 @@ def left(
 
     Returns
     -------
-    list of Left
+    list of EarlierJobs
         One for each kind of queue.
 
     Raises
@@ -134,7 +136,7 @@ def left(
         running |= at_work(layout, jobs, used, running)
         if records:
             _note_endings(gone(jobs, running), used)
-        found.append(Left(used, known, running))
+        found.append(EarlierJobs(used, known, running))
     return found
 
 
@@ -144,14 +146,14 @@ def name_of(scheduler: Scheduler) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def release_locks(layout: TaskLayout, found: Iterable[Left]) -> None:
+def release_locks(layout: TaskLayout, found: Iterable[EarlierJobs]) -> None:
     """Remove the locks of jobs that have ended, as their queues say.
 
     Parameters
     ----------
     layout : TaskLayout
         Paths of the task.
-    found : iterable of Left
+    found : iterable of EarlierJobs
         What is left in the queues.
     """
     ended = {
@@ -186,7 +188,7 @@ def _complete(
     return known
 
 
-def _open_jobs(batches: Iterable[Batch]) -> list[Job]:
+def _open_jobs(batches: Iterable[Batch]) -> list[RecordedJob]:
     """Return the jobs that have not ended, as far as their traces tell."""
     return [
         (b, position) for b in batches for position in b.open() if position in b.ids
@@ -194,8 +196,8 @@ def _open_jobs(batches: Iterable[Batch]) -> list[Job]:
 
 
 def _without_foreign(
-    jobs: Sequence[Job], scheduler: Scheduler, warn: Warn, *, records: bool
-) -> list[Job]:
+    jobs: Sequence[RecordedJob], scheduler: Scheduler, warn: Warn, *, records: bool
+) -> list[RecordedJob]:
     """Leave out the jobs that are in truth jobs of others."""
     others = foreign(jobs, scheduler, warn)
     for batch, position in others:
@@ -205,7 +207,7 @@ def _without_foreign(
     return [(batch, position) for batch, position in jobs if position in batch.ids]
 
 
-def _note_endings(jobs: Sequence[Job], scheduler: Scheduler) -> None:
+def _note_endings(jobs: Sequence[RecordedJob], scheduler: Scheduler) -> None:
     """Record why jobs ended that left no word, so far as is known."""
     endings = why_ended(jobs, scheduler) if jobs else []
     for (batch, position), ending in zip(jobs, endings, strict=True):
@@ -213,7 +215,6 @@ def _note_endings(jobs: Sequence[Job], scheduler: Scheduler) -> None:
 
 
 _SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets it
-
 _ON_ITS_WAY = 3.0  # seconds that a queue may take for what was asked of it before
 
 
@@ -267,7 +268,9 @@ def living(scheduler: Scheduler, ids: Sequence[JobId]) -> list[JobId]:
     return [jobid for jobid, job in statuses.items() if job.status != "D"]
 
 
-def foreign(jobs: Sequence[Job], scheduler: Scheduler, warn: Warn) -> list[Job]:
+def foreign(
+    jobs: Sequence[RecordedJob], scheduler: Scheduler, warn: Warn
+) -> list[RecordedJob]:
     """Return the jobs whose ids the queue has given to others meanwhile."""
     arrays = {batch.ids[position]: batch.array for batch, position in jobs}
     told = patiently(lambda: scheduler.foreign(arrays), warn) if arrays else set()
@@ -276,7 +279,7 @@ def foreign(jobs: Sequence[Job], scheduler: Scheduler, warn: Warn) -> list[Job]:
     ]
 
 
-def alive(jobs: Sequence[Job], scheduler: Scheduler, warn: Warn) -> Alive:
+def alive(jobs: Sequence[RecordedJob], scheduler: Scheduler, warn: Warn) -> JobKeys:
     """Return which jobs are queued or running.
 
     If some are not, they have had the time to leave their last word.
@@ -290,8 +293,11 @@ def alive(jobs: Sequence[Job], scheduler: Scheduler, warn: Warn) -> Alive:
 
 
 def at_work(
-    layout: TaskLayout, jobs: Iterable[Job], scheduler: Scheduler, alive: Alive
-) -> Alive:
+    layout: TaskLayout,
+    jobs: Iterable[RecordedJob],
+    scheduler: Scheduler,
+    alive: JobKeys,
+) -> JobKeys:
     """Return the jobs that renew their locks although their queue has lost them.
 
     Parameters
@@ -319,7 +325,7 @@ def at_work(
     )
 
 
-def gone(jobs: Iterable[Job], alive: Alive) -> list[Job]:
+def gone(jobs: Iterable[RecordedJob], alive: JobKeys) -> list[RecordedJob]:
     """Return the jobs that their queue does not know, and that left no word."""
     unknown = [(b, position) for b, position in jobs if (b.key, position) not in alive]
     return [(b, position) for b, position in unknown if b.ending(position) is None]

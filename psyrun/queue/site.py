@@ -21,7 +21,7 @@ from psyrun.workdir.plan import Plan
 _FLAGS = {"True": True, "False": False}  # for options that take no value
 
 
-class Site:
+class QueueSite:
     """What a profile says, for all tasks.
 
     Parameters

@@ -10,14 +10,12 @@ from psyrun.utils.tracebacks import FRAME
 from psyrun.workdir.failures import Failure
 
 _SHOWN_GROUPS = 5
-
 _SHOWN_OF_GROUP = 3
-
 _LONGEST_VALUES = 100
 
 
 @dataclass(frozen=True)
-class Group:
+class FailureGroup:
     """Failures with the same type of exception at the same line.
 
     Attributes
@@ -42,7 +40,7 @@ class Group:
         return first.cause.replace(f"{first.type}: ", f"{first.type}, such as: ", 1)
 
 
-def group(failures: Iterable[Failure]) -> list[Group]:
+def group(failures: Iterable[Failure]) -> list[FailureGroup]:
     """Put failures together that have the same type and line.
 
     Parameters
@@ -52,7 +50,7 @@ def group(failures: Iterable[Failure]) -> list[Group]:
 
     Returns
     -------
-    list of Group
+    list of FailureGroup
         The largest first; groups of one size in the order of the space.
     """
     found: dict[tuple[str, str], list[Failure]] = {}
@@ -60,7 +58,7 @@ def group(failures: Iterable[Failure]) -> list[Group]:
         # Without a line, as with a result that is no mapping, the text tells.
         key = (failure.type, failure.where or failure.message)
         found.setdefault(key, []).append(failure)
-    return sorted(map(Group, found.values()), key=lambda g: -len(g.failures))
+    return sorted(map(FailureGroup, found.values()), key=lambda g: -len(g.failures))
 
 
 def summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
@@ -84,7 +82,7 @@ def summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
     yield f"All of them: 'psy failed {name}'. One in the debugger: '{debug}'."
 
 
-def _described(one: Group) -> Iterator[str]:
+def _described(one: FailureGroup) -> Iterator[str]:
     first = one.first
     # How a process ended is told by the text already.
     at = f", {first.place}" if FRAME.fullmatch(first.where) else ""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from psyrun.errors import PsyrunError, SchedulerError
 from psyrun.queue.asking import silently
-from psyrun.run.controller_job import controllers, ending, is_submitted
-from psyrun.run.display import View
+from psyrun.queue.ledger import Ledger
+from psyrun.run.controller_job import controllers, ending
+from psyrun.run.display import Display
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import Holder, holder_of
 from psyrun.workdir.plan import accepted_plan
@@ -29,11 +30,11 @@ class Follower:
         Name of the task.
     layout : TaskLayout
         Its paths.
-    view : View
+    view : Display
         Shows it.
     """
 
-    def __init__(self, name: str, layout: TaskLayout, view: View) -> None:
+    def __init__(self, name: str, layout: TaskLayout, view: Display) -> None:
         self._name = name
         self._layout = layout
         self._view = view
@@ -112,7 +113,8 @@ class Follower:
         token, lost_since = record.token, None
         if record.is_waiting:
             where = "waits in the queue"
-            if not is_submitted(record):
+            ledger = Ledger(record.home, record.home.controllers)
+            if not ledger.has_submitted(record.job):
                 where = "is not known to be in the queue: its submission was cut off"
             self._view.say(f"{self._name}: the controller {where}")
         while True:
@@ -209,7 +211,7 @@ class _GrowingLog:
         except OSError:
             return
 
-    def show(self, view: View, until: int | None) -> None:
+    def show(self, view: Display, until: int | None) -> None:
         """Show whole lines that were not shown yet, up to some place."""
         known = self._data if until is None else self._data[:until]
         end = known.rfind(b"\n") + 1

@@ -16,7 +16,7 @@ from typing import Any
 from psyrun.errors import LostLockError
 from psyrun.planning.prepare import Prepared
 from psyrun.planning.snakefile import rule_suffix
-from psyrun.run.display import EXECUTED, View
+from psyrun.run.display import EXECUTED, Display
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
@@ -28,7 +28,7 @@ from psyrun.workdir.progress import RoundProgress, Tally
 
 
 @dataclass(frozen=True)
-class Job:
+class FailedJob:
     """A job of a run.
 
     Attributes
@@ -73,7 +73,7 @@ class Job:
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """How a run ended.
 
     Attributes
@@ -84,7 +84,7 @@ class Outcome:
         Whether the user ended it.
     is_out_of_time : bool
         Whether it stopped before its queue would have ended it.
-    failures : list of Job
+    failures : list of FailedJob
         Jobs that failed.
     errors : list of str
         What Snakemake itself had to complain about.
@@ -93,7 +93,7 @@ class Outcome:
     status: int = 0
     was_interrupted: bool = False
     is_out_of_time: bool = False
-    failures: list[Job] = field(default_factory=list)
+    failures: list[FailedJob] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -110,31 +110,31 @@ class Outcome:
         return 1
 
 
-class Run:
+class Controller:
     """A run of tasks whose plans were accepted.
 
     Parameters
     ----------
     prepared : sequence of Prepared
         The tasks, locked.
-    view : View
+    view : Display
         What to tell the user.
     until : float
         When to stop at the latest, in seconds since the epoch.
     """
 
     def __init__(
-        self, prepared: Sequence[Prepared], view: View, until: float = float("inf")
+        self, prepared: Sequence[Prepared], view: Display, until: float = float("inf")
     ) -> None:
         self._until = until
         self._tasks = {rule_suffix(p.task.name): p for p in prepared}
         self._view = view
         rounds = [p.layout.round(p.plan.round) for p in prepared]
         self._progress = [RoundProgress(round_) for round_ in rounds]
-        self._outcome = Outcome()
-        self._jobs: dict[tuple[int, int], Job] = {}
+        self._outcome = RunOutcome()
+        self._jobs: dict[tuple[int, int], FailedJob] = {}
 
-    def run(self, *, jobs: int | None, extra: Sequence[str]) -> Outcome:
+    def run(self, *, jobs: int | None, extra: Sequence[str]) -> RunOutcome:
         """Have Snakemake do what is to be done, and watch it.
 
         There is one Snakemake for each kind of place where jobs run, so that
@@ -248,13 +248,13 @@ class Run:
             failed = self._jobs.get((stream, event["jobid"]))
             self._outcome.failures += [] if failed is None else [failed]
 
-    def _job(self, event: dict[str, Any]) -> Job | None:
+    def _job(self, event: dict[str, Any]) -> FailedJob | None:
         """Return which of the jobs an event is about, None if it is a user's own."""
         step, _, suffix = event["rule_name"].partition("_")
         prepared = self._tasks.get(suffix)
         if prepared is None or step not in (SPLIT, PROCESS, MERGE):
             return None
-        return Job(prepared, step, event["wildcards"].get("block"))
+        return FailedJob(prepared, step, event["wildcards"].get("block"))
 
 
 def _lost(prepared: Prepared) -> LostLockError:

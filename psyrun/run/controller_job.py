@@ -14,7 +14,7 @@ from psyrun.errors import QueueUnreachableError, SchedulerError, TaskError
 from psyrun.queue.asking import Warn, patiently
 from psyrun.queue.diagnosis import why_ended
 from psyrun.queue.ledger import Batch, Intent, Ledger
-from psyrun.queue.recovery import Left, left, name_of
+from psyrun.queue.recovery import EarlierJobs, left, name_of
 from psyrun.queue.site import arguments, parse_arguments, with_site
 from psyrun.queue.site import time_limit as time_limit_of
 from psyrun.run.log import RunLog
@@ -204,13 +204,7 @@ def _ledger(layout: TaskLayout) -> Ledger:
     return Ledger(layout, home.controllers)
 
 
-def is_submitted(record: RunRecord) -> bool:
-    """Whether it is recorded that a queue took the job of a run's controller."""
-    batches = _ledger(record.home).batches()
-    return any(b.is_submitted and b.job(0) == record.job for b in batches)
-
-
-def controllers(layout: TaskLayout, warn: Warn) -> list[Left]:
+def controllers(layout: TaskLayout, warn: Warn) -> list[EarlierJobs]:
     """Return the controllers of a task that were put in queues."""
     return left(layout, None, warn, records=False, ledger=_ledger(layout))
 

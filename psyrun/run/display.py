@@ -13,7 +13,7 @@ from psyrun.workdir.progress import Tally
 EXECUTED, SKIPPED = ".", "-"
 
 
-class View(ABC):
+class Display(ABC):
     """Shows jobs as they begin, and how many assignments are done."""
 
     interval = 0.5
@@ -34,7 +34,7 @@ class View(ABC):
         """Take away what is only good while the run goes on."""
 
 
-class QuietView(View):
+class QuietDisplay(Display):
     """Shows nothing."""
 
     def job(self, mark: str, name: str) -> None:
@@ -44,7 +44,7 @@ class QuietView(View):
         """Show nothing."""
 
 
-class PlainView(View):
+class PlainDisplay(Display):
     """Writes lines, and one about the progress now and then.
 
     Parameters
@@ -71,7 +71,7 @@ class PlainView(View):
             self.say(describe(tally, self._rate.left(tally)))
 
 
-class BarView(View):
+class BarDisplay(Display):
     """Shows a progress bar below the lines."""
 
     def __init__(self) -> None:
@@ -157,8 +157,8 @@ def describe(tally: Tally, seconds: float | None) -> str:
     return f"   {tally.done} of {tally.total} assignments done{failed}{left}"
 
 
-def choose_view(*, quiet: bool) -> View:
+def choose_display(*, quiet: bool) -> Display:
     """Return the view that suits the terminal."""
     if quiet:
-        return QuietView()
-    return BarView() if sys.stdout.isatty() else PlainView(sys.stdout)
+        return QuietDisplay()
+    return BarDisplay() if sys.stdout.isatty() else PlainDisplay(sys.stdout)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from psyrun.errors import PsyrunError
-from psyrun.run.display import PlainView, View
+from psyrun.run.display import Display, PlainDisplay
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import Holder
 from psyrun.workdir.progress import Tally
@@ -88,9 +88,9 @@ class RunLog:
         except OSError:
             return
 
-    def view(self, inner: View) -> View:
+    def view(self, inner: Display) -> Display:
         """Return a view that writes to the log what another one shows."""
-        return LogView(sys.stdout) if self._is_output else _DoubleView(inner, self)
+        return LogDisplay(sys.stdout) if self._is_output else _DoubleView(inner, self)
 
     @contextmanager
     def summing_up(self) -> Iterator[None]:
@@ -159,17 +159,17 @@ def _nowhere(text: str) -> None:
     """Write nothing."""
 
 
-class LogView(PlainView):
+class LogDisplay(PlainDisplay):
     """Writes lines; who follows the log counts assignments by themselves."""
 
     def progress(self, tally: Tally) -> None:
         """Write nothing."""
 
 
-class _DoubleView(View):
+class _DoubleView(Display):
     """Shows what another view does, and writes it to a log."""
 
-    def __init__(self, inner: View, log: RunLog) -> None:
+    def __init__(self, inner: Display, log: RunLog) -> None:
         self.interval = inner.interval
         self._inner = inner
         self._log = log

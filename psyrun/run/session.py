@@ -12,12 +12,12 @@ from psyrun.planning.checks import check_project_folder
 from psyrun.planning.prepare import Prepared, refusal
 from psyrun.queue.site import arguments, parse_arguments, with_site
 from psyrun.run import controller_job as queued
-from psyrun.run.controller import Outcome, Run
+from psyrun.run.controller import Controller, RunOutcome
 from psyrun.run.detach import advice, let_go, words
-from psyrun.run.display import EXECUTED, SKIPPED, View
+from psyrun.run.display import EXECUTED, SKIPPED, Display
 from psyrun.run.log import RunLog
 from psyrun.run.snakemake import site_arguments
-from psyrun.run.summary import Verdict, complain
+from psyrun.run.summary import Summary, complain
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.utils.console import report, warn
 from psyrun.workdir.layout import MERGE, SPLIT
@@ -25,15 +25,10 @@ from psyrun.workdir.layout import PROCESS as PROCESS_STEP
 from psyrun.workdir.run_record import Mode
 
 PROCESS: Final = "process"
-
 JOB: Final = "job"
-
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
-
 _PATIENCE = 120.0  # seconds that a controller gives the one before it to end
-
 _PAUSE = 5.0  # seconds between two tries to submit
-
 _LAST_WORDS = 15.0  # seconds that a job keeps to tell that it could not go on
 
 
@@ -48,7 +43,7 @@ class Session:
 
     Parameters
     ----------
-    view : View
+    view : Display
         What to tell the user.
     args : argparse.Namespace
         Arguments of the verb.
@@ -57,7 +52,7 @@ class Session:
     """
 
     def __init__(
-        self, view: View, args: argparse.Namespace, log: RunLog | None
+        self, view: Display, args: argparse.Namespace, log: RunLog | None
     ) -> None:
         self._view = view
         self._args = args
@@ -213,7 +208,7 @@ class Session:
             self._remark_on_idle_cores(started)
             for task in started:
                 self._show(task, None)
-            run = Run(started, self._view, time_limit.stop)
+            run = Controller(started, self._view, time_limit.stop)
             outcome = run.run(jobs=self._args.jobs, extra=self._args.snakemake_args)
             self._view.close()
             if outcome.is_out_of_time:
@@ -224,8 +219,10 @@ class Session:
             log.end(status)
         self._status = max(self._status, status)
 
-    def _tell(self, outcome: Outcome, run: Run, started: list[Prepared]) -> int:
-        verdict = Verdict(outcome, run.tally(), started)
+    def _tell(
+        self, outcome: RunOutcome, run: Controller, started: list[Prepared]
+    ) -> int:
+        verdict = Summary(outcome, run.tally(), started)
         is_partial = bool(self._args.snakemake_args)
         try:
             return verdict.tell(self._view, is_partial=is_partial)

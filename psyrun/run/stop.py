@@ -21,11 +21,8 @@ from psyrun.workdir.layout import TaskLayout, layout_of
 from psyrun.workdir.lock import Holder, Lock, holder_of, running_jobs
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
-
 _PATIENCE_WITH_OTHERS = 60.0  # seconds until a controller elsewhere has stopped
-
 _PATIENCE = 15.0  # seconds until processes are killed
-
 _INTERVAL = 0.05  # seconds between looks at processes
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from psyrun.errors import FailedAssignmentsError, PsyrunError
 from psyrun.planning.prepare import Prepared
 from psyrun.queue.ledger import Ledger, QueueReport
+from psyrun.results.assignments import interrupted_with
 from psyrun.results.failures import summary
-from psyrun.run.controller import Job, Outcome
-from psyrun.run.display import View
-from psyrun.run.status import interrupted_with
+from psyrun.run.controller import FailedJob, RunOutcome
+from psyrun.run.display import Display
 from psyrun.utils.text import counted, describe_parameters, one_line
 from psyrun.workdir.division import Counts
 from psyrun.workdir.failures import failures_of_task
@@ -47,12 +47,12 @@ def complain(message: str, status: int) -> int:
     return status
 
 
-class Verdict:
+class Summary:
     """How a run of tasks ended, in words.
 
     Parameters
     ----------
-    outcome : Outcome
+    outcome : RunOutcome
         What became of it.
     tally : Tally
         The assignments of all tasks.
@@ -61,7 +61,7 @@ class Verdict:
     """
 
     def __init__(
-        self, outcome: Outcome, tally: Tally, started: Sequence[Prepared]
+        self, outcome: RunOutcome, tally: Tally, started: Sequence[Prepared]
     ) -> None:
         self._outcome = outcome
         self._started = started
@@ -71,12 +71,12 @@ class Verdict:
         if tally.total:
             self._kept = f"{tally.done} of {tally.total} assignments are kept"
 
-    def tell(self, view: View, *, is_partial: bool) -> int:
+    def tell(self, view: Display, *, is_partial: bool) -> int:
         """Print it, and return the exit status.
 
         Parameters
         ----------
-        view : View
+        view : Display
             Takes what is told of success.
         is_partial : bool
             Whether the user may have wanted only a part to be done.
@@ -130,7 +130,7 @@ class Verdict:
         cause = f"{full}: {os.strerror(errno.ENOSPC)}"
         return complain(f"{cause}. {self._kept}. Make room, {advice}", 2)
 
-    def _show_results(self, view: View) -> None:
+    def _show_results(self, view: Display) -> None:
         # With arguments for Snakemake, it may have done something else.
         for task in filter(_is_whole, self._started):
             # What was submitted is of no interest any more.
@@ -193,7 +193,7 @@ def _end_of(log: Path) -> str:
     return "\n".join(lines[-_SHOWN_LINES:]) or "Snakemake failed."
 
 
-def _show_failures(outcome: Outcome, started: Sequence[Prepared]) -> None:
+def _show_failures(outcome: RunOutcome, started: Sequence[Prepared]) -> None:
     """Show which assignments failed, and the jobs that failed for another reason."""
     for task in started:
         failures = failures_of_task(task.layout)
@@ -209,7 +209,7 @@ def _show_failures(outcome: Outcome, started: Sequence[Prepared]) -> None:
     print(file=sys.stderr)
 
 
-def _show_logs(jobs: Sequence[Job]) -> None:
+def _show_logs(jobs: Sequence[FailedJob]) -> None:
     """Show where the tracebacks of failed assignments, and all they printed, stand."""
     paths = dict.fromkeys(str(job.log) for job in jobs)
     if paths:
@@ -223,12 +223,12 @@ def _show(lines: Iterable[str]) -> None:
     print("", *lines, sep="\n", file=sys.stderr)
 
 
-def _is_told(job: Job) -> bool:
+def _is_told(job: FailedJob) -> bool:
     """Whether a job failed only because assignments did."""
     return (job.note or {}).get("type") == FailedAssignmentsError.__name__
 
 
-def _described(job: Job) -> Iterator[str]:
+def _described(job: FailedJob) -> Iterator[str]:
     if job.note is None:
         yield f"{job.name} failed; the end of {job.log}:"
         text = job.log_end()

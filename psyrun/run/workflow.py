@@ -20,7 +20,7 @@ from typing import Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.prepare import Options, Prepared, prepare_all, refusal
+from psyrun.planning.prepare import Prepared, RunOptions, prepare_all, refusal
 from psyrun.queue.ledger import Ledger
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import SNAKEFILES
@@ -32,7 +32,7 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
 
 
-class Entry:
+class Workflow:
     """The tasks of one Snakemake process.
 
     Parameters
@@ -65,7 +65,7 @@ class Entry:
         self.snakefiles = [str(path.resolve()) for path in paths]
 
     def _prepare(self, config: Mapping[str, Any]) -> None:
-        options = Options(
+        options = RunOptions(
             keep_going=_is_true(config.get("psy_continue", False)),
             accept_failures=_is_true(config.get("psy_accept_failures", False)),
         )

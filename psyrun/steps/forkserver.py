@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from psyrun.steps.job import Context
+from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
 from psyrun.utils.process import die_with, end_threads, leave
 
@@ -42,7 +42,7 @@ class _Job:
 @dataclass
 class _Server:
     listener: socket.socket
-    context: Context | None
+    context: ImportedTask | None
     jobs: dict[int, _Job] = field(default_factory=dict)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
@@ -174,7 +174,7 @@ def _be_job(
 def main(descriptor: str, taskfile: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     listener = socket.socket(fileno=int(descriptor))
-    context = Context.load(taskfile)
+    context = ImportedTask.load(taskfile)
     end_threads()
     gc.collect()
     gc.freeze()

@@ -21,7 +21,7 @@ from psyrun.workdir.rows import RoundData
 
 
 @dataclass(frozen=True)
-class Context:
+class ImportedTask:
     """A task that was imported once, for all jobs that follow.
 
     Attributes
@@ -42,7 +42,7 @@ class Context:
     has_threads: bool
 
     @classmethod
-    def load(cls, taskfile: str) -> Context | None:
+    def load(cls, taskfile: str) -> ImportedTask | None:
         """Import a task; None if that fails, so that the job tells of it."""
         try:
             return cls.imported(taskfile)
@@ -50,7 +50,7 @@ class Context:
             return None
 
     @classmethod
-    def imported(cls, taskfile: str) -> Context:
+    def imported(cls, taskfile: str) -> ImportedTask:
         """Import a task.
 
         Raises
@@ -75,16 +75,16 @@ class Job:
         The accepted plan.
     round : Round
         Paths of the round that the job belongs to.
-    context : Context or None
+    context : ImportedTask or None
         The task, if it was imported already.
     """
 
     plan: Plan
     round: Round
-    context: Context | None = None
+    context: ImportedTask | None = None
 
     @classmethod
-    def of(cls, space: Path, context: Context | None) -> Job:
+    def of(cls, space: Path, context: ImportedTask | None) -> Job:
         """Find the plan that a frozen space belongs to.
 
         Its folder is made absolute: the user's code may change the current one.
@@ -117,7 +117,7 @@ class Job:
         return TaskLayout.of(self.plan.workdir, self.plan.task)
 
     @cached_property
-    def imported(self) -> Context:
+    def imported(self) -> ImportedTask:
         """The imported task.
 
         Raises
@@ -126,7 +126,7 @@ class Job:
             If it is not usable, or is another version than the plan is for:
             a job may have waited in a queue for long.
         """
-        imported = self.context or Context.imported(self.plan.taskfile)
+        imported = self.context or ImportedTask.imported(self.plan.taskfile)
         if imported.version != self.plan.fingerprint:
             raise TaskError(
                 f"{self.plan.taskfile}: was changed after the job was planned, so "

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, StoreError
-from psyrun.steps.job import Context, Job
+from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.merge import merge
 from psyrun.steps.process import process
 from psyrun.steps.split import split
@@ -16,7 +16,7 @@ from psyrun.utils.tracebacks import own_traceback
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, Round
 
 
-def run(arguments: list[str], context: Context | None = None) -> int:
+def run(arguments: list[str], context: ImportedTask | None = None) -> int:
     """Run one step.
 
     Parameters
@@ -24,7 +24,7 @@ def run(arguments: list[str], context: Context | None = None) -> int:
     arguments : list of str
         ``split SPACE``, ``process SPACE BLOCK`` or ``merge SPACE``, where
         SPACE is the path of the frozen space.
-    context : Context, optional
+    context : ImportedTask, optional
         The task, if it was imported already.
 
     Returns
@@ -61,7 +61,7 @@ def _fail(note: Path, error: Exception, message: str, status: int) -> int:
     return status
 
 
-def _run(step: str, space: Path, rest: list[str], context: Context | None) -> None:
+def _run(step: str, space: Path, rest: list[str], context: ImportedTask | None) -> None:
     job = Job.of(space, context)
     if step == SPLIT:
         split(job)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
-from psyrun.steps.worker import Causes, Exit, Work, Worker
+from psyrun.steps.worker import CauseOfDeath, Worker, WorkerExit, WorkerTask
 from psyrun.utils.process import end_threads, say
 from psyrun.utils.text import describe_exit
 from psyrun.workdir.failures import describe_death
@@ -32,12 +32,12 @@ _HOPELESS = (
 )
 
 
-def evaluate(work: Work, n_workers: int, slots: Path) -> None:
+def evaluate(work: WorkerTask, n_workers: int, slots: Path) -> None:
     """Evaluate all assignments of a process job.
 
     Parameters
     ----------
-    work : Work
+    work : WorkerTask
         What to evaluate, and how.
     n_workers : int
         Number of worker processes.
@@ -59,11 +59,11 @@ def evaluate(work: Work, n_workers: int, slots: Path) -> None:
 class _Pool:
     """The workers of one process job, as their parent sees them."""
 
-    def __init__(self, work: Work, size: int, slots: Path) -> None:
+    def __init__(self, work: WorkerTask, size: int, slots: Path) -> None:
         self._work = work
         self._size = size
         self._slots = Slots(slots, size)
-        self._causes = Causes()
+        self._causes = CauseOfDeath()
         self._workers: dict[int, int] = {}
         self._is_out_of_time = False
         # Up to where journals were verified: workers may die by the thousand.
@@ -119,12 +119,12 @@ class _Pool:
             self._record_death(number, slot, pid, code)
             self._stop_if_hopeless()
             self._start(number, range(slot.position + 1, slot.end))
-        elif code == Exit.NO_TIME:
+        elif code == WorkerExit.NO_TIME:
             self._is_out_of_time = True
-        elif code == Exit.TOO_MANY_FAILURES:
+        elif code == WorkerExit.TOO_MANY_FAILURES:
             raise JobError(_HOPELESS)
-        elif code in (Exit.NO_RECORD, Exit.NO_SPACE):
-            is_full = code == Exit.NO_SPACE
+        elif code in (WorkerExit.NO_RECORD, WorkerExit.NO_SPACE):
+            is_full = code == WorkerExit.NO_SPACE
             told = self._causes.of(number) or "see the job's log"
             cause = os.strerror(errno.ENOSPC) if is_full else told
             raise PsyrunError(

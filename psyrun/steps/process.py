@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from psyrun.errors import FailedAssignmentsError, JobError
-from psyrun.pspace.space import enough_for
+from psyrun.errors import FailedAssignmentsError, JobError, enough_memory_for
+from psyrun.steps.failure_limit import FailureLimit
 from psyrun.steps.job import Job
-from psyrun.steps.max_failures import Hopeless
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
 from psyrun.steps.work_queue import Share, divided_share, fetched_share
-from psyrun.steps.worker import Functions, Work
+from psyrun.steps.worker import Functions, WorkerTask
 from psyrun.tasks.loading import load_task
 from psyrun.utils.environment import deadline
 from psyrun.utils.files import explained, replacing, write_json
@@ -27,7 +26,7 @@ from psyrun.utils.text import counted, one_line
 from psyrun.workdir import journal
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import PROCESS
-from psyrun.workdir.rows import JournalSource, RoundData, chunks, rows_of
+from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
 from psyrun.workdir.slots import cut_off
 
 _SHOWN = 10
@@ -58,8 +57,8 @@ def process(job: Job, block: int) -> None:
             say(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
-        before = Before.find(job, block)
-        with enough_for(job.data.division.space, job.plan.taskfile):
+        before = EarlierRows.find(job, block)
+        with enough_memory_for(job.data.division.space, job.plan.taskfile):
             share = _share(job, block, before)
         if share.n_workers:
             slots = job.round.slots(block)
@@ -75,7 +74,7 @@ def process(job: Job, block: int) -> None:
 
 
 @dataclass(frozen=True)
-class Before:
+class EarlierRows:
     """What an earlier job of the same block left.
 
     Attributes
@@ -93,7 +92,7 @@ class Before:
     cut_off: list[int]
 
     @classmethod
-    def find(cls, job: Job, block: int) -> Before:
+    def find(cls, job: Job, block: int) -> EarlierRows:
         """Look into journals and slots."""
         known = journal.latest(job.round.journals_of(block), verify=True)
         done = [i for i, entry in known.items() if entry.kind == journal.ROW]
@@ -102,16 +101,16 @@ class Before:
         return cls(done, failed, lost)
 
 
-def _share(job: Job, block: int, before: Before) -> Share:
+def _share(job: Job, block: int, before: EarlierRows) -> Share:
     if job.plan.fetches:
         return fetched_share(job.plan, job.data)
     accepted = before.failed if job.plan.accept_failures else []
     return divided_share(job.plan, job.data, block, [*before.done, *accepted])
 
 
-def _work(job: Job, block: int, share: Share, before: Before) -> Work:
+def _work(job: Job, block: int, share: Share, before: EarlierRows) -> WorkerTask:
     task = job.task
-    return Work(
+    return WorkerTask(
         space=job.data.division.space,
         indices=share.indices,
         supply=share.supply,
@@ -120,7 +119,7 @@ def _work(job: Job, block: int, share: Share, before: Before) -> Work:
         again=_importing_again(job) if job.imported.has_threads else None,
         exclude=task.exclude_from_result,
         check=RowCheck(job.data.store, job.round.keys, job.data.division.kept_types),
-        is_hopeless=Hopeless(job.layout, job.round, job.plan.max_failures),
+        is_hopeless=FailureLimit(job.layout, job.round, job.plan.max_failures),
         journal=lambda worker: job.round.journal(block, worker),
         session=_session(job, before),
         deadline=deadline(),
@@ -138,7 +137,7 @@ def _importing_again(job: Job) -> Callable[[], Functions]:
     return functions
 
 
-def _session(job: Job, before: Before) -> dict[str, Any]:
+def _session(job: Job, before: EarlierRows) -> dict[str, Any]:
     repeated = [] if job.plan.accept_failures else before.failed
     return {
         "host": socket.gethostname(),
@@ -204,7 +203,7 @@ def write_block(
     """
     data.round.blocks.mkdir(exist_ok=True)
     failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
-    source = JournalSource(rows_of(known), data.store)
+    source = JournalRows(rows_of(known), data.store)
     # An earlier job of this block may have gone without other assignments.
     for path in (data.round.rows(block), data.round.failed(block)):
         path.unlink(missing_ok=True)

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, enough_memory_for
 from psyrun.pspace import ParameterSpace
-from psyrun.pspace.space import enough_for
 from psyrun.steps.job import Job
 from psyrun.store.arrays import RowType
 from psyrun.store.base import Store
@@ -17,7 +16,7 @@ from psyrun.store.rows import Indices, count_rows
 from psyrun.workdir.division import Counts, Division
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.progress import RoundProgress
-from psyrun.workdir.reuse import TakenOver, from_result, from_rounds
+from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
 from psyrun.workdir.rows import RoundData
 from psyrun.workdir.slots import cut_off
 
@@ -32,7 +31,7 @@ def split(job: Job) -> None:
         taken over from before.
     """
     with job.lock(SPLIT):
-        with enough_for(job.task.pspace, job.plan.taskfile):
+        with enough_memory_for(job.task.pspace, job.plan.taskfile):
             division = _divide(job)
             division.save(job.round, job.plan)
         job.round.blocks.mkdir(exist_ok=True)
@@ -91,7 +90,7 @@ def _old_round(job: Job, number: int) -> tuple[RoundData, str]:
     return RoundData(round_, job.store(counts.ext)), counts.fingerprint
 
 
-def _divided(space: ParameterSpace, n_blocks: int, found: TakenOver) -> Division:
+def _divided(space: ParameterSpace, n_blocks: int, found: ReusedRows) -> Division:
     return Division(space, n_blocks, found.rows, found.former, found.former_points)
 
 

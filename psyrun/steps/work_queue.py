@@ -22,7 +22,6 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
 _RANGE = struct.Struct("<QQ")
-
 _PIPE_BUFFER = 65536 // _RANGE.size  # ranges; POSIX systems have that or more
 
 
@@ -30,11 +29,10 @@ _PIPE_BUFFER = 65536 // _RANGE.size  # ranges; POSIX systems have that or more
 # the makespan of durations with a heavy tail stays within 3 % of that of a
 # queue of single assignments; see tests/benchmarks/bench_load_balancing.py.
 CLAIM_FRACTION = 16
-
 _PIPE_FRACTION = 4
 
 
-class Supply(Protocol):
+class WorkQueue(Protocol):
     """Hands out ranges of positions; each position to one worker only."""
 
     def take(self) -> Iterator[range]:
@@ -65,7 +63,7 @@ def shrinking_ranges(count: int, n_workers: int, fraction: int) -> Iterator[rang
         begin = end
 
 
-class PipeSupply:
+class PipeWorkQueue:
     """Ranges for the workers of one job, in a pipe that they inherit.
 
     Parameters
@@ -102,7 +100,7 @@ def _few_ranges(count: int, n_workers: int) -> list[range]:
     return ranges
 
 
-class ClaimSupply:
+class ClaimWorkQueue:
     """Ranges for the workers of many jobs, which may run on many machines.
 
     All workers know the same sequence of ranges. A worker claims the next one
@@ -142,14 +140,14 @@ class Share(NamedTuple):
     ----------
     indices : ndarray of int64
         Assignments that its workers may be handed, by position.
-    supply : Supply
+    supply : WorkQueue
         Hands out positions.
     n_workers : int
         Number of worker processes.
     """
 
     indices: Indices
-    supply: Supply
+    supply: WorkQueue
     n_workers: int
 
 
@@ -168,7 +166,7 @@ def fetched_share(plan: Plan, data: RoundData) -> Share:
         )
     indices = np.asarray(data.division.open, dtype=np.int64)
     n_workers = plan.n_blocks * plan.pool_size
-    supply = ClaimSupply(data.round.claims, len(indices), n_workers)
+    supply = ClaimWorkQueue(data.round.claims, len(indices), n_workers)
     return Share(indices, supply, plan.pool_size)
 
 
@@ -191,5 +189,5 @@ def divided_share(
     indices = np.asarray(data.division.indices(block), dtype=np.int64)
     open_indices = indices[~np.isin(indices, np.asarray(settled, dtype=np.int64))]
     n_workers = min(plan.pool_size, len(open_indices))
-    supply = PipeSupply(len(open_indices), max(1, n_workers))
+    supply = PipeWorkQueue(len(open_indices), max(1, n_workers))
     return Share(open_indices, supply, n_workers)

@@ -15,7 +15,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from psyrun.errors import PsyrunError, RecordError, ResultError, one_line
-from psyrun.steps.work_queue import Supply
+from psyrun.steps.work_queue import WorkQueue
 from psyrun.utils.copying import own_values
 from psyrun.utils.process import die_with, leave, say
 from psyrun.utils.random_state import RandomStates
@@ -27,13 +27,11 @@ from psyrun.workdir.slots import Slots
 
 # What JSON keeps as it is: the keys of a round are agreed on in a file.
 _KEYS = (str, int, float, type(None))
-
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-
 _BYTES_PER_PEAK = 1024 if sys.platform == "darwin" else 1
 
 
-class Exit(IntEnum):
+class WorkerExit(IntEnum):
     """Exit statuses that are no assignment's fault (as in sysexits.h)."""
 
     NO_RECORD = 74
@@ -47,20 +45,18 @@ class Exit(IntEnum):
 
 
 Execute: TypeAlias = Callable[..., Any]
-
 Setup: TypeAlias = Callable[[int], Mapping[str, Any]]
-
 Functions: TypeAlias = tuple[Execute, Setup | None]
 
 
-class Indices(Protocol):
+class IndexList(Protocol):
     """What is needed of the list of assignments."""
 
     def __getitem__(self, position: int, /) -> Any:
         """Return the assignment at a position."""
 
 
-class Space(Protocol):
+class AssignmentList(Protocol):
     """What is needed of a frozen space."""
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
@@ -68,16 +64,16 @@ class Space(Protocol):
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkerTask:
     """What the workers of one process job have to do.
 
     Attributes
     ----------
-    space : Space
+    space : AssignmentList
         The frozen space.
     indices : sequence of int, or ndarray
         The assignments that positions stand for.
-    supply : Supply
+    supply : WorkQueue
         Hands out ranges of positions.
     execute : callable
         The user's function.
@@ -102,9 +98,9 @@ class Work:
         The random generators that workers inherit.
     """
 
-    space: Space
-    indices: Indices
-    supply: Supply
+    space: AssignmentList
+    indices: IndexList
+    supply: WorkQueue
     execute: Execute
     setup: Setup | None
     exclude: Sequence[str]
@@ -126,13 +122,13 @@ class Worker:
 
     Parameters
     ----------
-    work : Work
+    work : WorkerTask
         What is to be done.
     number : int
         Number of the worker in its job, from 0.
     slots : Slots
         Where to note what is evaluated.
-    causes : Causes
+    causes : CauseOfDeath
         Where to tell the job why this worker cannot work.
     parent : int
         The process of the job.
@@ -142,10 +138,10 @@ class Worker:
 
     def __init__(
         self,
-        work: Work,
+        work: WorkerTask,
         number: int,
         slots: Slots,
-        causes: Causes,
+        causes: CauseOfDeath,
         parent: int,
         intact: int = 0,
     ) -> None:
@@ -167,7 +163,11 @@ class Worker:
             say(f"cannot record results: {error}")
             self._causes.tell(self._number, str(error))
             self._slots.clear(self._number)
-            code = Exit.NO_SPACE if error.errno in _NO_SPACE else Exit.NO_RECORD
+            code = (
+                WorkerExit.NO_SPACE
+                if error.errno in _NO_SPACE
+                else WorkerExit.NO_RECORD
+            )
         except BaseException as error:
             cause = error.__cause__ if isinstance(error, _SetupError) else error
             say(own_traceback(cause))
@@ -231,7 +231,7 @@ class Worker:
         if os.getppid() != self._parent:
             os._exit(1)
         if self._longest and now + self._longest > self._work.deadline:
-            self._stop(Exit.NO_TIME)
+            self._stop(WorkerExit.NO_TIME)
 
     def _keep(
         self,
@@ -263,9 +263,9 @@ class Worker:
         journal.failure(index, start, lasted, _peak(), failure)
         say(f"assignment {index}:\n{failure['traceback']}")
         if self._work.is_hopeless():
-            self._stop(Exit.TOO_MANY_FAILURES)
+            self._stop(WorkerExit.TOO_MANY_FAILURES)
 
-    def _stop(self, code: Exit) -> NoReturn:
+    def _stop(self, code: WorkerExit) -> NoReturn:
         self._slots.clear(self._number)
         leave(code)
 
@@ -332,7 +332,7 @@ def _peak() -> int:
 _LONGEST = 4000  # bytes; pipes take that at once
 
 
-class Causes:
+class CauseOfDeath:
     """A pipe from the workers of a job to it."""
 
     def __init__(self) -> None:

@@ -14,7 +14,6 @@ from psyrun.utils.files import Filename, damaged, explained, replacing
 # Spoils of a broken pickle can be of nearly any type; these two say that the
 # file is whole and that a class it needs is not there.
 _NOT_IMPORTABLE = (AttributeError, ImportError)
-
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 

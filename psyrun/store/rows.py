@@ -141,7 +141,6 @@ def row_slice(row: int | slice | None, n_rows: int, filename: Filename) -> slice
 
 
 Indices = NDArray[np.int64]
-
 ColumnDict = dict[str, Any]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from psyrun.errors import PsyrunError, TaskError, one_line
 
 
-class Loaded(NamedTuple):
+class LoadedModule(NamedTuple):
     """A file that has been run.
 
     Attributes
@@ -29,7 +29,7 @@ class Loaded(NamedTuple):
     statements: list[ast.stmt]
 
 
-def run_file(path: Path, module_name: str) -> Loaded:
+def run_file(path: Path, module_name: str) -> LoadedModule:
     """Run a file as a fresh module.
 
     The module replaces any former one in ``sys.modules``, so that its classes
@@ -45,7 +45,7 @@ def run_file(path: Path, module_name: str) -> Loaded:
 
     Returns
     -------
-    Loaded
+    LoadedModule
         The module and its source.
 
     Raises
@@ -66,7 +66,7 @@ def run_file(path: Path, module_name: str) -> Loaded:
     except BaseException as error:
         sys.modules.pop(module_name, None)
         raise _raised(path, error) from error
-    return Loaded(module, tree.body)
+    return LoadedModule(module, tree.body)
 
 
 def check_syntax(path: Path) -> None:

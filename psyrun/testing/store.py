@@ -15,9 +15,7 @@ from psyrun.errors import StoreError
 from psyrun.store import Store
 
 __all__ = ["StoreContract", "as_lists", "refuses", "same"]
-
 ColumnLists = dict[str, list[Any]]
-
 _OLD: ColumnLists = {"n": [1, 2, 3], "x": [0.5, -1.5, 1e300]}
 _NEW: ColumnLists = {"n": [4, 5], "x": [2.5, 3.5]}
 

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 from psyrun.errors import StoreError, one_line
 
 Filename: TypeAlias = str | os.PathLike[str]
-
 _LONGEST_STEM = 100
 
 

@@ -71,7 +71,6 @@ def _probe(pid: int) -> str | None:
 
 
 _MAPS = Path("/proc/self/maps")
-
 _PAUSE_SOFT = 1  # omp_pause_soft of OpenMP 5.0: settings stay, threads end
 
 

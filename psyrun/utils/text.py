@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _LONGEST = 200  # characters
-
 _MOST = _LONGEST // 3 + 1  # entries of a container: more would not fit
-
 _MOST_OF_ARRAY = 20  # numbers
 
 

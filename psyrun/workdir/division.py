@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psyrun.backend import equal_ranges
 from psyrun.errors import PsyrunError
-from psyrun.pspace import ParameterSpace
-from psyrun.pspace.freezing import freeze, thaw
+from psyrun.utils import unpickling
 from psyrun.utils.files import damaged, read_json, replacing, write_json
 from psyrun.workdir.layout import Round
 from psyrun.workdir.plan import Plan
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from psyrun.pspace import ParameterSpace
     from psyrun.store.arrays import RowType
 
     Indices = NDArray[np.int64]
@@ -109,6 +109,8 @@ class Division:
         PsyrunError
             If a parameter cannot be pickled.
         """
+        from psyrun.pspace.freezing import freeze
+
         frozen = {
             **{each.name: getattr(self, each.name) for each in fields(self)},
             "space": freeze(self.space),
@@ -140,9 +142,11 @@ class Division:
         PsyrunError
             If the file is damaged or holds values that cannot be loaded.
         """
+        from psyrun.pspace.freezing import thaw
+
         try:
             with round_.space.open("rb") as file:
-                frozen = pickle.load(file)
+                frozen = unpickling.load(file)
             return cls(**{**frozen, "space": thaw(frozen["space"])})
         except (pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
             raise PsyrunError(

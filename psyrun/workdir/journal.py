@@ -41,7 +41,6 @@ from psyrun.errors import StoreError, one_line
 
 ROW, FAILURE, SESSION = 1, 2, 3
 FLUSH_SECONDS = 5.0
-
 _MAGIC = b"pJ"
 _HEAD = struct.Struct("<2sBxQddQQ")
 _CHECKSUM = struct.Struct("<I")

@@ -26,9 +26,7 @@ from psyrun.utils.process import process_start
 from psyrun.workdir.layout import TaskLayout
 
 HEARTBEAT = 20.0
-
 EXPIRY = 300.0
-
 _REMOVAL_EXPIRY = 30.0
 
 

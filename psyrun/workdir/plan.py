@@ -19,9 +19,9 @@ class Plan:
     Attributes
     ----------
     task, taskfile, workdir, fingerprint, pool_size, resultfile, python
-        As in `Wanted`.
+        As in `Desired`.
     accept_failures, max_failures
-        As in `Wanted`.
+        As in `Desired`.
     round : int
         Number of the division of the space.
     division : str

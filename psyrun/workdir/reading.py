@@ -18,9 +18,7 @@ from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import finished_blocks
 
 _T = TypeVar("_T")
-
 _TRIES = 6
-
 _PAUSE = 0.1  # seconds, longer after each try
 
 

@@ -16,7 +16,7 @@ from psyrun.store.rows import ColumnDict, Indices, count_rows, take
 
 
 @dataclass(frozen=True)
-class TakenOver:
+class ReusedRows:
     """The rows of before, seen from a new space.
 
     Attributes
@@ -35,7 +35,7 @@ class TakenOver:
     former_points: ColumnDict
 
 
-def from_rounds(space: ParameterSpace, rounds: Sequence[ColumnDict]) -> TakenOver:
+def from_rounds(space: ParameterSpace, rounds: Sequence[ColumnDict]) -> ReusedRows:
     """Find the rows of former rounds that a space needs.
 
     Parameters
@@ -62,7 +62,7 @@ def from_rounds(space: ParameterSpace, rounds: Sequence[ColumnDict]) -> TakenOve
 
 def from_result(
     space: ParameterSpace, columns: ColumnDict, excluded: Collection[str]
-) -> TakenOver:
+) -> ReusedRows:
     """Find the rows of a data file that a space needs.
 
     Parameters
@@ -92,20 +92,20 @@ def from_result(
     return _with_former(rows, {key: columns[key] for key in keys if key in columns})
 
 
-def _from_one(space: ParameterSpace, points: ColumnDict) -> TakenOver:
+def _from_one(space: ParameterSpace, points: ColumnDict) -> ReusedRows:
     return _with_former(match_rows(space, points), points)
 
 
-def _with_former(rows: Indices, points: ColumnDict) -> TakenOver:
+def _with_former(rows: Indices, points: ColumnDict) -> ReusedRows:
     is_former = np.ones(count_rows(points), dtype=bool)
     is_former[rows[rows >= 0]] = False
     former = np.flatnonzero(is_former)
-    return TakenOver(rows, former, take(points, former))
+    return ReusedRows(rows, former, take(points, former))
 
 
 def _added(
-    space: ParameterSpace, found: TakenOver, points: ColumnDict, n_before: int
-) -> TakenOver:
+    space: ParameterSpace, found: ReusedRows, points: ColumnDict, n_before: int
+) -> ReusedRows:
     """Add the rows of one more round to what was found in those before."""
     # A row whose assignment has one of a round before is not needed any more.
     former = _from_one(space, points).former
@@ -116,7 +116,7 @@ def _added(
     more = match_rows(select(space, lacking), points)
     rows = found.rows.copy()
     rows[lacking] = np.where(more < 0, -1, more + n_before)
-    return TakenOver(
+    return ReusedRows(
         rows,
         np.concatenate([found.former, former + n_before]),
         joined_points([found.former_points, take(points, former)]),

@@ -71,23 +71,21 @@ class RoundData:
         blocks = range(self.division.n_blocks)
         return sum(len(self.accepted_failures(block)) for block in blocks)
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[RowSource]:
         """Return all places with rows of the space."""
         kept = self.division.kept
-        found: list[Source] = []
+        found: list[RowSource] = []
         if kept is not None:
             indices = np.flatnonzero(kept >= 0)
-            found.append(
-                FileSource(self.store, self._kept_path, indices, kept[indices])
-            )
+            found.append(FileRows(self.store, self._kept_path, indices, kept[indices]))
         found += [self._source(block) for block in range(self.division.n_blocks)]
         return [source for source in found if len(source.indices)]
 
-    def _source(self, block: int) -> Source:
+    def _source(self, block: int) -> RowSource:
         if self.has_block(block):
             indices = self.indices_of_block(block)
-            return FileSource(self.store, self.block_path(block), indices)
-        return JournalSource(self.recorded(block), self.store)
+            return FileRows(self.store, self.block_path(block), indices)
+        return JournalRows(self.recorded(block), self.store)
 
     @property
     def _kept_path(self) -> str:
@@ -142,7 +140,7 @@ class RoundData:
         for chunk in chunks(self.division.former):
             yield self._former(chunk)
 
-    def _interleaved(self, sources: Sequence[Source]) -> Iterator[ColumnDict]:
+    def _interleaved(self, sources: Sequence[RowSource]) -> Iterator[ColumnDict]:
         lengths = [len(source.indices) for source in sources]
         order = np.argsort(np.concatenate([source.indices for source in sources]))
         origin = np.repeat(np.arange(len(sources)), lengths)[order]
@@ -151,7 +149,7 @@ class RoundData:
             yield self._gather(sources, origin[chunk], rows[chunk])
 
     def _gather(
-        self, sources: Sequence[Source], origin: Indices, rows: Indices
+        self, sources: Sequence[RowSource], origin: Indices, rows: Indices
     ) -> ColumnDict:
         """Return rows from several sources in the order in which they are listed."""
         used = np.unique(origin)
@@ -165,10 +163,10 @@ class RoundData:
         return take(columns, np.argsort(np.concatenate(places)))
 
     def _former(self, rows: Indices) -> ColumnDict:
-        return FileSource(self.store, self._kept_path, rows, rows).take_rows(rows)
+        return FileRows(self.store, self._kept_path, rows, rows).take_rows(rows)
 
 
-def _is_one_after_the_other(sources: Sequence[Source]) -> bool:
+def _is_one_after_the_other(sources: Sequence[RowSource]) -> bool:
     ends = [int(source.indices[-1]) for source in sources]
     begins = [int(source.indices[0]) for source in sources[1:]]
     return all(end < begin for end, begin in zip(ends, begins, strict=False))
@@ -186,7 +184,7 @@ def chunks(rows: Indices | None) -> Iterator[Indices]:
         yield np.asarray(rows)[begin : begin + CHUNK]
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """Rows of some assignments.
 
     Attributes
@@ -206,7 +204,7 @@ class Source(Protocol):
         """Give memory back; no more rows are needed for now."""
 
 
-class FileSource:
+class FileRows:
     """Rows of a store file.
 
     Parameters
@@ -268,7 +266,7 @@ class FileSource:
         self._all = None
 
 
-class JournalSource:
+class JournalRows:
     """Rows of journals.
 
     Parameters

@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from psyrun.planning.prepare import Options, prepare
-from psyrun.steps.job import Context, Job
+from psyrun.planning.prepare import RunOptions, prepare
+from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.process import process
 from psyrun.steps.split import split
 
@@ -67,12 +67,12 @@ def processor_time() -> float:
 def split_job(taskfile: Path) -> Job:
     """Accept a new plan of the task and freeze its space."""
     shutil.rmtree("psy-work", ignore_errors=True)
-    prepared = prepare(taskfile, Options())
+    prepared = prepare(taskfile, RunOptions())
     prepared.start()
     prepared.release()
     round_ = prepared.layout.round(prepared.plan.round)
     split(Job(prepared.plan, round_))
-    return Job.of(round_.space, Context.load(str(taskfile)))
+    return Job.of(round_.space, ImportedTask.load(str(taskfile)))
 
 
 def bare_loop(job: Job) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from psyrun.cli.main import main
-from psyrun.planning.prepare import Options, Prepared, prepare
+from psyrun.planning.prepare import Prepared, RunOptions, prepare
 from psyrun.steps.main import run
 
 SQUARE = """\
@@ -89,7 +89,7 @@ def work(project) -> Callable[..., Prepared]:
 
     def work(*steps: str, name: str = "square", keep_going: bool = False) -> Prepared:
         path = Path("psy-tasks", f"task_{name}.py")
-        prepared = prepare(path, Options(keep_going=keep_going))
+        prepared = prepare(path, RunOptions(keep_going=keep_going))
         prepared.start()
         space = str(prepared.layout.round(prepared.plan.round).space)
         for step in steps:

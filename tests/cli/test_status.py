@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from accepting import finish_accepting_failures
 
-from psyrun.run.status import details_of, status_of
+from psyrun.results.assignments import assignment_states
+from psyrun.run.status import status_of
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.lock import Lock
 from psyrun.workdir.slots import Slots
@@ -248,7 +249,7 @@ def test_a_later_row_outweighs_a_failure(write_task, work):
     counts = status_of(path, "square").numbers
     assert counts is not None
     assert (counts.n_done, counts.n_failed) == (5, 0)
-    assert details_of(path, "square").failures == []
+    assert assignment_states(path, "square").failures == []
 
 
 def test_a_job_that_outlived_its_run_counts_as_running(psy, write_task, work):
@@ -283,7 +284,7 @@ def test_where_jobs_fetch_work_only_what_is_evaluated_now_is_running(write_task,
     slots = Slots(round_.slots(0), 1)
     slots.note(0, 7, 7, 8)
     with Lock(round_.lock("process-0"), "square:process:0"):
-        details = details_of(path, "square")
+        details = assignment_states(path, "square")
     slots.close()
     assert details.running == [7]
     assert len(details.queued) == 9

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from psyrun.planning.prepare import Options, Prepared, prepare
+from psyrun.planning.prepare import Prepared, RunOptions, prepare
 from psyrun.steps.main import run
 
 
 def finish_accepting_failures(name: str = "square") -> Prepared:
     """Do all steps of a task, as its jobs do with ``--accept-failures``."""
     path = Path("psy-tasks", f"task_{name}.py")
-    prepared = prepare(path, Options(accept_failures=True))
+    prepared = prepare(path, RunOptions(accept_failures=True))
     prepared.start()
     space = str(prepared.layout.round(prepared.plan.round).space)
     blocks = range(prepared.plan.n_blocks)

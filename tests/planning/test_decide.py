@@ -7,10 +7,10 @@ import pytest
 
 from psyrun.backend import DistributeBackend
 from psyrun.errors import PsyrunError
-from psyrun.planning.decide import Decision, Known, Wanted, decide
+from psyrun.planning.decide import Current, Decision, Desired, decide
 from psyrun.workdir.plan import Plan
 
-WANTED = Wanted(
+WANTED = Desired(
     task="square",
     taskfile="psy-tasks/task_square.py",
     workdir="psy-work",
@@ -28,8 +28,8 @@ WANTED = Wanted(
     overwrite_dirty=True,
     token="fresh",
 )
-FIRST = decide(replace(WANTED, token="first"), Known(), keep_going=False).plan
-DONE = Known(
+FIRST = decide(replace(WANTED, token="first"), Current(), keep_going=False).plan
+DONE = Current(
     plan=FIRST,
     is_split=True,
     merged="first",
@@ -57,7 +57,7 @@ def unexpected(numbers: object) -> int:
 
 
 def test_a_new_task_is_split_evaluated_and_merged() -> None:
-    decision = decide(WANTED, Known(), keep_going=False)
+    decision = decide(WANTED, Current(), keep_going=False)
     assert steps(decision) == (True, (0, 1), True)
     assert (decision.plan.round, decision.plan.n_blocks) == (1, 2)
     assert not decision.is_dirty and not decision.is_done
@@ -195,7 +195,7 @@ def test_an_unsplit_plan_takes_rows_from_where_it_was_going_to(
 
 
 @pytest.mark.parametrize("known", [DONE, KILLED], ids=["done", "killed"])
-def test_changed_code_computes_all_anew(known: Known) -> None:
+def test_changed_code_computes_all_anew(known: Current) -> None:
     decision = decide(replace(WANTED, fingerprint="new"), known, keep_going=False)
     assert steps(decision) == (True, (0, 1), True)
     assert (decision.plan.round, decision.plan.keep) == (2, "")
@@ -203,7 +203,7 @@ def test_changed_code_computes_all_anew(known: Known) -> None:
 
 
 @pytest.mark.parametrize("known", [DONE, KILLED], ids=["done", "killed"])
-def test_changed_code_computes_what_is_missing_on_continue(known: Known) -> None:
+def test_changed_code_computes_what_is_missing_on_continue(known: Current) -> None:
     wanted = replace(WANTED, fingerprint="new", max_jobs=100)
     decision = decide(wanted, known, keep_going=True)
     plan = decision.plan
@@ -239,7 +239,7 @@ def test_continue_reaches_behind_a_round_that_was_never_split() -> None:
     assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
 
 
-def superseding(known: Known, **changes: Any) -> Known:
+def superseding(known: Current, **changes: Any) -> Current:
     """Return what is known after a plain run of changed code that was interrupted."""
     plan = decide(replace(WANTED, fingerprint="new"), known, keep_going=False).plan
     assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
@@ -310,7 +310,7 @@ def test_continuing_after_a_change_was_taken_back_prefers_its_rows() -> None:
 
 @both
 def test_a_result_without_a_work_folder_is_kept_or_dirty(keep_going: bool) -> None:
-    known = Known(has_result=True, keep="result", count_new=lambda numbers: 4)
+    known = Current(has_result=True, keep="result", count_new=lambda numbers: 4)
     decision = decide(replace(WANTED, max_jobs=100), known, keep_going=keep_going)
     assert decision.is_dirty == (not keep_going)
     assert decision.plan.keep == ("result" if keep_going else "")
@@ -349,7 +349,7 @@ def test_a_plan_that_lacks_something_is_refused(name: str) -> None:
 def test_a_random_space_that_grew_after_a_plan_for_nothing_is_divided_anew() -> None:
     # Who made the plan saw a sample that old rows cover; split saw another one.
     plan = replace(FIRST, n_blocks=0, keep="round", keep_rounds=(1,), round=2)
-    known = Known(
+    known = Current(
         plan, is_split=True, keep="round", keep_rounds=(2,), count_open=lambda number: 1
     )
     decision = decide(WANTED, known, keep_going=True)

@@ -11,7 +11,7 @@ import pytest
 
 from psyrun.backend import DistributeBackend
 from psyrun.errors import TaskError
-from psyrun.planning.decide import Known, Wanted, decide
+from psyrun.planning.decide import Current, Desired, decide
 from psyrun.planning.snakefile import (
     FORBIDDEN,
     check_path,
@@ -24,7 +24,7 @@ from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
 
 TEMPLATE = shipped("workflow", "task.smk.template").read_text()
-WANTED = Wanted(
+WANTED = Desired(
     task="square",
     taskfile="psy-tasks/task_square.py",
     workdir="psy-work",
@@ -42,7 +42,7 @@ WANTED = Wanted(
     overwrite_dirty=True,
     token="cafe",
 )
-PLAN = decide(WANTED, Known(), keep_going=False).plan
+PLAN = decide(WANTED, Current(), keep_going=False).plan
 LONG = "long/" * 40
 PLANS = {
     "usual": PLAN,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from psyrun.backend import DistributeBackend
-from psyrun.planning.decide import Known, Wanted, decide
-from psyrun.queue.job import Item
+from psyrun.planning.decide import Current, Desired, decide
+from psyrun.queue.job import QueuedJob
 from psyrun.queue.site import QueuedTask
 from psyrun.steps.command import StepCommand
 from psyrun.workdir.layout import TaskLayout
@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "scheduler"))
 
 from local_queue import LocalQueue
 
-WANTED = Wanted(
+WANTED = Desired(
     task="a",
     taskfile="psy-tasks/task_a.py",
     workdir="psy-work",
@@ -36,7 +36,7 @@ WANTED = Wanted(
     overwrite_dirty=True,
     token="fresh",
 )
-PLAN = decide(WANTED, Known(), keep_going=False).plan
+PLAN = decide(WANTED, Current(), keep_going=False).plan
 
 
 @pytest.fixture(autouse=True)
@@ -65,15 +65,15 @@ def make_task(queue: LocalQueue) -> Callable[..., QueuedTask]:
 
 
 @pytest.fixture
-def make_item() -> Callable[..., Item]:
+def make_item() -> Callable[..., QueuedJob]:
     """Make a process job that runs a shell command of the test's."""
 
-    def make(task: QueuedTask, block: int = 0, command: str = "") -> Item:
+    def make(task: QueuedTask, block: int = 0, command: str = "") -> QueuedJob:
         round_ = task.layout.round(1)
         output, log = round_.block(block, ".pkl"), task.layout.log("process", block)
         arguments = ["process", str(round_.space), str(block)]
         output.parent.mkdir(parents=True, exist_ok=True)
-        return Item(
+        return QueuedJob(
             task=task,
             command=command or f"sleep 0.2; touch '{output}'",
             step=StepCommand(arguments, log),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from psyrun.queue.backlog import Capacity
+from psyrun.queue.backlog import QueueCapacity
 
 
 @dataclass
@@ -20,10 +20,10 @@ class Full:
     n_calls: int = 0
     n_refused: int = 0
     n_told: int = 0
-    capacity: Capacity = field(init=False)
+    capacity: QueueCapacity = field(init=False)
 
     def __post_init__(self) -> None:
-        self.capacity = Capacity(lambda: self.now)
+        self.capacity = QueueCapacity(lambda: self.now)
 
     def submit(self) -> None:
         while self.n_waiting and self.capacity.has_room:

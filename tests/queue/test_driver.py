@@ -19,7 +19,7 @@ from psyrun.errors import (
 )
 from psyrun.queue.diagnosis import START_PATIENCE as PATIENCE
 from psyrun.queue.driver import Driver, Ended
-from psyrun.queue.job import Item
+from psyrun.queue.job import QueuedJob
 from psyrun.queue.ledger import Ledger
 from psyrun.queue.recovery import left
 from psyrun.queue.site import QueuedTask
@@ -27,7 +27,7 @@ from psyrun.scheduler import Cause, Ending, JobArray, JobStatus
 from psyrun.workdir.lock import Holder, Lock
 
 MakeTask = Callable[..., QueuedTask]
-MakeItem = Callable[..., Item]
+MakeItem = Callable[..., QueuedJob]
 
 
 def drive(driver: Driver, n_jobs: int, patience: float = 30) -> dict[str, Ended]:
@@ -41,7 +41,7 @@ def drive(driver: Driver, n_jobs: int, patience: float = 30) -> dict[str, Ended]
     return ended
 
 
-def submit(driver: Driver, items: list[Item]) -> None:
+def submit(driver: Driver, items: list[QueuedJob]) -> None:
     for item in items:
         assert not driver.adopt(item)
         driver.add(item)

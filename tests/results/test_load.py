@@ -11,7 +11,7 @@ from projects import Project, wait_until
 
 import psyrun
 from psyrun.errors import PsyrunError
-from psyrun.planning.prepare import Options, prepare
+from psyrun.planning.prepare import RunOptions, prepare
 from psyrun.results.load import write_partial
 from psyrun.steps.main import run
 from psyrun.store import PickleStore
@@ -83,7 +83,7 @@ def work(folder):
     def work(*steps, text=SQUARE, store=".pkl", bad=(), **options):
         path = Path("psy-tasks/task_square.py")
         path.write_text(text if text != SQUARE else text.format(store=store, bad=bad))
-        prepared = prepare(path, Options(**options))
+        prepared = prepare(path, RunOptions(**options))
         prepared.start()
         space = str(prepared.layout.round(prepared.plan.round).space)
         for step in steps:

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from psyrun.run import display as view
-from psyrun.run.display import PlainView, QuietView, Rate, choose_view, describe
+from psyrun.run.display import (
+    PlainDisplay,
+    QuietDisplay,
+    Rate,
+    choose_display,
+    describe,
+)
 from psyrun.utils.text import duration
 from psyrun.workdir.progress import Tally
 
@@ -70,7 +76,7 @@ def test_time_left_is_unknown_before_anything_is_done(clock: Clock) -> None:
 
 def test_plain_lines_mark_each_job(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
-    plain = PlainView(stream)
+    plain = PlainDisplay(stream)
     plain.job(".", "square:split")
     plain.job("-", "square:merge")
     assert stream.getvalue() == ".  square:split\n-  square:merge\n"
@@ -79,7 +85,7 @@ def test_plain_lines_mark_each_job(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_plain_lines_about_progress_are_rare(clock: Clock) -> None:
     stream = io.StringIO()
-    plain = PlainView(stream)
+    plain = PlainDisplay(stream)
     for second in range(1, 76):
         clock.now += 1
         plain.progress(Tally(second, 0, 100))
@@ -89,30 +95,30 @@ def test_plain_lines_about_progress_are_rare(clock: Clock) -> None:
 
 def test_no_progress_is_shown_while_the_total_is_unknown(clock: Clock) -> None:
     stream = io.StringIO()
-    plain = PlainView(stream)
+    plain = PlainDisplay(stream)
     clock.now += 100
     plain.progress(Tally())
     assert stream.getvalue() == ""
 
 
 def test_a_quiet_view_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    quiet = choose_view(quiet=True)
+    quiet = choose_display(quiet=True)
     quiet.say("text")
     quiet.job(".", "a:split")
     quiet.progress(Tally(1, 0, 2))
     quiet.close()
-    assert isinstance(quiet, QuietView)
+    assert isinstance(quiet, QuietDisplay)
     assert capsys.readouterr().out == ""
 
 
 def test_a_pipe_gets_plain_lines() -> None:
-    assert isinstance(choose_view(quiet=False), PlainView)
+    assert isinstance(choose_display(quiet=False), PlainDisplay)
 
 
 def test_the_bar_shows_names_with_brackets_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bar = view.BarView()
+    bar = view.BarDisplay()
     bar.progress(Tally(1, 1, 2))
     bar.job(".", "[red]a:split")
     bar.close()

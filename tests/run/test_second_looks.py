@@ -132,7 +132,7 @@ def test_continue_counts_after_an_interrupted_run_without_it(project) -> None:
     # The state after a run that was killed before it had divided the space.
     command = (
         "from pathlib import Path;"
-        "from psyrun.planning.prepare import Options, prepare;"
+        "from psyrun.planning.prepare import RunOptions, prepare;"
         "prepare(Path('psy-tasks/task_a.py'), Options()).start()"
     )
     _python(project, command)

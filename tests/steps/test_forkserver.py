@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from projects import Project, descendants, wait_until
 
-from psyrun.planning.prepare import Options, Prepared, prepare
+from psyrun.planning.prepare import Prepared, RunOptions, prepare
 from psyrun.run.forkservers import ForkServers
 from psyrun.steps.forkclient import address, server_address
 from psyrun.utils.environment import FOLDER_VARIABLE
@@ -105,7 +105,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     project.write(TASK)
     monkeypatch.chdir(project.folder)
     path = Path("psy-tasks/task_a.py")
-    prepared = prepare(path, Options())
+    prepared = prepare(path, RunOptions())
     prepared.start()
     (project.folder / "imports").unlink()
     served = Served(project, prepared)

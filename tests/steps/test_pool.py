@@ -23,8 +23,8 @@ from psyrun import Param
 from psyrun.errors import PsyrunError, StoreError
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
-from psyrun.steps.work_queue import PipeSupply
-from psyrun.steps.worker import Work
+from psyrun.steps.work_queue import PipeWorkQueue
+from psyrun.steps.worker import WorkerTask
 from psyrun.store import PickleStore
 from psyrun.workdir import journal
 from psyrun.workdir.journal import Entry
@@ -60,9 +60,9 @@ class Bench:
 
         defaults = {"setup": None, "exclude": (), "check": accept}
         settings = defaults | {"space": Param(x=range(N))} | self.settings
-        work = Work(
+        work = WorkerTask(
             indices=range(N),
-            supply=PipeSupply(N, pool_size),
+            supply=PipeWorkQueue(N, pool_size),
             execute=counted,
             journal=lambda worker: self.folder / f"0-{worker}.journal",
             session={},
@@ -415,9 +415,8 @@ def openmp() -> Callable[[], None]:
 
 
 def test_hundreds_of_workers_share_a_million_assignments() -> None:
-    script = (
-        "from psyrun.steps.work_queue import PipeSupply; s = PipeSupply(10**6, 500);"
-    )
+    script = "from psyrun.steps.work_queue import PipeWorkQueue;"
+    script += "s = PipeWorkQueue(10**6, 500);"
     script += "print(sum(len(piece) for piece in s.take()))"
     command = [sys.executable, "-c", script]
     ended = subprocess.run(command, timeout=20, capture_output=True, text=True)

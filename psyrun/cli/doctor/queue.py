@@ -11,7 +11,7 @@ from typing import Any
 
 from psyrun.cli.doctor.finding import Finding, Level, ok, problem, warning
 from psyrun.cli.doctor.slurm import after_slurm, check_slurm, check_sqsub
-from psyrun.cli.doctor.trial_job import NAME, Trial, try_job
+from psyrun.cli.doctor.trial_job import NAME, TrialJob, try_job
 from psyrun.errors import SchedulerError
 from psyrun.scheduler import Scheduler, Slurm, Sqsub
 from psyrun.utils import __version__
@@ -77,7 +77,7 @@ def _before(scheduler: Scheduler, values: Mapping[str, Any]) -> Iterator[Finding
         yield ok("queue", f"answers; {len(jobs)} of your jobs are queued or running")
 
 
-def _judge(trial: Trial) -> Iterator[Finding]:
+def _judge(trial: TrialJob) -> Iterator[Finding]:
     """Tell what a job has shown."""
     if trial.state != "ended":
         yield _unfinished(trial)
@@ -97,7 +97,7 @@ def _judge(trial: Trial) -> Iterator[Finding]:
     yield from _clock(answer, trial)
 
 
-def _unfinished(trial: Trial) -> Finding:
+def _unfinished(trial: TrialJob) -> Finding:
     where = f"after {trial.seconds:.0f} s job {trial.id}"
     if trial.state == "running":
         return problem(
@@ -113,7 +113,7 @@ def _unfinished(trial: Trial) -> Finding:
     )
 
 
-def _lost(trial: Trial) -> Finding:
+def _lost(trial: TrialJob) -> Finding:
     why = f" ({trial.ending.text})" if trial.ending else ""
     return problem(
         "project folder",
@@ -123,7 +123,7 @@ def _lost(trial: Trial) -> Finding:
     )
 
 
-def _failed(trial: Trial) -> Finding:
+def _failed(trial: TrialJob) -> Finding:
     said = trial.trace.text or (
         trial.ending.text if trial.ending else "it says nothing"
     )
@@ -186,7 +186,7 @@ def _environment(answer: Mapping[str, Any], key: str) -> Iterator[Finding]:
         )
 
 
-def _clock(answer: Mapping[str, Any], trial: Trial) -> Iterator[Finding]:
+def _clock(answer: Mapping[str, Any], trial: TrialJob) -> Iterator[Finding]:
     early = trial.submitted - answer["time"]
     late = answer["time"] - (trial.submitted + trial.seconds)
     off = max(early, late)

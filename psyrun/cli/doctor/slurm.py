@@ -16,9 +16,7 @@ from psyrun.scheduler.jobs import JobId
 from psyrun.scheduler.slurm.commands import ask
 
 _NEEDED = ("sbatch", "squeue", "scancel", "scontrol")
-
 _COMMENT = 10.0  # seconds that sacct has to show a job
-
 _FEW_JOBS = 100  # a task's max_jobs, unless it says otherwise
 
 

@@ -27,7 +27,7 @@ _LATENCY = 15.0  # seconds until files written elsewhere must be here
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialJob:
     """A job that was tried.
 
     Attributes
@@ -69,7 +69,7 @@ def try_job(
     values: Mapping[str, Any],
     folders: list[Path],
     patience: float,
-) -> Trial:
+) -> TrialJob:
     """Submit a job of two seconds, wait for its end, and clean up.
 
     Parameters
@@ -96,7 +96,7 @@ def try_job(
         begun = time.time()
         jobid = _submit(scheduler, array)
         state, reason = _watch(scheduler, jobid, patience)
-        return Trial(
+        return TrialJob(
             id=jobid,
             key=key,
             state=state,

@@ -47,7 +47,7 @@ _WRITTEN = (
 )
 
 
-class Record(NamedTuple):
+class AccountingRecord(NamedTuple):
     """What Slurm has written down of a job.
 
     Attributes
@@ -141,7 +141,7 @@ def explain(text: str) -> Ending | None:
     return None
 
 
-def parse_sacct(printed: str) -> Iterator[Record]:
+def parse_sacct(printed: str) -> Iterator[AccountingRecord]:
     """Read what ``sacct -X -n -P -o JobID,State,ExitCode`` printed.
 
     Parameters
@@ -151,17 +151,17 @@ def parse_sacct(printed: str) -> Iterator[Record]:
 
     Yields
     ------
-    Record
+    AccountingRecord
         One per job.
     """
     for line in printed.splitlines():
         columns = line.split("|")
         if len(columns) == 3:
             name, state, code = columns
-            yield from (Record(jobid, state, code) for jobid in spread(name))
+            yield from (AccountingRecord(jobid, state, code) for jobid in spread(name))
 
 
-def parse_scontrol(printed: str) -> Iterator[Record]:
+def parse_scontrol(printed: str) -> Iterator[AccountingRecord]:
     """Read what ``scontrol -o show job`` printed.
 
     Parameters
@@ -171,7 +171,7 @@ def parse_scontrol(printed: str) -> Iterator[Record]:
 
     Yields
     ------
-    Record
+    AccountingRecord
         One per job.
     """
     for line in printed.splitlines():
@@ -181,7 +181,7 @@ def parse_scontrol(printed: str) -> Iterator[Record]:
             continue
         name = f"{job}_[{tasks}]" if job and tasks else _field(line, "JobId")
         if name and state and code:
-            yield from (Record(jobid, state, code) for jobid in spread(name))
+            yield from (AccountingRecord(jobid, state, code) for jobid in spread(name))
 
 
 def _field(line: str, name: str) -> str:
@@ -283,7 +283,7 @@ def _jobs(jobids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(jobid.partition("_")[0] for jobid in jobids))
 
 
-def _endings(records: Iterable[Record]) -> dict[str, Ending]:
+def _endings(records: Iterable[AccountingRecord]) -> dict[str, Ending]:
     found = {record.id: ending(record.state, record.exit_code) for record in records}
     return {jobid: end for jobid, end in found.items() if end is not None}
 

@@ -24,7 +24,6 @@ _UNREACHABLE = re.compile(
 # Which limit it is, in a line of its own. Slurm's text behind it is the same for
 # limits that no waiting helps against, such as that of a job's time.
 _LIMIT = re.compile(r"\b(?:Assoc|QOS)[A-Z]\w+")
-
 _FULL_LIMIT = re.compile(r"Submit|Jobs(?:Per|Limit)")
 
 _FULL = re.compile(

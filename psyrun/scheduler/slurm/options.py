@@ -160,11 +160,8 @@ OPTIONS: dict[str, Option] = {
 
 
 _NAMES = names_of(OPTIONS)
-
 _PRINTS = "psyrun needs sbatch to print a job's number and to return at once"
-
 _REPEATS = "psyrun itself repeats what is missing"
-
 _LOGS = "psyrun keeps what each job prints in its log"
 
 _SELF = {
@@ -326,7 +323,6 @@ _SAME = {
 
 # That plug-in states these itself, and refuses them among the extra options.
 _LEFT_OUT = ("export", "gpus")
-
 _MEMORY = ("memory", "memory_per_cpu", "mem-per-gpu")
 
 

@@ -24,13 +24,9 @@ TIME_OUT = 300.0
 
 
 _RETRIES = b"sleeping and retrying"
-
 _LOOK_EVERY = 0.1  # seconds
-
 _SURELY_SLEEPING = 0.9  # seconds
-
 _ALWAYS = ("--parsable", "--no-requeue", "--open-mode=append")
-
 _ID = re.compile(r"^(\d+)(?:;\S+)?$", re.MULTILINE)
 
 # What is set for one job must neither change other jobs nor keep sbatch waiting.
@@ -307,7 +303,6 @@ MY_JOBS = ("squeue", "--all", "--me")
 
 
 _SINCE = "now-30days"
-
 _KEY = re.compile("[0-9a-f]{16}")
 
 

@@ -353,9 +353,7 @@ _ESCAPE = re.compile(r"_x([0-9a-f]{1,5}|10[0-9a-f]{4})_")
 
 # An underscore that would make the text after it look like an escape, too.
 _TO_ESCAPE = re.compile(r"[^A-Za-z0-9_]|_(?=x[0-9a-f]+(?:_|[^A-Za-z0-9_]))|^[0-9]")
-
 _EMPTY = "_x_"
-
 _RESERVED = re.compile(r"_[cfgvip]_|(__members__|_x_)$")
 
 

@@ -18,7 +18,7 @@ from psyrun.tasks.fingerprint.canonical import canonical
 from psyrun.tasks.fingerprint.contents import content_digests
 from psyrun.tasks.fingerprint.imports import (
     ModuleSearch,
-    Source,
+    ModuleSource,
     added_folders,
     own_modules,
     parse,
@@ -26,7 +26,6 @@ from psyrun.tasks.fingerprint.imports import (
 from psyrun.tasks.fingerprint.slicing import slice_results
 
 __all__ = ["fingerprint"]
-
 _FORMAT = b"psyrun fingerprint 1"
 _KINDS = ("task", "conf")
 
@@ -88,9 +87,9 @@ def fingerprint(
     )
 
 
-def _source(file: Path) -> Source:
+def _source(file: Path) -> ModuleSource:
     try:
-        return Source(parse(file.read_bytes()), "", file.absolute())
+        return ModuleSource(parse(file.read_bytes()), "", file.absolute())
     except OSError as error:
         raise TaskError(
             f"{file}: cannot be read: {error.strerror}. Check that it exists."

@@ -15,9 +15,7 @@ from psyrun.tasks.fingerprint.canonical import is_noise
 from psyrun.tasks.fingerprint.names import Change, Names, root_name
 
 _CHANGING_BUILTINS = frozenset({"setattr", "delattr"})
-
 _COLLECTIONS = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp)
-
 _PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.UnaryOp)
 
 

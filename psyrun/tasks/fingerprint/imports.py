@@ -17,11 +17,10 @@ from psyrun.tasks.fingerprint.canonical import canonical
 from psyrun.tasks.fingerprint.slicing import without_main_block
 
 _EXTENSIONS = (".so", ".pyd")
-
 _IMPORTERS = frozenset({"import_module", "__import__"})
 
 
-class Source(NamedTuple):
+class ModuleSource(NamedTuple):
     """Parsed source, and where it stands.
 
     Attributes
@@ -66,13 +65,13 @@ def parse(source: bytes) -> list[ast.stmt]:
 
 
 def own_modules(
-    sources: list[Source], folders: list[Path], root: Path
+    sources: list[ModuleSource], folders: list[Path], root: Path
 ) -> dict[str, list[bytes]]:
     """Return the modules of the project that are imported, also indirectly.
 
     Parameters
     ----------
-    sources : list of Source
+    sources : list of ModuleSource
         What imports them.
     folders : list of Path
         Where to look, in this order. Folders that a module adds to
@@ -132,12 +131,12 @@ class ModuleSearch:
         """
         return any(True for name in _imports(node, "") for _ in self._chain(name))
 
-    def follow(self, sources: list[Source]) -> None:
+    def follow(self, sources: list[ModuleSource]) -> None:
         """Collect all modules that are imported, also indirectly.
 
         Parameters
         ----------
-        sources : list of Source
+        sources : list of ModuleSource
             What imports them; it is used up.
         """
         while sources:
@@ -147,19 +146,19 @@ class ModuleSearch:
                 for name in _imports(statement, source.package):
                     sources += self._collect(name)
 
-    def _add_folders(self, source: Source) -> None:
+    def _add_folders(self, source: ModuleSource) -> None:
         for folder in added_folders(source.statements, source.file, self.root):
             if folder not in self.folders:
                 self.folders.append(folder)
 
-    def _collect(self, name: str) -> Iterator[Source]:
+    def _collect(self, name: str) -> Iterator[ModuleSource]:
         for dotted, files in self._chain(name):
             if dotted not in self.forms:
                 self.forms[dotted] = []
                 for file in files:
                     yield from self._read(dotted, file)
 
-    def _read(self, dotted: str, file: Path) -> Iterator[Source]:
+    def _read(self, dotted: str, file: Path) -> Iterator[ModuleSource]:
         content = file.read_bytes()
         try:
             if file.suffix in _EXTENSIONS:
@@ -170,7 +169,7 @@ class ModuleSearch:
             return
         self.forms[dotted].append(canonical(statements))
         is_package = file.name == "__init__.py"
-        yield Source(statements, dotted if is_package else _parent(dotted), file)
+        yield ModuleSource(statements, dotted if is_package else _parent(dotted), file)
 
     def _chain(self, name: str) -> Iterator[tuple[str, list[Path]]]:
         """Yield a module after the packages around it; ``p.*`` is all of p."""

@@ -24,8 +24,8 @@ from snakemake_interface_executor_plugins.settings import (
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.driver import Driver, Ended
-from psyrun.queue.job import Item
-from psyrun.queue.site import Site
+from psyrun.queue.job import QueuedJob
+from psyrun.queue.site import QueueSite
 from psyrun.scheduler.jobs import Cause
 from psyrun.steps.command import StepCommand
 from psyrun.utils.environment import LEAVE_VARIABLE
@@ -79,7 +79,7 @@ class Executor(RemoteExecutor):
         self._driver = Driver(self._warn)
         settings = self.workflow.executor_settings
         try:
-            self._site = Site(settings.scheduler, settings.args)
+            self._site = QueueSite(settings.scheduler, settings.args)
         except PsyrunError as error:
             raise WorkflowError(str(error)) from None
         self._lock_of_driver = threading.RLock()
@@ -112,10 +112,10 @@ class Executor(RemoteExecutor):
                 self._driver.add(item)
         self.report_job_submission(info)
 
-    def _item(self, job: Any, step: StepCommand, info: SubmittedJobInfo) -> Item:
+    def _item(self, job: Any, step: StepCommand, info: SubmittedJobInfo) -> QueuedJob:
         try:
             task = self._site.task(step.task_folder)
-            return Item(
+            return QueuedJob(
                 task=task,
                 command=job.shellcmd,
                 step=step,

@@ -14,7 +14,7 @@ _INTERVAL = 1.0  # seconds between two looks at the other jobs
 
 
 @dataclass
-class Hopeless:
+class FailureLimit:
     """Counts failures of all jobs of a run.
 
     To be called once before a job's first assignment, and after each failure of

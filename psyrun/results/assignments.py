@@ -1,0 +1,174 @@
+"""What became of each assignment of a task: failed, interrupted, running or to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from psyrun.errors import enough_memory_for
+from psyrun.pspace import ParameterSpace
+from psyrun.results.load import with_stores
+from psyrun.workdir import journal
+from psyrun.workdir.division import Counts
+from psyrun.workdir.failures import Failure, failures_of
+from psyrun.workdir.layout import PROCESS, Round, layout_of
+from psyrun.workdir.lock import holder_of, running_jobs
+from psyrun.workdir.plan import Plan, accepted_plan
+from psyrun.workdir.reading import patiently
+from psyrun.workdir.rows import RoundData
+from psyrun.workdir.slots import cut_off
+
+
+@dataclass(frozen=True)
+class AssignmentStates:
+    """The assignments behind the numbers of a task.
+
+    Attributes
+    ----------
+    space : ParameterSpace
+        The space that was divided, or that of the task file if none was.
+    failures : sequence of Failure
+        Assignments that failed.
+    missing : sequence of int
+        Assignments that were not evaluated yet while nobody runs the task,
+        ascending.
+    running : sequence of int
+        Assignments that running jobs have begun with or hold, ascending.
+    queued : sequence of int
+        Assignments that wait for a job, ascending.
+    interrupted : sequence of int
+        Those of `missing` that were being evaluated when their job was ended,
+        ascending.
+    """
+
+    space: ParameterSpace
+    failures: Sequence[Failure] = ()
+    missing: Sequence[int] = ()
+    running: Sequence[int] = ()
+    queued: Sequence[int] = ()
+    interrupted: Sequence[int] = ()
+
+
+def assignment_states(path: Path, name: str) -> AssignmentStates:
+    """Return which assignments of a task failed, and which are not evaluated.
+
+    Parameters
+    ----------
+    path : Path
+        The task file. It is run if the space was not divided yet, or holds
+        values of classes that the task file defines.
+    name : str
+        Name of the task.
+
+    Raises
+    ------
+    PsyrunError
+        If the task file or what was recorded is not usable.
+    """
+    return patiently(lambda: _states_of(path, name))
+
+
+def _states_of(path: Path, name: str) -> AssignmentStates:
+    layout = layout_of(path.parent, name)
+    plan = accepted_plan(layout)
+    if plan is None or Counts.load(layout.round(plan.round)) is None:
+        from psyrun.tasks.loading import load_task
+
+        space = load_task(path).pspace
+        return AssignmentStates(space, missing=range(len(space)))
+    data = round_data(layout.round(plan.round), path)
+    failures = failures_of(data.round)
+    space = data.division.space
+    with enough_memory_for(space, path):
+        others = _others(data, failures)
+    jobs = running_jobs(layout)
+    if not jobs and holder_of(layout.lock) is None:
+        return AssignmentStates(
+            space, failures, missing=others, interrupted=_interrupted(data, others)
+        )
+    held = _held(data, plan, jobs)
+    running = [index for index in others if index in held]
+    queued = [index for index in others if index not in held]
+    return AssignmentStates(space, failures, running=running, queued=queued)
+
+
+def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:
+    """Return the assignments that have no row and did not fail."""
+    is_open = np.ones(len(data.division.space), dtype=bool)
+    is_open[data.known()] = False
+    is_open[[failure.index for failure in failures]] = False
+    found: list[int] = np.flatnonzero(is_open).tolist()
+    return found
+
+
+def round_data(round_: Round, path: Path) -> RoundData:
+    """Return what a divided round knows, with its space loaded.
+
+    Parameters
+    ----------
+    round_ : Round
+        Paths of the round.
+    path : Path
+        The task file, which is run if the space cannot be loaded without.
+
+    Raises
+    ------
+    PsyrunError
+        If the space cannot be loaded.
+    """
+    counts = Counts.load(round_)
+    ext = "" if counts is None else counts.ext
+    data = with_stores(path, lambda stores: RoundData(round_, stores(ext)))
+    with_stores(path, lambda stores: data.division)
+    return data
+
+
+def interrupted_with(round_: Round, path: Path, block: int) -> list[Mapping[str, Any]]:
+    """Return what a job was evaluating when it was ended.
+
+    Parameters
+    ----------
+    round_ : Round
+        Paths of its round.
+    path : Path
+        The task file, which is run if the space cannot be loaded without.
+    block : int
+        Number of the block.
+
+    Returns
+    -------
+    list of mapping
+        Parameters of the assignments, in the order of the space.
+
+    Raises
+    ------
+    PsyrunError
+        If the space cannot be loaded.
+    """
+    known = journal.latest(round_.journals_of(block))
+    indices = [index for index in cut_off(round_.slots(block)) if index not in known]
+    if not indices:
+        return []
+    space = round_data(round_, path).division.space
+    return [space[index] for index in sorted(indices)]
+
+
+def _interrupted(data: RoundData, missing: Iterable[int]) -> list[int]:
+    """Return the assignments that jobs were at which were ended."""
+    paths = data.round.journals.glob("*.slots")
+    at = {index for path in paths for index in cut_off(path)}
+    return sorted(at.intersection(missing))
+
+
+def _held(data: RoundData, plan: Plan, jobs: Iterable[str]) -> set[int]:
+    """Return the assignments that running jobs evaluate now or will."""
+    steps = (job.partition(":") for job in jobs)
+    blocks = [int(block) for step, _, block in steps if step == PROCESS]
+    if plan.fetches:
+        slots = (cut_off(data.round.slots(block)) for block in blocks)
+        return {index for indices in slots for index in indices}
+    return {int(i) for block in blocks for i in data.division.indices(block)}
