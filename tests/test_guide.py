@@ -32,7 +32,7 @@ EXAMPLES = {
         >>> Param(a=[1, 2, 3]) - Param(a=[2], c=[4])
         Traceback (most recent call last):
             ...
-        psyrun.pspace.param.AmbiguousOperationError: Key `c` not existent in minuend.
+        psyrun.pspace.AmbiguousOperationError: Key `c` not existent in minuend.
         """,
     "missing takes such keys": """
         >>> from psyrun.pspace import missing
@@ -49,7 +49,7 @@ EXAMPLES = {
         """,
     "map_pspace tabulates parameters and results": """
         >>> from psyrun import map_pspace
-        >>> from psyrun.pspace import param as pspace
+        >>> from psyrun import pspace
         >>> def basic_math(a, b):
         ...     return {'sum': a + b, 'product': a * b}
         >>> pspace = Param(a=[1, 2]) * Param(b=[3, 4])

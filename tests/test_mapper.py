@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import psyrun.mapper
-import psyrun.pspace
+import psyrun.pspace.param
 from psyrun import (
     NpzStore,
     Param,
@@ -80,7 +80,7 @@ def evaluate(request, tmp_path):
 GUIDE = """
 >>> from pprint import pprint
 >>> from psyrun import Param, map_pspace, map_pspace_parallel
->>> from psyrun.pspace import param as pspace
+>>> from psyrun import pspace
 >>> from psyrun.pspace import missing
 >>> from psyrun.utils.example import square
 >>> space = Param(a=[1, 2]) + Param(a=[2, 3], b=[4, 4])
@@ -89,7 +89,7 @@ GUIDE = """
 >>> Param(a=[1, 2, 3]) - Param(a=[2], c=[4])
 Traceback (most recent call last):
     ...
-psyrun.pspace.param.AmbiguousOperationError: Key `c` not existent in minuend.
+psyrun.pspace.AmbiguousOperationError: Key `c` not existent in minuend.
 >>> pprint(missing(Param(a=[1, 2, 3]), Param(a=[2], c=[4])).build())
 {'a': [1, 3]}
 >>> for p in (Param(a=[1, 2]) * Param(b=[3, 4])).iterate():
@@ -116,7 +116,7 @@ def test_the_guides_examples_print_what_the_guide_prints():
     assert doctest.DocTestRunner().run(example).failed == 0
 
 
-@pytest.mark.parametrize("module", [psyrun.pspace, psyrun.mapper])
+@pytest.mark.parametrize("module", [psyrun.pspace.param, psyrun.mapper])
 def test_the_examples_of_docstrings_print_what_they_say(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -10,9 +10,9 @@ import numpy as np
 from psyrun.errors import PsyrunError, enough_memory_for
 from psyrun.pspace import ParameterSpace
 from psyrun.steps.job import Job
-from psyrun.store.arrays import RowType
+from psyrun.store.arrays import Indices, RowType
 from psyrun.store.base import Store
-from psyrun.store.rows import Indices, count_rows
+from psyrun.store.rows import count_rows
 from psyrun.workdir.division import Counts, Division
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.progress import RoundProgress

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from psyrun.errors import JobError
-from psyrun.store.rows import Indices
+from psyrun.store.arrays import Indices
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 

@@ -11,7 +11,7 @@ that an integer changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
@@ -433,3 +433,20 @@ def check_value(key: str, value: Any, kinds: str, store: str) -> None:
     if type(value) in _NO_CHECK or (type(value) is int and value in _INT64):
         return
     check_kind(key, row_array(key, value), kinds, store)
+
+
+Indices: TypeAlias = NDArray[np.int64]
+
+
+def take(columns: Mapping[str, Any], rows: Indices) -> dict[str, Any]:
+    """Return some rows of columns, in the order of `rows`."""
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        span = slice(int(rows[0]), int(rows[0]) + len(rows))
+        return {key: column[span] for key, column in columns.items()}
+    return {key: _pick(column, rows) for key, column in columns.items()}
+
+
+def _pick(column: Sequence[Any], rows: Indices) -> Any:
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    return [column[row] for row in rows]

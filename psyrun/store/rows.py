@@ -6,9 +6,6 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from psyrun.errors import StoreError
 from psyrun.utils.files import Filename
 
@@ -140,19 +137,4 @@ def row_slice(row: int | slice | None, n_rows: int, filename: Filename) -> slice
     return slice(index % n_rows, index % n_rows + 1)
 
 
-Indices = NDArray[np.int64]
-ColumnDict = dict[str, Any]
-
-
-def take(columns: Mapping[str, Any], rows: Indices) -> ColumnDict:
-    """Return some rows of columns, in the order of `rows`."""
-    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-        span = slice(int(rows[0]), int(rows[0]) + len(rows))
-        return {key: column[span] for key, column in columns.items()}
-    return {key: _pick(column, rows) for key, column in columns.items()}
-
-
-def _pick(column: Sequence[Any], rows: Indices) -> Any:
-    if isinstance(column, np.ndarray):
-        return column[rows]
-    return [column[row] for row in rows]
+ColumnDict: TypeAlias = dict[str, Any]

@@ -12,7 +12,8 @@ from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.matching import match_rows, match_stored
 from psyrun.pspace.param import select
-from psyrun.store.rows import ColumnDict, Indices, count_rows, take
+from psyrun.store.arrays import Indices, take
+from psyrun.store.rows import ColumnDict, count_rows
 
 
 @dataclass(frozen=True)

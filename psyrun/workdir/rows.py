@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
-from psyrun.store.rows import ColumnDict, Indices, count_rows, take
+from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.utils.files import damaged, read_json
 from psyrun.workdir import journal
 from psyrun.workdir.division import Division

@@ -328,7 +328,7 @@ def test_a_setup_that_raises_ends_the_job_and_is_told(
         raise error("no device")
 
     line = setup.__code__.co_firstlineno + 1
-    place = rf"test_evaluate\.py:{line}: `setup` raised {error.__name__}: no device\."
+    place = rf"test_pool\.py:{line}: `setup` raised {error.__name__}: no device\."
     bench.settings["setup"] = setup
     with pytest.raises(PsyrunError, match=place):
         bench.evaluate(square, 3)
@@ -349,9 +349,7 @@ def test_a_setup_that_raises_with_a_text_that_cannot_be_encoded_is_told(
 
 def test_a_setup_that_fails_in_a_library_is_told_by_its_own_line(bench: Bench) -> None:
     bench.settings["setup"] = lambda proc_id: subprocess.run(["/no/such/program"])
-    with pytest.raises(
-        PsyrunError, match=r"test_evaluate\.py:\d+: `setup` raised File"
-    ):
+    with pytest.raises(PsyrunError, match=r"test_pool\.py:\d+: `setup` raised File"):
         bench.evaluate(square, 1)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from psyrun.scheduler import Cause, Ending, Slurm
 from psyrun.scheduler.slurm.accounting import (
-    Record,
+    AccountingRecord,
     ending,
     explain,
     parse_sacct,
@@ -84,19 +84,19 @@ def test_states_are_causes(state, code, expected):
 def test_what_sacct_prints_is_read():
     cancelled = ("CANCELLED by 4242424", "0:0")
     assert list(parse_sacct(SACCT)) == [
-        Record("12", "COMPLETED", "0:0"),
-        Record("13_0", "FAILED", "3:0"),
-        *(Record(f"13_{i}", *cancelled) for i in (1, 2, 5)),
-        Record("14", "RUNNING", "0:0"),
+        AccountingRecord("12", "COMPLETED", "0:0"),
+        AccountingRecord("13_0", "FAILED", "3:0"),
+        *(AccountingRecord(f"13_{i}", *cancelled) for i in (1, 2, 5)),
+        AccountingRecord("14", "RUNNING", "0:0"),
     ]
 
 
 def test_what_scontrol_prints_is_read():
     assert list(parse_scontrol(SCONTROL)) == [
-        Record("9", "FAILED", "0:9"),
-        Record("15_1", "TIMEOUT", "0:15"),
-        *(Record(f"30_{i}", "CANCELLED", "0:0") for i in (3, 5, 6)),
-        Record("31", "RUNNING", "0:0"),
+        AccountingRecord("9", "FAILED", "0:9"),
+        AccountingRecord("15_1", "TIMEOUT", "0:15"),
+        *(AccountingRecord(f"30_{i}", "CANCELLED", "0:0") for i in (3, 5, 6)),
+        AccountingRecord("31", "RUNNING", "0:0"),
     ]
 
 
