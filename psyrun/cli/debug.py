@@ -16,7 +16,7 @@ from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
 from psyrun.tasks.discovery import select
 from psyrun.workdir.division import Counts
 from psyrun.workdir.layout import layout_of
-from psyrun.workdir.plan import accepted_plan
+from psyrun.workdir.plan import Plan
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
@@ -93,7 +93,7 @@ def _parameters(task: Task, number: int) -> dict[str, Any]:
 def _space(task: Task) -> ParameterSpace:
     """Return the space that failed assignments are numbered in."""
     layout = layout_of(task.taskdir, task.name, str(task.workdir))
-    plan = accepted_plan(layout)
+    plan = Plan.load(layout)
     if plan is None or Counts.load(layout.round(plan.round)) is None:
         return task.pspace
     from psyrun.workdir.division import Division

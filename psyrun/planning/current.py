@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from psyrun.errors import PsyrunError, TaskError
 from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
-from psyrun.utils.files import read_json
 from psyrun.workdir.division import Counts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
@@ -37,8 +36,7 @@ def read_current(task: Task, wanted: Desired) -> Current:
     """
     layout = TaskLayout.of(wanted.workdir, wanted.task)
     has_result = Path(wanted.resultfile).exists()
-    record = read_json(layout.state)
-    plan = None if record is None else Plan.from_json(record, str(layout.state))
+    plan = Plan.load(layout)
     is_split = plan is not None and Counts.load(layout.round(plan.round)) is not None
     rounds = layout.rounds().items()
     occupied = tuple(n for n, r in rounds if r.blocks.exists() or r.journals.exists())

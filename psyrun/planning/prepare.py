@@ -145,7 +145,7 @@ class Prepared:
                 )
             # Jobs of a killed run may have come to their ends meanwhile.
             self.decision = decision
-            write_json(self.layout.state, self.plan.as_json())
+            self.plan.save(self.layout)
             _note_where(self.task)
             make_folder_for_result(self.task)
         except BaseException:

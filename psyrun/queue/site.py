@@ -14,7 +14,6 @@ from psyrun.queue.ledger import Ledger
 from psyrun.scheduler import ImmediateRun, Scheduler, scheduler_class
 from psyrun.scheduler.options import joined
 from psyrun.tasks.loading import Task, load_task
-from psyrun.utils.files import read_json
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, TaskLayout
 from psyrun.workdir.plan import Plan
 
@@ -55,8 +54,7 @@ class QueueSite:
         return self._tasks[folder]
 
     def _load(self, folder: Path) -> QueuedTask:
-        state = folder / "state.json"
-        plan = Plan.from_json(read_json(state), str(state))
+        plan = Plan.required(TaskLayout(folder))
         task = load_task(Path(plan.taskfile), with_space=False)
         scheduler = self._scheduler_of(task.scheduler, plan)
         return QueuedTask(

@@ -17,7 +17,7 @@ from psyrun.workdir.division import Counts
 from psyrun.workdir.failures import Failure, failures_of
 from psyrun.workdir.layout import PROCESS, Round, layout_of
 from psyrun.workdir.lock import holder_of, running_jobs
-from psyrun.workdir.plan import Plan, accepted_plan
+from psyrun.workdir.plan import Plan
 from psyrun.workdir.reading import patiently
 from psyrun.workdir.rows import RoundData
 from psyrun.workdir.slots import cut_off
@@ -74,7 +74,7 @@ def assignment_states(path: Path, name: str) -> AssignmentStates:
 
 def _states_of(path: Path, name: str) -> AssignmentStates:
     layout = layout_of(path.parent, name)
-    plan = accepted_plan(layout)
+    plan = Plan.load(layout)
     if plan is None or Counts.load(layout.round(plan.round)) is None:
         from psyrun.tasks.loading import load_task
 

@@ -15,7 +15,7 @@ from psyrun.store.rows import Columns, count_rows
 from psyrun.utils.files import Filename
 from psyrun.workdir.division import Counts
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
-from psyrun.workdir.plan import Plan, accepted_plan
+from psyrun.workdir.plan import Plan
 from psyrun.workdir.reading import is_disturbed, patiently, steady_pieces
 
 _T = TypeVar("_T")
@@ -140,7 +140,7 @@ class RecordedTask:
         PsyrunError
             If there is none.
         """
-        plan = accepted_plan(self.layout)
+        plan = Plan.load(self.layout)
         if plan is None:
             name = self.layout.name
             raise PsyrunError(
@@ -216,8 +216,8 @@ def _find(task_or_path: Filename, taskdir: Path) -> RecordedTask | Path:
         return RecordedTask(layout_of(taskdir, text), Path())
     if path.is_file():
         return path
-    layout = TaskLayout(path, path.absolute().name)
-    plan = accepted_plan(layout)
+    layout = TaskLayout(path)
+    plan = Plan.load(layout)
     if plan is None:
         known = [file.stem.removeprefix("task_") for file in taskdir.glob("task_*.py")]
         raise PsyrunError(

@@ -13,7 +13,7 @@ from psyrun.run.controller_job import controllers, ending
 from psyrun.run.display import Display
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import Holder, holder_of
-from psyrun.workdir.plan import accepted_plan
+from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, Tally, is_merged
 from psyrun.workdir.run_record import RunRecord
 
@@ -142,7 +142,7 @@ class Follower:
                 return self._follow(record)
             self._view.progress(self._tally([self._layout]))
             time.sleep(self._view.interval)
-        plan = accepted_plan(self._layout)
+        plan = Plan.load(self._layout)
         is_done = plan is not None and is_merged(self._layout, plan)
         how = "is done" if is_done else "ended before all was done"
         self._view.close()
@@ -191,7 +191,7 @@ class Follower:
 
 
 def _current_round(layout: TaskLayout) -> Round | None:
-    plan = accepted_plan(layout)
+    plan = Plan.load(layout)
     return None if plan is None else layout.round(plan.round)
 
 

@@ -20,7 +20,7 @@ from psyrun.utils.text import counted
 from psyrun.workdir.division import Counts
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.lock import Holder, holder_of, running_jobs
-from psyrun.workdir.plan import Plan, accepted_plan
+from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord
 
@@ -114,7 +114,7 @@ def status_of(path: Path, name: str) -> TaskStatus:
     layout = layout_of(path.parent, name)
     status = TaskStatus(name, "new")
     try:
-        plan = accepted_plan(layout)
+        plan = Plan.load(layout)
         if plan is None:
             check_syntax(path)
         else:

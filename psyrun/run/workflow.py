@@ -59,7 +59,7 @@ class Workflow:
             plans = [prepared.plan for prepared in self._prepared]
         else:
             paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
-            plans = [_plan(path) for path in paths]
+            plans = [Plan.required(TaskLayout(path.parent)) for path in paths]
         self.targets = [target for plan in plans for target in _targets(plan)]
         # Snakemake takes relative paths as relative to the including file.
         self.snakefiles = [str(path.resolve()) for path in paths]
@@ -197,11 +197,6 @@ def outputs(plan: Plan) -> Iterator[Path]:
     yield round_.space
     yield from (round_.block(i, plan.block_ext) for i in range(plan.n_blocks))
     yield from map(Path, _targets(plan))
-
-
-def _plan(snakefile: Path) -> Plan:
-    state = snakefile.with_name("state.json")
-    return Plan.from_json(read_json(state), str(state))
 
 
 def _targets(plan: Plan) -> list[str]:

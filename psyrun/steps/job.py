@@ -12,7 +12,6 @@ from psyrun.store import Store
 from psyrun.store.registry import store_with
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import version_of
-from psyrun.utils.files import read_json
 from psyrun.utils.random_state import RandomStates
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import Lock
@@ -95,13 +94,7 @@ class Job:
             If there is none, or another one has taken its place.
         """
         space = space.absolute()
-        state = space.parent.parent / "state.json"
-        record = read_json(state)
-        if record is None:
-            raise PsyrunError(
-                f"{state}: there is no plan yet. Start the task with 'psy run'."
-            )
-        plan = Plan.from_json(record, str(state))
+        plan = Plan.required(TaskLayout(space.parent.parent))
         plan = replace(plan, workdir=str(Path(plan.workdir).absolute()))
         round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
         if round_.space != space:

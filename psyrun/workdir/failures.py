@@ -14,7 +14,7 @@ from psyrun.workdir import journal
 from psyrun.workdir.division import Counts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round, TaskLayout
-from psyrun.workdir.plan import accepted_plan
+from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import finished_blocks
 from psyrun.workdir.reading import patiently
 
@@ -98,7 +98,7 @@ def failures_of_task(layout: TaskLayout) -> list[Failure]:
     PsyrunError
         If what was recorded is not usable.
     """
-    plan = accepted_plan(layout)
+    plan = Plan.load(layout)
     if plan is None:
         return []
     return patiently(lambda: failures_of(layout.round(plan.round)))

@@ -141,17 +141,19 @@ class TaskLayout:
     ----------
     folder : Path
         ``<workdir>/<task>``.
-    name : str
-        Name of the task.
     """
 
     folder: Path
-    name: str
 
     @classmethod
     def of(cls, workdir: str | Path, name: str) -> TaskLayout:
         """Return the layout of task `name` below `workdir`."""
-        return cls(Path(workdir) / name, name)
+        return cls(Path(workdir) / name)
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.folder.name or self.folder.absolute().name
 
     @property
     def snakefile(self) -> Path:

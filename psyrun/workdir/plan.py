@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from psyrun.errors import PsyrunError
-from psyrun.utils.files import read_json
+from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
 
 FORMAT = 1
+DEFAULT_PYTHON = "python3"
+"""In the rules it stands for the Python that Snakemake runs in."""
 
 
 @dataclass(frozen=True)
@@ -71,44 +72,41 @@ class Plan:
     same_space: bool = False
     merge: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan as it is recorded."""
-        return {"format": FORMAT, **asdict(self)}
+    def save(self, layout: TaskLayout) -> None:
+        """Record the plan as the one that was accepted last."""
+        write_json(layout.state, {"format": FORMAT, **asdict(self)})
 
     @classmethod
-    def from_json(cls, record: dict[str, Any], where: str) -> Plan:
-        """Return a recorded plan.
+    def load(cls, layout: TaskLayout) -> Plan | None:
+        """Return the plan that was accepted last, None for a task that is new.
 
         Raises
         ------
         PsyrunError
-            If the record is of another version of psyrun.
+            If it was written by another version of psyrun.
         """
+        record = read_json(layout.state)
+        if record is None:
+            return None
         try:
-            if record["format"] == FORMAT:
-                values = {k: v for k, v in record.items() if k != "format"}
+            if record.pop("format") == FORMAT:
                 for name in ("keep_rounds", "superseded"):
-                    values[name] = tuple(values[name])
-                return cls(**values)
+                    record[name] = tuple(record[name])
+                return cls(**record)
         except (AttributeError, KeyError, TypeError):
             pass
         raise PsyrunError(
-            f"{where}: was not written by this version of psyrun. Keep the result "
-            "file if you need it, remove the folder with 'psy clean', then run again."
+            f"{layout.state}: was not written by this version of psyrun. Keep the "
+            "result file if you need it, remove the folder with 'psy clean', then run "
+            "again."
         )
 
-
-DEFAULT_PYTHON = "python3"
-"""In the rules it stands for the Python that Snakemake runs in."""
-
-
-def accepted_plan(layout: TaskLayout) -> Plan | None:
-    """Return the plan that was accepted last, None for a task that is new.
-
-    Raises
-    ------
-    PsyrunError
-        If it was written by another version of psyrun.
-    """
-    record = read_json(layout.state)
-    return None if record is None else Plan.from_json(record, str(layout.state))
+    @classmethod
+    def required(cls, layout: TaskLayout) -> Plan:
+        """Return the plan that was accepted last; as `load`, but raise if none was."""
+        plan = cls.load(layout)
+        if plan is None:
+            raise PsyrunError(
+                f"{layout.state}: there is no plan yet. Start the task with 'psy run'."
+            )
+        return plan

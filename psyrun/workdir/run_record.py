@@ -64,13 +64,12 @@ class RunRecord:
     @property
     def layouts(self) -> list[TaskLayout]:
         """Paths of the tasks."""
-        return [TaskLayout(Path(folder), name) for name, folder in self.tasks.items()]
+        return [TaskLayout(Path(folder)) for folder in self.tasks.values()]
 
     @property
     def home(self) -> TaskLayout:
         """Paths of the task in whose folder the log stands."""
-        folder = Path(self.log).parent
-        return TaskLayout(folder, folder.name)
+        return TaskLayout(Path(self.log).parent)
 
     @property
     def is_waiting(self) -> bool:

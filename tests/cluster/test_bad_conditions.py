@@ -54,7 +54,7 @@ def wait_until_all_evaluate(project: Project) -> None:
 
 
 def layout(project: Project) -> TaskLayout:
-    return TaskLayout(project.work(), "a")
+    return TaskLayout(project.work())
 
 
 def go(project: Project) -> None:

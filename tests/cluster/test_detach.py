@@ -37,7 +37,7 @@ def project(slurm: SlurmCluster, tmp_path: Path) -> Project:
 
 
 def layout(project: Project) -> TaskLayout:
-    return TaskLayout(project.work(), "a")
+    return TaskLayout(project.work())
 
 
 def holder(project: Project) -> Holder:

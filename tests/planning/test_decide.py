@@ -1,6 +1,7 @@
 """What is to be done, for each combination of what is wanted and what is there."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from psyrun.backend import DistributeBackend
 from psyrun.errors import PsyrunError
 from psyrun.planning.decide import Current, Decision, Desired, decide
+from psyrun.utils.files import read_json, write_json
+from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
 
 WANTED = Desired(
@@ -325,25 +328,36 @@ def test_what_was_decided_is_done_once_it_has_been_done(keep_going: bool) -> Non
     assert decide(again, done, keep_going=keep_going).is_done
 
 
-def test_a_plan_is_read_as_it_was_recorded() -> None:
-    assert Plan.from_json(FIRST.as_json(), "state.json") == FIRST
+@pytest.fixture
+def layout(tmp_path: Path) -> TaskLayout:
+    """Return the paths of a task with a recorded plan."""
+    layout = TaskLayout(tmp_path)
+    FIRST.save(layout)
+    return layout
+
+
+def test_a_plan_is_read_as_it_was_recorded(layout: TaskLayout) -> None:
+    assert Plan.load(layout) == FIRST
 
 
 @pytest.mark.parametrize(
     "change", [{"format": 0}, {"format": None}, {"more": 1}], ids=str
 )
-def test_a_plan_of_another_version_is_refused(change: dict[str, Any]) -> None:
-    record = {**FIRST.as_json(), **change}
-    with pytest.raises(PsyrunError, match=r"^psy-work/state\.json: .*'psy clean'"):
-        Plan.from_json(record, "psy-work/state.json")
+def test_a_plan_of_another_version_is_refused(
+    layout: TaskLayout, change: dict[str, Any]
+) -> None:
+    write_json(layout.state, {**read_json(layout.state), **change})
+    with pytest.raises(PsyrunError, match=r"^/.*/state\.json: .*'psy clean'"):
+        Plan.load(layout)
 
 
 @pytest.mark.parametrize("name", ["format", "round", "task"])
-def test_a_plan_that_lacks_something_is_refused(name: str) -> None:
-    record = FIRST.as_json()
+def test_a_plan_that_lacks_something_is_refused(layout: TaskLayout, name: str) -> None:
+    record = read_json(layout.state)
     del record[name]
+    write_json(layout.state, record)
     with pytest.raises(PsyrunError, match="not written by this version"):
-        Plan.from_json(record, "state.json")
+        Plan.load(layout)
 
 
 def test_a_random_space_that_grew_after_a_plan_for_nothing_is_divided_anew() -> None:

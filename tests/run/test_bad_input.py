@@ -428,7 +428,7 @@ def test_a_truncated_record_of_jobs_says_to_cancel_them_first(
 ):
     one = ("a:process:0",)
     slurm = "psyrun.scheduler.slurm:Slurm"
-    ledger = Ledger(TaskLayout(project.work(), "a"))
+    ledger = Ledger(TaskLayout(project.work()))
     batch = ledger.begin(Intent(one[0], one, one, ("true",), 1, slurm, {}))
     if are_known:
         batch.note_ids({0: "17_0", 1: "17_1"})
@@ -442,7 +442,7 @@ def test_a_truncated_record_of_jobs_says_to_cancel_them_first(
 
 def test_a_run_that_goes_on_is_told_of_before_what_a_change_would_do(project, capfd):
     project.edit("x**2", "x**3")
-    layout = TaskLayout(project.work(), "a")
+    layout = TaskLayout(project.work())
     with Lock(layout.lock, "task 'a'"):
         assert main(["run"]) == 2
     output, errors = capfd.readouterr()

@@ -65,7 +65,7 @@ exit 1
 
 
 def layout(project: Project, name: str = "a") -> TaskLayout:
-    return TaskLayout(project.work(name), name)
+    return TaskLayout(project.work(name))
 
 
 def controller(project: Project) -> int:
