@@ -68,6 +68,8 @@ def render(plan: Plan, template: str, resources: Resources | None = None) -> str
         process_resources=_resources(needs.get(PROCESS, {})),
         merge_resources=_resources(needs.get(MERGE, {})),
         python=shlex.quote(plan.python),
+        folder=shlex.quote(str(layout.folder)),
+        round=plan.round,
     )
 
 

@@ -86,12 +86,12 @@ class QueuedJob:
     @property
     def round(self) -> Round:
         """The round that it works on."""
-        return Round(Path(self.step.arguments[1]).parent)
+        return self.step.round
 
     @property
     def round_number(self) -> int:
         """The number of that."""
-        return int(self.round.folder.name.removeprefix("round-"))
+        return self.step.round_number
 
     @property
     def is_done(self) -> bool:
@@ -103,13 +103,13 @@ class QueuedJob:
         """Whether the job renews its lock, whatever its queue says."""
         if self.batch is None:
             return False
-        holder = holder_of(self.round.lock(self._step_name))
+        holder = holder_of(self.round.lock(self.step.name))
         return holder is not None and holder.job == self.batch.job(self.position)
 
     def release_lock(self) -> None:
         """Remove the lock of the job after its end, if it left one."""
         if self.batch is not None:
-            lock = self.round.lock(self._step_name)
+            lock = self.round.lock(self.step.name)
             break_lock(lock, self.batch.job(self.position))
 
     def tell(self, ending: Ending) -> None:
@@ -127,7 +127,7 @@ class QueuedJob:
         else:
             message, status = f"the job ended in the queue: {ending.text}", 1
         record = {"type": "JobEnded", "message": message, "exit_status": status}
-        write_json(self.round.error(self._step_name), record)
+        write_json(self.round.error(self.step.name), record)
         with self.step.log.open("a", encoding="utf-8") as log:
             log.write(f"{message}\n")
 
@@ -140,12 +140,8 @@ class QueuedJob:
     @property
     def told(self) -> str | None:
         """The kind of error that the job itself has told of."""
-        note = read_json(self.round.error(self._step_name))
+        note = read_json(self.round.error(self.step.name))
         return None if note is None else str(note.get("type"))
-
-    @property
-    def _step_name(self) -> str:
-        return "-".join(filter(None, [self.step.step, self.step.block]))
 
 
 def by_scheduler(items: Iterable[QueuedJob]) -> list[tuple[Scheduler, list[QueuedJob]]]:

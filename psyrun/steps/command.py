@@ -1,50 +1,82 @@
-"""The commands of generated rules, taken apart by what runs them."""
+"""The commands of generated rules: written by planning, read by what runs them."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+
+from psyrun.workdir.layout import PROCESS, Round, TaskLayout
 
 
-class StepCommand(NamedTuple):
-    """The command of one of psyrun's rules.
+@dataclass(frozen=True)
+class StepCommand:
+    """One step of one round of a task.
 
     Attributes
     ----------
-    arguments : list of str
-        What follows ``python3 -m psyrun.steps``: the step, the frozen space
-        and, for a process job, its block.
-    log : Path
-        Where its output goes.
+    step : str
+        The step: split, process or merge.
+    folder : Path
+        The folder of the task, ``<workdir>/<task>``.
+    round_number : int
+        The round.
+    block : str or None
+        The block of a process job.
     """
 
-    arguments: list[str]
-    log: Path
+    step: str
+    folder: Path
+    round_number: int
+    block: str | None = None
+
+    @classmethod
+    def read(cls, arguments: Sequence[str]) -> StepCommand:
+        """Read what follows ``python3 -m psyrun.steps``."""
+        step, *words = arguments
+        if len(words) == (2 if step == PROCESS else 1):
+            # Jobs that an earlier version submitted name the frozen space of their
+            # round, such as psy-work/square/round-1/space.pkl.
+            round_ = Path(words[0]).parent
+            words[:1] = [str(round_.parent), round_.name.removeprefix("round-")]
+        folder, number, *block = words
+        return cls(step, Path(folder), int(number), *block)
 
     @classmethod
     def parse(cls, command: str | None) -> StepCommand | None:
-        """Take a command apart; None if it is not one of psyrun's."""
+        """Read the shell command of a rule; None if it is not one of psyrun's."""
         try:
             words = shlex.split(command or "")
         except ValueError:
             return None
         match words:
-            case [_, "-m", "psyrun.steps", *arguments, ">", log, "2>&1"]:
-                return cls(arguments, Path(log))
+            case [_, "-m", "psyrun.steps", *arguments, ">", _, "2>&1"]:
+                return cls.read(arguments)
         return None
 
     @property
-    def step(self) -> str:
-        """The step."""
-        return self.arguments[0]
+    def arguments(self) -> list[str]:
+        """What follows ``python3 -m psyrun.steps``."""
+        block = [] if self.block is None else [self.block]
+        return [self.step, str(self.folder), str(self.round_number), *block]
 
     @property
-    def block(self) -> str | None:
-        """The block of a process job."""
-        return self.arguments[2] if len(self.arguments) > 2 else None
+    def name(self) -> str:
+        """Name of the step in its round, such as ``merge`` or ``process-3``."""
+        return self.step if self.block is None else f"{self.step}-{self.block}"
 
     @property
-    def task_folder(self) -> Path:
-        """The folder of the task, ``<workdir>/<task>``."""
-        return Path(self.arguments[1]).parent.parent
+    def layout(self) -> TaskLayout:
+        """Paths of the task."""
+        return TaskLayout(self.folder)
+
+    @property
+    def round(self) -> Round:
+        """Paths of the round."""
+        return self.layout.round(self.round_number)
+
+    @property
+    def log(self) -> Path:
+        """Where the output goes."""
+        return self.layout.log(self.step, self.block)

@@ -41,7 +41,7 @@ def server_address(arguments: list[str]) -> str | None:
     Parameters
     ----------
     arguments : list of str
-        The step, the frozen space and, for ``process``, the block.
+        The step, the folder of the task, the round and, for ``process``, the block.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def server_address(arguments: list[str]) -> str | None:
     host, _, folder = os.environ.get(FOLDER_VARIABLE, "").partition(":")
     if host != _socket.gethostname() or len(arguments) < 2:
         return None
-    path = address(folder, os.path.dirname(os.path.dirname(arguments[1])))
+    path = address(folder, arguments[1])
     # The folder is gone with the run. Tasks for a queue never had a socket in it.
     return None if os.path.isdir(folder) and not os.path.exists(path) else path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -72,42 +72,39 @@ class Job:
     ----------
     plan : Plan
         The accepted plan.
-    round : Round
-        Paths of the round that the job belongs to.
+    layout : TaskLayout
+        Paths of the task.
     context : ImportedTask or None
         The task, if it was imported already.
     """
 
     plan: Plan
-    round: Round
+    layout: TaskLayout
     context: ImportedTask | None = None
 
     @classmethod
-    def of(cls, space: Path, context: ImportedTask | None) -> Job:
-        """Find the plan that a frozen space belongs to.
-
-        Its folder is made absolute: the user's code may change the current one.
+    def of(
+        cls, layout: TaskLayout, number: int, context: ImportedTask | None = None
+    ) -> Job:
+        """Return a job of a round.
 
         Raises
         ------
         PsyrunError
-            If there is none, or another one has taken its place.
+            If the task has no plan, or one with another round.
         """
-        space = space.absolute()
-        plan = Plan.required(TaskLayout(space.parent.parent))
-        plan = replace(plan, workdir=str(Path(plan.workdir).absolute()))
-        round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
-        if round_.space != space:
+        plan = Plan.required(layout)
+        if plan.round != number:
             raise PsyrunError(
-                f"{space}: another plan has taken the place of this one. "
-                "Start the task again with 'psy run'."
+                f"{layout.round(number).folder}: another plan has taken the place of "
+                "this one. Start the task again with 'psy run'."
             )
-        return cls(plan, round_, context)
+        return cls(plan, layout, context)
 
     @cached_property
-    def layout(self) -> TaskLayout:
-        """Paths of the task."""
-        return TaskLayout.of(self.plan.workdir, self.plan.task)
+    def round(self) -> Round:
+        """Paths of the round."""
+        return self.layout.round(self.plan.round)
 
     @cached_property
     def imported(self) -> ImportedTask:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, StoreError
+from psyrun.steps.command import StepCommand
 from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.merge import merge
 from psyrun.steps.process import process
@@ -13,7 +15,6 @@ from psyrun.steps.split import split
 from psyrun.utils.files import write_json
 from psyrun.utils.process import say
 from psyrun.utils.tracebacks import own_traceback
-from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, Round
 
 
 def run(arguments: list[str], context: ImportedTask | None = None) -> int:
@@ -22,8 +23,8 @@ def run(arguments: list[str], context: ImportedTask | None = None) -> int:
     Parameters
     ----------
     arguments : list of str
-        ``split SPACE``, ``process SPACE BLOCK`` or ``merge SPACE``, where
-        SPACE is the path of the frozen space.
+        ``split FOLDER ROUND``, ``process FOLDER ROUND BLOCK`` or ``merge FOLDER
+        ROUND``, where FOLDER is that of the task.
     context : ImportedTask, optional
         The task, if it was imported already.
 
@@ -33,12 +34,13 @@ def run(arguments: list[str], context: ImportedTask | None = None) -> int:
         Exit status: 0 if all went well, 1 if assignments failed, 2 if the
         user has to change something.
     """
-    step, path, *rest = arguments
-    space = Path(path).absolute()
-    note = Round(space.parent).error("-".join([step, *rest]))
+    command = StepCommand.read(arguments)
+    # The user's code may change the current folder.
+    command = replace(command, folder=command.folder.absolute())
+    note = command.round.error(command.name)
     note.unlink(missing_ok=True)
     try:
-        _run(step, space, rest, context)
+        _run(command, context)
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
     except OSError as error:
@@ -61,13 +63,14 @@ def _fail(note: Path, error: Exception, message: str, status: int) -> int:
     return status
 
 
-def _run(step: str, space: Path, rest: list[str], context: ImportedTask | None) -> None:
-    job = Job.of(space, context)
-    if step == SPLIT:
-        split(job)
-    elif step == PROCESS:
-        process(job, int(rest[0]))
-    elif step == MERGE:
-        merge(job)
-    else:
-        raise PsyrunError(f"unknown step {step!r}; allowed: split, process, merge.")
+def _run(command: StepCommand, context: ImportedTask | None) -> None:
+    job = Job.of(command.layout, command.round_number, context)
+    match command.step, command.block:
+        case "split", None:
+            split(job)
+        case "process", str(block):
+            process(job, int(block))
+        case "merge", None:
+            merge(job)
+        case step, _:
+            raise PsyrunError(f"unknown step {step!r}; allowed: split, process, merge.")

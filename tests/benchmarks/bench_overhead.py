@@ -70,9 +70,8 @@ def split_job(taskfile: Path) -> Job:
     prepared = prepare(taskfile, RunOptions())
     prepared.start()
     prepared.release()
-    round_ = prepared.layout.round(prepared.plan.round)
-    split(Job(prepared.plan, round_))
-    return Job.of(round_.space, ImportedTask.load(str(taskfile)))
+    split(Job(prepared.plan, prepared.layout))
+    return Job(prepared.plan, prepared.layout, ImportedTask.load(str(taskfile)))
 
 
 def bare_loop(job: Job) -> None:

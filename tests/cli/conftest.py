@@ -91,10 +91,10 @@ def work(project) -> Callable[..., Prepared]:
         path = Path("psy-tasks", f"task_{name}.py")
         prepared = prepare(path, RunOptions(keep_going=keep_going))
         prepared.start()
-        space = str(prepared.layout.round(prepared.plan.round).space)
+        where = [str(prepared.layout.folder), str(prepared.plan.round)]
         for step in steps:
             kind, *block = step.split()
-            run([kind, space, *block])
+            run([kind, *where, *block])
         prepared.release()
         return prepared
 

@@ -76,9 +76,9 @@ def test_what_was_evaluated_is_kept(psy, running):
 
 def test_jobs_that_outlived_their_run_are_stopped(psy, write_task, work):
     write_task("slow", SLOW)
-    space = LAYOUT.round(1).space
     work("split", name="slow")
-    command = [sys.executable, "-m", "psyrun.steps", "process", str(space), "0"]
+    arguments = ["process", str(LAYOUT.folder), "1", "0"]
+    command = [sys.executable, "-m", "psyrun.steps", *arguments]
     with subprocess.Popen(command) as job:
         processes = pids()
         assert list(running_jobs(LAYOUT)) == ["process:0"]

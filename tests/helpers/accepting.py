@@ -11,9 +11,9 @@ def finish_accepting_failures(name: str = "square") -> Prepared:
     path = Path("psy-tasks", f"task_{name}.py")
     prepared = prepare(path, RunOptions(accept_failures=True))
     prepared.start()
-    space = str(prepared.layout.round(prepared.plan.round).space)
+    where = [str(prepared.layout.folder), str(prepared.plan.round)]
     blocks = range(prepared.plan.n_blocks)
     for step in (["split"], *(["process", str(b)] for b in blocks), ["merge"]):
-        assert run([step[0], space, *step[1:]]) == 0
+        assert run([step[0], *where, *step[1:]]) == 0
     prepared.release()
     return prepared

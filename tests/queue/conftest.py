@@ -70,13 +70,12 @@ def make_item() -> Callable[..., QueuedJob]:
 
     def make(task: QueuedTask, block: int = 0, command: str = "") -> QueuedJob:
         round_ = task.layout.round(1)
-        output, log = round_.block(block, ".pkl"), task.layout.log("process", block)
-        arguments = ["process", str(round_.space), str(block)]
+        output = round_.block(block, ".pkl")
         output.parent.mkdir(parents=True, exist_ok=True)
         return QueuedJob(
             task=task,
             command=command or f"sleep 0.2; touch '{output}'",
-            step=StepCommand(arguments, log),
+            step=StepCommand("process", task.layout.folder, 1, str(block)),
             outputs=[str(output)],
             values={},
         )

@@ -85,10 +85,10 @@ def work(folder):
         path.write_text(text if text != SQUARE else text.format(store=store, bad=bad))
         prepared = prepare(path, RunOptions(**options))
         prepared.start()
-        space = str(prepared.layout.round(prepared.plan.round).space)
+        where = [str(prepared.layout.folder), str(prepared.plan.round)]
         for step in steps:
             kind, *block = step.split()
-            run([kind, space, *block])
+            run([kind, *where, *block])
         prepared.release()
         # The classes of a task file are not there in another process.
         sys.modules.pop("task_square", None)
@@ -261,7 +261,7 @@ def test_a_merge_meanwhile_is_noticed(work):
     round_ = prepared.layout.round(1)
     pieces = steady_pieces(round_, PickleStore())
     next(pieces)
-    assert run(["merge", str(round_.space)]) == 0
+    assert run(["merge", str(prepared.layout.folder), "1"]) == 0
     with pytest.raises(DisturbedError):
         list(pieces)
 

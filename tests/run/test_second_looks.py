@@ -95,8 +95,7 @@ def test_a_late_job_of_a_finished_block_does_nothing(project, backend) -> None:
     project.psy("run", "--accept-failures")
     project.calls()
     before = {p: p.stat().st_mtime_ns for p in _blocks(project)}
-    space = "psy-work/a/round-1/space.pkl"
-    told = project.run("psyrun.steps", "process", space, "0").stderr
+    told = project.run("psyrun.steps", "process", "psy-work/a", "1", "0").stderr
     assert "block 0 is finished already" in told
     assert project.calls() == []
     assert {p: p.stat().st_mtime_ns for p in _blocks(project)} == before
@@ -236,12 +235,11 @@ def test_a_log_that_cannot_be_written_costs_nothing(project) -> None:
     project.edit("max_jobs = 2", "max_jobs = 1\npool_size = 2")
     project.psy("run")
     project.calls()
-    space = "psy-work/a/round-1/space.pkl"
     (project.work() / "round-1/blocks/0.pkl").unlink()
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "psyrun.steps", "process", space, "0"],
+            [sys.executable, "-m", "psyrun.steps", "process", "psy-work/a", "1", "0"],
             cwd=project.folder,
             stdout=full,
             stderr=full,

@@ -38,6 +38,7 @@ def execute(x):
         raise ValueError("no good")
     return {"y": x**2}
 """
+ROUND = ("psy-work/a", "1")
 SPACE = "psy-work/a/round-1/space.pkl"
 
 
@@ -81,9 +82,9 @@ class Served:
 
     def start_sleeping(self) -> subprocess.Popen[str]:
         """Start a client whose job does not end."""
-        self.ask("split", SPACE)
+        self.ask("split", *ROUND)
         (self.folder / "sleep").touch()
-        client = self.start("process", SPACE, "0")
+        client = self.start("process", *ROUND, "0")
         wait_until((self.folder / "calls").exists, 10)
         return client
 
@@ -129,33 +130,33 @@ def finish(client: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def test_jobs_run_and_the_task_is_imported_once(served: Served) -> None:
-    assert "4 assignments" in served.ask("split", SPACE)
+    assert "4 assignments" in served.ask("split", *ROUND)
     for block in "01":
-        served.ask("process", SPACE, block)
-    assert "4 rows written" in served.ask("merge", SPACE)
+        served.ask("process", *ROUND, block)
+    assert "4 rows written" in served.ask("merge", *ROUND)
     assert served.project.result() == {"x": [1, 2, 3, 4], "y": [1, 4, 9, 16]}
     assert (served.folder / "imports").read_text() == "x"
 
 
 def test_jobs_run_side_by_side(served: Served) -> None:
-    served.ask("split", SPACE)
+    served.ask("split", *ROUND)
     (served.folder / "sleep").touch()
-    clients = [served.start("process", SPACE, block) for block in "01"]
+    clients = [served.start("process", *ROUND, block) for block in "01"]
     wait_until(lambda: len(served.jobs()) == 4, 10)
     (served.folder / "sleep").unlink()
     assert [finish(client)[0] for client in clients] == [0, 0]
 
 
 def test_a_failed_assignment_gives_exit_status_1(served: Served) -> None:
-    served.ask("split", SPACE)
+    served.ask("split", *ROUND)
     (served.folder / "fail").touch()
-    assert "ValueError: no good" in served.ask("process", SPACE, "0", status=1)
+    assert "ValueError: no good" in served.ask("process", *ROUND, "0", status=1)
     (served.folder / "fail").unlink()
-    served.ask("process", SPACE, "0")
+    served.ask("process", *ROUND, "0")
 
 
 def test_what_the_user_must_change_gives_exit_status_2(served: Served) -> None:
-    output = served.ask("split", "psy-work/a/round-9/space.pkl", status=2)
+    output = served.ask("split", "psy-work/a", "9", status=2)
     assert "another plan" in output
 
 
@@ -178,7 +179,7 @@ def test_a_killed_client_takes_its_job_along(served: Served) -> None:
     client.communicate()
     wait_until(lambda: all(is_gone(pid) for pid in jobs), 10)
     (served.folder / "sleep").unlink()
-    served.ask("process", SPACE, "0")
+    served.ask("process", *ROUND, "0")
 
 
 def test_the_end_of_the_controller_ends_everything(served: Served) -> None:
@@ -205,7 +206,7 @@ def test_without_a_server_no_job_runs(served: Served) -> None:
     wait_until(
         lambda: Path(f"/proc/{served.server}/stat").read_text().split()[2] == "Z"
     )
-    assert "refused" in served.ask("split", SPACE, status=70)
+    assert "refused" in served.ask("split", *ROUND, status=70)
     assert not (served.folder / SPACE).exists()
 
 
@@ -213,7 +214,7 @@ def test_what_is_no_request_does_no_harm(served: Served) -> None:
     for noise in [b"", b"\0", b"\xff" * 4, b"\5\0\0\0text"]:
         with served.connect() as connection:
             connection.sendall(noise)
-    served.ask("split", SPACE)
+    served.ask("split", *ROUND)
 
 
 def test_a_client_that_dies_as_its_job_ends_does_no_harm(served: Served) -> None:
@@ -226,12 +227,12 @@ def test_a_client_that_dies_as_its_job_ends_does_no_harm(served: Served) -> None
         wait_until(lambda: state(job) == "Z", 10)
         client.kill()
         client.communicate()
-    served.ask("process", SPACE, "0")
+    served.ask("process", *ROUND, "0")
 
 
 def test_an_unexpected_error_is_seen_in_the_log(served: Served) -> None:
-    served.ask("split", SPACE)
-    assert "ValueError" in served.ask("process", SPACE, "no number", status=1)
+    served.ask("split", *ROUND)
+    assert "ValueError" in served.ask("process", *ROUND, "no number", status=1)
 
 
 def test_a_server_that_still_imports_its_task_is_ended(tmp_path: Path) -> None:
@@ -249,12 +250,12 @@ def test_a_task_that_cannot_be_imported_is_told_by_its_job(served: Served) -> No
     served.project.write("raise ValueError('broken')")
     broken = ForkServers([(Path("psy-work/a"), "psy-tasks/task_a.py", DEFAULT_PYTHON)])
     served.servers = broken
-    assert "broken" in served.ask("split", SPACE, status=2)
+    assert "broken" in served.ask("split", *ROUND, status=2)
 
 
 def test_a_job_of_no_run_is_a_process_of_its_own(served: Served) -> None:
     served.servers.environment = {FOLDER_VARIABLE: ""}
-    served.ask("split", SPACE)
+    served.ask("split", *ROUND)
     assert (served.folder / "imports").read_text().count("x") >= 1
 
 
@@ -263,7 +264,7 @@ def test_a_job_of_a_task_without_server_is_a_process_of_its_own(
 ) -> None:
     _, _, folder = served.servers.environment[FOLDER_VARIABLE].partition(":")
     Path(address(folder, str(served.folder / "psy-work/a"))).unlink()
-    served.ask("split", SPACE)
+    served.ask("split", *ROUND)
     assert (served.folder / SPACE).exists()
 
 
@@ -281,9 +282,9 @@ def test_a_server_is_for_jobs_of_its_own_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, "elsewhere:/tmp/psyrun")
-    assert server_address(["split", SPACE]) is None
+    assert server_address(["split", *ROUND]) is None
     monkeypatch.setenv(FOLDER_VARIABLE, f"{socket.gethostname()}:/tmp/gone")
-    found = server_address(["split", SPACE])
+    found = server_address(["split", *ROUND])
     assert found == address("/tmp/gone", "psy-work/a")
 
 

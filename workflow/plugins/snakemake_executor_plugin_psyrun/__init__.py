@@ -114,7 +114,7 @@ class Executor(RemoteExecutor):
 
     def _item(self, job: Any, step: StepCommand, info: SubmittedJobInfo) -> QueuedJob:
         try:
-            task = self._site.task(step.task_folder)
+            task = self._site.task(step.folder)
             return QueuedJob(
                 task=task,
                 command=job.shellcmd,
