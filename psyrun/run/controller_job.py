@@ -99,7 +99,7 @@ def submit(
         name=name,
         names=(name,),
         targets=(CONTROLLER,),
-        commands=(shlex.join(["python3", "-m", "psyrun.cli.main", *arguments]),),
+        commands=(shlex.join(["python3", "-m", "psyrun.cli", *arguments]),),
         round=first.plan.round,
         scheduler=name_of(scheduler),
         scheduler_args=values,

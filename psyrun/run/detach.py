@@ -61,7 +61,7 @@ def start(args: argparse.Namespace) -> int:
     """
     read_end, write_end = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "psyrun.cli.main", *words(args, str(write_end))],
+        [sys.executable, "-m", "psyrun.cli", *words(args, str(write_end))],
         stdin=subprocess.DEVNULL,
         pass_fds=[write_end],
         start_new_session=True,

@@ -132,7 +132,7 @@ def test_continue_counts_after_an_interrupted_run_without_it(project) -> None:
     command = (
         "from pathlib import Path;"
         "from psyrun.planning.prepare import RunOptions, prepare;"
-        "prepare(Path('psy-tasks/task_a.py'), Options()).start()"
+        "prepare(Path('psy-tasks/task_a.py'), RunOptions()).start()"
     )
     _python(project, command)
     project.psy("run", "--continue")
