@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from psyrun.cli.arguments import whole
 from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
 from psyrun.tasks.discovery import select
-from psyrun.workdir.division import Counts
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
 from psyrun.workdir.plan import Plan
 
@@ -94,7 +94,7 @@ def _space(task: Task) -> ParameterSpace:
     """Return the space that failed assignments are numbered in."""
     layout = layout_of(task.taskdir, task.name, str(task.workdir))
     plan = Plan.load(layout)
-    if plan is None or Counts.load(layout.round(plan.round)) is None:
+    if plan is None or DivisionCounts.load(layout.round(plan.round)) is None:
         return task.pspace
     from psyrun.workdir.division import Division
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from psyrun.errors import PsyrunError, TaskError
 from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
-from psyrun.workdir.division import Counts
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord, RoundProgress, finished_blocks
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from psyrun.workdir.rows import RoundData
 
 
-def read_current(task: Task, wanted: Desired) -> Current:
+def current_state(task: Task, wanted: Desired) -> Current:
     """Return what is found on disk of a task.
 
     Parameters
@@ -37,7 +37,9 @@ def read_current(task: Task, wanted: Desired) -> Current:
     layout = TaskLayout.of(wanted.workdir, wanted.task)
     has_result = Path(wanted.resultfile).exists()
     plan = Plan.load(layout)
-    is_split = plan is not None and Counts.load(layout.round(plan.round)) is not None
+    is_split = (
+        plan is not None and DivisionCounts.load(layout.round(plan.round)) is not None
+    )
     rounds = layout.rounds().items()
     occupied = tuple(n for n, r in rounds if r.blocks.exists() or r.journals.exists())
     known = Current(plan, is_split, has_result=has_result, occupied=occupied)
@@ -53,7 +55,7 @@ def _with_progress(known: Current, plan: Plan, round_: Round) -> Current:
         known,
         missing_blocks=tuple(sorted(missing)),
         merged=None if merged is None else merged.merge,
-        merged_into=merged.into if merged and merged.stands(round_) else "",
+        merged_into=merged.into if merged and merged.is_complete(round_) else "",
     )
 
 
@@ -70,7 +72,7 @@ def _with_source(
         keep_rounds=tuple(made_by),
         returned=next(returned, 0),
         count_open=lambda number: _count_open(task, layout.round(number)),
-        count_failed=lambda: RoundProgress(layout.round(last)).look().failed,
+        count_failed=lambda: RoundProgress(layout.round(last)).tally().failed,
         count_new=lambda numbers: _count_new(task, wanted, layout, numbers),
     )
 
@@ -83,7 +85,7 @@ def _rounds_with_rows(known: Current, layout: TaskLayout) -> dict[int, str]:
     numbers = (plan.round,) if known.is_split else plan.keep_rounds
     if known.merged is None:
         numbers = (*numbers, *plan.superseded)
-    found = {number: Counts.load(layout.round(number)) for number in numbers}
+    found = {number: DivisionCounts.load(layout.round(number)) for number in numbers}
     return {n: counts.fingerprint for n, counts in found.items() if counts is not None}
 
 
@@ -91,7 +93,7 @@ def _data(task: Task, round_: Round) -> RoundData:
     from psyrun.store.registry import store_with
     from psyrun.workdir.rows import RoundData
 
-    counts = Counts.load(round_)
+    counts = DivisionCounts.load(round_)
     ext = task.store.ext if counts is None else counts.ext
     return RoundData(round_, store_with(ext, task.store))
 

@@ -19,7 +19,7 @@ from psyrun.planning.checks import (
     check_work_folder,
     make_folder_for_result,
 )
-from psyrun.planning.current import read_current
+from psyrun.planning.current import current_state
 from psyrun.planning.decide import Decision, Desired, decide
 from psyrun.planning.snakefile import check_path, environment, render
 from psyrun.queue.asking import Warn, silently
@@ -33,7 +33,7 @@ from psyrun.utils.files import write_json, write_text
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted
 from psyrun.workdir.layout import TaskLayout, record_of_task
-from psyrun.workdir.lock import Holder, Lock, holder_of, running_jobs
+from psyrun.workdir.lock import Holder, Lock, live_holder, running_jobs
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
@@ -107,7 +107,7 @@ class Prepared:
 
     def render(self) -> None:
         """Write the Snakefile, unless a run of the task is using it now."""
-        if self.lock is None and holder_of(self.layout.lock) is not None:
+        if self.lock is None and live_holder(self.layout.lock) is not None:
             return
         template = shipped("workflow", "task.smk.template").read_text(encoding="utf-8")
         needs = resources(self.task.scheduler, self.task.scheduler_args, self.plan)
@@ -323,7 +323,7 @@ def _decide(
     task: Task, options: RunOptions, adoptable: Sequence[EarlierJobs]
 ) -> Decision:
     wanted = _wanted(task, options)
-    known = read_current(task, wanted)
+    known = current_state(task, wanted)
     if known.plan is not None:
         number = known.plan.round
         has_jobs = any(one.in_round(number) for one in adoptable)

@@ -30,7 +30,7 @@ from psyrun.queue.site import QueuedTask, time_limit
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
 from psyrun.scheduler.registry import frozen
-from psyrun.workdir.lock import Holder, holder_in
+from psyrun.workdir.lock import Holder, recorded_holder
 
 RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""
@@ -118,7 +118,7 @@ class Driver:
             that ended well.
         """
         if item.task not in self._left:
-            self._holders[item.task] = holder_in(item.task.layout.lock)
+            self._holders[item.task] = recorded_holder(item.task.layout.lock)
             self._left[item.task] = _Left.of(item.task, self._warn)
         left = self._left[item.task]
         batch, position = left.jobs.get(item.target, (None, -1))
@@ -240,7 +240,7 @@ class Driver:
         LostLockError
             If that is so, such as while the controller was suspended.
         """
-        holder = holder_in(task.layout.lock)
+        holder = recorded_holder(task.layout.lock)
         if holder != self._holders.get(task, holder):
             raise LostLockError(
                 f"task {task.layout.name!r} is run by {holder or 'nobody'} now, so no "

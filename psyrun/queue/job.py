@@ -15,7 +15,7 @@ from psyrun.scheduler.jobs import Ending, JobId
 from psyrun.steps.command import StepCommand
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import Round
-from psyrun.workdir.lock import break_lock, holder_of
+from psyrun.workdir.lock import break_lock, live_holder
 
 OWN_STATUSES = (1, 2)
 """Exit statuses of psyrun's steps after which they have said why."""
@@ -103,7 +103,7 @@ class QueuedJob:
         """Whether the job renews its lock, whatever its queue says."""
         if self.batch is None:
             return False
-        holder = holder_of(self.round.lock(self.step.name))
+        holder = live_holder(self.round.lock(self.step.name))
         return holder is not None and holder.job == self.batch.job(self.position)
 
     def release_lock(self) -> None:

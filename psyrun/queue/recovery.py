@@ -14,7 +14,7 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId
 from psyrun.scheduler.registry import thawed
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import break_lock, holder_in, locks_of, running_jobs
+from psyrun.workdir.lock import break_lock, locks_of, recorded_holder, running_jobs
 
 _ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
 
@@ -164,7 +164,7 @@ def release_locks(layout: TaskLayout, found: Iterable[EarlierJobs]) -> None:
         if (batch.key, position) not in one.alive
     }
     for path in locks_of(layout):
-        holder = holder_in(path)
+        holder = recorded_holder(path)
         if holder is not None and holder.job in ended:
             break_lock(path, holder.job)
 

@@ -13,14 +13,14 @@ from psyrun.errors import enough_memory_for
 from psyrun.pspace import ParameterSpace
 from psyrun.results.load import with_stores
 from psyrun.workdir import journal
-from psyrun.workdir.division import Counts
+from psyrun.workdir.consistent_reads import retry_while_changing
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import Failure, failures_of
+from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.layout import PROCESS, Round, layout_of
-from psyrun.workdir.lock import holder_of, running_jobs
+from psyrun.workdir.lock import live_holder, running_jobs
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.reading import patiently
 from psyrun.workdir.rows import RoundData
-from psyrun.workdir.slots import cut_off
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ def assignment_states(path: Path, name: str) -> AssignmentStates:
     PsyrunError
         If the task file or what was recorded is not usable.
     """
-    return patiently(lambda: _states_of(path, name))
+    return retry_while_changing(lambda: _states_of(path, name))
 
 
 def _states_of(path: Path, name: str) -> AssignmentStates:
     layout = layout_of(path.parent, name)
     plan = Plan.load(layout)
-    if plan is None or Counts.load(layout.round(plan.round)) is None:
+    if plan is None or DivisionCounts.load(layout.round(plan.round)) is None:
         from psyrun.tasks.loading import load_task
 
         space = load_task(path).pspace
@@ -86,7 +86,7 @@ def _states_of(path: Path, name: str) -> AssignmentStates:
     with enough_memory_for(space, path):
         others = _others(data, failures)
     jobs = running_jobs(layout)
-    if not jobs and holder_of(layout.lock) is None:
+    if not jobs and live_holder(layout.lock) is None:
         return AssignmentStates(
             space, failures, missing=others, interrupted=_interrupted(data, others)
         )
@@ -120,7 +120,7 @@ def round_data(round_: Round, path: Path) -> RoundData:
     PsyrunError
         If the space cannot be loaded.
     """
-    counts = Counts.load(round_)
+    counts = DivisionCounts.load(round_)
     ext = "" if counts is None else counts.ext
     data = with_stores(path, lambda stores: RoundData(round_, stores(ext)))
     with_stores(path, lambda stores: data.division)
@@ -150,7 +150,9 @@ def interrupted_with(round_: Round, path: Path, block: int) -> list[Mapping[str,
         If the space cannot be loaded.
     """
     known = journal.latest(round_.journals_of(block))
-    indices = [index for index in cut_off(round_.slots(block)) if index not in known]
+    indices = [
+        index for index in interrupted(round_.in_flight(block)) if index not in known
+    ]
     if not indices:
         return []
     space = round_data(round_, path).division.space
@@ -160,7 +162,7 @@ def interrupted_with(round_: Round, path: Path, block: int) -> list[Mapping[str,
 def _interrupted(data: RoundData, missing: Iterable[int]) -> list[int]:
     """Return the assignments that jobs were at which were ended."""
     paths = data.round.journals.glob("*.slots")
-    at = {index for path in paths for index in cut_off(path)}
+    at = {index for path in paths for index in interrupted(path)}
     return sorted(at.intersection(missing))
 
 
@@ -169,6 +171,6 @@ def _held(data: RoundData, plan: Plan, jobs: Iterable[str]) -> set[int]:
     steps = (job.partition(":") for job in jobs)
     blocks = [int(block) for step, _, block in steps if step == PROCESS]
     if plan.fetches:
-        slots = (cut_off(data.round.slots(block)) for block in blocks)
+        slots = (interrupted(data.round.in_flight(block)) for block in blocks)
         return {index for indices in slots for index in indices}
     return {int(i) for block in blocks for i in data.division.indices(block)}

@@ -13,10 +13,14 @@ from psyrun.store.base import Store
 from psyrun.store.registry import store_for, store_named
 from psyrun.store.rows import Columns, count_rows
 from psyrun.utils.files import Filename
-from psyrun.workdir.division import Counts
+from psyrun.workdir.consistent_reads import (
+    consistent_pieces,
+    is_concurrent_change,
+    retry_while_changing,
+)
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.reading import is_disturbed, patiently, steady_pieces
 
 _T = TypeVar("_T")
 
@@ -197,17 +201,21 @@ class RecordedTask:
             plan = self.plan
             for number in (plan.round, *plan.keep_rounds, *plan.superseded):
                 round_ = self.layout.round(number)
-                counts = Counts.load(round_)
+                counts = DivisionCounts.load(round_)
                 if counts is not None:
                     return use(
-                        steady_pieces(round_, stores(counts.ext)), stores, counts.ext
+                        consistent_pieces(round_, stores(counts.ext)),
+                        stores,
+                        counts.ext,
                     )
             ext = plan.result_ext
             if plan.keep == "result":
                 return use(stores(ext).pieces(self.resultfile), stores, ext)
             return use(iter(()), stores, ext)
 
-        return patiently(lambda: with_stores(self.root / self.plan.taskfile, once))
+        return retry_while_changing(
+            lambda: with_stores(self.root / self.plan.taskfile, once)
+        )
 
 
 def _find(task_or_path: Filename, taskdir: Path) -> RecordedTask | Path:
@@ -269,7 +277,7 @@ def with_stores(taskfile: Path, read: Callable[[Stores], _T]) -> _T:
     try:
         return read(store_named)
     except (PsyrunError, ImportError, AttributeError) as error:
-        if is_disturbed(error):
+        if is_concurrent_change(error):
             raise
     from psyrun.store.registry import store_with
     from psyrun.tasks.loading import load_task

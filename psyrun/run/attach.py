@@ -12,7 +12,7 @@ from psyrun.queue.ledger import Ledger
 from psyrun.run.controller_job import controllers, ending
 from psyrun.run.display import Display
 from psyrun.workdir.layout import Round, TaskLayout
-from psyrun.workdir.lock import Holder, holder_of
+from psyrun.workdir.lock import Holder, live_holder
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, Tally, is_merged
 from psyrun.workdir.run_record import RunRecord
@@ -58,7 +58,7 @@ class Follower:
         PsyrunError
             If the task was never run.
         """
-        record, holder = self._record(), holder_of(self._layout.lock)
+        record, holder = self._record(), live_holder(self._layout.lock)
         if record is not None and self._goes_on(record):
             return self._follow(record)
         if holder is not None:
@@ -136,7 +136,7 @@ class Follower:
 
     def _follow_unrecorded(self, holder: Holder) -> int:
         """Follow a run of which only the lock tells, such as Snakemake's own."""
-        while holder_of(self._layout.lock) == holder:
+        while live_holder(self._layout.lock) == holder:
             record = self._record()
             if record is not None and record.is_held:
                 return self._follow(record)
@@ -152,7 +152,8 @@ class Follower:
     def _tally(self, layouts: list[TaskLayout]) -> Tally:
         rounds = filter(None, map(_current_round, layouts))
         found = [
-            self._progress.setdefault(r.folder, RoundProgress(r)).look() for r in rounds
+            self._progress.setdefault(r.folder, RoundProgress(r)).tally()
+            for r in rounds
         ]
         return sum(found, Tally())
 

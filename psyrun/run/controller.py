@@ -23,7 +23,7 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.utils.environment import LEAVE_VARIABLE
 from psyrun.utils.files import read_json
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
-from psyrun.workdir.lock import holder_in
+from psyrun.workdir.lock import recorded_holder
 from psyrun.workdir.progress import RoundProgress, Tally
 
 
@@ -194,7 +194,7 @@ class Controller:
 
     def tally(self) -> Tally:
         """Count the assignments of all tasks."""
-        return sum((progress.look() for progress in self._progress), Tally())
+        return sum((progress.tally() for progress in self._progress), Tally())
 
     def _watch(self, streams: Sequence[int]) -> None:
         """Read events until each Snakemake has ended."""
@@ -259,7 +259,7 @@ class Controller:
 
 def _lost(prepared: Prepared) -> LostLockError:
     """Return the error that says who runs a task now."""
-    name, holder = prepared.task.name, holder_in(prepared.layout.lock)
+    name, holder = prepared.task.name, recorded_holder(prepared.layout.lock)
     if holder is None:
         return LostLockError(
             f"task {name!r}: the lock of this run was removed, so it has stopped. Go "

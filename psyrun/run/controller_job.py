@@ -25,7 +25,7 @@ from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.scheduler.registry import frozen
 from psyrun.utils.environment import JOB_VARIABLE, VARIABLES, deadline
 from psyrun.workdir.layout import TaskLayout, layout_of
-from psyrun.workdir.lock import break_lock, holder_in
+from psyrun.workdir.lock import break_lock, recorded_holder
 from psyrun.workdir.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
 
 def release_lock(layout: TaskLayout, warn: Warn) -> None:
     """Remove the lock of a controller in a queue that has ended, as that says."""
-    holder = holder_in(layout.lock)
+    holder = recorded_holder(layout.lock)
     if holder is None or not holder.job:
         return
     for one in controllers(layout, warn):

@@ -17,9 +17,9 @@ from psyrun.scheduler.jobs import Ending
 from psyrun.tasks.module import check_syntax
 from psyrun.utils.files import read_json
 from psyrun.utils.text import counted
-from psyrun.workdir.division import Counts
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
-from psyrun.workdir.lock import Holder, holder_of, running_jobs
+from psyrun.workdir.lock import Holder, live_holder, running_jobs
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord
@@ -136,7 +136,7 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     queue = QueueReport.of(layout)
     status = replace(status, ended=queue.ended)
     record = RunRecord.load(layout)
-    holder = holder_of(layout.lock)
+    holder = live_holder(layout.lock)
     if holder is not None:
         where = record.whereabouts if record is not None else ""
         if _is_being_stopped(layout, holder):
@@ -203,18 +203,18 @@ def _n_rows(layout: TaskLayout, numbers: Iterable[int]) -> int:
     """Return how many rows rounds have."""
     n_rows = 0
     for round_ in map(layout.round, numbers):
-        counts = Counts.load(round_)
+        counts = DivisionCounts.load(round_)
         if counts is not None:
-            n_rows += RoundProgress(round_).look().done + counts.n_former
+            n_rows += RoundProgress(round_).tally().done + counts.n_former
     return n_rows
 
 
 def _numbers(layout: TaskLayout, plan: Plan) -> AssignmentCounts | None:
     round_ = layout.round(plan.round)
-    counts = Counts.load(round_)
+    counts = DivisionCounts.load(round_)
     if counts is None:
         return None
-    tally = RoundProgress(round_).look()
+    tally = RoundProgress(round_).tally()
     return AssignmentCounts(
         n_items=counts.n_items,
         n_done=tally.done,

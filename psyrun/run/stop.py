@@ -18,7 +18,7 @@ from psyrun.utils.console import warn
 from psyrun.utils.process import process_start
 from psyrun.utils.text import counted
 from psyrun.workdir.layout import TaskLayout, layout_of
-from psyrun.workdir.lock import Holder, Lock, holder_of, running_jobs
+from psyrun.workdir.lock import Holder, Lock, live_holder, running_jobs
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
 _PATIENCE_WITH_OTHERS = 60.0  # seconds until a controller elsewhere has stopped
@@ -32,7 +32,7 @@ def kill_task(taskdir: Path, name: str) -> int:
     # Tasks may bring schedulers of their own.
     put_on_path(taskdir)
     queued.release_lock(layout, warn)
-    controller = holder_of(layout.lock)
+    controller = live_holder(layout.lock)
     jobs = _local(running_jobs(layout))
     also = _run_by(controller, taskdir) - {name}
     if controller is not None and not (controller.is_here or controller.job):
@@ -87,7 +87,7 @@ def _ask_to_stop(layout: TaskLayout, controller: Holder) -> None:
     """
     layout.stop.touch()
     deadline = time.monotonic() + _PATIENCE_WITH_OTHERS
-    while holder_of(layout.lock) == controller:
+    while live_holder(layout.lock) == controller:
         if time.monotonic() > deadline:
             raise RunningError(
                 f"task {layout.name!r} is run by {controller}, which does not stop. "
@@ -112,7 +112,7 @@ def _run_by(controller: Holder | None, taskdir: Path) -> set[str]:
     if controller is None:
         return set()
     tasks = find_tasks(taskdir)
-    holders = {name: holder_of(layout_of(taskdir, name).lock) for name in tasks}
+    holders = {name: live_holder(layout_of(taskdir, name).lock) for name in tasks}
     return {name for name, holder in holders.items() if _same(holder, controller)}
 
 

@@ -17,7 +17,7 @@ from psyrun.results.failures import summary
 from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.display import Display
 from psyrun.utils.text import counted, describe_parameters, one_line
-from psyrun.workdir.division import Counts
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import failures_of_task
 from psyrun.workdir.progress import MergeRecord, Tally, is_merged
 
@@ -147,7 +147,7 @@ def _is_whole(prepared: Prepared) -> bool:
 
 def _has_superseded_rows(task: Prepared) -> bool:
     rounds = map(task.layout.round, task.plan.superseded)
-    return any(Counts.load(round_) is not None for round_ in rounds)
+    return any(DivisionCounts.load(round_) is not None for round_ in rounds)
 
 
 def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:

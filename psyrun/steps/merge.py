@@ -13,7 +13,7 @@ from psyrun.steps.job import Job
 from psyrun.utils.files import write_json
 from psyrun.utils.process import say
 from psyrun.workdir import journal
-from psyrun.workdir.division import Counts
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE
 from psyrun.workdir.progress import MergeRecord
 
@@ -52,7 +52,7 @@ def _repetitions(job: Job) -> dict[str, int]:
         for session in journal.failures(sessions):
             # All workers of a job note the same numbers.
             jobs[session["host"], session["job"]] = session
-    counts = Counts.load(job.round)
+    counts = DivisionCounts.load(job.round)
     return {
         key: getattr(counts, key, 0) + sum(session[key] for session in jobs.values())
         for key in keys

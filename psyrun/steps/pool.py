@@ -19,12 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
-from psyrun.steps.worker import CauseOfDeath, Worker, WorkerExit, WorkerTask
+from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
 from psyrun.utils.process import end_threads, say
 from psyrun.utils.text import describe_exit
 from psyrun.workdir.failures import describe_death
+from psyrun.workdir.in_flight import InFlight, InFlightTable
 from psyrun.workdir.journal import Journal
-from psyrun.workdir.slots import Slot, Slots
 
 _HOPELESS = (
     "stopped: more assignments failed than max_failures allows. What is done is kept: "
@@ -32,12 +32,12 @@ _HOPELESS = (
 )
 
 
-def evaluate(work: WorkerTask, n_workers: int, slots: Path) -> None:
+def evaluate(work: Evaluation, n_workers: int, slots: Path) -> None:
     """Evaluate all assignments of a process job.
 
     Parameters
     ----------
-    work : WorkerTask
+    work : Evaluation
         What to evaluate, and how.
     n_workers : int
         Number of worker processes.
@@ -59,11 +59,11 @@ def evaluate(work: WorkerTask, n_workers: int, slots: Path) -> None:
 class _Pool:
     """The workers of one process job, as their parent sees them."""
 
-    def __init__(self, work: WorkerTask, size: int, slots: Path) -> None:
+    def __init__(self, work: Evaluation, size: int, slots: Path) -> None:
         self._work = work
         self._size = size
-        self._slots = Slots(slots, size)
-        self._causes = CauseOfDeath()
+        self._slots = InFlightTable(slots, size)
+        self._causes = ExitMessages()
         self._workers: dict[int, int] = {}
         self._is_out_of_time = False
         # Up to where journals were verified: workers may die by the thousand.
@@ -147,7 +147,7 @@ class _Pool:
         if self._work.is_hopeless():
             raise JobError(_HOPELESS)
 
-    def _record_death(self, number: int, slot: Slot, pid: int, code: int) -> None:
+    def _record_death(self, number: int, slot: InFlight, pid: int, code: int) -> None:
         failure = describe_death(code, pid, self._work.space[slot.index])
         path, intact = self._work.journal(number), self._intact.get(number, 0)
         journal = Journal(path, self._work.session, intact)

@@ -17,17 +17,17 @@ from psyrun.steps.job import Job
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
 from psyrun.steps.work_queue import Share, divided_share, fetched_share
-from psyrun.steps.worker import Functions, WorkerTask
+from psyrun.steps.worker import Evaluation, Functions
 from psyrun.tasks.loading import load_task
 from psyrun.utils.environment import deadline
 from psyrun.utils.files import explained, replacing, write_json
 from psyrun.utils.process import say
 from psyrun.utils.text import counted, one_line
 from psyrun.workdir import journal
+from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
-from psyrun.workdir.slots import cut_off
 
 _SHOWN = 10
 
@@ -57,11 +57,11 @@ def process(job: Job, block: int) -> None:
             say(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
-        before = EarlierRows.find(job, block)
+        before = EarlierAttempt.find(job, block)
         with enough_memory_for(job.data.division.space, job.plan.taskfile):
             share = _share(job, block, before)
         if share.n_workers:
-            slots = job.round.slots(block)
+            slots = job.round.in_flight(block)
             evaluate(_work(job, block, share, before), share.n_workers, slots)
         known = journal.latest(job.round.journals_of(block), verify=True)
         failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
@@ -74,7 +74,7 @@ def process(job: Job, block: int) -> None:
 
 
 @dataclass(frozen=True)
-class EarlierRows:
+class EarlierAttempt:
     """What an earlier job of the same block left.
 
     Attributes
@@ -92,25 +92,25 @@ class EarlierRows:
     cut_off: list[int]
 
     @classmethod
-    def find(cls, job: Job, block: int) -> EarlierRows:
+    def find(cls, job: Job, block: int) -> EarlierAttempt:
         """Look into journals and slots."""
         known = journal.latest(job.round.journals_of(block), verify=True)
         done = [i for i, entry in known.items() if entry.kind == journal.ROW]
         failed = [i for i, entry in known.items() if entry.kind == journal.FAILURE]
-        lost = [i for i in cut_off(job.round.slots(block)) if i not in known]
+        lost = [i for i in interrupted(job.round.in_flight(block)) if i not in known]
         return cls(done, failed, lost)
 
 
-def _share(job: Job, block: int, before: EarlierRows) -> Share:
+def _share(job: Job, block: int, before: EarlierAttempt) -> Share:
     if job.plan.fetches:
         return fetched_share(job.plan, job.data)
     accepted = before.failed if job.plan.accept_failures else []
     return divided_share(job.plan, job.data, block, [*before.done, *accepted])
 
 
-def _work(job: Job, block: int, share: Share, before: EarlierRows) -> WorkerTask:
+def _work(job: Job, block: int, share: Share, before: EarlierAttempt) -> Evaluation:
     task = job.task
-    return WorkerTask(
+    return Evaluation(
         space=job.data.division.space,
         indices=share.indices,
         supply=share.supply,
@@ -137,7 +137,7 @@ def _importing_again(job: Job) -> Callable[[], Functions]:
     return functions
 
 
-def _session(job: Job, before: EarlierRows) -> dict[str, Any]:
+def _session(job: Job, before: EarlierAttempt) -> dict[str, Any]:
     repeated = [] if job.plan.accept_failures else before.failed
     return {
         "host": socket.gethostname(),

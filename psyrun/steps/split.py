@@ -13,12 +13,12 @@ from psyrun.steps.job import Job
 from psyrun.store.arrays import Indices, RowType
 from psyrun.store.base import Store
 from psyrun.store.rows import count_rows
-from psyrun.workdir.division import Counts, Division
+from psyrun.workdir.division import Division, DivisionCounts
+from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
 from psyrun.workdir.rows import RoundData
-from psyrun.workdir.slots import cut_off
 
 
 def split(job: Job) -> None:
@@ -81,7 +81,7 @@ def _types_of(store: Store, path: str) -> dict[str, RowType]:
 def _old_round(job: Job, number: int) -> tuple[RoundData, str]:
     """Return a round with rows, and the fingerprint of what made it."""
     round_ = job.layout.round(number)
-    counts = Counts.load(round_)
+    counts = DivisionCounts.load(round_)
     if counts is None:
         raise PsyrunError(
             f"{round_.folder}: is gone; its rows cannot be taken over. Start the task "
@@ -122,9 +122,11 @@ def _in_same_space(old: RoundData, n_blocks: int) -> Division:
     kept = np.full(len(old.division.space), -1, np.int64)
     kept[known] = np.arange(len(known))
     former = np.arange(len(known), len(known) + old.n_former())
-    tally = RoundProgress(old.round).look()
-    slots = [old.round.slots(block) for block in range(old.division.n_blocks)]
-    lost = {index for path in slots for index in cut_off(path)} - set(known.tolist())
+    tally = RoundProgress(old.round).tally()
+    slots = [old.round.in_flight(block) for block in range(old.division.n_blocks)]
+    lost = {index for path in slots for index in interrupted(path)} - set(
+        known.tolist()
+    )
     return Division(
         old.division.space,
         n_blocks,

@@ -22,8 +22,8 @@ from psyrun.utils.random_state import RandomStates
 from psyrun.utils.text import text_of
 from psyrun.utils.tracebacks import own_place, own_traceback
 from psyrun.workdir.failures import describe_failure
+from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
-from psyrun.workdir.slots import Slots
 
 # What JSON keeps as it is: the keys of a round are agreed on in a file.
 _KEYS = (str, int, float, type(None))
@@ -64,7 +64,7 @@ class AssignmentList(Protocol):
 
 
 @dataclass(frozen=True)
-class WorkerTask:
+class Evaluation:
     """What the workers of one process job have to do.
 
     Attributes
@@ -122,13 +122,13 @@ class Worker:
 
     Parameters
     ----------
-    work : WorkerTask
+    work : Evaluation
         What is to be done.
     number : int
         Number of the worker in its job, from 0.
-    slots : Slots
+    slots : InFlightTable
         Where to note what is evaluated.
-    causes : CauseOfDeath
+    causes : ExitMessages
         Where to tell the job why this worker cannot work.
     parent : int
         The process of the job.
@@ -138,10 +138,10 @@ class Worker:
 
     def __init__(
         self,
-        work: WorkerTask,
+        work: Evaluation,
         number: int,
-        slots: Slots,
-        causes: CauseOfDeath,
+        slots: InFlightTable,
+        causes: ExitMessages,
         parent: int,
         intact: int = 0,
     ) -> None:
@@ -332,7 +332,7 @@ def _peak() -> int:
 _LONGEST = 4000  # bytes; pipes take that at once
 
 
-class CauseOfDeath:
+class ExitMessages:
     """A pipe from the workers of a job to it."""
 
     def __init__(self) -> None:

@@ -155,7 +155,7 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Counts:
+class DivisionCounts:
     """Numbers of a division.
 
     Attributes
@@ -193,7 +193,7 @@ class Counts:
     fingerprint: str
 
     @classmethod
-    def load(cls, round_: Round) -> Counts | None:
+    def load(cls, round_: Round) -> DivisionCounts | None:
         """Read the numbers of a round, None where it was not divided yet."""
         if not round_.space.exists():
             return None

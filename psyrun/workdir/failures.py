@@ -11,12 +11,12 @@ from psyrun.utils.files import read_json
 from psyrun.utils.text import describe_exit, describe_parameters, one_line, shortened
 from psyrun.utils.tracebacks import own_traceback, place
 from psyrun.workdir import journal
-from psyrun.workdir.division import Counts
+from psyrun.workdir.consistent_reads import retry_while_changing
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import finished_blocks
-from psyrun.workdir.reading import patiently
 
 _LONGEST_CAUSE = 300  # characters
 
@@ -101,7 +101,7 @@ def failures_of_task(layout: TaskLayout) -> list[Failure]:
     plan = Plan.load(layout)
     if plan is None:
         return []
-    return patiently(lambda: failures_of(layout.round(plan.round)))
+    return retry_while_changing(lambda: failures_of(layout.round(plan.round)))
 
 
 def failures_of(round_: Round) -> list[Failure]:
@@ -138,7 +138,7 @@ def failures_of(round_: Round) -> list[Failure]:
 
 
 def _accepted(round_: Round) -> dict[int, dict[str, Any]]:
-    counts = Counts.load(round_)
+    counts = DivisionCounts.load(round_)
     blocks = set() if counts is None else finished_blocks(round_, counts.ext)
     records = [read_json(round_.failed(block)) or {} for block in blocks]
     return {int(index): told for r in records for index, told in r.items()}

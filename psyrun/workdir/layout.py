@@ -92,7 +92,7 @@ class Round:
         """All journals of one process job that exist."""
         return sorted(self.journals.glob(f"{block}-*.journal"))
 
-    def slots(self, block: int) -> Path:
+    def in_flight(self, block: int) -> Path:
         """File in which the workers of a process job note what they are at."""
         return self.journals / f"{block}.slots"
 

@@ -109,7 +109,7 @@ class Lock:
         self._is_lost = False
         former = None
         while not self._link():
-            holder = holder_of(self.path)
+            holder = live_holder(self.path)
             if holder is not None:
                 raise RunningError(f"{self.subject} is run by {holder}.")
             former = self._break_stale() or former
@@ -202,7 +202,7 @@ class Lock:
         self.release()
 
 
-def holder_of(path: Path) -> Holder | None:
+def live_holder(path: Path) -> Holder | None:
     """Return who holds a lock; None where nobody does or the lock is stale."""
     holder = _read(path)
     return holder if holder is not None and _is_live(holder, path) else None
@@ -223,7 +223,7 @@ def break_lock(path: Path, job: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def holder_in(path: Path) -> Holder | None:
+def recorded_holder(path: Path) -> Holder | None:
     """Return who a lock names, whether that process lives or not."""
     return _read(path)
 
@@ -238,7 +238,7 @@ def locks_of(layout: TaskLayout) -> list[Path]:
 def live_holders(folder: Path) -> dict[str, Holder]:
     """Return who holds the locks of a folder, by the name of the lock."""
     found = {
-        path.name: holder_of(path)
+        path.name: live_holder(path)
         for path in sorted(folder.glob("*"))
         if not path.name.startswith(".")
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from psyrun.utils.files import damaged, read_json
 from psyrun.workdir import journal
-from psyrun.workdir.division import Counts
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 
@@ -130,9 +130,9 @@ class RoundProgress:
         self._open: dict[int, _OpenBlock] = {}
         self._lacking = _Lacking(round_)
 
-    def look(self) -> Tally:
+    def tally(self) -> Tally:
         """Count assignments."""
-        counts = Counts.load(self._round)
+        counts = DivisionCounts.load(self._round)
         if counts is None:
             return Tally()
         merged = MergeRecord.load(self._round)
@@ -207,7 +207,7 @@ class MergeRecord:
         except TypeError as error:
             raise damaged(round_.merged, "has other entries than expected") from error
 
-    def stands(self, round_: Round) -> bool:
+    def is_complete(self, round_: Round) -> bool:
         """Whether the merge ended well.
 
         If it did not, Snakemake has removed its mark, and has put back the
@@ -222,7 +222,7 @@ def is_merged(layout: TaskLayout, plan: Plan) -> bool:
     merged = MergeRecord.load(round_)
     return (
         merged is not None
-        and merged.stands(round_)
+        and merged.is_complete(round_)
         and merged.merge == plan.merge
         and merged.into == plan.resultfile
         and Path(plan.resultfile).exists()

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, read_json, write_json
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import Holder, holder_in, holder_of
+from psyrun.workdir.lock import Holder, live_holder, recorded_holder
 
 Mode: TypeAlias = Literal["terminal", "process", "job"]
 """Where a controller runs: in a terminal, by itself, or in a queue."""
@@ -86,7 +86,7 @@ class RunRecord:
     def is_held(self) -> bool:
         """Whether the controller lives, as far as files tell."""
         return self.holder is not None and any(
-            _is_same(holder_of(layout.lock), self.holder) for layout in self.layouts
+            _is_same(live_holder(layout.lock), self.holder) for layout in self.layouts
         )
 
     def save(self) -> None:
@@ -107,7 +107,7 @@ class RunRecord:
             if last is None or last.token == self.token:
                 return True
             # This run may not have been recorded yet.
-            return _is_same(holder_in(layout.lock), Holder.me())
+            return _is_same(recorded_holder(layout.lock), Holder.me())
         except (OSError, PsyrunError):
             return True
 

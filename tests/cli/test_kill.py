@@ -10,7 +10,7 @@ import pytest
 from psyrun.queue.ledger import Intent, Ledger
 from psyrun.utils.process import process_start
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import Holder, holder_of, running_jobs
+from psyrun.workdir.lock import Holder, live_holder, running_jobs
 
 SLOW = """\
 import os, subprocess, sys, time
@@ -66,7 +66,7 @@ def test_a_run_is_stopped_with_all_its_processes(psy, running):
     assert "slow: stopped" in result.out
     assert run.wait(10) == 130
     assert have_ended(processes)
-    assert holder_of(LAYOUT.lock) is None
+    assert live_holder(LAYOUT.lock) is None
 
 
 def test_what_was_evaluated_is_kept(psy, running):
@@ -97,7 +97,7 @@ def test_a_run_by_plain_snakemake_is_stopped(psy, write_task):
         assert psy("kill", "slow").status == 0
         assert snakemake.wait(10) != 0
     assert have_ended(processes)
-    assert holder_of(LAYOUT.lock) is None
+    assert live_holder(LAYOUT.lock) is None
 
 
 def test_a_task_that_nobody_runs_is_no_error(psy, write_task, finish):

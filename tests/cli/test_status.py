@@ -9,9 +9,9 @@ from accepting import finish_accepting_failures
 
 from psyrun.results.assignments import assignment_states
 from psyrun.run.status import status_of
+from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.lock import Lock
-from psyrun.workdir.slots import Slots
 
 FAILING = """\
 from psyrun import Param
@@ -281,7 +281,7 @@ def test_where_jobs_fetch_work_only_what_is_evaluated_now_is_running(write_task,
     path = write_task("square", text + "\n\nbackend = LoadBalancingBackend\n")
     round_ = work("split").layout.round(1)
     round_.journals.mkdir()
-    slots = Slots(round_.slots(0), 1)
+    slots = InFlightTable(round_.in_flight(0), 1)
     slots.note(0, 7, 7, 8)
     with Lock(round_.lock("process-0"), "square:process:0"):
         details = assignment_states(path, "square")

@@ -18,7 +18,7 @@ from sqsub_stand_in import SqsubStandIn
 from psyrun import Sqsub
 from psyrun.utils.process import process_start
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import Holder, holder_in, holder_of
+from psyrun.workdir.lock import Holder, live_holder, recorded_holder
 
 SQUARES = [x**2 for x in range(8)]
 LIMITS = """\
@@ -41,8 +41,8 @@ def layout(project: Project) -> TaskLayout:
 
 
 def holder(project: Project) -> Holder:
-    wait_until(lambda: holder_of(layout(project).lock))
-    found = holder_of(layout(project).lock)
+    wait_until(lambda: live_holder(layout(project).lock))
+    found = live_holder(layout(project).lock)
     assert found is not None
     return found
 
@@ -167,7 +167,7 @@ def test_a_lock_of_an_ended_job_on_another_machine_is_released(
         content = json.loads(path.read_text())
         reduce(dict.__getitem__, where, content)["host"] = "node7"
         path.write_text(json.dumps(content))
-    assert holder_in(lock) == holder_of(lock)
+    assert recorded_holder(lock) == live_holder(lock)
     told = project.psy("attach", "a", status=1).stderr
     assert "without a word (signal 9 (SIGKILL" in told
     assert "'psy run a'" in told

@@ -13,7 +13,7 @@ from projects import Project, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
-from psyrun.workdir.lock import Holder, holder_in
+from psyrun.workdir.lock import Holder, recorded_holder
 
 ELSEWHERE = Holder("elsewhere", 1, "1", 0.0)
 
@@ -35,7 +35,7 @@ def test_jobs_in_the_queue_are_left_to_whoever_took_over(
     told = process.communicate(timeout=30)[1]
     assert process.returncode == 2
     assert f"task 'a' is run by {ELSEWHERE} now" in told
-    assert holder_in(lock) == ELSEWHERE
+    assert recorded_holder(lock) == ELSEWHERE
     lock.unlink()
     assert "2 jobs of before go on" in project.psy("run").stdout
     assert project.result()["y"] == [x**2 for x in range(8)]

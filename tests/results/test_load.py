@@ -15,8 +15,12 @@ from psyrun.planning.prepare import RunOptions, prepare
 from psyrun.results.load import write_partial
 from psyrun.steps.main import run
 from psyrun.store import PickleStore
+from psyrun.workdir.consistent_reads import (
+    ConcurrentChangeError,
+    consistent_pieces,
+    retry_while_changing,
+)
 from psyrun.workdir.lock import Lock
-from psyrun.workdir.reading import DisturbedError, patiently, steady_pieces
 
 SQUARE = """\
 from psyrun import Param
@@ -248,33 +252,33 @@ def test_a_data_file_is_no_task_to_write_from(folder):
 
 def test_a_block_that_is_replaced_meanwhile_is_noticed(work):
     round_ = work("split", "process 0", "process 1").layout.round(1)
-    pieces = steady_pieces(round_, PickleStore())
+    pieces = consistent_pieces(round_, PickleStore())
     next(pieces)
     block = round_.block(0, ".pkl")
     PickleStore().save(block, PickleStore().load(block))
-    with pytest.raises(DisturbedError, match="changed while it was read"):
+    with pytest.raises(ConcurrentChangeError, match="changed while it was read"):
         list(pieces)
 
 
 def test_a_merge_meanwhile_is_noticed(work):
     prepared = work("split", "process 0", "process 1")
     round_ = prepared.layout.round(1)
-    pieces = steady_pieces(round_, PickleStore())
+    pieces = consistent_pieces(round_, PickleStore())
     next(pieces)
     assert run(["merge", str(prepared.layout.folder), "1"]) == 0
-    with pytest.raises(DisturbedError):
+    with pytest.raises(ConcurrentChangeError):
         list(pieces)
 
 
 def test_reading_starts_over_when_a_file_is_gone(folder):
     threading.Timer(0.2, lambda: Path("late").write_text("there")).start()
-    assert patiently(Path("late").read_text) == "there"
+    assert retry_while_changing(Path("late").read_text) == "there"
 
 
 def test_a_file_that_stays_away_is_said_in_the_end(folder, monkeypatch):
-    monkeypatch.setattr("psyrun.workdir.reading._PAUSE", 0.0)
-    with pytest.raises(DisturbedError, match="never"):
-        patiently(Path("never").read_text)
+    monkeypatch.setattr("psyrun.workdir.consistent_reads._PAUSE", 0.0)
+    with pytest.raises(ConcurrentChangeError, match="never"):
+        retry_while_changing(Path("never").read_text)
 
 
 BUSY = """\

@@ -15,7 +15,7 @@ from projects import Project, wait_until
 
 from psyrun.utils.process import process_start
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import holder_of
+from psyrun.workdir.lock import live_holder
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def layout(project: Project, name: str = "a") -> TaskLayout:
 
 
 def controller(project: Project) -> int:
-    holder = holder_of(layout(project).lock)
+    holder = live_holder(layout(project).lock)
     assert holder is not None
     return holder.pid
 
@@ -83,7 +83,7 @@ def slow(project):
     """A project whose assignments end when told so; nothing is left running."""
     project.write(SLOW)
     yield project
-    holder = holder_of(layout(project).lock)
+    holder = live_holder(layout(project).lock)
     if holder is not None:
         os.kill(holder.pid, signal.SIGKILL)
         wait_until(lambda: process_start(holder.pid) is None)
@@ -279,7 +279,7 @@ def test_local_tasks_have_no_queue_for_their_controller(project):
 def test_clean_removes_what_is_recorded_of_runs(project):
     project.psy("run", "--detach", "a")
     project.psy("attach", "a")
-    wait_until(lambda: holder_of(layout(project).lock) is None)
+    wait_until(lambda: live_holder(layout(project).lock) is None)
     project.psy("clean", "a")
     assert not project.work().exists()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from projects import Project, descendants, wait_until
 
-from psyrun.workdir.lock import Holder, holder_in
+from psyrun.workdir.lock import Holder, recorded_holder
 
 pytestmark = pytest.mark.slow
 
@@ -191,7 +191,7 @@ def test_a_suspended_run_ends_if_another_host_took_over(slow) -> None:
     (told,) = errors.splitlines()
     assert told.startswith(f"psy: task 'a' is run by {ELSEWHERE} now")
     assert "psy attach a" in told
-    assert holder_in(slow.work() / "lock") == ELSEWHERE
+    assert recorded_holder(slow.work() / "lock") == ELSEWHERE
     assert not any(map(command_of, family))
     assert not (slow.work() / "result.pkl").exists()
     assert record.read_bytes() == theirs

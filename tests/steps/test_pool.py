@@ -24,7 +24,7 @@ from psyrun.errors import PsyrunError, StoreError
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
 from psyrun.steps.work_queue import PipeWorkQueue
-from psyrun.steps.worker import WorkerTask
+from psyrun.steps.worker import Evaluation
 from psyrun.store import PickleStore
 from psyrun.workdir import journal
 from psyrun.workdir.journal import Entry
@@ -60,7 +60,7 @@ class Bench:
 
         defaults = {"setup": None, "exclude": (), "check": accept}
         settings = defaults | {"space": Param(x=range(N))} | self.settings
-        work = WorkerTask(
+        work = Evaluation(
             indices=range(N),
             supply=PipeWorkQueue(N, pool_size),
             execute=counted,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from psyrun import Param
 from psyrun.errors import PsyrunError
-from psyrun.workdir.division import Counts, Division
+from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round
 from psyrun.workdir.plan import Plan
 
@@ -52,7 +52,7 @@ def test_the_recorded_numbers_are_those_of_the_division(
     round_ = Round(tmp_path_factory.mktemp("round"))
     division = divided(kept, n_blocks)
     division.save(round_, PLAN)
-    counts = Counts.load(round_)
+    counts = DivisionCounts.load(round_)
     assert counts is not None
     assert (counts.n_items, counts.n_open) == (len(kept), len(division.open))
     assert counts.sizes == [len(division.indices(block)) for block in range(n_blocks)]
@@ -105,8 +105,8 @@ def test_a_file_of_garbage_is_called_damaged(tmp_path: Path, content: bytes) -> 
 def test_what_cannot_be_frozen_leaves_no_division(tmp_path: Path) -> None:
     with pytest.raises(PsyrunError, match="'f'"):
         Division(Param(f=[lambda: 0]), 1).save(Round(tmp_path / "round"), PLAN)
-    assert Counts.load(Round(tmp_path / "round")) is None
+    assert DivisionCounts.load(Round(tmp_path / "round")) is None
 
 
 def test_a_round_that_is_not_divided_has_no_numbers(tmp_path: Path) -> None:
-    assert Counts.load(Round(tmp_path)) is None
+    assert DivisionCounts.load(Round(tmp_path)) is None

@@ -23,7 +23,7 @@ from psyrun.workdir.lock import (
     EXPIRY,
     Holder,
     Lock,
-    holder_of,
+    live_holder,
     live_holders,
     running_jobs,
 )
@@ -70,7 +70,7 @@ def write(path: Path, holder: Holder, age: float = 0.0) -> None:
 
 def test_a_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     with lock(tmp_path) as held:
-        assert holder_of(held.path) is not None
+        assert live_holder(held.path) is not None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,7 +93,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     with lock(tmp_path) as held:
         assert (tmp_path / "lock").exists()
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
-        mine = holder_of(held.path)
+        mine = live_holder(held.path)
         assert mine is not None and mine.pid == os.getpid()
 
 
@@ -114,15 +114,15 @@ def test_a_process_that_ends_by_itself_gives_its_lock_back(tmp_path: Path) -> No
 
 def test_a_process_number_used_again_is_not_the_holder(tmp_path: Path) -> None:
     write(tmp_path / "lock", Holder(socket.gethostname(), os.getpid(), "1", 0.0))
-    assert holder_of(tmp_path / "lock") is None
+    assert live_holder(tmp_path / "lock") is None
     lock(tmp_path).acquire()
-    assert holder_of(tmp_path / "lock") is not None
+    assert live_holder(tmp_path / "lock") is not None
 
 
 def test_a_zombie_holds_no_lock(tmp_path: Path) -> None:
     holder = hold(tmp_path / "lock")
     holder.kill()
-    wait_until(lambda: holder_of(tmp_path / "lock") is None, 10)
+    wait_until(lambda: live_holder(tmp_path / "lock") is None, 10)
     assert Path(f"/proc/{holder.pid}").exists()
     end(holder)
 
@@ -132,11 +132,11 @@ def test_a_lock_of_another_host_is_live_until_its_heartbeat_expires(
 ) -> None:
     elsewhere = Holder("elsewhere", os.getpid(), "1", 0.0)
     write(tmp_path / "lock", elsewhere, age=EXPIRY - 30)
-    assert holder_of(tmp_path / "lock") == elsewhere
+    assert live_holder(tmp_path / "lock") == elsewhere
     with pytest.raises(RunningError, match="on elsewhere since"):
         lock(tmp_path).acquire()
     write(tmp_path / "lock", elsewhere, age=EXPIRY + 1)
-    assert holder_of(tmp_path / "lock") is None
+    assert live_holder(tmp_path / "lock") is None
     with lock(tmp_path):
         pass
 
@@ -148,7 +148,7 @@ def test_a_forked_child_does_not_release(tmp_path: Path) -> None:
             held.release()
             os._exit(0)
         os.waitpid(pid, 0)
-        assert holder_of(held.path) is not None
+        assert live_holder(held.path) is not None
 
 
 def test_a_lock_that_somebody_took_over_is_not_released(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_lock_that_somebody_took_over_is_not_released(tmp_path: Path) -> None:
     other = Holder("elsewhere", 1, "1", 0.0)
     write(tmp_path / "lock", other)
     held.release()
-    assert holder_of(tmp_path / "lock") == other
+    assert live_holder(tmp_path / "lock") == other
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_a_breaker_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
     write(tmp_path / "lock", former)
     os.link(tmp_path / "lock", tmp_path / f".lock.{former.pid}-{former.started}")
     with lock(tmp_path) as held:
-        mine = holder_of(held.path)
+        mine = live_holder(held.path)
         assert mine is not None and mine.pid == os.getpid()
 
 
@@ -224,7 +224,7 @@ def test_a_lock_that_was_taken_meanwhile_is_not_broken(tmp_path: Path) -> None:
     with lock(tmp_path) as held:
         # What `acquire` does where the holder that it saw is gone by then.
         lock(tmp_path)._break_stale()
-        assert holder_of(held.path) is not None
+        assert live_holder(held.path) is not None
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[]"])

@@ -53,29 +53,29 @@ def finish(round_: Round, block: int) -> None:
 
 
 def test_nothing_is_known_before_the_split(tmp_path: Path) -> None:
-    assert RoundProgress(Round(tmp_path)).look() == Tally(0, 0, 0)
+    assert RoundProgress(Round(tmp_path)).tally() == Tally(0, 0, 0)
 
 
 def test_kept_rows_are_done_from_the_start(round_: Round) -> None:
-    assert RoundProgress(round_).look() == Tally(2, 0, 10)
+    assert RoundProgress(round_).tally() == Tally(2, 0, 10)
 
 
 def test_rows_and_failures_are_counted_as_they_come(round_: Round) -> None:
     progress = RoundProgress(round_)
     record(round_, 0, [1], [2])
-    assert progress.look() == Tally(3, 1, 10)
+    assert progress.tally() == Tally(3, 1, 10)
     record(round_, 0, [3], [])
     record(round_, 1, [6], [7], worker=1)
-    assert progress.look() == Tally(5, 2, 10)
-    assert progress.look() == RoundProgress(round_).look()
+    assert progress.tally() == Tally(5, 2, 10)
+    assert progress.tally() == RoundProgress(round_).tally()
 
 
 def test_an_assignment_that_failed_and_then_did_not_is_done(round_: Round) -> None:
     progress = RoundProgress(round_)
     record(round_, 0, [], [1, 2])
-    assert progress.look() == Tally(2, 2, 10)
+    assert progress.tally() == Tally(2, 2, 10)
     record(round_, 0, [1], [2], worker=1)
-    assert progress.look() == Tally(3, 1, 10)
+    assert progress.tally() == Tally(3, 1, 10)
 
 
 def test_a_record_that_is_torn_is_counted_once_it_is_whole(round_: Round) -> None:
@@ -84,23 +84,23 @@ def test_a_record_that_is_torn_is_counted_once_it_is_whole(round_: Round) -> Non
     path = round_.journal(0, 0)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    assert progress.look() == Tally(3, 0, 10)
+    assert progress.tally() == Tally(3, 0, 10)
     path.write_bytes(whole)
-    assert progress.look() == Tally(4, 0, 10)
+    assert progress.tally() == Tally(4, 0, 10)
 
 
 def test_a_finished_block_counts_once(round_: Round) -> None:
     progress = RoundProgress(round_)
     record(round_, 0, [1, 2, 3, 4], [])
-    assert progress.look() == Tally(6, 0, 10)
+    assert progress.tally() == Tally(6, 0, 10)
     finish(round_, 0)
-    assert progress.look() == RoundProgress(round_).look() == Tally(6, 0, 10)
+    assert progress.tally() == RoundProgress(round_).tally() == Tally(6, 0, 10)
 
 
 def test_failures_that_a_finished_block_goes_without_are_counted(round_: Round) -> None:
     record(round_, 0, [1, 2, 4], [3])
     finish(round_, 0)
-    assert RoundProgress(round_).look() == Tally(5, 1, 10)
+    assert RoundProgress(round_).tally() == Tally(5, 1, 10)
 
 
 def test_the_failures_of_a_finished_block_are_read_once(
@@ -119,7 +119,7 @@ def test_the_failures_of_a_finished_block_are_read_once(
 
     monkeypatch.setattr("psyrun.workdir.progress.read_json", read)
     progress = RoundProgress(round_)
-    assert [progress.look() for _ in range(3)] == [Tally(9, 1, 10)] * 3
+    assert [progress.tally() for _ in range(3)] == [Tally(9, 1, 10)] * 3
     assert [path for path in opened if path != round_.merged] == [round_.failed(0)]
 
 
@@ -129,13 +129,13 @@ def test_failures_of_a_block_that_is_finished_again_are_read_again(
     progress = RoundProgress(round_)
     record(round_, 0, [1, 2], [3, 4])
     finish(round_, 0)
-    assert progress.look() == Tally(4, 2, 10)
+    assert progress.tally() == Tally(4, 2, 10)
     record(round_, 0, [3], [], worker=1)
     finish(round_, 0)
-    assert progress.look() == Tally(5, 1, 10)
+    assert progress.tally() == Tally(5, 1, 10)
     record(round_, 0, [4], [], worker=2)
     finish(round_, 0)
-    assert progress.look() == Tally(6, 0, 10)
+    assert progress.tally() == Tally(6, 0, 10)
 
 
 def test_failures_of_blocks_that_are_not_finished_are_in_their_journals_only(
@@ -146,33 +146,33 @@ def test_failures_of_blocks_that_are_not_finished_are_in_their_journals_only(
     round_.block(0, ".pkl").unlink()
     (round_.blocks / ".x.failed.json").write_text("[1]")
     (round_.blocks / ".1.failed.json.host.1.tmp").write_text("[1]")
-    assert RoundProgress(round_).look() == Tally(5, 1, 10)
+    assert RoundProgress(round_).tally() == Tally(5, 1, 10)
 
 
 def test_a_block_whose_file_was_deleted_counts_by_its_journals(round_: Round) -> None:
     progress = RoundProgress(round_)
     record(round_, 0, [1, 2, 3, 4], [])
     finish(round_, 0)
-    progress.look()
+    progress.tally()
     round_.block(0, ".pkl").unlink()
-    assert progress.look() == Tally(6, 0, 10)
+    assert progress.tally() == Tally(6, 0, 10)
 
 
 def test_journals_that_are_gone_are_not_missed(round_: Round) -> None:
     progress = RoundProgress(round_)
     record(round_, 0, [1], [])
-    progress.look()
+    progress.tally()
     for path in round_.journals_of(0):
         path.unlink()
     round_.journals.rmdir()
-    assert progress.look().total == 10
+    assert progress.tally().total == 10
 
 
 def test_a_merged_round_is_done_but_for_its_failures(round_: Round) -> None:
     write_json(
         round_.merged, {"merge": "m", "into": "r.pkl", "n_rows": 9, "n_failed": 1}
     )
-    assert RoundProgress(round_).look() == Tally(9, 1, 10)
+    assert RoundProgress(round_).tally() == Tally(9, 1, 10)
 
 
 def test_fetched_work_is_counted_by_journals_alone(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_fetched_work_is_counted_by_journals_alone(tmp_path: Path) -> None:
     record(round_, 0, [0, 9], [5])
     finish(round_, 0)
     record(round_, 1, [1, 2, 3], [])
-    assert RoundProgress(round_).look() == Tally(5, 1, 10)
+    assert RoundProgress(round_).tally() == Tally(5, 1, 10)
 
 
 def test_only_files_of_the_store_are_finished_blocks(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ _TRIES = 6
 _PAUSE = 0.1  # seconds, longer after each try
 
 
-class DisturbedError(PsyrunError):
+class ConcurrentChangeError(PsyrunError):
     """Files were replaced or removed while they were read."""
 
 
-def steady_pieces(round_: Round, store: Store) -> Iterator[Columns]:
+def consistent_pieces(round_: Round, store: Store) -> Iterator[Columns]:
     """Yield all rows of a round; complain if it was changed meanwhile.
 
     Parameters
@@ -43,7 +43,7 @@ def steady_pieces(round_: Round, store: Store) -> Iterator[Columns]:
 
     Raises
     ------
-    DisturbedError
+    ConcurrentChangeError
         At the end, if the rows may not belong together.
     """
     from psyrun.workdir.rows import RoundData
@@ -54,7 +54,9 @@ def steady_pieces(round_: Round, store: Store) -> Iterator[Columns]:
     # A block that was replaced may hold other rows than were listed before, and
     # a merge removes journals that may not have been listed any more.
     if any(path not in after or after[path] != mark for path, mark in before.items()):
-        raise DisturbedError(f"{round_.folder}: changed while it was read. Try again.")
+        raise ConcurrentChangeError(
+            f"{round_.folder}: changed while it was read. Try again."
+        )
 
 
 def _files(round_: Round, ext: str) -> dict[Path, tuple[int, ...] | None]:
@@ -71,7 +73,7 @@ def _mark(path: Path) -> tuple[int, ...] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def patiently(read: Callable[[], _T]) -> _T:
+def retry_while_changing(read: Callable[[], _T]) -> _T:
     """Read what a run may be changing; start over if a file is gone.
 
     Parameters
@@ -81,22 +83,22 @@ def patiently(read: Callable[[], _T]) -> _T:
 
     Raises
     ------
-    DisturbedError
+    ConcurrentChangeError
         If a file is missing time after time.
     """
     for attempt in range(_TRIES):
         try:
             return read()
         except (PsyrunError, FileNotFoundError) as error:
-            if not is_disturbed(error):
+            if not is_concurrent_change(error):
                 raise
             last = error
         time.sleep(_PAUSE * (attempt + 1))
-    raise DisturbedError(" ".join(str(last).split())) from last
+    raise ConcurrentChangeError(" ".join(str(last).split())) from last
 
 
-def is_disturbed(error: BaseException) -> bool:
+def is_concurrent_change(error: BaseException) -> bool:
     """Whether an error shows that files changed while they were read."""
-    return isinstance(error, DisturbedError | FileNotFoundError) or isinstance(
+    return isinstance(error, ConcurrentChangeError | FileNotFoundError) or isinstance(
         error.__cause__, FileNotFoundError
     )

@@ -14,7 +14,7 @@ _IDLE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class InFlight:
     """What a worker is at.
 
     Attributes
@@ -30,7 +30,7 @@ class Slot:
     end: int
 
 
-class Slots:
+class InFlightTable:
     """Memory that the workers of a job share with it, kept in a file.
 
     The file outlives the job: the next one finds in it which evaluations were
@@ -63,9 +63,9 @@ class Slots:
         """Note that a worker is at nothing."""
         self.note(worker, _IDLE, 0, 0)
 
-    def get(self, worker: int) -> Slot | None:
+    def get(self, worker: int) -> InFlight | None:
         """Return what a worker is at, None if that is nothing."""
-        slot = Slot(*_SLOT.unpack_from(self._memory, worker * _SLOT.size))
+        slot = InFlight(*_SLOT.unpack_from(self._memory, worker * _SLOT.size))
         return None if slot.index == _IDLE else slot
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Slots:
         self._memory.close()
 
 
-def cut_off(path: Path) -> list[int]:
+def interrupted(path: Path) -> list[int]:
     """Return the assignments that were evaluated when a job was killed."""
     with suppress(FileNotFoundError):
         data = path.read_bytes()
