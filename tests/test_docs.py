@@ -18,7 +18,6 @@ from readers import QUEUES, ROOT, read
 
 from psyrun.cli import SUMMARIES
 from psyrun.cli.main import parser_for
-from psyrun.tasks import Config
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -78,9 +77,3 @@ def test_the_reference_has_all_options_of_a_command(verb: str) -> None:
     for action in parser_for(verb)[1]._actions:
         for option in action.option_strings:
             assert f"`{option}" in mine + section[1], f"{option} is not described"
-
-
-@pytest.mark.parametrize("name", sorted(Config.__dataclass_fields__))
-def test_the_reference_has_every_special_variable(name: str) -> None:
-    reference = (ROOT / "docs/reference/task-file.md").read_text("utf-8")
-    assert f"| `{name}` |" in reference

@@ -1,19 +1,67 @@
-"""The special variables of a task file, and what each may be."""
+"""The special variables of a task file, each declared once."""
 
 from __future__ import annotations
 
+import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psyrun.backend import Backend, DistributeBackend
 from psyrun.scheduler import ImmediateRun, Scheduler
+from psyrun.tasks import values
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
     from psyrun.store import Store
+
+FORMER_SPELLING = "schedular_args"
+"""Is taken as ``scheduler_args``, with a warning."""
+
+
+class Special(NamedTuple):
+    """What there is to know of a special variable beside its default.
+
+    Attributes
+    ----------
+    read : callable
+        Takes what the task file says, and returns the value that `Config` has.
+        Raises `psyrun.tasks.values.NotAllowedError`.
+    allowed : str
+        What it may be, in a few words.
+    meaning : str
+        What it is for; a phrase without a full stop.
+    default : str
+        The default in words; None where ``repr`` of the value will do.
+    makes_rows : bool
+        Whether rows depend on it, so that a change makes them outdated. All others
+        only say how to run the task.
+    divides : bool
+        Whether a change divides anew what is missing among jobs.
+    """
+
+    read: Callable[[Any], Any]
+    allowed: str
+    meaning: str
+    default: str | None = None
+    makes_rows: bool = False
+    divides: bool = False
+
+
+def _special(
+    read: Callable[[Any], Any],
+    allowed: str,
+    meaning: str,
+    *,
+    default: str | None = None,
+    makes_rows: bool = False,
+    divides: bool = False,
+) -> dict[str, Special]:
+    special = Special(read, allowed, meaning, default, makes_rows, divides)
+    return {"special": special}
 
 
 def _pickle_store() -> Store:
@@ -28,73 +76,178 @@ class Config:
 
     Only `pspace` and `execute` must be set. Paths are relative to the folder
     in which ``psy`` runs; a ``~`` in front is the home folder.
-
-    Attributes
-    ----------
-    pspace : ParameterSpace
-        The assignments to evaluate, such as ``Param(x=[1, 2, 3])``.
-    execute : callable
-        Evaluates one assignment: takes its parameters as keyword arguments and
-        returns a mapping of result names to values.
-    setup : callable, optional
-        Called once in every process as ``setup(proc_id)``, with numbers from 0
-        to ``pool_size - 1``. It returns a mapping of further keyword arguments
-        for `execute`.
-    store : Store, default PickleStore()
-        How results are written. A store, its class, or its filename extension.
-        If only `resultfile` is set, its extension decides.
-    resultfile : Path, default ``<workdir>/<task>/result<extension>``
-        Where the results are written to.
-    workdir : Path, default ``psy-work``
-        Folder for intermediary files; each task has a folder of its own in it.
-    max_jobs : int, default 100
-        Most process jobs to submit, at least 1.
-    min_items : int, default 1
-        Fewest assignments that a process job gets, at least 1.
-    pool_size : int, default 1
-        Number of processes in a process job, at least 1.
-    backend : Backend, default DistributeBackend()
-        How assignments are shared out among jobs. A backend, or its class.
-    scheduler : Scheduler, default ImmediateRun()
-        What jobs are submitted to. A scheduler, its class, or its name.
-    scheduler_args : mapping of str to object, default ``{}``
-        Arguments that the scheduler takes, such as a time limit. A function is
-        called with the name of a job and returns the value for it.
-    exclude_from_result : tuple of str, default ``()``
-        Names of parameters and results that are not written to the result.
-    python : str, default the running interpreter
-        Python interpreter that jobs run with.
-    file_dep : tuple of Path, default ``()``
-        Files and folders on whose content the results depend.
-    max_failures : int, optional
-        How many assignments may fail before a run is stopped as hopeless. By
-        default any number may.
-    retries : int, default 0
-        How often a job that used up its memory or its time, or whose machine
-        failed, is submitted again; with twice the memory or time each time.
-    overwrite_dirty : bool, default True
-        Whether results of an earlier version of the task are replaced. If not,
-        ``psy run`` refuses and says so.
     """
 
-    pspace: ParameterSpace
-    execute: Callable[..., Mapping[str, Any]]
-    setup: Callable[[int], Mapping[str, Any]] | None = None
-    store: Store = field(default_factory=_pickle_store)
-    resultfile: Path | None = None
-    workdir: Path = Path("psy-work")
-    max_jobs: int = 100
-    min_items: int = 1
-    pool_size: int = 1
-    backend: Backend = field(default_factory=DistributeBackend)
-    scheduler: Scheduler = field(default_factory=ImmediateRun)
-    scheduler_args: Mapping[str, Any] = field(default_factory=dict)
-    exclude_from_result: tuple[str, ...] = ()
-    python: str = sys.executable
-    file_dep: tuple[Path, ...] = ()
-    max_failures: int | None = None
-    retries: int = 0
-    overwrite_dirty: bool = True
+    # To add one, declare it here and use it: the checks, `psy help task-file`, the
+    # reference (tests/tasks/test_config.py) and the fingerprints follow from this.
+    pspace: ParameterSpace = field(
+        metadata=_special(
+            values.space,
+            "parameter space",
+            "the assignments to evaluate, such as `Param(x=[1, 2, 3])`",
+            makes_rows=True,
+        )
+    )
+    execute: Callable[..., Mapping[str, Any]] = field(
+        metadata=_special(
+            values.function,
+            "function",
+            "evaluates one assignment: takes its parameters as keyword arguments, "
+            "returns a dictionary of results",
+            makes_rows=True,
+        )
+    )
+    setup: Callable[[int], Mapping[str, Any]] | None = field(
+        default=None,
+        metadata=_special(
+            values.optional(values.function),
+            "function",
+            "called once in each worker process as `setup(proc_id)`, with numbers from "
+            "0 to `pool_size - 1`; returns a dictionary of further arguments for "
+            "`execute`",
+            default="none",
+            makes_rows=True,
+        ),
+    )
+    store: Store = field(
+        default_factory=_pickle_store,
+        metadata=_special(
+            values.store,
+            "store, its class, or a file extension",
+            "the data store that results are written with; if only `resultfile` is "
+            "set, its extension decides",
+            default="PickleStore()",
+        ),
+    )
+    resultfile: Path | None = field(
+        default=None,
+        metadata=_special(
+            values.optional(values.path),
+            "path",
+            "where the results are written to",
+            default="<workdir>/<task>/result<ext>",
+        ),
+    )
+    workdir: Path = field(
+        default=Path("psy-work"),
+        metadata=_special(
+            values.path,
+            "path",
+            "folder for all other files; each task has a folder of its own in it",
+            default="psy-work",
+        ),
+    )
+    max_jobs: int = field(
+        default=100,
+        metadata=_special(
+            values.integer(at_least=1),
+            "integer, at least 1",
+            "most process jobs",
+            divides=True,
+        ),
+    )
+    min_items: int = field(
+        default=1,
+        metadata=_special(
+            values.integer(at_least=1),
+            "integer, at least 1",
+            "fewest assignments that a process job gets",
+            divides=True,
+        ),
+    )
+    pool_size: int = field(
+        default=1,
+        metadata=_special(
+            values.integer(at_least=1),
+            "integer, at least 1",
+            "worker processes in each process job",
+        ),
+    )
+    backend: Backend = field(
+        default_factory=DistributeBackend,
+        metadata=_special(
+            values.backend,
+            "backend or its class",
+            "how assignments are shared out among jobs",
+            default="DistributeBackend",
+            divides=True,
+        ),
+    )
+    scheduler: Scheduler = field(
+        default_factory=ImmediateRun,
+        metadata=_special(
+            values.scheduler,
+            "scheduler, its class, or its name",
+            "what jobs are submitted to: this machine, or a queue such as `Slurm()`",
+            default="ImmediateRun()",
+        ),
+    )
+    scheduler_args: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=_special(
+            values.arguments,
+            "dictionary",
+            "arguments for the scheduler, such as a time limit; a function is called "
+            "with the name of a job and returns the value for it; joined with those of "
+            "`psy-conf.py`",
+            default="{}",
+        ),
+    )
+    exclude_from_result: tuple[str, ...] = field(
+        default=(),
+        metadata=_special(
+            values.names,
+            "list of names",
+            "parameters and results that are left out of the result",
+            default="[]",
+            makes_rows=True,
+        ),
+    )
+    python: str = field(
+        default=sys.executable,
+        metadata=_special(
+            values.command,
+            "path or command",
+            "the Python that jobs run with; psyrun must be installed in it",
+            default="the Python that runs `psy`",
+        ),
+    )
+    file_dep: tuple[Path, ...] = field(
+        default=(),
+        metadata=_special(
+            values.paths,
+            "list of paths",
+            "files and folders on whose content the results depend",
+            default="[]",
+        ),
+    )
+    max_failures: int | None = field(
+        default=None,
+        metadata=_special(
+            values.optional(values.integer(at_least=0)),
+            "integer, at least 0, or `None`",
+            "how many assignments may fail before the run is stopped as hopeless; jobs "
+            "that begin later evaluate nothing",
+        ),
+    )
+    retries: int = field(
+        default=0,
+        metadata=_special(
+            values.integer(at_least=0),
+            "integer, at least 0",
+            "how often a job in a queue is submitted again if it used up its memory or "
+            "time, with twice as much of it, or if its machine failed",
+        ),
+    )
+    overwrite_dirty: bool = field(
+        default=True,
+        metadata=_special(
+            values.flag,
+            "`True` or `False`",
+            "whether results of an earlier version of the task may be replaced; if "
+            "not, `psy run` refuses and says so",
+        ),
+    )
 
 
 class Setting(NamedTuple):
@@ -112,5 +265,39 @@ class Setting(NamedTuple):
     where: str
 
 
-SPECIAL_NAMES = frozenset(Config.__dataclass_fields__)
-"""Names of all special variables."""
+SPECIAL: dict[str, Special] = {
+    each.name: each.metadata["special"] for each in fields(Config)
+}
+"""All special variables, in the order in which the reference lists them."""
+SPECIAL_NAMES = frozenset(SPECIAL)
+
+
+def default_of(name: str) -> str | None:
+    """Return the default of a special variable in words; None if it must be set."""
+    (default,) = (each.default for each in fields(Config) if each.name == name)
+    said = SPECIAL[name].default
+    return said or (None if default is MISSING else repr(default))
+
+
+def _attributes() -> str:
+    """Return the special variables as a docstring lists attributes."""
+    lines = ["Attributes", "----------"]
+    for name, special in SPECIAL.items():
+        default = default_of(name)
+        after = "required" if default is None else f"default {default}"
+        meaning = f"{special.meaning[0].upper()}{special.meaning[1:]}."
+        lines.append(f"{name} : {special.allowed}; {after}")
+        lines.append(
+            textwrap.fill(
+                meaning,
+                79,
+                initial_indent="    ",
+                subsequent_indent="    ",
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+        )
+    return "\n".join(lines)
+
+
+Config.__doc__ = f"{inspect.getdoc(Config)}\n\n{_attributes()}\n"

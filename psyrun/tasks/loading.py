@@ -31,7 +31,7 @@ from typing import Any
 from psyrun.errors import PsyrunError, SchedulerError, TaskError, did_you_mean
 from psyrun.scheduler import ImmediateRun
 from psyrun.scheduler.options import joined
-from psyrun.tasks.config import SPECIAL_NAMES, Config, Setting
+from psyrun.tasks.config import FORMER_SPELLING, SPECIAL_NAMES, Config, Setting
 from psyrun.tasks.discovery import (
     check_name,
     find_tasks,
@@ -172,7 +172,7 @@ def _settings(path: Path, module_name: str) -> tuple[ModuleType, dict[str, Setti
 
 
 def _take_old_spelling(namespace: dict[str, Any], path: Path) -> None:
-    if "schedular_args" not in namespace:
+    if FORMER_SPELLING not in namespace:
         return
     if "scheduler_args" in namespace:
         raise TaskError(
@@ -181,7 +181,7 @@ def _take_old_spelling(namespace: dict[str, Any], path: Path) -> None:
         )
     message = f"{path}: schedular_args is taken as scheduler_args. Rename it."
     warnings.warn(message, UserWarning, stacklevel=4)
-    namespace["scheduler_args"] = namespace.pop("schedular_args")
+    namespace["scheduler_args"] = namespace.pop(FORMER_SPELLING)
 
 
 def _argument_sources(

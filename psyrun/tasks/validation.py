@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import operator
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psyrun.backend import Backend
 from psyrun.errors import PsyrunError, TaskError, one_line
-from psyrun.scheduler import Scheduler, scheduler_class
-from psyrun.tasks.config import Config, Setting
+from psyrun.tasks.config import SPECIAL, Config, Setting
+from psyrun.tasks.values import NotAllowedError
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
-    from psyrun.store import Store
 
 
 _LONGEST_VALUE = 60  # characters of a value in a message
-
-
-class _NotAllowedError(Exception):
-    """A value is not allowed; the text says what is."""
 
 
 def checked(name: str, setting: Setting) -> Any:
@@ -47,8 +39,8 @@ def checked(name: str, setting: Setting) -> Any:
         The value is not allowed.
     """
     try:
-        return _CHECKS[name](setting.value)
-    except _NotAllowedError as error:
+        return SPECIAL[name].read(setting.value)
+    except NotAllowedError as error:
         raise TaskError(
             f"{setting.where}: {name} is {shown(setting.value)}; it must be {error}."
         ) from None
@@ -142,170 +134,6 @@ def _check_folder(folder: Path, what: str) -> None:
             f"{what}, but {str(there)!r} is not a folder. Choose another path, or "
             "remove that file."
         )
-
-
-def _space(value: Any) -> ParameterSpace:
-    from psyrun.pspace import ParameterSpace
-
-    if isinstance(value, ParameterSpace):
-        return value
-    if isinstance(value, Mapping):
-        raise _NotAllowedError(
-            "a parameter space: unpack the mapping with Param(**...)"
-        )
-    raise _NotAllowedError("a parameter space such as Param(x=[1, 2, 3])")
-
-
-def _function(value: Any) -> Callable[..., Any]:
-    if callable(value):
-        return value  # type: ignore[no-any-return]
-    raise _NotAllowedError("a function, such as one defined by 'def'")
-
-
-def _optional_function(value: Any) -> Callable[..., Any] | None:
-    return None if value is None else _function(value)
-
-
-def _positive(value: Any) -> int:
-    try:
-        number = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise _NotAllowedError("an integer of at least 1")
-    return number
-
-
-def _optional_number(value: Any) -> int | None:
-    try:
-        return None if value is None else _not_negative(value)
-    except _NotAllowedError as error:
-        raise _NotAllowedError(f"{error}, or None") from None
-
-
-def _not_negative(value: Any) -> int:
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise _NotAllowedError("an integer of at least 0")
-    return number
-
-
-def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise _NotAllowedError("True or False")
-
-
-def _path(value: Any) -> Path:
-    is_path = isinstance(value, str | os.PathLike) and str(value).isprintable()
-    if not is_path or not str(value):
-        raise _NotAllowedError("a path on one line, as text or pathlib.Path")
-    try:
-        return Path(value).expanduser()
-    except RuntimeError:
-        # Nobody has that name: it is that of a file, as for a shell.
-        return Path(value)
-
-
-def _optional_path(value: Any) -> Path | None:
-    return None if value is None else _path(value)
-
-
-def _python(value: Any) -> str:
-    return str(_path(value))
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    is_list = isinstance(value, list | tuple | set | frozenset)
-    if is_list and all(isinstance(name, str) for name in value):
-        return tuple(value) if isinstance(value, list | tuple) else tuple(sorted(value))
-    raise _NotAllowedError("a list of names, such as ['a', 'b']")
-
-
-def _paths(value: Any) -> tuple[Path, ...]:
-    if not isinstance(value, list | tuple):
-        raise _NotAllowedError("a list of paths, such as ['data.csv']")
-    try:
-        return tuple(map(_path, value))
-    except _NotAllowedError:
-        raise _NotAllowedError("a list of paths, such as ['data.csv']") from None
-
-
-def _arguments(value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return dict(value)
-    raise _NotAllowedError(
-        "a dictionary with names as keys, such as {'timelimit': '15m'}"
-    )
-
-
-def _backend(value: Any) -> Backend:
-    allowed = "DistributeBackend or LoadBalancingBackend"
-    backend: Backend = _instance(value, Backend, allowed)
-    return backend
-
-
-def _scheduler(value: Any) -> Scheduler:
-    if isinstance(value, str):
-        value = scheduler_class(value)
-    allowed = "a scheduler such as ImmediateRun() or Slurm()"
-    scheduler: Scheduler = _instance(value, Scheduler, allowed)
-    return scheduler
-
-
-def _store(value: Any) -> Store:
-    from psyrun.store import Store
-    from psyrun.store.registry import extensions, store_named
-
-    if isinstance(value, str):
-        return store_named(value)
-    allowed = f"a store such as NpzStore(), or one of {', '.join(extensions())}"
-    store: Store = _instance(value, Store, allowed)
-    return store
-
-
-def _instance(value: Any, base: type[Any], allowed: str) -> Any:
-    """Return an instance of a class, made from the class where that was given."""
-    if isinstance(value, type) and issubclass(value, base):
-        missing = getattr(value, "__abstractmethods__", None)
-        if missing:
-            raise _NotAllowedError(
-                f"a complete class; {value.__name__} lacks {', '.join(sorted(missing))}"
-            )
-        try:
-            return value()
-        except TypeError as error:
-            raise _NotAllowedError(
-                f"an instance, as the class needs arguments ({error})"
-            ) from None
-    if isinstance(value, base):
-        return value
-    raise _NotAllowedError(allowed)
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "pspace": _space,
-    "execute": _function,
-    "setup": _optional_function,
-    "store": _store,
-    "resultfile": _optional_path,
-    "workdir": _path,
-    "max_jobs": _positive,
-    "min_items": _positive,
-    "pool_size": _positive,
-    "max_failures": _optional_number,
-    "retries": _not_negative,
-    "backend": _backend,
-    "scheduler": _scheduler,
-    "scheduler_args": _arguments,
-    "exclude_from_result": _names,
-    "python": _python,
-    "file_dep": _paths,
-    "overwrite_dirty": _flag,
-}
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

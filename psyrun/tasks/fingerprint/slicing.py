@@ -13,6 +13,7 @@ import ast
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from psyrun.tasks.config import FORMER_SPELLING, SPECIAL
 from psyrun.tasks.fingerprint.canonical import canonical, is_noise
 from psyrun.tasks.fingerprint.effects import (
     Part,
@@ -23,20 +24,9 @@ from psyrun.tasks.fingerprint.effects import (
 )
 from psyrun.tasks.fingerprint.names import DYNAMIC, Names, names_of
 
-DECISIVE = frozenset({"pspace", "execute", "setup", "exclude_from_result"})
+DECISIVE = frozenset(n for n, special in SPECIAL.items() if special.makes_rows)
 """Special variables that results depend on."""
-
-_HOW_TO_RUN = {
-    "backend",
-    "max_failures",
-    "max_jobs",
-    "min_items",
-    "pool_size",
-    "python",
-}
-_WHERE_TO_RUN = {"scheduler", "scheduler_args", "schedular_args", "retries"}
-_FILES = {"file_dep", "overwrite_dirty", "resultfile", "store", "workdir"}
-INCIDENTAL = frozenset(_HOW_TO_RUN | _WHERE_TO_RUN | _FILES)
+INCIDENTAL = frozenset(SPECIAL) - DECISIVE | {FORMER_SPELLING}
 """Special variables that say how to run a task; `file_dep` counts by content."""
 
 _MAIN_TESTS = frozenset(

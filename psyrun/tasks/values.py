@@ -1,0 +1,164 @@
+"""What special variables may be: each function takes what a task file says.
+
+It returns the value in the form that `psyrun.tasks.Config` has it, and raises
+`NotAllowedError` with what is allowed.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from psyrun.backend import Backend
+from psyrun.scheduler import Scheduler, scheduler_class
+
+if TYPE_CHECKING:
+    from psyrun.pspace import ParameterSpace
+    from psyrun.store import Store
+
+
+class NotAllowedError(Exception):
+    """A value is not allowed; the text says what is."""
+
+
+def space(value: Any) -> ParameterSpace:
+    """Take a parameter space."""
+    from psyrun.pspace import ParameterSpace
+
+    if isinstance(value, ParameterSpace):
+        return value
+    if isinstance(value, Mapping):
+        raise NotAllowedError("a parameter space: unpack the mapping with Param(**...)")
+    raise NotAllowedError("a parameter space such as Param(x=[1, 2, 3])")
+
+
+def function(value: Any) -> Callable[..., Any]:
+    """Take a function."""
+    if callable(value):
+        return value  # type: ignore[no-any-return]
+    raise NotAllowedError("a function, such as one defined by 'def'")
+
+
+def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what takes None, too."""
+
+    def read_optional(value: Any) -> Any:
+        try:
+            return None if value is None else read(value)
+        except NotAllowedError as error:
+            raise NotAllowedError(f"{error}, or None") from None
+
+    return read_optional
+
+
+def integer(*, at_least: int) -> Callable[[Any], int]:
+    """Return what takes whole numbers, also those of NumPy, from a smallest one on."""
+
+    def read_integer(value: Any) -> int:
+        # True and False are integers in Python, but not meant to be.
+        with suppress(TypeError):
+            number = operator.index(value)
+            if number >= at_least and not isinstance(value, bool):
+                return number
+        raise NotAllowedError(f"an integer of at least {at_least}")
+
+    return read_integer
+
+
+def flag(value: Any) -> bool:
+    """Take True or False."""
+    if isinstance(value, bool):
+        return value
+    raise NotAllowedError("True or False")
+
+
+def path(value: Any) -> Path:
+    """Take a path, in which `~` is the home folder."""
+    is_path = isinstance(value, str | os.PathLike) and str(value).isprintable()
+    if not is_path or not str(value):
+        raise NotAllowedError("a path on one line, as text or pathlib.Path")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        # Nobody has that name: it is that of a file, as for a shell.
+        return Path(value)
+
+
+def command(value: Any) -> str:
+    """Take a path, and return it as text."""
+    return str(path(value))
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Take names, in their order if they have one."""
+    is_list = isinstance(value, list | tuple | set | frozenset)
+    if is_list and all(isinstance(name, str) for name in value):
+        return tuple(value) if isinstance(value, list | tuple) else tuple(sorted(value))
+    raise NotAllowedError("a list of names, such as ['a', 'b']")
+
+
+def paths(value: Any) -> tuple[Path, ...]:
+    """Take paths."""
+    if not isinstance(value, list | tuple):
+        raise NotAllowedError("a list of paths, such as ['data.csv']")
+    try:
+        return tuple(map(path, value))
+    except NotAllowedError:
+        raise NotAllowedError("a list of paths, such as ['data.csv']") from None
+
+
+def arguments(value: Any) -> dict[str, Any]:
+    """Take a dictionary whose keys are names."""
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return dict(value)
+    raise NotAllowedError(
+        "a dictionary with names as keys, such as {'timelimit': '15m'}"
+    )
+
+
+def backend(value: Any) -> Backend:
+    """Take a backend, or its class."""
+    allowed = "DistributeBackend or LoadBalancingBackend"
+    return cast(Backend, _instance(value, Backend, allowed))
+
+
+def scheduler(value: Any) -> Scheduler:
+    """Take a scheduler, its class, or its name."""
+    if isinstance(value, str):
+        value = scheduler_class(value)
+    allowed = "a scheduler such as ImmediateRun() or Slurm()"
+    return cast(Scheduler, _instance(value, Scheduler, allowed))
+
+
+def store(value: Any) -> Store:
+    """Take a store, its class, or its filename extension."""
+    from psyrun.store import Store
+    from psyrun.store.registry import extensions, store_named
+
+    if isinstance(value, str):
+        return store_named(value)
+    allowed = f"a store such as NpzStore(), or one of {', '.join(extensions())}"
+    return cast("Store", _instance(value, Store, allowed))
+
+
+def _instance(value: Any, base: type[Any], allowed: str) -> Any:
+    """Return an instance of a class, made from the class where that was given."""
+    if isinstance(value, type) and issubclass(value, base):
+        missing = getattr(value, "__abstractmethods__", None)
+        if missing:
+            raise NotAllowedError(
+                f"a complete class; {value.__name__} lacks {', '.join(sorted(missing))}"
+            )
+        try:
+            return value()
+        except TypeError as error:
+            raise NotAllowedError(
+                f"an instance, as the class needs arguments ({error})"
+            ) from None
+    if isinstance(value, base):
+        return value
+    raise NotAllowedError(allowed)
