@@ -69,23 +69,6 @@ class Backend(ABC):
             0 if there is nothing to evaluate, else from 1 to `max_jobs`.
         """
 
-    @abstractmethod
-    def ranges(self, n_items: int, n_blocks: int) -> list[tuple[int, int]]:
-        """Return the range of indices that each process job works on.
-
-        Parameters
-        ----------
-        n_items : int
-            Number of assignments to evaluate, 0 or more.
-        n_blocks : int
-            Number of process jobs, as `n_blocks` gave it.
-
-        Returns
-        -------
-        list of tuple of int, shape (n_blocks, 2)
-            First index and index after the last, one pair per job.
-        """
-
 
 __all__ = ["Backend", "DistributeBackend", "LoadBalancingBackend"]
 
@@ -126,23 +109,6 @@ class DistributeBackend(Backend):
             return 0
         return min(max_jobs, max(1, n_items // min_items))
 
-    def ranges(self, n_items: int, n_blocks: int) -> list[tuple[int, int]]:
-        """Return contiguous ranges whose sizes differ by at most one.
-
-        Parameters
-        ----------
-        n_items : int
-            Number of assignments to evaluate, 0 or more.
-        n_blocks : int
-            Number of process jobs.
-
-        Returns
-        -------
-        list of tuple of int, shape (n_blocks, 2)
-            First index and index after the last, one pair per job.
-        """
-        return equal_ranges(n_items, n_blocks)
-
 
 class LoadBalancingBackend(Backend):
     """Let every process job fetch single assignments until none are left.
@@ -174,20 +140,3 @@ class LoadBalancingBackend(Backend):
             0 if there is nothing to evaluate, else from 1 to `max_jobs`.
         """
         return min(max_jobs, n_items)
-
-    def ranges(self, n_items: int, n_blocks: int) -> list[tuple[int, int]]:
-        """Return the whole range for every job, as they share one space.
-
-        Parameters
-        ----------
-        n_items : int
-            Number of assignments to evaluate, 0 or more.
-        n_blocks : int
-            Number of process jobs.
-
-        Returns
-        -------
-        list of tuple of int, shape (n_blocks, 2)
-            ``(0, n_items)``, once per job.
-        """
-        return [(0, n_items)] * n_blocks

@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psyrun.backend import DistributeBackend, LoadBalancingBackend
+from psyrun.backend import DistributeBackend, LoadBalancingBackend, equal_ranges
 
 items = st.integers(0, 3000)
 at_least_one = st.integers(1, 200)
 
 
 def batches(n_items: int, max_jobs: int, min_items: int) -> list[tuple[int, int]]:
-    backend = DistributeBackend()
-    return backend.ranges(n_items, backend.n_blocks(n_items, max_jobs, min_items))
+    n_blocks = DistributeBackend().n_blocks(n_items, max_jobs, min_items)
+    return equal_ranges(n_items, n_blocks)
 
 
 @given(items, at_least_one, at_least_one)
@@ -49,4 +49,4 @@ def test_nothing_to_evaluate_needs_no_job():
 def test_load_balancing_jobs_share_the_whole_space():
     backend = LoadBalancingBackend()
     assert backend.n_blocks(2, max_jobs=4, min_items=1) == 2
-    assert backend.ranges(10, 2) == [(0, 10), (0, 10)]
+    assert backend.fetches
