@@ -1,4 +1,4 @@
-"""The contract of a backend, and the arithmetic of equal batches."""
+"""Backends: how the assignments of a task are shared out among process jobs."""
 
 from __future__ import annotations
 
@@ -6,33 +6,7 @@ from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import ClassVar
 
-
-def equal_ranges(n_items: int, n_blocks: int) -> list[tuple[int, int]]:
-    """Divide the indices of a space into contiguous batches of equal size.
-
-    Parameters
-    ----------
-    n_items : int
-        Number of assignments, 0 or more.
-    n_blocks : int
-        Number of batches, at least 1 unless there are no assignments.
-
-    Returns
-    -------
-    list of tuple of int, shape (n_blocks, 2)
-        First index and index after the last of each batch, in order. Sizes
-        differ by at most one; the larger batches come first.
-
-    Examples
-    --------
-    >>> equal_ranges(10, 3)
-    [(0, 4), (4, 7), (7, 10)]
-    """
-    if n_blocks == 0:
-        return []
-    size, surplus = divmod(n_items, n_blocks)
-    starts = [i * size + min(i, surplus) for i in range(n_blocks + 1)]
-    return list(pairwise(starts))
+__all__ = ["Backend", "DistributeBackend", "LoadBalancingBackend"]
 
 
 class Backend(ABC):
@@ -70,41 +44,22 @@ class Backend(ABC):
         """
 
 
-__all__ = ["Backend", "DistributeBackend", "LoadBalancingBackend"]
-
-
 class DistributeBackend(Backend):
     """Give every process job one batch of the space, all of the same size.
 
     One job splits the space, up to `max_jobs` jobs each evaluate one batch of
-    at least `min_items` assignments, and one job merges what they found.
+    at least `min_items` assignments, and one job merges what they found. With
+    fewer than `min_items` assignments in all, one job takes them.
+
+    Examples
+    --------
+    >>> DistributeBackend().n_blocks(5000, max_jobs=100, min_items=10)
+    100
     """
 
     name = "distribute"
 
     def n_blocks(self, n_items: int, max_jobs: int, min_items: int) -> int:
-        """Return as many jobs as allowed, none with less than `min_items`.
-
-        Parameters
-        ----------
-        n_items : int
-            Number of assignments to evaluate, 0 or more.
-        max_jobs : int
-            Most process jobs allowed, at least 1.
-        min_items : int
-            Fewest assignments of a job, at least 1. With fewer assignments
-            than this in all, one job takes them.
-
-        Returns
-        -------
-        int
-            0 if there is nothing to evaluate, else from 1 to `max_jobs`.
-
-        Examples
-        --------
-        >>> DistributeBackend().n_blocks(5000, max_jobs=100, min_items=10)
-        100
-        """
         if n_items == 0:
             return 0
         return min(max_jobs, max(1, n_items // min_items))
@@ -116,27 +71,40 @@ class LoadBalancingBackend(Backend):
     A job that meets quick assignments evaluates more of them, which suits
     evaluations of very different duration. Every job may have to read any
     assignment, so that a store with fast access to single rows, such as
-    `psyrun.store.H5Store`, is the best choice.
+    `psyrun.store.H5Store`, is the best choice. `min_items` has no meaning here,
+    as nothing is divided beforehand.
     """
 
     name = "load balancing"
     fetches = True
 
     def n_blocks(self, n_items: int, max_jobs: int, min_items: int) -> int:
-        """Return `max_jobs`, or fewer if there are fewer assignments.
-
-        Parameters
-        ----------
-        n_items : int
-            Number of assignments to evaluate, 0 or more.
-        max_jobs : int
-            Most process jobs allowed, at least 1.
-        min_items : int
-            Has no meaning here, as nothing is divided beforehand.
-
-        Returns
-        -------
-        int
-            0 if there is nothing to evaluate, else from 1 to `max_jobs`.
-        """
         return min(max_jobs, n_items)
+
+
+def equal_ranges(n_items: int, n_blocks: int) -> list[tuple[int, int]]:
+    """Divide the indices of a space into contiguous batches of equal size.
+
+    Parameters
+    ----------
+    n_items : int
+        Number of assignments, 0 or more.
+    n_blocks : int
+        Number of batches, at least 1 unless there are no assignments.
+
+    Returns
+    -------
+    list of tuple of int, shape (n_blocks, 2)
+        First index and index after the last of each batch, in order. Sizes
+        differ by at most one; the larger batches come first.
+
+    Examples
+    --------
+    >>> equal_ranges(10, 3)
+    [(0, 4), (4, 7), (7, 10)]
+    """
+    if n_blocks == 0:
+        return []
+    size, surplus = divmod(n_items, n_blocks)
+    starts = [i * size + min(i, surplus) for i in range(n_blocks + 1)]
+    return list(pairwise(starts))

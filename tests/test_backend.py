@@ -46,7 +46,8 @@ def test_nothing_to_evaluate_needs_no_job():
     assert batches(0, 100, 1) == []
 
 
-def test_load_balancing_jobs_share_the_whole_space():
+def test_load_balancing_takes_no_more_jobs_than_assignments():
     backend = LoadBalancingBackend()
     assert backend.n_blocks(2, max_jobs=4, min_items=1) == 2
-    assert backend.fetches
+    assert backend.n_blocks(10, max_jobs=4, min_items=10) == 4
+    assert backend.n_blocks(0, max_jobs=4, min_items=1) == 0

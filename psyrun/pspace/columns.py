@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.text import shortened, text_of
+from psyrun.utils.typing import override
 
 Indices = NDArray[np.int64]
 _INTEGERS = {int, bool, np.int64, np.bool_}
@@ -71,6 +72,7 @@ class ValueColumn(Column):
         # A view would let the caller change the space in place.
         return value.copy() if self._array.ndim > 1 else value
 
+    @override
     def take(self, rows: Indices) -> NDArray[np.object_]:
         """Return the values at `rows` as numpy indexing gives them."""
         picked = self._array[rows]
@@ -78,8 +80,8 @@ class ValueColumn(Column):
             return picked
         return as_objects(picked)
 
+    @override
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
-        """Return the values at `rows` as int64 or float64 if that is exact."""
         return as_numbers(self._array[rows]) if self._array.ndim == 1 else None
 
     def __repr__(self) -> str:
@@ -96,6 +98,7 @@ class NumberColumn(ValueColumn):
     def __getitem__(self, row: int) -> Any:
         return self._array[row].item()
 
+    @override
     def take(self, rows: Indices) -> NDArray[np.object_]:
         """Return the Python numbers at `rows`."""
         return self._array[rows].astype(object)
@@ -117,10 +120,12 @@ class RangeColumn(Column):
     def __getitem__(self, row: int) -> int:
         return self._steps[row]
 
+    @override
     def take(self, rows: Indices) -> NDArray[np.object_]:
         """Return the integers at `rows`."""
         return self.numbers(rows).astype(object)
 
+    @override
     def numbers(self, rows: Indices) -> Indices:
         """Return the integers at `rows` as int64."""
         return self._steps.start + self._steps.step * rows
@@ -146,10 +151,12 @@ class ConstantColumn(Column):
     def __getitem__(self, row: int) -> Any:
         return self._value
 
+    @override
     def take(self, rows: Indices) -> NDArray[np.object_]:
         """Return the value once for each of `rows`."""
         return as_objects([self._value])[np.zeros_like(rows)]
 
+    @override
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
         """Return the value once for each of `rows`, as int64 or float64."""
         number = as_numbers(as_objects([self._value]))

@@ -8,9 +8,9 @@ propose: codes decide.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,25 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Column, ConstantColumn, Indices
 
-if TYPE_CHECKING:
-    from psyrun.pspace.space import ParameterSpace
-
 Encoder = Callable[[Column, Indices], Indices]
 NAN = ConstantColumn(math.nan)
 _FLOAT_EXACT = 2**53
 _SPARSE = 4  # numbers per row, from which on it takes less time to hash
 _MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
 _PLAIN = {str, int, bool, bytes, type(None), type(...)}
+
+
+class Space(Protocol):
+    """What is needed of a parameter space."""
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+
+    def keys(self) -> Collection[str]:
+        """Return the names of the parameters."""
+
+    def gather(self, key: str, rows: Indices, fetch: Encoder) -> NDArray[Any]:
+        """Collect the codes of one key's values at many points."""
 
 
 class _UnsuitableError(Exception):
@@ -37,7 +47,7 @@ class _IncomparableError(Exception):
     """A value that cannot be compared by value; the argument is why."""
 
 
-def equal_rows(spaces: Sequence[ParameterSpace], keys: Sequence[str]) -> list[Indices]:
+def equal_rows(spaces: Sequence[Space], keys: Sequence[str]) -> list[Indices]:
     """Assign numbers to rows, the same to equal rows of some spaces.
 
     Values are equal as in Python (1, 1.0 and True are), and nan equals nan.
@@ -46,7 +56,7 @@ def equal_rows(spaces: Sequence[ParameterSpace], keys: Sequence[str]) -> list[In
 
     Parameters
     ----------
-    spaces : sequence of ParameterSpace
+    spaces : sequence of Space
         Spaces of ``n_0``, ``n_1``, ... points.
     keys : sequence of str
         The parameters to compare. If there is none, all rows are equal.
@@ -119,7 +129,7 @@ def _count_earlier(numbers: Indices, n_numbers: int) -> Indices:
     return earlier
 
 
-def _codes(spaces: Sequence[ParameterSpace], key: str) -> Indices:
+def _codes(spaces: Sequence[Space], key: str) -> Indices:
     for encode in (_integer_codes, _float_codes):
         try:
             return _gather(spaces, key, encode)
@@ -131,13 +141,13 @@ def _codes(spaces: Sequence[ParameterSpace], key: str) -> Indices:
         raise PsyrunError(f"parameter {key!r} {error}") from error.__cause__
 
 
-def _gather(spaces: Sequence[ParameterSpace], key: str, encode: Encoder) -> Indices:
+def _gather(spaces: Sequence[Space], key: str, encode: Encoder) -> Indices:
     return np.concatenate(
         [_gather_codes(space, key, _once_per_place(encode)) for space in spaces]
     )
 
 
-def _gather_codes(space: ParameterSpace, key: str, encode: Encoder) -> Indices:
+def _gather_codes(space: Space, key: str, encode: Encoder) -> Indices:
     rows, known = np.arange(len(space)), space.keys()
     return space.gather(key, rows, encode) if key in known else encode(NAN, rows)
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Column, Indices, as_column
 from psyrun.pspace.space import Difference, Fetch, ParameterSpace, Selection
+from psyrun.utils.typing import override
 
 __all__ = [
     "Param",
@@ -75,16 +76,17 @@ class Param(ParameterSpace):
     def __len__(self) -> int:
         return self._size
 
+    @override
     def point(self, row: int) -> dict[str, Any]:
-        """Return the values at one row."""
         return {key: column[row] for key, column in self._columns.items()}
 
+    @override
     def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
         """Fetch from the column of the key."""
         return fetch(self._columns[key], rows)
 
+    @override
     def leaves(self) -> Iterator[tuple[str, Column]]:
-        """Yield the columns."""
         return iter(self._columns.items())
 
     def __repr__(self) -> str:

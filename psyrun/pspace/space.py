@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Column, Indices
 from psyrun.pspace.equality import NAN, equal_rows, is_in
+from psyrun.utils.typing import override
 
 Fetch = Callable[[Column, Indices], NDArray[Any]]
 
@@ -214,6 +215,7 @@ class Product(ParameterSpace):
     def __len__(self) -> int:
         return _checked_size(self._strides[0])
 
+    @override
     def point(self, row: int) -> dict[str, Any]:
         """Join the points of the factors."""
         joined = {}
@@ -221,12 +223,14 @@ class Product(ParameterSpace):
             joined.update(factor.point(row // stride % len(factor)))
         return joined
 
+    @override
     def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
         """Gather from the factor that has the key."""
         place = next(i for i, f in enumerate(self.operands) if key in f._keys)
         factor, stride = self.operands[place], self._strides[place + 1]
         return factor.gather(key, rows // stride % len(factor), fetch)
 
+    @override
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns of all factors."""
         return (leaf for factor in self.operands for leaf in factor.leaves())
@@ -257,12 +261,14 @@ class Sum(ParameterSpace):
     def __len__(self) -> int:
         return _checked_size(self._starts[-1])
 
+    @override
     def point(self, row: int) -> dict[str, Any]:
         """Return the point of one term, filled with nan."""
         place = bisect_right(self._starts, row) - 1
         point = self.operands[place].point(row - self._starts[place])
         return dict.fromkeys(self._keys, math.nan) | point
 
+    @override
     def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
         """Gather from each term that the rows touch."""
         if not rows.size:
@@ -287,6 +293,7 @@ class Sum(ParameterSpace):
         term, rows = self.operands[place], rows - self._starts[place]
         return term.gather(key, rows, fetch) if key in term._keys else fetch(NAN, rows)
 
+    @override
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns of all terms."""
         return (leaf for term in self.operands for leaf in term.leaves())
@@ -308,6 +315,7 @@ class Selection(ParameterSpace):
         self._rows = rows
         self._keys = space._keys
 
+    @override
     def selected(self) -> tuple[ParameterSpace, range | Indices]:
         """Return the space and the rows of it."""
         return self._space, self._rows
@@ -315,14 +323,17 @@ class Selection(ParameterSpace):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @override
     def point(self, row: int) -> dict[str, Any]:
         """Return a point of the space selected from."""
         return self._space.point(int(self._rows[row]))
 
+    @override
     def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
         """Gather from the space selected from."""
         return self._space.gather(key, _pick(self._rows, rows), fetch)
 
+    @override
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns of the space selected from."""
         return self._space.leaves()
@@ -365,6 +376,7 @@ class Difference(Selection):
             rows = rows[~is_in(kept, removed)]
         return rows
 
+    @override
     def selected(self) -> tuple[ParameterSpace, range | Indices]:
         """Return the minuend and the rows of it that remain."""
         return self._space, self._rows

@@ -22,6 +22,7 @@ from psyrun.store.base import Store
 from psyrun.store.pickle import check_picklable
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
 from psyrun.utils.files import Filename, damaged, explained, replacing
+from psyrun.utils.typing import override
 
 _KINDS = NUMERIC + "SUMmV"
 _MEMBER = ".npy"
@@ -50,22 +51,8 @@ class NpzStore(Store):
         self.allow_pickle = allow_pickle
         self.has_typed_columns = not allow_pickle
 
+    @override
     def save(self, filename: Filename, data: Columns) -> None:
-        """Create or replace a file; see `Store.save`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-        data : mapping of str to sequence
-            The rows; all sequences have the same length.
-
-        Raises
-        ------
-        StoreError
-            If the lengths differ, no array holds the values of a key, or the
-            file cannot be written.
-        """
         columns = self._columns(data)
         with (
             replacing(filename) as beside,
@@ -84,29 +71,10 @@ class NpzStore(Store):
                     check_picklable(key, value)
                 raise refuse(key, one_line(error)) from error
 
+    @override
     def load(
         self, filename: Filename, row: int | slice | None = None
     ) -> dict[str, Any]:
-        """Read all or some rows; see `Store.load`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-        row : int or slice, optional
-            The row or rows to read.
-
-        Returns
-        -------
-        dict of str to ndarray, shape (n_rows, ...)
-            The rows.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read, holds pickled objects that were not
-            asked for, or has no such row.
-        """
         with _opened(filename) as archive:
             columns = self._read_all(archive, _keys(archive), filename)
         return select_rows(columns, row, filename)
@@ -136,24 +104,9 @@ class NpzStore(Store):
                 "wrote the file, load it with NpzStore(allow_pickle=True)."
             ) from error
 
+    @override
     def count(self, filename: Filename) -> int:
-        """Return the number of rows in a file, reading its smallest array.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-
-        Returns
-        -------
-        int
-            The number of rows.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read.
-        """
+        """Return the number of rows in a file, reading its smallest array."""
         with _opened(filename) as archive:
             sizes = {key: archive.getinfo(key + _MEMBER) for key in _keys(archive)}
             if not sizes:
@@ -161,40 +114,14 @@ class NpzStore(Store):
             smallest = min(sizes, key=lambda key: sizes[key].file_size)
             return count_rows(self._read_all(archive, [smallest], filename))
 
+    @override
     def keys(self, filename: Filename) -> list[str]:
-        """Return the keys in a file; see `Store.keys`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-
-        Returns
-        -------
-        list of str
-            The keys.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read.
-        """
         with _opened(filename) as archive:
             return _keys(archive)
 
+    @override
     def check(self, row: Mapping[str, Any]) -> None:
-        """Raise an error if no array holds a value; see `Store.check`.
-
-        Parameters
-        ----------
-        row : mapping of str to object
-            One value per key.
-
-        Raises
-        ------
-        StoreError
-            Naming the key, the type of its value and a store that holds it.
-        """
+        """Raise an error if no array holds a value."""
         for key, value in row.items():
             _check_key(key)
             if self.allow_pickle:
@@ -202,24 +129,8 @@ class NpzStore(Store):
             else:
                 check_value(key, value, _KINDS, "NpzStore")
 
+    @override
     def concatenate(self, batches: Sequence[Columns]) -> dict[str, Any]:
-        """Put batches of rows one after the other; see `Store.concatenate`.
-
-        Parameters
-        ----------
-        batches : sequence of mappings
-            The rows of each batch.
-
-        Returns
-        -------
-        dict of str to ndarray, shape (n_rows, ...)
-            All rows, padded with the missing value.
-
-        Raises
-        ------
-        StoreError
-            If the values of a key do not go together.
-        """
         filled = [self._columns(batch) for batch in with_rows(batches)]
         keys = dict.fromkeys(key for batch in filled for key in batch)
         return {key: self._join(key, filled) for key in keys}

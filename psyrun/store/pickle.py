@@ -10,6 +10,7 @@ from psyrun.errors import StoreError, one_line
 from psyrun.store.base import Store
 from psyrun.store.rows import Columns, count_rows, select_rows
 from psyrun.utils.files import Filename, damaged, explained, replacing
+from psyrun.utils.typing import override
 
 # Spoils of a broken pickle can be of nearly any type; these two say that the
 # file is whole and that a class it needs is not there.
@@ -28,22 +29,8 @@ class PickleStore(Store):
 
     ext: ClassVar[str] = ".pkl"
 
+    @override
     def save(self, filename: Filename, data: Columns) -> None:
-        """Create or replace a file; see `Store.save`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-        data : mapping of str to sequence
-            The rows; all sequences have the same length.
-
-        Raises
-        ------
-        StoreError
-            If the lengths differ, a value cannot be pickled, or the file
-            cannot be written.
-        """
         count_rows(data)
         columns = {key: list(column) for key, column in data.items()}
         with replacing(filename) as beside, explained(filename), beside.open("wb") as f:
@@ -57,46 +44,18 @@ class PickleStore(Store):
                         check_picklable(key, value)
                 raise StoreError(f"{filename}: {one_line(error)}") from error
 
+    @override
     def load(
         self, filename: Filename, row: int | slice | None = None
     ) -> dict[str, Any]:
-        """Read all or some rows; see `Store.load`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-        row : int or slice, optional
-            The row or rows to read.
-
-        Returns
-        -------
-        dict of str to list
-            The rows.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read or has no such row.
-        """
         columns = _unpickle(filename)
         if not _is_columns(columns):
             raise damaged(filename, "was not written by PickleStore")
         return select_rows(columns, row, filename)
 
+    @override
     def check(self, row: Mapping[str, Any]) -> None:
-        """Raise an error if a value cannot be pickled; see `Store.check`.
-
-        Parameters
-        ----------
-        row : mapping of str to object
-            One value per key.
-
-        Raises
-        ------
-        StoreError
-            Naming the key and the type of its value.
-        """
+        """Raise an error if a value cannot be pickled."""
         for key, value in row.items():
             check_picklable(key, value)
 

@@ -51,17 +51,22 @@ class Special(NamedTuple):
     divides: bool = False
 
 
-def _special(
+def special(
     read: Callable[[Any], Any],
     allowed: str,
     meaning: str,
     *,
+    value: Any = MISSING,
+    factory: Any = MISSING,
     default: str | None = None,
     makes_rows: bool = False,
     divides: bool = False,
-) -> dict[str, Special]:
-    special = Special(read, allowed, meaning, default, makes_rows, divides)
-    return {"special": special}
+) -> Any:
+    """Declare a special variable; its default is a value or comes from a factory."""
+    known = Special(read, allowed, meaning, default, makes_rows, divides)
+    if factory is not MISSING:
+        return field(default_factory=factory, metadata={"special": known})
+    return field(default=value, metadata={"special": known})
 
 
 def _pickle_store() -> Store:
@@ -80,173 +85,137 @@ class Config:
 
     # To add one, declare it here and use it: the checks, `psy help task-file`, the
     # reference (tests/tasks/test_config.py) and the fingerprints follow from this.
-    pspace: ParameterSpace = field(
-        metadata=_special(
-            values.space,
-            "parameter space",
-            "the assignments to evaluate, such as `Param(x=[1, 2, 3])`",
-            makes_rows=True,
-        )
+    pspace: ParameterSpace = special(
+        values.space,
+        "parameter space",
+        "the assignments to evaluate, such as `Param(x=[1, 2, 3])`",
+        makes_rows=True,
     )
-    execute: Callable[..., Mapping[str, Any]] = field(
-        metadata=_special(
-            values.function,
-            "function",
-            "evaluates one assignment: takes its parameters as keyword arguments, "
-            "returns a dictionary of results",
-            makes_rows=True,
-        )
+    execute: Callable[..., Mapping[str, Any]] = special(
+        values.function,
+        "function",
+        "evaluates one assignment: takes its parameters as keyword arguments, "
+        "returns a dictionary of results",
+        makes_rows=True,
     )
-    setup: Callable[[int], Mapping[str, Any]] | None = field(
-        default=None,
-        metadata=_special(
-            values.optional(values.function),
-            "function",
-            "called once in each worker process as `setup(proc_id)`, with numbers from "
-            "0 to `pool_size - 1`; returns a dictionary of further arguments for "
-            "`execute`",
-            default="none",
-            makes_rows=True,
-        ),
+    setup: Callable[[int], Mapping[str, Any]] | None = special(
+        values.optional(values.function),
+        "function",
+        "called once in each worker process as `setup(proc_id)`, with numbers from "
+        "0 to `pool_size - 1`; returns a dictionary of further arguments for "
+        "`execute`",
+        default="none",
+        makes_rows=True,
+        value=None,
     )
-    store: Store = field(
-        default_factory=_pickle_store,
-        metadata=_special(
-            values.store,
-            "store, its class, or a file extension",
-            "the data store that results are written with; if only `resultfile` is "
-            "set, its extension decides",
-            default="PickleStore()",
-        ),
+    store: Store = special(
+        values.store,
+        "store, its class, or a file extension",
+        "the data store that results are written with; if only `resultfile` is "
+        "set, its extension decides",
+        default="PickleStore()",
+        factory=_pickle_store,
     )
-    resultfile: Path | None = field(
-        default=None,
-        metadata=_special(
-            values.optional(values.path),
-            "path",
-            "where the results are written to",
-            default="<workdir>/<task>/result<ext>",
-        ),
+    resultfile: Path | None = special(
+        values.optional(values.path),
+        "path",
+        "where the results are written to",
+        default="<workdir>/<task>/result<ext>",
+        value=None,
     )
-    workdir: Path = field(
-        default=Path("psy-work"),
-        metadata=_special(
-            values.path,
-            "path",
-            "folder for all other files; each task has a folder of its own in it",
-            default="psy-work",
-        ),
+    workdir: Path = special(
+        values.path,
+        "path",
+        "folder for all other files; each task has a folder of its own in it",
+        default="psy-work",
+        value=Path("psy-work"),
     )
-    max_jobs: int = field(
-        default=100,
-        metadata=_special(
-            values.integer(at_least=1),
-            "integer, at least 1",
-            "most process jobs",
-            divides=True,
-        ),
+    max_jobs: int = special(
+        values.integer(at_least=1),
+        "integer, at least 1",
+        "most process jobs",
+        divides=True,
+        value=100,
     )
-    min_items: int = field(
-        default=1,
-        metadata=_special(
-            values.integer(at_least=1),
-            "integer, at least 1",
-            "fewest assignments that a process job gets",
-            divides=True,
-        ),
+    min_items: int = special(
+        values.integer(at_least=1),
+        "integer, at least 1",
+        "fewest assignments that a process job gets",
+        divides=True,
+        value=1,
     )
-    pool_size: int = field(
-        default=1,
-        metadata=_special(
-            values.integer(at_least=1),
-            "integer, at least 1",
-            "worker processes in each process job",
-        ),
+    pool_size: int = special(
+        values.integer(at_least=1),
+        "integer, at least 1",
+        "worker processes in each process job",
+        value=1,
     )
-    backend: Backend = field(
-        default_factory=DistributeBackend,
-        metadata=_special(
-            values.backend,
-            "backend or its class",
-            "how assignments are shared out among jobs",
-            default="DistributeBackend",
-            divides=True,
-        ),
+    backend: Backend = special(
+        values.backend,
+        "backend or its class",
+        "how assignments are shared out among jobs",
+        default="DistributeBackend",
+        divides=True,
+        factory=DistributeBackend,
     )
-    scheduler: Scheduler = field(
-        default_factory=ImmediateRun,
-        metadata=_special(
-            values.scheduler,
-            "scheduler, its class, or its name",
-            "what jobs are submitted to: this machine, or a queue such as `Slurm()`",
-            default="ImmediateRun()",
-        ),
+    scheduler: Scheduler = special(
+        values.scheduler,
+        "scheduler, its class, or its name",
+        "what jobs are submitted to: this machine, or a queue such as `Slurm()`",
+        default="ImmediateRun()",
+        factory=ImmediateRun,
     )
-    scheduler_args: Mapping[str, Any] = field(
-        default_factory=dict,
-        metadata=_special(
-            values.arguments,
-            "dictionary",
-            "arguments for the scheduler, such as a time limit; a function is called "
-            "with the name of a job and returns the value for it; joined with those of "
-            "`psy-conf.py`",
-            default="{}",
-        ),
+    scheduler_args: Mapping[str, Any] = special(
+        values.arguments,
+        "dictionary",
+        "arguments for the scheduler, such as a time limit; a function is called "
+        "with the name of a job and returns the value for it; joined with those of "
+        "`psy-conf.py`",
+        default="{}",
+        factory=dict,
     )
-    exclude_from_result: tuple[str, ...] = field(
-        default=(),
-        metadata=_special(
-            values.names,
-            "list of names",
-            "parameters and results that are left out of the result",
-            default="[]",
-            makes_rows=True,
-        ),
+    exclude_from_result: tuple[str, ...] = special(
+        values.names,
+        "list of names",
+        "parameters and results that are left out of the result",
+        default="[]",
+        makes_rows=True,
+        value=(),
     )
-    python: str = field(
-        default=sys.executable,
-        metadata=_special(
-            values.command,
-            "path or command",
-            "the Python that jobs run with; psyrun must be installed in it",
-            default="the Python that runs `psy`",
-        ),
+    python: str = special(
+        values.command,
+        "path or command",
+        "the Python that jobs run with; psyrun must be installed in it",
+        default="the Python that runs `psy`",
+        value=sys.executable,
     )
-    file_dep: tuple[Path, ...] = field(
-        default=(),
-        metadata=_special(
-            values.paths,
-            "list of paths",
-            "files and folders on whose content the results depend",
-            default="[]",
-        ),
+    file_dep: tuple[Path, ...] = special(
+        values.paths,
+        "list of paths",
+        "files and folders on whose content the results depend",
+        default="[]",
+        value=(),
     )
-    max_failures: int | None = field(
-        default=None,
-        metadata=_special(
-            values.optional(values.integer(at_least=0)),
-            "integer, at least 0, or `None`",
-            "how many assignments may fail before the run is stopped as hopeless; jobs "
-            "that begin later evaluate nothing",
-        ),
+    max_failures: int | None = special(
+        values.optional(values.integer(at_least=0)),
+        "integer, at least 0, or `None`",
+        "how many assignments may fail before the run is stopped as hopeless; jobs "
+        "that begin later evaluate nothing",
+        value=None,
     )
-    retries: int = field(
-        default=0,
-        metadata=_special(
-            values.integer(at_least=0),
-            "integer, at least 0",
-            "how often a job in a queue is submitted again if it used up its memory or "
-            "time, with twice as much of it, or if its machine failed",
-        ),
+    retries: int = special(
+        values.integer(at_least=0),
+        "integer, at least 0",
+        "how often a job in a queue is submitted again if it used up its memory or "
+        "time, with twice as much of it, or if its machine failed",
+        value=0,
     )
-    overwrite_dirty: bool = field(
-        default=True,
-        metadata=_special(
-            values.flag,
-            "`True` or `False`",
-            "whether results of an earlier version of the task may be replaced; if "
-            "not, `psy run` refuses and says so",
-        ),
+    overwrite_dirty: bool = special(
+        values.flag,
+        "`True` or `False`",
+        "whether results of an earlier version of the task may be replaced; if "
+        "not, `psy run` refuses and says so",
+        value=True,
     )
 
 

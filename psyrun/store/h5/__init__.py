@@ -27,6 +27,7 @@ from psyrun.store.h5.layout import (
 from psyrun.store.h5.writing import H5Stream, extend, numeric_columns
 from psyrun.store.rows import Columns, count_rows, row_slice
 from psyrun.utils.files import Filename, replacing
+from psyrun.utils.typing import override
 
 _NODE = re.compile(r"(/[A-Za-z][A-Za-z0-9_]*)+")
 
@@ -63,112 +64,34 @@ class H5Store(Store):
             )
         self.node = node
 
+    @override
     def save(self, filename: Filename, data: Columns) -> None:
-        """Create or replace a file; see `Store.save`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-        data : mapping of str to sequence
-            The rows; all sequences have the same length.
-
-        Raises
-        ------
-        StoreError
-            If the lengths differ, a column is not numeric, or the file cannot
-            be written.
-        """
         with self.writer(filename) as stream:
             stream.append(data)
 
+    @override
     def load(
         self, filename: Filename, row: int | slice | None = None
     ) -> dict[str, Any]:
-        """Read all or some rows, and only these; see `Store.load`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-        row : int or slice, optional
-            The row or rows to read.
-
-        Returns
-        -------
-        dict of str to ndarray, shape (n_rows, ...)
-            The rows.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read or has no such row.
-        """
+        """Read all or some rows, and only these."""
         with self._reading(filename) as group:
             n_rows = count(group, filename)
             wanted = row_slice(row, n_rows, filename)
             return {k: read_rows(a, wanted, n_rows) for k, a in arrays(group).items()}
 
+    @override
     def pieces(self, filename: Filename) -> Iterator[Columns]:
-        """Read all rows in pieces of about 1 MiB; see `Store.pieces`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-
-        Yields
-        ------
-        dict of str to ndarray, shape (n_rows, ...)
-            The next rows; one piece without rows if the file has none.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read.
-        """
+        """Read all rows in pieces of about 1 MiB."""
         with self._reading(filename) as group:
             yield from read_steps(group, count(group, filename))
 
+    @override
     def count(self, filename: Filename) -> int:
-        """Return the number of rows in a file; see `Store.count`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-
-        Returns
-        -------
-        int
-            The number of rows.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read.
-        """
         with self._reading(filename) as group:
             return count(group, filename)
 
+    @override
     def keys(self, filename: Filename) -> list[str]:
-        """Return the keys in a file; see `Store.keys`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-
-        Returns
-        -------
-        list of str
-            The keys.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be read.
-        """
         with self._reading(filename) as group:
             return list(arrays(group))
 
@@ -177,37 +100,15 @@ class H5Store(Store):
         with opened(filename, "r", filename) as file, h5_explained(filename):
             yield results_group(file, self.node, filename)
 
+    @override
     def check(self, row: Mapping[str, Any]) -> None:
-        """Raise an error if a key is no text or a value no number; see `Store.check`.
-
-        Parameters
-        ----------
-        row : mapping of str to object
-            One value per key.
-
-        Raises
-        ------
-        StoreError
-            Naming the key, the type of its value and a store that holds it.
-        """
+        """Raise an error if a key is no text or a value no number."""
         for key, value in row.items():
             check_key(key)
             check_value(key, value, NUMERIC, "H5Store")
 
+    @override
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
-        """Write a file piece by piece; see `Store.writer`.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-
-        Returns
-        -------
-        context manager
-            Its value has a method ``append(columns)``, which writes at once:
-            no more than the rows of one call are in memory.
-        """
         return self._streaming(filename)
 
     @contextmanager
@@ -215,24 +116,9 @@ class H5Store(Store):
         with replacing(filename) as beside, opened(beside, "w", filename) as file:
             yield H5Stream(file, self.node, filename)
 
+    @override
     def append(self, filename: Filename, data: Columns) -> None:
-        """Add rows to a file in place if they fit; see `Store.append`.
-
-        Being killed or running out of disk space in the middle leaves the
-        rows from before.
-
-        Parameters
-        ----------
-        filename : path-like
-            The file.
-        data : mapping of str to sequence
-            The rows; all sequences have the same length.
-
-        Raises
-        ------
-        StoreError
-            As `save` and `load` do.
-        """
+        """Add rows to a file in place if they fit."""
         if not Path(filename).exists():
             self.save(filename, data)
             return
