@@ -100,7 +100,7 @@ def _data(task: Task, round_: Round) -> RoundData:
 
 def _count_open(task: Task, round_: Round) -> int:
     data = _data(task, round_)
-    return len(data.division.space) - len(data.known())
+    return len(data.division.space) - len(data.with_row())
 
 
 def _count_new(

@@ -99,7 +99,7 @@ def _states_of(path: Path, name: str) -> AssignmentStates:
 def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:
     """Return the assignments that have no row and did not fail."""
     is_open = np.ones(len(data.division.space), dtype=bool)
-    is_open[data.known()] = False
+    is_open[data.with_row()] = False
     is_open[[failure.index for failure in failures]] = False
     found: list[int] = np.flatnonzero(is_open).tolist()
     return found

@@ -68,7 +68,7 @@ def _check_complete(job: Job) -> None:
         If they are: the jobs that had fetched their assignments were killed.
     """
     data = job.data
-    known = data.known()
+    known = data.with_row()
     # They are sorted, and there may be very many.
     n_twice = int(np.count_nonzero(known[1:] == known[:-1]))
     if n_twice:

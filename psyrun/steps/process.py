@@ -218,6 +218,6 @@ def write_block(
             for entry, cause in causes
         }
         write_json(data.round.failed(block), accepted)
-    with data.store.writer(data.block_path(block)) as writer:
+    with data.store.writer(str(data.round.block(block, data.store.ext))) as writer:
         for rows in chunks(np.arange(len(source.indices))):
             writer.append(source.take(rows))

@@ -108,7 +108,7 @@ def _versions(
 
 def _versions_of(old: RoundData) -> Indices:
     """Return the versions of the rows of a round; 0 is the one of the round itself."""
-    division, known = old.division, old.known()
+    division, known = old.division, old.with_row()
     of_known = np.zeros(len(known), np.int64)
     if division.kept is None or division.versions is None or division.former is None:
         return of_known
@@ -118,10 +118,10 @@ def _versions_of(old: RoundData) -> Indices:
 
 
 def _in_same_space(old: RoundData, n_blocks: int) -> Division:
-    known = old.known()
+    known = old.with_row()
     kept = np.full(len(old.division.space), -1, np.int64)
     kept[known] = np.arange(len(known))
-    former = np.arange(len(known), len(known) + old.n_former())
+    former = np.arange(len(known), len(known) + old.division.n_former)
     tally = RoundProgress(old.round).tally()
     slots = [old.round.in_flight(block) for block in range(old.division.n_blocks)]
     lost = {index for path in slots for index in interrupted(path)} - set(
@@ -132,7 +132,7 @@ def _in_same_space(old: RoundData, n_blocks: int) -> Division:
         n_blocks,
         kept,
         former,
-        old.former_points(),
+        old.division.former_points,
         failed_before=tally.failed,
         cut_off_before=len(lost),
     )

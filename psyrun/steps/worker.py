@@ -210,7 +210,7 @@ class Worker:
         work, clock, wall_clock = self._work, time.perf_counter, time.time
         for position in positions:
             index = int(work.indices[position])
-            self._slots.note(self._number, index, position, positions.stop)
+            self._slots.set(self._number, index, position, positions.stop)
             parameters = work.space[index]
             start, begun = wall_clock(), clock()
             self._stop_if_pointless(start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Division:
-    """What `split` saw, and who computes what.
+    """A frozen space, the rows that are kept for it, and its blocks.
 
     Attributes
     ----------
@@ -85,6 +85,11 @@ class Division:
         """Number of assignments whose rows are kept."""
         return len(self.space) - len(self.open)
 
+    @property
+    def n_former(self) -> int:
+        """Number of kept rows that are no longer in the space."""
+        return 0 if self.former is None else len(self.former)
+
     def n_older(self, fingerprint: str) -> int:
         """Return how many assignments have a row of another version of the task."""
         if self.kept is None or self.versions is None:
@@ -95,19 +100,9 @@ class Division:
         return sum(version not in current for version in versions)
 
     def save(self, round_: Round, plan: Plan) -> None:
-        """Write the frozen space of a round.
+        """Write the frozen space of a round and its numbers.
 
-        Parameters
-        ----------
-        round_ : Round
-            Paths of the round.
-        plan : Plan
-            What the division was made for.
-
-        Raises
-        ------
-        PsyrunError
-            If a parameter cannot be pickled.
+        Raises `PsyrunError` if a parameter cannot be pickled.
         """
         from psyrun.pspace.freezing import freeze
 
@@ -116,20 +111,19 @@ class Division:
             "space": freeze(self.space),
         }
         round_.folder.mkdir(parents=True, exist_ok=True)
-        n_former = 0 if self.former is None else len(self.former)
-        counts = {
-            "n_items": len(self.space),
-            "n_open": len(self.open),
-            "n_blocks": self.n_blocks,
-            "n_former": n_former,
-            "failed_before": self.failed_before,
-            "cut_off_before": self.cut_off_before,
-            "n_older": self.n_older(plan.fingerprint),
-            "ext": plan.block_ext,
-            "fetches": plan.fetches,
-            "fingerprint": plan.fingerprint,
-        }
-        write_json(round_.division, counts)
+        counts = DivisionCounts(
+            n_items=len(self.space),
+            n_open=len(self.open),
+            n_blocks=self.n_blocks,
+            n_former=self.n_former,
+            failed_before=self.failed_before,
+            cut_off_before=self.cut_off_before,
+            n_older=self.n_older(plan.fingerprint),
+            ext=plan.block_ext,
+            fetches=plan.fetches,
+            fingerprint=plan.fingerprint,
+        )
+        write_json(round_.division, asdict(counts))
         with replacing(round_.space) as path, path.open("wb") as file:
             pickle.dump(frozen, file, pickle.HIGHEST_PROTOCOL)
 
@@ -137,10 +131,8 @@ class Division:
     def load(cls, round_: Round) -> Division:
         """Read the frozen space of a round.
 
-        Raises
-        ------
-        PsyrunError
-            If the file is damaged or holds values that cannot be loaded.
+        Raises `PsyrunError` if the file is damaged or holds values that cannot be
+        loaded.
         """
         from psyrun.pspace.freezing import thaw
 
@@ -156,29 +148,26 @@ class Division:
 
 @dataclass(frozen=True)
 class DivisionCounts:
-    """Numbers of a division.
+    """Numbers of a division, which can be read without NumPy and the task file.
 
     Attributes
     ----------
-    n_items : int
-        Assignments in the space.
-    n_open : int
-        Assignments that the process jobs are to evaluate.
+    n_items, n_open : int
+        Assignments in the space, and those without a kept row.
     n_blocks : int
         Process jobs.
     n_former : int
         Kept rows that are no longer in the space.
     failed_before, cut_off_before : int
-        Open assignments that were tried before: they failed, or their job was
-        killed.
+        As in `Division`.
     n_older : int
         Kept rows in the space that another version of the task computed.
     ext : str
-        File extension of the store of its blocks.
+        File extension of the store of the blocks.
     fetches : bool
         Whether process jobs fetch their work.
     fingerprint : str
-        Of the version of the task that its blocks are computed with.
+        Of the version of the task that the blocks are computed with.
     """
 
     n_items: int

@@ -1,4 +1,4 @@
-"""Failed assignments: what is known of each, and what they have in common."""
+"""Failed assignments: the record of each."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ class Failure:
     ----------
     index : int
         Position of the assignment in the frozen space.
-    type : str
-        Name of the exception's class, ``WorkerDied`` where the process ended.
-    message : str
-        Text of the exception.
+    type, message : str
+        Class and text of the exception; the class is ``WorkerDied`` where the
+        process ended.
     where : str
         Innermost frame of the traceback, as tracebacks print it, or how the
         process ended; empty if neither is known.
@@ -47,7 +46,7 @@ class Failure:
     host : str
         Name of the machine; empty where it is not known.
     is_accepted : bool
-        Whether the result goes without the assignment.
+        Whether the result lacks the assignment.
     """
 
     index: int
@@ -79,25 +78,7 @@ class Failure:
 
 
 def failures_of_task(layout: TaskLayout) -> list[Failure]:
-    """Return the failed assignments of a task's last round.
-
-    Nothing is unpickled and no task file is run.
-
-    Parameters
-    ----------
-    layout : TaskLayout
-        Paths of the task.
-
-    Returns
-    -------
-    list of Failure
-        In the order of the space.
-
-    Raises
-    ------
-    PsyrunError
-        If what was recorded is not usable.
-    """
+    """Return the failed assignments of a task's last round, in their order."""
     plan = Plan.load(layout)
     if plan is None:
         return []
@@ -105,43 +86,31 @@ def failures_of_task(layout: TaskLayout) -> list[Failure]:
 
 
 def failures_of(round_: Round) -> list[Failure]:
-    """Return the failed assignments of a round.
+    """Return the failed assignments of a round, in their order.
 
-    Parameters
-    ----------
-    round_ : Round
-        Paths of the round.
-
-    Returns
-    -------
-    list of Failure
-        In the order of the space: those of journals, and those that finished
-        blocks go without.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a journal was removed meanwhile.
+    Some are in journals, others listed beside finished blocks. Raises
+    `FileNotFoundError` if a journal was removed meanwhile.
     """
-    accepted = _accepted(round_)
-    found = {index: _failure(index, told) for index, told in accepted.items()}
+    counts = DivisionCounts.load(round_)
+    blocks = set() if counts is None else finished_blocks(round_, counts.ext)
+    accepted = {i: r for b in blocks for i, r in accepted_failures(round_, b).items()}
+    found = {i: _failure(i, record) for i, record in accepted.items()}
     recorded = list(_recorded(round_).items())
-    told = journal.failures(entry for _, (entry, _) in recorded)
+    failures = journal.failures(entry for _, (entry, _) in recorded)
     sessions = journal.failures(session for _, (_, session) in recorded)
     for (index, (entry, _)), failure, session in zip(
-        recorded, told, sessions, strict=True
+        recorded, failures, sessions, strict=True
     ):
         measured = {"duration": entry.duration, "peak": entry.peak}
-        whole = {**failure, **measured, "host": session.get("host")}
-        found[index] = _failure(index, whole, is_accepted=index in accepted)
+        record = {**failure, **measured, "host": session.get("host")}
+        found[index] = _failure(index, record, is_accepted=index in accepted)
     return [found[index] for index in sorted(found)]
 
 
-def _accepted(round_: Round) -> dict[int, dict[str, Any]]:
-    counts = DivisionCounts.load(round_)
-    blocks = set() if counts is None else finished_blocks(round_, counts.ext)
-    records = [read_json(round_.failed(block)) or {} for block in blocks]
-    return {int(index): told for r in records for index, told in r.items()}
+def accepted_failures(round_: Round, block: int) -> dict[int, dict[str, Any]]:
+    """Return the records of the failures that a block's store file lacks."""
+    record = read_json(round_.failed(block)) or {}
+    return {int(index): failure for index, failure in record.items()}
 
 
 def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
@@ -162,18 +131,20 @@ def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
     return {index: failed[index] for index in failed.keys() - rows}
 
 
-def _failure(index: int, told: dict[str, Any], *, is_accepted: bool = True) -> Failure:
+def _failure(
+    index: int, record: dict[str, Any], *, is_accepted: bool = True
+) -> Failure:
     return Failure(
         index=index,
-        type=told["type"],
-        message=told["message"],
-        where=told["where"],
-        traceback=told["traceback"],
-        parameters=told["parameters"],
-        # A worker that died has left neither.
-        duration=told.get("duration") or None,
-        peak=told.get("peak") or None,
-        host=told.get("host") or "",
+        type=record["type"],
+        message=record["message"],
+        where=record["where"],
+        traceback=record["traceback"],
+        parameters=record["parameters"],
+        # Not known of a worker that died.
+        duration=record.get("duration") or None,
+        peak=record.get("peak") or None,
+        host=record.get("host") or "",
         is_accepted=is_accepted,
     )
 
@@ -198,14 +169,7 @@ def describe_death(
 ) -> dict[str, Any]:
     """Return what is recorded of an assignment that ended its worker.
 
-    Parameters
-    ----------
-    code : int
-        Exit status of the worker, or the negative number of a signal.
-    pid : int
-        The worker.
-    parameters : mapping
-        The assignment.
+    `code` is the exit status of the worker, or the negative number of a signal.
     """
     cause = describe_exit(code)
     message = f"the worker process ended with {cause} during the evaluation"

@@ -50,24 +50,9 @@ _READ_AHEAD = 1 << 20
 
 @dataclass(slots=True)
 class Entry:
-    """One frame of a journal, without its payload.
+    """One frame of a journal: its header, and where its payload is, in bytes.
 
-    Attributes
-    ----------
-    kind : int
-        `ROW`, `FAILURE` or `SESSION`.
-    index : int
-        Position of the assignment in the frozen space.
-    start : float
-        When the evaluation began, in seconds since the epoch.
-    duration : float
-        How long it took, in seconds.
-    peak : int
-        Largest resident memory of the worker until then, in KiB.
-    path : Path
-        The journal.
-    offset, length : int
-        Where the payload stands in it, in bytes.
+    Units are those of the header; `kind` is `ROW`, `FAILURE` or `SESSION`.
     """
 
     kind: int
@@ -81,18 +66,11 @@ class Entry:
 
 
 class Journal:
-    """A journal to append to.
+    """A journal to append to, by one writer at a time.
 
-    Parameters
-    ----------
-    path : Path
-        The file; a torn frame that an earlier writer left at its end is cut
-        off. Only one writer may use it at a time.
-    intact : int
-        Up to which byte it is known to be intact, so that this is not
-        verified again.
-    session : mapping
-        What holds for all that follows (host, process, fingerprint), as JSON.
+    A torn frame that an earlier writer left at its end is cut off. `session` holds
+    for all that follows (host, process, fingerprint). Up to byte `intact`, the
+    journal is known to be intact and is not verified again.
     """
 
     def __init__(self, path: Path, session: Mapping[str, Any], intact: int = 0) -> None:
@@ -113,12 +91,8 @@ class Journal:
     ) -> None:
         """Record the row of one assignment.
 
-        Raises
-        ------
-        StoreError
-            If a value cannot be pickled.
-        OSError
-            If it cannot be written whole; the journal is as before then.
+        Raises `StoreError` if a value cannot be pickled, and `OSError` if the row
+        cannot be written whole; the journal is as before then.
         """
         self._append(ROW, index, start, duration, peak, _pickled(row))
 
@@ -192,22 +166,10 @@ def _pickled(row: Mapping[str, Any]) -> bytes:
 
 
 def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]:
-    """Yield the intact frames of a journal, which may still be written to.
+    """Yield the frames of a journal, which may still be written to.
 
-    Parameters
-    ----------
-    path : Path
-        The journal.
-    start : int
-        Byte offset of a frame to start from.
-    verify : bool
-        Whether to compare checksums, which reads the payloads. Otherwise only
-        headers are looked at, and payloads are passed over.
-
-    Yields
-    ------
-    Entry
-        Frames in the order of writing, up to the first that is not intact.
+    They come in the order of writing from byte `start` on, up to the first that is
+    not intact. Payloads are read only to compare checksums, with `verify`.
     """
     with path.open("rb", buffering=0) as file:
         for position, head in _frames(file.fileno(), start, verify=verify):
@@ -217,15 +179,7 @@ def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]
 
 
 def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, int]]:
-    """Yield kind and index of frames, and where each ends, as fast as possible.
-
-    Parameters
-    ----------
-    path : Path
-        The journal, which may still be written to.
-    start : int
-        Byte offset of a frame to start from.
-    """
+    """Yield kind and index of frames, and the byte where each ends; a fast `scan`."""
     with path.open("rb", buffering=0) as file:
         for position, head in _frames(file.fileno(), start):
             yield head[1], head[2], position + _FRAME + head[6]
@@ -273,29 +227,16 @@ def _intact_length(path: Path, start: int) -> int:
 
 
 def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
-    """Return what is known of each assignment: its row, else its last failure.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Journals that together describe one block.
-    verify : bool
-        Whether to compare checksums.
-
-    Returns
-    -------
-    dict
-        Entries by the index of their assignment.
-    """
-    known: dict[int, Entry] = {}
+    """Return the row of each assignment in some journals, else its last failure."""
+    found: dict[int, Entry] = {}
     for path in paths:
         for entry in scan(path, verify=verify):
             if entry.kind == SESSION:
                 continue
-            before = known.get(entry.index)
+            before = found.get(entry.index)
             if before is None or before.kind != ROW:
-                known[entry.index] = entry
-    return known
+                found[entry.index] = entry
+    return found
 
 
 def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -318,5 +259,5 @@ def rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
 
 
 def failures(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """Yield what entries of kind `FAILURE` tell."""
+    """Yield the records of entries of kind `FAILURE` or `SESSION`."""
     return (json.loads(payload) for payload in payloads(entries))

@@ -38,13 +38,7 @@ SPLIT, PROCESS, MERGE = "split", "process", "merge"
 
 @dataclass(frozen=True)
 class Round:
-    """Paths of one round: one division of a space among process jobs.
-
-    Attributes
-    ----------
-    folder : Path
-        ``<workdir>/<task>/round-<number>``.
-    """
+    """Paths of one round, ``<workdir>/<task>/round-<number>``."""
 
     folder: Path
 
@@ -68,11 +62,11 @@ class Round:
         return self.blocks / f"{block}{ext}"
 
     def failed(self, block: int) -> Path:
-        """Failures that a block's store file goes without, as JSON."""
+        """List of accepted failures, which a block's store file lacks, as JSON."""
         return self.blocks / f".{block}.failed.json"
 
     def rows(self, block: int) -> Path:
-        """List of the assignments in a block's store file, where it is special."""
+        """List of the assignments in a block's store file, if not as divided."""
         return self.blocks / f".{block}.rows.npy"
 
     def kept(self, ext: str) -> Path:
@@ -93,7 +87,7 @@ class Round:
         return sorted(self.journals.glob(f"{block}-*.journal"))
 
     def in_flight(self, block: int) -> Path:
-        """File in which the workers of a process job note what they are at."""
+        """File with what the workers of a process job evaluate at the moment."""
         return self.journals / f"{block}.slots"
 
     @property
@@ -103,14 +97,13 @@ class Round:
 
     @property
     def keys(self) -> Path:
-        """The keys that every row of this round must have, with types, as JSON."""
+        """Names and types of the values in each row of this round, as JSON."""
         return self.folder / "keys.json"
 
     def merge_mark(self, name: str) -> Path:
-        """Empty file that tells Snakemake that a merge has ended.
+        """Empty file by which Snakemake knows that a merge has ended.
 
-        That the result is there does not tell: it may be an earlier one, or
-        somebody else's.
+        The result file does not show that: it may be an earlier one.
         """
         return self.folder / f"merged-{name}"
 
@@ -135,13 +128,7 @@ class Round:
 
 @dataclass(frozen=True)
 class TaskLayout:
-    """Paths of one task.
-
-    Attributes
-    ----------
-    folder : Path
-        ``<workdir>/<task>``.
-    """
+    """Paths of one task, ``<workdir>/<task>``."""
 
     folder: Path
 
@@ -197,7 +184,7 @@ class TaskLayout:
 
     @property
     def queue(self) -> Path:
-        """The folder of what was submitted to a queue."""
+        """The folder of the arrays that were submitted to a queue."""
         return self.folder / "queue"
 
     @property
@@ -240,14 +227,7 @@ def record_of_task(taskdir: Path, name: str) -> Path:
 def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:
     """Return the paths of a task without running its file.
 
-    Parameters
-    ----------
-    taskdir : Path
-        Folder of the task files.
-    name : str
-        Name of the task.
-    default : str
-        The work folder of a task that has no record.
+    A task without a record is looked for in the work folder `default`.
     """
     record = read_json(record_of_task(taskdir, name)) or {"workdir": default}
     return TaskLayout.of(record["workdir"], name)

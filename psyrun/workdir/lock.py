@@ -32,14 +32,10 @@ _REMOVAL_EXPIRY = 30.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
+    """The process that holds a lock.
 
     Attributes
     ----------
-    host : str
-        Name of the machine.
-    pid : int
-        Process.
     started : str
         When that process started, as the system tells it: a process number
         that was used again does not pass for the holder.
@@ -74,15 +70,7 @@ class Holder:
 
 
 class Lock:
-    """An exclusive lock on a task or one of its jobs.
-
-    Parameters
-    ----------
-    path : Path
-        The lock file.
-    subject : str
-        What is locked, for messages.
-    """
+    """An exclusive lock on a task or one of its jobs, which messages name `subject`."""
 
     def __init__(self, path: Path, subject: str) -> None:
         self.path = path
@@ -94,15 +82,8 @@ class Lock:
     def acquire(self) -> Holder | None:
         """Take the lock and keep its heartbeat going until it is released.
 
-        Returns
-        -------
-        Holder or None
-            Whose stale lock was taken over, if there was one.
-
-        Raises
-        ------
-        RunningError
-            If somebody else holds it.
+        Returns the holder of the stale lock that was taken over, if there was one.
+        Raises `RunningError` if another process holds the lock.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._stop = threading.Event()
@@ -134,12 +115,11 @@ class Lock:
     def _break_stale(self) -> Holder | None:
         """Remove a stale lock.
 
-        A plain removal could hit the lock of somebody who was faster. So the
-        right to remove the lock of one dead holder is itself taken by an
-        exclusive link, and until its owner has removed the lock, nobody can
-        have put another one in its place.
+        A plain removal could hit the new lock of a faster process. So the right to
+        remove the lock of one dead holder is itself taken by an exclusive link, and
+        until its owner has removed the lock, no other can stand in its place.
         """
-        former = _read(self.path)
+        former = recorded_holder(self.path)
         if former is None or _is_live(former, self.path):
             return None
         right = self.path.with_name(f".{self.path.name}.{former.pid}-{former.started}")
@@ -150,13 +130,13 @@ class Lock:
         except FileExistsError:
             self._wait_for_right(right)
             return None
-        if _read(right) == former:
+        if recorded_holder(right) == former:
             self.path.unlink(missing_ok=True)
         right.unlink(missing_ok=True)
         return former
 
     def _wait_for_right(self, right: Path) -> None:
-        """Someone else removes the lock now, or was killed while doing so."""
+        """Another process removes the lock now, or was killed while doing so."""
         with suppress(FileNotFoundError):
             # A link changes the time of status change of what it links to.
             if time.time() - right.stat().st_ctime < _REMOVAL_EXPIRY:
@@ -166,16 +146,16 @@ class Lock:
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody else has taken the lock over, or removed it.
+        """Whether another process has taken the lock over, or removed it.
 
-        A process that is suspended for longer than `EXPIRY` seconds and goes on
-        then may see that. What was lost stays lost, whoever holds it later.
+        That happens to a process that was suspended for more than `EXPIRY` seconds.
+        What was lost stays lost, whoever holds it later.
         """
         mine = self._mine
         if mine is not None and not self._is_lost:
             # What cannot be read now may still be ours.
             with suppress(OSError, PsyrunError):
-                is_other = _read(self.path) != mine
+                is_other = recorded_holder(self.path) != mine
                 # One that was given back meanwhile is not lost.
                 self._is_lost = is_other and not self._stop.is_set()
         return self._is_lost
@@ -189,7 +169,7 @@ class Lock:
         """Give the lock back; a forked child that inherited it does nothing."""
         self._stop.set()
         if self._mine is not None and self._mine.pid == os.getpid():
-            if _read(self.path) == self._mine:
+            if recorded_holder(self.path) == self._mine:
                 self.path.unlink(missing_ok=True)
             atexit.unregister(self.release)
             self._mine = None
@@ -204,45 +184,31 @@ class Lock:
 
 def live_holder(path: Path) -> Holder | None:
     """Return who holds a lock; None where nobody does or the lock is stale."""
-    holder = _read(path)
+    holder = recorded_holder(path)
     return holder if holder is not None and _is_live(holder, path) else None
 
 
 def break_lock(path: Path, job: str) -> None:
-    """Remove the lock of a job of a queue that has ended, as the queue says.
-
-    Parameters
-    ----------
-    path : Path
-        The lock; it may be held by somebody else, or by nobody.
-    job : str
-        The job that has ended.
-    """
-    holder = _read(path)
+    """Remove a lock if it is that of a job of a queue that has ended."""
+    holder = recorded_holder(path)
     if holder is not None and holder.job == job:
         path.unlink(missing_ok=True)
 
 
-def recorded_holder(path: Path) -> Holder | None:
-    """Return who a lock names, whether that process lives or not."""
-    return _read(path)
-
-
 def locks_of(layout: TaskLayout) -> list[Path]:
     """Return the locks of the jobs of a task, stale ones included."""
-    rounds = layout.rounds().values()
-    found = (path for round_ in rounds for path in sorted(round_.locks.glob("*")))
-    return [path for path in found if not path.name.startswith(".")]
+    return [p for r in layout.rounds().values() for p in _locks_in(r.locks)]
 
 
 def live_holders(folder: Path) -> dict[str, Holder]:
     """Return who holds the locks of a folder, by the name of the lock."""
-    found = {
-        path.name: live_holder(path)
-        for path in sorted(folder.glob("*"))
-        if not path.name.startswith(".")
-    }
+    found = {path.name: live_holder(path) for path in _locks_in(folder)}
     return {name: holder for name, holder in found.items() if holder is not None}
+
+
+def _locks_in(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("*"))
+    return [path for path in paths if not path.name.startswith(".")]
 
 
 def running_jobs(layout: TaskLayout) -> dict[str, Holder]:
@@ -254,7 +220,8 @@ def running_jobs(layout: TaskLayout) -> dict[str, Holder]:
     }
 
 
-def _read(path: Path) -> Holder | None:
+def recorded_holder(path: Path) -> Holder | None:
+    """Return the holder that a lock names, whether that process lives or not."""
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:

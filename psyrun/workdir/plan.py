@@ -1,4 +1,4 @@
-"""What a task asks for, what is known of it, and the plan to follow."""
+"""The plan that a task follows, as it is recorded and as its Snakefile states it."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ DEFAULT_PYTHON = "python3"
 
 @dataclass(frozen=True)
 class Plan:
-    """An accepted plan, as it is recorded and as the Snakefile states it.
+    """An accepted plan.
 
     Attributes
     ----------
-    task, taskfile, workdir, fingerprint, pool_size, resultfile, python
-        As in `Desired`.
-    accept_failures, max_failures
-        As in `Desired`.
+    fingerprint : str
+        Of the version of the task that the plan is for.
+    accept_failures : bool
+        Whether the result may lack the assignments that failed.
+    max_failures : int or None
+        How many assignments may fail before jobs stop.
+    python : str
+        Command that starts Python for the jobs.
     round : int
         Number of the division of the space.
     division : str
-        What the division was made from.
+        Backend and numbers that the division was made from.
     fetches : bool
         Whether process jobs fetch their work.
     n_blocks : int
         Number of process jobs.
-    block_ext : str
-        File extension of the blocks' store.
-    result_ext : str
-        File extension of the result's store.
+    block_ext, result_ext : str
+        File extensions of the stores of blocks and result.
     keep : str
-        Where rows are taken over from: ``""`` (nowhere), ``"round"`` (the
-        rounds `keep_rounds`) or ``"result"`` (the result file).
+        Where rows are taken from: ``""`` (nowhere), ``"round"`` (the rounds
+        `keep_rounds`) or ``"result"`` (the result file).
     keep_rounds : tuple of int
-        Numbers of the rounds to take rows from. Where several have a row, that
-        of the first is taken.
+        Rounds to take rows from; the first that has an assignment's row counts.
     superseded : tuple of int
-        Numbers of the rounds whose rows are not taken over. They are there
-        until the new result is, for whoever thinks better of it.
+        Rounds whose rows are not taken over, kept on disk until the new result
+        is there in case the user changes their mind.
     same_space : bool
         Whether the space of the one round of `keep_rounds` stays, so that it
         isn't sampled again.
@@ -80,10 +81,7 @@ class Plan:
     def load(cls, layout: TaskLayout) -> Plan | None:
         """Return the plan that was accepted last, None for a task that is new.
 
-        Raises
-        ------
-        PsyrunError
-            If it was written by another version of psyrun.
+        Raises `PsyrunError` if another version of psyrun wrote it.
         """
         record = read_json(layout.state)
         if record is None:

@@ -1,20 +1,21 @@
-"""How far a task is, read from what its jobs have recorded.
-
-Nothing is unpickled and no task file is imported.
-"""
+"""How far a task is, from the records of its jobs: nothing is unpickled."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
-from psyrun.utils.files import damaged, read_json
+from psyrun.utils.files import damaged, read_json, write_json
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
+
+FileStamp: TypeAlias = tuple[int, ...]
+"""Of a file: other numbers once it was replaced."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,8 @@ class Tally:
 
     Attributes
     ----------
-    done : int
-        With a row.
-    failed : int
-        Without a row, because their last evaluation failed.
+    done, failed : int
+        With a row, and without one because the last evaluation failed.
     total : int
         In the space; 0 while that is not known.
     """
@@ -44,15 +43,15 @@ class Tally:
 
 
 @dataclass
-class _OpenBlock:
+class _UnfinishedBlock:
     """What was read of the growing journals of one block."""
 
     positions: dict[Path, int] = field(default_factory=dict)
     rows: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
 
-    def read_on(self, path: Path) -> None:
-        # A journal is gone as soon as its round is merged.
+    def read_more(self, path: Path) -> None:
+        # The journals are removed when their round is merged.
         with suppress(FileNotFoundError):
             start = self.positions.get(path, 0)
             for kind, index, end in journal.outcomes(path, start):
@@ -67,43 +66,42 @@ class _OpenBlock:
         return Tally(len(self.rows), len(self.failed - self.rows))
 
 
-class _Lacking:
-    """How many assignments finished blocks go without; each record is read once."""
+class _AcceptedFailures:
+    """Counts the failures of finished blocks, reading each record once."""
 
     def __init__(self, round_: Round) -> None:
         self._round = round_
-        self._known: dict[int, tuple[tuple[int, ...], int]] = {}
+        self._counts: dict[int, tuple[FileStamp, int]] = {}
 
     def count(self, finished: set[int]) -> int:
         # A block gets its record before its file: this list is newer than that of
         # the files, so that it has all records.
-        found: dict[int, tuple[tuple[int, ...], int]] = {}
+        found: dict[int, tuple[FileStamp, int]] = {}
         for entry in _entries(self._round.blocks):
             block = _block_of_record(entry.name)
             if block in finished:
                 with suppress(FileNotFoundError):
-                    found[block] = self._read(block, _version(entry.stat()))
-        self._known = found
-        return sum(n_lacking for _, n_lacking in found.values())
+                    found[block] = self._read(block, stamp_of(entry.stat()))
+        self._counts = found
+        return sum(n_failed for _, n_failed in found.values())
 
-    def _read(
-        self, block: int, version: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], int]:
-        known = self._known.get(block)
-        if known is not None and known[0] == version:
-            return known
-        return version, len(read_json(self._round.failed(block)) or ())
+    def _read(self, block: int, stamp: FileStamp) -> tuple[FileStamp, int]:
+        before = self._counts.get(block)
+        if before is not None and before[0] == stamp:
+            return before
+        return stamp, len(read_json(self._round.failed(block)) or ())
 
 
 def _block_of_record(name: str) -> int:
-    """Return whose failures a file lists, by its name; -1 if it is another file."""
+    """Return the block whose failures a file lists; -1 for another file."""
     match name.split("."):
         case ["", number, "failed", "json"] if number.isdecimal():
             return int(number)
     return -1
 
 
-def _version(status: os.stat_result) -> tuple[int, ...]:
+def stamp_of(status: os.stat_result) -> FileStamp:
+    """Return what changes when a file is replaced."""
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
@@ -117,18 +115,12 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 class RoundProgress:
-    """How far a round is; each look reads only what is new.
-
-    Parameters
-    ----------
-    round_ : Round
-        Paths of the round.
-    """
+    """How far a round is; each tally reads only what is new."""
 
     def __init__(self, round_: Round) -> None:
         self._round = round_
-        self._open: dict[int, _OpenBlock] = {}
-        self._lacking = _Lacking(round_)
+        self._unfinished: dict[int, _UnfinishedBlock] = {}
+        self._accepted = _AcceptedFailures(round_)
 
     def tally(self) -> Tally:
         """Count assignments."""
@@ -139,23 +131,24 @@ class RoundProgress:
         if merged is not None:
             n_failed = merged.n_failed
             return Tally(counts.n_items - n_failed, n_failed, counts.n_items)
-        # Which assignments a job fetched stands in its journals only.
+        # Which assignments a job fetched is known from its journals only.
         finished = set() if counts.fetches else finished_blocks(self._round, counts.ext)
         sizes = counts.sizes
-        lacking = self._lacking.count(finished)
+        failed = self._accepted.count(finished)
         done = counts.n_items - counts.n_open + sum(sizes[b] for b in finished)
-        tally = Tally(done - lacking, lacking, counts.n_items)
-        self._read_on(finished)
-        return sum((block.tally for block in self._open.values()), tally)
+        tally = Tally(done - failed, failed, counts.n_items)
+        self._read_journals(finished)
+        return sum((block.tally for block in self._unfinished.values()), tally)
 
-    def _read_on(self, finished: set[int]) -> None:
-        for block in finished & self._open.keys():
-            del self._open[block]
+    def _read_journals(self, finished: set[int]) -> None:
+        for block in finished & self._unfinished.keys():
+            del self._unfinished[block]
         folder = self._round.journals
         for name in sorted(entry.name for entry in _entries(folder)):
             number, _, rest = name.partition("-")
             if rest.endswith(".journal") and int(number) not in finished:
-                self._open.setdefault(int(number), _OpenBlock()).read_on(folder / name)
+                journals = self._unfinished.setdefault(int(number), _UnfinishedBlock())
+                journals.read_more(folder / name)
 
 
 def finished_blocks(round_: Round, ext: str) -> set[int]:
@@ -175,14 +168,11 @@ class MergeRecord:
         Name of the merge.
     into : str
         The result file.
-    n_rows : int
-        Rows in it.
-    n_failed : int
-        Assignments that it goes without.
-    failed_before : int
-        Assignments that were evaluated again because they had failed.
-    cut_off_before : int
-        Assignments that were evaluated again because their job was killed.
+    n_rows, n_failed : int
+        Rows in it, and assignments that it lacks.
+    failed_before, cut_off_before : int
+        Assignments that were evaluated again because they had failed, or because
+        their job was killed.
     """
 
     merge: str
@@ -192,15 +182,13 @@ class MergeRecord:
     failed_before: int = 0
     cut_off_before: int = 0
 
+    def save(self, round_: Round) -> None:
+        """Write the record of a round."""
+        write_json(round_.merged, asdict(self))
+
     @classmethod
     def load(cls, round_: Round) -> MergeRecord | None:
-        """Return the record of a round, None where no merge got that far.
-
-        Raises
-        ------
-        StoreError
-            If it is damaged.
-        """
+        """Read the record of a round, None where no merge got that far."""
         record = read_json(round_.merged)
         try:
             return None if record is None else cls(**record)
@@ -217,7 +205,7 @@ class MergeRecord:
 
 
 def is_merged(layout: TaskLayout, plan: Plan) -> bool:
-    """Whether the result of a plan is there, and nothing is open."""
+    """Whether the result of a plan is there, and nothing is missing."""
     round_ = layout.round(plan.round)
     merged = MergeRecord.load(round_)
     return (

@@ -1,4 +1,4 @@
-"""Which rows of before hold the results of which assignments."""
+"""Which existing rows hold the results of the assignments of a new space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from psyrun.store.rows import ColumnDict, count_rows
 
 @dataclass(frozen=True)
 class ReusedRows:
-    """The rows of before, seen from a new space.
+    """Existing rows that a new space needs.
 
     Attributes
     ----------
@@ -39,19 +39,9 @@ class ReusedRows:
 def from_rounds(space: ParameterSpace, rounds: Sequence[ColumnDict]) -> ReusedRows:
     """Find the rows of former rounds that a space needs.
 
-    Parameters
-    ----------
-    space : ParameterSpace
-        The space.
-    rounds : sequence of dict of str to sequence
-        The parameters of all rows of each round, of one at least. Rows are
-        counted through all rounds; where several have one for an assignment,
-        the first is taken.
-
-    Raises
-    ------
-    PsyrunError
-        If values of a parameter cannot be compared.
+    `rounds` holds the parameters of all rows of each round, of one at least. Rows
+    are counted through all rounds; of several for one assignment, the first is
+    taken. Raises `PsyrunError` if values of a parameter cannot be compared.
     """
     first, *others = rounds
     found, n_rows = _from_one(space, first), count_rows(first)
@@ -66,20 +56,9 @@ def from_result(
 ) -> ReusedRows:
     """Find the rows of a data file that a space needs.
 
-    Parameters
-    ----------
-    space : ParameterSpace
-        The space.
-    columns : dict of str to sequence
-        What the file holds.
-    excluded : collection of str
-        What is left out of data files. Assignments are recognized by their other
-        parameters.
-
-    Raises
-    ------
-    PsyrunError
-        If these do not tell assignments apart, or cannot be compared.
+    Assignments are recognized by the parameters that are not `excluded` from data
+    files. Raises `PsyrunError` if these do not tell assignments apart, or cannot be
+    compared.
     """
     keys = [key for key in space.keys() if key not in excluded]  # noqa: SIM118
     if keys != space.keys() and _n_different(space, keys) < _n_different(space):
@@ -108,7 +87,7 @@ def _added(
     space: ParameterSpace, found: ReusedRows, points: ColumnDict, n_before: int
 ) -> ReusedRows:
     """Add the rows of one more round to what was found in those before."""
-    # A row whose assignment has one of a round before is not needed any more.
+    # A row whose assignment has one of an earlier round is not needed any more.
     former = _from_one(space, points).former
     if len(former) and len(found.former):
         there = match_rows(Param(**take(points, former)), found.former_points)
@@ -125,13 +104,7 @@ def _added(
 
 
 def joined_points(parts: Sequence[ColumnDict]) -> ColumnDict:
-    """Put columns of parameters below each other; what one lacks is nan.
-
-    Parameters
-    ----------
-    parts : sequence of dict of str to sequence
-        ColumnDict that are equally long within each of the parts.
-    """
+    """Put columns of parameters below each other; what one lacks is nan."""
     keys = dict.fromkeys(key for part in parts for key in part)
     return {
         key: [

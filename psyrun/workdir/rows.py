@@ -12,9 +12,11 @@ import numpy as np
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict, count_rows
-from psyrun.utils.files import damaged, read_json
+from psyrun.utils.files import damaged
+from psyrun.utils.typing import override
 from psyrun.workdir import journal
 from psyrun.workdir.division import Division
+from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
 from psyrun.workdir.reuse import joined_points
 
@@ -24,15 +26,7 @@ CHUNK = 10_000
 
 @dataclass(frozen=True)
 class RoundData:
-    """What one round knows.
-
-    Attributes
-    ----------
-    round : Round
-        Its paths.
-    store : Store
-        The store of its blocks.
-    """
+    """The space and the rows of one round; `store` is that of its blocks."""
 
     round: Round
     store: Store
@@ -42,38 +36,53 @@ class RoundData:
         """The frozen space and its division."""
         return Division.load(self.round)
 
-    def indices_of_block(self, block: int) -> Indices:
-        """Return the assignments whose rows a block's store file holds."""
-        listed = self.round.rows(block)
-        if listed.exists():
-            indices: Indices = np.load(listed)
-            return indices
-        return np.asarray(self.division.indices(block), dtype=np.int64)
-
-    def recorded(self, block: int) -> dict[int, journal.Entry]:
-        """Return the rows that the journals of a block hold, by assignment."""
-        return rows_of(journal.latest(self.round.journals_of(block), verify=True))
-
-    def block_path(self, block: int) -> str:
-        """Return the path of a block's store file."""
-        return str(self.round.block(block, self.store.ext))
-
-    def has_block(self, block: int) -> bool:
-        """Whether a block's store file is there."""
-        return self.round.block(block, self.store.ext).exists()
-
-    def accepted_failures(self, block: int) -> dict[int, dict[str, Any]]:
-        """Return the failures that a block's store file goes without."""
-        record = read_json(self.round.failed(block)) or {}
-        return {int(index): failure for index, failure in record.items()}
+    def with_row(self) -> Indices:
+        """Return the assignments that have a row, in the order of the space."""
+        indices = [source.indices for source in self.sources()]
+        return np.sort(np.concatenate(indices)) if indices else np.empty(0, np.int64)
 
     def n_accepted_failures(self) -> int:
-        """Return how many assignments the round goes without."""
+        """Return how many failed assignments the blocks lack."""
         blocks = range(self.division.n_blocks)
-        return sum(len(self.accepted_failures(block)) for block in blocks)
+        return sum(len(accepted_failures(self.round, block)) for block in blocks)
+
+    def points(self) -> ColumnDict:
+        """Return the parameters of all rows, in the order of `pieces`."""
+        keys = self.division.space.keys()
+        columns: ColumnDict = {key: [] for key in keys}
+        for index in self.with_row():
+            for key, value in self.division.space[int(index)].items():
+                columns[key].append(value)
+        return joined_points([columns, dict(self.division.former_points or {})])
+
+    def write(self, writer: Writer) -> int:
+        """Write all rows and return their number; see `pieces`."""
+        n_rows = 0
+        for columns in self.pieces():
+            writer.append(columns)
+            n_rows += len(next(iter(columns.values()), ()))
+        return n_rows
+
+    def pieces(self) -> Iterator[ColumnDict]:
+        """Yield all rows: those of the space in its order, then the others.
+
+        Memory is bounded by one chunk of rows and a few numbers for each
+        assignment where the store loads slices; else by one file, or all of
+        them where their rows are interleaved.
+        """
+        sources = sorted(self.sources(), key=lambda source: int(source.indices[0]))
+        if _are_in_sequence(sources):
+            for source in sources:
+                for rows in chunks(np.arange(len(source.indices))):
+                    yield source.take(rows)
+                source.forget()
+        elif sources:
+            yield from self._interleaved(sources)
+        for rows in chunks(self.division.former):
+            yield FileRows(self.store, self._kept_path, rows, rows).take_rows(rows)
 
     def sources(self) -> list[RowSource]:
-        """Return all places with rows of the space."""
+        """Return all files with rows of the space."""
         kept = self.division.kept
         found: list[RowSource] = []
         if kept is not None:
@@ -82,64 +91,24 @@ class RoundData:
         found += [self._source(block) for block in range(self.division.n_blocks)]
         return [source for source in found if len(source.indices)]
 
-    def _source(self, block: int) -> RowSource:
-        if self.has_block(block):
-            indices = self.indices_of_block(block)
-            return FileRows(self.store, self.block_path(block), indices)
-        return JournalRows(self.recorded(block), self.store)
-
     @property
     def _kept_path(self) -> str:
         return str(self.round.kept(self.store.ext))
 
-    def known(self) -> Indices:
-        """Return the assignments that have a row, in the order of the space."""
-        indices = [source.indices for source in self.sources()]
-        return np.sort(np.concatenate(indices)) if indices else np.empty(0, np.int64)
+    def _source(self, block: int) -> RowSource:
+        path = self.round.block(block, self.store.ext)
+        if path.exists():
+            return FileRows(self.store, str(path), self.indices_of_block(block))
+        recorded = journal.latest(self.round.journals_of(block), verify=True)
+        return JournalRows(rows_of(recorded), self.store)
 
-    def n_former(self) -> int:
-        """Return the number of kept rows that are no longer in the space."""
-        former = self.division.former
-        return 0 if former is None else len(former)
-
-    def points(self) -> ColumnDict:
-        """Return the parameters of all known rows, in the order of `pieces`."""
-        keys = self.division.space.keys()
-        columns: ColumnDict = {key: [] for key in keys}
-        for index in self.known():
-            for key, value in self.division.space[int(index)].items():
-                columns[key].append(value)
-        return joined_points([columns, self.former_points()])
-
-    def former_points(self) -> ColumnDict:
-        """Return the parameters of kept rows that are no longer in the space."""
-        return dict(self.division.former_points or {})
-
-    def write(self, writer: Writer) -> int:
-        """Write all known rows and return their number; see `pieces`."""
-        n_rows = 0
-        for columns in self.pieces():
-            writer.append(columns)
-            n_rows += len(next(iter(columns.values()), ()))
-        return n_rows
-
-    def pieces(self) -> Iterator[ColumnDict]:
-        """Yield all known rows: those of the space in its order, then the others.
-
-        Memory is bounded by one chunk of rows and a few numbers for each
-        assignment where the store loads slices; else by one file, or all of
-        them where their rows stand in between each other.
-        """
-        sources = sorted(self.sources(), key=lambda source: int(source.indices[0]))
-        if _is_one_after_the_other(sources):
-            for source in sources:
-                for rows in chunks(np.arange(len(source.indices))):
-                    yield source.take(rows)
-                source.forget()
-        elif sources:
-            yield from self._interleaved(sources)
-        for chunk in chunks(self.division.former):
-            yield self._former(chunk)
+    def indices_of_block(self, block: int) -> Indices:
+        """Return the assignments whose rows a block's store file holds."""
+        listed = self.round.rows(block)
+        if listed.exists():
+            indices: Indices = np.load(listed)
+            return indices
+        return np.asarray(self.division.indices(block), dtype=np.int64)
 
     def _interleaved(self, sources: Sequence[RowSource]) -> Iterator[ColumnDict]:
         lengths = [len(source.indices) for source in sources]
@@ -163,20 +132,16 @@ class RoundData:
         )
         return take(columns, np.argsort(np.concatenate(places)))
 
-    def _former(self, rows: Indices) -> ColumnDict:
-        return FileRows(self.store, self._kept_path, rows, rows).take_rows(rows)
 
-
-def _is_one_after_the_other(sources: Sequence[RowSource]) -> bool:
+def _are_in_sequence(sources: Sequence[RowSource]) -> bool:
     ends = [int(source.indices[-1]) for source in sources]
     begins = [int(source.indices[0]) for source in sources[1:]]
     return all(end < begin for end, begin in zip(ends, begins, strict=False))
 
 
-def rows_of(known: Mapping[int, journal.Entry]) -> dict[int, journal.Entry]:
+def rows_of(entries: Mapping[int, journal.Entry]) -> dict[int, journal.Entry]:
     """Return the entries that are rows, in the order of the assignments."""
-    indices = (index for index in sorted(known) if known[index].kind == journal.ROW)
-    return {index: known[index] for index in indices}
+    return {i: entries[i] for i in sorted(entries) if entries[i].kind == journal.ROW}
 
 
 def chunks(rows: Indices | None) -> Iterator[Indices]:
@@ -186,17 +151,10 @@ def chunks(rows: Indices | None) -> Iterator[Indices]:
 
 
 class RowSource(Protocol):
-    """Rows of some assignments.
+    """Where rows of some assignments are read from."""
 
-    Attributes
-    ----------
-    indices : ndarray of int64, shape (n_rows,)
-        The assignments, ascending.
-    """
-
-    @property
-    def indices(self) -> Indices:
-        """The assignments, ascending."""
+    indices: Indices
+    """The assignments, ascending."""
 
     def take(self, rows: Indices) -> ColumnDict:
         """Return some rows by their positions in `indices`."""
@@ -205,20 +163,11 @@ class RowSource(Protocol):
         """Give memory back; no more rows are needed for now."""
 
 
-class FileRows:
+class FileRows(RowSource):
     """Rows of a store file.
 
-    Parameters
-    ----------
-    store : Store
-        The store of the file.
-    path : str
-        The file.
-    indices : ndarray of int64, shape (n_rows,)
-        The assignments, ascending.
-    rows : ndarray of int64, shape (n_rows,), optional
-        Which row of the file belongs to each; by default they are in order,
-        and the file has no others.
+    `rows` tells which row of the file belongs to each of `indices`; by default they
+    are in order, and the file has no others.
     """
 
     def __init__(
@@ -228,15 +177,15 @@ class FileRows:
         indices: Indices,
         rows: Indices | None = None,
     ) -> None:
-        self._is_checked = rows is not None
+        self.indices = indices
         self._store = store
         self._path = path
-        self.indices = indices
         self._rows = rows
+        self._is_checked = rows is not None
         self._all: ColumnDict | None = None
 
+    @override
     def take(self, rows: Indices) -> ColumnDict:
-        """Return some rows by their positions in `indices`."""
         return self.take_rows(rows if self._rows is None else self._rows[rows])
 
     def take_rows(self, rows: Indices) -> ColumnDict:
@@ -262,34 +211,27 @@ class FileRows:
             )
         self._is_checked = True
 
+    @override
     def forget(self) -> None:
-        """Give memory back."""
         self._all = None
 
 
-class JournalRows:
-    """Rows of journals.
-
-    Parameters
-    ----------
-    recorded : mapping
-        Entries of kind `psyrun.workdir.journal.ROW` by assignment, ascending.
-    store : Store
-        Puts rows with different keys together.
-    """
+class JournalRows(RowSource):
+    """Rows of journals: entries of kind `ROW` by assignment, ascending."""
 
     def __init__(self, recorded: Mapping[int, journal.Entry], store: Store) -> None:
-        self.indices: Indices = np.fromiter(recorded, np.int64, len(recorded))
+        self.indices = np.fromiter(recorded, np.int64, len(recorded))
         self._recorded = recorded
         self._store = store
 
+    @override
     def take(self, rows: Indices) -> ColumnDict:
-        """Return some rows by their positions in `indices`."""
         entries = [self._recorded[int(index)] for index in self.indices[rows]]
         return columns_of(journal.rows(entries), self._store)
 
+    @override
     def forget(self) -> None:
-        """Do nothing: nothing is kept in memory."""
+        pass
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]], store: Store) -> ColumnDict:

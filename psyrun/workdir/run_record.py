@@ -1,7 +1,7 @@
 """Who runs tasks, and how the last run of each ended.
 
-Whoever looks may do so from another machine, so all of it stands in files. Each
-task of a run has a copy.
+It may be asked on another machine, so all of it is in files. Each task of a run has
+a copy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RunRecord:
     tasks : mapping of str to str
         The folder of each task, ``<workdir>/<task>``.
     log : str
-        What was printed; it stands in the folder of the first task.
+        Path of what was printed, in the folder of the first task.
     mode : str
         Where the controller runs.
     holder : Holder or None
@@ -44,8 +44,6 @@ class RunRecord:
         When it ended, in seconds since the epoch.
     status : int or None
         Its exit status.
-    summary : str
-        What it said at its end.
     token : str
         Text that no other run has.
     """
@@ -68,7 +66,7 @@ class RunRecord:
 
     @property
     def home(self) -> TaskLayout:
-        """Paths of the task in whose folder the log stands."""
+        """Paths of the task whose folder holds the log."""
         return TaskLayout(Path(self.log).parent)
 
     @property
@@ -78,26 +76,23 @@ class RunRecord:
 
     @property
     def whereabouts(self) -> str:
-        """Where the controller is, if not in a terminal, and if it lives."""
+        """Where a live controller is, if not in a terminal, in words."""
         places = {"process": "detached", "job": "in the queue"}
         return places.get(self.mode, "") if self.is_held else ""
 
     @property
     def is_held(self) -> bool:
-        """Whether the controller lives, as far as files tell."""
+        """Whether the controller lives: it holds the lock of one of its tasks."""
         return self.holder is not None and any(
             _is_same(live_holder(layout.lock), self.holder) for layout in self.layouts
         )
 
     def save(self) -> None:
-        """Write the record, for each of the tasks.
-
-        A run does not end for want of space for it.
-        """
+        """Write the record of each task; what cannot be written is left out."""
         self._save(self.layouts)
 
     def update(self) -> None:
-        """Write the record anew, for the tasks that no other run has begun since."""
+        """Write the record again, for the tasks that no other run has begun since."""
         self._save([layout for layout in self.layouts if self.is_last(layout)])
 
     def is_last(self, layout: TaskLayout) -> bool:
@@ -118,13 +113,7 @@ class RunRecord:
 
     @classmethod
     def load(cls, layout: TaskLayout) -> RunRecord | None:
-        """Read the record of a task's last run, None if there is none.
-
-        Raises
-        ------
-        StoreError
-            If it is damaged.
-        """
+        """Read the record of a task's last run; `StoreError` if it is damaged."""
         path = layout.run_record
         record = read_json(path)
         if record is None:
@@ -137,6 +126,6 @@ class RunRecord:
 
 
 def _is_same(one: Holder | None, other: Holder) -> bool:
-    """Whether two locks are held by one process; it took each at another moment."""
+    """Whether one process holds two locks; it took each at another moment."""
     keys = ("host", "pid", "started")
     return one is not None and all(getattr(one, k) == getattr(other, k) for k in keys)

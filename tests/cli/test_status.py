@@ -281,10 +281,10 @@ def test_where_jobs_fetch_work_only_what_is_evaluated_now_is_running(write_task,
     path = write_task("square", text + "\n\nbackend = LoadBalancingBackend\n")
     round_ = work("split").layout.round(1)
     round_.journals.mkdir()
-    slots = InFlightTable(round_.in_flight(0), 1)
-    slots.note(0, 7, 7, 8)
+    table = InFlightTable(round_.in_flight(0), 1)
+    table.set(0, 7, 7, 8)
     with Lock(round_.lock("process-0"), "square:process:0"):
         details = assignment_states(path, "square")
-    slots.close()
+    table.close()
     assert details.running == [7]
     assert len(details.queued) == 9

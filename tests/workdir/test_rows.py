@@ -20,6 +20,7 @@ from psyrun.store.registry import store_with
 from psyrun.workdir import journal
 from psyrun.workdir import rows as rounds
 from psyrun.workdir.division import Division
+from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import Round
 from psyrun.workdir.plan import Plan
@@ -170,8 +171,8 @@ def test_rows_are_written_in_the_order_of_the_space(
     assert found == case.expected()
     assert n_rows == len(found)
     in_space = [x for x, _ in found if x >= 0]
-    assert data.known().tolist() == in_space
-    assert data.n_former() == len(found) - len(in_space)
+    assert data.with_row().tolist() == in_space
+    assert data.division.n_former == len(found) - len(in_space)
 
 
 @settings(max_examples=40, deadline=None)
@@ -207,7 +208,8 @@ def test_a_block_without_its_failures_is_read_as_what_it_is(
     fail(data.round, 0, 2)
     write_block(data, 0, journal.latest(data.round.journals_of(0)), lists_rows=False)
     assert data.indices_of_block(0).tolist() == [0, 1, 3]
-    assert list(data.accepted_failures(0)) == [2] and data.n_accepted_failures() == 1
+    assert list(accepted_failures(data.round, 0)) == [2]
+    assert data.n_accepted_failures() == 1
     _, columns = written_by(data, tmp_path / f"result{store.ext}")
     assert list(columns["x"]) == [0, 1, 3]
 
