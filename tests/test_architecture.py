@@ -22,7 +22,7 @@ PACKAGE = ROOT / "psyrun"
 # From top to bottom: each floor may import those below it. Rooms of one floor are
 # neighbours, which may import one another if that makes no circle.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("cli",),
+    ("cli", "layout"),
     ("run", "report"),
     ("results",),
     ("planning",),
@@ -33,6 +33,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("utils",),
     ("backend", "errors"),
 )
+# No room, but a name that Snakefiles of users import; nothing else does.
+FORMER = {"layout"}
 MOST_ROOMS, MOST_FLOORS = 17, 9
 MEDIAN, P90, LONGEST = 7, 16, 50  # lines of code of functions
 
@@ -223,7 +225,7 @@ def test_imports_run_downwards_and_not_in_circles() -> None:
 
 def test_the_house_is_small() -> None:
     package = Package(PACKAGE)
-    rooms = {package.room(name) for name in package.files} - {""}
+    rooms = {package.room(name) for name in package.files} - {""} - FORMER
     assert len(rooms) <= MOST_ROOMS
     assert n_floors(package) <= MOST_FLOORS
 

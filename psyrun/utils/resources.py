@@ -1,4 +1,7 @@
-"""Files that are shipped with the package."""
+"""Files that are shipped with the package.
+
+The Snakefile that ``psy init`` writes for users imports this module: it keeps its name.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,9 @@ from former_versions import ROWS, VERSIONS, rows, unpack
 from projects import Project, wait_until
 from slurm_stand_in import SlurmStandIn
 
+from psyrun.queue.recovery import name_of
+from psyrun.scheduler.registry import load_class
+
 NAMES = ("finished", "extended", "killed", "failed", "queued", "waiting")
 ALL = list(range(8))
 SQUARES = [x**2 for x in ALL]
@@ -145,10 +148,12 @@ def test_finished_tasks_are_up_to_date(former: Former) -> None:
 @pytest.mark.slow
 def test_the_snakefile_that_psy_init_wrote_runs(former: Former) -> None:
     project = former("killed")
-    project.run("snakemake", "--cores", "1", "--config", "psy_tasks=one")
+    profile = project.psy("profile", "local").stdout.strip()
+    command = ("snakemake", "--profile", profile, "--cores", "2")
+    project.run(*command, "--config", "psy_tasks=one")
+    assert project.calls() == [6, 7]
     assert project.result("one")["y"] == SQUARES
-    project.calls()
-    project.run("snakemake", "--cores", "1", "--config", "psy_tasks=one")
+    project.run(*command, "--config", "psy_tasks=one")
     assert project.calls() == []
 
 
@@ -229,6 +234,13 @@ def test_what_failed_is_evaluated_again(former: Former) -> None:
     assert sorted(project.result("raising")["y"]) == SQUARES
     project.psy("run", "accepted", "--accept-failures")
     assert project.calls() == []
+
+
+@pytest.mark.parametrize("recorded", ["slurm:Slurm", "sqsub:Sqsub"])
+def test_ledgers_name_schedulers_as_before(recorded: str) -> None:
+    scheduler = load_class(f"psyrun.scheduler.{recorded}")()
+    # Otherwise the jobs of a task are taken for those of another queue.
+    assert name_of(scheduler) == f"psyrun.scheduler.{recorded}"
 
 
 def test_the_end_of_a_run_that_nobody_saw_is_told(former: Former) -> None:
