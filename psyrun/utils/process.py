@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -109,3 +110,16 @@ def die_with(parent: int) -> None:
     end_with_parent()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def cancel_timers(package: str) -> None:
+    """Cancel the timers of a package, for which Python would wait at its end.
+
+    Snakemake looks at its jobs again a second after each start of some (its
+    ``--max-jobs-per-timespan``), also where all of them have ended by then.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            module = getattr(thread.function, "__module__", None) or ""
+            if module.partition(".")[0] == package:
+                thread.cancel()

@@ -29,6 +29,7 @@ from psyrun.queue.site import QueueSite
 from psyrun.scheduler.jobs import Cause
 from psyrun.steps.command import StepCommand
 from psyrun.utils.environment import LEAVE_VARIABLE
+from psyrun.utils.process import cancel_timers
 
 common_settings = CommonSettings(
     non_local_exec=True,
@@ -173,6 +174,7 @@ class Executor(RemoteExecutor):
         """Wait for the jobs on this machine, and stop watching the others."""
         self._ordinary.shutdown()
         super().shutdown()
+        cancel_timers("snakemake")
 
     def _warn(self, text: str) -> None:
         # `psy run` shows it; of Snakemake's own warnings it shows none.

@@ -19,6 +19,7 @@ from snakemake_interface_executor_plugins.settings import CommonSettings, ExecMo
 
 from psyrun.steps.command import StepCommand
 from psyrun.steps.forkclient import Request, server_address
+from psyrun.utils.process import cancel_timers
 
 common_settings = CommonSettings(
     non_local_exec=False,
@@ -90,6 +91,7 @@ class Executor(RealExecutor):
         """Wait for all jobs to end."""
         self._ordinary.shutdown()
         self._threads.shutdown()
+        cancel_timers("snakemake")
 
     @property
     def cores(self) -> Any:
