@@ -18,31 +18,22 @@ from psyrun.utils.files import read_json
 from psyrun.workdir.layout import record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 
-_PATIENCE = 60.0  # seconds for an import, which may be from a slow network drive
+_TIMEOUT = 60.0  # seconds for an import, which may be from a slow network drive
 
 
 def check(task: Task) -> None:
-    """Refuse what cannot work.
-
-    Raises
-    ------
-    TaskError
-        If there is no such Python, psyrun would write into a folder on whose
-        content the task depends, or the store cannot hold the parameters.
-    """
-    _check_python(task)
+    """Refuse a task with `TaskError` whose Python, file_dep or store cannot work."""
+    if shutil.which(task.python) is None:
+        raise TaskError(
+            f"{task.path}: python is {task.python!r}, which is no program. Give the "
+            "path of a Python in which psyrun is installed."
+        )
     _check_file_dep(task)
     _check_parameters(task)
 
 
 def check_project_folder() -> None:
-    """Refuse a current folder in which Snakemake cannot work.
-
-    Raises
-    ------
-    PsyrunError
-        If it cannot be written to, or Snakemake would take its name for a pattern.
-    """
+    """Refuse a current folder in which Snakemake cannot work."""
     project = Path.cwd()
     if {"{", "}"}.intersection(str(project)):
         raise PsyrunError(
@@ -65,12 +56,7 @@ def check_project_folder() -> None:
 def check_imports(task: Task) -> None:
     """Refuse a Python of the task's own in which psyrun is not installed.
 
-    On the nodes of a cluster it may be another one, of which nothing is known here.
-
-    Raises
-    ------
-    TaskError
-        If jobs that run here could not begin.
+    The one on the nodes of a cluster may be another, and is not checked.
     """
     is_ours = task.python in (sys.executable, DEFAULT_PYTHON)
     if is_ours or task.scheduler.PROFILE != LOCAL:
@@ -81,11 +67,11 @@ def check_imports(task: Task) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
         )
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").splitlines()
-        cause = f" ({said[-1].strip()})" if said else ""
+        printed = error.stderr.decode(errors="replace").splitlines()
+        cause = f" ({printed[-1].strip()})" if printed else ""
     except (OSError, subprocess.TimeoutExpired) as error:
         cause = f" ({error})"
     else:
@@ -98,13 +84,7 @@ def check_imports(task: Task) -> None:
 
 
 def make_folder_for_result(task: Task) -> None:
-    """Find out before the work whether its result can be written.
-
-    Raises
-    ------
-    TaskError
-        If it cannot.
-    """
+    """Find out before the work whether its result can be written."""
     try:
         Path(task.resultfile).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -124,14 +104,6 @@ def _check_parameters(task: Task) -> None:
         raise TaskError(f"{task.path}: pspace: {error}") from error
 
 
-def _check_python(task: Task) -> None:
-    if shutil.which(task.python) is None:
-        raise TaskError(
-            f"{task.path}: python is {task.python!r}, which is no program. Give the "
-            "path of a Python in which psyrun is installed."
-        )
-
-
 def _check_file_dep(task: Task) -> None:
     workdir = task.workdir.resolve()
     for path in task.file_dep:
@@ -144,20 +116,10 @@ def _check_file_dep(task: Task) -> None:
 
 
 def check_results(tasks: Sequence[Task]) -> None:
-    """Refuse tasks whose result another task of their folder writes, too.
+    """Refuse tasks that are to be run if another task writes the same result.
 
-    Tasks that are not run now are known by what was recorded when they were, as
+    Of the other tasks in their folders, the records of their last runs are read, as
     their files may take long to import.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        The tasks that are to be run together.
-
-    Raises
-    ------
-    TaskError
-        Naming both task files.
     """
     seen: dict[str, Path] = {}
     for task in tasks:
@@ -171,21 +133,9 @@ def check_results(tasks: Sequence[Task]) -> None:
 
 
 def check_work_folder(task: Task, last: Plan | None, now: Plan) -> None:
-    """Refuse a task whose work folder belongs to a task of another folder.
+    """Refuse a plan that would replace the results of a task of another folder.
 
-    Parameters
-    ----------
-    task : Task
-        The task.
-    last : Plan or None
-        The plan that was accepted last in its work folder.
-    now : Plan
-        The plan that is to follow.
-
-    Raises
-    ------
-    TaskError
-        If the results of the other task would be replaced.
+    `last` is the plan that was accepted last in the same work folder.
     """
     if last is None or last.fingerprint == now.fingerprint:
         return

@@ -1,7 +1,7 @@
 """What is to be done for a task, decided from values alone.
 
-`decide` compares what the task asks for with what is known to be done, and
-returns the plan to follow. The rows of its decision table stand in
+`decide` compares the desired state of a task with the current one, and returns the
+plan to follow. The rows of its decision table stand in
 ``docs/explanation/up-to-date.md``.
 """
 
@@ -9,208 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from psyrun.backend import Backend
 from psyrun.workdir.plan import Plan
 
 
-def decide(wanted: Desired, known: Current, *, keep_going: bool) -> Decision:
-    """Decide what is to be done for a task.
-
-    Parameters
-    ----------
-    wanted : Desired
-        What the task asks for.
-    known : Current
-        What is found on disk.
-    keep_going : bool
-        Whether outdated rows are kept and added to (``--continue``).
-
-    Returns
-    -------
-    Decision
-        The plan and its open steps.
-    """
-    last = known.plan
-    if last is not None and last.fingerprint == wanted.fingerprint:
-        return _same_code(wanted, known, last, keep_going=keep_going)
-    source = _Source()
-    if keep_going:
-        # What was to be replaced has been given up, unless nothing replaced it.
-        rounds = _own_rounds(known) or known.keep_rounds
-        source = _Source(known.keep, _first(known.returned, rounds))
-    elif known.returned:
-        source = _Source("round", (known.returned,), same_space=True)
-    decision = _new_round(wanted, known, _next_round(known), source)
-    return replace(decision, is_dirty=bool(known.keep) and not source.keep)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where a new round takes rows from."""
-
-    keep: str = ""
-    rounds: tuple[int, ...] = ()
-    same_space: bool = False
-
-
-def _same_code(
-    wanted: Desired, known: Current, last: Plan, *, keep_going: bool
-) -> Decision:
-    own = _own_rounds(known)
-    if keep_going and own != known.keep_rounds and _is_second_thought(known, last):
-        source = _Source("round", known.keep_rounds)
-        return _new_round(wanted, known, _next_round(known), source)
-    if not known.is_split and known.has_jobs:
-        return Decision(
-            _renewed(last, wanted, merge=last.merge),
-            split=True,
-            blocks=tuple(range(last.n_blocks)),
-            merge=True,
-        )
-    if not known.is_split:
-        keep = "round" if own else "result" if known.has_result else ""
-        takes_rows = bool(last.keep) or keep_going
-        source = _Source(keep, own, last.same_space and keep == "round")
-        source = source if takes_rows else _Source()
-        return _new_round(wanted, known, _next_round(known), source)
-    if _is_to_divide_anew(wanted, known, last):
-        source = _Source("round", (last.round,), same_space=True)
-        return _new_round(wanted, known, _next_round(known), source)
-    is_merged = known.merged == last.merge and known.merged_into == wanted.resultfile
-    is_current = is_merged and known.has_result and not known.missing_blocks
-    again = known.merged == last.merge and not is_current
-    plan = _renewed(last, wanted, merge=wanted.token if again else last.merge)
-    return Decision(plan, blocks=known.missing_blocks, merge=not is_current)
-
-
-def _own_rounds(known: Current) -> tuple[int, ...]:
-    """Return the rounds with rows, without those that the last plan supersedes."""
-    superseded = () if known.plan is None else known.plan.superseded
-    return tuple(n for n in known.keep_rounds if n not in superseded)
-
-
-def _first(number: int, others: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a round, if there is one, before others."""
-    return (number, *(n for n in others if n != number)) if number else others
-
-
-def _is_second_thought(known: Current, last: Plan) -> bool:
-    """Whether the rows that the last run was to replace are wanted after all.
-
-    That is so if the run did not come to its end: who wants the new rows would
-    let it go on. After a run that failed, to continue is to try again.
-    """
-    return not known.is_split or known.count_open(last.round) > known.count_failed()
-
-
-def _next_round(known: Current) -> int:
-    """Return the number of a round in whose folder nothing was computed yet."""
-    number = 1 if known.plan is None else known.plan.round + known.is_split
-    return number if number not in known.occupied else max(known.occupied) + 1
-
-
-def _is_to_divide_anew(wanted: Desired, known: Current, last: Plan) -> bool:
-    """Whether what is missing of a round is better divided among all jobs."""
-    if known.has_jobs:
-        # Those who evaluate it already are not to be disturbed.
-        return False
-    if known.merged is not None:
-        # What a block had fetched is not known any more once it was merged.
-        return last.fetches and bool(known.missing_blocks)
-    if last.n_blocks == 0:
-        # A random space: split saw another sample than whoever made the plan.
-        return known.count_open(last.round) > 0
-    if last.division != wanted.division or last.block_ext != wanted.ext:
-        return bool(known.missing_blocks)
-    # Work that was fetched by a job that died cannot be fetched again.
-    n_settled = known.count_failed() if wanted.accept_failures else 0
-    return last.fetches and known.count_open(last.round) > n_settled
-
-
-def _renewed(last: Plan, wanted: Desired, merge: str) -> Plan:
-    """Return the last plan with what may change without a new division."""
-    return replace(
-        last,
-        taskfile=wanted.taskfile,
-        pool_size=wanted.pool_size,
-        accept_failures=wanted.accept_failures,
-        max_failures=wanted.max_failures,
-        resultfile=wanted.resultfile,
-        result_ext=wanted.ext,
-        python=wanted.python,
-        merge=merge,
-    )
-
-
-def _new_round(
-    wanted: Desired, known: Current, number: int, source: _Source
-) -> Decision:
-    plan = Plan(
-        task=wanted.task,
-        taskfile=wanted.taskfile,
-        workdir=wanted.workdir,
-        fingerprint=wanted.fingerprint,
-        pool_size=wanted.pool_size,
-        accept_failures=wanted.accept_failures,
-        max_failures=wanted.max_failures,
-        resultfile=wanted.resultfile,
-        python=wanted.python,
-        round=number,
-        division=wanted.division,
-        fetches=wanted.backend.fetches,
-        n_blocks=wanted.n_blocks(_n_open(wanted, known, source)),
-        block_ext=wanted.ext,
-        result_ext=wanted.ext,
-        keep=source.keep,
-        keep_rounds=source.rounds,
-        superseded=tuple(n for n in known.keep_rounds if n not in source.rounds),
-        same_space=source.same_space,
-        merge=wanted.token,
-    )
-    return Decision(plan, split=True, blocks=tuple(range(plan.n_blocks)), merge=True)
-
-
-def _n_open(wanted: Desired, known: Current, source: _Source) -> int:
-    if source.same_space:
-        return known.count_open(source.rounds[0])
-    return known.count_new(source.rounds) if source.keep else wanted.n_items
-
-
 @dataclass(frozen=True)
 class Desired:
-    """What a task asks for.
+    """What a task asks for; what stands in its `Plan`, too, is described there.
 
     Attributes
     ----------
-    task : str
-        Name of the task.
-    taskfile : str
-        Its file, relative to the project folder where possible.
-    workdir : str
-        Folder for intermediate files.
-    fingerprint : str
-        Of all source that its rows depend on.
     n_items : int
         Number of assignments in the space as it is evaluated now.
     backend : Backend
         How the space is shared out among jobs.
     max_jobs, min_items : int
         Most process jobs, fewest assignments in each.
-    pool_size : int
-        Worker processes of each process job.
-    accept_failures : bool
-        Whether assignments that failed are gone without.
-    max_failures : int or None
-        How many assignments may fail before it is hopeless to go on.
     ext : str
         File extension of the task's store, with its dot.
-    resultfile : str
-        Where the result goes.
-    python : str
-        Command that starts Python for the jobs.
-    overwrite_dirty : bool
-        Whether outdated rows may be thrown away.
     token : str
         A name that no merge had before.
     """
@@ -229,7 +47,6 @@ class Desired:
     ext: str
     resultfile: str
     python: str
-    overwrite_dirty: bool
     token: str
 
     @property
@@ -242,6 +59,19 @@ class Desired:
         if n_items == 0:
             return 0
         return self.backend.n_blocks(n_items, self.max_jobs, self.min_items)
+
+    @property
+    def without_division(self) -> dict[str, Any]:
+        """What may change in a plan without a new division."""
+        return {
+            "taskfile": self.taskfile,
+            "pool_size": self.pool_size,
+            "accept_failures": self.accept_failures,
+            "max_failures": self.max_failures,
+            "resultfile": self.resultfile,
+            "result_ext": self.ext,
+            "python": self.python,
+        }
 
 
 @dataclass(frozen=True)
@@ -261,16 +91,14 @@ class Current:
     merged_into : str
         Where that merge wrote to; empty if it did not end well.
     has_result : bool
-        Whether the wanted result file exists.
-    occupied : tuple of int
+        Whether the desired result file exists.
+    occupied_rounds : tuple of int
         Rounds in whose folders something was computed.
-    keep : str
-        Where rows can be taken over from, as in `Plan`.
-    keep_rounds : tuple of int
-        All rounds with rows, the newest first.
-    returned : int
-        The round among these that was made by what the task is again now; 0 if
-        there is none.
+    rounds_with_rows : tuple of int
+        Rounds that rows can be taken from, the newest first.
+    returned_round : int
+        The round among these that has the desired fingerprint, as a change was
+        taken back; 0 if there is none.
     has_jobs : bool
         Whether jobs of its round are queued or running, to be adopted.
     count_open : callable
@@ -280,7 +108,7 @@ class Current:
         Returns how many of the last round have failed.
     count_new : callable
         Takes numbers of rounds, none for the result file, and returns how many
-        assignments of the wanted space have no row there.
+        assignments of the desired space have no row there.
     """
 
     plan: Plan | None = None
@@ -289,14 +117,41 @@ class Current:
     merged: str | None = None
     merged_into: str = ""
     has_result: bool = False
-    occupied: tuple[int, ...] = ()
-    keep: str = ""
-    keep_rounds: tuple[int, ...] = ()
-    returned: int = 0
+    occupied_rounds: tuple[int, ...] = ()
+    rounds_with_rows: tuple[int, ...] = ()
+    returned_round: int = 0
     has_jobs: bool = False
     count_open: Callable[[int], int] = field(default=lambda number: 0)
     count_failed: Callable[[], int] = field(default=lambda: 0)
     count_new: Callable[[tuple[int, ...]], int] = field(default=lambda numbers: 0)
+
+    def keeping(self, rounds: tuple[int, ...]) -> KeptRows:
+        """Return the rows of some rounds; those of the result if there are none."""
+        return KeptRows(
+            "round" if rounds else "result" if self.has_result else "", rounds
+        )
+
+    @property
+    def own_rounds(self) -> tuple[int, ...]:
+        """Rounds with rows, without those that the last plan supersedes."""
+        superseded = () if self.plan is None else self.plan.superseded
+        return tuple(n for n in self.rounds_with_rows if n not in superseded)
+
+    @property
+    def next_round(self) -> int:
+        """Number of a round in whose folder nothing was computed yet."""
+        number = 1 if self.plan is None else self.plan.round + self.is_split
+        occupied = self.occupied_rounds
+        return number if number not in occupied else max(occupied) + 1
+
+
+@dataclass(frozen=True)
+class KeptRows:
+    """The rows that a new round takes over, in the terms of `Plan`."""
+
+    keep: str = ""
+    rounds: tuple[int, ...] = ()
+    same_space: bool = False
 
 
 @dataclass(frozen=True)
@@ -314,7 +169,7 @@ class Decision:
     merge : bool
         Whether to merge.
     is_dirty : bool
-        Whether rows of an older state of the task would be thrown away.
+        Whether rows of an older version of the task would be thrown away.
     """
 
     plan: Plan
@@ -327,3 +182,107 @@ class Decision:
     def is_done(self) -> bool:
         """Whether everything is up to date."""
         return not (self.split or self.blocks or self.merge)
+
+
+def decide(desired: Desired, current: Current, *, keep_going: bool) -> Decision:
+    """Decide what is to be done; `keep_going` keeps outdated rows (``--continue``)."""
+    last = current.plan
+    if last is not None and last.fingerprint == desired.fingerprint:
+        return _with_same_code(desired, current, last, keep_going=keep_going)
+    returned = current.returned_round
+    kept = KeptRows()
+    if keep_going:
+        # The replacement of older rows was given up, unless it replaced them.
+        kept = current.keeping(current.own_rounds or current.rounds_with_rows)
+        if returned:
+            others = tuple(n for n in kept.rounds if n != returned)
+            kept = KeptRows("round", (returned, *others))
+    elif returned:
+        kept = KeptRows("round", (returned,), same_space=True)
+    decision = _new_round(desired, current, kept)
+    has_rows = bool(current.keeping(current.rounds_with_rows).keep)
+    return replace(decision, is_dirty=has_rows and not kept.keep)
+
+
+def _with_same_code(
+    desired: Desired, current: Current, last: Plan, *, keep_going: bool
+) -> Decision:
+    own = current.own_rounds
+    is_replacing = own != current.rounds_with_rows
+    if keep_going and is_replacing and _is_given_up(current, last):
+        return _new_round(desired, current, current.keeping(current.rounds_with_rows))
+    if not current.is_split and current.has_jobs:
+        return _all_steps(replace(last, **desired.without_division))
+    if not current.is_split:
+        takes_rows = bool(last.keep) or keep_going
+        kept = current.keeping(own) if takes_rows else KeptRows()
+        kept = replace(kept, same_space=last.same_space and kept.keep == "round")
+        return _new_round(desired, current, kept)
+    if _is_to_divide_anew(desired, current, last):
+        kept = KeptRows("round", (last.round,), same_space=True)
+        return _new_round(desired, current, kept)
+    is_merged = current.merged == last.merge
+    is_there = current.has_result and current.merged_into == desired.resultfile
+    is_current = is_merged and is_there and not current.missing_blocks
+    merge = desired.token if is_merged and not is_current else last.merge
+    plan = replace(last, **desired.without_division, merge=merge)
+    return Decision(plan, blocks=current.missing_blocks, merge=not is_current)
+
+
+def _is_given_up(current: Current, last: Plan) -> bool:
+    """Whether a run that was to replace rows did not come to its end.
+
+    Then the rows are to be kept after all: who wants the new ones would let it go
+    on. After a run that failed, to continue is to try again.
+    """
+    return (
+        not current.is_split or current.count_open(last.round) > current.count_failed()
+    )
+
+
+def _is_to_divide_anew(desired: Desired, current: Current, last: Plan) -> bool:
+    """Whether what is missing of a round is better divided among all jobs."""
+    if current.has_jobs:
+        # Those who evaluate it already are not to be disturbed.
+        return False
+    if current.merged is not None:
+        # What a block had fetched is not known any more once it was merged.
+        return last.fetches and bool(current.missing_blocks)
+    if last.n_blocks == 0:
+        # A random space: split saw another sample than whoever made the plan.
+        return current.count_open(last.round) > 0
+    if last.division != desired.division or last.block_ext != desired.ext:
+        return bool(current.missing_blocks)
+    # Work that was fetched by a job that died cannot be fetched again.
+    n_settled = current.count_failed() if desired.accept_failures else 0
+    return last.fetches and current.count_open(last.round) > n_settled
+
+
+def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
+    plan = Plan(
+        task=desired.task,
+        workdir=desired.workdir,
+        fingerprint=desired.fingerprint,
+        **desired.without_division,
+        round=current.next_round,
+        division=desired.division,
+        fetches=desired.backend.fetches,
+        n_blocks=desired.n_blocks(_n_open(desired, current, kept)),
+        block_ext=desired.ext,
+        keep=kept.keep,
+        keep_rounds=kept.rounds,
+        superseded=tuple(n for n in current.rounds_with_rows if n not in kept.rounds),
+        same_space=kept.same_space,
+        merge=desired.token,
+    )
+    return _all_steps(plan)
+
+
+def _all_steps(plan: Plan) -> Decision:
+    return Decision(plan, split=True, blocks=tuple(range(plan.n_blocks)), merge=True)
+
+
+def _n_open(desired: Desired, current: Current, kept: KeptRows) -> int:
+    if kept.same_space:
+        return current.count_open(kept.rounds[0])
+    return current.count_new(kept.rounds) if kept.keep else desired.n_items

@@ -365,6 +365,5 @@ def _wanted(task: Task, options: RunOptions) -> Desired:
         ext=task.store.ext,
         resultfile=resultfile,
         python=DEFAULT_PYTHON if task.python == sys.executable else task.python,
-        overwrite_dirty=task.overwrite_dirty,
         token=options.token,
     )

@@ -14,37 +14,22 @@ from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, TaskLayout
 from psyrun.workdir.plan import Plan
 
 FORBIDDEN = "{}\"'\\\n"
+Resources: TypeAlias = Mapping[str, Mapping[str, int | str]]
+"""What the jobs of each step need, such as ``{'split': {'mem_mb': 100}}``."""
 
 
 def rule_suffix(task: str) -> str:
     """Return the part of the rules' names that stands for a task.
 
-    Rule names are identifiers, so characters that a task name may have on top
-    of those become underscores.
+    Rule names are identifiers: other characters of a task name become underscores.
     """
     return "".join(char if char.isalnum() else "_" for char in task)
 
 
-Resources: TypeAlias = Mapping[str, Mapping[str, int | str]]
-"""What the jobs of each step need, in the terms of Snakemake."""
-
-
 def render(plan: Plan, template: str, resources: Resources | None = None) -> str:
-    """Return the Snakefile of a plan.
+    """Return the Snakefile of a plan, formatted as snakefmt would.
 
-    Parameters
-    ----------
-    plan : Plan
-        What the rules are to do.
-    template : str
-        Text of ``workflow/task.smk.template``.
-    resources : mapping of str to mapping, optional
-        What the jobs of each step need, such as ``{'split': {'mem_mb': 100}}``.
-
-    Returns
-    -------
-    str
-        Text that `snakefmt` leaves as it is.
+    `template` is the text of ``workflow/task.smk.template``.
     """
     layout = TaskLayout.of(plan.workdir, plan.task)
     round_ = layout.round(plan.round)
@@ -93,13 +78,7 @@ def _literal(path: str | Path) -> str:
 
 
 def check_path(path: str, variable: str, where: str) -> None:
-    """Refuse a path that Snakemake would read as something else.
-
-    Raises
-    ------
-    TaskError
-        If it has a character with a meaning of its own in a Snakefile.
-    """
+    """Refuse a path with a character that has a meaning in a Snakefile."""
     found = [char for char in FORBIDDEN if char in path]
     if found:
         shown = " ".join(repr(char) for char in found)
@@ -112,8 +91,7 @@ def check_path(path: str, variable: str, where: str) -> None:
 def environment(version: str) -> str:
     """Return a conda environment file with what the generated rules need.
 
-    Snakemake only looks at it where it is asked to deploy software
-    (``--software-deployment-method conda``).
+    Snakemake only uses it with ``--software-deployment-method conda``.
     """
     return (
         "channels:\n  - conda-forge\n"

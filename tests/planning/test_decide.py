@@ -13,7 +13,7 @@ from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
 
-WANTED = Desired(
+DESIRED = Desired(
     task="square",
     taskfile="psy-tasks/task_square.py",
     workdir="psy-work",
@@ -28,23 +28,21 @@ WANTED = Desired(
     ext=".pkl",
     resultfile="result.pkl",
     python="python3",
-    overwrite_dirty=True,
     token="fresh",
 )
-FIRST = decide(replace(WANTED, token="first"), Current(), keep_going=False).plan
+FIRST = decide(replace(DESIRED, token="first"), Current(), keep_going=False).plan
 DONE = Current(
     plan=FIRST,
     is_split=True,
     merged="first",
     merged_into="result.pkl",
     has_result=True,
-    keep="round",
-    keep_rounds=(1,),
+    rounds_with_rows=(1,),
     count_open=lambda number: 3,
     count_new=lambda numbers: 4,
 )
 UNSPLIT = replace(
-    DONE, is_split=False, merged=None, has_result=False, keep="", keep_rounds=()
+    DONE, is_split=False, merged=None, has_result=False, rounds_with_rows=()
 )
 KILLED = replace(DONE, missing_blocks=(1,), merged=None, has_result=False)
 
@@ -60,14 +58,14 @@ def unexpected(numbers: object) -> int:
 
 
 def test_a_new_task_is_split_evaluated_and_merged() -> None:
-    decision = decide(WANTED, Current(), keep_going=False)
+    decision = decide(DESIRED, Current(), keep_going=False)
     assert steps(decision) == (True, (0, 1), True)
     assert (decision.plan.round, decision.plan.n_blocks) == (1, 2)
     assert not decision.is_dirty and not decision.is_done
 
 
 SAME_CODE: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[int, ...], bool]] = {
-    # what is wanted, what is known, blocks to run, whether to merge
+    # what is desired, what is there, blocks to run, whether to merge
     "nothing changed": ({}, {}, (), False),
     "pool_size changed": ({"pool_size": 4}, {}, (), False),
     "python changed": ({"python": "pypy3"}, {}, (), False),
@@ -98,18 +96,18 @@ SAME_CODE: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[int, ...], bool
 
 @both
 @pytest.mark.parametrize(
-    ("wanted", "known", "blocks", "merge"), SAME_CODE.values(), ids=SAME_CODE.keys()
+    ("desired", "current", "blocks", "merge"), SAME_CODE.values(), ids=SAME_CODE.keys()
 )
 def test_the_same_code_never_divides_the_space_of_a_finished_round_anew(
-    wanted: dict[str, Any],
-    known: dict[str, Any],
+    desired: dict[str, Any],
+    current: dict[str, Any],
     blocks: tuple[int, ...],
     merge: bool,
     keep_going: bool,
 ) -> None:
-    known = {"count_open": unexpected, "count_new": unexpected, **known}
+    current = {"count_open": unexpected, "count_new": unexpected, **current}
     decision = decide(
-        replace(WANTED, **wanted), replace(DONE, **known), keep_going=keep_going
+        replace(DESIRED, **desired), replace(DONE, **current), keep_going=keep_going
     )
     assert steps(decision) == (False, blocks, merge)
     assert decision.plan.round == 1
@@ -118,35 +116,35 @@ def test_the_same_code_never_divides_the_space_of_a_finished_round_anew(
 
 
 @pytest.mark.parametrize(
-    "known",
+    "current",
     [{"has_result": False}, {"missing_blocks": (0,)}, {"merged_into": "other.pkl"}],
 )
 def test_what_was_merged_before_is_merged_under_a_new_name(
-    known: dict[str, Any],
+    current: dict[str, Any],
 ) -> None:
-    plan = decide(WANTED, replace(DONE, **known), keep_going=False).plan
+    plan = decide(DESIRED, replace(DONE, **current), keep_going=False).plan
     assert plan == replace(FIRST, merge="fresh")
 
 
 @pytest.mark.parametrize(
-    "known", [{"missing_blocks": (1,)}, {}, {"merged": "zeroth", "merged_into": "x"}]
+    "current", [{"missing_blocks": (1,)}, {}, {"merged": "zeroth", "merged_into": "x"}]
 )
-def test_a_merge_that_never_ended_keeps_its_name(known: dict[str, Any]) -> None:
-    known = {"merged": None, **known}
-    plan = decide(WANTED, replace(DONE, **known), keep_going=False).plan
+def test_a_merge_that_never_ended_keeps_its_name(current: dict[str, Any]) -> None:
+    current = {"merged": None, **current}
+    plan = decide(DESIRED, replace(DONE, **current), keep_going=False).plan
     assert plan.merge == "first"
 
 
 def test_the_new_store_of_a_finished_round_only_concerns_the_result() -> None:
-    wanted = replace(WANTED, ext=".h5", resultfile="result.h5")
-    plan = decide(wanted, DONE, keep_going=False).plan
+    desired = replace(DESIRED, ext=".h5", resultfile="result.h5")
+    plan = decide(desired, DONE, keep_going=False).plan
     assert (plan.block_ext, plan.result_ext) == (".pkl", ".h5")
     assert plan.resultfile == "result.h5"
 
 
 def test_what_a_killed_run_left_is_for_the_new_store() -> None:
-    wanted = replace(WANTED, ext=".h5", resultfile="result.h5")
-    plan = decide(wanted, KILLED, keep_going=False).plan
+    desired = replace(DESIRED, ext=".h5", resultfile="result.h5")
+    plan = decide(desired, KILLED, keep_going=False).plan
     assert (plan.round, plan.keep, plan.same_space) == (2, "round", True)
     assert (plan.block_ext, plan.result_ext) == (".h5", ".h5")
 
@@ -156,21 +154,21 @@ def test_what_a_killed_run_left_is_for_the_new_store() -> None:
 def test_what_a_killed_run_left_is_divided_anew_where_the_division_changed(
     change: dict[str, int], keep_going: bool
 ) -> None:
-    wanted = replace(WANTED, **change)  # type: ignore[arg-type]
-    known = replace(KILLED, count_new=unexpected)
-    decision = decide(wanted, known, keep_going=keep_going)
+    desired = replace(DESIRED, **change)  # type: ignore[arg-type]
+    current = replace(KILLED, count_new=unexpected)
+    decision = decide(desired, current, keep_going=keep_going)
     plan = decision.plan
     assert steps(decision) == (True, tuple(range(plan.n_blocks)), True)
     assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1,), True)
     assert plan.round == 2
-    assert plan.n_blocks == wanted.n_blocks(3)
+    assert plan.n_blocks == desired.n_blocks(3)
     assert not decision.is_dirty
 
 
 @both
 def test_a_plan_that_was_never_split_is_split_as_wanted_now(keep_going: bool) -> None:
-    wanted = replace(WANTED, max_jobs=5, ext=".npz", resultfile="r.npz")
-    decision = decide(wanted, UNSPLIT, keep_going=keep_going)
+    desired = replace(DESIRED, max_jobs=5, ext=".npz", resultfile="r.npz")
+    decision = decide(desired, UNSPLIT, keep_going=keep_going)
     assert steps(decision) == (True, (0, 1, 2, 3, 4), True)
     assert (decision.plan.round, decision.plan.block_ext) == (1, ".npz")
 
@@ -187,28 +185,28 @@ def test_an_unsplit_plan_takes_rows_from_where_it_was_going_to(
     last = replace(
         FIRST, round=3, keep=keep, keep_rounds=sources, same_space=same_space
     )
-    known = replace(UNSPLIT, plan=last, keep=keep, keep_rounds=sources)
-    known = replace(known, has_result=keep == "result")
-    wanted = replace(WANTED, max_jobs=100)
-    decision = decide(wanted, known, keep_going=keep_going)
+    current = replace(UNSPLIT, plan=last, rounds_with_rows=sources)
+    current = replace(current, has_result=keep == "result")
+    desired = replace(DESIRED, max_jobs=100)
+    decision = decide(desired, current, keep_going=keep_going)
     plan = decision.plan
     assert (plan.round, plan.keep, plan.keep_rounds) == (3, keep, sources)
     assert (plan.same_space, plan.n_blocks) == (same_space, n_open)
     assert not decision.is_dirty
 
 
-@pytest.mark.parametrize("known", [DONE, KILLED], ids=["done", "killed"])
-def test_changed_code_computes_all_anew(known: Current) -> None:
-    decision = decide(replace(WANTED, fingerprint="new"), known, keep_going=False)
+@pytest.mark.parametrize("current", [DONE, KILLED], ids=["done", "killed"])
+def test_changed_code_computes_all_anew(current: Current) -> None:
+    decision = decide(replace(DESIRED, fingerprint="new"), current, keep_going=False)
     assert steps(decision) == (True, (0, 1), True)
     assert (decision.plan.round, decision.plan.keep) == (2, "")
     assert decision.is_dirty
 
 
-@pytest.mark.parametrize("known", [DONE, KILLED], ids=["done", "killed"])
-def test_changed_code_computes_what_is_missing_on_continue(known: Current) -> None:
-    wanted = replace(WANTED, fingerprint="new", max_jobs=100)
-    decision = decide(wanted, known, keep_going=True)
+@pytest.mark.parametrize("current", [DONE, KILLED], ids=["done", "killed"])
+def test_changed_code_computes_what_is_missing_on_continue(current: Current) -> None:
+    desired = replace(DESIRED, fingerprint="new", max_jobs=100)
+    decision = decide(desired, current, keep_going=True)
     plan = decision.plan
     assert steps(decision) == (True, (0, 1, 2, 3), True)
     assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
@@ -216,42 +214,40 @@ def test_changed_code_computes_what_is_missing_on_continue(known: Current) -> No
 
 
 def test_continuing_where_no_row_is_missing_only_splits_and_merges() -> None:
-    known = replace(DONE, count_new=lambda numbers: 0)
-    decision = decide(replace(WANTED, fingerprint="new"), known, keep_going=True)
+    current = replace(DONE, count_new=lambda numbers: 0)
+    decision = decide(replace(DESIRED, fingerprint="new"), current, keep_going=True)
     assert steps(decision) == (True, (), True)
     assert decision.plan.n_blocks == 0
 
 
 def test_an_unsplit_round_is_taken_again_by_changed_code() -> None:
-    decision = decide(replace(WANTED, fingerprint="new"), UNSPLIT, keep_going=False)
+    decision = decide(replace(DESIRED, fingerprint="new"), UNSPLIT, keep_going=False)
     assert decision.plan.round == 1
     assert not decision.is_dirty
 
 
 def test_continue_chains_from_a_round_that_itself_was_continued() -> None:
     third = replace(FIRST, round=3, keep="round", keep_rounds=(2,), fingerprint="b")
-    known = replace(DONE, plan=third, keep="round", keep_rounds=(3,))
-    plan = decide(replace(WANTED, fingerprint="c"), known, keep_going=True).plan
+    current = replace(DONE, plan=third, rounds_with_rows=(3,))
+    plan = decide(replace(DESIRED, fingerprint="c"), current, keep_going=True).plan
     assert (plan.round, plan.keep_rounds) == (4, (3,))
 
 
 def test_continue_reaches_behind_a_round_that_was_never_split() -> None:
     second = replace(FIRST, round=2, keep="round", keep_rounds=(1,), fingerprint="b")
-    known = replace(UNSPLIT, plan=second, keep="round", keep_rounds=(1,))
-    plan = decide(replace(WANTED, fingerprint="c"), known, keep_going=True).plan
+    current = replace(UNSPLIT, plan=second, rounds_with_rows=(1,))
+    plan = decide(replace(DESIRED, fingerprint="c"), current, keep_going=True).plan
     assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
 
 
-def superseding(known: Current, **changes: Any) -> Current:
+def superseding(current: Current, **changes: Any) -> Current:
     """Return what is known after a plain run of changed code that was interrupted."""
-    plan = decide(replace(WANTED, fingerprint="new"), known, keep_going=False).plan
+    plan = decide(replace(DESIRED, fingerprint="new"), current, keep_going=False).plan
     assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
-    return replace(
-        UNSPLIT, plan=plan, **{"keep": "round", "keep_rounds": (1,)} | changes
-    )
+    return replace(UNSPLIT, plan=plan, **{"rounds_with_rows": (1,)} | changes)
 
 
-NEW = replace(WANTED, fingerprint="new", max_jobs=100)
+NEW = replace(DESIRED, fingerprint="new", max_jobs=100)
 
 
 def test_who_thinks_better_of_computing_all_again_continues() -> None:
@@ -262,23 +258,29 @@ def test_who_thinks_better_of_computing_all_again_continues() -> None:
 
 
 def test_rows_that_were_computed_again_already_are_kept_by_continuing() -> None:
-    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), missing_blocks=(1,))
-    plan = decide(NEW, known, keep_going=True).plan
+    current = superseding(
+        DONE, is_split=True, rounds_with_rows=(2, 1), missing_blocks=(1,)
+    )
+    plan = decide(NEW, current, keep_going=True).plan
     assert (plan.round, plan.keep, plan.keep_rounds) == (3, "round", (2, 1))
     assert plan.superseded == ()
 
 
 def test_to_continue_after_failures_is_to_try_again() -> None:
-    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), missing_blocks=(1,))
-    known = replace(known, count_failed=lambda: known.count_open(2))
-    wanted = replace(WANTED, fingerprint="new")
-    plan = decide(wanted, known, keep_going=True).plan
+    current = superseding(
+        DONE, is_split=True, rounds_with_rows=(2, 1), missing_blocks=(1,)
+    )
+    current = replace(current, count_failed=lambda: current.count_open(2))
+    desired = replace(DESIRED, fingerprint="new")
+    plan = decide(desired, current, keep_going=True).plan
     assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
 
 
 def test_changed_code_continues_what_was_computed_again() -> None:
-    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), missing_blocks=(1,))
-    plan = decide(replace(NEW, fingerprint="newer"), known, keep_going=True).plan
+    current = superseding(
+        DONE, is_split=True, rounds_with_rows=(2, 1), missing_blocks=(1,)
+    )
+    plan = decide(replace(NEW, fingerprint="newer"), current, keep_going=True).plan
     assert (plan.keep, plan.keep_rounds, plan.superseded) == ("round", (2,), (1,))
 
 
@@ -287,8 +289,8 @@ def test_who_goes_on_computing_all_again_can_still_think_better_of_it(
     is_split: bool,
 ) -> None:
     rounds = (2, 1) if is_split else (1,)
-    known = superseding(DONE, is_split=is_split, keep_rounds=rounds)
-    decision = decide(NEW, known, keep_going=False)
+    current = superseding(DONE, is_split=is_split, rounds_with_rows=rounds)
+    decision = decide(NEW, current, keep_going=False)
     plan = decision.plan
     assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
     assert not decision.is_dirty
@@ -297,8 +299,10 @@ def test_who_goes_on_computing_all_again_can_still_think_better_of_it(
 @pytest.mark.parametrize("is_split", [False, True])
 def test_a_change_that_is_taken_back_takes_the_rows_back(is_split: bool) -> None:
     rounds = (2, 1) if is_split else (1,)
-    known = superseding(DONE, is_split=is_split, keep_rounds=rounds, returned=1)
-    decision = decide(WANTED, known, keep_going=False)
+    current = superseding(
+        DONE, is_split=is_split, rounds_with_rows=rounds, returned_round=1
+    )
+    decision = decide(DESIRED, current, keep_going=False)
     plan = decision.plan
     assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1,), True)
     assert plan.superseded == rounds[:-1]
@@ -306,15 +310,17 @@ def test_a_change_that_is_taken_back_takes_the_rows_back(is_split: bool) -> None
 
 
 def test_continuing_after_a_change_was_taken_back_prefers_its_rows() -> None:
-    known = superseding(DONE, is_split=True, keep_rounds=(2, 1), returned=1)
-    plan = decide(WANTED, known, keep_going=True).plan
+    current = superseding(
+        DONE, is_split=True, rounds_with_rows=(2, 1), returned_round=1
+    )
+    plan = decide(DESIRED, current, keep_going=True).plan
     assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1, 2), False)
 
 
 @both
 def test_a_result_without_a_work_folder_is_kept_or_dirty(keep_going: bool) -> None:
-    known = Current(has_result=True, keep="result", count_new=lambda numbers: 4)
-    decision = decide(replace(WANTED, max_jobs=100), known, keep_going=keep_going)
+    current = Current(has_result=True, count_new=lambda numbers: 4)
+    decision = decide(replace(DESIRED, max_jobs=100), current, keep_going=keep_going)
     assert decision.is_dirty == (not keep_going)
     assert decision.plan.keep == ("result" if keep_going else "")
     assert decision.plan.n_blocks == (4 if keep_going else 10)
@@ -322,9 +328,9 @@ def test_a_result_without_a_work_folder_is_kept_or_dirty(keep_going: bool) -> No
 
 @both
 def test_what_was_decided_is_done_once_it_has_been_done(keep_going: bool) -> None:
-    plan = decide(replace(WANTED, fingerprint="new"), DONE, keep_going=keep_going).plan
-    done = replace(DONE, plan=plan, merged=plan.merge, keep_rounds=(plan.round,))
-    again = replace(WANTED, fingerprint="new", token="fresher")
+    plan = decide(replace(DESIRED, fingerprint="new"), DONE, keep_going=keep_going).plan
+    done = replace(DONE, plan=plan, merged=plan.merge, rounds_with_rows=(plan.round,))
+    again = replace(DESIRED, fingerprint="new", token="fresher")
     assert decide(again, done, keep_going=keep_going).is_done
 
 
@@ -363,30 +369,30 @@ def test_a_plan_that_lacks_something_is_refused(layout: TaskLayout, name: str) -
 def test_a_random_space_that_grew_after_a_plan_for_nothing_is_divided_anew() -> None:
     # Who made the plan saw a sample that old rows cover; split saw another one.
     plan = replace(FIRST, n_blocks=0, keep="round", keep_rounds=(1,), round=2)
-    known = Current(
-        plan, is_split=True, keep="round", keep_rounds=(2,), count_open=lambda number: 1
+    current = Current(
+        plan, is_split=True, rounds_with_rows=(2,), count_open=lambda number: 1
     )
-    decision = decide(WANTED, known, keep_going=True)
+    decision = decide(DESIRED, current, keep_going=True)
     assert decision.split and decision.plan.round == 3
     assert decision.plan.n_blocks == 1 and decision.plan.same_space
 
 
 def test_what_is_evaluated_in_a_queue_is_not_divided_anew() -> None:
-    known = replace(KILLED, has_jobs=True)
-    wanted = replace(WANTED, max_jobs=5)
-    assert decide(wanted, known, keep_going=False).plan.round == 1
-    known = replace(known, has_jobs=False)
-    assert decide(wanted, known, keep_going=False).plan.round == 2
+    current = replace(KILLED, has_jobs=True)
+    desired = replace(DESIRED, max_jobs=5)
+    assert decide(desired, current, keep_going=False).plan.round == 1
+    current = replace(current, has_jobs=False)
+    assert decide(desired, current, keep_going=False).plan.round == 2
 
 
 def test_a_split_in_a_queue_is_waited_for() -> None:
-    known = replace(UNSPLIT, has_jobs=True)
-    decision = decide(WANTED, known, keep_going=False)
+    current = replace(UNSPLIT, has_jobs=True)
+    decision = decide(DESIRED, current, keep_going=False)
     assert decision.plan == FIRST
     assert steps(decision) == (True, (0, 1), True)
 
 
 def test_jobs_of_other_code_are_not_waited_for() -> None:
-    known = replace(KILLED, has_jobs=True)
-    decision = decide(replace(WANTED, fingerprint="new"), known, keep_going=False)
+    current = replace(KILLED, has_jobs=True)
+    decision = decide(replace(DESIRED, fingerprint="new"), current, keep_going=False)
     assert decision.plan.round == 2

@@ -24,7 +24,7 @@ from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
 
 TEMPLATE = shipped("workflow", "task.smk.template").read_text()
-WANTED = Desired(
+DESIRED = Desired(
     task="square",
     taskfile="psy-tasks/task_square.py",
     workdir="psy-work",
@@ -39,10 +39,9 @@ WANTED = Desired(
     ext=".pkl",
     resultfile="psy-work/square/result.pkl",
     python="python3",
-    overwrite_dirty=True,
     token="cafe",
 )
-PLAN = decide(WANTED, Current(), keep_going=False).plan
+PLAN = decide(DESIRED, Current(), keep_going=False).plan
 LONG = "long/" * 40
 PLANS = {
     "usual": PLAN,

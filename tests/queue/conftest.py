@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "scheduler"))
 
 from local_queue import LocalQueue
 
-WANTED = Desired(
+DESIRED = Desired(
     task="a",
     taskfile="psy-tasks/task_a.py",
     workdir="psy-work",
@@ -33,10 +33,9 @@ WANTED = Desired(
     ext=".pkl",
     resultfile="result.pkl",
     python="python3",
-    overwrite_dirty=True,
     token="fresh",
 )
-PLAN = decide(WANTED, Current(), keep_going=False).plan
+PLAN = decide(DESIRED, Current(), keep_going=False).plan
 
 
 @pytest.fixture(autouse=True)
