@@ -18,10 +18,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "psyrun"
+PLUGINS = ROOT / "workflow" / "plugins"
 
 # From top to bottom: each floor may import those below it. Rooms of one floor are
 # neighbours, which may import one another if that makes no circle.
 FLOORS: tuple[tuple[str, ...], ...] = (
+    ("plugins",),  # Snakemake's, in a folder of their own; no room imports them
     ("cli", "layout"),
     ("run", "report"),
     ("results",),
@@ -38,6 +40,30 @@ FORMER = {"layout"}
 MOST_ROOMS, MOST_FLOORS = 17, 9
 MEDIAN, P90, LONGEST = 7, 16, 50  # lines of code of functions
 
+# Test modules that are about no single module: they follow whole runs, or hold all
+# stores and schedulers to one contract.
+SCENARIOS = {
+    "run": {
+        "bad_assignments",
+        "bad_input",
+        "change_of_mind",
+        "failed_assignments",
+        "full_disk",
+        "job_selection",
+        "kill_and_resume",
+        "load_balancing",
+        "many_assignments",
+        "own_queue",
+        "second_looks",
+        "up_to_date",
+    },
+    "scheduler": {"contract"},
+    "store": {"contract", "files", "round_trip"},
+    "tasks": {"special_variables"},
+    "workdir": {"former_versions"},
+    "tasks/fingerprint": {"modules", "results", "versions"},
+}
+
 
 @dataclass(frozen=True)
 class Import:
@@ -47,6 +73,8 @@ class Import:
     ----------
     source, target : str
         Dotted names of the modules.
+    path : str
+        The importing file, from the folder of the package on.
     line : int
         Where it stands.
     is_late : bool
@@ -55,12 +83,12 @@ class Import:
 
     source: str
     target: str
+    path: str
     line: int
     is_late: bool
 
     def __str__(self) -> str:
-        path = f"{self.source.replace('.', '/')}.py"
-        return f"{path}:{self.line} imports {self.target}"
+        return f"{self.path}:{self.line} imports {self.target}"
 
 
 class Package:
@@ -70,14 +98,20 @@ class Package:
     ----------
     folder : Path
         Its folder, which is called like the package.
+    plugins : Path, optional
+        A folder of further packages. They count as a room ``plugins``.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, plugins: Path | None = None) -> None:
         self.name = folder.name
+        self._root = folder.parent
         self.files = {
             self._module(path.relative_to(folder.parent)): path
             for path in sorted(folder.rglob("*.py"))
         }
+        for path in sorted(plugins.rglob("*.py")) if plugins else []:
+            module = self._module(path.relative_to(plugins))
+            self.files[f"{self.name}.plugins.{module}"] = path
         self.imports = [found for name in self.files for found in self._imports(name)]
 
     @staticmethod
@@ -94,7 +128,8 @@ class Package:
         early = set(_statements(tree.body))
         for node in ast.walk(tree):
             for target in self._targets(name, node):
-                yield Import(name, target, node.lineno, node not in early)
+                path = self.files[name].relative_to(self._root).as_posix()
+                yield Import(name, target, path, node.lineno, node not in early)
 
     def _targets(self, name: str, node: ast.AST) -> Iterator[str]:
         """Yield the modules of the package that a node imports."""
@@ -220,7 +255,7 @@ def function_sizes(package: Package) -> dict[str, int]:
 
 
 def test_imports_run_downwards_and_not_in_circles() -> None:
-    assert complaints(Package(PACKAGE)) == []
+    assert complaints(Package(PACKAGE, PLUGINS)) == []
 
 
 def test_the_house_is_small() -> None:
@@ -239,14 +274,24 @@ def test_functions_are_short() -> None:
 
 
 def test_tests_stand_in_rooms_of_the_same_names() -> None:
-    """A test module is about a module of its room, or a scenario of whole runs."""
+    """A test module is named like a module of its room, or listed as a scenario."""
     rooms = {room for floor in FLOORS for room in floor}
-    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+    tests = ROOT / "tests"
+    folders = {path.name for path in tests.iterdir() if path.is_dir()}
     others = {"benchmarks", "chaos", "cluster", "helpers", "packaging", "__pycache__"}
     assert folders - others <= rooms
-    assert not {path.stem for path in (ROOT / "tests").glob("test_*.py")} & {
-        f"test_{room}" for room in rooms if (PACKAGE / room).is_dir()
+    found = {
+        path.relative_to(tests).with_name(path.stem.removeprefix("test_"))
+        for room in folders - others
+        for path in (tests / room).rglob("test_*.py")
     }
+    scenarios = {
+        Path(room, name) for room, names in SCENARIOS.items() for name in names
+    }
+    modules = {each.relative_to(PACKAGE).with_suffix("") for each in PACKAGE.rglob("*")}
+    modules |= {module / module.name for module in modules}  # in their own folder
+    assert found - scenarios <= modules
+    assert scenarios <= found, "a scenario is listed that is not there"
 
 
 def made(folder: Path, **files: str) -> Package:
@@ -296,6 +341,17 @@ def test_circles_of_neighbours_and_of_files_are_named(tmp_path: Path) -> None:
     assert "psyrun/pspace/b.py:2" in rooms
     assert "psyrun/utils/c.py:1" in files
     assert "psyrun/utils/d.py:1" in files
+
+
+def test_plugins_stand_above_all_rooms(tmp_path: Path) -> None:
+    plugin = tmp_path / "workflow" / "plugins" / "plugin_psyrun" / "__init__.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("from psyrun.utils.a import x\nfrom psyrun import Param\n")
+    made(tmp_path, utils__a="x = 1", __init__="")
+    package = Package(tmp_path / "psyrun", tmp_path / "workflow" / "plugins")
+    assert complaints(package) == [
+        "workflow/plugins/plugin_psyrun/__init__.py:2 imports psyrun: upwards"
+    ]
 
 
 def test_a_room_needs_a_floor_and_the_root_is_not_imported(tmp_path: Path) -> None:
