@@ -13,13 +13,6 @@ from psyrun.workdir.layout import layout_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument("task", help="name of a task")
     parser.epilog = (
         "Ctrl-C ends the following only. The exit status is that of the run."
@@ -27,26 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Show a run until it ends.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status of the run.
-    """
+    """Show a run until it ends."""
     select(args.taskdir, [args.task])
     put_on_path(args.taskdir)
-    view = choose_display(quiet=False)
+    display = choose_display(is_quiet=False)
     try:
-        follower = Follower(args.task, layout_of(args.taskdir, args.task), view)
-        return follower.follow()
+        return Follower(layout_of(args.taskdir, args.task), display).follow()
     except KeyboardInterrupt:
-        view.close()
+        display.close()
         print(
             f"psy: not followed any more; the run goes on. Follow it again with "
             f"'psy attach {args.task}', or stop it with 'psy kill {args.task}'.",
@@ -54,4 +35,4 @@ def execute(args: argparse.Namespace) -> int:
         )
         return INTERRUPTED
     finally:
-        view.close()
+        display.close()

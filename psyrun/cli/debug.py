@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument("task", help="name of the task")
     parser.add_argument(
         "number",
@@ -45,18 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Evaluate one assignment; open the debugger where it fails.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status; 1 if the evaluation failed.
-    """
+    """Evaluate one assignment; open the debugger where it fails."""
     from psyrun.tasks.loading import load_task
 
     task = load_task(select(args.taskdir, [args.task])[args.task], with_space=False)

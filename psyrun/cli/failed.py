@@ -18,13 +18,6 @@ _WIDEST = 60  # characters in a cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument("task", help="name of the task")
     parser.add_argument(
         "--traceback", action="store_true", help="show the traceback of each"
@@ -39,18 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print a table of the failed assignments, or their tracebacks.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Print a table of the failed assignments, or their tracebacks."""
     name = args.task
     select(args.taskdir, [name])
     failures = failures_of_task(layout_of(args.taskdir, name))

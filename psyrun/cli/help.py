@@ -12,13 +12,6 @@ TASK_FILE = "task-file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument(
         "topic",
         nargs="?",
@@ -28,23 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the help on a topic, or on ``psy`` itself.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-
-    Raises
-    ------
-    PsyrunError
-        If there is no such topic.
-    """
+    """Print the help on a topic, or on ``psy`` itself."""
     from psyrun.cli.main import parser_for
 
     if args.topic == TASK_FILE:

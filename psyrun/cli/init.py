@@ -23,13 +23,6 @@ rule results:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.description = (
         "Make the folder of the task files, and a workflow/Snakefile with which "
         "plain 'snakemake' runs the tasks. What exists is left as it is."
@@ -37,18 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Create what does not exist, and print what was done.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Create what does not exist, and print what was done."""
     if args.taskdir.is_dir():
         print(f"exists   {args.taskdir}")
     else:

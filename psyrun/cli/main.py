@@ -19,7 +19,7 @@ from typing import NoReturn
 from psyrun.cli import SUMMARIES, WITHOUT_TASKDIR, module_of
 from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.utils import __version__
-from psyrun.utils.console import report
+from psyrun.utils.console import report_error
 
 _EPILOG = """\
 Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.
@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     except (PsyrunError, OSError, KeyboardInterrupt) as error:
-        return report(error, debug=debug)
+        return report_error(error, debug=debug)
     return status
 
 

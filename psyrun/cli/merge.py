@@ -10,13 +10,6 @@ from psyrun.utils.text import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument(
         "directory",
         type=Path,
@@ -35,18 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Merge, and print how much there was.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Merge, and print how much there was."""
     return _merge_task(args) if args.partial else _merge_folder(args)
 
 

@@ -19,13 +19,6 @@ DEFAULT_SCHEDULER = "ImmediateRun"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument("name", help="name of the task")
     parser.add_argument(
         "--scheduler",
@@ -35,25 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Write the task file, unless there is one.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-
-    Raises
-    ------
-    TaskError
-        If there is a task of that name, or the name is not allowed.
-    SchedulerError
-        If there is no such scheduler.
-    """
+    """Write the task file, unless there is one."""
     path = task_path(args.taskdir, args.name)
     text = _text(args.name, args.scheduler, args.taskdir)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,13 +14,6 @@ from psyrun.utils.resources import shipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument(
         "install",
         nargs="?",
@@ -32,23 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the path of the profile, or that of its copy.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-
-    Raises
-    ------
-    PsyrunError
-        If there is no such profile, or another one would be overwritten.
-    """
+    """Print the path of the profile, or that of its copy."""
     names = _names()
     if args.name not in names:
         raise PsyrunError(

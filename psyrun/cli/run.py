@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from contextlib import nullcontext
-from pathlib import Path
 
 from psyrun.cli.arguments import whole
-from psyrun.planning.prepare import RunOptions, prepare_all
-from psyrun.run import controller_job as queued
-from psyrun.run.detach import heed_signals, start
-from psyrun.run.display import Display, choose_display
-from psyrun.run.log import LogDisplay, RunLog
-from psyrun.run.session import JOB, PROCESS, Session
-from psyrun.tasks.discovery import find_tasks, select
-from psyrun.utils.console import warn
+from psyrun.planning.prepare import PlanOptions
+from psyrun.run.options import JOB, PROCESS, RunOptions
+from psyrun.run.session import run_tasks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``psy run``."""
     parser.add_argument("task", nargs="*", help="names of tasks, by default all")
     parser.add_argument(
         "-c",
@@ -72,35 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run tasks and return the exit status."""
-    if args.detach == PROCESS and not args.dry_run:
-        return start(args)
-    if args.controller is not None:
-        heed_signals()
-    log = queued.going_on(args.taskdir, args.task) if args.controller == JOB else None
-    with log or nullcontext():
-        status = _execute(args, log)
-        if log is not None:
-            log.end(status)
-    return status
-
-
-def _execute(args: argparse.Namespace, log: RunLog | None) -> int:
-    taskdir = Path(args.taskdir)
-    if args.task:
-        paths = select(taskdir, args.task)
-    else:
-        paths = find_tasks(taskdir, all_are_meant=True)
-    if not paths:
-        print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
-    options = RunOptions(args.keep_going, args.accept_failures, args.max_failures)
-    view = _choose_view(args)
-    try:
-        prepared = prepare_all(paths.values(), options, warn)
-        return Session(view, args, log).run(prepared)
-    finally:
-        view.close()
-
-
-def _choose_view(args: argparse.Namespace) -> Display:
-    is_to_last = args.controller is None or args.quiet
-    return choose_display(quiet=args.quiet) if is_to_last else LogDisplay(sys.stdout)
+    plan = PlanOptions(args.keep_going, args.accept_failures, args.max_failures)
+    options = RunOptions(
+        taskdir=args.taskdir,
+        tasks=args.task,
+        plan=plan,
+        jobs=args.jobs,
+        is_dry_run=args.dry_run,
+        is_quiet=args.quiet,
+        is_debugged=args.debug,
+        detach=args.detach,
+        controller=args.controller,
+        snakemake_args=args.snakemake_args,
+    )
+    return run_tasks(options)

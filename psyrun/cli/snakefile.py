@@ -8,13 +8,6 @@ from psyrun.utils.resources import shipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.epilog = (
         'For example: snakemake --snakefile "$(psy snakefile)" '
         '--profile "$(psy profile local)" --cores 2'
@@ -22,17 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the path.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Print the path."""
     print(shipped("workflow", "Snakefile"))
     return 0

@@ -19,13 +19,6 @@ _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     add_tasks(parser)
     parser.add_argument(
         "-v",
@@ -43,18 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print a table, and on request the assignments behind its numbers.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Print a table, and on request the assignments behind its numbers."""
     tasks = select(args.taskdir, args.task)
     if not tasks:
         print(f"There are no tasks in {args.taskdir}. Make one: psy new-task NAME")

@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Any
 from psyrun.cli.arguments import add_tasks, whole
 from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
 from psyrun.tasks.discovery import select
-from psyrun.utils.console import for_each
+from psyrun.utils.console import for_each_task
 
 if TYPE_CHECKING:
     from psyrun.tasks.loading import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     add_tasks(parser)
     parser.add_argument(
         "--item",
@@ -37,20 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Evaluate one assignment of each task in this process.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status; 1 if some evaluation failed.
-    """
+    """Evaluate one assignment of each task in this process."""
     tasks = select(args.taskdir, args.task)
-    return for_each(tasks, lambda name: _test(tasks[name], args.item), args)
+    return for_each_task(
+        tasks, lambda name: _test(tasks[name], args.item), debug=args.debug
+    )
 
 
 def _test(path: Path, item: int) -> int:

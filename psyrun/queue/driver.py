@@ -62,6 +62,13 @@ class _Left(NamedTuple):
     alive: set[tuple[str, int]]
 
     @classmethod
+    def recorded(cls, task: QueuedTask) -> _Left:
+        """Return what a complete ledger says: what has no ending is alive."""
+        name = name_of(task.scheduler)
+        batches = [b for b in task.ledger.batches() if b.intent.scheduler == name]
+        return cls(newest(batches), {(b.key, p) for b in batches for p in b.open()})
+
+    @classmethod
     def of(cls, task: QueuedTask, warn: Callable[[str], None]) -> _Left:
         found = left(task.layout, task.scheduler, warn, records=True)
         release_locks(task.layout, found)
@@ -80,14 +87,20 @@ class Driver:
         Takes lines for the user.
     clock : callable
         Returns seconds.
+    is_ledger_complete : bool
+        Whether the holder of the tasks' locks has already asked the queues what
+        they have of earlier runs.
     """
 
     def __init__(
         self,
         warn: Callable[[str], None] = lambda text: None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        is_ledger_complete: bool = False,
     ) -> None:
         self._warn = warn
+        self._is_ledger_complete = is_ledger_complete
         self._clock = clock
         self._waiting = Backlog()
         self._cut_off: list[tuple[Batch, list[QueuedJob]]] = []
@@ -119,7 +132,10 @@ class Driver:
         """
         if item.task not in self._left:
             self._holders[item.task] = recorded_holder(item.task.layout.lock)
-            self._left[item.task] = _Left.of(item.task, self._warn)
+            if self._is_ledger_complete:
+                self._left[item.task] = _Left.recorded(item.task)
+            else:
+                self._left[item.task] = _Left.of(item.task, self._warn)
         left = self._left[item.task]
         batch, position = left.jobs.get(item.target, (None, -1))
         if batch is None:

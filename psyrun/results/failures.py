@@ -61,7 +61,7 @@ def group(failures: Iterable[Failure]) -> list[FailureGroup]:
     return sorted(map(FailureGroup, found.values()), key=lambda g: -len(g.failures))
 
 
-def summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
+def failure_summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
     """Yield a few lines about the failures of a task.
 
     Parameters

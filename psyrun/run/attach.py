@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from psyrun.errors import PsyrunError, SchedulerError
 from psyrun.queue.asking import silently
@@ -22,36 +23,25 @@ _PAUSE = 15.0  # seconds between two questions to a queue
 
 
 class Follower:
-    """Shows a run of a task.
+    """Shows a run of a task."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the task.
-    layout : TaskLayout
-        Its paths.
-    view : Display
-        Shows it.
-    """
-
-    def __init__(self, name: str, layout: TaskLayout, view: Display) -> None:
-        self._name = name
+    def __init__(self, layout: TaskLayout, display: Display) -> None:
+        self._name = layout.name
         self._layout = layout
-        self._view = view
+        self._display = display
         self._log = _GrowingLog()
         self._progress: dict[Path, RoundProgress] = {}
         self._next_question = 0.0
         self._is_in_queue = True
-        self._asked_for = ""
+        self._asked_about = ""
 
     def follow(self) -> int:
-        """Show the run until it ends.
+        """Show the run until it ends, or the summary of the last one.
 
         Returns
         -------
         int
-            Its exit status; of the last run if there is none now, and 1 if it
-            ended without a word.
+            Its exit status; 1 if it ended without recording one.
 
         Raises
         ------
@@ -59,7 +49,7 @@ class Follower:
             If the task was never run.
         """
         record, holder = self._record(), live_holder(self._layout.lock)
-        if record is not None and self._goes_on(record):
+        if record is not None and self._is_alive(record):
             return self._follow(record)
         if holder is not None:
             return self._follow_unrecorded(holder)
@@ -69,20 +59,20 @@ class Follower:
                 f"one with 'psy run --detach {self._name}'."
             )
         if record.ended is None:
-            return self._tell_of_death(record)
+            return self._report_death(record)
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.ended))
-        self._view.say(
+        self._display.line(
             f"{self._name}: nothing runs; the last run ended at {at} with exit status "
             f"{record.status}"
         )
-        status = self._tell_end(record)
-        self._view.say(f"See 'psy status {self._name}'.")
+        status = self._print_summary(record)
+        self._display.line(f"See 'psy status {self._name}'.")
         return status
 
     def _record(self) -> RunRecord | None:
         return RunRecord.load(self._layout)
 
-    def _goes_on(self, record: RunRecord) -> bool:
+    def _is_alive(self, record: RunRecord) -> bool:
         if record.ended is not None:
             return False
         is_elsewhere = record.holder is None or not record.holder.is_here
@@ -94,17 +84,17 @@ class Follower:
 
     def _is_queued(self, record: RunRecord) -> bool:
         """Ask the queue, now and then, whether a controller is there."""
-        if time.monotonic() >= self._next_question or record.job != self._asked_for:
-            self._asked_for = record.job
+        if time.monotonic() >= self._next_question or record.job != self._asked_about:
+            self._asked_about = record.job
             try:
-                found = controllers(self._layout, self._view.say)
+                found = controllers(self._layout, self._display.line)
             except SchedulerError:
-                # That was said. What is printed meanwhile is to be seen, too.
+                # The display showed it. What is printed meanwhile is shown, too.
                 self._is_in_queue = record.is_waiting or record.is_held
                 self._next_question = time.monotonic() + _PAUSE
                 return self._is_in_queue
-            living = [b.job(p) for one in found for b, p in one.living()]
-            self._is_in_queue = record.job in living
+            jobs = [b.job(p) for one in found for b, p in one.living()]
+            self._is_in_queue = record.job in jobs
             self._next_question = time.monotonic() + _PAUSE
         return self._is_in_queue
 
@@ -116,37 +106,37 @@ class Follower:
             ledger = Ledger(record.home, record.home.controllers)
             if not ledger.has_submitted(record.job):
                 where = "is not known to be in the queue: its submission was cut off"
-            self._view.say(f"{self._name}: the controller {where}")
+            self._display.line(f"{self._name}: the controller {where}")
         while True:
             self._log.read_on(Path(record.log))
             record = self._record() or record
             if record.token != token:
-                return self._tell_superseded()
-            self._log.show(self._view, record.summary_at)
+                self._refuse_superseded()
+            self._log.show(self._display, record.summary_at)
             if record.ended is not None:
-                return self._tell_end(record)
-            if self._goes_on(record):
+                return self._print_summary(record)
+            if self._is_alive(record):
                 lost_since = None
             else:
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > _SETTLING:
-                    return self._tell_of_death(record)
-            self._view.progress(self._tally(record.layouts))
-            time.sleep(self._view.interval)
+                    return self._report_death(record)
+            self._display.progress(self._tally(record.layouts))
+            time.sleep(self._display.interval)
 
     def _follow_unrecorded(self, holder: Holder) -> int:
-        """Follow a run of which only the lock tells, such as Snakemake's own."""
+        """Follow a run that has no record, such as one of plain Snakemake."""
         while live_holder(self._layout.lock) == holder:
             record = self._record()
             if record is not None and record.is_held:
                 return self._follow(record)
-            self._view.progress(self._tally([self._layout]))
-            time.sleep(self._view.interval)
+            self._display.progress(self._tally([self._layout]))
+            time.sleep(self._display.interval)
         plan = Plan.load(self._layout)
         is_done = plan is not None and is_merged(self._layout, plan)
         how = "is done" if is_done else "ended before all was done"
-        self._view.close()
-        self._view.say(f"{self._name}: {how}; see 'psy status -v {self._name}'")
+        self._display.close()
+        self._display.line(f"{self._name}: {how}; see 'psy status -v {self._name}'")
         return 0 if is_done else 1
 
     def _tally(self, layouts: list[TaskLayout]) -> Tally:
@@ -157,22 +147,22 @@ class Follower:
         ]
         return sum(found, Tally())
 
-    def _tell_end(self, record: RunRecord) -> int:
-        self._view.close()
+    def _print_summary(self, record: RunRecord) -> int:
+        self._display.close()
         status = record.status or 0
         stream = sys.stderr if status else sys.stdout
         print(record.summary.rstrip(), file=stream, flush=True)
         return status
 
-    def _tell_superseded(self) -> int:
-        self._view.close()
+    def _refuse_superseded(self) -> NoReturn:
+        self._display.close()
         raise PsyrunError(
             f"{self._name}: that run has ended, and another one has begun. Follow it "
             f"with 'psy attach {self._name}'."
         )
 
-    def _tell_of_death(self, record: RunRecord) -> int:
-        self._view.close()
+    def _report_death(self, record: RunRecord) -> int:
+        self._display.close()
         who = record.holder or "its controller in the queue"
         print(
             f"psy: {self._name}: {who} ended without a word{self._cause(record)}. What "
@@ -212,12 +202,12 @@ class _GrowingLog:
         except OSError:
             return
 
-    def show(self, view: Display, until: int | None) -> None:
+    def show(self, display: Display, until: int | None) -> None:
         """Show whole lines that were not shown yet, up to some place."""
-        known = self._data if until is None else self._data[:until]
-        end = known.rfind(b"\n") + 1
+        data = self._data if until is None else self._data[:until]
+        end = data.rfind(b"\n") + 1
         if end > self._shown:
-            text = known[self._shown : end].decode(errors="replace")
+            text = data[self._shown : end].decode(errors="replace")
             self._shown = end
             for line in text.splitlines():
-                view.say(line)
+                display.line(line)

@@ -1,4 +1,4 @@
-"""One run: tasks are locked, Snakemake is started, watched and brought to an end."""
+"""Snakemake is started, watched and brought to an end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,13 @@ from types import FrameType
 from typing import Any
 
 from psyrun.errors import LostLockError
-from psyrun.planning.prepare import Prepared
+from psyrun.planning.prepare import TaskRun
 from psyrun.planning.snakefile import rule_suffix
 from psyrun.run.display import EXECUTED, Display
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.environment import LEAVE_VARIABLE
+from psyrun.utils.environment import CONTROLLED_VARIABLE
 from psyrun.utils.files import read_json
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.lock import recorded_holder
@@ -29,31 +29,21 @@ from psyrun.workdir.progress import RoundProgress, Tally
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A job of a run.
+    """A job of a run; only a process job has a block."""
 
-    Attributes
-    ----------
-    prepared : Prepared
-        Its task.
-    step : str
-        Its step.
-    block : str or None
-        Its block, for a process job.
-    """
-
-    prepared: Prepared
+    task: TaskRun
     step: str
     block: str | None
 
     @property
     def name(self) -> str:
         """Name of the job."""
-        return self.prepared.layout.job(self.step, self.block)
+        return self.task.layout.job(self.step, self.block)
 
     @property
     def note(self) -> dict[str, Any] | None:
-        """What the job left on why it failed: message and exit status."""
-        round_ = self.prepared.layout.round(self.prepared.plan.round)
+        """Why it failed, as the job recorded it: message and exit status."""
+        round_ = self.task.layout.round(self.task.plan.round)
         step = self.step if self.block is None else f"{self.step}-{self.block}"
         note: dict[str, Any] | None = read_json(round_.error(step))
         return note
@@ -69,7 +59,7 @@ class FailedJob:
     @property
     def log(self) -> Path:
         """Path of its log."""
-        return self.prepared.layout.log(self.step, self.block)
+        return self.task.layout.log(self.step, self.block)
 
 
 @dataclass
@@ -87,7 +77,9 @@ class RunOutcome:
     failures : list of FailedJob
         Jobs that failed.
     errors : list of str
-        What Snakemake itself had to complain about.
+        Errors of Snakemake itself.
+    tally : Tally
+        How many assignments of all tasks are evaluated.
     """
 
     status: int = 0
@@ -95,6 +87,7 @@ class RunOutcome:
     is_out_of_time: bool = False
     failures: list[FailedJob] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def exit_status(self) -> int:
@@ -111,34 +104,35 @@ class RunOutcome:
 
 
 class Controller:
-    """A run of tasks whose plans were accepted.
+    """Has Snakemake follow accepted plans, and watches it.
 
     Parameters
     ----------
-    prepared : sequence of Prepared
+    tasks : sequence of TaskRun
         The tasks, locked.
-    view : Display
-        What to tell the user.
-    until : float
+    display : Display
+        Shows the jobs and the progress.
+    stop_at : float
         When to stop at the latest, in seconds since the epoch.
     """
 
     def __init__(
-        self, prepared: Sequence[Prepared], view: Display, until: float = float("inf")
+        self,
+        tasks: Sequence[TaskRun],
+        display: Display,
+        stop_at: float = float("inf"),
     ) -> None:
-        self._until = until
-        self._tasks = {rule_suffix(p.task.name): p for p in prepared}
-        self._view = view
-        rounds = [p.layout.round(p.plan.round) for p in prepared]
+        self._stop_at = stop_at
+        self._tasks = {rule_suffix(task.name): task for task in tasks}
+        self._display = display
+        rounds = [task.layout.round(task.plan.round) for task in tasks]
         self._progress = [RoundProgress(round_) for round_ in rounds]
         self._outcome = RunOutcome()
         self._jobs: dict[tuple[int, int], FailedJob] = {}
+        self._snakemakes: list[Snakemake] = []
 
     def run(self, *, jobs: int | None, extra: Sequence[str]) -> RunOutcome:
-        """Have Snakemake do what is to be done, and watch it.
-
-        There is one Snakemake for each kind of place where jobs run, so that
-        nobody waits for jobs in a queue to start some on this machine.
+        """Start Snakemake and watch it to its end.
 
         Raises
         ------
@@ -146,104 +140,123 @@ class Controller:
             If somebody else runs one of the tasks meanwhile. Jobs in the queue
             are left to them.
         """
+        outcome = self._outcome
         with ExitStack() as stack:
             stack.enter_context(_handling(_interrupt))
-            local = [p for p in self._tasks.values() if p.profile == LOCAL]
-            servers = ForkServers(
-                (p.layout.folder, p.plan.taskfile, p.plan.python) for p in local
-            )
+            servers = self._start_fork_servers()
             stack.callback(servers.stop)
-            environment = {LEAVE_VARIABLE: "1", **servers.environment}
-            running: list[Snakemake] = []
             try:
-                for profile, some in self._by_profile().items():
-                    snakefiles = [p.layout.snakefile for p in some]
-                    arguments = command(
-                        snakefiles, jobs=jobs, profile=profile, extra=extra
-                    )
-                    log = some[0].layout.snakemake_log.open("wb")
-                    stack.enter_context(log)
-                    running.append(Snakemake(arguments, environment, log))
-                    stack.callback(os.close, running[-1].events)
-                self._watch([snakemake.events for snakemake in running])
+                self._launch(jobs, extra, servers.environment, stack)
+                self._watch()
                 # One that was killed has a negative status.
-                statuses = [snakemake.wait() for snakemake in running]
-                self._outcome.status = next(filter(None, statuses), 0)
+                statuses = [snakemake.wait() for snakemake in self._snakemakes]
+                outcome.status = next(filter(None, statuses), 0)
             except LostLockError:
                 # Before it submits or removes what is another run's now.
                 with _handling(signal.SIG_IGN):
-                    for snakemake in running:
+                    for snakemake in self._snakemakes:
                         snakemake.kill()
             except (KeyboardInterrupt, _OutOfTimeError) as error:
-                self._outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
-                self._outcome.was_interrupted = not self._outcome.is_out_of_time
+                outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
+                outcome.was_interrupted = not outcome.is_out_of_time
                 with _handling(signal.SIG_IGN):
                     servers.stop()
-                    for snakemake in running:
+                    for snakemake in self._snakemakes:
                         snakemake.interrupt()
         # However it ended: where it was lost, nothing is to be recorded of it.
         self._check_locks()
-        return self._outcome
+        outcome.tally = self._tally()
+        return outcome
 
-    def _by_profile(self) -> dict[str, list[Prepared]]:
+    def _start_fork_servers(self) -> ForkServers:
+        return ForkServers(
+            (task.layout.folder, task.plan.taskfile, task.plan.python)
+            for task in self._tasks.values()
+            if task.profile == LOCAL
+        )
+
+    def _launch(
+        self,
+        jobs: int | None,
+        extra: Sequence[str],
+        environment: Mapping[str, str],
+        stack: ExitStack,
+    ) -> None:
+        """Start one Snakemake for each kind of place where jobs run.
+
+        So nobody waits for jobs in a queue to start some on this machine.
+        """
+        environment = {CONTROLLED_VARIABLE: "1", **environment}
+        for profile, tasks in self._by_profile().items():
+            snakefiles = [task.layout.snakefile for task in tasks]
+            arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)
+            log = stack.enter_context(tasks[0].layout.snakemake_log.open("wb"))
+            self._snakemakes.append(Snakemake(arguments, environment, log))
+            stack.callback(os.close, self._snakemakes[-1].events)
+
+    def _by_profile(self) -> dict[str, list[TaskRun]]:
         """Return the tasks that one Snakemake can run."""
-        found: dict[str, list[Prepared]] = {}
-        for prepared in self._tasks.values():
-            found.setdefault(prepared.profile, []).append(prepared)
+        found: dict[str, list[TaskRun]] = {}
+        for task in self._tasks.values():
+            found.setdefault(task.profile, []).append(task)
         return found
 
-    def tally(self) -> Tally:
-        """Count the assignments of all tasks."""
+    def _tally(self) -> Tally:
         return sum((progress.tally() for progress in self._progress), Tally())
 
-    def _watch(self, streams: Sequence[int]) -> None:
+    def _watch(self) -> None:
         """Read events until each Snakemake has ended."""
-        pending = dict.fromkeys(streams, b"")
+        pending = {snakemake.events: b"" for snakemake in self._snakemakes}
         next_look = 0.0
         with selectors.DefaultSelector() as selector:
-            for stream in streams:
+            for stream in pending:
                 selector.register(stream, selectors.EVENT_READ)
             while pending:
-                for key, _ in selector.select(self._view.interval):
+                for key, _ in selector.select(self._display.interval):
                     data = os.read(key.fd, 1 << 16)
                     *lines, rest = (pending.pop(key.fd) + data).split(b"\n")
                     for event in decode_events(lines):
-                        self._tell(key.fd, event)
+                        self._take(key.fd, event)
                     if data:
                         pending[key.fd] = rest
                     else:
                         selector.unregister(key.fd)
                 if time.monotonic() >= next_look:
-                    self._check_locks()
-                    self._stop_if_asked()
-                    if time.time() > self._until:
-                        raise _OutOfTimeError
-                    self._view.progress(self.tally())
-                    next_look = time.monotonic() + self._view.interval
+                    self._look()
+                    next_look = time.monotonic() + self._display.interval
+
+    def _look(self) -> None:
+        """Stop if there is a reason to, and show the progress."""
+        self._check_locks()
+        self._stop_if_asked()
+        if time.time() > self._stop_at:
+            raise _OutOfTimeError
+        self._display.progress(self._tally())
 
     def _check_locks(self) -> None:
         """Stop where the tasks are not ours any more."""
-        for prepared in self._tasks.values():
-            if prepared.lock is not None and prepared.lock.is_lost:
-                raise _lost(prepared)
+        for task in self._tasks.values():
+            if task.lock is not None and task.lock.is_lost:
+                raise _lost(task)
 
     def _stop_if_asked(self) -> None:
-        """Heed a request from another machine."""
-        for prepared in self._tasks.values():
-            if prepared.layout.stop.exists():
-                prepared.layout.stop.unlink(missing_ok=True)
+        """Do what another machine's ``psy kill`` asks for."""
+        for task in self._tasks.values():
+            if task.layout.stop.exists():
+                task.layout.stop.unlink(missing_ok=True)
                 raise KeyboardInterrupt
 
-    def _tell(self, stream: int, event: dict[str, Any]) -> None:
+    def _take(self, stream: int, event: dict[str, Any]) -> None:
+        """Act on an event of Snakemake."""
         if event["event"] == "error":
             self._outcome.errors.append(event["text"])
         elif event["event"] == "warning":
-            self._view.say(event["text"])
+            self._display.line(event["text"])
         elif event["event"] == "job_info":
             job = self._job(event)
             if job is not None:
                 self._jobs[stream, event["jobid"]] = job
-                self._view.job(EXECUTED, job.name)
+                self._display.job(EXECUTED, job.name)
         elif event["event"] == "job_error":
             failed = self._jobs.get((stream, event["jobid"]))
             self._outcome.failures += [] if failed is None else [failed]
@@ -251,15 +264,15 @@ class Controller:
     def _job(self, event: dict[str, Any]) -> FailedJob | None:
         """Return which of the jobs an event is about, None if it is a user's own."""
         step, _, suffix = event["rule_name"].partition("_")
-        prepared = self._tasks.get(suffix)
-        if prepared is None or step not in (SPLIT, PROCESS, MERGE):
+        task = self._tasks.get(suffix)
+        if task is None or step not in (SPLIT, PROCESS, MERGE):
             return None
-        return FailedJob(prepared, step, event["wildcards"].get("block"))
+        return FailedJob(task, step, event["wildcards"].get("block"))
 
 
-def _lost(prepared: Prepared) -> LostLockError:
+def _lost(task: TaskRun) -> LostLockError:
     """Return the error that says who runs a task now."""
-    name, holder = prepared.task.name, recorded_holder(prepared.layout.lock)
+    name, holder = task.name, recorded_holder(task.layout.lock)
     if holder is None:
         return LostLockError(
             f"task {name!r}: the lock of this run was removed, so it has stopped. Go "

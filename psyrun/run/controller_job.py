@@ -29,7 +29,7 @@ from psyrun.workdir.lock import break_lock, recorded_holder
 from psyrun.workdir.run_record import RunRecord
 
 if TYPE_CHECKING:
-    from psyrun.planning.prepare import Prepared
+    from psyrun.planning.prepare import TaskRun
 
 CONTROLLER = "controller"
 _LEAST_MARGIN = 60.0  # seconds, to stop, to submit, and for the queue's own delays
@@ -38,13 +38,13 @@ _LEAST_MEMORY = 512
 """Megabytes; psyrun and Snakemake, which hold all jobs, whatever a job needs."""
 
 
-def check(prepared: Sequence[Prepared], extra: Sequence[str]) -> None:
+def check(tasks: Sequence[TaskRun], extra: Sequence[str]) -> None:
     """Refuse tasks whose controller cannot be put in a queue.
 
     Parameters
     ----------
-    prepared : sequence of Prepared
-        The tasks.
+    tasks : sequence of TaskRun
+        At least one.
     extra : sequence of str
         The user's arguments for Snakemake.
 
@@ -53,29 +53,29 @@ def check(prepared: Sequence[Prepared], extra: Sequence[str]) -> None:
     PsyrunError
         If a task has no queue, or the arguments are not accepted.
     """
-    for one in prepared:
-        if one.profile == LOCAL:
+    for task in tasks:
+        if task.profile == LOCAL:
             raise TaskError(
-                f"{one.task.path}: its jobs run on this machine, so its controller "
+                f"{task.task.path}: its jobs run on this machine, so its controller "
                 "cannot be put in a queue. Set 'scheduler', or use 'psy run --detach "
-                f"{one.task.name}'."
+                f"{task.name}'."
             )
-    _values(prepared[0], extra)
+    _values(tasks[0], extra)
 
 
 def submit(
-    first: Prepared,
+    first: TaskRun,
     home: TaskLayout,
     arguments: Sequence[str],
     extra: Sequence[str],
-    note: Callable[[str], None],
+    record: Callable[[str], None],
     warn: Warn,
 ) -> Batch:
     """Put a controller in the queue of a task.
 
     Parameters
     ----------
-    first : Prepared
+    first : TaskRun
         The task.
     home : TaskLayout
         Paths of the task after which the job is named, and that records it.
@@ -83,7 +83,7 @@ def submit(
         Arguments of ``psy``.
     extra : sequence of str
         The user's arguments for Snakemake, which are among them.
-    note : callable
+    record : callable
         Takes the job just before it is submitted.
     warn : callable
         Takes lines for the user, such as that the queue does not answer.
@@ -107,7 +107,7 @@ def submit(
         frozen_scheduler=frozen(scheduler),
     )
     batch = Ledger(home, home.controllers).begin(intent)
-    note(batch.job(0))
+    record(batch.job(0))
     try:
         batch.note_ids(_submit(scheduler, batch, warn))
     except SchedulerError:
@@ -126,7 +126,7 @@ def _submit(scheduler: Scheduler, batch: Batch, warn: Warn) -> dict[int, int | s
         return found
 
 
-def _values(first: Prepared, extra: Sequence[str]) -> dict[str, object]:
+def _values(first: TaskRun, extra: Sequence[str]) -> dict[str, object]:
     scheduler = first.task.scheduler
     of_site = parse_arguments(site_arguments(first.profile, extra))
     given = with_site(first.task, scheduler, of_site)
@@ -143,10 +143,10 @@ def this_job() -> str:
     return os.environ.get(JOB_VARIABLE, "")
 
 
-def going_on(taskdir: Path, names: Iterable[str]) -> RunLog | None:
+def log_to_continue(taskdir: Path, names: Iterable[str]) -> RunLog | None:
     """Return the log of the run that has put this process in a queue.
 
-    What is printed from here on goes there.
+    From here on, this process prints to it.
     """
     for name in names:
         record = RunRecord.load(layout_of(taskdir, name))
@@ -209,14 +209,8 @@ def controllers(layout: TaskLayout, warn: Warn) -> list[EarlierJobs]:
     return left(layout, None, warn, records=False, ledger=_ledger(layout))
 
 
-def waiting(layout: TaskLayout, warn: Warn) -> str | None:
-    """Return which job of a queue is a controller of a task that has not begun.
-
-    Returns
-    -------
-    str or None
-        What the queue calls it.
-    """
+def waiting_job(layout: TaskLayout, warn: Warn) -> str | None:
+    """Return the id of the controller that was put in a queue and has not begun."""
     record = RunRecord.load(layout)
     if record is None or not record.is_waiting:
         return None

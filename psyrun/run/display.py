@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TextIO
 
 from psyrun.utils.text import duration
+from psyrun.utils.typing import override
 from psyrun.workdir.progress import Tally
 
 EXECUTED, SKIPPED = ".", "-"
@@ -21,54 +22,50 @@ class Display(ABC):
 
     def job(self, mark: str, name: str) -> None:
         """Show that a job is executed or skipped."""
-        self.say(f"{mark}  {name}")
+        self.line(f"{mark}  {name}")
 
     @abstractmethod
-    def say(self, text: str) -> None:
+    def line(self, text: str) -> None:
         """Show a line."""
 
     def progress(self, tally: Tally) -> None:  # noqa: B027
         """Show how far the run is."""
 
     def close(self) -> None:  # noqa: B027
-        """Take away what is only good while the run goes on."""
+        """Remove what only makes sense while the run goes on."""
 
 
 class QuietDisplay(Display):
     """Shows nothing."""
 
+    @override
     def job(self, mark: str, name: str) -> None:
-        """Show nothing."""
+        pass
 
-    def say(self, text: str) -> None:
-        """Show nothing."""
+    @override
+    def line(self, text: str) -> None:
+        pass
 
 
 class PlainDisplay(Display):
-    """Writes lines, and one about the progress now and then.
-
-    Parameters
-    ----------
-    stream : text file
-        Where to write.
-    """
+    """Writes lines, and one about the progress now and then."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._rate: Rate | None = None
         self._next = time.monotonic() + 10.0
 
-    def say(self, text: str) -> None:
-        """Write a line."""
+    @override
+    def line(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
+    @override
     def progress(self, tally: Tally) -> None:
-        """Write a line if the last one is half a minute old."""
         if self._rate is None:
             self._rate = Rate(tally.done)
         if tally.total and time.monotonic() > self._next:
             self._next = time.monotonic() + 30.0
-            self.say(describe(tally, self._rate.left(tally)))
+            self.line(describe(tally, self._rate.seconds_left(tally)))
 
 
 class BarDisplay(Display):
@@ -98,16 +95,16 @@ class BarDisplay(Display):
             console=self._console,
             transient=True,
         )
-        self._item = self._bar.add_task("assignments", total=None, details="")
+        self._task = self._bar.add_task("assignments", total=None, details="")
         self._rate: Rate | None = None
         self._bar.start()
 
-    def say(self, text: str) -> None:
-        """Write a line above the bar."""
+    @override
+    def line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
+    @override
     def progress(self, tally: Tally) -> None:
-        """Move the bar."""
         if not tally.total:
             return
         if self._rate is None:
@@ -115,36 +112,38 @@ class BarDisplay(Display):
         failed = f"[red]{tally.failed} failed[/red] " if tally.failed else ""
         per_second = self._rate.per_second(tally.done)
         self._bar.update(
-            self._item,
+            self._task,
             completed=tally.done,
             total=tally.total,
             details=f"{failed}{per_second:.3g}/s",
         )
 
+    @override
     def close(self) -> None:
-        """Take the bar away."""
         self._bar.stop()
 
 
+class LogDisplay(PlainDisplay):
+    """Writes lines; who follows the log counts assignments by themselves."""
+
+    @override
+    def progress(self, tally: Tally) -> None:
+        pass
+
+
 class Rate:
-    """How fast assignments are evaluated.
+    """How fast assignments are evaluated since a first count."""
 
-    Parameters
-    ----------
-    done : int
-        How many had a row at the start.
-    """
-
-    def __init__(self, done: int) -> None:
-        self._before = done
+    def __init__(self, n_done: int) -> None:
+        self._n_before = n_done
         self._start = time.monotonic()
 
-    def per_second(self, done: int) -> float:
+    def per_second(self, n_done: int) -> float:
         """Return the assignments per second since the start."""
         elapsed = time.monotonic() - self._start
-        return (done - self._before) / elapsed if elapsed > 0 else 0.0
+        return (n_done - self._n_before) / elapsed if elapsed > 0 else 0.0
 
-    def left(self, tally: Tally) -> float | None:
+    def seconds_left(self, tally: Tally) -> float | None:
         """Return the seconds that the rest takes at this rate, if known."""
         rate = self.per_second(tally.done)
         return (tally.total - tally.done) / rate if rate > 0 else None
@@ -157,8 +156,8 @@ def describe(tally: Tally, seconds: float | None) -> str:
     return f"   {tally.done} of {tally.total} assignments done{failed}{left}"
 
 
-def choose_display(*, quiet: bool) -> Display:
-    """Return the view that suits the terminal."""
-    if quiet:
+def choose_display(*, is_quiet: bool) -> Display:
+    """Return the display that suits the terminal."""
+    if is_quiet:
         return QuietDisplay()
     return BarDisplay() if sys.stdout.isatty() else PlainDisplay(sys.stdout)

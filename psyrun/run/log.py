@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TextIO
 
 from psyrun.errors import PsyrunError
-from psyrun.run.display import Display, PlainDisplay
+from psyrun.run.display import Display, LogDisplay
+from psyrun.utils.console import INTERRUPTED
+from psyrun.utils.typing import override
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import Holder
 from psyrun.workdir.progress import Tally
@@ -23,13 +25,7 @@ _LONGEST_SUMMARY = 1 << 16  # bytes
 
 
 class RunLog:
-    """The log and the record of a run that goes on.
-
-    Parameters
-    ----------
-    record : RunRecord
-        What is known of the run.
-    """
+    """The log and the record of a run that goes on."""
 
     def __init__(self, record: RunRecord) -> None:
         self.record = record
@@ -40,15 +36,7 @@ class RunLog:
 
     @classmethod
     def begin(cls, layouts: Mapping[str, TaskLayout], mode: Mode) -> RunLog:
-        """Begin an empty log.
-
-        Parameters
-        ----------
-        layouts : mapping of str to TaskLayout
-            Paths of the tasks.
-        mode : str
-            Where the run takes place.
-        """
+        """Begin an empty log for tasks."""
         first = next(iter(layouts.values()))
         folders = {name: str(layout.folder) for name, layout in layouts.items()}
         with suppress(OSError):
@@ -88,17 +76,19 @@ class RunLog:
         except OSError:
             return
 
-    def view(self, inner: Display) -> Display:
-        """Return a view that writes to the log what another one shows."""
-        return LogDisplay(sys.stdout) if self._is_output else _DoubleView(inner, self)
+    def display(self, inner: Display) -> Display:
+        """Return a display that also writes to the log what another one shows."""
+        return (
+            LogDisplay(sys.stdout) if self._is_output else _LoggedDisplay(inner, self)
+        )
 
     @contextmanager
     def summing_up(self) -> Iterator[None]:
-        """Take what is printed for what is to be known of the run's end."""
+        """Record what is printed as the summary of the run."""
         self._start = self._size()
         self.record = replace(self.record, summary_at=self._start)
         self.record.update()
-        # What goes to the other stream is shown by a view.
+        # What goes to the other stream is shown by a display.
         tee = None if self._is_output else _Tee(sys.stderr, self)
         with redirect_stderr(tee) if tee else nullcontext():
             yield
@@ -106,13 +96,7 @@ class RunLog:
             stream.flush()
 
     def end(self, status: int) -> None:
-        """Record that the run has ended, unless that is known or it goes on.
-
-        Parameters
-        ----------
-        status : int
-            Its exit status.
-        """
+        """Record that the run has ended, unless that is known or a job continues it."""
         if self.record.ended is not None or self._is_handed_over:
             return
         self.record = replace(
@@ -125,7 +109,7 @@ class RunLog:
         self.record.update()
 
     def wait_in_queue(self, job: str) -> None:
-        """Record that a job, which has not begun yet, goes on with the run."""
+        """Record that a job, which has not begun yet, continues the run."""
         self._is_handed_over = True
         self.record = replace(self.record, holder=None, job=job)
         self.record.save()
@@ -146,45 +130,40 @@ class RunLog:
             return
         self._is_handed_over = False
         # Whoever has taken the task over writes there now.
-        write = self.write if self.record.is_last(self.record.home) else _nowhere
+        is_ours = self.record.is_last(self.record.home)
+        text, status = f"{error}", 1
         if isinstance(error, KeyboardInterrupt):
-            write("psy: interrupted.\n")
-            self.end(130)
-        else:
-            write(f"psy: {error}\n")
-            self.end(error.exit_status if isinstance(error, PsyrunError) else 1)
+            text, status = "interrupted.", INTERRUPTED
+        elif isinstance(error, PsyrunError):
+            status = error.exit_status
+        if is_ours:
+            self.write(f"psy: {text}\n")
+        self.end(status)
 
 
-def _nowhere(text: str) -> None:
-    """Write nothing."""
-
-
-class LogDisplay(PlainDisplay):
-    """Writes lines; who follows the log counts assignments by themselves."""
-
-    def progress(self, tally: Tally) -> None:
-        """Write nothing."""
-
-
-class _DoubleView(Display):
-    """Shows what another view does, and writes it to a log."""
+class _LoggedDisplay(Display):
+    """Shows what another display does, and writes it to a log."""
 
     def __init__(self, inner: Display, log: RunLog) -> None:
         self.interval = inner.interval
         self._inner = inner
         self._log = log
 
+    @override
     def job(self, mark: str, name: str) -> None:
         self._log.write(f"{mark}  {name}\n")
         self._inner.job(mark, name)
 
-    def say(self, text: str) -> None:
+    @override
+    def line(self, text: str) -> None:
         self._log.write(f"{text}\n")
-        self._inner.say(text)
+        self._inner.line(text)
 
+    @override
     def progress(self, tally: Tally) -> None:
         self._inner.progress(tally)
 
+    @override
     def close(self) -> None:
         self._inner.close()
 
@@ -196,9 +175,11 @@ class _Tee(TextIOBase):
         self._stream = stream
         self._log = log
 
+    @override
     def write(self, text: str) -> int:
         self._log.write(text)
         return self._stream.write(text)
 
+    @override
     def flush(self) -> None:
         self._stream.flush()

@@ -1,260 +1,287 @@
-"""A run of tasks, from what was found of them to what is told at the end."""
+"""One call of ``psy run``, as the list of its stages."""
 
 from __future__ import annotations
 
-import argparse
 import os
+import sys
 import time
-from typing import Final
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 
 from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
-from psyrun.planning.checks import check_project_folder
-from psyrun.planning.prepare import Prepared, refusal
+from psyrun.planning.checks import check_imports, check_project_folder
+from psyrun.planning.prepare import TaskRun, load_tasks
 from psyrun.queue.site import arguments, parse_arguments, with_site
-from psyrun.run import controller_job as queued
+from psyrun.run import controller_job, detach
 from psyrun.run.controller import Controller, RunOutcome
-from psyrun.run.detach import advice, let_go, words
-from psyrun.run.display import EXECUTED, SKIPPED, Display
+from psyrun.run.display import EXECUTED, SKIPPED, Display, LogDisplay, choose_display
 from psyrun.run.log import RunLog
+from psyrun.run.options import JOB, PROCESS, RunOptions
 from psyrun.run.snakemake import site_arguments
-from psyrun.run.summary import Summary, complain
+from psyrun.run.summary import Summary
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.console import report, warn
-from psyrun.workdir.layout import MERGE, SPLIT
+from psyrun.tasks.discovery import find_tasks, select
+from psyrun.utils.console import report_error, warn
+from psyrun.workdir.layout import MERGE, SPLIT, TaskLayout
 from psyrun.workdir.layout import PROCESS as PROCESS_STEP
-from psyrun.workdir.run_record import Mode
 
-PROCESS: Final = "process"
-JOB: Final = "job"
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 _PATIENCE = 120.0  # seconds that a controller gives the one before it to end
 _PAUSE = 5.0  # seconds between two tries to submit
-_LAST_WORDS = 15.0  # seconds that a job keeps to tell that it could not go on
+_RESERVE = 15.0  # seconds that a job keeps to report that it could not go on
 
 
-def _mode(controller: str | None) -> Mode:
-    if controller in (None, JOB):
-        return JOB if controller == JOB else "terminal"
-    return PROCESS
+def run_tasks(options: RunOptions) -> int:
+    """Run tasks, here or elsewhere, and return the exit status."""
+    if options.detach == PROCESS and not options.is_dry_run:
+        return detach.start(options)
+    log = None
+    if options.controller is not None:
+        detach.ignore_hangup()
+    if options.controller == JOB:
+        log = controller_job.log_to_continue(options.taskdir, options.tasks)
+    with log or nullcontext():
+        status = Session(options, log).run()
+        if log is not None:
+            log.end(status)
+    return status
 
 
 class Session:
-    """One call of ``psy run``.
+    """A run in this process.
 
     Parameters
     ----------
-    view : Display
-        What to tell the user.
-    args : argparse.Namespace
-        Arguments of the verb.
     log : RunLog or None
-        Log of the run that this process goes on with, in the job of a queue.
+        Log of the run that this process continues, in the job of a queue.
     """
 
-    def __init__(
-        self, view: Display, args: argparse.Namespace, log: RunLog | None
-    ) -> None:
-        self._view = view
-        self._args = args
+    def __init__(self, options: RunOptions, log: RunLog | None) -> None:
+        self._options = options
         self._log = log
+        self._display = _choose_display(options)
+        self._obstacles: dict[TaskRun, Exception] = {}
+        self._time_limit = controller_job.TimeLimit()
         self._status = 0
 
-    def run(self, prepared: list[Prepared]) -> int:
-        """Run tasks.
-
-        Parameters
-        ----------
-        prepared : list of Prepared
-            The tasks.
-
-        Returns
-        -------
-        int
-            The exit status.
-
-        Raises
-        ------
-        PsyrunError
-            If a run cannot begin or go on.
-        """
-        for task in prepared:
-            self._check_arguments(task)
-        work = [p for p in prepared if self._is_to_run(p)]
-        if self._args.detach == JOB and work:
-            queued.check(work, self._args.snakemake_args)
-        if self._args.dry_run:
-            for task in work:
-                self._remark_on_change(task)
-                self._show(task, EXECUTED)
-            return self._status
-        if work:
-            check_project_folder()
-        started = [p for p in work if self._start(p)]
-        try:
-            if started and self._args.detach == JOB:
-                self._put_in_queue(started)
-            elif started:
-                self._run(started)
-        finally:
-            for task in started:
-                task.release()
+    def run(self) -> int:
+        """Run the tasks and return the exit status."""
+        with ExitStack() as stack:
+            stack.callback(lambda: self._display.close())
+            tasks = self._load()
+            if not self._options.is_dry_run:
+                self._lock(tasks, stack.callback)
+            tasks = self._plan(tasks)
+            if self._options.is_dry_run:
+                self._preview(tasks)
+                return self._status
+            tasks = self._accept(tasks)
+            if tasks and self._options.detach == JOB:
+                self._put_in_queue(tasks)
+            elif tasks:
+                self._evaluate(tasks)
         return self._status
 
-    def _check_arguments(self, prepared: Prepared) -> None:
-        """Refuse what the site says for all tasks before anything is submitted.
+    def _evaluate(self, tasks: list[TaskRun]) -> None:
+        with self._log or RunLog.begin(_layouts(tasks), self._options.mode) as log:
+            self._begin(tasks, log)
+            self._show(tasks)
+            outcome = self._launch_and_watch(tasks)
+            if outcome.is_out_of_time:
+                self._hand_over(tasks[0], log)
+            else:
+                self._summarise(outcome, tasks, log)
 
-        Raises
-        ------
-        SchedulerError
-            If the queue does not take it. What the task says was checked before.
+    def _load(self) -> list[TaskRun]:
+        taskdir, names = self._options.taskdir, self._options.tasks
+        if names:
+            paths = select(taskdir, names)
+        else:
+            paths = find_tasks(taskdir, all_are_meant=True)
+        if not paths:
+            print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
+        return load_tasks(paths.values(), self._options.plan)
+
+    def _lock(
+        self, tasks: list[TaskRun], at_end: Callable[[Callable[[], None]], object]
+    ) -> None:
+        """Lock the tasks; what keeps one from being locked is remembered.
+
+        It does not matter for a task that turns out to be up to date.
         """
-        if prepared.profile == LOCAL:
-            return
-        text = site_arguments(prepared.profile, self._args.snakemake_args)
-        of_site = parse_arguments(text)
-        if not of_site:
-            return
-        task = prepared.task
-        given = with_site(task, task.scheduler, of_site)
-        try:
-            for step in (SPLIT, PROCESS_STEP, MERGE):
-                block = 0 if step == PROCESS_STEP else None
-                arguments(task.scheduler, given, prepared.plan, step, block)
-        except SchedulerError as error:
-            said = str(error).removeprefix("scheduler_args: ")
-            raise SchedulerError(f"psyrun-args {text!r}: {said}") from None
+        for task in tasks:
+            at_end(task.release)
+            try:
+                self._acquire(task)
+            except (PsyrunError, OSError) as error:
+                self._obstacles[task] = error
 
-    def _is_to_run(self, prepared: Prepared) -> bool:
-        if prepared.decision.is_done:
-            self._show(prepared, None)
-            return False
-        why = refusal(prepared)
-        name = prepared.task.name
-        if why is None and prepared.decision.is_dirty and self._log is not None:
-            why = (
-                f"{prepared.task.path}: changed while its run was in the queue. "
-                f"Compute all again with 'psy run {name}', or keep the rows that are "
-                f"there with 'psy run --continue {name}'."
-            )
-        if why is not None:
-            self._complain(why, 2)
-        return why is None
-
-    def _remark_on_change(self, prepared: Prepared) -> None:
-        name = prepared.task.name
-        if prepared.decision.is_dirty:
-            self._view.say(
-                f"{name}: changed since it was run, all is computed again; "
-                f"'psy run --continue {name}' would keep the rows that are there"
-            )
-
-    def _start(self, prepared: Prepared) -> bool:
-        patience = _PATIENCE if self._args.controller == JOB else 0.0
+    def _acquire(self, task: TaskRun) -> None:
+        patience = _PATIENCE if self._options.controller == JOB else 0.0
         deadline = time.monotonic() + patience
         while True:
             try:
-                self._refuse_if_waiting(prepared)
-                queued.release_lock(prepared.layout, warn)
-                prepared.start(self._view.say)
-                self._remark_on_change(prepared)
-                return True
-            except RunningError as error:
+                _refuse_waiting(task)
+                controller_job.release_lock(task.layout, warn)
+                task.acquire()
+                return
+            except RunningError:
                 if time.monotonic() >= deadline:
-                    self._complain(str(error), error.exit_status)
-                    return False
+                    raise
             time.sleep(1.0)
 
-    def _refuse_if_waiting(self, prepared: Prepared) -> None:
-        job = queued.waiting(prepared.layout, warn)
-        if job is not None:
-            name = prepared.task.name
-            raise RunningError(
-                f"task {name!r}: its controller waits in the queue as job {job}. "
-                f"Follow it with 'psy attach {name}', or stop it with "
-                f"'psy kill {name}'."
+    def _plan(self, tasks: list[TaskRun]) -> list[TaskRun]:
+        """Decide what to do, and return the tasks for which there is something."""
+        for task in tasks:
+            self._decide(task)
+        for task in tasks:
+            _check_site_arguments(task, self._options.snakemake_args)
+        tasks = [task for task in tasks if self._is_to_run(task)]
+        if self._options.detach == JOB and tasks:
+            controller_job.check(tasks, self._options.snakemake_args)
+        return tasks
+
+    def _decide(self, task: TaskRun) -> None:
+        if task.lock is None:
+            task.preview(warn)
+        else:
+            try:
+                task.decide(warn)
+            except RunningError as error:
+                task.release()
+                task.preview(warn)
+                self._obstacles[task] = error
+        if not task.decision.is_done:
+            check_imports(task.task)
+
+    def _is_to_run(self, task: TaskRun) -> bool:
+        if task.decision.is_done:
+            self._show_jobs(task, None)
+            task.release()
+            return False
+        why = task.refusal
+        if why is None and task.decision.is_dirty and self._log is not None:
+            why = (
+                f"{task.task.path}: changed while its run was in the queue. "
+                f"Compute all again with 'psy run {task.name}', or keep the rows that "
+                f"are there with 'psy run --continue {task.name}'."
+            )
+        if why is not None:
+            task.release()
+            self._fail(why, 2)
+        return why is None
+
+    def _preview(self, tasks: list[TaskRun]) -> None:
+        for task in tasks:
+            self._remark_on_change(task)
+            self._show_jobs(task, EXECUTED)
+
+    def _accept(self, tasks: list[TaskRun]) -> list[TaskRun]:
+        """Accept the plans, and return the tasks that nobody else runs."""
+        if tasks:
+            check_project_folder()
+        accepted = []
+        for task in tasks:
+            error = self._obstacles.get(task)
+            if isinstance(error, RunningError):
+                self._fail(str(error), error.exit_status)
+                continue
+            if error is not None:
+                raise error
+            task.accept()
+            accepted.append(task)
+            for remark in task.remarks:
+                self._display.line(remark)
+            self._remark_on_change(task)
+        return accepted
+
+    def _remark_on_change(self, task: TaskRun) -> None:
+        if task.decision.is_dirty:
+            self._display.line(
+                f"{task.name}: changed since it was run, all is computed again; "
+                f"'psy run --continue {task.name}' would keep the rows that are there"
             )
 
-    def _put_in_queue(self, started: list[Prepared]) -> None:
-        layouts = {task.task.name: task.layout for task in started}
-        log = RunLog.begin(layouts, JOB)
+    def _put_in_queue(self, tasks: list[TaskRun]) -> None:
+        log = RunLog.begin(_layouts(tasks), JOB)
         with log:
-            jobid = self._submit(started[0], log)
-        names = list(layouts)
-        self._view.say(
+            jobid = self._submit(tasks[0], log)
+        names = [task.name for task in tasks]
+        self._display.line(
             f"{' '.join(names)}: runs on in the queue as job {jobid}; what it says "
-            f"is in {log.record.log}\n{advice(names)}"
+            f"is in {log.record.log}\n{detach.next_commands(names)}"
         )
 
-    def _submit(self, first: Prepared, log: RunLog) -> object:
-        args = argparse.Namespace(**vars(self._args))
-        args.task = list(log.record.tasks)
+    def _submit(self, first: TaskRun, log: RunLog) -> object:
+        command = self._options.command_line(list(log.record.tasks), controller=JOB)
+        extra = self._options.snakemake_args
         home = log.record.home
-        extra = self._args.snakemake_args
-        command = words(args, JOB)
-        batch = queued.submit(first, home, command, extra, log.wait_in_queue, warn)
+        batch = controller_job.submit(
+            first, home, command, extra, log.wait_in_queue, warn
+        )
         return batch.ids[0]
 
-    def _run(self, started: list[Prepared]) -> None:
-        layouts = {task.task.name: task.layout for task in started}
-        controller = self._args.controller
-        time_limit = queued.TimeLimit()
-        if controller == JOB:
-            time_limit = queued.time_limit(started[0].task.scheduler)
-        with self._log or RunLog.begin(layouts, _mode(controller)) as log:
-            log.begins()
-            if _mode(controller) == PROCESS:
-                let_go(int(controller), log, self._status)
-            self._view = log.view(self._view)
-            self._remark_on_idle_cores(started)
-            for task in started:
-                self._show(task, None)
-            run = Controller(started, self._view, time_limit.stop)
-            outcome = run.run(jobs=self._args.jobs, extra=self._args.snakemake_args)
-            self._view.close()
-            if outcome.is_out_of_time:
-                self._hand_over(started[0], log, time_limit.end)
-                return
-            with log.summing_up():
-                status = self._tell(outcome, run, started)
-            log.end(status)
+    def _begin(self, tasks: list[TaskRun], log: RunLog) -> None:
+        """Record that the run begins; from here on, all that is shown is logged."""
+        if self._options.mode == JOB:
+            self._time_limit = controller_job.time_limit(tasks[0].task.scheduler)
+        log.begins()
+        if self._options.mode == PROCESS:
+            descriptor = int(self._options.controller or "")
+            detach.report_start(descriptor, log, self._status)
+        self._display = log.display(self._display)
+
+    def _show(self, tasks: list[TaskRun]) -> None:
+        self._remark_on_idle_cores(tasks)
+        for task in tasks:
+            self._show_jobs(task, None)
+
+    def _launch_and_watch(self, tasks: list[TaskRun]) -> RunOutcome:
+        controller = Controller(tasks, self._display, self._time_limit.stop)
+        jobs, extra = self._options.jobs, self._options.snakemake_args
+        outcome = controller.run(jobs=jobs, extra=extra)
+        self._display.close()
+        return outcome
+
+    def _summarise(
+        self, outcome: RunOutcome, tasks: list[TaskRun], log: RunLog
+    ) -> None:
+        with log.summing_up():
+            summary = Summary(outcome, tasks)
+            is_partial = bool(self._options.snakemake_args)
+            try:
+                status = summary.show(self._display, is_partial=is_partial)
+            except PsyrunError as error:
+                status = report_error(error, debug=self._options.is_debugged)
+        log.end(status)
         self._status = max(self._status, status)
 
-    def _tell(
-        self, outcome: RunOutcome, run: Controller, started: list[Prepared]
-    ) -> int:
-        verdict = Summary(outcome, run.tally(), started)
-        is_partial = bool(self._args.snakemake_args)
-        try:
-            return verdict.tell(self._view, is_partial=is_partial)
-        except PsyrunError as error:
-            return report(error, debug=self._args.debug)
-
-    def _hand_over(self, first: Prepared, log: RunLog, end: float) -> None:
+    def _hand_over(self, first: TaskRun, log: RunLog) -> None:
         """Have another job go on, as the time of this one is nearly over."""
-        queued.forget_ended(log.record.home, warn)
+        controller_job.forget_ended(log.record.home, warn)
         while True:
             try:
                 jobid = self._submit(first, log)
                 break
             except QueueError as error:
-                if time.time() > end - _LAST_WORDS:
+                if time.time() > self._time_limit.end - _RESERVE:
                     raise
-                self._view.say(f"{error} Trying again.")
+                self._display.line(f"{error} Trying again.")
                 time.sleep(_PAUSE)
-        self._view.say(f"The time of this job is nearly over; job {jobid} goes on.")
+        self._display.line(f"The time of this job is nearly over; job {jobid} goes on.")
 
-    def _remark_on_idle_cores(self, started: list[Prepared]) -> None:
+    def _remark_on_idle_cores(self, tasks: list[TaskRun]) -> None:
         cores = len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1
-        here = [task for task in started if task.profile == LOCAL]
+        here = [task for task in tasks if task.profile == LOCAL]
         n_blocks = sum(len(task.decision.blocks) for task in here)
-        if (self._args.jobs or 1) == 1 and min(cores, n_blocks) > 1:
-            self._view.say(
+        if (self._options.jobs or 1) == 1 and min(cores, n_blocks) > 1:
+            self._display.line(
                 f"One of {cores} cores is used; 'psy run -j {cores}' uses all."
             )
 
-    def _show(self, prepared: Prepared, executed: str | None) -> None:
-        """Show the subtasks that are skipped and, with a mark, the others."""
-        decision, layout = prepared.decision, prepared.layout
+    def _show_jobs(self, task: TaskRun, executed: str | None) -> None:
+        """Show the jobs that are skipped and, with a mark, the others."""
+        decision, layout = task.decision, task.layout
         blocks = set(decision.blocks)
         jobs = [(decision.split, layout.job(SPLIT))]
         for block in range(decision.plan.n_blocks):
@@ -263,7 +290,50 @@ class Session:
         for is_open, name in jobs:
             mark = executed if is_open else SKIPPED
             if mark is not None:
-                self._view.job(mark, name)
+                self._display.job(mark, name)
 
-    def _complain(self, message: str, status: int) -> None:
-        self._status = max(self._status, complain(message, status))
+    def _fail(self, message: str, status: int) -> None:
+        self._status = max(self._status, status)
+        warn(message)
+
+
+def _choose_display(options: RunOptions) -> Display:
+    if options.controller is None or options.is_quiet:
+        return choose_display(is_quiet=options.is_quiet)
+    return LogDisplay(sys.stdout)
+
+
+def _layouts(tasks: Sequence[TaskRun]) -> dict[str, TaskLayout]:
+    return {task.name: task.layout for task in tasks}
+
+
+def _refuse_waiting(task: TaskRun) -> None:
+    """Refuse a task whose controller was put in a queue and has not begun."""
+    job = controller_job.waiting_job(task.layout, warn)
+    if job is not None:
+        raise RunningError(
+            f"task {task.name!r}: its controller waits in the queue as job {job}. "
+            f"Follow it with 'psy attach {task.name}', or stop it with "
+            f"'psy kill {task.name}'."
+        )
+
+
+def _check_site_arguments(task: TaskRun, extra: Sequence[str]) -> None:
+    """Refuse what the site says for all tasks before anything is submitted.
+
+    What the task itself says was checked when it was loaded.
+    """
+    if task.profile == LOCAL:
+        return
+    text = site_arguments(task.profile, extra)
+    of_site = parse_arguments(text)
+    if not of_site:
+        return
+    given = with_site(task.task, task.task.scheduler, of_site)
+    try:
+        for step in (SPLIT, PROCESS_STEP, MERGE):
+            block = 0 if step == PROCESS_STEP else None
+            arguments(task.task.scheduler, given, task.plan, step, block)
+    except SchedulerError as error:
+        cause = str(error).removeprefix("scheduler_args: ")
+        raise SchedulerError(f"psyrun-args {text!r}: {cause}") from None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from psyrun.errors import RunningError
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.queue.recovery import left, release_locks
-from psyrun.run import controller_job as queued
+from psyrun.run import controller_job
 from psyrun.tasks.discovery import find_tasks, put_on_path
 from psyrun.utils.console import warn
 from psyrun.utils.process import process_start
@@ -31,50 +31,81 @@ def kill_task(taskdir: Path, name: str) -> int:
     layout = layout_of(taskdir, name)
     # Tasks may bring schedulers of their own.
     put_on_path(taskdir)
-    queued.release_lock(layout, warn)
+    controller_job.release_lock(layout, warn)
     controller = live_holder(layout.lock)
-    jobs = _local(running_jobs(layout))
-    also = _run_by(controller, taskdir) - {name}
-    if controller is not None and not (controller.is_here or controller.job):
-        _ask_to_stop(layout, controller)
-    if jobs or controller is not None:
-        for holder in jobs.values():
-            if not holder.is_here:
-                raise RunningError(
-                    f"task {name!r} is run by {holder}. Run 'psy kill {name}' on "
-                    f"{holder.host}."
-                )
-        here = controller if controller is not None and controller.is_here else None
-        _stop(layout, here)
-    n_queued, others = queued.stop(layout, warn)
-    also |= others - {name}
+    jobs = _outside_queues(running_jobs(layout))
+    others = _tasks_run_by(controller, taskdir)
+    _stop_processes(layout, controller, jobs)
+    n_queued, tasks_in_queue = controller_job.stop(layout, warn)
     if Ledger(layout).batches():
-        n_queued += _cancel(layout, name)
+        n_queued += _cancel(layout)
     if not (jobs or n_queued or controller):
         print(f"{name}: nothing is running")
         return 0
     ended = [counted(len(jobs), "running job")] if jobs or not n_queued else []
     ended += [counted(n_queued, "job") + " in the queue"] if n_queued else []
     print(f"{name}: stopped, with {' and '.join(ended)}; what was evaluated is kept")
-    for other in sorted(also):
-        print(f"{other}: {_also_stopped(layout_of(taskdir, other))}")
+    for other in sorted((others | tasks_in_queue) - {name}):
+        print(f"{other}: {_state_of_other(layout_of(taskdir, other))}")
     return 0
 
 
-def _also_stopped(layout: TaskLayout) -> str:
-    """Tell what became of another task of the run that was stopped."""
-    queued = QueueReport.of(layout).text
-    if not queued:
+def _outside_queues(jobs: Mapping[str, Holder]) -> dict[str, Holder]:
+    """Return the jobs that no queue runs."""
+    return {name: holder for name, holder in jobs.items() if not holder.job}
+
+
+def _tasks_run_by(controller: Holder | None, taskdir: Path) -> set[str]:
+    if controller is None:
+        return set()
+    process = (controller.pid, controller.started)
+    holders = {
+        name: live_holder(layout_of(taskdir, name).lock) for name in find_tasks(taskdir)
+    }
+    return {
+        name
+        for name, holder in holders.items()
+        if holder is not None and (holder.pid, holder.started) == process
+    }
+
+
+def _state_of_other(layout: TaskLayout) -> str:
+    """Return what became of another task of the run that was stopped."""
+    jobs = QueueReport.of(layout).text
+    if not jobs:
         return "stopped, too, as the same run was on it"
     return (
-        f"watched by nobody now, as the same run was on it: {queued}. Go on with "
+        f"watched by nobody now, as the same run was on it: {jobs}. Go on with "
         f"'psy run {layout.name}', or stop it with 'psy kill {layout.name}'"
     )
 
 
-def _local(jobs: Mapping[str, Holder]) -> dict[str, Holder]:
-    """Return the jobs that no queue runs."""
-    return {name: holder for name, holder in jobs.items() if not holder.job}
+def _cancel(layout: TaskLayout) -> int:
+    """Cancel the jobs of a task that are queued or running, and return their number."""
+    with Lock(layout.lock, f"task {layout.name!r}"):
+        # So others can tell that this is no run.
+        layout.stop.touch()
+        found = left(layout, None, warn, records=True)
+        cancelled = [job for one in found for job in one.cancel(lambda _: True, warn)]
+        release_locks(layout, left(layout, None, warn, records=False))
+    return len(cancelled)
+
+
+def _stop_processes(
+    layout: TaskLayout, controller: Holder | None, jobs: Mapping[str, Holder]
+) -> None:
+    if controller is not None and not (controller.is_here or controller.job):
+        _ask_to_stop(layout, controller)
+    for holder in jobs.values():
+        if not holder.is_here:
+            raise RunningError(
+                f"task {layout.name!r} is run by {holder}. Run 'psy kill "
+                f"{layout.name}' on {holder.host}."
+            )
+    if controller is not None and not controller.is_here:
+        controller = None
+    if jobs or controller is not None:
+        _stop_here(layout, controller)
 
 
 def _ask_to_stop(layout: TaskLayout, controller: Holder) -> None:
@@ -96,78 +127,60 @@ def _ask_to_stop(layout: TaskLayout, controller: Holder) -> None:
         time.sleep(_INTERVAL)
 
 
-def _cancel(layout: TaskLayout, name: str) -> int:
-    """Cancel the jobs of a task that are queued or running, and return their number."""
-    with Lock(layout.lock, f"task {name!r}"):
-        # So others can tell that this is no run.
-        layout.stop.touch()
-        found = left(layout, None, warn, records=True)
-        cancelled = [job for one in found for job in one.cancel(lambda _: True, warn)]
-        release_locks(layout, left(layout, None, warn, records=False))
-    return len(cancelled)
-
-
-def _run_by(controller: Holder | None, taskdir: Path) -> set[str]:
-    """Return the tasks that a controller runs."""
-    if controller is None:
-        return set()
-    tasks = find_tasks(taskdir)
-    holders = {name: live_holder(layout_of(taskdir, name).lock) for name in tasks}
-    return {name for name, holder in holders.items() if _same(holder, controller)}
-
-
-def _same(one: Holder | None, other: Holder) -> bool:
-    return one is not None and (one.pid, one.started) == (other.pid, other.started)
-
-
-def _stop(layout: TaskLayout, controller: Holder | None) -> None:
+def _stop_here(layout: TaskLayout, controller: Holder | None) -> None:
     """End a run: its controller does it, else its jobs are ended one by one."""
-    jobs = list(_local(running_jobs(layout)).values())
-    run = [*jobs, *([] if controller is None else [controller])]
-    family = _Family(run)
-    if controller is not None:
+    jobs = _processes(_outside_queues(running_jobs(layout)).values())
+    controllers = _processes([] if controller is None else [controller])
+    run = [*jobs, *controllers]
+    tree = _ProcessTree(run)
+    for process in controllers:
         # So it can tell who has ended it.
         layout.stop.touch()
-        _signal(controller.pid, controller.started, signal.SIGTERM)
-        family.wait_for(run, _PATIENCE_WITH_CONTROLLER)
+        _signal(process, signal.SIGTERM)
+        tree.wait_for(run, _PATIENCE_WITH_CONTROLLER)
     # Snakemake by itself waits for its jobs when it is asked to end.
-    for job in [*jobs, *_local(running_jobs(layout)).values()]:
-        _signal(job.pid, job.started, signal.SIGTERM)
-    family.wait_for(run, _PATIENCE)
-    family.kill()
+    later = _processes(_outside_queues(running_jobs(layout)).values())
+    for process in dict.fromkeys([*jobs, *later]):
+        _signal(process, signal.SIGTERM)
+    tree.wait_for(run, _PATIENCE)
+    tree.kill()
 
 
-class _Family:
-    """Processes, and all that they started.
+def _processes(holders: Iterable[Holder]) -> list[psutil.Process]:
+    """Return the processes of holders; never another one with the same number."""
+    found = []
+    for holder in holders:
+        try:
+            process = psutil.Process(holder.pid)
+        except psutil.NoSuchProcess:
+            continue
+        if process_start(holder.pid) == holder.started:
+            found.append(process)
+    return found
 
-    Parameters
-    ----------
-    founders : iterable of Holder
-        Processes of this machine.
-    """
 
-    def __init__(self, founders: Iterable[Holder]) -> None:
-        self._members = {holder.pid: holder.started for holder in founders}
+class _ProcessTree:
+    """Processes of this machine, and all that they started."""
+
+    def __init__(self, roots: Iterable[psutil.Process]) -> None:
+        self._members = list(roots)
         # Once a process has ended, nothing shows any more what it had started.
         self._living()
 
-    def _living(self) -> dict[int, str]:
+    def _living(self) -> list[psutil.Process]:
         """Return the members that live, after looking for new ones."""
-        parents = _parents()
-        new = dict(self._members)
-        while new:
-            children = {pid for pid, parent in parents.items() if parent in new}
-            new = {p: process_start(p) or "" for p in children - {*self._members}}
-            self._members |= new
-        alive = {p: s for p, s in self._members.items() if process_start(p) == s}
-        self._members = alive
-        return alive
+        found: dict[psutil.Process, None] = {}
+        for process in self._members:
+            if process not in found:
+                found |= dict.fromkeys([process, *_descendants(process)])
+        self._members = [process for process in found if _lives(process)]
+        return self._members
 
-    def wait_for(self, some: Iterable[Holder], seconds: float) -> None:
+    def wait_for(self, some: Iterable[psutil.Process], seconds: float) -> None:
         """Wait until some of the processes have ended, or the time is over."""
         deadline = time.monotonic() + seconds
-        pids = {holder.pid for holder in some}
-        while pids & {*self._living()} and time.monotonic() < deadline:
+        awaited = set(some)
+        while awaited.intersection(self._living()) and time.monotonic() < deadline:
             time.sleep(_INTERVAL)
 
     def kill(self) -> None:
@@ -180,36 +193,38 @@ class _Family:
         """
         deadline = time.monotonic() + _PATIENCE
         while living := self._living():
-            for pid, started in living.items():
-                _signal(pid, started, signal.SIGKILL)
+            for process in living:
+                _signal(process, signal.SIGKILL)
             time.sleep(_INTERVAL)
             if time.monotonic() > deadline:
-                pids = ", ".join(map(str, living))
+                pids = ", ".join(str(process.pid) for process in living)
                 raise RunningError(
                     f"processes {pids} cannot be ended. They may be waiting for a disk "
                     "or a network; try again later."
                 )
 
 
-def _parents() -> dict[int, int]:
-    """Return the parent of each process of this machine (Linux only)."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # Fields after the command, which may hold blanks: proc(5), 4.
-            fields = stat.read_text(encoding="ascii", errors="replace")
-            parents[int(stat.parent.name)] = int(fields.rpartition(")")[2].split()[1])
-    return parents
-
-
-def _signal(pid: int, started: str, number: signal.Signals) -> None:
-    if process_start(pid) != started:
-        return
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
     try:
-        os.kill(pid, number)
-    except ProcessLookupError:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        is_zombie = process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    return process.is_running() and not is_zombie
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
         return
-    except PermissionError as error:
+    except psutil.AccessDenied as error:
         raise RunningError(
-            f"process {pid} belongs to somebody else. Ask them to stop the run."
+            f"process {process.pid} belongs to somebody else. Ask them to stop the run."
         ) from error

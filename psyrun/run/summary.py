@@ -1,4 +1,4 @@
-"""What is told at the end of a run."""
+"""The summary that is printed at the end of a run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from psyrun.errors import FailedAssignmentsError, PsyrunError
-from psyrun.planning.prepare import Prepared
+from psyrun.planning.prepare import TaskRun
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.results.assignments import interrupted_with
-from psyrun.results.failures import summary
+from psyrun.results.failures import failure_summary
 from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.display import Display
+from psyrun.utils.console import INTERRUPTED, warn
 from psyrun.utils.text import counted, describe_parameters, one_line
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import failures_of_task
-from psyrun.workdir.progress import MergeRecord, Tally, is_merged
+from psyrun.workdir.progress import MergeRecord, is_merged
 
 _WRONG_USAGE = re.compile(r"^\S+: error: (.*)")
 _FRAME = re.compile(r'^\s*File ".*", line \d+')
@@ -28,56 +29,26 @@ _SHOWN_LINES = 3
 _LEAST_SPACE = 64 * 1024  # bytes
 
 
-def complain(message: str, status: int) -> int:
-    """Tell what went wrong.
-
-    Parameters
-    ----------
-    message : str
-        One line.
-    status : int
-        The exit status that it calls for.
-
-    Returns
-    -------
-    int
-        The same.
-    """
-    print(f"psy: {message}", file=sys.stderr, flush=True)
-    return status
-
-
 class Summary:
-    """How a run of tasks ended, in words.
+    """How a run of tasks ended, in words."""
 
-    Parameters
-    ----------
-    outcome : RunOutcome
-        What became of it.
-    tally : Tally
-        The assignments of all tasks.
-    started : sequence of Prepared
-        The tasks.
-    """
-
-    def __init__(
-        self, outcome: RunOutcome, tally: Tally, started: Sequence[Prepared]
-    ) -> None:
+    def __init__(self, outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
         self._outcome = outcome
-        self._started = started
-        self._names = " ".join(task.task.name for task in started)
-        has_rows = any(task.plan.keep for task in started)
+        self._tasks = tasks
+        self._names = " ".join(task.name for task in tasks)
+        has_rows = any(task.plan.keep for task in tasks)
         self._kept = "all rows are kept" if has_rows else "nothing was evaluated yet"
+        tally = outcome.tally
         if tally.total:
             self._kept = f"{tally.done} of {tally.total} assignments are kept"
 
-    def tell(self, view: Display, *, is_partial: bool) -> int:
+    def show(self, display: Display, *, is_partial: bool) -> int:
         """Print it, and return the exit status.
 
         Parameters
         ----------
-        view : Display
-            Takes what is told of success.
+        display : Display
+            Shows results; what went wrong is printed to standard error.
         is_partial : bool
             Whether the user may have wanted only a part to be done.
 
@@ -86,72 +57,86 @@ class Summary:
         PsyrunError
             If Snakemake itself failed.
         """
-        go_on = f"Go on with 'psy run {self._names}'."
-        if any(map(_has_superseded_rows, self._started)):
-            go_on += (
+        if self._outcome.was_interrupted:
+            return self._show_interruption()
+        if self._outcome.status:
+            return self._show_failure()
+        if not is_partial and not all(map(_is_whole, self._tasks)):
+            log = self._tasks[0].layout.snakemake_log
+            warn(
+                f"Snakemake ended before all was done, see {log}; {self._kept}. "
+                f"{self._how_to_go_on()}"
+            )
+            return 1
+        self._show_results(display)
+        return 0
+
+    def _how_to_go_on(self) -> str:
+        text = f"Go on with 'psy run {self._names}'."
+        if any(map(_has_superseded_rows, self._tasks)):
+            text += (
                 " The rows that were to be replaced are still there: "
                 f"'psy run --continue {self._names}' keeps them."
             )
-        if self._outcome.was_interrupted:
-            if any(task.layout.stop.exists() for task in self._started):
-                return complain(f"stopped by 'psy kill'; {self._kept}. {go_on}", 130)
-            said = f"interrupted; {self._kept}. {go_on}{self._left_in_queue()}"
-            return complain(said, 130)
-        if self._outcome.status:
-            return self._tell_of_failure()
-        if not is_partial and not all(map(_is_whole, self._started)):
-            log = self._started[0].layout.snakemake_log
-            before = f"Snakemake ended before all was done, see {log}"
-            return complain(f"{before}; {self._kept}. {go_on}", 1)
-        self._show_results(view)
-        return 0
+        return text
 
-    def _left_in_queue(self) -> str:
-        """Tell of the jobs that an interruption does not end."""
-        jobs = {p.task.name: QueueReport.of(p.layout).text for p in self._started}
-        names = " ".join(name for name, text in jobs.items() if text)
+    def _show_interruption(self) -> int:
+        go_on = self._how_to_go_on()
+        if any(task.layout.stop.exists() for task in self._tasks):
+            warn(f"stopped by 'psy kill'; {self._kept}. {go_on}")
+        else:
+            warn(f"interrupted; {self._kept}. {go_on}{self._jobs_in_queue()}")
+        return INTERRUPTED
+
+    def _jobs_in_queue(self) -> str:
+        """Return a sentence about the jobs that an interruption does not end."""
+        reports = {task.name: QueueReport.of(task.layout) for task in self._tasks}
+        names = " ".join(name for name, report in reports.items() if report.text)
         if not names:
             return ""
         return f" Jobs in the queue go on by themselves; 'psy kill {names}' ends them."
 
-    def _tell_of_failure(self) -> int:
+    def _show_failure(self) -> int:
         if not self._outcome.failures:
-            log = self._started[0].layout.snakemake_log
-            told = "\n".join(map(_without_frames, self._outcome.errors)) or _end_of(log)
-            said = f"All that Snakemake said is in {log}."
-            raise PsyrunError(f"{told}\n{self._kept}. {said}")
-        _show_failures(self._outcome, self._started)
+            log = self._tasks[0].layout.snakemake_log
+            errors = "\n".join(map(_without_frames, self._outcome.errors))
+            raise PsyrunError(
+                f"{errors or _end_of(log)}\n{self._kept}. "
+                f"All that Snakemake said is in {log}."
+            )
+        _show_failures(self._outcome, self._tasks)
         # With this option it does not matter what was changed to mend it.
         advice = f"then 'psy run --continue {self._names}'."
-        full = next((f for f in _folders(self._started) if _is_full(f)), None)
+        full = next(filter(_is_full, _folders(self._tasks)), None)
         if full is None:
-            complain(f"{self._kept}. Mend the cause, {advice}", 1)
+            warn(f"{self._kept}. Mend the cause, {advice}")
             return self._outcome.exit_status
         cause = f"{full}: {os.strerror(errno.ENOSPC)}"
-        return complain(f"{cause}. {self._kept}. Make room, {advice}", 2)
+        warn(f"{cause}. {self._kept}. Make room, {advice}")
+        return 2
 
-    def _show_results(self, view: Display) -> None:
+    def _show_results(self, display: Display) -> None:
         # With arguments for Snakemake, it may have done something else.
-        for task in filter(_is_whole, self._started):
+        for task in filter(_is_whole, self._tasks):
             # What was submitted is of no interest any more.
             Ledger(task.layout).remove_round(task.plan.round)
-            view.say(f"{task.task.name}: {task.plan.resultfile}")
+            display.line(f"{task.name}: {task.plan.resultfile}")
             merged = MergeRecord.load(task.layout.round(task.plan.round))
-            for remark in _remarks(task.task.name, merged):
-                view.say(remark)
+            for remark in _remarks(task.name, merged):
+                display.line(remark)
 
 
-def _is_whole(prepared: Prepared) -> bool:
-    return is_merged(prepared.layout, prepared.plan)
+def _is_whole(task: TaskRun) -> bool:
+    return is_merged(task.layout, task.plan)
 
 
-def _has_superseded_rows(task: Prepared) -> bool:
+def _has_superseded_rows(task: TaskRun) -> bool:
     rounds = map(task.layout.round, task.plan.superseded)
     return any(DivisionCounts.load(round_) is not None for round_ in rounds)
 
 
 def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
-    """Yield what is to be known of a result, from the record of its merge."""
+    """Yield what the record of a merge says of rows that are missing or new."""
     if merged is None:
         return
     if merged.n_failed:
@@ -164,14 +149,14 @@ def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:
         yield f"   {again} evaluated again, as a job was killed meanwhile"
 
 
-def _folders(started: Iterable[Prepared]) -> Iterator[Path]:
-    for task in started:
+def _folders(tasks: Iterable[TaskRun]) -> Iterator[Path]:
+    for task in tasks:
         yield task.layout.folder
         yield Path(task.plan.resultfile).parent
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether nothing can be written any more, not even why a job failed."""
+    """Whether a disk is full, so that not even the cause of a failure is recorded."""
     try:
         disk = os.statvfs(folder)
     except OSError:
@@ -193,14 +178,14 @@ def _end_of(log: Path) -> str:
     return "\n".join(lines[-_SHOWN_LINES:]) or "Snakemake failed."
 
 
-def _show_failures(outcome: RunOutcome, started: Sequence[Prepared]) -> None:
+def _show_failures(outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
     """Show which assignments failed, and the jobs that failed for another reason."""
-    for task in started:
+    for task in tasks:
         failures = failures_of_task(task.layout)
         if any(not failure.is_accepted for failure in failures):
-            _show(summary(task.task.name, failures))
-    _show_logs([job for job in outcome.failures if _is_told(job)])
-    others = [job for job in outcome.failures if not _is_told(job)]
+            _show(failure_summary(task.name, failures))
+    _show_logs([job for job in outcome.failures if _has_failed_assignments(job)])
+    others = [job for job in outcome.failures if not _has_failed_assignments(job)]
     for job in others[:_SHOWN_JOBS]:
         _show(_described(job))
     hidden = len(others) - _SHOWN_JOBS
@@ -223,7 +208,7 @@ def _show(lines: Iterable[str]) -> None:
     print("", *lines, sep="\n", file=sys.stderr)
 
 
-def _is_told(job: FailedJob) -> bool:
+def _has_failed_assignments(job: FailedJob) -> bool:
     """Whether a job failed only because assignments did."""
     return (job.note or {}).get("type") == FailedAssignmentsError.__name__
 
@@ -237,8 +222,8 @@ def _described(job: FailedJob) -> Iterator[str]:
         text = job.note["message"]
     yield from (f"  {line}" for line in text.splitlines())
     if job.block is not None:
-        round_ = job.prepared.layout.round(job.prepared.plan.round)
-        path = job.prepared.task.path
+        round_ = job.task.layout.round(job.task.plan.round)
+        path = job.task.task.path
         for parameters in interrupted_with(round_, path, int(job.block)):
             values = one_line(describe_parameters(parameters))
             yield f"  It was evaluating {values}"

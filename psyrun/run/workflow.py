@@ -20,7 +20,8 @@ from typing import Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.prepare import Prepared, RunOptions, prepare_all, refusal
+from psyrun.planning.checks import check_imports
+from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
 from psyrun.queue.ledger import Ledger
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import SNAKEFILES
@@ -49,14 +50,14 @@ class Workflow:
     """
 
     def __init__(self, config: Mapping[str, Any], *, is_main_process: bool) -> None:
-        self._prepared: list[Prepared] = []
+        self._tasks: list[TaskRun] = []
         self._servers: ForkServers | None = None
         _use_python_of_this_process()
         if SNAKEFILES not in config and is_main_process:
-            with _told_in_one_line():
-                self._prepare(config)
-            paths = [prepared.layout.snakefile for prepared in self._prepared]
-            plans = [prepared.plan for prepared in self._prepared]
+            with _errors_without_traceback():
+                self._plan(config)
+            paths = [task.layout.snakefile for task in self._tasks]
+            plans = [task.plan for task in self._tasks]
         else:
             paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
             plans = [Plan.required(TaskLayout(path.parent)) for path in paths]
@@ -64,19 +65,23 @@ class Workflow:
         # Snakemake takes relative paths as relative to the including file.
         self.snakefiles = [str(path.resolve()) for path in paths]
 
-    def _prepare(self, config: Mapping[str, Any]) -> None:
-        options = RunOptions(
+    def _plan(self, config: Mapping[str, Any]) -> None:
+        options = PlanOptions(
             keep_going=_is_true(config.get("psy_continue", False)),
             accept_failures=_is_true(config.get("psy_accept_failures", False)),
         )
         paths = _taskfiles(config).values()
         # Which executor there will be is not known before it starts.
-        for prepared in prepare_all(paths, options, _warn, site_scheduler=None):
-            if why := refusal(prepared):
+        self._tasks = load_tasks(paths, options, site_scheduler=None)
+        for task in self._tasks:
+            task.preview(_warn)
+            if not task.decision.is_done:
+                check_imports(task.task)
+        for task in self._tasks:
+            if why := task.refusal:
                 raise PsyrunError(why)
-            prepared.render()
-            forget_incomplete(outputs(prepared.plan))
-            self._prepared.append(prepared)
+            task.render()
+            forget_incomplete(outputs(task.plan))
 
     def start(self, workflow: Any) -> None:
         """Lock the tasks, accept their plans and start their fork servers.
@@ -87,20 +92,19 @@ class Workflow:
             Snakemake's workflow, just before its first job.
         """
         atexit.register(self.stop)
-        work = [p for p in self._prepared if not p.decision.is_done]
+        tasks = [task for task in self._tasks if not task.decision.is_done]
         # psyrun's executor has it.
         scheduler = getattr(workflow.executor_settings, "scheduler", None)
-        for prepared in work:
-            prepared.site_scheduler = scheduler or ""
-        for prepared in work:
-            with _told_in_one_line():
-                prepared.start(_warn, insist=True)
-        if not work:
+        for task in tasks:
+            task.site_scheduler = scheduler or ""
+            with _errors_without_traceback():
+                _accept(task)
+        if not tasks:
             return
         # A task for a queue need not be imported here.
-        local = [p for p in work if p.profile == LOCAL]
+        local = [task for task in tasks if task.profile == LOCAL]
         self._servers = ForkServers(
-            (p.layout.folder, p.plan.taskfile, p.plan.python) for p in local
+            (task.layout.folder, task.plan.taskfile, task.plan.python) for task in local
         )
         os.environ.update(self._servers.environment)
 
@@ -113,16 +117,36 @@ class Workflow:
             Whether all was done that was to be done.
         """
         if is_done:
-            for prepared in self._prepared:
+            for task in self._tasks:
                 # What was submitted is of no interest any more. What was done may
                 # have been something else, though, such as a rule of the user's.
-                if is_merged(prepared.layout, prepared.plan):
-                    Ledger(prepared.layout).remove_round(prepared.plan.round)
+                if is_merged(task.layout, task.plan):
+                    Ledger(task.layout).remove_round(task.plan.round)
         if self._servers is not None:
             self._servers.stop()
             self._servers = None
-        for prepared in self._prepared:
-            prepared.release()
+        for task in self._tasks:
+            task.release()
+
+
+def _accept(task: TaskRun) -> None:
+    """Lock a task and accept its plan, which Snakemake has read already.
+
+    Raises
+    ------
+    PsyrunError
+        If the plan would be another one now.
+    """
+    plan_read = task.decision
+    task.acquire()
+    task.decide(_warn)
+    for remark in task.remarks:
+        _warn(remark)
+    if task.decision != plan_read:
+        raise PsyrunError(
+            f"task {task.name!r} was worked on by another run meanwhile. Run again."
+        )
+    task.accept()
 
 
 def _warn(text: str) -> None:
@@ -130,7 +154,7 @@ def _warn(text: str) -> None:
 
 
 @contextmanager
-def _told_in_one_line() -> Iterator[None]:
+def _errors_without_traceback() -> Iterator[None]:
     """Have Snakemake show an error of ours without a traceback."""
     try:
         yield

@@ -1,8 +1,7 @@
-"""How mistakes and interruptions are told to the user."""
+"""Errors, warnings and tables on the terminal."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +12,7 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
 
-def report(error: BaseException, *, debug: bool) -> int:
+def report_error(error: BaseException, *, debug: bool) -> int:
     """Print one line about what went wrong.
 
     Parameters
@@ -44,26 +43,15 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def for_each(
-    names: Iterable[str], act: Callable[[str], int], args: argparse.Namespace
+def for_each_task(
+    names: Iterable[str], act: Callable[[str], int], *, debug: bool
 ) -> int:
-    """Do something for each task, whatever becomes of the others.
+    """Do something for each task, and return the highest exit status.
 
-    Parameters
-    ----------
-    names : iterable of str
-        Names of tasks.
-    act : callable
-        Takes a name and returns an exit status.
-    args : argparse.Namespace
-        Arguments of ``psy``; `debug` says how to print errors.
-
-    Returns
-    -------
-    int
-        The highest exit status.
+    An error of one task is printed, with its traceback if `debug` is true, and
+    does not concern the others.
     """
-    return max((_status(act, name, args.debug) for name in names), default=0)
+    return max((_status(act, name, debug) for name in names), default=0)
 
 
 def _status(act: Callable[[str], int], name: str, debug: bool) -> int:
@@ -72,7 +60,7 @@ def _status(act: Callable[[str], int], name: str, debug: bool) -> int:
     except (PsyrunError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        return report(error, debug=debug)
+        return report_error(error, debug=debug)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

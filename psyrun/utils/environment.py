@@ -32,5 +32,9 @@ JOB_VARIABLE = "PSYRUN_JOB"
 """Environment variable that tells a process which job of a queue it belongs to."""
 
 
-LEAVE_VARIABLE = "PSYRUN_LEAVE_JOBS"
-"""Environment variable: jobs stay in the queue when Snakemake is interrupted."""
+CONTROLLED_VARIABLE = "PSYRUN_CONTROLLED"
+"""Environment variable that tells Snakemake that a controller has started it.
+
+Jobs then stay in the queue when Snakemake is interrupted, and the ledgers are
+complete: the controller has asked the queue what it has of earlier runs.
+"""

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from psyrun.planning.prepare import RunOptions, prepare
+from psyrun.planning.prepare import PlanOptions, load_tasks
 from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.process import process
 from psyrun.steps.split import split
@@ -67,11 +67,13 @@ def processor_time() -> float:
 def split_job(taskfile: Path) -> Job:
     """Accept a new plan of the task and freeze its space."""
     shutil.rmtree("psy-work", ignore_errors=True)
-    prepared = prepare(taskfile, RunOptions())
-    prepared.start()
-    prepared.release()
-    split(Job(prepared.plan, prepared.layout))
-    return Job(prepared.plan, prepared.layout, ImportedTask.load(str(taskfile)))
+    (task,) = load_tasks([taskfile], PlanOptions())
+    task.acquire()
+    task.decide(print)
+    task.accept()
+    task.release()
+    split(Job(task.plan, task.layout))
+    return Job(task.plan, task.layout, ImportedTask.load(str(taskfile)))
 
 
 def bare_loop(job: Job) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from accepting import accept_plan
 
 from psyrun.cli.main import main
-from psyrun.planning.prepare import Prepared, RunOptions, prepare
+from psyrun.planning.prepare import TaskRun
 from psyrun.steps.main import run
 
 SQUARE = """\
@@ -84,28 +85,27 @@ def start_psy(project) -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def work(project) -> Callable[..., Prepared]:
+def work(project) -> Callable[..., TaskRun]:
     """Do some steps of a task, as its jobs do."""
 
-    def work(*steps: str, name: str = "square", keep_going: bool = False) -> Prepared:
+    def work(*steps: str, name: str = "square", keep_going: bool = False) -> TaskRun:
         path = Path("psy-tasks", f"task_{name}.py")
-        prepared = prepare(path, RunOptions(keep_going=keep_going))
-        prepared.start()
-        where = [str(prepared.layout.folder), str(prepared.plan.round)]
+        task = accept_plan(path, keep_going=keep_going)
+        where = [str(task.layout.folder), str(task.plan.round)]
         for step in steps:
             kind, *block = step.split()
             run([kind, *where, *block])
-        prepared.release()
-        return prepared
+        task.release()
+        return task
 
     return work
 
 
 @pytest.fixture
-def finish(work) -> Callable[..., Prepared]:
+def finish(work) -> Callable[..., TaskRun]:
     """Do all steps of a task that has two blocks."""
 
-    def finish(name: str = "square", keep_going: bool = False) -> Prepared:
+    def finish(name: str = "square", keep_going: bool = False) -> TaskRun:
         steps = ("split", "process 0", "process 1", "merge")
         return work(*steps, name=name, keep_going=keep_going)
 

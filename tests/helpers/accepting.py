@@ -1,19 +1,28 @@
-"""Runs that go without the assignments that failed."""
+"""Tasks whose plans are accepted, as `psy run` does before it starts Snakemake."""
 
 from pathlib import Path
+from typing import Any
 
-from psyrun.planning.prepare import Prepared, RunOptions, prepare
+from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
 from psyrun.steps.main import run
+from psyrun.utils.console import warn
 
 
-def finish_accepting_failures(name: str = "square") -> Prepared:
+def accept_plan(path: Path, **options: Any) -> TaskRun:
+    """Lock a task and accept its plan."""
+    (task,) = load_tasks([path], PlanOptions(**options))
+    task.acquire()
+    task.decide(warn)
+    task.accept()
+    return task
+
+
+def finish_accepting_failures(name: str = "square") -> TaskRun:
     """Do all steps of a task, as its jobs do with ``--accept-failures``."""
-    path = Path("psy-tasks", f"task_{name}.py")
-    prepared = prepare(path, RunOptions(accept_failures=True))
-    prepared.start()
-    where = [str(prepared.layout.folder), str(prepared.plan.round)]
-    blocks = range(prepared.plan.n_blocks)
+    task = accept_plan(Path("psy-tasks", f"task_{name}.py"), accept_failures=True)
+    where = [str(task.layout.folder), str(task.plan.round)]
+    blocks = range(task.plan.n_blocks)
     for step in (["split"], *(["process", str(b)] for b in blocks), ["merge"]):
         assert run([step[0], *where, *step[1:]]) == 0
-    prepared.release()
-    return prepared
+    task.release()
+    return task

@@ -3,7 +3,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psyrun.results.failures import group, summary
+from psyrun.results.failures import failure_summary, group
 from psyrun.utils.text import counted, shortened
 from psyrun.utils.tracebacks import place
 from psyrun.workdir.failures import Failure
@@ -57,7 +57,7 @@ def test_without_a_line_the_text_makes_the_group():
 
 def test_a_summary_shows_the_first_of_each_group():
     failures = [failure(i) for i in range(5)] + [failure(9, "KeyError")]
-    assert list(summary("a", failures)) == [
+    assert list(failure_summary("a", failures)) == [
         "a: 6 assignments failed",
         "  5 x ValueError: bad, /project/task_a.py:7 in execute",
         "      0: x=0",
@@ -71,7 +71,9 @@ def test_a_summary_shows_the_first_of_each_group():
 
 
 def test_a_text_that_only_some_failures_of_a_group_have_is_an_example():
-    line = list(summary("a", [failure(message=f"{i} is bad") for i in range(3)]))[1]
+    line = list(
+        failure_summary("a", [failure(message=f"{i} is bad") for i in range(3)])
+    )[1]
     assert line.startswith("  3 x ValueError, such as: 0 is bad, /project")
 
 
@@ -84,7 +86,7 @@ def test_failures_of_a_group_without_text_do_not_hide_that_of_the_first():
 
 def test_a_summary_stays_short_whatever_failed():
     failures = [failure(i, f"Error{i}") for i in range(100)]
-    lines = list(summary("a", failures))
+    lines = list(failure_summary("a", failures))
     assert len(lines) < 20
     assert "  and 95 other kinds of failure" in lines
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from accepting import finish_accepting_failures
+from accepting import accept_plan, finish_accepting_failures
 from projects import Project, wait_until
 
 import psyrun
 from psyrun.errors import PsyrunError
-from psyrun.planning.prepare import RunOptions, prepare
 from psyrun.results.load import write_partial
 from psyrun.steps.main import run
 from psyrun.store import PickleStore
@@ -87,16 +86,15 @@ def work(folder):
     def work(*steps, text=SQUARE, store=".pkl", bad=(), **options):
         path = Path("psy-tasks/task_square.py")
         path.write_text(text if text != SQUARE else text.format(store=store, bad=bad))
-        prepared = prepare(path, RunOptions(**options))
-        prepared.start()
-        where = [str(prepared.layout.folder), str(prepared.plan.round)]
+        task = accept_plan(path, **options)
+        where = [str(task.layout.folder), str(task.plan.round)]
         for step in steps:
             kind, *block = step.split()
             run([kind, *where, *block])
-        prepared.release()
+        task.release()
         # The classes of a task file are not there in another process.
         sys.modules.pop("task_square", None)
-        return prepared
+        return task
 
     return work
 

@@ -95,3 +95,77 @@ def test_jobs_of_other_tasks_of_the_same_run_are_told(tmp_path: Path) -> None:
     (project.folder / "go").touch()
     project.psy("run", "b")
     assert project.result("b")["y"] == [0, 1, 4, 9]
+
+
+# What is left of earlier runs is found out with one question of the first kind.
+COUNTING_QUEUE = """\
+import os
+from pathlib import Path
+
+from local_queue import LocalQueue
+
+
+def note(question):
+    with Path("questions").open("a") as file:
+        file.write(f"{question} {os.getpid()}\\n")
+
+
+class CountingQueue(LocalQueue):
+    def foreign(self, arrays):
+        note("left")
+        return super().foreign(arrays)
+
+    def get_statuses(self, jobids):
+        note("statuses")
+        return super().get_statuses(jobids)
+"""
+
+COUNTING_PSY = """\
+import sys
+from psyrun.planning import prepare
+
+count_once = prepare.version_of
+
+
+def version_of(task, cache):
+    with open("fingerprinted", "a") as file:
+        file.write(task.name)
+    return count_once(task, cache)
+
+
+prepare.version_of = version_of
+
+from psyrun.cli.main import main
+
+sys.exit(main())
+"""
+
+
+def test_a_run_decides_once(tmp_path: Path) -> None:
+    project = own_queue(tmp_path / "project", "a")
+    (project.folder / "psy-tasks/counting_queue.py").write_text(COUNTING_QUEUE)
+    (project.folder / "counting_psy.py").write_text(COUNTING_PSY)
+    project.edit("from local_queue import LocalQueue", "")
+    project.edit("import time", "import time\nfrom counting_queue import CountingQueue")
+    project.edit("LocalQueue(", "CountingQueue(")
+    process = project.start("psyrun.cli", "run")
+    wait_until(lambda: n_calls(project) == 2)
+    kill_all_of(process)
+    (project.folder / "questions").unlink()
+    process = project.start("counting_psy", "run")
+    wait_until(lambda: len({*who_asked(project)}) == 2)
+    (project.folder / "go").touch()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert project.calls() == [0, 1, 2, 3]
+    assert who_asked(project, "left") == [str(process.pid)]
+    assert who_asked(project).count(str(process.pid)) == 1
+    assert (project.folder / "fingerprinted").read_text() == "a"
+
+
+def who_asked(project: Project, question: str = "statuses") -> list[str]:
+    """Return the process that asked each question of a kind."""
+    path = project.folder / "questions"
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [line.split() for line in lines]
+    return [process for kind, process in found if kind == question]

@@ -129,19 +129,21 @@ def test_continue_counts_after_an_interrupted_run_without_it(project) -> None:
     project.calls()
     project.edit("x**2", "x**3")
     # The state after a run that was killed before it had divided the space.
-    command = (
-        "from pathlib import Path;"
-        "from psyrun.planning.prepare import RunOptions, prepare;"
-        "prepare(Path('psy-tasks/task_a.py'), RunOptions()).start()"
+    _python(
+        project,
+        "from pathlib import Path; from accepting import accept_plan;"
+        "accept_plan(Path('psy-tasks/task_a.py'))",
     )
-    _python(project, command)
     project.psy("run", "--continue")
     assert project.calls() == []
     assert project.result()["y"] == [1, 4, 9, 16]
 
 
 def _python(project: Project, command: str) -> None:
-    subprocess.run([sys.executable, "-c", command], cwd=project.folder, check=True)
+    helpers = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "helpers")}
+    subprocess.run(
+        [sys.executable, "-c", command], cwd=project.folder, env=helpers, check=True
+    )
 
 
 def test_threads_of_the_task_file_serve_its_workers(project) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accepting import accept_plan
 from projects import Project, descendants, wait_until
 
-from psyrun.planning.prepare import Prepared, RunOptions, prepare
+from psyrun.planning.prepare import TaskRun
 from psyrun.run.forkservers import ForkServers
 from psyrun.steps.forkclient import address, server_address
 from psyrun.utils.environment import FOLDER_VARIABLE
@@ -49,16 +50,16 @@ class Served:
     ----------
     project : Project
         The project.
-    prepared : Prepared
+    task : TaskRun
         Its task.
     """
 
-    def __init__(self, project: Project, prepared: Prepared) -> None:
+    def __init__(self, project: Project, task: TaskRun) -> None:
         self.project = project
         self.folder = project.folder
         before = set(descendants(os.getpid()))
         self.servers = ForkServers(
-            [(prepared.layout.folder, prepared.plan.taskfile, DEFAULT_PYTHON)]
+            [(task.layout.folder, task.plan.taskfile, DEFAULT_PYTHON)]
         )
         (self.server,) = set(descendants(os.getpid())) - before
 
@@ -106,13 +107,12 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     project.write(TASK)
     monkeypatch.chdir(project.folder)
     path = Path("psy-tasks/task_a.py")
-    prepared = prepare(path, RunOptions())
-    prepared.start()
+    task = accept_plan(path)
     (project.folder / "imports").unlink()
-    served = Served(project, prepared)
+    served = Served(project, task)
     yield served
     served.servers.stop()
-    prepared.release()
+    task.release()
 
 
 def is_gone(pid: int) -> bool:

@@ -24,13 +24,6 @@ _SHORT = {"timelimit": "5m"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the verb.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
     parser.add_argument(
         "queue",
         nargs="?",
@@ -58,23 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Check, and print a line for each check.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Returns
-    -------
-    int
-        Exit status; 1 if there is a problem.
-
-    Raises
-    ------
-    PsyrunError
-        If an argument is not usable.
-    """
+    """Check, and print a line for each check."""
     put_on_path(args.taskdir)
     conf = _conf(args.taskdir)
     given = _pairs(args.arg)

@@ -28,7 +28,7 @@ from psyrun.queue.job import QueuedJob
 from psyrun.queue.site import QueueSite
 from psyrun.scheduler.jobs import Cause
 from psyrun.steps.command import StepCommand
-from psyrun.utils.environment import LEAVE_VARIABLE
+from psyrun.utils.environment import CONTROLLED_VARIABLE
 from psyrun.utils.process import cancel_timers
 
 common_settings = CommonSettings(
@@ -77,7 +77,8 @@ class Executor(RemoteExecutor):
     def __post_init__(self) -> None:
         local = ExecutorPluginRegistry().get_plugin("local").executor
         self._ordinary = local(self.workflow, self.logger)
-        self._driver = Driver(self._warn)
+        self._is_controlled = bool(os.environ.get(CONTROLLED_VARIABLE))
+        self._driver = Driver(self._warn, is_ledger_complete=self._is_controlled)
         settings = self.workflow.executor_settings
         try:
             self._site = QueueSite(settings.scheduler, settings.args)
@@ -160,7 +161,7 @@ class Executor(RemoteExecutor):
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel all jobs, unless they are to be adopted by the next run."""
-        if os.environ.get(LEAVE_VARIABLE):
+        if self._is_controlled:
             return
         with self._lock_of_driver:
             self._driver.kill()
