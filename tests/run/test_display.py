@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from psyrun.run import display as view
+from psyrun.run import display
 from psyrun.run.display import (
     PlainDisplay,
     QuietDisplay,
@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
-    monkeypatch.setattr(view, "time", clock)
+    monkeypatch.setattr(display, "time", clock)
     yield clock
 
 
@@ -64,14 +64,14 @@ def test_time_left_follows_from_the_rate_of_this_run(clock: Clock) -> None:
     rate = Rate(100)
     clock.now += 10
     assert rate.per_second(120) == 2
-    assert rate.left(Tally(120, 0, 140)) == 10
+    assert rate.seconds_left(Tally(120, 0, 140)) == 10
 
 
 def test_time_left_is_unknown_before_anything_is_done(clock: Clock) -> None:
     rate = Rate(100)
-    assert rate.left(Tally(100, 0, 140)) is None
+    assert rate.seconds_left(Tally(100, 0, 140)) is None
     clock.now += 10
-    assert rate.left(Tally(100, 0, 140)) is None
+    assert rate.seconds_left(Tally(100, 0, 140)) is None
 
 
 def test_plain_lines_mark_each_job(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,9 +101,9 @@ def test_no_progress_is_shown_while_the_total_is_unknown(clock: Clock) -> None:
     assert stream.getvalue() == ""
 
 
-def test_a_quiet_view_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    quiet = choose_display(quiet=True)
-    quiet.say("text")
+def test_a_quiet_display_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = choose_display(is_quiet=True)
+    quiet.line("text")
     quiet.job(".", "a:split")
     quiet.progress(Tally(1, 0, 2))
     quiet.close()
@@ -112,13 +112,13 @@ def test_a_quiet_view_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_pipe_gets_plain_lines() -> None:
-    assert isinstance(choose_display(quiet=False), PlainDisplay)
+    assert isinstance(choose_display(is_quiet=False), PlainDisplay)
 
 
 def test_the_bar_shows_names_with_brackets_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bar = view.BarDisplay()
+    bar = display.BarDisplay()
     bar.progress(Tally(1, 1, 2))
     bar.job(".", "[red]a:split")
     bar.close()
