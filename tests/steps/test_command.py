@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from accepting import accept_plan
 from projects import Project
 
-from psyrun.planning.prepare import RunOptions, prepare
 from psyrun.queue.script import command, write_script
 from psyrun.steps.command import StepCommand
 
@@ -59,8 +59,7 @@ def test_commands_that_were_written_before_still_run(
     project = Project(tmp_path / "my project")
     project.write(TASK)
     monkeypatch.chdir(project.folder)
-    prepared = prepare(Path("psy-tasks/task_a.py"), RunOptions())
-    prepared.start()
+    task = accept_plan(Path("psy-tasks/task_a.py"))
     steps = ["split", "process 0", "process 1", "merge"]
     words = (step.partition(" ") for step in steps)
     commands = [
@@ -71,5 +70,5 @@ def test_commands_that_were_written_before_still_run(
     write_script(tmp_path, "key", commands, project.folder)
     for position, _ in enumerate(steps):
         subprocess.run([*command(tmp_path), str(position)], check=True)
-    prepared.release()
+    task.release()
     assert project.result() == {"x": [1, 2, 3, 4], "y": [1, 4, 9, 16]}
