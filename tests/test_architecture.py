@@ -109,9 +109,10 @@ class Package:
             self._module(path.relative_to(folder.parent)): path
             for path in sorted(folder.rglob("*.py"))
         }
-        for path in sorted(plugins.rglob("*.py")) if plugins else []:
-            module = self._module(path.relative_to(plugins))
-            self.files[f"{self.name}.plugins.{module}"] = path
+        if plugins is not None:
+            for path in sorted(plugins.rglob("*.py")):
+                module = self._module(path.relative_to(plugins))
+                self.files[f"{self.name}.plugins.{module}"] = path
         self.imports = [found for name in self.files for found in self._imports(name)]
 
     @staticmethod
@@ -127,11 +128,13 @@ class Package:
         tree = ast.parse(self.files[name].read_text(encoding="utf-8"))
         early = set(_statements(tree.body))
         for node in ast.walk(tree):
+            if not isinstance(node, ast.stmt | ast.expr):
+                continue
             for target in self._targets(name, node):
                 path = self.files[name].relative_to(self._root).as_posix()
                 yield Import(name, target, path, node.lineno, node not in early)
 
-    def _targets(self, name: str, node: ast.AST) -> Iterator[str]:
+    def _targets(self, name: str, node: ast.stmt | ast.expr) -> Iterator[str]:
         """Yield the modules of the package that a node imports."""
         match node:
             case ast.Import(names=names):

@@ -4,16 +4,20 @@ Each document is run from top to bottom in an empty project folder: a block with
 a title is a file, a ``console`` block holds commands and what they print, and a
 block with ``>>>`` is Python. ``...`` stands for any text. A block with
 ``exit="1"`` ends with a command that has this exit status. Examples that need a queue
-are run by ``tests/cluster/test_docs_on_cluster.py``.
+are run by ``tests/cluster/test_docs_on_cluster.py``. Files and names of the package
+that a document mentions exist.
 """
 
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from inspect import get_annotations
 from pathlib import Path
+from typing import Any
 
 import pytest
-from markdown_documents import anchors, blocks, links
+from markdown_documents import anchors, blocks, code_spans, links
 from readers import QUEUES, ROOT, read
 
 from psyrun.cli import SUMMARIES
@@ -67,6 +71,66 @@ def test_every_document_is_reached_from_the_readme() -> None:
         paths = (t.partition("#")[0] for t in links(document) if "://" not in t)
         waiting += [(document.parent / p).resolve() for p in paths if p]
     assert not set(DOCUMENTS) - reached
+
+
+DOTTED = re.compile(r"\b(?:psyrun|snakemake_\w+_plugin_psyrun\w*)(?:\.[A-Za-z_]\w*)+")
+IMPORTED = re.compile(r"^\W*from (psyrun[\w.]*) import ([\w, ]+)$", re.MULTILINE)
+GROUPS = {"psyrun.stores", "psyrun.schedulers"}  # of entry points
+ARCHITECTURE = "docs/explanation/architecture.md"
+ROOMS = {path.stem for path in (ROOT / "psyrun").iterdir() if path.stem[0] != "_"}
+
+
+def dotted_names(document: Path) -> set[str]:
+    """Return the names of the package in a document.
+
+    That about the rooms has them without ``psyrun.`` in front.
+    """
+    text = document.read_text("utf-8")
+    found = {*DOTTED.findall(text)} - GROUPS
+    for module, names in IMPORTED.findall(text):
+        found |= {f"{module}.{name.strip()}" for name in names.split(",")}
+    if document == ROOT / ARCHITECTURE:
+        spans = (span.partition("(")[0] for span in code_spans(document))
+        dotted = (s for s in spans if re.fullmatch(r"\w+(\.\w+)*\.(?!py$)\w+", s))
+        found |= {f"psyrun.{s}" for s in dotted if s.partition(".")[0] in ROOMS}
+    return found
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    module, *rest = name.split(".")
+    found: Any = import_module(module)
+    for position, part in enumerate(rest, 2):
+        if part in get_annotations(found) or hasattr(found, part):
+            found = getattr(found, part, None)
+            continue
+        try:
+            found = import_module(".".join([module, *rest][:position]))
+        except ImportError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_the_package_exist(name: str) -> None:
+    assert [n for n in sorted(dotted_names(ROOT / name)) if not exists(n)] == []
+
+
+def paths_of_the_repository(document: Path) -> set[str]:
+    """Return what stands in backticks and looks like a file of the repository."""
+    spans = {span for span in code_spans(document) if re.fullmatch(r"[\w./-]+", span)}
+    tops = {"psyrun", "tests", "docs", "profiles", ".ci"}
+    found = {span for span in spans if "/" in span and span.split("/")[0] in tops}
+    if document == ROOT / ARCHITECTURE:
+        inner = {s for s in spans if s.endswith((".py", "/"))} - found
+        found |= {f"psyrun/{s}" for s in inner if Path(Path(s).parts[0]).stem in ROOMS}
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_of_the_repository_exist(name: str) -> None:
+    found = sorted(paths_of_the_repository(ROOT / name))
+    assert [path for path in found if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("verb", SUMMARIES)

@@ -58,6 +58,11 @@ def without_blocks(document: Path) -> str:
     return BLOCK.sub("", document.read_text("utf-8"))
 
 
+def code_spans(document: Path) -> list[str]:
+    """Return what stands between backticks in the text of a document."""
+    return re.findall(r"`([^`\n]+)`", without_blocks(document))
+
+
 def anchors(document: Path) -> set[str]:
     """Return the names by which links reach the headings of a document."""
     found = (match["text"] for match in HEADING.finditer(without_blocks(document)))
