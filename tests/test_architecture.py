@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import sys
 import tokenize
@@ -266,6 +267,15 @@ def test_the_house_is_small() -> None:
     rooms = {package.room(name) for name in package.files} - {""} - FORMER
     assert len(rooms) <= MOST_ROOMS
     assert n_floors(package) <= MOST_FLOORS
+
+
+def test_the_documentation_lists_the_rooms_in_their_order() -> None:
+    text = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE)
+    package = Package(PACKAGE)
+    rooms = {package.room(name) for name in package.files} - {""} - FORMER
+    assert sorted(room for _, room in rows) == sorted(rooms)
+    assert all(room in FLOORS[int(floor)] for floor, room in rows)
 
 
 def test_functions_are_short() -> None:
