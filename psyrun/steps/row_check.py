@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from psyrun.errors import RecordError, ResultError, StoreError, one_line
-from psyrun.store.arrays import RowType, common
+from psyrun.store.arrays import RowType, common_row_type
 from psyrun.store.base import Store
 
 _FIRST = "for the first assignment"
@@ -131,7 +131,7 @@ def _check_pair(
     if other is None:
         return
     try:
-        common(key, [other, found])
+        common_row_type(key, [other, found])
     except StoreError as error:
         raise ResultError(
             f"execute returned {_described(found)} for {key!r}, but it is "
@@ -143,7 +143,7 @@ def _check_pair(
 
 def _can_be_missing(key: str, found: RowType) -> bool:
     try:
-        common(key, [found], missing=True)
+        common_row_type(key, [found], missing=True)
     except StoreError:
         return False
     return True

@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 from psyrun.errors import StoreError
 
 Array: TypeAlias = NDArray[Any]
+Indices: TypeAlias = NDArray[np.int64]
 
+NUMERIC = "biufc"
+"""The kinds of `numpy.dtype` that are numbers."""
 
 _EXACT: dict[type, type[np.generic]] = {
     bool: np.bool_,
@@ -30,83 +33,51 @@ _EXACT: dict[type, type[np.generic]] = {
     float: np.float64,
     complex: np.complex128,
 }
+_WORDS = {
+    "S": "bytes",
+    "U": "str",
+    "M": "datetime64",
+    "m": "timedelta64",
+    "V": "structured array",
+}
+
+_INT64 = range(-(2**63), 2**63)
+
+_NO_CHECK = frozenset(
+    {bool, float, complex, np.bool_, np.float64, np.float32, np.int64, np.int32}
+)
 
 
 @dataclass(frozen=True)
 class RowType:
-    """Type and shape of one row of a column.
-
-    Attributes
-    ----------
-    dtype : numpy.dtype
-        The type of the elements.
-    shape : tuple of int
-        The shape of a row, ``()`` for a single value.
-    """
+    """Type and shape (``()`` for single values) of one row of a column."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
     @classmethod
     def of(cls, column: Array) -> RowType:
-        """Return the row type of a column.
-
-        Parameters
-        ----------
-        column : ndarray, shape (n_rows, ...)
-            The column.
-
-        Returns
-        -------
-        RowType
-            Its row type.
-        """
+        """Return the row type of a column of shape (n_rows, ...)."""
         return cls(column.dtype, column.shape[1:])
 
     @classmethod
     def of_value(cls, value: Any) -> RowType:
-        """Return the row type of a single value.
-
-        Parameters
-        ----------
-        value : object
-            A value that `psyrun.store.arrays.row_array` takes.
-
-        Returns
-        -------
-        RowType
-            Its row type.
-        """
+        """Return the row type of a value that `row_array` takes."""
         array = np.asarray(value)
         return cls(array.dtype.newbyteorder("="), array.shape)
 
 
-def stack(key: str, values: Any) -> Array:
-    """Turn the values of a key into one array, padded if need be.
+def column_array(key: str, values: Any) -> Array:
+    """Turn the values of a key, one per row, into one array, padded if need be.
 
-    Parameters
-    ----------
-    key : str
-        The key, for the error.
-    values : sequence
-        One value per row.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, ...)
-        The column in native byte order.
-
-    Raises
-    ------
-    StoreError
-        If no array holds the values as they are.
+    Raises `StoreError` if no array holds the values as they are.
     """
     if hasattr(values, "__array__") and not np.asarray(values).dtype.hasobject:
         return row_array(key, values)
     rows = list(values)
     if (column := _of_one_type(rows)) is not None:
         return column
-    return join(key, [row_array(key, row)[np.newaxis] for row in rows])
+    return join_parts(key, [row_array(key, row)[np.newaxis] for row in rows])
 
 
 def _of_one_type(rows: list[Any]) -> Array | None:
@@ -123,77 +94,48 @@ def _of_one_type(rows: list[Any]) -> Array | None:
     return None
 
 
-def join(key: str, parts: Sequence[Array | int]) -> Array:
+def join_parts(key: str, parts: Sequence[Array | int]) -> Array:
     """Put parts of a column one after the other.
 
-    Parameters
-    ----------
-    key : str
-        The key, for the error.
-    parts : sequence of ndarray or int
-        Indices, or a number of missing rows.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, ...)
-        The whole column.
-
-    Raises
-    ------
-    StoreError
-        If the types do not go together, or a missing value is needed and the
-        type has none.
+    A part is an array of shape (n_rows, ...), or the number of missing rows. Raises
+    `StoreError` if the types do not go together, or rows are missing and the type
+    has no missing value.
     """
     arrays = [part for part in parts if not isinstance(part, int)]
     missing = any(isinstance(part, int) and part for part in parts)
     if not arrays:
         return np.full(sum(p for p in parts if isinstance(p, int)), np.nan)
     types = dict.fromkeys(map(RowType.of, arrays))
-    target = common(key, types, missing)
-    return np.concatenate([convert(key, part, target) for part in parts])
+    target = common_row_type(key, types, missing)
+    return np.concatenate([to_row_type(key, part, target) for part in parts])
 
 
-def common(key: str, types: Iterable[RowType], missing: bool = False) -> RowType:
-    """Return the row type that holds rows of several types.
+def common_row_type(
+    key: str, types: Iterable[RowType], missing: bool = False
+) -> RowType:
+    """Return the smallest row type that holds rows of several types.
 
-    Parameters
-    ----------
-    key : str
-        The key, for the error.
-    types : iterable of RowType
-        At least one.
-    missing : bool
-        Whether some rows are missing.
-
-    Returns
-    -------
-    RowType
-        With the largest shape, and a type with a missing value if one is
-        needed.
-
-    Raises
-    ------
-    StoreError
-        If there is none.
+    It has a missing value if rows are `missing` or the shapes differ. Raises
+    `StoreError` if there is no such type.
     """
     found = list(types)
-    dtype = reduce(lambda a, b: _joint(key, a, b), [t.dtype for t in found])
-    shape = _largest([t.shape for t in found])
+    dtype = reduce(lambda a, b: _common_dtype(key, a, b), [t.dtype for t in found])
+    shape = _largest_shape([t.shape for t in found])
     if missing or any(t.shape != shape for t in found):
         dtype = _with_missing_value(key, dtype)
     return RowType(dtype, shape)
 
 
-def _joint(key: str, a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+def _common_dtype(key: str, a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     if a == b:
         return a
     kinds = {a.kind, b.kind}
     if kinds <= set(NUMERIC) or kinds == {"U"} or kinds == {"S"}:
         return np.result_type(a, b)
-    raise refuse(key, f"both {a} and {b}")
+    raise unstorable(key, f"both {a} and {b}")
 
 
-def _largest(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+def _largest_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     n_axes = max(map(len, shapes))
     padded = [(1,) * (n_axes - len(shape)) + shape for shape in shapes]
     return tuple(map(max, zip(*padded, strict=True)))
@@ -211,27 +153,11 @@ def _with_missing_value(key: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     )
 
 
-def convert(key: str, part: Array | int, target: RowType) -> Array:
-    """Bring part of a column to another row type.
+def to_row_type(key: str, part: Array | int, target: RowType) -> Array:
+    """Bring part of a column to the row type that `common_row_type` has found.
 
-    Parameters
-    ----------
-    key : str
-        The key, for the error.
-    part : ndarray, shape (n_rows, ...), or int
-        Indices, or a number of missing rows.
-    target : RowType
-        From `common`.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, *target.shape)
-        The rows, padded with the missing value; `part` itself if it fits.
-
-    Raises
-    ------
-    StoreError
-        If an integer would change.
+    Returns shape (n_rows, *target.shape), padded with the missing value; `part`
+    itself if it fits. Raises `StoreError` if an integer would change.
     """
     if isinstance(part, int):
         return np.full((part, *target.shape), _missing_value(target.dtype))
@@ -242,7 +168,7 @@ def convert(key: str, part: Array | int, target: RowType) -> Array:
     shape = [1] * (len(target.shape) - len(shape)) + shape
     if tuple(shape) == target.shape:
         return part.reshape(n_rows, *shape).astype(target.dtype)
-    padded = convert(key, n_rows, target)
+    padded = to_row_type(key, n_rows, target)
     corner = (slice(None), *map(slice, shape))
     padded[corner] = part.reshape(n_rows, *shape)
     return padded
@@ -253,79 +179,31 @@ def _missing_value(dtype: np.dtype[Any]) -> Any:
     return dtype.type(value)
 
 
-NUMERIC = "biufc"
-"""The kinds of `numpy.dtype` that are numbers."""
-
-
-_WORDS = {
-    "S": "bytes",
-    "U": "str",
-    "M": "datetime64",
-    "m": "timedelta64",
-    "V": "structured array",
-}
-
-_INT64 = range(-(2**63), 2**63)
-
-_NO_CHECK = frozenset(
-    {bool, float, complex, np.bool_, np.float64, np.float32, np.int64, np.int32}
-)
-
-
-def refuse(key: str, what: str, can: str = "PickleStore (.pkl)") -> StoreError:
-    """Return the error for values that no array holds.
-
-    Parameters
-    ----------
-    key : str
-        The key of the values.
-    what : str
-        The values, as in ``"a value of type set"``.
-    can : str
-        The stores that hold them.
-
-    Returns
-    -------
-    StoreError
-        To be raised by the caller.
-    """
+def unstorable(key: str, what: str) -> StoreError:
+    """Return the error for values, such as "masked values", that no array holds."""
     return StoreError(
-        f"key {key!r} holds {what}, which no array keeps as it is; use {can}."
+        f"key {key!r} holds {what}, which no array keeps as it is; use "
+        "PickleStore (.pkl)."
     )
 
 
 def row_array(key: str, value: Any) -> NDArray[Any]:
-    """Return a value as an array that holds exactly the same.
+    """Return a number, text, date, array or (nested) list as an array of the same.
 
-    Parameters
-    ----------
-    key : str
-        The key of the value, for the error.
-    value : object
-        A number, text, date, array, or (nested) list of these.
-
-    Returns
-    -------
-    ndarray
-        The value in native byte order.
-
-    Raises
-    ------
-    StoreError
-        If there is no such array: objects, lists of uneven lists, integers of
-        more than 64 bits, lists that mix types, masked values, text that ends
-        in a null character.
+    The array is in native byte order. Raises `StoreError` for what would not come
+    back as it was: objects, lists of uneven lists, integers of more than 64 bits,
+    lists that mix types, masked values, text that ends in a null character.
     """
     if np.ma.is_masked(value):
-        raise refuse(key, "masked values")
+        raise unstorable(key, "masked values")
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise refuse(key, f"a {type(value).__name__} of uneven lengths") from error
+        raise unstorable(key, f"a {type(value).__name__} of uneven lengths") from error
     if not isinstance(value, np.ndarray):
         _check_same(key, value, array.dtype)
     if array.dtype.hasobject:
-        raise refuse(key, f"a value of type {_odd_type(value)}")
+        raise unstorable(key, f"a value of type {_odd_type(value)}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -335,9 +213,9 @@ def _check_same(key: str, value: Any, dtype: np.dtype[Any]) -> None:
         return
     for leaf in leaves:
         if isinstance(leaf, str | bytes) and leaf[-1:] in ("\0", b"\0"):
-            raise refuse(key, "text or bytes with a null character at the end")
+            raise unstorable(key, "text or bytes with a null character at the end")
         if type(leaf) is int and leaf not in _INT64:
-            raise refuse(key, f"the integer {leaf}, of more than 64 bits")
+            raise unstorable(key, f"the integer {leaf}, of more than 64 bits")
         check_exact(key, np.asarray(leaf), dtype)
 
 
@@ -356,52 +234,22 @@ def _odd_type(value: Any) -> str:
 
 
 def check_exact(key: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
-    """Raise an error if a conversion would change values.
-
-    Parameters
-    ----------
-    key : str
-        The key of the values, for the error.
-    array : ndarray
-        The values.
-    dtype : numpy.dtype
-        What they are to be converted to.
-
-    Raises
-    ------
-    StoreError
-        If integers lose digits, or numbers become text.
-    """
+    """Raise a `StoreError` if integers would lose digits, or numbers become text."""
     kinds = {array.dtype.kind, dtype.kind}
     if len(kinds) > 1 and not kinds <= set(NUMERIC) and not dtype.hasobject:
-        raise refuse(key, f"both {array.dtype} and {dtype}")
+        raise unstorable(key, f"both {array.dtype} and {dtype}")
     if array.dtype.kind not in "iu" or dtype.kind not in "fc":
         return
     limit = 2 ** (np.finfo(dtype).nmant + 1)
     for number in array[(array > limit) | (array < -limit)].tolist():
         if int(dtype.type(number).real) != number:
-            raise refuse(key, f"the integer {number}, which is not exact as {dtype}")
+            raise unstorable(
+                key, f"the integer {number}, which is not exact as {dtype}"
+            )
 
 
 def check_kind(key: str, array: NDArray[Any], kinds: str, store: str) -> None:
-    """Raise an error if a store does not take the type of an array.
-
-    Parameters
-    ----------
-    key : str
-        The key of the values, for the error.
-    array : ndarray
-        The values.
-    kinds : str
-        The kinds of `numpy.dtype` that the store takes.
-    store : str
-        The name of the store.
-
-    Raises
-    ------
-    StoreError
-        Naming the key, the type and a store that takes it.
-    """
+    """Raise a `StoreError` if the array's kind of `numpy.dtype` is not in `kinds`."""
     kind = array.dtype.kind
     if kind not in kinds:
         raise StoreError(
@@ -412,30 +260,10 @@ def check_kind(key: str, array: NDArray[Any], kinds: str, store: str) -> None:
 
 
 def check_value(key: str, value: Any, kinds: str, store: str) -> None:
-    """Raise an error if a store cannot hold a single value.
-
-    Parameters
-    ----------
-    key : str
-        The key of the value, for the error.
-    value : object
-        The value.
-    kinds : str
-        The kinds of `numpy.dtype` that the store takes.
-    store : str
-        The name of the store.
-
-    Raises
-    ------
-    StoreError
-        Naming the key, the type and a store that takes it.
-    """
+    """Raise a `StoreError` if a store that takes some kinds cannot hold a value."""
     if type(value) in _NO_CHECK or (type(value) is int and value in _INT64):
         return
     check_kind(key, row_array(key, value), kinds, store)
-
-
-Indices: TypeAlias = NDArray[np.int64]
 
 
 def take(columns: Mapping[str, Any], rows: Indices) -> dict[str, Any]:

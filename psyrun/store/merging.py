@@ -15,26 +15,12 @@ from psyrun.utils.files import Filename
 def merge(
     sources: Iterable[Filename], target: Filename, store: Store | None = None
 ) -> None:
-    """Write the rows of some files into one, file after file.
+    """Write the rows of some files into one, which may be one of them.
 
     Little is in memory at a time if the store reads and writes in pieces, as
-    `psyrun.store.H5Store` does.
-
-    Parameters
-    ----------
-    sources : iterable of path-like
-        The files in the order of their rows.
-    target : path-like
-        The file to create or replace; it may be one of the sources.
-    store : Store, optional
-        Reads and writes all files; by default the one for the extension of
-        `target`.
-
-    Raises
-    ------
-    StoreError
-        If a file cannot be read or written, or the rows do not go together.
-        A previous `target` is then left as it was.
+    `psyrun.store.H5Store` does. The store is by default the one for the extension of
+    `target`. Raises `StoreError`, and leaves a previous `target` as it was, if a file
+    cannot be read or written, or the rows do not go together.
     """
     store = store or store_for(target)
     with store.writer(target) as writer:
@@ -46,22 +32,9 @@ def merge(
 def merge_directory(directory: Filename, merged: Filename) -> list[Path]:
     """Merge all files of a folder that have the extension of `merged`.
 
-    Parameters
-    ----------
-    directory : path-like
-        The folder. Hidden files and `merged` itself are left out.
-    merged : path-like
-        The file to create or replace.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files that were merged, in natural order: 2 comes before 10.
-
-    Raises
-    ------
-    StoreError
-        If there is no such folder or no such file in it, or as `merge` does.
+    Returns them in natural order: 2 comes before 10. Hidden files and `merged`
+    itself are left out. Raises `StoreError` as `merge` does, and if there is no such
+    folder or no such file in it.
     """
     sources = data_files(directory, merged)
     if not sources:
@@ -75,24 +48,9 @@ def merge_directory(directory: Filename, merged: Filename) -> list[Path]:
 
 
 def data_files(directory: Filename, merged: Filename) -> list[Path]:
-    """Return the files of a folder that `merge_directory` merges.
+    """Return the files that `merge_directory` merges, in natural order.
 
-    Parameters
-    ----------
-    directory : path-like
-        The folder.
-    merged : path-like
-        The file to merge into.
-
-    Returns
-    -------
-    list of pathlib.Path
-        In natural order.
-
-    Raises
-    ------
-    StoreError
-        If there is no such folder.
+    Raises `StoreError` if there is no such folder.
     """
     folder, target = Path(directory), Path(merged)
     if not folder.is_dir():

@@ -17,7 +17,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from psyrun.errors import StoreError, one_line
-from psyrun.store.arrays import NUMERIC, Array, check_value, join, refuse, stack
+from psyrun.store.arrays import (
+    NUMERIC,
+    Array,
+    check_value,
+    column_array,
+    join_parts,
+    unstorable,
+)
 from psyrun.store.base import Store
 from psyrun.store.pickle import check_picklable
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
@@ -69,7 +76,7 @@ class NpzStore(Store):
             except (pickle.PicklingError, AttributeError, TypeError) as error:
                 for value in column:
                     check_picklable(key, value)
-                raise refuse(key, one_line(error)) from error
+                raise unstorable(key, one_line(error)) from error
 
     @override
     def load(
@@ -138,7 +145,7 @@ class NpzStore(Store):
     def _join(self, key: str, batches: Sequence[Mapping[str, Array]]) -> Array:
         parts = [b[key] if key in b else count_rows(b) for b in batches]
         try:
-            return join(key, parts)
+            return join_parts(key, parts)
         except StoreError:
             if not self.allow_pickle:
                 raise
@@ -155,7 +162,7 @@ class NpzStore(Store):
     def _column(self, key: str, values: Any) -> Array:
         _check_key(key)
         try:
-            return stack(key, values)
+            return column_array(key, values)
         except StoreError:
             if not self.allow_pickle:
                 raise

@@ -61,20 +61,7 @@ class PickleStore(Store):
 
 
 def check_picklable(key: str, value: Any) -> None:
-    """Raise an error if a value cannot be pickled.
-
-    Parameters
-    ----------
-    key : str
-        The key of the value, for the error.
-    value : object
-        The value; large arrays are not copied.
-
-    Raises
-    ------
-    StoreError
-        Naming the key and the type of its value.
-    """
+    """Raise a `StoreError` with the key if a value cannot be pickled."""
     if type(value) in _PLAIN or not _may_hold_objects(value):
         return
     try:

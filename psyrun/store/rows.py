@@ -16,41 +16,16 @@ Columns: TypeAlias = Mapping[str, Any]
 def with_rows(batches: Sequence[Columns]) -> list[Columns]:
     """Drop batches without rows, as they say nothing about types or keys.
 
-    Parameters
-    ----------
-    batches : sequence of mappings
-        The rows of each batch.
-
-    Returns
-    -------
-    list of mappings
-        The batches that have rows; the last batch if none has.
-
-    Raises
-    ------
-    StoreError
-        If the lengths within a batch differ.
+    The last batch stays if none has rows. Raises `StoreError` if the lengths
+    within a batch differ.
     """
     return [b for b in batches if count_rows(b)] or list(batches[-1:])
 
 
 def count_rows(columns: Columns) -> int:
-    """Return the number of rows and check that all columns agree on it.
+    """Return the number of rows, 0 without keys.
 
-    Parameters
-    ----------
-    columns : mapping of str to sequence
-        The rows.
-
-    Returns
-    -------
-    int
-        The common length; 0 if there are no keys.
-
-    Raises
-    ------
-    StoreError
-        If a column is not a sequence, or the lengths differ.
+    Raises `StoreError` if a column is no sequence, or the lengths differ.
     """
     lengths = {key: _length(key, column) for key, column in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -77,52 +52,18 @@ def _length(key: str, column: Any) -> int:
 def select_rows(
     columns: Columns, row: int | slice | None, filename: Filename
 ) -> dict[str, Any]:
-    """Pick the rows that a call of `Store.load` asks for.
+    """Return the rows that a call of `Store.load` asks for.
 
-    Parameters
-    ----------
-    columns : mapping of str to sequence
-        All rows.
-    row : int or slice or None
-        As for `Store.load`.
-    filename : path-like
-        The file, for the error.
-
-    Returns
-    -------
-    dict of str to sequence
-        The rows asked for.
-
-    Raises
-    ------
-    StoreError
-        If there is no such row.
+    Raises `StoreError`, with the file name, if there is no such row.
     """
     wanted = row_slice(row, count_rows(columns), filename)
     return {key: column[wanted] for key, column in columns.items()}
 
 
 def row_slice(row: int | slice | None, n_rows: int, filename: Filename) -> slice:
-    """Return the slice that a call of `Store.load` asks for.
+    """Return the slice that a call of `Store.load` asks for; one row for an integer.
 
-    Parameters
-    ----------
-    row : int or slice or None
-        As for `Store.load`.
-    n_rows : int
-        How many rows there are.
-    filename : path-like
-        The file, for the error.
-
-    Returns
-    -------
-    slice
-        Of length one if `row` is an integer.
-
-    Raises
-    ------
-    StoreError
-        If there is no such row.
+    Raises `StoreError`, with the file name, if there is no such row.
     """
     if row is None:
         return slice(None)

@@ -9,7 +9,7 @@ import pytest
 
 from psyrun.errors import StoreError
 from psyrun.store import H5Store, NpzStore
-from psyrun.store.arrays import join, stack
+from psyrun.store.arrays import column_array, join_parts
 
 NAN = np.nan
 BIG = 2**60 + 1
@@ -38,7 +38,7 @@ BIG = 2**60 + 1
     ],
 )
 def test_values_become_the_natural_array(values, expected) -> None:
-    column = stack("k", values)
+    column = column_array("k", values)
     assert column.dtype == expected.dtype
     np.testing.assert_array_equal(column, expected)
 
@@ -56,20 +56,20 @@ def test_values_become_the_natural_array(values, expected) -> None:
     ],
 )
 def test_rows_are_padded_to_the_largest_shape(values, expected) -> None:
-    column = stack("k", values)
+    column = column_array("k", values)
     assert column.dtype == np.float64
     np.testing.assert_array_equal(column, expected)
 
 
 def test_complex_rows_are_padded_with_nan_in_both_parts() -> None:
-    column = stack("k", [[1j], [2j, 3j]])
+    column = column_array("k", [[1j], [2j, 3j]])
     assert np.isnan(column[0, 1].real)
     assert np.isnan(column[0, 1].imag)
 
 
 def test_padding_keeps_the_precision_of_floats() -> None:
     rows = [np.zeros(1, np.float32), np.zeros(2, np.float32)]
-    assert stack("k", rows).dtype == np.float32
+    assert column_array("k", rows).dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_padding_keeps_the_precision_of_floats() -> None:
 )
 def test_integers_that_would_change_are_refused(values) -> None:
     with pytest.raises(StoreError, match="key 'k' holds the integer"):
-        stack("k", values)
+        column_array("k", values)
 
 
 def test_large_integers_that_stay_exact_may_become_floats() -> None:
-    assert stack("k", [2**60, 0.5]).tolist() == [2.0**60, 0.5]
+    assert column_array("k", [2**60, 0.5]).tolist() == [2.0**60, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_large_integers_that_stay_exact_may_become_floats() -> None:
 )
 def test_what_no_array_holds_is_refused(values, named) -> None:
     with pytest.raises(StoreError, match=named) as raised:
-        stack("k", values)
+        column_array("k", values)
     assert "key 'k'" in str(raised.value)
     assert "PickleStore" in str(raised.value)
 
@@ -126,17 +126,17 @@ def test_what_no_array_holds_is_refused(values, named) -> None:
 )
 def test_types_without_a_missing_value_are_not_padded(values) -> None:
     with pytest.raises(StoreError, match="key 'k'"):
-        stack("k", values)
+        column_array("k", values)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "U3", "S3", "M8[s]", "m8[s]"])
 def test_missing_rows_need_a_missing_value(dtype) -> None:
     with pytest.raises(StoreError, match="no missing value"):
-        join("k", [np.zeros(2, dtype), 1])
+        join_parts("k", [np.zeros(2, dtype), 1])
 
 
 def test_missing_rows_of_integers_make_floats() -> None:
-    column = join("k", [2, np.array([[1, 2]]), 1])
+    column = join_parts("k", [2, np.array([[1, 2]]), 1])
     nan = [NAN, NAN]
     np.testing.assert_array_equal(column, [nan, nan, [1, 2], nan])
 

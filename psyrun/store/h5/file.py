@@ -17,26 +17,10 @@ SPARE_BYTES = 16 * 1024
 
 @contextmanager
 def opened(filename: Filename, mode: str, name: Filename) -> Iterator[tables.File]:
-    """Open a file and close it whatever happens.
+    """Open a file as `tables.open_file` does, and close it whatever happens.
 
-    Parameters
-    ----------
-    filename : path-like
-        The file.
-    mode : {'r', 'r+', 'w'}
-        As for `tables.open_file`.
-    name : path-like
-        What to call the file in errors.
-
-    Yields
-    ------
-    tables.File
-        The open file.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be opened, or not be written when it is closed.
+    Errors call the file by `name`. Raises `StoreError` if it cannot be opened, or
+    not be written when it is closed.
     """
     with h5_explained(name), explained(name):
         if mode != "w":
@@ -70,18 +54,7 @@ def _close_quietly(file: tables.File) -> None:
 
 @contextmanager
 def h5_explained(filename: Filename) -> Iterator[None]:
-    """Turn errors of PyTables into a `StoreError` that names the file.
-
-    Parameters
-    ----------
-    filename : path-like
-        The file that the body reads or writes.
-
-    Raises
-    ------
-    StoreError
-        With the last cause that HDF5 gives.
-    """
+    """Turn errors of PyTables into a `StoreError` with the file and HDF5's cause."""
     try:
         yield
     except tables.HDF5ExtError as error:
@@ -106,30 +79,11 @@ def _reason(error: tables.HDF5ExtError) -> str:
 def reserve(file: tables.File, start: int, n_bytes: int, name: Filename) -> int:
     """Have the file system set space aside, so that writing cannot fail.
 
-    HDF5 writes when it pleases and PyTables does not say when that fails, so
-    that a full disk must be noticed before.
-
-    Parameters
-    ----------
-    file : tables.File
-        A file that is open for writing.
-    start : int
-        Where the file ends, or how much is set aside already, in bytes.
-    n_bytes : int
-        How much is to be added, in bytes.
-    name : path-like
-        What to call the file in errors.
-
-    Returns
-    -------
-    int
-        How much is set aside now, in bytes; more on systems that can do so
-        (not macOS).
-
-    Raises
-    ------
-    StoreError
-        If there is not that much space. The file is then as it was.
+    HDF5 writes when it pleases and PyTables does not say when that fails, so that a
+    full disk must be noticed before. `start` is where the file ends, or how much is
+    set aside already. Returns how much is set aside then; all sizes in bytes.
+    Without effect where the system cannot do so (macOS). Raises `StoreError`, and
+    leaves the file as it was, if there is not that much space.
     """
     if not n_bytes or not hasattr(os, "posix_fallocate"):
         return start
@@ -145,17 +99,6 @@ def reserve(file: tables.File, start: int, n_bytes: int, name: Filename) -> int:
 
 
 def to_disk(file: tables.File) -> None:
-    """Write everything that HDF5 holds back, and wait until it is on disk.
-
-    Parameters
-    ----------
-    file : tables.File
-        A file that is open for writing.
-
-    Raises
-    ------
-    OSError
-        If the file system reports that data could not be written.
-    """
+    """Write everything that HDF5 holds back, and wait until it is on disk."""
     file.flush()
     os.fsync(file.fileno())

@@ -9,7 +9,14 @@ from typing import Any
 import tables
 from numpy.typing import NDArray
 
-from psyrun.store.arrays import NUMERIC, RowType, check_kind, common, convert, stack
+from psyrun.store.arrays import (
+    NUMERIC,
+    RowType,
+    check_kind,
+    column_array,
+    common_row_type,
+    to_row_type,
+)
 from psyrun.store.h5.file import SPARE_BYTES, h5_explained, reserve, to_disk
 from psyrun.store.h5.layout import (
     add_rows,
@@ -33,46 +40,23 @@ _NEW = "_p_new"
 
 
 def numeric_columns(data: Columns) -> dict[str, NDArray[Any]]:
-    """Turn rows into arrays that HDF5 holds.
+    """Turn rows into arrays of shape (n_rows, ...) that HDF5 holds.
 
-    Parameters
-    ----------
-    data : mapping of str to sequence
-        The rows.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n_rows, ...)
-        The arrays.
-
-    Raises
-    ------
-    StoreError
-        If the lengths differ or a column is not numeric.
+    Raises `StoreError` if the lengths differ or a column is not numeric.
     """
     count_rows(data)
-    columns = {key: stack(key, values) for key, values in data.items()}
+    columns = {key: column_array(key, values) for key, values in data.items()}
     for key, column in columns.items():
         check_kind(key, column, NUMERIC, "H5Store")
     return columns
 
 
 class H5Stream:
-    """The rows of a file under construction.
+    """Rows that are written to a new file, of which errors speak by `name`.
 
-    An array whose row type turns out too narrow, or that gets more rows than
-    it was laid out for, is copied to a new one in steps of about 1 MiB.
-
-    Parameters
-    ----------
-    file : tables.File
-        A new file.
-    node : str
-        The path of the group for the results.
-    name : path-like
-        What to call the file in errors.
-    expected : int
-        How many rows to lay the arrays out for, if known.
+    Arrays are laid out for `expected` rows, if known. An array whose row type turns
+    out too narrow, or that gets more rows than it was laid out for, is copied to a
+    new one in steps of about 1 MiB.
     """
 
     def __init__(
@@ -92,16 +76,8 @@ class H5Stream:
     def append(self, columns: Columns) -> None:
         """Add rows.
 
-        Parameters
-        ----------
-        columns : mapping of str to sequence
-            The rows; all sequences have the same length.
-
-        Raises
-        ------
-        StoreError
-            If the lengths differ, a column is not numeric or does not go with
-            the rows before, or the file cannot be written.
+        Raises `StoreError` if the lengths differ, a column is not numeric or does not
+        go with the rows before, or the file cannot be written.
         """
         data = numeric_columns(columns)
         n_new = count_rows(data)
@@ -128,7 +104,7 @@ class H5Stream:
         types = [] if isinstance(part, int) else [RowType.of(part)]
         types += [] if old is None else [row_type(old)]
         missing = isinstance(part, int) or (old is None and self._n_rows > 0)
-        target = common(key, types, missing)
+        target = common_row_type(key, types, missing)
         if old is not None and old.nrows > self._n_rows:
             # An append that failed got this far.
             old.truncate(self._n_rows)
@@ -158,7 +134,7 @@ class H5Stream:
         self._reserve(growth(array, array.nrows + n_new))
         for rows in steps(n_new, target := row_type(array)):
             piece = len(range(n_new)[rows]) if isinstance(part, int) else part[rows]
-            add_rows(array, convert(key, piece, target))
+            add_rows(array, to_row_type(key, piece, target))
 
     def _reserve(self, n_bytes: int) -> None:
         self._reserved = reserve(self._file, self._reserved, n_bytes, self._name)
@@ -167,28 +143,12 @@ class H5Stream:
 def extend(
     group: tables.Group, columns: Mapping[str, NDArray[Any]], name: Filename
 ) -> bool:
-    """Add rows to the arrays of a file if they fit.
+    """Add rows to the arrays of an open file if they fit, else leave it unchanged.
 
-    Parameters
-    ----------
-    group : tables.Group
-        The results in a file that is open for writing.
-    columns : mapping of str to ndarray, shape (n_new, ...)
-        The new rows.
-    name : path-like
-        What to call the file in errors.
-
-    Returns
-    -------
-    bool
-        False, with the file unchanged, if the file needs to be written anew:
-        for a new key, type or larger shape, for more chunks, or because it
-        has no rows or was written by psyrun 0.8.
-
-    Raises
-    ------
-    StoreError
-        If the rows do not go with those of the file, or there is no space.
+    Returns False if the file needs to be written anew: for a new key, type or larger
+    shape, for more chunks, or because it has no rows or was written by psyrun 0.8.
+    Raises `StoreError` if the rows do not go with those of the file, or there is no
+    space.
     """
     n_old = count(group, name)
     n_rows = n_old + count_rows(columns)
@@ -200,7 +160,7 @@ def extend(
         or not all(_fits(key, part, found[key]) for key, part in parts.items())
     ):
         return False
-    rows = {key: convert(key, parts[key], row_type(found[key])) for key in found}
+    rows = {key: to_row_type(key, parts[key], row_type(found[key])) for key in found}
     file = group._v_file
     end = os.fstat(file.fileno()).st_size
     n_bytes = sum(growth(node, n_rows) for node in found.values())
@@ -218,5 +178,5 @@ def extend(
 def _fits(key: str, part: NDArray[Any] | int, node: tables.EArray) -> bool:
     types = [row_type(node)]
     if isinstance(part, int):
-        return common(key, types, missing=True) == types[0]
-    return common(key, [*types, RowType.of(part)]) == types[0]
+        return common_row_type(key, types, missing=True) == types[0]
+    return common_row_type(key, [*types, RowType.of(part)]) == types[0]
