@@ -23,30 +23,11 @@ def call(
     environment: Mapping[str, str] | None = None,
     holding: BinaryIO | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of the queue and return what it printed.
+    """Run a command of the queue and return what it printed, as text.
 
-    Parameters
-    ----------
-    command : sequence of str
-        The program and its arguments.
-    time_out : float, optional
-        Seconds after which it is ended.
-    environment : mapping of str to str, optional
-        Its environment variables; ours by default.
-    holding : file object, optional
-        File that it keeps open until it ends, even if we are killed before.
-
-    Returns
-    -------
-    subprocess.CompletedProcess
-        With ``returncode``, ``stdout`` and ``stderr`` as text.
-
-    Raises
-    ------
-    SchedulerError
-        The program is not there.
-    QueueUnreachableError
-        It took too long.
+    It keeps the file `holding` open until it ends, even if we are killed before.
+    Raises `SchedulerError` where the program is missing, and
+    `QueueUnreachableError` after `time_out` seconds.
     """
     try:
         return subprocess.run(
@@ -72,20 +53,7 @@ def call(
 
 
 def cannot_run(program: str, error: OSError) -> SchedulerError:
-    """Return the error for a command that cannot be run.
-
-    Parameters
-    ----------
-    program : str
-        The command.
-    error : OSError
-        Why.
-
-    Returns
-    -------
-    SchedulerError
-        To be raised.
-    """
+    """Return the error to raise for a command that cannot be run."""
     return SchedulerError(
         f"{program} cannot be run: {error.strerror or error}. Run psy where the "
         "queue's commands are on the PATH, or choose another scheduler."
@@ -93,35 +61,13 @@ def cannot_run(program: str, error: OSError) -> SchedulerError:
 
 
 def words_of(*printed: str) -> str:
-    """Return what a command said as one line.
-
-    Parameters
-    ----------
-    *printed : str
-        What it printed; the first text that is not blank counts.
-
-    Returns
-    -------
-    str
-        Without line breaks, or ``'it says nothing'``.
-    """
+    """Return the first text that is not blank as one line, or ``'it says nothing'``."""
     said = (" ".join(text.split()) for text in printed)
     return next(filter(None, said), "it says nothing")
 
 
 def without(*prefixes: str) -> dict[str, str]:
-    """Return the environment without variables that would change an answer.
-
-    Parameters
-    ----------
-    *prefixes : str
-        How the names of these variables begin.
-
-    Returns
-    -------
-    dict of str to str
-        The others.
-    """
+    """Return the environment without the variables that begin with some prefixes."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -133,21 +79,9 @@ def without(*prefixes: str) -> dict[str, str]:
 def held(path: Path) -> Iterator[BinaryIO]:
     """Lock a file, for as long as a process has it open that was given it.
 
-    Parameters
-    ----------
-    path : Path
-        The file, which may not exist yet.
-
-    Yields
-    ------
-    file object
-        Open for appending. A command that inherits it holds the lock even if
-        we are killed.
-
-    Raises
-    ------
-    QueueUnreachableError
-        Another process holds it.
+    Yields the file, open for appending: a command that inherits it holds the lock
+    even if we are killed. Raises `QueueUnreachableError` where another process
+    holds it.
     """
     with path.open("ab") as file:
         try:

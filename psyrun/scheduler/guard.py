@@ -61,15 +61,7 @@ _is_inside: ContextVar[bool] = ContextVar("_is_inside", default=False)
 
 
 def guard(kind: type, names: Iterable[str]) -> None:
-    """Have methods that a class defines itself raise errors of psyrun's only.
-
-    Parameters
-    ----------
-    kind : type
-        A scheduler; psyrun's own are left as they are.
-    names : iterable of str
-        Methods that psyrun calls.
-    """
+    """Have methods of a user's scheduler raise no errors but psyrun's own."""
     if kind.__module__.startswith(_OWN):
         return
     for name in names:

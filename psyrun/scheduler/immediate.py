@@ -11,6 +11,7 @@ from typing import Any
 from psyrun.errors import JobError, SchedulerError
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import JobId, JobStatus
+from psyrun.utils.typing import override
 
 
 class ImmediateRun(Scheduler):
@@ -24,6 +25,7 @@ class ImmediateRun(Scheduler):
     def __init__(self) -> None:
         self._ids = count()
 
+    @override
     def submit(
         self,
         args: Sequence[str],
@@ -32,33 +34,7 @@ class ImmediateRun(Scheduler):
         depends_on: Sequence[JobId] | None = None,
         scheduler_args: Mapping[str, Any] | None = None,
     ) -> JobId:
-        """Run one job and wait for its end.
-
-        Parameters
-        ----------
-        args : sequence of str
-            The command and its arguments.
-        output_filename : str
-            File to which the job's standard output and error are appended.
-        name : str, optional
-            Name of the job, for messages.
-        depends_on : sequence of int or str, optional
-            Jobs submitted before have ended already.
-        scheduler_args : mapping of str to object, optional
-            Has no effect.
-
-        Returns
-        -------
-        int or str
-            The job's number, counted from 0.
-
-        Raises
-        ------
-        JobError
-            The job failed.
-        SchedulerError
-            The command cannot be run.
-        """
+        """Run one job and wait for its end."""
         jobid = next(self._ids)
         status = _run(args, output_filename)
         if status != 0:
@@ -68,56 +44,24 @@ class ImmediateRun(Scheduler):
             )
         return jobid
 
+    @override
     def validate(self, scheduler_args: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """Take any arguments, as none has an effect.
-
-        Parameters
-        ----------
-        scheduler_args : mapping of str to object
-            Has no effect.
-        name : str
-            The job's name.
-
-        Returns
-        -------
-        dict
-            Always empty.
-        """
+        """Take any arguments, as none has an effect."""
         return {}
 
+    @override
     def get_status(self, jobid: JobId) -> JobStatus | None:
-        """Return None, as a job has ended when it has been submitted.
-
-        Parameters
-        ----------
-        jobid : int or str
-            The job.
-
-        Returns
-        -------
-        None
-            Always.
-        """
+        """Return None, as a job has ended when it has been submitted."""
         return None
 
+    @override
     def get_jobs(self) -> list[JobId]:
-        """Return no jobs, as none is ever waiting.
-
-        Returns
-        -------
-        list
-            Always empty.
-        """
+        """Return no jobs, as none is ever waiting."""
         return []
 
+    @override
     def kill(self, jobid: JobId) -> None:
-        """Do nothing, as the job has ended.
-
-        Parameters
-        ----------
-        jobid : int or str
-            The job.
-        """
+        """Do nothing, as the job has ended."""
 
 
 def _run(args: Sequence[str], output_filename: str) -> int:

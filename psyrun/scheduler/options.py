@@ -66,18 +66,7 @@ def dashed(name: str) -> str:
 
 
 def names_of(options: Mapping[str, Option]) -> dict[str, str]:
-    """Return the names of a table by all that they may be called.
-
-    Parameters
-    ----------
-    options : mapping of str to Option
-        What a scheduler accepts.
-
-    Returns
-    -------
-    dict of str to str
-        By names as `dashed` returns them.
-    """
+    """Return the names of a table by all names, as `dashed`, that they may have."""
     return {
         dashed(spelt): name
         for name, option in options.items()
@@ -90,20 +79,10 @@ def joined(
 ) -> dict[str, Any]:
     """Join the `scheduler_args` of several places, of which later ones win.
 
-    Parameters
-    ----------
-    options : mapping of str to Option, or None
-        What their scheduler accepts; None accepts all.
-    *sources : mapping of str to object
-        What each place gives, such as psy-conf.py and the task file.
-
-    Returns
-    -------
-    dict of str to object
-        Entries with the names that they were given. Those of an earlier place
-        are gone if a later one gives the same option, by whatever name, or one
-        that excludes it. What a single place says twice is kept, for
-        `Scheduler.validate` to refuse.
+    Entries of an earlier place are gone if a later one gives the same option, by
+    whatever name, or one that excludes it. What a single place says twice is kept,
+    for `Scheduler.validate` to refuse. Without a table (None), names are compared
+    as they are.
     """
     options = options or {}
     names = names_of(options)
@@ -129,28 +108,11 @@ def resolve(
     job_name: str,
     scheduler_name: str,
 ) -> dict[str, Any]:
-    """Check `scheduler_args` against a table and work out their values.
+    """Check `scheduler_args` against a table and work out their values for one job.
 
-    Parameters
-    ----------
-    options : mapping of str to Option
-        What the scheduler accepts.
-    scheduler_args : mapping of str to object
-        Values, or functions that take the job's name and return the value.
-    job_name : str
-        Name of the job that the values are for.
-    scheduler_name : str
-        What messages call the scheduler.
-
-    Returns
-    -------
-    dict of str to object
-        Values, defaults included, in the order of the table.
-
-    Raises
-    ------
-    SchedulerError
-        An argument is unknown, missing or not allowed, or its function raised.
+    Returns the values, defaults included, in the order of the table. Raises
+    `SchedulerError` where an argument is unknown, missing or not allowed, or its
+    function raised.
     """
     _check_names(options, scheduler_args, scheduler_name)
     values = {}
@@ -165,20 +127,7 @@ def resolve(
 
 
 def argv(options: Mapping[str, Option], values: Mapping[str, Any]) -> list[str]:
-    """Return the words of the command line that state all `values`.
-
-    Parameters
-    ----------
-    options : mapping of str to Option
-        What the scheduler accepts.
-    values : mapping of str to object
-        As `resolve` returned them.
-
-    Returns
-    -------
-    list of str
-        Words in the order of `values`.
-    """
+    """Return the words of the command line that state values of `resolve`."""
     return [word for name in values for word in options[name].words(values[name])]
 
 

@@ -17,6 +17,7 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.commands import call, held, words_of
 from psyrun.scheduler.jobs import Cause, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, argv
+from psyrun.utils.typing import override
 
 _LOCK = "sqsub.lock"
 
@@ -67,6 +68,7 @@ class Sqsub(Scheduler):
     def __init__(self, workdir: str | Path | None = None) -> None:
         self.workdir = None if workdir is None else Path(workdir)
 
+    @override
     def submit(
         self,
         args: Sequence[str],
@@ -75,31 +77,6 @@ class Sqsub(Scheduler):
         depends_on: Sequence[JobId] | None = None,
         scheduler_args: Mapping[str, Any] | None = None,
     ) -> JobId:
-        """Submit one job with sqsub.
-
-        Parameters
-        ----------
-        args : sequence of str
-            The command and its arguments.
-        output_filename : str
-            File that takes the job's standard output and error.
-        name : str, optional
-            Name of the job; the first of `args` by default.
-        depends_on : sequence of int or str, optional
-            Jobs that must have ended before this one starts.
-        scheduler_args : mapping of str to object, optional
-            See the table above; a time limit and a memory limit are required.
-
-        Returns
-        -------
-        int or str
-            The queue's number of the job.
-
-        Raises
-        ------
-        SchedulerError
-            The arguments are not accepted, or sqsub failed.
-        """
         name = name or args[0]
         values = self.validate(scheduler_args or {}, name)
         words = sqsub_words(args, output_filename, name, depends_on or ())
@@ -119,31 +96,9 @@ class Sqsub(Scheduler):
             raise refusal(done)
         return read_id(idfile)
 
+    @override
     def submit_array(self, array: JobArray) -> list[JobId]:
-        """Submit many jobs one by one; sqsub itself notes the id of each.
-
-        The queue shows the name of each with the array's key behind it. Jobs
-        of which an id is noted are not submitted again.
-
-        Parameters
-        ----------
-        array : JobArray
-            The jobs.
-
-        Returns
-        -------
-        list of str
-            Ids by position. Where the queue took no more, the list is shorter.
-
-        Raises
-        ------
-        QueueUnreachableError
-            The queue does not answer.
-        QueueFullError
-            The queue takes none of the jobs now.
-        SchedulerError
-            The arguments are not accepted, or sqsub refused the jobs.
-        """
+        """Submit many jobs one by one; sqsub itself notes the id of each."""
         values = self.validate(array.scheduler_args, array.name)
         ids: list[JobId] = []
         with held(array.folder / _LOCK) as lock:
@@ -163,25 +118,9 @@ class Sqsub(Scheduler):
                     break
         return ids
 
+    @override
     def find(self, array: JobArray) -> dict[int, JobId]:
-        """Find jobs by the ids that sqsub noted, else by their names.
-
-        Parameters
-        ----------
-        array : JobArray
-            The jobs.
-
-        Returns
-        -------
-        dict of int to str
-            Ids by position. A job of which sqsub noted no id, and which has
-            ended, is not found.
-
-        Raises
-        ------
-        QueueUnreachableError
-            The queue does not answer, or an sqsub still tries.
-        """
+        """Find jobs by the ids that sqsub noted, else by their names."""
         with held(array.folder / _LOCK):
             known = noted_ids(array)
         if len(known) == len(array):
@@ -192,22 +131,12 @@ class Sqsub(Scheduler):
         }
         return {**listed, **known}
 
+    @override
     def get_status(self, jobid: JobId) -> JobStatus | None:
-        """Return what sqjobs says of one job.
-
-        Parameters
-        ----------
-        jobid : int or str
-            The queue's number of the job.
-
-        Returns
-        -------
-        JobStatus or None
-            None if sqjobs does not list the job, or no longer does.
-        """
         listed = sqjobs(str(jobid))
         return next((job for job in listed if job.id == str(jobid)), None)
 
+    @override
     def get_statuses(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
         """Return what sqjobs says of many jobs, with one call."""
         if not jobids:
@@ -216,16 +145,12 @@ class Sqsub(Scheduler):
         known = {jobid: listed.get(str(jobid)) for jobid in jobids}
         return {jobid: job for jobid, job in known.items() if job is not None}
 
+    @override
     def get_jobs(self) -> list[JobId]:
-        """Return your jobs that are queued, running or suspended.
-
-        Returns
-        -------
-        list of int or str
-            The queue's numbers of the jobs.
-        """
+        """Return your jobs that are queued, running or suspended."""
         return [job.id for job in sqjobs() if job.status != "D"]
 
+    @override
     def foreign(self, jobs: Mapping[JobId, JobArray]) -> set[JobId]:
         """Return which jobs have another key behind their name, with one call."""
         listed = {job.id: job.name.rpartition("#")[2] for job in sqjobs()}
@@ -235,15 +160,15 @@ class Sqsub(Scheduler):
             if listed.get(str(jobid), array.key) != array.key
         }
 
+    @override
     def kill(self, jobid: JobId) -> None:
-        """Cancel one job with sqkill."""
         # It fails on a job that has ended.
         done = call(["sqkill", str(jobid)])
         if is_unreachable(done):
             raise unreachable("sqkill", done)
 
+    @override
     def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
-        """Return arguments as other Snakemake executors know them."""
         found: dict[str, int | str] = {
             "runtime": quantities.minutes(values["timelimit"]),
             "mem_mb": quantities.megabytes(values["memory"]),
@@ -251,10 +176,10 @@ class Sqsub(Scheduler):
         }
         return found | ({"nodes": values["n_nodes"]} if "n_nodes" in values else {})
 
+    @override
     def raised(
         self, values: Mapping[str, Any], cause: Cause, factor: float
     ) -> dict[str, Any] | None:
-        """Return arguments with more memory or a longer time limit."""
         if cause is Cause.TIME:
             minutes = ceil(quantities.minutes(values["timelimit"]) * factor)
             return {**values, "timelimit": f"{minutes}m"}
@@ -286,24 +211,7 @@ def sqsub_words(
     name: str,
     depends_on: Sequence[JobId],
 ) -> list[str]:
-    """Return what follows the resource options in a call of sqsub.
-
-    Parameters
-    ----------
-    args : sequence of str
-        The job's command and its arguments.
-    output_filename : str
-        File that takes the job's output.
-    name : str
-        Name of the job.
-    depends_on : sequence of int or str
-        Jobs that must have ended before.
-
-    Returns
-    -------
-    list of str
-        Words of the command line.
-    """
+    """Return what follows the resource options in a call of sqsub."""
     words = ["-j", name, "-o", output_filename]
     if depends_on:
         words += ["-w", ",".join(map(str, depends_on))]
@@ -313,54 +221,20 @@ def sqsub_words(
 def queue_name(array: JobArray, position: int) -> str:
     """Return the name by which the queue shows a job of an array.
 
-    Parameters
-    ----------
-    array : JobArray
-        The array.
-    position : int
-        The job's position.
-
-    Returns
-    -------
-    str
-        Its name and the array's key: sqsub knows no comments.
+    It ends with the array's key, as sqsub knows no comments.
     """
     return f"{array.names[position]}#{array.key}"
 
 
 def array_words(array: JobArray, position: int) -> list[str]:
-    """Return `sqsub_words` for a job of an array.
-
-    Parameters
-    ----------
-    array : JobArray
-        The array.
-    position : int
-        The job's position.
-
-    Returns
-    -------
-    list of str
-        Words of the command line.
-    """
+    """Return `sqsub_words` for the job at a position of an array."""
     args = [*array.args, str(position)]
     output = str(array.output(position))
     return sqsub_words(args, output, queue_name(array, position), ())
 
 
 def noted_ids(array: JobArray) -> dict[int, str]:
-    """Return the ids that sqsub noted.
-
-    Parameters
-    ----------
-    array : JobArray
-        The array.
-
-    Returns
-    -------
-    dict of int to str
-        Ids by position.
-    """
+    """Return the ids, by position, that sqsub noted for an array."""
     found = {}
     for position in range(len(array)):
         with suppress(FileNotFoundError):
@@ -371,17 +245,9 @@ def noted_ids(array: JobArray) -> dict[int, str]:
 def parse_sqjobs(printed: str) -> Iterator[JobStatus]:
     """Read what sqjobs printed.
 
-    Parameters
-    ----------
-    printed : str
-        Two lines of header, then a line per job of at least six columns: job
-        id, queue, state, number of cores, time, and name or command.
-
-    Yields
-    ------
-    JobStatus
-        One per job. A state that is not known counts as running: nothing is
-        taken as ended that may go on.
+    After two lines of header, a line per job has at least six columns: job id,
+    queue, state, number of cores, time, and name or command. An unknown state counts
+    as running: nothing is taken as ended that may go on.
     """
     for line in printed.splitlines()[2:]:
         columns = line.split(maxsplit=5)
@@ -391,22 +257,9 @@ def parse_sqjobs(printed: str) -> Iterator[JobStatus]:
 
 
 def sqjobs(*jobids: str) -> list[JobStatus]:
-    """Ask sqjobs.
+    """Ask sqjobs for some jobs, by default for all of yours.
 
-    Parameters
-    ----------
-    *jobids : str
-        Jobs to ask for; all of yours by default.
-
-    Returns
-    -------
-    list of JobStatus
-        The jobs that are known.
-
-    Raises
-    ------
-    QueueUnreachableError
-        The queue does not answer.
+    Raises `QueueUnreachableError` where the queue does not answer.
     """
     done = call(["sqjobs", *jobids])
     # Where there are no jobs it prints its header at most, and fails.
@@ -420,18 +273,7 @@ def sqjobs(*jobids: str) -> list[JobStatus]:
 
 
 def is_unreachable(done: subprocess.CompletedProcess[str]) -> bool:
-    """Return whether a command failed because the queue did not answer.
-
-    Parameters
-    ----------
-    done : subprocess.CompletedProcess
-        What the command printed.
-
-    Returns
-    -------
-    bool
-        False also where the command did not fail.
-    """
+    """Return whether a command failed because the queue did not answer."""
     if done.returncode == 0:
         return False
     return done.returncode < 0 or bool(_UNREACHABLE.search(done.stderr + done.stdout))
@@ -440,15 +282,7 @@ def is_unreachable(done: subprocess.CompletedProcess[str]) -> bool:
 def refusal(done: subprocess.CompletedProcess[str]) -> SchedulerError:
     """Return the error for a job that sqsub did not submit.
 
-    Parameters
-    ----------
-    done : subprocess.CompletedProcess
-        What sqsub printed.
-
-    Returns
-    -------
-    SchedulerError
-        To be raised; of the kind that says whether to try again.
+    It is of the kind that says whether to try again.
     """
     if is_unreachable(done):
         return unreachable("sqsub", done)
@@ -466,20 +300,7 @@ def refusal(done: subprocess.CompletedProcess[str]) -> SchedulerError:
 def unreachable(
     program: str, done: subprocess.CompletedProcess[str]
 ) -> QueueUnreachableError:
-    """Return the error for a queue that does not answer.
-
-    Parameters
-    ----------
-    program : str
-        The command that found it so.
-    done : subprocess.CompletedProcess
-        What it printed.
-
-    Returns
-    -------
-    QueueUnreachableError
-        To be raised.
-    """
+    """Return the error for a queue that does not answer a command."""
     return QueueUnreachableError(
         f"{program} failed with exit status {done.returncode}: "
         f"{words_of(done.stderr, done.stdout)} Jobs may well go on; try again later."
@@ -487,23 +308,7 @@ def unreachable(
 
 
 def read_id(idfile: Path) -> str:
-    """Return the job id that sqsub left.
-
-    Parameters
-    ----------
-    idfile : Path
-        The file.
-
-    Returns
-    -------
-    str
-        The job id.
-
-    Raises
-    ------
-    SchedulerError
-        There is none.
-    """
+    """Return the job id that sqsub left; raises `SchedulerError` if it left none."""
     try:
         jobid = idfile.read_text(encoding="utf-8").strip()
     except OSError as error:

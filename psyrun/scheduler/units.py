@@ -40,17 +40,9 @@ _MEMORY_ALLOWED = "it must be memory such as '500M' or '1.5G', or a number of me
 
 
 def minutes(value: Any) -> int:
-    """Return a length of time in minutes, rounded up.
+    """Return a length of time in minutes, rounded up, at least 1.
 
-    Parameters
-    ----------
-    value : str, int, float or timedelta
-        Such as ``'1h30m'``; a number counts minutes.
-
-    Returns
-    -------
-    int
-        At least 1.
+    Takes a text such as ``'1h30m'``, a number of minutes, or a timedelta.
     """
     try:
         found = ceil(_seconds(value) / 60)
@@ -77,17 +69,9 @@ def _seconds(value: Any) -> Fraction:
 
 
 def megabytes(value: Any) -> int:
-    """Return an amount of memory in megabytes, rounded up.
+    """Return an amount of memory in megabytes (of 2**20 bytes), rounded up.
 
-    Parameters
-    ----------
-    value : str or int
-        Such as ``'1.5G'``; a number counts megabytes (of 2**20 bytes).
-
-    Returns
-    -------
-    int
-        At least 0.
+    Takes a text such as ``'1.5G'``, or a number of megabytes.
     """
     text = str(value).strip()
     match = _MEMORY.fullmatch(text)
@@ -97,18 +81,7 @@ def megabytes(value: Any) -> int:
 
 
 def memory(value: Any) -> str:
-    """Return an amount of memory as queues want it: a whole number and a unit.
-
-    Parameters
-    ----------
-    value : str or int
-        Such as ``'1.5G'``; a number counts megabytes.
-
-    Returns
-    -------
-    str
-        Such as ``'1G'`` or ``'1536M'``.
-    """
+    """Return memory as queues want it, such as ``'1G'`` or ``'1536M'``."""
     amount = megabytes(value)
     if amount < 1:
         raise ValueError(f"{_MEMORY_ALLOWED}, above zero")
@@ -120,18 +93,7 @@ def memory(value: Any) -> str:
 
 
 def count(value: Any) -> int:
-    """Return a whole number above zero.
-
-    Parameters
-    ----------
-    value : int or str
-        The number.
-
-    Returns
-    -------
-    int
-        The number.
-    """
+    """Return a whole number above zero, which may be given as text."""
     try:
         found = int(value) if isinstance(value, str) else _integer(value)
     except (TypeError, ValueError):

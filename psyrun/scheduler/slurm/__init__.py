@@ -31,6 +31,7 @@ from psyrun.scheduler.slurm.sbatch import (
     whole,
 )
 from psyrun.scheduler.slurm.squeue import FORMAT, collapsed, parse, reasons
+from psyrun.utils.typing import override
 
 _MOST_WORDS = 500  # of a call of scancel
 _LIMITS = re.compile(r"^(?:MaxArraySize|MaxJobCount)\s*=\s*(\d+)", re.MULTILINE)
@@ -80,34 +81,15 @@ class Slurm(Scheduler):
         self.workdir = None if workdir is None else Path(workdir)
         self._max_array_size: int | None = None
 
+    @override
     def validate(self, scheduler_args: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """Check `scheduler_args` and work out their values for one job.
-
-        Parameters
-        ----------
-        scheduler_args : mapping of str to object
-            Values, or functions that take the job's name.
-        name : str
-            The job's name.
-
-        Returns
-        -------
-        dict of str to object
-            By the names in the table above, and sbatch's long names. Times are
-            ``'D-HH:MM'``, memory is a whole number with a unit.
-
-        Raises
-        ------
-        SchedulerError
-            An argument is unknown, not allowed, or given twice; psyrun needs it
-            itself; or a function raised.
-        """
         given = slurm_options.known_names(scheduler_args)
         options = slurm_options.with_site_options(given)
         values = resolve(options, given, name, type(self).__name__)
         slurm_options.check_together(values)
         return values
 
+    @override
     def submit(
         self,
         args: Sequence[str],
@@ -116,108 +98,26 @@ class Slurm(Scheduler):
         depends_on: Sequence[JobId] | None = None,
         scheduler_args: Mapping[str, Any] | None = None,
     ) -> JobId:
-        """Submit one job with sbatch.
-
-        Parameters
-        ----------
-        args : sequence of str
-            The command and its arguments.
-        output_filename : str
-            File to which the job's standard output and error are appended.
-        name : str, optional
-            Name of the job; the first of `args` by default.
-        depends_on : sequence of int or str, optional
-            Jobs that must have ended well before this one starts.
-        scheduler_args : mapping of str to object, optional
-            See the table above.
-
-        Returns
-        -------
-        int or str
-            Slurm's job id.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer.
-        QueueFullError
-            Slurm takes no more jobs now.
-        SchedulerError
-            The arguments are not accepted, or sbatch refused the job.
-        """
         name = name or args[0]
         options = slurm_options.words(self.validate(scheduler_args or {}, name))
         return run(single(options, args, output_filename, name, depends_on or ()))
 
+    @override
     def submit_array(self, array: JobArray) -> list[JobId]:
-        """Submit many jobs with one call of sbatch.
-
-        What sbatch prints is kept in the array's folder. An array that was
-        submitted already is not submitted again.
-
-        Parameters
-        ----------
-        array : JobArray
-            The jobs.
-
-        Returns
-        -------
-        list of str
-            Ids such as ``'12_0'``, by position.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer.
-        QueueFullError
-            Slurm takes no more jobs now.
-        SchedulerError
-            The arguments are not accepted, or sbatch refused the jobs.
-        """
+        """Submit many jobs with one call of sbatch."""
         values = self.validate(array.scheduler_args, array.name)
         job = run_noted(whole(slurm_options.words(values), array), array.folder)
         return [f"{job}_{position}" for position in range(len(array))]
 
+    @override
     def find(self, array: JobArray) -> dict[int, JobId]:
-        """Find the jobs of an array by what sbatch left, else by their comment.
-
-        Parameters
-        ----------
-        array : JobArray
-            The jobs.
-
-        Returns
-        -------
-        dict of int to str
-            Ids by position; empty if Slurm has none of the jobs.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer, or an sbatch still tries.
-        """
+        """Find the jobs of an array by what sbatch left, else by their comment."""
         job = find(array)
         positions = range(len(array)) if job is not None else ()
         return {position: f"{job}_{position}" for position in positions}
 
+    @override
     def get_status(self, jobid: JobId) -> JobStatus | None:
-        """Return what squeue says of one job.
-
-        Parameters
-        ----------
-        jobid : int or str
-            Slurm's job id.
-
-        Returns
-        -------
-        JobStatus or None
-            None if squeue does not list the job, or no longer does.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer.
-        """
         command = [*MY_JOBS[:2], "-t", "all", "-h", "-o", FORMAT, "-j", str(jobid)]
         done = ask(command)
         # squeue fails on a job that it has forgotten, or that never was.
@@ -225,24 +125,9 @@ class Slurm(Scheduler):
             raise unreachable("squeue", done.stderr)
         return next((job for job in parse(done.stdout) if job.id == str(jobid)), None)
 
+    @override
     def get_statuses(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
-        """Return what squeue says of many jobs, with one call.
-
-        Parameters
-        ----------
-        jobids : sequence of int or str
-            Slurm's job ids.
-
-        Returns
-        -------
-        dict of int or str to JobStatus
-            Without the jobs that squeue does not list, or no longer does.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer.
-        """
+        """Return what squeue says of many jobs, with one call."""
         if not jobids:
             return {}
         # All jobs of yours: a list of thousands of ids is too long for a command
@@ -251,42 +136,17 @@ class Slurm(Scheduler):
         known = {jobid: listed.get(str(jobid)) for jobid in jobids}
         return {jobid: job for jobid, job in known.items() if job is not None}
 
+    @override
     def get_jobs(self) -> list[JobId]:
-        """Return your jobs that are queued or running.
-
-        Returns
-        -------
-        list of int or str
-            Slurm's job ids, one for each task of an array.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer.
-        """
         return [job.id for job in self._listed() if job.status != "D"]
 
+    @override
     def why_queued(self, jobids: Sequence[JobId]) -> dict[JobId, str]:
-        """Return why jobs wait, with one call of squeue.
-
-        Parameters
-        ----------
-        jobids : sequence of int or str
-            Slurm's job ids.
-
-        Returns
-        -------
-        dict of int or str to str
-            Slurm's word and what it means.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer.
-        """
+        """Return why jobs wait, with one call of squeue."""
         told = reasons(ask_or_fail(_squeue("-t", "PD")))
         return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
 
+    @override
     def foreign(self, jobs: Mapping[JobId, JobArray]) -> set[JobId]:
         """Return which jobs have another name or comment, with one call of squeue."""
         shown = in_queue("%i|%k|%j") if jobs else ""
@@ -295,24 +155,28 @@ class Slurm(Scheduler):
     def _listed(self, *options: str) -> Iterator[JobStatus]:
         return parse(ask_or_fail(_squeue(*options)))
 
+    @override
     def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
         """Return why jobs ended, from sacct, else from scontrol."""
         found = first_known(map(str, jobids), from_sacct, from_scontrol)
         return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
 
+    @override
     def why_not_begun(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
         """Return which tasks scontrol does not list any more in their arrays."""
         found = removed(map(str, jobids))
         return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
 
+    @override
     def explain(self, output: str) -> Ending | None:
         """Return why a job ended from what Slurm wrote into its output."""
         return explain(output)
 
+    @override
     def kill(self, jobid: JobId) -> None:
-        """Cancel one job with scancel."""
         self.kill_all([jobid])
 
+    @override
     def kill_all(self, jobids: Sequence[JobId]) -> None:
         """Cancel many jobs, with as few calls of scancel as possible."""
         if not jobids:
@@ -322,38 +186,29 @@ class Slurm(Scheduler):
             # It fails on jobs that have ended, after it has cancelled the others.
             ask(["scancel", *words[start : start + _MOST_WORDS]])
 
+    @override
     def max_array_size(self) -> int:
-        """Return how many jobs an array may have, from Slurm's configuration.
-
-        Returns
-        -------
-        int
-            The least of MaxArraySize (its indices count from 0), MaxJobCount
-            and max_array_tasks.
-
-        Raises
-        ------
-        QueueUnreachableError
-            Slurm's controller does not answer.
-        """
+        """Return how many jobs an array may have, from Slurm's configuration."""
         if self._max_array_size is None:
             shown = ask_or_fail(["scontrol", "show", "config"])
             limits = [*_LIMITS.findall(shown), *_ARRAY_TASKS.findall(shown)]
             self._max_array_size = max(1, min(map(int, limits), default=1001))
         return self._max_array_size
 
+    @override
     def end_of_this_job(self) -> float | None:
         """Return when Slurm will end the job that this process belongs to."""
         return end_time()
 
+    @override
     def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
         """Return arguments as ``snakemake-executor-plugin-slurm`` reads them."""
         return slurm_resources.resources(values)
 
+    @override
     def raised(
         self, values: Mapping[str, Any], cause: Cause, factor: float
     ) -> dict[str, Any] | None:
-        """Return arguments with more memory or a longer time limit."""
         return slurm_resources.raised(values, cause, factor)
 
 

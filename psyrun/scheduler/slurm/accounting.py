@@ -66,19 +66,10 @@ class AccountingRecord(NamedTuple):
 
 
 def ending(state: str, exit_code: str) -> Ending | None:
-    """Return what a state says about the end of a job.
+    """Return what a state says about the end of a job; None if it has not ended.
 
-    Parameters
-    ----------
-    state : str
-        Such as ``'TIMEOUT'`` or ``'CANCELLED by 1000'``.
-    exit_code : str
-        Exit status and signal, such as ``'1:0'``.
-
-    Returns
-    -------
-    Ending or None
-        None if the job has not ended.
+    The state is such as ``'TIMEOUT'`` or ``'CANCELLED by 1000'``; the exit code
+    holds exit status and signal, such as ``'1:0'``.
     """
     status, _, killed_by = exit_code.partition(":")
     code, signal_number = _number(status), _number(killed_by)
@@ -121,18 +112,7 @@ def _signal(number: int) -> str:
 
 
 def explain(text: str) -> Ending | None:
-    """Return why a job ended from what Slurm wrote into its output.
-
-    Parameters
-    ----------
-    text : str
-        The end of the output.
-
-    Returns
-    -------
-    Ending or None
-        None where Slurm wrote nothing.
-    """
+    """Return why a job ended if Slurm wrote it into the job's output, else None."""
     lines = text.splitlines()
     written = "\n".join(line for line in lines if line.startswith("slurm"))
     for pattern, cause, words in _WRITTEN:
@@ -142,18 +122,7 @@ def explain(text: str) -> Ending | None:
 
 
 def parse_sacct(printed: str) -> Iterator[AccountingRecord]:
-    """Read what ``sacct -X -n -P -o JobID,State,ExitCode`` printed.
-
-    Parameters
-    ----------
-    printed : str
-        One line per job, or per part of an array that has not started.
-
-    Yields
-    ------
-    AccountingRecord
-        One per job.
-    """
+    """Read what ``sacct -X -n -P -o JobID,State,ExitCode`` printed."""
     for line in printed.splitlines():
         columns = line.split("|")
         if len(columns) == 3:
@@ -162,18 +131,7 @@ def parse_sacct(printed: str) -> Iterator[AccountingRecord]:
 
 
 def parse_scontrol(printed: str) -> Iterator[AccountingRecord]:
-    """Read what ``scontrol -o show job`` printed.
-
-    Parameters
-    ----------
-    printed : str
-        One line per job, or per part of an array that has not started.
-
-    Yields
-    ------
-    AccountingRecord
-        One per job.
-    """
+    """Read what ``scontrol -o show job`` printed."""
     for line in printed.splitlines():
         state, code = _field(line, "JobState"), _field(line, "ExitCode")
         job, tasks = _field(line, "ArrayJobId"), _field(line, "ArrayTaskId")
@@ -190,23 +148,7 @@ def _field(line: str, name: str) -> str:
 
 
 def from_sacct(jobids: Iterable[str]) -> dict[str, Ending]:
-    """Ask the accounting.
-
-    Parameters
-    ----------
-    jobids : iterable of str
-        The jobs.
-
-    Returns
-    -------
-    dict of str to Ending
-        Of those that it knows to have ended.
-
-    Raises
-    ------
-    SchedulerError
-        There is no accounting, or it does not answer.
-    """
+    """Ask the accounting; raises `SchedulerError` where there is none."""
     jobs = ",".join(_jobs(jobids))
     command = ["sacct", "-X", "-n", "-P", "-o", "JobID,State,ExitCode", "-j", jobs]
     done = ask(command, SACCT_TIME_OUT)
@@ -216,23 +158,7 @@ def from_sacct(jobids: Iterable[str]) -> dict[str, Ending]:
 
 
 def from_scontrol(jobids: Iterable[str]) -> dict[str, Ending]:
-    """Ask the controller, which forgets jobs some minutes after their end.
-
-    Parameters
-    ----------
-    jobids : iterable of str
-        The jobs.
-
-    Returns
-    -------
-    dict of str to Ending
-        Of those that it knows to have ended.
-
-    Raises
-    ------
-    SchedulerError
-        It does not answer.
-    """
+    """Ask the controller, which forgets jobs some minutes after their end."""
     return _endings(parse_scontrol(_scontrol(jobids)))
 
 
@@ -248,16 +174,6 @@ def removed(jobids: Iterable[str]) -> dict[str, Ending]:
 
     Slurm takes such tasks out of the record of their array, and goes on to list
     the others.
-
-    Parameters
-    ----------
-    jobids : iterable of str
-        Jobs that never began.
-
-    Returns
-    -------
-    dict of str to Ending
-        Of the tasks of arrays that are listed without them.
     """
     wanted = list(jobids)
     try:
@@ -293,17 +209,7 @@ def first_known(
 ) -> dict[str, Ending]:
     """Ask one source after the other until all jobs are known.
 
-    Parameters
-    ----------
-    jobids : iterable of str
-        The jobs.
-    *sources : callable
-        They take jobs and return endings, or raise `SchedulerError`.
-
-    Returns
-    -------
-    dict of str to Ending
-        Of those jobs that some source knows.
+    A source that raises `SchedulerError` is passed over.
     """
     wanted = list(dict.fromkeys(jobids))
     found: dict[str, Ending] = {}

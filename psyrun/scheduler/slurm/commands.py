@@ -43,24 +43,7 @@ def ask(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that asks Slurm, without the user's own ways to ask it.
 
-    Parameters
-    ----------
-    command : sequence of str
-        squeue, sacct, scontrol or scancel and its arguments.
-    time_out : float, optional
-        Seconds that it has.
-
-    Returns
-    -------
-    subprocess.CompletedProcess
-        What it printed.
-
-    Raises
-    ------
-    QueueUnreachableError
-        Slurm's controller does not answer.
-    SchedulerError
-        The command is not there.
+    Raises `QueueUnreachableError` where Slurm's controller does not answer.
     """
     environment = without("SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_")
     # Lists of the tasks of an array are not to be cut short.
@@ -72,24 +55,9 @@ def ask(
 
 
 def ask_or_fail(command: Sequence[str]) -> str:
-    """Run a command that must succeed where Slurm answers.
+    """Run a command that must succeed where Slurm answers; return what it printed.
 
-    Parameters
-    ----------
-    command : sequence of str
-        The command and its arguments.
-
-    Returns
-    -------
-    str
-        What it printed.
-
-    Raises
-    ------
-    QueueUnreachableError
-        It failed, as it does where Slurm does not answer.
-    SchedulerError
-        The command is not there.
+    Raises `QueueUnreachableError` if it fails.
     """
     done = ask(command)
     if done.returncode != 0:
@@ -98,20 +66,7 @@ def ask_or_fail(command: Sequence[str]) -> str:
 
 
 def unreachable(program: str, said: str) -> QueueUnreachableError:
-    """Return the error for a controller that does not answer.
-
-    Parameters
-    ----------
-    program : str
-        The command that found it so.
-    said : str
-        What the command said.
-
-    Returns
-    -------
-    QueueUnreachableError
-        To be raised.
-    """
+    """Return the error for a controller that does not answer a command."""
     return QueueUnreachableError(
         f"Slurm does not answer {program}: {_words(said)}. Jobs may well go on. See "
         "'scontrol ping', and try again later."
@@ -121,17 +76,7 @@ def unreachable(program: str, said: str) -> QueueUnreachableError:
 def refusal(status: int, said: str) -> SchedulerError:
     """Return the error for a job that sbatch did not submit.
 
-    Parameters
-    ----------
-    status : int
-        sbatch's exit status.
-    said : str
-        What sbatch said.
-
-    Returns
-    -------
-    SchedulerError
-        To be raised; of the kind that says whether to try again.
+    It is of the kind that says whether to try again.
     """
     text = _words(said)
     if _UNREACHABLE.search(said):
@@ -159,13 +104,10 @@ def _words(said: str) -> str:
 
 
 def end_time() -> float | None:
-    """Ask squeue, as Slurm tells its jobs themselves only from version 23.02 on.
+    """Ask squeue when this job ends, in seconds since the epoch.
 
-    Returns
-    -------
-    float or None
-        In seconds since the epoch. None where there is no limit, this process
-        belongs to no job, or Slurm does not answer.
+    Slurm tells its jobs themselves only from version 23.02 on. None where there is
+    no limit, this process belongs to no job, or Slurm does not answer.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not job:

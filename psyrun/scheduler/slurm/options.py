@@ -25,19 +25,11 @@ _CLOCK = re.compile(
 
 
 def slurm_time(value: Any) -> str:
-    """Return a time limit as sbatch wants it.
+    """Return a time limit as sbatch wants it: ``'D-HH:MM'``, rounded up to minutes.
 
-    Parameters
-    ----------
-    value : str, int, float or timedelta
-        Such as ``'1h30m'``, a number of minutes, or a form of Slurm's own:
-        ``'30:00'``, ``'HH:MM:SS'``, ``'D-HH'``, ``'D-HH:MM'``,
-        ``'D-HH:MM:SS'``, ``'UNLIMITED'``.
-
-    Returns
-    -------
-    str
-        ``'D-HH:MM'``, rounded up to whole minutes as Slurm does.
+    Takes ``'1h30m'``, a number of minutes, a timedelta, or a form of Slurm's own:
+    ``'30:00'``, ``'HH:MM:SS'``, ``'D-HH'``, ``'D-HH:MM'``, ``'D-HH:MM:SS'``,
+    ``'UNLIMITED'``.
     """
     text = value.strip().upper() if isinstance(value, str) else ""
     if text in (UNLIMITED, "INFINITE"):
@@ -60,18 +52,9 @@ def _minutes(clock: re.Match[str]) -> int:
 
 
 def slurm_memory(value: Any) -> str:
-    """Return an amount of memory as sbatch wants it.
+    """Return an amount of memory as sbatch wants it, such as ``'1G'`` or ``'1536M'``.
 
-    Parameters
-    ----------
-    value : str or int
-        Such as ``'1.5G'``; a number counts megabytes, and 0 means all that a
-        node has.
-
-    Returns
-    -------
-    str
-        Such as ``'1G'``, ``'1536M'`` or ``'0'``.
+    Takes ``'1.5G'`` or a number of megabytes; 0 means all that a node has.
     """
     if quantities.megabytes(value) == 0:
         return "0"
@@ -188,20 +171,9 @@ _SELF = {
 def known_names(scheduler_args: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments under the names of the table `OPTIONS`.
 
-    Parameters
-    ----------
-    scheduler_args : mapping of str to object
-        With ``'_'`` or ``'-'``, and sbatch's names instead of the guide's.
-
-    Returns
-    -------
-    dict of str to object
-        The same values. Names that are not known are left as they are.
-
-    Raises
-    ------
-    SchedulerError
-        An argument is given twice, or psyrun sets it itself.
+    They may be written with ``'_'`` or ``'-'``, and by sbatch's names. Unknown
+    names are left as they are. Raises `SchedulerError` where an argument is given
+    twice, or psyrun sets it itself.
     """
     found: dict[str, Any] = {}
     written: dict[str, str] = {}
@@ -222,23 +194,9 @@ def known_names(scheduler_args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_site_options(names: Mapping[str, Any]) -> Mapping[str, Option]:
-    """Return the options that sbatch takes here, for names that may be unknown.
+    """Return `OPTIONS` and those of some names that this site's sbatch lists.
 
-    Parameters
-    ----------
-    names : mapping of str to object
-        As `known_names` returned them.
-
-    Returns
-    -------
-    mapping of str to Option
-        `OPTIONS`, and those of `names` that this site's sbatch lists, such as
-        options of plug-ins.
-
-    Raises
-    ------
-    SchedulerError
-        A name is not known.
+    These may be options of plug-ins. Raises `SchedulerError` for an unknown name.
     """
     options = dict(OPTIONS)
     unknown = [name for name in names if name not in options]
@@ -268,18 +226,7 @@ def _listed() -> set[str]:
 
 
 def check_together(values: Mapping[str, Any]) -> None:
-    """Check that values go together.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        By the names of `OPTIONS`.
-
-    Raises
-    ------
-    SchedulerError
-        They do not.
-    """
+    """Raise `SchedulerError` if values exclude one another."""
     given = [name for name in _MEMORIES if name in values]
     if len(given) > 1:
         raise SchedulerError(
@@ -289,18 +236,7 @@ def check_together(values: Mapping[str, Any]) -> None:
 
 
 def words(values: Mapping[str, Any]) -> list[str]:
-    """Return the words of sbatch's command line that state values.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        As `Slurm.validate` returned them.
-
-    Returns
-    -------
-    list of str
-        One or two words for each.
-    """
+    """Return the words of sbatch's command line that state values."""
     stated: list[str] = []
     for name, value in values.items():
         stated += (OPTIONS.get(name) or _site_option(name)).words(value)
@@ -327,18 +263,7 @@ _MEMORY = ("memory", "memory_per_cpu", "mem-per-gpu")
 
 
 def minutes(values: Mapping[str, Any]) -> int | None:
-    """Return the time limit in minutes.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        As `Slurm.validate` returned them.
-
-    Returns
-    -------
-    int or None
-        None if there is none.
-    """
+    """Return the time limit in minutes; None if there is none."""
     limit = values.get("timelimit", UNLIMITED)
     if limit == UNLIMITED:
         return None
@@ -350,15 +275,7 @@ def minutes(values: Mapping[str, Any]) -> int | None:
 def resources(values: Mapping[str, Any]) -> dict[str, int | str]:
     """Return arguments as ``snakemake-executor-plugin-slurm`` reads them.
 
-    Parameters
-    ----------
-    values : mapping of str to object
-        As `Slurm.validate` returned them.
-
-    Returns
-    -------
-    dict of str to int or str
-        Options that have no resource of their own are in ``slurm_extra``.
+    Options that have no resource of their own are in ``slurm_extra``.
     """
     found: dict[str, int | str] = {}
     limit = minutes(values)
@@ -390,22 +307,7 @@ def _gpus(values: Mapping[str, Any]) -> dict[str, int | str]:
 def raised(
     values: Mapping[str, Any], cause: Cause, factor: float
 ) -> dict[str, Any] | None:
-    """Return arguments with more memory or more time.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        As `Slurm.validate` returned them.
-    cause : Cause
-        What there was too little of.
-    factor : float
-        How many times as much there is to be.
-
-    Returns
-    -------
-    dict of str to object or None
-        None where nothing can be raised.
-    """
+    """Return arguments with `factor` times the memory or time; None if impossible."""
     more: dict[str, Any] = {}
     limit = minutes(values)
     if cause is Cause.TIME and limit is not None:

@@ -47,26 +47,7 @@ def single(
     name: str,
     depends_on: Sequence[JobId],
 ) -> list[str]:
-    """Return the command that submits one job.
-
-    Parameters
-    ----------
-    options : sequence of str
-        Words for the resources.
-    args : sequence of str
-        The job's command and its arguments.
-    output : str
-        File that takes the job's output.
-    name : str
-        Name of the job.
-    depends_on : sequence of int or str
-        Jobs that must have ended well before.
-
-    Returns
-    -------
-    list of str
-        A command line.
-    """
+    """Return the command that submits one job."""
     words = ["sbatch", *_ALWAYS, *options, "-J", name, "-o", pattern(output)]
     if depends_on:
         words.append(f"--dependency=afterok:{':'.join(map(str, depends_on))}")
@@ -74,20 +55,7 @@ def single(
 
 
 def whole(options: Sequence[str], array: JobArray) -> list[str]:
-    """Return the command that submits a job array.
-
-    Parameters
-    ----------
-    options : sequence of str
-        Words for the resources.
-    array : JobArray
-        The jobs.
-
-    Returns
-    -------
-    list of str
-        A command line.
-    """
+    """Return the command that submits a job array."""
     return [
         *("sbatch", *_ALWAYS, *options, f"--array=0-{len(array) - 1}"),
         *("-J", array.name, f"--comment={array.key}"),
@@ -97,22 +65,9 @@ def whole(options: Sequence[str], array: JobArray) -> list[str]:
 
 
 def pattern(path: str) -> str:
-    """Return a path so that sbatch takes it as it is.
+    """Return a path so that sbatch takes it as it is, with percent signs doubled.
 
-    Parameters
-    ----------
-    path : str
-        A path that may have percent signs.
-
-    Returns
-    -------
-    str
-        With these doubled.
-
-    Raises
-    ------
-    SchedulerError
-        The path has a backslash, for which Slurm knows no way.
+    Raises `SchedulerError` for a backslash, for which Slurm knows no way.
     """
     if "\\" in path:
         raise SchedulerError(
@@ -123,17 +78,9 @@ def pattern(path: str) -> str:
 
 
 def parse_id(printed: str) -> str | None:
-    """Return the job id that ``sbatch --parsable`` printed.
+    """Return the job id that ``sbatch --parsable`` printed, None if there is none.
 
-    Parameters
-    ----------
-    printed : str
-        With a line such as ``'12'``, or ``'12;cluster'``.
-
-    Returns
-    -------
-    str or None
-        The job id; None if there is none.
+    Its line is such as ``'12'``, or ``'12;cluster'``.
     """
     match = _ID.search(printed)
     return match[1] if match else None
@@ -142,20 +89,7 @@ def parse_id(printed: str) -> str | None:
 def run(command: Sequence[str]) -> str:
     """Run sbatch and return the job id.
 
-    Parameters
-    ----------
-    command : sequence of str
-        sbatch and its arguments.
-
-    Returns
-    -------
-    str
-        The job id.
-
-    Raises
-    ------
-    SchedulerError
-        It failed; a `QueueError` where it may succeed later.
+    Raises `SchedulerError` if it failed; a `QueueError` where it may succeed later.
     """
     done = call(command, time_out=TIME_OUT, environment=_environment())
     jobid = parse_id(done.stdout)
@@ -167,25 +101,8 @@ def run(command: Sequence[str]) -> str:
 def run_noted(command: Sequence[str], folder: Path) -> str:
     """Run sbatch such that the job id is written even if we are killed.
 
-    sbatch writes to a file, which it keeps locked as long as it runs.
-
-    Parameters
-    ----------
-    command : sequence of str
-        sbatch and its arguments.
-    folder : Path
-        Folder for what sbatch prints. If there is a job id in it, nothing is
-        submitted.
-
-    Returns
-    -------
-    str
-        The job id.
-
-    Raises
-    ------
-    SchedulerError
-        It failed; a `QueueError` where it may succeed later.
+    sbatch writes to a file in `folder`, which it keeps locked as long as it runs. If
+    there is a job id in it already, nothing is submitted. Errors are as for `run`.
     """
     with held(_file(folder)) as output, (folder / "sbatch.err").open("wb") as errors:
         jobid = _noted(folder)
@@ -200,22 +117,10 @@ def run_noted(command: Sequence[str], folder: Path) -> str:
 
 
 def noted(folder: Path) -> str | None:
-    """Return the job id that sbatch left in a folder.
+    """Return the job id that sbatch left in a folder, None if it has left none.
 
-    Parameters
-    ----------
-    folder : Path
-        As given to `run_noted`.
-
-    Returns
-    -------
-    str or None
-        None if it has left none.
-
-    Raises
-    ------
-    QueueUnreachableError
-        sbatch, started by a process that is gone, is not done yet.
+    Raises `QueueUnreachableError` while sbatch, started by a process that is gone,
+    still runs.
     """
     if not _file(folder).exists():
         return None
@@ -307,22 +212,10 @@ _KEY = re.compile("[0-9a-f]{16}")
 
 
 def find(array: JobArray) -> str | None:
-    """Return the id of an array that may have been submitted.
+    """Return the id of an array that may have been submitted; None if Slurm lacks it.
 
-    Parameters
-    ----------
-    array : JobArray
-        The array.
-
-    Returns
-    -------
-    str or None
-        None if Slurm does not have it.
-
-    Raises
-    ------
-    QueueUnreachableError
-        Slurm's controller does not answer, or an sbatch still tries.
+    Raises `QueueUnreachableError` where Slurm does not answer, or an sbatch still
+    tries.
     """
     jobid = noted(array.folder)
     if jobid is not None:
@@ -337,20 +230,10 @@ def find(array: JobArray) -> str | None:
 
 
 def jobs_with_comment(printed: str, comment: str) -> list[str]:
-    """Return the jobs that carry a comment.
+    """Return the jobs that carry a comment, each once, the oldest first.
 
-    Parameters
-    ----------
-    printed : str
-        Lines of an id, a vertical line, and a comment. The ids of tasks of an
-        array begin with that of the array.
-    comment : str
-        The comment.
-
-    Returns
-    -------
-    list of str
-        Each job once, the oldest first.
+    Lines hold an id, a vertical line and a comment. The ids of tasks of an array
+    begin with that of the array.
     """
     jobs = set()
     for line in printed.splitlines():
@@ -361,30 +244,14 @@ def jobs_with_comment(printed: str, comment: str) -> list[str]:
 
 
 def in_queue(columns: str) -> str:
-    """Return what squeue prints of all jobs of yours.
-
-    Parameters
-    ----------
-    columns : str
-        The columns, as squeue names them.
-
-    Raises
-    ------
-    QueueUnreachableError
-        Slurm's controller does not answer.
-    """
+    """Return columns, as squeue names them, of all jobs of yours."""
     return ask_or_fail([*MY_JOBS, "-t", "all", "-h", "-o", columns])
 
 
 def others(printed: str, jobs: Mapping[str, JobArray]) -> set[JobId]:
     """Return the jobs whose ids once were those of certain arrays.
 
-    Parameters
-    ----------
-    printed : str
-        Lines of an id, a comment and a name, with vertical lines in between.
-    jobs : mapping of str to JobArray
-        Ids, and the arrays that they belonged to.
+    Lines hold an id, a comment and a name, with vertical lines in between.
     """
     found: set[JobId] = set()
     for line in printed.splitlines():

@@ -39,17 +39,9 @@ _ENDED = {"BF", "CA", "CD", "DL", "F", "LF", "NF", "OOM", "PR", "RV", "TO"}
 def parse(printed: str) -> Iterator[JobStatus]:
     """Read what squeue printed in the format `FORMAT`.
 
-    Parameters
-    ----------
-    printed : str
-        One line per job; other lines, such as names of clusters, are skipped.
-
-    Yields
-    ------
-    JobStatus
-        One per job; squeue has one line for the tasks of an array that have
-        not started. A state that is not known counts as running: nothing is
-        taken as ended that may go on.
+    squeue has one line for the tasks of an array that have not started. Lines of
+    another form, such as names of clusters, are skipped. An unknown state counts as
+    running: nothing is taken as ended that may go on.
     """
     for jobid, state, reason, name in _rows(printed):
         for one in spread(jobid):
@@ -57,18 +49,7 @@ def parse(printed: str) -> Iterator[JobStatus]:
 
 
 def reasons(printed: str) -> dict[JobId, str]:
-    """Read why jobs are queued from what squeue printed in the format `FORMAT`.
-
-    Parameters
-    ----------
-    printed : str
-        One line per job.
-
-    Returns
-    -------
-    dict of str to str
-        A few words, for jobs that are queued.
-    """
+    """Read why queued jobs wait from what squeue printed in the format `FORMAT`."""
     return {
         one: described(reason)
         for jobid, state, reason, _ in _rows(printed)
@@ -104,15 +85,7 @@ def _status(state: str, reason: str) -> str:
 def spread(jobid: str) -> Iterator[str]:
     """Yield the jobs that a name of Slurm's stands for.
 
-    Parameters
-    ----------
-    jobid : str
-        Such as ``'12'``, ``'13_0'`` or ``'13_[1-2,5%2]'``.
-
-    Yields
-    ------
-    str
-        Such as ``'12'`` or ``'13_0'``.
+    The name is such as ``'12'``, ``'13_0'`` or ``'13_[1-2,5%2]'``.
     """
     job, _, tasks = jobid.partition("_")
     if not tasks:
@@ -122,18 +95,7 @@ def spread(jobid: str) -> Iterator[str]:
 
 
 def positions(text: str) -> Iterator[int]:
-    """Yield the indices that Slurm writes for tasks of an array.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``'0,3-5,10-20:5%2'``, with or without brackets.
-
-    Yields
-    ------
-    int
-        Each index.
-    """
+    """Yield the indices in a text such as ``'0,3-5,10-20:5%2'``."""
     for first, last, step in re.findall(
         r"(\d+)(?:-(\d+))?(?::(\d+))?", text.partition("%")[0]
     ):
@@ -141,21 +103,11 @@ def positions(text: str) -> Iterator[int]:
 
 
 def collapsed(jobids: Iterable[JobId], living: Iterable[JobId]) -> list[str]:
-    """Return jobs with as few words as possible.
+    """Return jobs with as few words as possible, such as ``'12'`` and ``'13_[0-1]'``.
 
-    Parameters
-    ----------
-    jobids : iterable of int or str
-        Such as ``'12'``, ``'13_0'`` and ``'13_1'``.
-    living : iterable of int or str
-        Jobs that are queued or running; tasks of arrays that are not among
-        them are left out.
-
-    Returns
-    -------
-    list of str
-        Such as ``'12'`` and ``'13_[0-1]'``, or ``'13'`` if no other tasks of
-        this array live: then Slurm goes on to list them, as cancelled.
+    Tasks of arrays that are not among the `living` (queued or running) ones are left
+    out. If no other tasks of an array live, it is named as a whole, ``'13'``: then
+    Slurm goes on to list them, as cancelled.
     """
     alive, words = _tasks(living), []
     for job, indices in _tasks(jobids).items():
