@@ -146,12 +146,13 @@ def test_finished_tasks_are_up_to_date(former: Former) -> None:
 
 
 @pytest.mark.slow
-def test_the_snakefile_that_psy_init_wrote_runs(former: Former) -> None:
+def test_the_snakefile_that_psy_init_wrote_runs(former: Former, version: str) -> None:
     project = former("killed")
+    there = numbers(rows(version, "killed"), "one partial x")
     profile = project.psy("profile", "local").stdout.strip()
     command = ("snakemake", "--profile", profile, "--cores", "2")
     project.run(*command, "--config", "psy_tasks=one")
-    assert project.calls() == [6, 7]
+    assert sorted([*there, *project.calls()]) == ALL
     assert project.result("one")["y"] == SQUARES
     project.run(*command, "--config", "psy_tasks=one")
     assert project.calls() == []
