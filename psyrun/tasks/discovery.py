@@ -15,18 +15,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def check_name(name: str) -> None:
-    """Refuse a task name that cannot be part of file and rule names.
-
-    Parameters
-    ----------
-    name : str
-        Name of a task.
-
-    Raises
-    ------
-    TaskError
-        The name is not allowed.
-    """
+    """Refuse a task name that cannot be part of file and rule names."""
     if not _SAFE_NAME.fullmatch(name):
         raise TaskError(
             f"task name {name!r}: only letters (a-z, A-Z), digits, '_', '-' and '.' "
@@ -35,50 +24,17 @@ def check_name(name: str) -> None:
 
 
 def task_path(taskdir: Path, name: str) -> Path:
-    """Return the file that defines, or would define, a task.
-
-    Parameters
-    ----------
-    taskdir : Path
-        Folder of task files.
-    name : str
-        Name of the task.
-
-    Returns
-    -------
-    Path
-        ``<taskdir>/task_<name>.py``.
-
-    Raises
-    ------
-    TaskError
-        The name is not allowed.
-    """
+    """Return the file that defines, or would define, a task with a valid name."""
     check_name(name)
     return taskdir / f"task_{name}.py"
 
 
 def find_tasks(taskdir: Path, *, all_are_meant: bool = False) -> dict[str, Path]:
-    """Return all tasks of a folder, without running any.
+    """Return the files of all tasks of a folder by their sorted names; runs none.
 
-    Parameters
-    ----------
-    taskdir : Path
-        Folder of task files.
-    all_are_meant : bool
-        Whether something is to be done with each file. If not, one whose name is
-        not allowed for a task is left out with a warning.
-
-    Returns
-    -------
-    dict of str to Path
-        The file of each task, by the sorted names of the tasks.
-
-    Raises
-    ------
-    TaskError
-        There is no such folder, a task's name is not allowed and all are meant,
-        or two names cannot be told apart in file or rule names.
+    With `all_are_meant`, something is to be done with each file. Else one whose name
+    is not allowed for a task is left out with a warning. Raises `TaskError` where
+    there is no such folder, or two names cannot be told apart in file or rule names.
     """
     if not taskdir.is_dir():
         raise TaskError(
@@ -103,25 +59,9 @@ def _named(files: Iterable[Path], all_are_meant: bool) -> Iterator[tuple[str, Pa
 
 
 def select(taskdir: Path, names: Iterable[str]) -> dict[str, Path]:
-    """Return some tasks of a folder, or all.
+    """Return the files of some tasks of a folder, or of all if no name is given.
 
-    Parameters
-    ----------
-    taskdir : Path
-        Folder of task files.
-    names : iterable of str
-        Names of tasks; none stands for all.
-
-    Returns
-    -------
-    dict of str to Path
-        The file of each task, in the order of `names`.
-
-    Raises
-    ------
-    TaskError
-        A task is unknown; the message names those that are close. Its name is
-        not allowed. Or as `find_tasks`.
+    Raises `TaskError`, naming tasks with similar names, for an unknown one.
     """
     tasks = find_tasks(taskdir)
     chosen = list(names) or list(tasks)
@@ -132,23 +72,7 @@ def select(taskdir: Path, names: Iterable[str]) -> dict[str, Path]:
 
 
 def task_name(path: Path) -> str:
-    """Return the name of the task that a file defines.
-
-    Parameters
-    ----------
-    path : Path
-        The task file, ``task_<name>.py``.
-
-    Returns
-    -------
-    str
-        The name.
-
-    Raises
-    ------
-    TaskError
-        The file is not called so, or the name is not allowed.
-    """
+    """Return the name of the task that a file ``task_<name>.py`` defines."""
     name = path.name.removeprefix("task_").removesuffix(".py")
     if path.name != f"task_{name}.py":
         raise TaskError(
@@ -176,19 +100,7 @@ def _check_distinct(tasks: Mapping[str, Path]) -> None:
 def unknown_task(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
     """Return an error that says which tasks may be meant.
 
-    Parameters
-    ----------
-    name : str
-        What the user wrote; perhaps the name of a file.
-    tasks : iterable of str
-        The names that there are.
-    taskdir : Path
-        Folder of task files.
-
-    Raises
-    ------
-    TaskError
-        If there is a file of that name, but no task may be called so.
+    `name` is what the user wrote; perhaps the name of a file.
     """
     if (taskdir / f"task_{name}.py").is_file():
         task_name(taskdir / f"task_{name}.py")
@@ -205,10 +117,7 @@ def unknown_task(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
 def put_on_path(taskdir: Path) -> None:
     """Let task files, and schedulers of the user's own, be imported.
 
-    Parameters
-    ----------
-    taskdir : Path
-        Folder of the task files; it and the current folder come first.
+    The folder of the task files and the current folder come first.
     """
     first = [str(folder.absolute()) for folder in (taskdir, Path())]
     sys.path[:] = [*first, *(entry for entry in sys.path if entry not in first)]

@@ -109,26 +109,12 @@ def load_task(
 ) -> Task:
     """Run a task file and check it.
 
-    Parameters
-    ----------
-    path : Path
-        The task file. The module that it makes is called ``task_<name>``.
-    overrides : mapping of str to object, optional
-        Special variables that the command line sets.
-    with_space : bool, default True
-        Whether the space must not be empty. To find out may take a pass over
-        it, which can be spared where it is known.
+    The module that it makes is called ``task_<name>``. `overrides` are the special
+    variables that the command line sets. Whether the space is empty may take a pass
+    over it; `with_space` set to False spares that.
 
-    Returns
-    -------
-    Task
-        The task.
-
-    Raises
-    ------
-    TaskError
-        The file cannot be run, or a special variable is missing, misspelt or
-        has a value that is not allowed.
+    Raises `TaskError` where the file cannot be run, or a special variable is missing,
+    misspelt or has a value that is not allowed.
     """
     path = Path(path)
     name = task_name(path)

@@ -15,15 +15,7 @@ from psyrun.errors import PsyrunError, TaskError, one_line
 
 
 class LoadedModule(NamedTuple):
-    """A file that has been run.
-
-    Attributes
-    ----------
-    module : ModuleType
-        The module, with its variables.
-    statements : list of ast.stmt
-        Its source.
-    """
+    """A file that has been run, and its statements."""
 
     module: ModuleType
     statements: list[ast.stmt]
@@ -36,23 +28,8 @@ def run_file(path: Path, module_name: str) -> LoadedModule:
     and functions can be pickled, and loaded wherever the file was run under
     the same name. No compiled copy is written or read.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    module_name : str
-        What the module is called.
-
-    Returns
-    -------
-    LoadedModule
-        The module and its source.
-
-    Raises
-    ------
-    TaskError
-        The file cannot be read, is not Python, or raised an exception, which
-        is the cause of this one.
+    Raises `TaskError` where the file cannot be read, is not Python, or raised an
+    exception, which is the cause of this one.
     """
     source = _read(path)
     tree, code = _compile(source, path)
@@ -70,18 +47,7 @@ def run_file(path: Path, module_name: str) -> LoadedModule:
 
 
 def check_syntax(path: Path) -> None:
-    """Refuse a file that is not Python, without running it and without warnings.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Raises
-    ------
-    TaskError
-        The file cannot be read or is not Python.
-    """
+    """Refuse a file that is not Python, without running it and without warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _compile(_read(path), path)

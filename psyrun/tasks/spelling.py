@@ -23,20 +23,6 @@ def check_spelling(
     A name is the user's own, however near it is, if it starts with an
     underscore, is imported, or is read in the file and either could not be
     meant as the special variable or stands beside it.
-
-    Parameters
-    ----------
-    statements : list of ast.stmt
-        The file.
-    namespace : mapping of str to object
-        The module's variables after it has run.
-    where : str
-        The file, for messages.
-
-    Raises
-    ------
-    TaskError
-        A name is a near miss.
     """
     names = names_of(statements)
     for name in sorted(names.bound - names.imported - SPECIAL_NAMES):
@@ -49,18 +35,9 @@ def check_spelling(
 
 
 def nearest_special(name: str) -> str | None:
-    """Return the special variable that a name is a near miss of.
+    """Return the special variable that a name is a near miss of, or None.
 
-    Parameters
-    ----------
-    name : str
-        Any name.
-
-    Returns
-    -------
-    str or None
-        A special variable that differs by capitals, underscores, or one
-        letter (two if it is long); None if there is none.
+    They differ by capitals, underscores, or one letter (two if it is long).
     """
     nearest = min(sorted(SPECIAL_NAMES), key=lambda special: edits(name, special))
     if edits(name, nearest) <= (2 if len(nearest) >= _LONG else 1):
@@ -72,16 +49,8 @@ def nearest_special(name: str) -> str | None:
 def edits(a: str, b: str) -> int:
     """Count the typing mistakes between two words.
 
-    Parameters
-    ----------
-    a, b : str
-        The words.
-
-    Returns
-    -------
-    int
-        Fewest letters to insert, delete, replace, or swap with the next one:
-        the optimal string alignment distance (Damerau 1964).
+    Fewest letters to insert, delete, replace, or swap with the next one: the
+    optimal string alignment distance (Damerau 1964).
     """
     before, row = [0] * (len(b) + 1), list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):

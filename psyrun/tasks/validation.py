@@ -21,22 +21,8 @@ _LONGEST_VALUE = 60  # characters of a value in a message
 def checked(name: str, setting: Setting) -> Any:
     """Return a special variable's value in the form that `Config` has it.
 
-    Parameters
-    ----------
-    name : str
-        One of `SPECIAL_NAMES`.
-    setting : Setting
-        What the user wrote.
-
-    Returns
-    -------
-    object
-        The value; a class is replaced by an instance, a text by a path.
-
-    Raises
-    ------
-    TaskError
-        The value is not allowed.
+    A class is replaced by an instance, a text by a path. Raises `TaskError` if the
+    value is not allowed.
     """
     try:
         return SPECIAL[name].read(setting.value)
@@ -49,20 +35,7 @@ def checked(name: str, setting: Setting) -> Any:
 
 
 def is_allowed(name: str, value: Any) -> bool:
-    """Tell whether a special variable may have a value.
-
-    Parameters
-    ----------
-    name : str
-        One of `SPECIAL_NAMES`.
-    value : object
-        Any value.
-
-    Returns
-    -------
-    bool
-        True if `checked` would take it.
-    """
+    """Whether `checked` would take a value of a special variable."""
     try:
         checked(name, Setting(value, ""))
     except TaskError:
@@ -75,21 +48,7 @@ def check_places(
 ) -> None:
     """Refuse files where folders are needed, and a folder instead of a result.
 
-    Parameters
-    ----------
-    name : str
-        Name of the task.
-    path : Path
-        The task file.
-    settings : mapping of str to Setting
-        Who set which special variable.
-    values : mapping of str to object
-        Their values; `resultfile` is one of them.
-
-    Raises
-    ------
-    TaskError
-        Naming the variable and what is in the way.
+    `settings` tells who set which special variable; `values` has `resultfile`.
     """
     where = {key: setting.where for key, setting in settings.items()}
     workdir, result = values.get("workdir", Config.workdir), values["resultfile"]
@@ -105,18 +64,7 @@ def check_places(
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it.
-
-    Parameters
-    ----------
-    value : object
-        Any value.
-
-    Returns
-    -------
-    str
-        Its repr on one line if that is short, else its type.
-    """
+    """Return a value as messages show it: its repr if that is short, else its type."""
     try:
         text = repr(value)
     except Exception:
@@ -140,20 +88,7 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 
 
 def check_space(space: ParameterSpace, where: str) -> None:
-    """Refuse a space without assignments.
-
-    Parameters
-    ----------
-    space : ParameterSpace
-        The space; a difference is worked out for this.
-    where : str
-        File that sets it.
-
-    Raises
-    ------
-    TaskError
-        The space is empty, or could not be worked out.
-    """
+    """Refuse a space, set in a file `where`, without assignments."""
     try:
         n_items = len(space)
     except MemoryError as error:
@@ -177,20 +112,7 @@ def check_space(space: ParameterSpace, where: str) -> None:
 def check_setup(
     setup: Callable[..., Any] | None, settings: Mapping[str, Setting]
 ) -> None:
-    """Refuse a `setup` that cannot be called with a number of a process.
-
-    Parameters
-    ----------
-    setup : callable or None
-        The function.
-    settings : mapping of str to Setting
-        Who set it.
-
-    Raises
-    ------
-    TaskError
-        It takes another number of arguments.
-    """
+    """Refuse a `setup` that cannot be called with the number of a process."""
     signature = None if setup is None else _signature(setup)
     if signature is None:
         return
@@ -212,21 +134,8 @@ def check_execute(
 ) -> None:
     """Refuse an `execute` whose arguments are not those of the space.
 
-    Parameters
-    ----------
-    execute : callable
-        The function; one whose signature is unknown is taken.
-    space : ParameterSpace
-        The space.
-    setup : callable or None
-        The function that may supply further arguments.
-    settings : mapping of str to Setting
-        Who set them.
-
-    Raises
-    ------
-    TaskError
-        `execute` does not take a parameter, or needs one that nobody has.
+    `setup` may supply further arguments. A function whose signature is unknown is
+    taken.
     """
     signature = _signature(execute)
     if signature is None:

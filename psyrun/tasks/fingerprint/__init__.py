@@ -39,30 +39,13 @@ def fingerprint(
 ) -> str:
     """Return a text that changes if the results of a task may change.
 
-    Parameters
-    ----------
-    path : Path
-        The task file.
-    conf_path : Path or None
-        The ``psy-conf.py`` beside it, if there is one.
-    file_dep : iterable of str or Path
-        Files and folders whose content counts; relative ones start at `root`.
-    root : Path
-        The project folder.
-    digests : mutable mapping of str to str, optional
-        Remembers the digests of files by path, size and times of change, so
-        that a large file is read once only. It is added to, and may be kept
-        between calls, for example as JSON.
+    It is a SHA-256 as 64 hexadecimal digits. Relative paths of `file_dep` start at
+    the project folder `root`. `digests` remembers those of large files by path, size
+    and times of change, so that they are read once only; it is added to, and may be
+    kept between calls, for example as JSON.
 
-    Returns
-    -------
-    str
-        SHA-256 as 64 hexadecimal digits.
-
-    Raises
-    ------
-    TaskError
-        A source file is not Python, or a file of `file_dep` cannot be read.
+    Raises `TaskError` where a source file is not Python, or a file of `file_dep`
+    cannot be read.
     """
     root = root.absolute()
     whole = [_source(file) for file in (path, conf_path) if file is not None]

@@ -27,18 +27,7 @@ class _Mark:
 
 
 def canonical(statements: Iterable[ast.stmt]) -> bytes:
-    """Return the canonical form of some statements.
-
-    Parameters
-    ----------
-    statements : iterable of ast.stmt
-        As `ast.parse` made them; they are not changed.
-
-    Returns
-    -------
-    bytes
-        Equal for statements that mean the same to Python's parser.
-    """
+    """Return a form that is equal for statements that mean the same to the parser."""
     # A stack instead of recursion: a long sum is a deep tree.
     stack: list[Any] = [_Mark(b"")]
     stack.extend(reversed(list(_meaningful(statements))))
@@ -53,18 +42,7 @@ def canonical(statements: Iterable[ast.stmt]) -> bytes:
 
 
 def is_noise(statement: ast.stmt) -> bool:
-    """Tell whether a statement does nothing.
-
-    Parameters
-    ----------
-    statement : ast.stmt
-        A statement.
-
-    Returns
-    -------
-    bool
-        True for ``pass``, docstrings and other constants on their own.
-    """
+    """Whether a statement does nothing: ``pass``, docstrings, lone constants."""
     return isinstance(statement, ast.Pass) or (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )

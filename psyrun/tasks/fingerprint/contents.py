@@ -20,32 +20,11 @@ def content_digests(
     where: Path,
     digests: MutableMapping[str, str] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Yield the names and digests of files, in an order of their own.
+    """Yield the names (relative to `root` if below) and SHA-256 digests of files.
 
-    Parameters
-    ----------
-    names : iterable of str or Path
-        Files, and folders of which all files count; relative ones start at
-        `root`.
-    root : Path
-        The project folder.
-    where : Path
-        The task file, for messages.
-    digests : mutable mapping of str to str, optional
-        Digests of large files by path, size and times of change; used and
-        added to.
-
-    Yields
-    ------
-    name : str
-        Name of the file, relative to `root` where it is below.
-    digest : str
-        SHA-256 as 64 hexadecimal digits.
-
-    Raises
-    ------
-    TaskError
-        A file is missing or cannot be read.
+    Of folders all files count. `digests` remembers those of large files. The order is
+    one of its own. Raises `TaskError`, naming the file `where` the path was written,
+    for a file that is missing or cannot be read.
     """
     known = {} if digests is None else digests
     files = {_name(file, root): file for name in names for file in _files(name, root)}

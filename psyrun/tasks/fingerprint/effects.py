@@ -20,49 +20,22 @@ _PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.UnaryOp)
 
 
 class Part(NamedTuple):
-    """A statement and the names that it deals with.
-
-    Attributes
-    ----------
-    node : ast.stmt
-        The statement.
-    names : Names
-        Its names.
-    """
+    """A statement and the names that it deals with."""
 
     node: ast.stmt
     names: Names
 
 
 def own_names(names: Iterable[Names]) -> set[str]:
-    """Return the names that a file binds otherwise than by imports.
-
-    Parameters
-    ----------
-    names : iterable of Names
-        Those of its statements.
-
-    Returns
-    -------
-    set of str
-        The names.
-    """
+    """Return the names that a file binds otherwise than by imports."""
     return {n for each in names for n in (each.bound - each.imported) | each.declared}
 
 
 def changed_names(parts: list[Part]) -> list[set[str]]:
-    """Return which objects of the file each statement may change.
+    """Return for each statement of a file the names of objects that it may change.
 
-    Parameters
-    ----------
-    parts : list of Part
-        All statements of the file.
-
-    Returns
-    -------
-    list of set of str
-        For each statement the names of objects that it may change itself, by
-        a function that it calls, or under another name of theirs.
+    It may do so itself, by a function that it calls, or under another name of
+    theirs.
     """
     own = own_names(part.names for part in parts)
     deferred = _deferred(parts)
@@ -190,20 +163,11 @@ _HARMLESS = sys.stdlib_module_names | {"psyrun"}
 
 
 def is_inert(node: ast.stmt, is_own: Callable[[ast.stmt], bool]) -> bool:
-    """Tell whether a statement only binds names, without running any code.
+    """Whether a statement at module level only binds names, without running any code.
 
-    Parameters
-    ----------
-    node : ast.stmt
-        A statement at module level; an import binds a single name.
-    is_own : callable
-        Tells whether an import imports a module of the project.
-
-    Returns
-    -------
-    bool
-        True for definitions, constants, and imports of psyrun or the standard
-        library. False where this is in doubt.
+    So do definitions, constants, and imports of psyrun or the standard library; an
+    import binds a single name, and `is_own` tells whether it is the project's. False
+    where this is in doubt.
     """
     match node:
         case ast.Import() | ast.ImportFrom():
@@ -230,20 +194,10 @@ def is_inert(node: ast.stmt, is_own: Callable[[ast.stmt], bool]) -> bool:
 
 
 def has_own_effect(node: ast.stmt, own: set[str]) -> bool:
-    """Tell whether a statement may do more than to change names of the file.
+    """Whether a statement at module level may do more than change names of the file.
 
-    Parameters
-    ----------
-    node : ast.stmt
-        A statement at module level.
-    own : set of str
-        Names that the file binds otherwise than by an import.
-
-    Returns
-    -------
-    bool
-        False for what binds names, and for calls of methods of the file's own
-        objects. True where this is in doubt.
+    It does not if it binds names, or calls methods of objects of the file's `own`.
+    True where this is in doubt.
     """
     return any(_acts(child, own) for child in _simple_statements(node))
 

@@ -21,16 +21,9 @@ _IMPORTERS = frozenset({"import_module", "__import__"})
 
 
 class ModuleSource(NamedTuple):
-    """Parsed source, and where it stands.
+    """Parsed source, its file, and the package that relative imports start from.
 
-    Attributes
-    ----------
-    statements : list of ast.stmt
-        The source.
-    package : str
-        Package that relative imports start from; empty if there is none.
-    file : Path
-        File that it is from.
+    The package is empty if there is none.
     """
 
     statements: list[ast.stmt]
@@ -39,23 +32,7 @@ class ModuleSource(NamedTuple):
 
 
 def parse(source: bytes) -> list[ast.stmt]:
-    """Parse the source of a module, without warnings.
-
-    Parameters
-    ----------
-    source : bytes
-        Content of the file.
-
-    Returns
-    -------
-    list of ast.stmt
-        The module's statements.
-
-    Raises
-    ------
-    SyntaxError
-        The source is not Python.
-    """
+    """Parse the source of a module, without warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -69,21 +46,9 @@ def own_modules(
 ) -> dict[str, list[bytes]]:
     """Return the modules of the project that are imported, also indirectly.
 
-    Parameters
-    ----------
-    sources : list of ModuleSource
-        What imports them.
-    folders : list of Path
-        Where to look, in this order. Folders that a module adds to
-        ``sys.path`` are searched as well.
-    root : Path
-        Folder that relative folders refer to.
-
-    Returns
-    -------
-    dict of str to list of bytes
-        For each dotted name the canonical form of the module, or the content
-        of what is not valid Python source.
+    They are looked for in `folders`, in this order, and in those that a module adds
+    to ``sys.path``. For each dotted name there is the canonical form of the module,
+    or the content of what is not valid Python source.
     """
     while True:
         search = ModuleSearch(folders, root)
@@ -95,19 +60,9 @@ def own_modules(
 
 
 class ModuleSearch:
-    """Looks modules up below some folders.
+    """Looks modules up below some folders, in this order.
 
-    Parameters
-    ----------
-    folders : list of Path
-        Where to look, in this order.
-    root : Path
-        Folder that relative folders refer to.
-
-    Attributes
-    ----------
-    forms : dict of str to list of bytes
-        What `follow` found.
+    `forms` holds what `follow` found, as `own_modules` returns it.
     """
 
     def __init__(self, folders: list[Path], root: Path) -> None:
@@ -117,28 +72,11 @@ class ModuleSearch:
         self._compiled: dict[Path, dict[str, list[Path]]] = {}
 
     def is_own(self, node: ast.stmt) -> bool:
-        """Tell whether an import statement imports a module of the project.
-
-        Parameters
-        ----------
-        node : ast.stmt
-            A statement that is not inside a package.
-
-        Returns
-        -------
-        bool
-            True if it does.
-        """
+        """Whether an import, not inside a package, imports a project's module."""
         return any(True for name in _imports(node, "") for _ in self._chain(name))
 
     def follow(self, sources: list[ModuleSource]) -> None:
-        """Collect all modules that are imported, also indirectly.
-
-        Parameters
-        ----------
-        sources : list of ModuleSource
-            What imports them; it is used up.
-        """
+        """Collect all modules that are imported, also indirectly; uses `sources` up."""
         while sources:
             source = sources.pop()
             self._add_folders(source)
@@ -273,23 +211,10 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 
 def added_folders(statements: Iterable[ast.stmt], file: Path, root: Path) -> list[Path]:
-    """Return the folders that some source adds to ``sys.path``.
+    """Return the folders that the source of a file adds to ``sys.path``.
 
-    Parameters
-    ----------
-    statements : iterable of ast.stmt
-        The source.
-    file : Path
-        File that it is from, which ``__file__`` stands for.
-    root : Path
-        Folder that relative folders refer to.
-
-    Returns
-    -------
-    list of Path
-        Folders that are written as text, or by means of ``os.path``,
-        ``pathlib`` and ``__file__``; others cannot be known without running
-        the source.
+    Found are those that are written as text, or by means of ``os.path``, ``pathlib``
+    and ``__file__``; others cannot be known without running the source.
     """
     nodes = [node for statement in statements for node in ast.walk(statement)]
     known = _Known(nodes, file)

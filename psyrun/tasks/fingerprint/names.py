@@ -20,12 +20,7 @@ DYNAMIC = "globals"
 class Change(NamedTuple):
     """An object that may be changed in place.
 
-    Attributes
-    ----------
-    name : str
-        The module-level name of the object.
-    by : str or None
-        The function that it is handed to; None for a change on the spot.
+    `by` is the function that it is handed to; None for a change on the spot.
     """
 
     name: str
@@ -62,18 +57,7 @@ class Names:
 
 
 def names_of(nodes: ast.AST | Iterable[ast.AST]) -> Names:
-    """Return the module-level names that some source deals with.
-
-    Parameters
-    ----------
-    nodes : ast.AST or iterable of ast.AST
-        Statements or expressions that stand at module level.
-
-    Returns
-    -------
-    Names
-        All names, also those of builtins.
-    """
+    """Return the module-level names, builtins included, that source deals with."""
     scope = _Scope(is_function=False)
     for node in [nodes] if isinstance(nodes, ast.AST) else nodes:
         scope.visit(node)
@@ -82,18 +66,7 @@ def names_of(nodes: ast.AST | Iterable[ast.AST]) -> Names:
 
 
 def root_name(node: ast.AST) -> str | None:
-    """Return the name at the root of an attribute or item, such as ``a.b[0]``.
-
-    Parameters
-    ----------
-    node : ast.AST
-        Any expression.
-
-    Returns
-    -------
-    str or None
-        ``'a'`` for ``a.b[0]`` or ``a``; None if the root is not a name.
-    """
+    """Return the name at the root of ``a.b[0]``, ``'a'``; None if it is no name."""
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
         node = node.value
     return node.id if isinstance(node, ast.Name) else None

@@ -61,22 +61,11 @@ class _Branch:
 def slice_results(
     statements: Iterable[ast.stmt], is_own: Callable[[ast.stmt], bool]
 ) -> list[ast.stmt]:
-    """Return the statements that the results of a task depend on.
+    """Return the statements of a task file that its results depend on.
 
-    Parameters
-    ----------
-    statements : iterable of ast.stmt
-        The task file.
-    is_own : callable
-        Tells whether an import statement of one name imports a module of the
-        project.
-
-    Returns
-    -------
-    list of ast.stmt
-        In their order, except that neighbouring imports are sorted. Imports
-        are reduced to the names that count, if statements to their statements
-        that count.
+    They keep their order, except that neighbouring imports are sorted. Imports are
+    reduced to the names that count, if statements to their statements that count.
+    `is_own` tells whether an import of one name imports a module of the project.
     """
     tree = _grow(statements, Names(), is_own)
     leaves = list(_leaves(tree))
@@ -85,18 +74,7 @@ def slice_results(
 
 
 def without_main_block(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module that run when it is imported.
-
-    Parameters
-    ----------
-    statements : iterable of ast.stmt
-        The module.
-
-    Yields
-    ------
-    ast.stmt
-        All but the statements under ``if __name__ == '__main__':``.
-    """
+    """Yield the statements of a module that run when it is imported."""
     for statement in statements:
         if isinstance(statement, ast.If) and _is_main(statement.test):
             yield from without_main_block(statement.orelse)
