@@ -30,16 +30,5 @@ WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
 
 
 def module_of(verb: str) -> str:
-    """Return the name of the module that does a verb's work.
-
-    Parameters
-    ----------
-    verb : str
-        A key of `SUMMARIES`.
-
-    Returns
-    -------
-    str
-        Such as ``psyrun.cli.new_task``.
-    """
+    """Return the name of a verb's module, such as ``psyrun.cli.new_task``."""
     return f"psyrun.cli.{verb.replace('-', '_')}"

@@ -1,4 +1,4 @@
-"""Numbers among the arguments of a verb."""
+"""Arguments that several verbs take."""
 
 from __future__ import annotations
 
@@ -12,25 +12,14 @@ from psyrun.workdir.layout import record_of_task
 
 
 def whole(least: int | None = None) -> Callable[[str], int]:
-    """Return what reads a whole number, and may refuse small ones.
-
-    Parameters
-    ----------
-    least : int, optional
-        The smallest number that is allowed; by default, any is.
-
-    Returns
-    -------
-    callable
-        A type for arguments of `argparse`.
-    """
+    """Return a type for `argparse`: a whole number, `least` or more if that is given."""
 
     def read(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            said = f"{text!r} is not a whole number"
-            raise argparse.ArgumentTypeError(said) from None
+            message = f"{text!r} is not a whole number"
+            raise argparse.ArgumentTypeError(message) from None
         if least is not None and value < least:
             raise argparse.ArgumentTypeError(f"{text} is less than {least}")
         return value
@@ -39,7 +28,7 @@ def whole(least: int | None = None) -> Callable[[str], int]:
 
 
 def seconds(text: str) -> float:
-    """Read a length of time; a type for arguments of `argparse`."""
+    """Read a length of time; a type for `argparse`."""
     try:
         value = float(text)
     except ValueError:
@@ -50,28 +39,14 @@ def seconds(text: str) -> float:
 
 
 def add_tasks(parser: argparse.ArgumentParser, otherwise: str = "all tasks") -> None:
-    """Declare the names of tasks.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    otherwise : str
-        What is meant if no task is named, for the help.
-    """
+    """Declare names of tasks; `otherwise` says what is meant if there are none."""
     parser.add_argument(
         "task", nargs="*", help=f"names of tasks (default: {otherwise})"
     )
 
 
 def add_tasks_or_all(parser: argparse.ArgumentParser) -> None:
-    """Declare the names of tasks, and ``--all``, without which none is meant.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
+    """Declare names of tasks, and ``--all``; one of them must be given."""
     add_tasks(parser, otherwise="none")
     parser.add_argument("--all", action="store_true", help="take all tasks")
 
@@ -80,16 +55,6 @@ def named_or_all(args: argparse.Namespace) -> list[str]:
     """Return the tasks that were named, or all if ``--all`` asks for them.
 
     Tasks whose file is gone, but which left files behind, are included.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Arguments of the verb.
-
-    Raises
-    ------
-    PsyrunError
-        If a task is unknown, or none was named.
     """
     if not args.task and not args.all:
         raise PsyrunError(

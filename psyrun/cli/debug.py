@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import whole
-from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
+from psyrun.cli.test import check_result
+from psyrun.errors import PsyrunError
 from psyrun.tasks.discovery import select
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
@@ -53,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
         raise
     except BaseException as error:
         return _post_mortem(error)
-    _check(task, parameters, result)
+    check_result(task, parameters, result)
     print(f"result: {_texts(result)}")
     return 0
 
@@ -124,22 +125,6 @@ def _is_ours(frame: TracebackType) -> bool:
     file = frame.tb_frame.f_code.co_filename
     # The debugger stands between us and the user's function.
     return file in (__file__, pdb.__file__, bdb.__file__)
-
-
-def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
-    """Refuse a result that a run would refuse.
-
-    Raises
-    ------
-    JobError
-        If it is no mapping, or the task's store cannot hold it.
-    """
-    from psyrun.steps.worker import row_of
-
-    try:
-        task.store.check(row_of(parameters, result, task.exclude_from_result))
-    except (StoreError, ResultError) as error:
-        raise JobError(f"{task.path}: {error}") from error
 
 
 def _texts(values: Mapping[str, Any]) -> str:

@@ -35,13 +35,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are single lines."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what is wrong with the arguments.
-
-        Raises
-        ------
-        PsyrunError
-            Always.
-        """
+        """Raise a `PsyrunError`."""
         verb = self.prog.partition(" ")[2]
         where = f"{verb}: " if verb else ""
         raise PsyrunError(f"{where}{message}. See '{self.prog} --help'.")
@@ -49,11 +43,6 @@ class Parser(argparse.ArgumentParser):
 
 def parser_for(verb: str | None) -> tuple[Parser, Parser]:
     """Return the parser of ``psy``, in which one verb knows its arguments.
-
-    Parameters
-    ----------
-    verb : str or None
-        The verb whose module is needed.
 
     Returns
     -------
@@ -108,19 +97,7 @@ def _add_taskdir(parser: Parser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``psy``.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        Arguments; those of the process by default.
-
-    Returns
-    -------
-    int
-        The exit status: 0 done, 1 some assignment or job failed, 2 the user
-        has to change something, 130 interrupted.
-    """
+    """Run ``psy`` and return its exit status, see its help."""
     _print_anything()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in _split(arguments)[0]

@@ -42,12 +42,9 @@ def _merge_folder(args: argparse.Namespace) -> int:
 
 
 def _refuse_to_replace_a_part(directory: Path, merged: Path) -> None:
-    """Refuse to replace a file that may be one of those that were to be merged.
+    """Refuse to replace a file that may be one of those that are to be merged.
 
-    Raises
-    ------
-    PsyrunError
-        Whether it is the outcome of an earlier merge cannot be known.
+    Whether it is the result of an earlier merge cannot be known.
     """
     if merged.exists() and merged.resolve().parent == directory.resolve():
         raise PsyrunError(

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, did_you_mean
-from psyrun.run.snakemake import MARK, place_of_installed
+from psyrun.run.snakemake import MARK, installation_path
 from psyrun.utils.files import read_json, write_json
 from psyrun.utils.resources import shipped
 
@@ -42,7 +42,7 @@ def _names() -> list[str]:
 
 
 def _install(source: Path) -> Path:
-    target = place_of_installed(source.name)
+    target = installation_path(source.name)
     if target.exists() and not _is_untouched(target):
         raise PsyrunError(
             f"{target}: was not written by psyrun, or was edited since, and is left as "

@@ -60,7 +60,7 @@ def _test(path: Path, item: int) -> int:
         print(own_traceback(error), file=sys.stderr, end="")
         return 1
     seconds = time.perf_counter() - begun
-    _check(task, parameters, result)
+    check_result(task, parameters, result)
     _print_values("result", result)
     print(f"  took {seconds:.3g} s, peak memory {_peak():.0f} MiB")
     return 0
@@ -73,13 +73,13 @@ def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
     return task.execute(**own_values(parameters), **extras)
 
 
-def _check(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
-    """Refuse a result that a run would refuse.
+def check_result(task: Task, parameters: Mapping[str, Any], result: Any) -> None:
+    """Refuse a result that is no mapping, or that the task's store cannot hold.
 
     Raises
     ------
     JobError
-        If it is no mapping, or the task's store cannot hold it.
+        As a run would record it.
     """
     from psyrun.steps.worker import row_of
 

@@ -56,18 +56,8 @@ class AssignmentStates:
 def assignment_states(path: Path, name: str) -> AssignmentStates:
     """Return which assignments of a task failed, and which are not evaluated.
 
-    Parameters
-    ----------
-    path : Path
-        The task file. It is run if the space was not divided yet, or holds
-        values of classes that the task file defines.
-    name : str
-        Name of the task.
-
-    Raises
-    ------
-    PsyrunError
-        If the task file or what was recorded is not usable.
+    The task file is run if the space was not divided yet, or holds values of
+    classes that the task file defines.
     """
     return retry_while_changing(lambda: _states_of(path, name))
 
@@ -106,19 +96,9 @@ def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:
 
 
 def round_data(round_: Round, path: Path) -> RoundData:
-    """Return what a divided round knows, with its space loaded.
+    """Return the records of a divided round, with its space loaded.
 
-    Parameters
-    ----------
-    round_ : Round
-        Paths of the round.
-    path : Path
-        The task file, which is run if the space cannot be loaded without.
-
-    Raises
-    ------
-    PsyrunError
-        If the space cannot be loaded.
+    The task file is run if the space cannot be loaded without.
     """
     counts = DivisionCounts.load(round_)
     ext = "" if counts is None else counts.ext
@@ -128,26 +108,10 @@ def round_data(round_: Round, path: Path) -> RoundData:
 
 
 def interrupted_with(round_: Round, path: Path, block: int) -> list[Mapping[str, Any]]:
-    """Return what a job was evaluating when it was ended.
+    """Return the parameters that the job of a block evaluated when it was ended.
 
-    Parameters
-    ----------
-    round_ : Round
-        Paths of its round.
-    path : Path
-        The task file, which is run if the space cannot be loaded without.
-    block : int
-        Number of the block.
-
-    Returns
-    -------
-    list of mapping
-        Parameters of the assignments, in the order of the space.
-
-    Raises
-    ------
-    PsyrunError
-        If the space cannot be loaded.
+    They are in the order of the space. The task file is run if the space cannot be
+    loaded without.
     """
     known = journal.latest(round_.journals_of(block))
     indices = [

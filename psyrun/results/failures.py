@@ -16,19 +16,13 @@ _LONGEST_VALUES = 100
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """Failures with the same type of exception at the same line.
-
-    Attributes
-    ----------
-    failures : sequence of Failure
-        At least one, in the order of the space.
-    """
+    """Failures with the same type of exception at the same line, at least one."""
 
     failures: Sequence[Failure]
 
     @property
     def first(self) -> Failure:
-        """The one that stands for the others."""
+        """The first in the order of the space."""
         return self.failures[0]
 
     @property
@@ -40,18 +34,10 @@ class FailureGroup:
         return first.cause.replace(f"{first.type}: ", f"{first.type}, such as: ", 1)
 
 
-def group(failures: Iterable[Failure]) -> list[FailureGroup]:
+def grouped(failures: Iterable[Failure]) -> list[FailureGroup]:
     """Put failures together that have the same type and line.
 
-    Parameters
-    ----------
-    failures : iterable of Failure
-        The failures, in the order of the space.
-
-    Returns
-    -------
-    list of FailureGroup
-        The largest first; groups of one size in the order of the space.
+    The largest group is the first; those of one size are in the order of the space.
     """
     found: dict[tuple[str, str], list[Failure]] = {}
     for failure in failures:
@@ -62,16 +48,8 @@ def group(failures: Iterable[Failure]) -> list[FailureGroup]:
 
 
 def failure_summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
-    """Yield a few lines about the failures of a task.
-
-    Parameters
-    ----------
-    name : str
-        Name of the task.
-    failures : sequence of Failure
-        At least one.
-    """
-    groups = group(failures)
+    """Yield a few lines about the failures of a task, at least one."""
+    groups = grouped(failures)
     yield f"{name}: {counted(len(failures), 'assignment')} failed"
     for one in groups[:_SHOWN_GROUPS]:
         yield from _described(one)

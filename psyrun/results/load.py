@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.store.base import Store
-from psyrun.store.registry import store_for, store_named
+from psyrun.store.registry import store_for, store_named, store_with
 from psyrun.store.rows import Columns, count_rows
 from psyrun.utils.files import Filename
 from psyrun.workdir.consistent_reads import (
@@ -69,27 +69,10 @@ def _joined(pieces: Iterator[Columns], store: Store) -> dict[str, Any]:
 
 
 def write_partial(task_or_path: Filename, target: Filename, taskdir: Filename) -> int:
-    """Write all rows that a task has so far into a file, in the order of the space.
+    """Write all rows that a task has so far, in the order of the space.
 
-    Parameters
-    ----------
-    task_or_path : path-like
-        Name of a task, or its work folder.
-    target : path-like
-        The file to create or replace; its extension chooses the store.
-    taskdir : path-like
-        Folder of the task files.
-
-    Returns
-    -------
-    int
-        The number of rows.
-
-    Raises
-    ------
-    PsyrunError
-        If there is no such task, it has no rows yet, or `target` is its result
-        file or cannot be written. A previous `target` is then left as it was.
+    The extension of `target`, which may exist, chooses the store. Returns the
+    number of rows; if there are none, `target` is left as it was.
     """
     found = _find(task_or_path, Path(taskdir))
     if isinstance(found, Path):
@@ -122,28 +105,14 @@ def _written(pieces: Iterator[Columns], stores: Stores, target: Path) -> int:
 
 @dataclass(frozen=True)
 class RecordedTask:
-    """What runs have recorded of a task.
-
-    Attributes
-    ----------
-    layout : TaskLayout
-        Its paths.
-    root : Path
-        The project folder, which recorded paths are relative to.
-    """
+    """The records of a task; their paths are relative to `root`, the project folder."""
 
     layout: TaskLayout
     root: Path
 
     @property
     def plan(self) -> Plan:
-        """The plan that was accepted last.
-
-        Raises
-        ------
-        PsyrunError
-            If there is none.
-        """
+        """The plan that was accepted last."""
         plan = Plan.load(self.layout)
         if plan is None:
             name = self.layout.name
@@ -158,13 +127,7 @@ class RecordedTask:
         return self.root / self.plan.resultfile
 
     def result(self) -> dict[str, Any]:
-        """Return the rows of the result file.
-
-        Raises
-        ------
-        PsyrunError
-            If it is not there, or cannot be read.
-        """
+        """Return the rows of the result file."""
         plan, path = self.plan, self.resultfile
         if not path.exists():
             raise PsyrunError(
@@ -177,24 +140,11 @@ class RecordedTask:
         )
 
     def with_pieces(self, use: Callable[[Iterator[Columns], Stores, str], _T]) -> _T:
-        """Do something with all rows there are so far.
+        """Return what a function makes of all rows there are so far.
 
-        Parameters
-        ----------
-        use : callable
-            Called with the rows in pieces, a function that returns the store
-            for an extension, and the extension of the store that the rows come
-            from. It is called again if a run disturbs it.
-
-        Returns
-        -------
-        object
-            What `use` returns.
-
-        Raises
-        ------
-        PsyrunError
-            If the rows cannot be read.
+        It is called with the rows in pieces, a function that returns the store
+        for an extension, and the extension of the store that the rows come
+        from; once more if a run changes the files meanwhile.
         """
 
         def once(stores: Stores) -> _T:
@@ -254,32 +204,16 @@ Stores: TypeAlias = Callable[[str], Store]
 
 
 def with_stores(taskfile: Path, read: Callable[[Stores], _T]) -> _T:
-    """Read data of a task; run its file only if it cannot be read without.
+    """Return what `read` makes of a function that returns the store for an extension.
 
-    Parameters
-    ----------
-    taskfile : Path
-        The task file. It is run where a store is known to it alone, or values
-        are of classes that it defines.
-    read : callable
-        Called with a function that returns the store for an extension.
-
-    Returns
-    -------
-    object
-        What `read` returns.
-
-    Raises
-    ------
-    PsyrunError
-        If the data cannot be read.
+    If that fails, the task file is run, as a store may be known to it alone, or
+    values be of classes that it defines.
     """
     try:
         return read(store_named)
     except (PsyrunError, ImportError, AttributeError) as error:
         if is_concurrent_change(error):
             raise
-    from psyrun.store.registry import store_with
     from psyrun.tasks.loading import load_task
 
     store = load_task(taskfile, with_space=False).store

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, RunningError
@@ -45,7 +46,7 @@ def _is_own(layout: TaskLayout) -> bool:
 
 def _clean_folder(layout: TaskLayout) -> list[Path]:
     """Remove what psyrun wrote of a task, and the folder if that was all."""
-    with _Stopped(layout):
+    with _locked_and_idle(layout):
         results = _results(layout)
         # Somebody else may have cleaned while the lock was waited for.
         is_own = _is_own(layout)
@@ -97,41 +98,33 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-class _Stopped:
-    """Holds the lock of a task that nobody runs."""
+@contextmanager
+def _locked_and_idle(layout: TaskLayout) -> Iterator[None]:
+    """Hold the lock of a task, none of whose jobs is queued or running."""
+    lock = Lock(layout.lock, f"task {layout.name!r}")
+    hint = f"Stop it with 'psy kill {layout.name}', then clean it."
+    try:
+        lock.acquire()
+    except RunningError as error:
+        raise RunningError(f"{error} {hint}") from None
+    try:
+        _refuse_jobs(layout, hint)
+        yield
+    finally:
+        lock.release()
 
-    def __init__(self, layout: TaskLayout) -> None:
-        self._layout = layout
-        self._lock = Lock(layout.lock, f"task {layout.name!r}")
 
-    def __enter__(self) -> None:
-        hint = f"Stop it with 'psy kill {self._layout.name}', then clean it."
-        try:
-            self._lock.acquire()
-        except RunningError as error:
-            raise RunningError(f"{error} {hint}") from None
-        self._refuse_queued(hint)
-        for job, holder in running_jobs(self._layout).items():
-            self._lock.release()
-            raise RunningError(
-                f"task {self._layout.name!r}: its job {job} is still run by {holder}. "
-                f"{hint}"
-            )
-
-    def _refuse_queued(self, hint: str) -> None:
-        try:
-            found = left(self._layout, None, silently, records=True)
-            release_locks(self._layout, found)
-            found += controllers(self._layout, silently)
-            n_jobs = sum(len(one.alive) for one in found)
-            if n_jobs:
-                raise RunningError(
-                    f"task {self._layout.name!r}: {counted(n_jobs, 'job')} of it are "
-                    f"in the queue. {hint}"
-                )
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def __exit__(self, *exception: object) -> None:
-        self._lock.release()
+def _refuse_jobs(layout: TaskLayout, hint: str) -> None:
+    found = left(layout, None, silently, records=True)
+    release_locks(layout, found)
+    found += controllers(layout, silently)
+    n_jobs = sum(len(one.alive) for one in found)
+    if n_jobs:
+        raise RunningError(
+            f"task {layout.name!r}: {counted(n_jobs, 'job')} of it are in the queue. "
+            f"{hint}"
+        )
+    for job, holder in running_jobs(layout).items():
+        raise RunningError(
+            f"task {layout.name!r}: its job {job} is still run by {holder}. {hint}"
+        )

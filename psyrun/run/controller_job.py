@@ -1,4 +1,4 @@
-"""A controller in a queue, for sites that end processes on login nodes."""
+"""A controller as a job of a queue, for sites that end processes on login nodes."""
 
 from __future__ import annotations
 
@@ -33,26 +33,13 @@ if TYPE_CHECKING:
 
 CONTROLLER = "controller"
 _LEAST_MARGIN = 60.0  # seconds, to stop, to submit, and for the queue's own delays
-_PART = 0.05
+_MARGIN = 0.05  # of the time limit
+# Megabytes; psyrun and Snakemake, which hold all jobs, whatever a job needs.
 _LEAST_MEMORY = 512
-"""Megabytes; psyrun and Snakemake, which hold all jobs, whatever a job needs."""
 
 
 def check(tasks: Sequence[TaskRun], extra: Sequence[str]) -> None:
-    """Refuse tasks whose controller cannot be put in a queue.
-
-    Parameters
-    ----------
-    tasks : sequence of TaskRun
-        At least one.
-    extra : sequence of str
-        The user's arguments for Snakemake.
-
-    Raises
-    ------
-    PsyrunError
-        If a task has no queue, or the arguments are not accepted.
-    """
+    """Refuse tasks that have no queue, or one that does not accept the controller."""
     for task in tasks:
         if task.profile == LOCAL:
             raise TaskError(
@@ -75,18 +62,12 @@ def submit(
 
     Parameters
     ----------
-    first : TaskRun
-        The task.
     home : TaskLayout
         Paths of the task after which the job is named, and that records it.
     arguments : sequence of str
-        Arguments of ``psy``.
-    extra : sequence of str
-        The user's arguments for Snakemake, which are among them.
+        Arguments of ``psy``, with those for Snakemake, `extra`.
     record : callable
         Takes the job just before it is submitted.
-    warn : callable
-        Takes lines for the user, such as that the queue does not answer.
 
     Raises
     ------
@@ -173,40 +154,31 @@ class TimeLimit(NamedTuple):
 
 
 def time_limit(scheduler: Scheduler) -> TimeLimit:
-    """Return when the queue ends this process.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        Of the queue that runs it.
-    """
+    """Return when the queue ends this process, which is a job of it."""
     end, now = deadline(), time.time()
     if end == float("inf"):
         with suppress(SchedulerError):
             end = scheduler.end_of_this_job() or end
     _forget_environment()
-    lasts = end - now
-    return TimeLimit(end - min(max(_LEAST_MARGIN, _PART * lasts), lasts / 2), end)
+    duration = end - now
+    margin = min(max(_LEAST_MARGIN, _MARGIN * duration), duration / 2)
+    return TimeLimit(end - margin, end)
 
 
 def _forget_environment() -> None:
-    """Leave out what is about this job only: others inherit the environment."""
+    """Remove variables about this job: its children inherit the environment."""
     for name in list(os.environ):
         is_of_slurm = name.startswith("SLURM_") and name != "SLURM_CONF"
         if name in VARIABLES or is_of_slurm:
             del os.environ[name]
 
 
-def _ledger(layout: TaskLayout) -> Ledger:
-    """Return where controllers of a task are recorded."""
-    record = RunRecord.load(layout)
-    home = layout if record is None else record.home
-    return Ledger(layout, home.controllers)
-
-
 def controllers(layout: TaskLayout, warn: Warn) -> list[EarlierJobs]:
     """Return the controllers of a task that were put in queues."""
-    return left(layout, None, warn, records=False, ledger=_ledger(layout))
+    record = RunRecord.load(layout)
+    home = layout if record is None else record.home
+    ledger = Ledger(layout, home.controllers)
+    return left(layout, None, warn, records=False, ledger=ledger)
 
 
 def waiting_job(layout: TaskLayout, warn: Warn) -> str | None:
@@ -222,22 +194,7 @@ def waiting_job(layout: TaskLayout, warn: Warn) -> str | None:
 
 
 def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
-    """Return why a controller in a queue ended; None if that is not known.
-
-    Parameters
-    ----------
-    layout : TaskLayout
-        Paths of its task.
-    job : str
-        The controller's job, as the record of its run has it.
-    warn : callable
-        Takes lines for the user.
-
-    Raises
-    ------
-    SchedulerError
-        If the queue does not answer.
-    """
+    """Return why a controller in a queue ended; None if that is not known."""
     for one in controllers(layout, warn):
         for batch in one.batches:
             if batch.job(0) == job and (batch.key, 0) not in one.alive:
@@ -246,7 +203,7 @@ def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
 
 
 def release_lock(layout: TaskLayout, warn: Warn) -> None:
-    """Remove the lock of a controller in a queue that has ended, as that says."""
+    """Remove the lock of a controller whose job has ended, as its queue says."""
     holder = recorded_holder(layout.lock)
     if holder is None or not holder.job:
         return
@@ -257,15 +214,7 @@ def release_lock(layout: TaskLayout, warn: Warn) -> None:
 
 
 def stop(layout: TaskLayout, warn: Warn) -> tuple[int, set[str]]:
-    """Cancel the controllers of a task that are queued or running in a queue.
-
-    Returns
-    -------
-    n_jobs : int
-        How many there were.
-    names : set of str
-        The tasks that they were for.
-    """
+    """Cancel a task's controllers in queues; return their number and their tasks."""
     n_jobs = 0
     # One that ends for want of time may just have submitted the next.
     while cancelled := [

@@ -21,13 +21,7 @@ _PATIENCE = 5.0  # seconds; a server gives its jobs three of them to end
 
 
 class ForkServers:
-    """The servers of one run, as their controller sees them.
-
-    Parameters
-    ----------
-    tasks : iterable of (Path, str, str)
-        Folder, task file and Python command of each task.
-    """
+    """The servers of one run, given folder, task file and Python of each task."""
 
     def __init__(self, tasks: Iterable[tuple[Path, str, str]]) -> None:
         self._folder = tempfile.mkdtemp(prefix="psyrun-")

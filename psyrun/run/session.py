@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
 from psyrun.planning.checks import check_imports, check_project_folder
@@ -66,20 +66,23 @@ class Session:
 
     def run(self) -> int:
         """Run the tasks and return the exit status."""
-        with ExitStack() as stack:
-            stack.callback(lambda: self._display.close())
-            tasks = self._load()
+        loaded: list[TaskRun] = []
+        try:
+            loaded = self._load()
             if not self._options.is_dry_run:
-                self._lock(tasks, stack.callback)
-            tasks = self._plan(tasks)
+                self._lock(loaded)
+            tasks = self._plan(loaded)
             if self._options.is_dry_run:
                 self._preview(tasks)
-                return self._status
-            tasks = self._accept(tasks)
-            if tasks and self._options.detach == JOB:
-                self._put_in_queue(tasks)
-            elif tasks:
-                self._evaluate(tasks)
+            elif accepted := self._accept(tasks):
+                if self._options.detach == JOB:
+                    self._put_in_queue(accepted)
+                else:
+                    self._evaluate(accepted)
+        finally:
+            self._display.close()
+            for task in loaded:
+                task.release()
         return self._status
 
     def _evaluate(self, tasks: list[TaskRun]) -> None:
@@ -102,15 +105,12 @@ class Session:
             print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
         return load_tasks(paths.values(), self._options.plan)
 
-    def _lock(
-        self, tasks: list[TaskRun], at_end: Callable[[Callable[[], None]], object]
-    ) -> None:
+    def _lock(self, tasks: list[TaskRun]) -> None:
         """Lock the tasks; what keeps one from being locked is remembered.
 
         It does not matter for a task that turns out to be up to date.
         """
         for task in tasks:
-            at_end(task.release)
             try:
                 self._acquire(task)
             except (PsyrunError, OSError) as error:

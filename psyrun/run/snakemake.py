@@ -17,6 +17,12 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.utils.process import end_with_parent
 from psyrun.utils.resources import shipped
 
+SNAKEFILES = "psy_snakefiles"
+"""Key of Snakemake's configuration: the Snakefiles of the plans that were accepted."""
+
+MARK = ".psyrun.json"
+"""File of an installed profile with the digests of what was installed."""
+
 _PATIENCE = 10.0  # seconds between asking Snakemake to end and killing it
 
 
@@ -36,17 +42,15 @@ def command(
     jobs : int or None
         How many cores may be used at once, or how many jobs may be in a queue;
         None leaves that to the profile.
-    profile : str
-        Name of a profile that psyrun ships.
     extra : sequence of str
-        Further arguments from the user.
+        The user's arguments for Snakemake.
     """
     paths = json.dumps([str(path) for path in snakefiles])
     values, rest = _split_config(extra)
     return [
         *(sys.executable, "-m", "snakemake"),
         *("--snakefile", str(shipped("workflow", "Snakefile"))),
-        *("--profile", str(in_use(profile))),
+        *("--profile", str(profile_path(profile))),
         *("--logger", "psyrun"),
         # Between options that take all that follows, and what the user gave.
         # What psyrun's rules make is whole or not there. And where a file that is
@@ -85,16 +89,9 @@ def _split_config(extra: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 class Snakemake:
-    """A running Snakemake.
+    """A running Snakemake; `events` is a descriptor with lines of its logger plug-in.
 
-    Parameters
-    ----------
-    arguments : sequence of str
-        From `command`.
-    environment : mapping
-        Additional environment variables.
-    log : file
-        Where its own output goes.
+    Its own output goes to the log.
     """
 
     def __init__(
@@ -140,44 +137,23 @@ def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     return (json.loads(line) for line in lines)
 
 
-SNAKEFILES = "psy_snakefiles"
-
-
-MARK = ".psyrun.json"
-"""File of an installed profile with the digests of what was installed."""
-
-
-def place_of_installed(name: str) -> Path:
+def installation_path(name: str) -> Path:
     """Return where ``snakemake --profile NAME`` finds a user's profile."""
     from platformdirs import user_config_path
 
     return user_config_path("snakemake", "snakemake") / name
 
 
-def in_use(name: str) -> Path:
-    """Return the profile that ``psy run`` takes.
-
-    That is the one that ``psy profile install`` has installed, as it may have
-    been edited to suit a cluster, else the one that psyrun ships.
-    """
-    installed = place_of_installed(name)
+def profile_path(name: str) -> Path:
+    """Return the installed profile, which may be edited, or else the shipped one."""
+    installed = installation_path(name)
     return installed if (installed / MARK).is_file() else shipped("profiles", name)
 
 
 def site_arguments(profile: str, extra: Sequence[str]) -> str:
-    """Return the scheduler arguments that hold for all tasks of a run.
+    """Return the value of ``--psyrun-args``: scheduler arguments of all tasks of a run.
 
-    Parameters
-    ----------
-    profile : str
-        Name of the profile that ``psy run`` takes.
-    extra : sequence of str
-        The user's arguments for Snakemake.
-
-    Returns
-    -------
-    str
-        What Snakemake's option ``--psyrun-args`` gets.
+    The user's arguments for Snakemake, `extra`, win over the profile.
     """
     option = "--psyrun-args"
     given = None
@@ -186,12 +162,12 @@ def site_arguments(profile: str, extra: Sequence[str]) -> str:
             given = following
         elif argument.startswith(f"{option}="):
             given = argument.removeprefix(f"{option}=")
-    return _stated(profile) if given is None else given
+    return _arguments_in_profile(profile) if given is None else given
 
 
-def _stated(profile: str) -> str:
+def _arguments_in_profile(profile: str) -> str:
     import yaml
 
-    text = (in_use(profile) / "config.yaml").read_text(encoding="utf-8")
+    text = (profile_path(profile) / "config.yaml").read_text(encoding="utf-8")
     settings = yaml.safe_load(text) or {}
     return str(settings.get("psyrun-args") or "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger, QueueReport
@@ -24,17 +24,12 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord
 
-if TYPE_CHECKING:
-    pass
-
-
 State: TypeAlias = Literal[
     "new", "running", "queued", "done", "incomplete", "outdated", "unreadable"
 ]
-"""What can be said of a task in a word, see `TaskStatus`."""
+"""See `TaskStatus`."""
 
-
-_COARSE = 0.1  # seconds that the times of files may lag behind the clock
+_CLOCK_TOLERANCE = 0.1  # seconds that the times of files may lag behind the clock
 
 
 @dataclass(frozen=True)
@@ -43,18 +38,12 @@ class AssignmentCounts:
 
     Attributes
     ----------
-    n_items : int
-        Assignments in the space.
     n_done : int
-        Those whose row is kept.
+        Assignments that have a row.
     n_failed : int
-        Those whose last evaluation failed, and that have no row.
-    n_blocks : int
-        Process jobs.
-    n_blocks_done : int
-        Those that wrote their store file.
+        Assignments whose last evaluation failed, and that have no row.
     n_former : int
-        Rows from before that are no longer in the space.
+        Rows of assignments that are no longer in the space.
     n_older : int
         Rows in the space that another version of the task computed.
     """
@@ -74,8 +63,6 @@ class TaskStatus:
 
     Attributes
     ----------
-    name : str
-        Name of the task.
     state : str
         ``new``: was never run. ``running``: somebody runs it. ``queued``: jobs
         of it are in a queue, and nobody watches them. ``done``: the result is
@@ -102,15 +89,7 @@ class TaskStatus:
 
 
 def status_of(path: Path, name: str) -> TaskStatus:
-    """Return how far a task is.
-
-    Parameters
-    ----------
-    path : Path
-        The task file.
-    name : str
-        Name of the task.
-    """
+    """Return how far the task of a task file is."""
     layout = layout_of(path.parent, name)
     status = TaskStatus(name, "new")
     try:
@@ -162,7 +141,7 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
 def _is_being_stopped(layout: TaskLayout, holder: Holder) -> bool:
     """Whether a request to stop is younger than the lock: it may be left over."""
     try:
-        return layout.stop.stat().st_mtime > holder.since - _COARSE
+        return layout.stop.stat().st_mtime > holder.since - _CLOCK_TOLERANCE
     except FileNotFoundError:
         return False
 

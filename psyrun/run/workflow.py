@@ -1,9 +1,10 @@
-"""What ``workflow/Snakefile`` asks psyrun for.
+"""The entry of Snakemake: what ``workflow/Snakefile`` asks psyrun for.
 
 Whoever starts Snakemake, the same happens: tasks are loaded, it is decided
 what to do, each task is locked and its plan accepted, and one Snakefile for
-each task is included. `psy run` does the first half itself and names the
-Snakefiles in the configuration.
+each task is included. `psy run` does all but the last itself, and names the
+Snakefiles in the configuration. Plain Snakemake reads them before it locks
+anything, so the decisions are made once more under the locks.
 """
 
 from __future__ import annotations
@@ -38,8 +39,6 @@ class Workflow:
 
     Parameters
     ----------
-    config : mapping
-        Snakemake's configuration.
     is_main_process : bool
         Whether this process controls the run; other ones only run one job.
 
@@ -84,13 +83,7 @@ class Workflow:
             forget_incomplete(outputs(task.plan))
 
     def start(self, workflow: Any) -> None:
-        """Lock the tasks, accept their plans and start their fork servers.
-
-        Parameters
-        ----------
-        workflow : snakemake.workflow.Workflow
-            Snakemake's workflow, just before its first job.
-        """
+        """Lock the tasks, accept their plans and start their fork servers."""
         atexit.register(self.stop)
         tasks = [task for task in self._tasks if not task.decision.is_done]
         # psyrun's executor has it.
@@ -109,13 +102,7 @@ class Workflow:
         os.environ.update(self._servers.environment)
 
     def stop(self, *, is_done: bool = False) -> None:
-        """End what `start` began.
-
-        Parameters
-        ----------
-        is_done : bool
-            Whether all was done that was to be done.
-        """
+        """End what `start` began; `is_done` says whether Snakemake has succeeded."""
         if is_done:
             for task in self._tasks:
                 # What was submitted is of no interest any more. What was done may
@@ -203,11 +190,6 @@ def forget_incomplete(paths: Iterable[Path]) -> None:
     For ``--rerun-incomplete`` it would make them again and, as their rules call
     them ancient, forget what is missing and made from them (9.27). Its other
     option, to ignore what is incomplete, would be wrong for a user's own rules.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files that are whole if they are there.
     """
     for path in paths:
         if path.exists():

@@ -13,19 +13,10 @@ INTERRUPTED = 130
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:
-    """Print one line about what went wrong.
+    """Print an error as one line and return the exit status that it calls for.
 
-    Parameters
-    ----------
-    error : BaseException
-        A `PsyrunError`, an `OSError` or a `KeyboardInterrupt`.
-    debug : bool
-        Whether to print the traceback before.
-
-    Returns
-    -------
-    int
-        The exit status that it calls for.
+    It is a `PsyrunError`, an `OSError` or a `KeyboardInterrupt`. `debug` says
+    whether its traceback is printed before.
     """
     if debug:
         traceback.print_exception(error)
@@ -64,23 +55,11 @@ def _status(act: Callable[[str], int], name: str, debug: bool) -> int:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return one line for each row, with columns below each other.
-
-    Parameters
-    ----------
-    rows : sequence of sequences of str
-        The cells; all rows have the same number of them.
-    """
+    """Return one line for each row of cells, with columns below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def warn(text: str) -> None:
-    """Print a line for the user.
-
-    Parameters
-    ----------
-    text : str
-        One line.
-    """
+    """Print a line to standard error."""
     print(f"psy: {text}", file=sys.stderr, flush=True)

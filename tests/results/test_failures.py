@@ -3,7 +3,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psyrun.results.failures import failure_summary, group
+from psyrun.results.failures import failure_summary, grouped
 from psyrun.utils.text import counted, shortened
 from psyrun.utils.tracebacks import place
 from psyrun.workdir.failures import Failure
@@ -30,29 +30,29 @@ some_failures = st.lists(
 
 @given(some_failures)
 def test_each_failure_is_in_one_group(failures):
-    found = [one for part in group(failures) for one in part.failures]
+    found = [one for part in grouped(failures) for one in part.failures]
     assert sorted(found, key=id) == sorted(failures, key=id)
 
 
 @given(some_failures)
 def test_a_group_has_one_type_and_one_line(failures):
-    for part in group(failures):
+    for part in grouped(failures):
         assert len({(one.type, one.where) for one in part.failures}) == 1
 
 
 @given(some_failures)
 def test_the_largest_group_comes_first(failures):
-    sizes = [len(part.failures) for part in group(failures)]
+    sizes = [len(part.failures) for part in grouped(failures)]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_other_texts_at_one_line_are_one_group():
-    assert len(group([failure(message="1 is bad"), failure(message="2 is bad")])) == 1
+    assert len(grouped([failure(message="1 is bad"), failure(message="2 is bad")])) == 1
 
 
 def test_without_a_line_the_text_makes_the_group():
     results = [failure(where="", message=text) for text in ("None", "keys", "None")]
-    assert [len(part.failures) for part in group(results)] == [2, 1]
+    assert [len(part.failures) for part in grouped(results)] == [2, 1]
 
 
 def test_a_summary_shows_the_first_of_each_group():
@@ -78,10 +78,10 @@ def test_a_text_that_only_some_failures_of_a_group_have_is_an_example():
 
 
 def test_failures_of_a_group_without_text_do_not_hide_that_of_the_first():
-    assert group([failure(message="a"), failure(message="")])[0].cause == (
+    assert grouped([failure(message="a"), failure(message="")])[0].cause == (
         "ValueError, such as: a"
     )
-    assert group([failure(message=""), failure(message="a")])[0].cause == "ValueError"
+    assert grouped([failure(message=""), failure(message="a")])[0].cause == "ValueError"
 
 
 def test_a_summary_stays_short_whatever_failed():

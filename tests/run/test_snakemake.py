@@ -15,7 +15,7 @@ from psyrun.run.snakemake import (
     Snakemake,
     command,
     decode_events,
-    place_of_installed,
+    installation_path,
     site_arguments,
 )
 from psyrun.utils.resources import shipped
@@ -139,7 +139,7 @@ def test_scheduler_arguments_of_the_command_line_are_found(extra, expected):
 def test_scheduler_arguments_of_the_profile_in_use_are_found(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert main(["profile", "install", "slurm"]) == 0
-    config = place_of_installed("slurm") / "config.yaml"
+    config = installation_path("slurm") / "config.yaml"
     config.write_text(config.read_text() + "psyrun-args: account=lab\n")
     assert site_arguments("slurm", []) == "account=lab"
     assert site_arguments("slurm", ["--psyrun-args=account=me"]) == "account=me"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,17 +15,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What a check found.
-
-    Attributes
-    ----------
-    level : Level
-        How bad it is.
-    about : str
-        What was checked, in a word or two.
-    text : str
-        What was found, and what to do where that is needed.
-    """
+    """The result of a check: what was checked, what was found, and what to do."""
 
     level: Level
     about: str
@@ -50,6 +40,3 @@ def warning(about: str, text: str) -> Finding:
 def problem(about: str, text: str) -> Finding:
     """Return that something keeps tasks from running."""
     return Finding(Level.PROBLEM, about, text)
-
-
-__all__ = ["Finding", "Level"]

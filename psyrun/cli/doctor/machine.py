@@ -27,24 +27,11 @@ _PLUGINS = (
 _STORES = {"psyrun.store.pickle": ".pkl", "psyrun.store.npz": ".npz"}
 _STORES |= {"psyrun.store.h5": ".h5"}
 _LEAST_SPACE = 1 << 30  # bytes
-_SAME_TIME = 5.0  # seconds that clocks may differ
+CLOCK_TOLERANCE = 5.0  # seconds
 
 
 def check_machine(taskdir: Path, workdir: Path) -> Iterator[Finding]:
-    """Check what runs on this machine need.
-
-    Parameters
-    ----------
-    taskdir : Path
-        Folder of the task files.
-    workdir : Path
-        Folder for intermediary files.
-
-    Yields
-    ------
-    Finding
-        One for each check.
-    """
+    """Check what runs on this machine need."""
     yield ok(
         "Python", f"{platform.python_version()}, {sys.executable}; psyrun {__version__}"
     )
@@ -105,7 +92,7 @@ def _folder(workdir: Path) -> Iterator[Finding]:
         )
     else:
         yield ok("work folder", f"{place} can be written to, {free >> 30} GB are free")
-    if abs(skew) > _SAME_TIME:
+    if abs(skew) > CLOCK_TOLERANCE:
         yield warning(
             "clock",
             f"that of the file server is {skew:+.0f} s off this machine's. Ask for "

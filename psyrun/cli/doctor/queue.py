@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.cli.doctor.finding import Finding, Level, ok, problem, warning
+from psyrun.cli.doctor.machine import CLOCK_TOLERANCE
 from psyrun.cli.doctor.slurm import after_slurm, check_slurm, check_sqsub
 from psyrun.cli.doctor.trial_job import NAME, TrialJob, try_job
 from psyrun.errors import SchedulerError
 from psyrun.scheduler import Scheduler, Slurm, Sqsub
 from psyrun.utils import __version__
-
-_SAME_TIME = 5.0  # seconds that clocks may differ
 
 
 def check_queue(
@@ -25,24 +24,16 @@ def check_queue(
     folders: list[Path],
     patience: float,
 ) -> Iterator[Finding]:
-    """Check a queue, and that jobs run in it.
+    """Check a queue, and that jobs run in it, as far as there is no problem.
 
     Parameters
     ----------
-    scheduler : Scheduler
-        The queue.
     scheduler_args : mapping of str to object
         Arguments for the short job.
     folders : list of Path
         Folders that must be shared with the nodes; the first is the project's.
     patience : float
         Seconds that the job has.
-
-    Yields
-    ------
-    Finding
-        One for each check. The later ones are left out where they make no
-        sense after a problem.
     """
     try:
         values = scheduler.validate(scheduler_args, NAME)
@@ -58,13 +49,13 @@ def check_queue(
     except SchedulerError as error:
         yield problem("job", str(error))
         return
-    yield from _judge(trial)
+    yield from _check_trial(trial)
     if isinstance(scheduler, Slurm) and trial.state == "ended":
         yield from after_slurm(trial.id, trial.key)
 
 
 def _before(scheduler: Scheduler, values: Mapping[str, Any]) -> Iterator[Finding]:
-    """Check what can be known without a job."""
+    """Check what can be checked without a job."""
     if isinstance(scheduler, Slurm):
         yield from check_slurm(values)
     elif isinstance(scheduler, Sqsub):
@@ -77,8 +68,7 @@ def _before(scheduler: Scheduler, values: Mapping[str, Any]) -> Iterator[Finding
         yield ok("queue", f"answers; {len(jobs)} of your jobs are queued or running")
 
 
-def _judge(trial: TrialJob) -> Iterator[Finding]:
-    """Tell what a job has shown."""
+def _check_trial(trial: TrialJob) -> Iterator[Finding]:
     if trial.state != "ended":
         yield _unfinished(trial)
         return
@@ -190,7 +180,7 @@ def _clock(answer: Mapping[str, Any], trial: TrialJob) -> Iterator[Finding]:
     early = trial.submitted - answer["time"]
     late = answer["time"] - (trial.submitted + trial.seconds)
     off = max(early, late)
-    if off > _SAME_TIME:
+    if off > CLOCK_TOLERANCE:
         yield warning(
             "clock",
             f"that of {answer['host']} is at least {off:.0f} s off this machine's. Ask "

@@ -1,4 +1,4 @@
-"""Checks of Slurm."""
+"""Checks of Slurm, and of the commands of Sqsub."""
 
 from __future__ import annotations
 
@@ -16,23 +16,13 @@ from psyrun.scheduler.jobs import JobId
 from psyrun.scheduler.slurm.commands import ask
 
 _NEEDED = ("sbatch", "squeue", "scancel", "scontrol")
+_NEEDED_OF_SQSUB = ("sqsub", "sqjobs", "sqkill")
 _COMMENT = 10.0  # seconds that sacct has to show a job
 _FEW_JOBS = 100  # a task's max_jobs, unless it says otherwise
 
 
 def check_slurm(values: Mapping[str, Any]) -> Iterator[Finding]:
-    """Check Slurm without a job.
-
-    Parameters
-    ----------
-    values : mapping of str to object
-        Arguments of a job.
-
-    Yields
-    ------
-    Finding
-        One for each check.
-    """
+    """Check Slurm without a job; `values` are the arguments of one."""
     yield (commands := _commands())
     if commands.level == "problem":
         return
@@ -141,20 +131,7 @@ def _accounting() -> Finding:
 
 
 def after_slurm(jobid: JobId, key: str) -> Iterator[Finding]:
-    """Check what accounting knows of a job that has ended.
-
-    Parameters
-    ----------
-    jobid : int or str
-        The job.
-    key : str
-        Its comment.
-
-    Yields
-    ------
-    Finding
-        One, where accounting works.
-    """
+    """Check that accounting knows the comment of a job that has ended, its key."""
     asked = ["sacct", "-n", "-P", "-X", "-j", str(jobid), "-o", "State,Comment"]
     deadline = time.monotonic() + _COMMENT
     while True:
@@ -175,18 +152,9 @@ def after_slurm(jobid: JobId, key: str) -> Iterator[Finding]:
         )
 
 
-_COMMANDS = ("sqsub", "sqjobs", "sqkill")
-
-
 def check_sqsub() -> Iterator[Finding]:
-    """Check that its commands are there.
-
-    Yields
-    ------
-    Finding
-        One.
-    """
-    missing = [name for name in _COMMANDS if shutil.which(name) is None]
+    """Check that the commands of Sqsub are there."""
+    missing = [name for name in _NEEDED_OF_SQSUB if shutil.which(name) is None]
     if missing:
         yield problem(
             "commands",
@@ -194,4 +162,4 @@ def check_sqsub() -> Iterator[Finding]:
             "cluster.",
         )
     else:
-        yield ok("commands", ", ".join(_COMMANDS))
+        yield ok("commands", ", ".join(_NEEDED_OF_SQSUB))

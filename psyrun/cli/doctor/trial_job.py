@@ -32,23 +32,18 @@ class TrialJob:
 
     Attributes
     ----------
-    id : int or str
-        What the queue calls it.
     key : str
-        The text that the queue was to show with it.
+        The text that the queue should show with it.
     state : str
-        ``'ended'``, or what it was as the patience was over: ``'queued'`` or
-        ``'running'``.
+        ``'ended'``, or its last state: ``'queued'`` or ``'running'``.
     reason : str
-        Why it was queued, if the queue tells.
+        Why it was queued, if the queue says so.
     seconds : float
-        From its submission to its end, or to the end of the patience.
+        From its submission to its end, or until it was cancelled.
     submitted : float
         When, in seconds since the epoch.
-    trace : Trace
-        What it left in the file that takes its output.
     ending : Ending or None
-        Why it ended, if the queue tells.
+        Why it ended, if the queue says so.
     answers : dict of Path to (dict or None)
         What it wrote into each folder, as far as it can be seen here.
     """
@@ -74,8 +69,6 @@ def try_job(
 
     Parameters
     ----------
-    scheduler : Scheduler
-        The queue.
     values : mapping of str to object
         Arguments for it, validated.
     folders : list of Path
