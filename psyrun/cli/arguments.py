@@ -12,7 +12,7 @@ from psyrun.workdir.layout import record_of_task
 
 
 def whole(least: int | None = None) -> Callable[[str], int]:
-    """Return a type for `argparse`: a whole number, `least` or more if that is given."""
+    """Return a type for `argparse`: a whole number, `least` or more where given."""
 
     def read(text: str) -> int:
         try:
