@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +104,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
     Raises
     ------
     SchedulerError
-        If a word is no such pair.
+        If quotes do not match, or a word is no NAME=VALUE.
     """
     try:
         words = shlex.split(text)
@@ -112,13 +112,26 @@ def parse_arguments(text: str) -> dict[str, Any]:
         raise SchedulerError(
             f"psyrun-args: {text!r}: {str(error).lower()}. Mend the quotes."
         ) from error
+    return read_pairs(words, "psyrun-args")
+
+
+def read_pairs(words: Iterable[str], where: str) -> dict[str, Any]:
+    """Read scheduler arguments that are given as NAME=VALUE.
+
+    Raises
+    ------
+    SchedulerError
+        If a word is no such pair; `where` says where it stands.
+    """
+    values: dict[str, Any] = {}
     for word in words:
-        if "=" not in word:
+        name, separator, value = word.partition("=")
+        if not separator:
             raise SchedulerError(
-                f"psyrun-args: {word!r} must be NAME=VALUE, such as account=lab."
+                f"{where} {word}: must be NAME=VALUE, such as account=lab."
             )
-    pairs = (word.split("=", 1) for word in words)
-    return {name: _FLAGS.get(value, value) for name, value in pairs}
+        values[name] = _FLAGS.get(value, value)
+    return values
 
 
 def arguments(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import seconds
-from psyrun.errors import PsyrunError, SchedulerError
+from psyrun.errors import SchedulerError
 from psyrun.tasks.discovery import put_on_path
 from psyrun.utils.text import counted
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from psyrun.scheduler import Scheduler
 
 _SUBMITS_WITH = {"Slurm": "sbatch", "Sqsub": "sqsub"}
-_TRUTH = {"True": True, "False": False}
 _SHORT = {"timelimit": "5m"}
 """What a short job asks for instead of what new task files do."""
 
@@ -52,9 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Check, and print a line for each check."""
+    from psyrun.queue.site import read_pairs
+
     put_on_path(args.taskdir)
     conf = _conf(args.taskdir)
-    given = _pairs(args.arg)
+    given = read_pairs(args.arg, "doctor: --arg")
     if args.queue is not None:
         return _report(_of_queue(_class(args.queue), conf, given, args.timeout))
     status = _report(_of_machine(args.taskdir, conf))
@@ -120,17 +121,6 @@ def _conf(taskdir: Path) -> dict[str, Any]:
 def _workdir(conf: Mapping[str, Any]) -> Path | None:
     workdir = conf.get("workdir")
     return None if workdir is None else Path(workdir).absolute()
-
-
-def _pairs(words: Iterable[str]) -> dict[str, Any]:
-    for word in words:
-        if "=" not in word:
-            raise PsyrunError(
-                f"doctor: --arg {word}: must be NAME=VALUE, such as account=lab."
-            )
-    pairs = dict(word.split("=", 1) for word in words)
-    # Options that take no value are stated by True.
-    return {name: _TRUTH.get(value, value) for name, value in pairs.items()}
 
 
 def _class(name: str) -> type[Scheduler]:
