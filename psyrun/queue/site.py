@@ -112,7 +112,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
         raise SchedulerError(
             f"psyrun-args: {text!r}: {str(error).lower()}. Mend the quotes."
         ) from error
-    return read_pairs(words, "psyrun-args")
+    return read_pairs(words, "psyrun-args:")
 
 
 def read_pairs(words: Iterable[str], where: str) -> dict[str, Any]:
