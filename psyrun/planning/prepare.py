@@ -70,8 +70,9 @@ class PlanOptions:
 class TaskRun:
     """One task of a run.
 
-    It is locked, then it is decided what to do for it, then the plan is accepted.
-    Where nothing may change, `preview` decides without the lock.
+    It is locked, it is decided what to do for it, jobs of earlier runs are settled,
+    and the plan is accepted. Where nothing may change, `preview` decides without the
+    lock.
 
     Attributes
     ----------
@@ -92,6 +93,7 @@ class TaskRun:
     lock: Lock | None = None
     decision: Decision = field(init=False)
     remarks: list[str] = field(default_factory=list)
+    _earlier: list[EarlierJobs] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -161,32 +163,29 @@ class TaskRun:
         self.decision = self._decide(self._adoptable(found))
 
     def decide(self, warn: Warn) -> None:
-        """Decide what is to be done, now that nobody else can start anything.
+        """Decide what is to be done, now that nobody else can start anything."""
+        found = left(self.layout, self.task.scheduler, warn, records=True)
+        release_locks(self.layout, found)
+        self._earlier = found
+        self.decision = self._decide(self._adoptable(found))
 
-        Jobs of earlier runs that do not fit to the plan are cancelled.
+    def settle_earlier_jobs(self, warn: Warn) -> None:
+        """See to it that only jobs go on that fit to the plan.
+
+        Those of a killed run, on this machine, end by themselves; others in queues
+        are cancelled. As both may have added rows, it is decided once more then.
 
         Raises
         ------
         RunningError
-            If a job of a killed run, on this machine, does not end.
-        PsyrunError
-            If what is on disk cannot be read, or a queue does not answer.
+            If a job of a killed run does not end.
         """
-        while True:
-            found = left(self.layout, self.task.scheduler, warn, records=True)
-            release_locks(self.layout, found)
-            adoptable = self._adoptable(found)
-            self.decision = self._decide(adoptable)
-            if self.decision.is_done or self.refusal is not None:
-                return
-            # Both may have added rows.
-            has_waited = self._wait_for_jobs_of_killed_run(found)
-            if not has_waited and not self._cancel_outdated(found, adoptable, warn):
-                break
-        n_alive = sum(len(one.alive) for one in adoptable)
+        while self._wait_for_jobs_of_killed_run() or self._cancel_outdated(warn):
+            self.decide(warn)
+        n_alive = sum(len(one.alive) for one in self._adoptable(self._earlier))
         if n_alive:
-            said = f"{self.name}: {counted(n_alive, 'job')} of before go on"
-            self.remarks.append(said)
+            jobs = counted(n_alive, "job")
+            self.remarks.append(f"{self.name}: {jobs} of before go on")
 
     def accept(self) -> None:
         """Record the plan as the one that is followed, and write its Snakefile.
@@ -235,14 +234,13 @@ class TaskRun:
         kind = scheduler_class(self.site_scheduler)
         return [one for one in found if type(one.scheduler) is kind]
 
-    def _wait_for_jobs_of_killed_run(self, found: Sequence[EarlierJobs]) -> bool:
-        """Jobs end with their controller, but it takes them a moment.
+    def _wait_for_jobs_of_killed_run(self) -> bool:
+        """Wait for the jobs that no queue runs; return whether there were any.
 
-        Those in queues do not: they are adopted or cancelled. Returns whether
-        there were others.
+        They end with their controller, but it takes them a moment.
         """
         deadline = time.monotonic() + _PATIENCE
-        alive = {batch.job(p) for one in found for batch, p in one.living()}
+        alive = {batch.job(p) for one in self._earlier for batch, p in one.living()}
         has_waited = False
         while jobs := {
             job: holder
@@ -260,15 +258,10 @@ class TaskRun:
             time.sleep(0.1)
         return has_waited
 
-    def _cancel_outdated(
-        self,
-        found: Sequence[EarlierJobs],
-        adoptable: Sequence[EarlierJobs],
-        warn: Warn,
-    ) -> bool:
+    def _cancel_outdated(self, warn: Warn) -> bool:
         """Cancel jobs that do not fit to the plan; return whether there were any."""
-        n_jobs = 0
-        for one in found:
+        n_jobs, adoptable = 0, self._adoptable(self._earlier)
+        for one in self._earlier:
             number = self.plan.round if one in adoptable else None
             n_jobs += _cancel_unless_in_round(number, one, warn)
         if n_jobs:

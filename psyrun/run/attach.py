@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -86,17 +87,17 @@ class Follower:
         """Ask the queue, now and then, whether a controller is there."""
         if time.monotonic() >= self._next_question or record.job != self._asked_about:
             self._asked_about = record.job
-            try:
-                found = controllers(self._layout, self._display.line)
-            except SchedulerError:
-                # The display showed it. What is printed meanwhile is shown, too.
-                self._is_in_queue = record.is_waiting or record.is_held
-                self._next_question = time.monotonic() + _PAUSE
-                return self._is_in_queue
-            jobs = [b.job(p) for one in found for b, p in one.living()]
-            self._is_in_queue = record.job in jobs
+            self._is_in_queue = self._ask_queue(record)
             self._next_question = time.monotonic() + _PAUSE
         return self._is_in_queue
+
+    def _ask_queue(self, record: RunRecord) -> bool:
+        try:
+            found = controllers(self._layout, self._display.line)
+        except SchedulerError:
+            # The display showed it. What is printed meanwhile is shown, too.
+            return record.is_waiting or record.is_held
+        return record.job in [b.job(p) for one in found for b, p in one.living()]
 
     def _follow(self, record: RunRecord) -> int:
         """Follow a run, whichever jobs its controller moves to."""
@@ -187,7 +188,7 @@ def _current_round(layout: TaskLayout) -> Round | None:
 
 
 class _GrowingLog:
-    """Hands out the lines of a log as they are written."""
+    """Shows the lines of a log as they are written."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -195,15 +196,12 @@ class _GrowingLog:
 
     def read_on(self, path: Path) -> None:
         """Read what is new."""
-        try:
-            with path.open("rb") as file:
-                file.seek(len(self._data))
-                self._data += file.read()
-        except OSError:
-            return
+        with suppress(OSError), path.open("rb") as file:
+            file.seek(len(self._data))
+            self._data += file.read()
 
     def show(self, display: Display, until: int | None) -> None:
-        """Show whole lines that were not shown yet, up to some place."""
+        """Show whole lines that were not shown yet, up to a place in bytes."""
         data = self._data if until is None else self._data[:until]
         end = data.rfind(b"\n") + 1
         if end > self._shown:

@@ -39,10 +39,6 @@ class QuietDisplay(Display):
     """Shows nothing."""
 
     @override
-    def job(self, mark: str, name: str) -> None:
-        pass
-
-    @override
     def line(self, text: str) -> None:
         pass
 

@@ -70,17 +70,14 @@ class RunLog:
         """Append to the log, if that is possible: disks fill up."""
         # Texts of exceptions may hold what cannot be encoded.
         line = text.encode(errors="backslashreplace")
-        try:
-            with self._path.open("ab") as file:
-                file.write(line)
-        except OSError:
-            return
+        with suppress(OSError), self._path.open("ab") as file:
+            file.write(line)
 
     def display(self, inner: Display) -> Display:
         """Return a display that also writes to the log what another one shows."""
-        return (
-            LogDisplay(sys.stdout) if self._is_output else _LoggedDisplay(inner, self)
-        )
+        if self._is_output:
+            return LogDisplay(sys.stdout)
+        return _LoggedDisplay(inner, self)
 
     @contextmanager
     def summing_up(self) -> Iterator[None]:
@@ -131,14 +128,11 @@ class RunLog:
         self._is_handed_over = False
         # Whoever has taken the task over writes there now.
         is_ours = self.record.is_last(self.record.home)
-        text, status = f"{error}", 1
-        if isinstance(error, KeyboardInterrupt):
-            text, status = "interrupted.", INTERRUPTED
-        elif isinstance(error, PsyrunError):
-            status = error.exit_status
+        is_interruption = isinstance(error, KeyboardInterrupt)
         if is_ours:
-            self.write(f"psy: {text}\n")
-        self.end(status)
+            self.write(f"psy: {'interrupted.' if is_interruption else error}\n")
+        status = error.exit_status if isinstance(error, PsyrunError) else 1
+        self.end(INTERRUPTED if is_interruption else status)
 
 
 class _LoggedDisplay(Display):
@@ -148,11 +142,6 @@ class _LoggedDisplay(Display):
         self.interval = inner.interval
         self._inner = inner
         self._log = log
-
-    @override
-    def job(self, mark: str, name: str) -> None:
-        self._log.write(f"{mark}  {name}\n")
-        self._inner.job(mark, name)
 
     @override
     def line(self, text: str) -> None:

@@ -145,12 +145,7 @@ class Session:
         if task.lock is None:
             task.preview(warn)
         else:
-            try:
-                task.decide(warn)
-            except RunningError as error:
-                task.release()
-                task.preview(warn)
-                self._obstacles[task] = error
+            task.decide(warn)
         if not task.decision.is_done:
             check_imports(task.task)
 
@@ -180,20 +175,22 @@ class Session:
         """Accept the plans, and return the tasks that nobody else runs."""
         if tasks:
             check_project_folder()
-        accepted = []
-        for task in tasks:
-            error = self._obstacles.get(task)
-            if isinstance(error, RunningError):
-                self._fail(str(error), error.exit_status)
-                continue
-            if error is not None:
-                raise error
-            task.accept()
-            accepted.append(task)
-            for remark in task.remarks:
-                self._display.line(remark)
-            self._remark_on_change(task)
-        return accepted
+        return [task for task in tasks if self._is_accepted(task)]
+
+    def _is_accepted(self, task: TaskRun) -> bool:
+        try:
+            if task in self._obstacles:
+                raise self._obstacles[task]
+            task.settle_earlier_jobs(warn)
+        except RunningError as error:
+            task.release()
+            self._fail(str(error), error.exit_status)
+            return False
+        task.accept()
+        for remark in task.remarks:
+            self._display.line(remark)
+        self._remark_on_change(task)
+        return True
 
     def _remark_on_change(self, task: TaskRun) -> None:
         if task.decision.is_dirty:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -212,11 +213,11 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _lives(process: psutil.Process) -> bool:
-    try:
+    """Whether a process lives; a zombie does not."""
+    with suppress(psutil.NoSuchProcess):
         is_zombie = process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-    return process.is_running() and not is_zombie
+        return not is_zombie and bool(process.is_running())
+    return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -127,6 +127,7 @@ def _accept(task: TaskRun) -> None:
     plan_read = task.decision
     task.acquire()
     task.decide(_warn)
+    task.settle_earlier_jobs(_warn)
     for remark in task.remarks:
         _warn(remark)
     if task.decision != plan_read:

@@ -13,6 +13,7 @@ def accept_plan(path: Path, **options: Any) -> TaskRun:
     (task,) = load_tasks([path], PlanOptions(**options))
     task.acquire()
     task.decide(warn)
+    task.settle_earlier_jobs(warn)
     task.accept()
     return task
 

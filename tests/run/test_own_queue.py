@@ -84,6 +84,18 @@ def test_jobs_in_the_queue_of_another_scheduler_are_cancelled(
     assert orphaned.result()["y"] == [0, 1, 4, 9]
 
 
+def test_a_run_that_is_refused_leaves_jobs_of_before_alone(orphaned: Project) -> None:
+    orphaned.edit("max_jobs = 2", "max_jobs = 2\noverwrite_dirty = False")
+    orphaned.edit("x**2", "x**3")
+    assert "overwrite_dirty" in orphaned.psy("run", status=2).stderr
+    assert "2 running jobs" in orphaned.psy("status").stdout
+    (orphaned.folder / "go").touch()
+    orphaned.edit("x**3", "x**2")
+    orphaned.psy("run")
+    assert orphaned.calls() == [0, 1, 2, 3]
+    assert orphaned.result()["y"] == [0, 1, 4, 9]
+
+
 def test_jobs_of_other_tasks_of_the_same_run_are_told(tmp_path: Path) -> None:
     project = own_queue(tmp_path / "project", "a", "b")
     process = project.start("psyrun.cli", "run")
