@@ -1,4 +1,4 @@
-"""Entry of a job: hand it to a warm process if there is one, else run it here.
+"""Entry of a job: hand it to a fork server if there is one, else run it here.
 
 This module imports little, because it is started once for each job.
 """

@@ -18,61 +18,32 @@ _DIED = 70  # EX_SOFTWARE of sysexits.h
 
 
 def address(folder: str, task_folder: str) -> str:
-    """Return the path of the socket of a task's server.
+    """Return the path of the socket of a task's server, in the folder of its run.
 
-    Parameters
-    ----------
-    folder : str
-        The folder for all sockets of this run.
-    task_folder : str
-        The folder of the task.
-
-    Returns
-    -------
-    str
-        A short path: sockets allow for about 100 characters only.
+    It is short, as sockets allow for about 100 characters only.
     """
     return f"{folder}/{zlib.crc32(os.path.realpath(task_folder).encode()):08x}"
 
 
 def server_address(arguments: list[str]) -> str | None:
-    """Return the socket of the server for a step.
+    """Return the socket of the server for a step, see `psyrun.steps.main.run`.
 
-    Parameters
-    ----------
-    arguments : list of str
-        The step, the folder of the task, the round and, for ``process``, the block.
-
-    Returns
-    -------
-    str or None
-        Path of the socket; None where this run has no server for the task on
-        this machine, so that the step has to be run in a process of its own.
+    None where this run has no server for the task on this machine, so that the step
+    has to be run in a process of its own.
     """
     host, _, folder = os.environ.get(FOLDER_VARIABLE, "").partition(":")
     if host != _socket.gethostname() or len(arguments) < 2:
         return None
     path = address(folder, arguments[1])
-    # The folder is gone with the run. Tasks for a queue never had a socket in it.
+    # The folder is removed after the run. Tasks for a queue have no socket in it.
     return None if os.path.isdir(folder) and not os.path.exists(path) else path
 
 
 class Request:
-    """A step that a server was asked to run.
+    """A step that the server at the socket `path` was asked to run.
 
-    Parameters
-    ----------
-    path : str
-        The socket of the server.
-    arguments : list of str
-        The step and its arguments.
-    output : int
-        Descriptor that takes the step's output and errors.
-
-    Raises
-    ------
-    OSError
-        If there is no server any more.
+    `output` is the descriptor that takes the step's output and errors. Raises
+    `OSError` if there is no server any more.
     """
 
     def __init__(self, path: str, arguments: list[str], output: int) -> None:
@@ -85,13 +56,7 @@ class Request:
         self._connection.sendall(text)
 
     def wait(self) -> int:
-        """Return the exit status of the step.
-
-        Raises
-        ------
-        OSError
-            If the server ended before the step did.
-        """
+        """Return the exit status; raise `OSError` if the server ends before."""
         answer = self._connection.recv(1)
         self._connection.close()
         if not answer:
@@ -104,19 +69,7 @@ class Request:
 
 
 def ask(arguments: list[str]) -> int | None:
-    """Have a warm process run a step.
-
-    Parameters
-    ----------
-    arguments : list of str
-        The step and its arguments.
-
-    Returns
-    -------
-    int or None
-        The exit status of the step; None where this machine has no server
-        for it, so that the step has to be run here.
-    """
+    """Have a server run a step and return its exit status; None if there is none."""
     path = server_address(arguments)
     if path is None:
         return None

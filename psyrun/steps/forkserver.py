@@ -26,11 +26,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from psyrun.errors import PsyrunError
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
 from psyrun.utils.process import die_with, end_threads, leave
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
+
+
+def main(descriptor: str, taskfile: str) -> None:
+    """Serve the jobs of one task until the controller ends."""
+    listener = socket.socket(fileno=int(descriptor))
+    task = None
+    # The job that imports the task again reports the error.
+    with suppress(PsyrunError):
+        task = ImportedTask.load(taskfile)
+    end_threads()
+    gc.collect()
+    gc.freeze()
+    _Server(listener, task).serve()
 
 
 @dataclass
@@ -42,7 +56,7 @@ class _Job:
 @dataclass
 class _Server:
     listener: socket.socket
-    context: ImportedTask | None
+    task: ImportedTask | None
     jobs: dict[int, _Job] = field(default_factory=dict)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
@@ -113,7 +127,7 @@ class _Server:
         if not job.is_cancelled:
             self.selector.unregister(job.connection)
             with suppress(OSError):
-                # As a shell tells of a child that was ended by a signal.
+                # As the status of a shell whose child was ended by a signal.
                 job.connection.sendall(bytes([code if code >= 0 else 128 - code]))
         job.connection.close()
 
@@ -123,11 +137,11 @@ class _Server:
             _signal_group(pid, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE
         for pid in self.jobs:
-            if not _ends_until(pid, deadline):
+            if not _has_ended(pid, deadline):
                 _signal_group(pid, signal.SIGKILL)
 
 
-def _ends_until(pid: int, deadline: float) -> bool:
+def _has_ended(pid: int, deadline: float) -> bool:
     while time.monotonic() < deadline:
         if os.waitpid(pid, os.WNOHANG)[0]:
             return True
@@ -166,19 +180,9 @@ def _be_job(
         for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
             os.dup2(stream, target)
         os.chdir(folder)
-        code = run(arguments, server.context)
+        code = run(arguments, server.task)
     finally:
         leave(code)
-
-
-def main(descriptor: str, taskfile: str) -> None:
-    """Serve the jobs of one task until the controller ends."""
-    listener = socket.socket(fileno=int(descriptor))
-    context = ImportedTask.load(taskfile)
-    end_threads()
-    gc.collect()
-    gc.freeze()
-    _Server(listener, context).serve()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a step knows of its task, its plan and its round."""
+"""A job: one step of a round, with its plan, its task and its rows."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ class ImportedTask:
 
     Attributes
     ----------
-    task : Task
-        The task.
     version : str
-        Its fingerprint.
+        Fingerprint of the task.
     random_states : RandomStates
         The random generators that its import made.
     has_threads : bool
@@ -41,22 +39,8 @@ class ImportedTask:
     has_threads: bool
 
     @classmethod
-    def load(cls, taskfile: str) -> ImportedTask | None:
-        """Import a task; None if that fails, so that the job tells of it."""
-        try:
-            return cls.imported(taskfile)
-        except PsyrunError:
-            return None
-
-    @classmethod
-    def imported(cls, taskfile: str) -> ImportedTask:
-        """Import a task.
-
-        Raises
-        ------
-        TaskError
-            If it is not usable.
-        """
+    def load(cls, taskfile: str) -> ImportedTask:
+        """Import a task."""
         n_threads = threading.active_count()
         task = load_task(Path(taskfile))
         has_threads = threading.active_count() > n_threads
@@ -66,40 +50,22 @@ class ImportedTask:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a plan.
-
-    Attributes
-    ----------
-    plan : Plan
-        The accepted plan.
-    layout : TaskLayout
-        Paths of the task.
-    context : ImportedTask or None
-        The task, if it was imported already.
-    """
+    """One job of a plan; `preloaded` is its task, if it was imported already."""
 
     plan: Plan
     layout: TaskLayout
-    context: ImportedTask | None = None
+    preloaded: ImportedTask | None = None
 
     @classmethod
-    def of(
-        cls, layout: TaskLayout, number: int, context: ImportedTask | None = None
-    ) -> Job:
-        """Return a job of a round.
-
-        Raises
-        ------
-        PsyrunError
-            If the task has no plan, or one with another round.
-        """
+    def of(cls, layout: TaskLayout, number: int, preloaded: ImportedTask | None) -> Job:
+        """Return a job of a round; refuse one that is not that of the task's plan."""
         plan = Plan.required(layout)
         if plan.round != number:
             raise PsyrunError(
                 f"{layout.round(number).folder}: another plan has taken the place of "
                 "this one. Start the task again with 'psy run'."
             )
-        return cls(plan, layout, context)
+        return cls(plan, layout, preloaded)
 
     @cached_property
     def round(self) -> Round:
@@ -108,15 +74,11 @@ class Job:
 
     @cached_property
     def imported(self) -> ImportedTask:
-        """The imported task.
+        """The imported task; another version than the plan's is refused.
 
-        Raises
-        ------
-        TaskError
-            If it is not usable, or is another version than the plan is for:
-            a job may have waited in a queue for long.
+        A job may have waited in a queue for long.
         """
-        imported = self.context or ImportedTask.imported(self.plan.taskfile)
+        imported = self.preloaded or ImportedTask.load(self.plan.taskfile)
         if imported.version != self.plan.fingerprint:
             raise TaskError(
                 f"{self.plan.taskfile}: was changed after the job was planned, so "
@@ -131,12 +93,12 @@ class Job:
         return self.imported.task
 
     def store(self, ext: str) -> Store:
-        """Return the task's store if it is for files named `ext`, else one that is."""
+        """Return the task's store if it is for files `*ext`, else one that is."""
         return store_with(ext, self.task.store)
 
     @cached_property
     def data(self) -> RoundData:
-        """What the round knows."""
+        """The space and the rows of the round."""
         return RoundData(self.round, self.store(self.plan.block_ext))
 
     def lock(self, step: str) -> Lock:

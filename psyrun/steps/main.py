@@ -1,4 +1,4 @@
-"""Entry of a step: its arguments, and what becomes of its errors."""
+"""Entry of a step: reads its arguments, and records its errors."""
 
 from __future__ import annotations
 
@@ -17,22 +17,12 @@ from psyrun.utils.process import say
 from psyrun.utils.tracebacks import own_traceback
 
 
-def run(arguments: list[str], context: ImportedTask | None = None) -> int:
-    """Run one step.
+def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
+    """Run one step and return its exit status.
 
-    Parameters
-    ----------
-    arguments : list of str
-        ``split FOLDER ROUND``, ``process FOLDER ROUND BLOCK`` or ``merge FOLDER
-        ROUND``, where FOLDER is that of the task.
-    context : ImportedTask, optional
-        The task, if it was imported already.
-
-    Returns
-    -------
-    int
-        Exit status: 0 if all went well, 1 if assignments failed, 2 if the
-        user has to change something.
+    Its arguments are ``split FOLDER ROUND``, ``process FOLDER ROUND BLOCK`` or
+    ``merge FOLDER ROUND``, where FOLDER is that of the task. The status is 1 if
+    assignments failed, 2 if the user has to change something.
     """
     command = StepCommand.read(arguments)
     # The user's code may change the current folder.
@@ -40,7 +30,7 @@ def run(arguments: list[str], context: ImportedTask | None = None) -> int:
     note = command.round.error(command.name)
     note.unlink(missing_ok=True)
     try:
-        _run(command, context)
+        _run(command, preloaded)
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
     except OSError as error:
@@ -51,20 +41,17 @@ def run(arguments: list[str], context: ImportedTask | None = None) -> int:
 
 
 def _fail(note: Path, error: Exception, message: str, status: int) -> int:
-    """Say why a step failed, in its log and to whoever shows it to the user."""
-    record = {
-        "type": type(error).__name__,
-        "message": message,
-        "exit_status": status,
-    }
+    """Record why a step failed, for whoever shows it to the user, and log it."""
+    name = type(error).__name__
+    record = {"type": name, "message": message, "exit_status": status}
     with suppress(OSError, StoreError):
         write_json(note, record)
     say(message)
     return status
 
 
-def _run(command: StepCommand, context: ImportedTask | None) -> None:
-    job = Job.of(command.layout, command.round_number, context)
+def _run(command: StepCommand, preloaded: ImportedTask | None) -> None:
+    job = Job.of(command.layout, command.round_number, preloaded)
     match command.step, command.block:
         case "split", None:
             split(job)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from psyrun.errors import JobError
 from psyrun.steps.job import Job
-from psyrun.utils.files import write_json
 from psyrun.utils.process import say
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
@@ -19,13 +17,7 @@ from psyrun.workdir.progress import MergeRecord
 
 
 def merge(job: Job) -> None:
-    """Write the result file, in the order of the space.
-
-    Parameters
-    ----------
-    job : Job
-        The job. The former result file stays until the new one is whole.
-    """
+    """Write the result file; the former one stays until the new one is whole."""
     plan = job.plan
     with job.lock(MERGE):
         _check_complete(job)
@@ -36,8 +28,8 @@ def merge(job: Job) -> None:
         n_failed = job.data.n_accepted_failures()
         repeated = _repetitions(job)
         record = MergeRecord(plan.merge, plan.resultfile, n_rows, n_failed, **repeated)
-        write_json(job.round.merged, asdict(record))
-        _remove_what_is_no_longer_needed(job)
+        record.save(job.round)
+        _clean_up(job)
         say(f"{n_rows} rows written to {result}")
         # The last thing of all: Snakemake takes it away if the job fails after it.
         job.round.merge_mark(plan.merge).touch()
@@ -60,32 +52,27 @@ def _repetitions(job: Job) -> dict[str, int]:
 
 
 def _check_complete(job: Job) -> None:
-    """Refuse to merge while rows are missing.
-
-    Raises
-    ------
-    JobError
-        If they are: the jobs that had fetched their assignments were killed.
-    """
-    data = job.data
-    known = data.with_row()
+    """Refuse to merge with rows missing, as jobs that had fetched them were killed."""
+    data, n_items = job.data, len(job.data.division.space)
+    indices = data.with_row()
     # They are sorted, and there may be very many.
-    n_twice = int(np.count_nonzero(known[1:] == known[:-1]))
+    n_twice = int(np.count_nonzero(indices[1:] == indices[:-1]))
     if n_twice:
         raise JobError(
             f"{job.round.blocks}: holds the rows of {n_twice} assignments twice. "
             "Remove that folder, then run again."
         )
-    n_missing = len(data.division.space) - len(known) - data.n_accepted_failures()
+    n_missing = n_items - len(indices) - data.n_accepted_failures()
     if n_missing:
         raise JobError(
-            f"{n_missing} of {len(data.division.space)} assignments have no row, as "
+            f"{n_missing} of {n_items} assignments have no row, as "
             "jobs were killed or saw another random space. Run again: only what is "
             "missing is evaluated then."
         )
 
 
-def _remove_what_is_no_longer_needed(job: Job) -> None:
+def _clean_up(job: Job) -> None:
+    """Remove journals, claims, earlier rounds and the marks of earlier merges."""
     for mark in job.round.folder.glob(job.round.merge_mark("*").name):
         mark.unlink(missing_ok=True)
     for folder in (job.round.journals, job.round.claims):

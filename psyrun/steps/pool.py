@@ -26,44 +26,31 @@ from psyrun.workdir.failures import describe_death
 from psyrun.workdir.in_flight import InFlight, InFlightTable
 from psyrun.workdir.journal import Journal
 
-_HOPELESS = (
+_TOO_MANY_FAILURES = (
     "stopped: more assignments failed than max_failures allows. What is done is kept: "
     "mend the cause, then run again."
 )
 
 
-def evaluate(work: Evaluation, n_workers: int, slots: Path) -> None:
+def evaluate(evaluation: Evaluation, n_workers: int, in_flight: Path) -> None:
     """Evaluate all assignments of a process job.
 
-    Parameters
-    ----------
-    work : Evaluation
-        What to evaluate, and how.
-    n_workers : int
-        Number of worker processes.
-    slots : Path
-        File for what the workers are at.
-
-    Raises
-    ------
-    PsyrunError
-        If records could not be written or `setup` failed. Assignments that
-        raise, or that end their worker, are recorded and do not raise here.
-    JobError
-        If the workers stopped before the end, with too little time left or
-        too many failures, or did not begin, as there were too many before.
+    Assignments that raise, or that end their worker, are recorded and do not raise
+    here. Raises `PsyrunError` if records could not be written or `setup` failed, and
+    `JobError` if the workers stopped before the end, or did not begin, with too
+    little time left or too many failures.
     """
-    _Pool(work, n_workers, slots).run()
+    _Pool(evaluation, n_workers, in_flight).run()
 
 
 class _Pool:
     """The workers of one process job, as their parent sees them."""
 
-    def __init__(self, work: Evaluation, size: int, slots: Path) -> None:
-        self._work = work
+    def __init__(self, evaluation: Evaluation, size: int, in_flight: Path) -> None:
+        self._evaluation = evaluation
         self._size = size
-        self._slots = InFlightTable(slots, size)
-        self._causes = ExitMessages()
+        self._in_flight = InFlightTable(in_flight, size)
+        self._messages = ExitMessages()
         self._workers: dict[int, int] = {}
         self._is_out_of_time = False
         # Up to where journals were verified: workers may die by the thousand.
@@ -71,7 +58,7 @@ class _Pool:
 
     def run(self) -> None:
         # Other jobs of the run may have failed while this one was queued.
-        self._stop_if_hopeless()
+        self._check_failures()
         # The task file may have used them when it was imported.
         end_threads()
         try:
@@ -84,8 +71,8 @@ class _Pool:
                     self._ended(number, pid, os.waitstatus_to_exitcode(status))
         finally:
             self._kill_all()
-            self._slots.close()
-            self._causes.close()
+            self._in_flight.close()
+            self._messages.close()
         if self._is_out_of_time:
             raise OutOfTimeError(
                 "the job's wall time does not suffice for the rest. What is done is "
@@ -94,7 +81,7 @@ class _Pool:
 
     def _start(self, number: int, rest: range) -> None:
         """Fork a worker; it begins with what its predecessor left."""
-        self._slots.clear(number)
+        self._in_flight.clear(number)
         parent = os.getpid()
         with suppress(OSError, ValueError):
             # What is in the buffers now must not be written by each copy.
@@ -106,29 +93,27 @@ class _Pool:
             pid = os.fork()
         if pid == 0:
             intact = self._intact.get(number, 0)
-            worker = Worker(
-                self._work, number, self._slots, self._causes, parent, intact
-            )
-            worker.live(rest)
+            shared = (self._in_flight, self._messages)
+            Worker(self._evaluation, number, *shared, parent, intact).run(rest)
         self._workers[pid] = number
 
     def _ended(self, number: int, pid: int, code: int) -> None:
-        slot = self._slots.get(number)
-        if slot is not None:
+        lost = self._in_flight.get(number)
+        if lost is not None:
             # Whatever the status: the user's code may end its process with any.
-            self._record_death(number, slot, pid, code)
-            self._stop_if_hopeless()
-            self._start(number, range(slot.position + 1, slot.end))
+            self._record_death(number, lost, pid, code)
+            self._check_failures()
+            self._start(number, range(lost.position + 1, lost.end))
         elif code == WorkerExit.NO_TIME:
             self._is_out_of_time = True
         elif code == WorkerExit.TOO_MANY_FAILURES:
-            raise JobError(_HOPELESS)
+            raise JobError(_TOO_MANY_FAILURES)
         elif code in (WorkerExit.NO_RECORD, WorkerExit.NO_SPACE):
             is_full = code == WorkerExit.NO_SPACE
-            told = self._causes.of(number) or "see the job's log"
-            cause = os.strerror(errno.ENOSPC) if is_full else told
+            message = self._messages.last_of(number) or "see the job's log"
+            cause = os.strerror(errno.ENOSPC) if is_full else message
             raise PsyrunError(
-                f"{self._work.journal(number)}: results could not be recorded: "
+                f"{self._evaluation.journal(number)}: results could not be recorded: "
                 f"{cause}. What was recorded is kept: mend the cause, then run again."
             )
         elif code < 0:
@@ -138,23 +123,23 @@ class _Pool:
             )
         elif code != 0:
             raise PsyrunError(
-                self._causes.of(number)
+                self._messages.last_of(number)
                 or f"a worker process ended with {describe_exit(code)} while it was "
                 "set up. Mend `setup` or the task file, then run again."
             )
 
-    def _stop_if_hopeless(self) -> None:
-        if self._work.is_hopeless():
-            raise JobError(_HOPELESS)
+    def _check_failures(self) -> None:
+        if self._evaluation.has_too_many_failures():
+            raise JobError(_TOO_MANY_FAILURES)
 
-    def _record_death(self, number: int, slot: InFlight, pid: int, code: int) -> None:
-        failure = describe_death(code, pid, self._work.space[slot.index])
-        path, intact = self._work.journal(number), self._intact.get(number, 0)
-        journal = Journal(path, self._work.session, intact)
-        journal.failure(slot.index, time.time(), 0.0, 0, failure)
+    def _record_death(self, number: int, lost: InFlight, pid: int, code: int) -> None:
+        failure = describe_death(code, pid, self._evaluation.space[lost.index])
+        path, intact = self._evaluation.journal(number), self._intact.get(number, 0)
+        journal = Journal(path, self._evaluation.session, intact)
+        journal.failure(lost.index, time.time(), 0.0, 0, failure)
         self._intact[number] = journal.end
         journal.close()
-        say(f"assignment {slot.index}: {failure['message']}")
+        say(f"assignment {lost.index}: {failure['message']}")
 
     def _kill_all(self) -> None:
         for pid in self._workers:

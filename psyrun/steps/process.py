@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from psyrun.steps.failure_limit import FailureLimit
 from psyrun.steps.job import Job
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
-from psyrun.steps.work_queue import Share, divided_share, fetched_share
+from psyrun.steps.work_queue import ClaimWorkQueue, PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation, Functions
+from psyrun.store.arrays import Indices
 from psyrun.tasks.loading import load_task
 from psyrun.utils.environment import deadline
 from psyrun.utils.files import explained, replacing, write_json
@@ -35,19 +36,8 @@ _SHOWN = 10
 def process(job: Job, block: int) -> None:
     """Evaluate what is missing of one block and write its store file.
 
-    Nothing is done if that file is there, since it is whole then.
-
-    Parameters
-    ----------
-    job : Job
-        The job.
-    block : int
-        Number of the block.
-
-    Raises
-    ------
-    FailedAssignmentsError
-        If assignments failed. The others are kept in the journals.
+    Raises `FailedAssignmentsError` if assignments failed. The others are kept in the
+    journals.
     """
     with job.lock(f"{PROCESS}-{block}"):
         # Whoever wants a block again removes its file first, as Snakemake does. So
@@ -57,77 +47,94 @@ def process(job: Job, block: int) -> None:
             say(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
-        before = EarlierAttempt.find(job, block)
-        with enough_memory_for(job.data.division.space, job.plan.taskfile):
-            share = _share(job, block, before)
-        if share.n_workers:
-            slots = job.round.in_flight(block)
-            evaluate(_work(job, block, share, before), share.n_workers, slots)
-        known = journal.latest(job.round.journals_of(block), verify=True)
-        failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
-        n_rows = counted(len(known) - len(failed), "assignment")
+        _evaluate(job, block)
+        recorded = journal.latest(job.round.journals_of(block), verify=True)
+        failed = _failed(recorded)
+        n_rows = counted(len(recorded) - len(failed), "assignment")
         say(f"{n_rows} with a row, {len(failed)} failed")
         if failed and not job.plan.accept_failures:
             _report(failed)
-        _check_complete(job, block, known)
-        write_block(job.data, block, known, lists_rows=job.plan.fetches)
+        _check_complete(job, block, recorded)
+        write_block(job.data, block, recorded, lists_rows=job.plan.fetches)
 
 
-@dataclass(frozen=True)
-class EarlierAttempt:
-    """What an earlier job of the same block left.
-
-    Attributes
-    ----------
-    done : list of int
-        Assignments with a row.
-    failed : list of int
-        Assignments that failed.
-    cut_off : list of int
-        Assignments whose evaluation was cut off when the job was killed.
-    """
-
-    done: list[int]
-    failed: list[int]
-    cut_off: list[int]
-
-    @classmethod
-    def find(cls, job: Job, block: int) -> EarlierAttempt:
-        """Look into journals and slots."""
-        known = journal.latest(job.round.journals_of(block), verify=True)
-        done = [i for i, entry in known.items() if entry.kind == journal.ROW]
-        failed = [i for i, entry in known.items() if entry.kind == journal.FAILURE]
-        lost = [i for i in interrupted(job.round.in_flight(block)) if i not in known]
-        return cls(done, failed, lost)
-
-
-def _share(job: Job, block: int, before: EarlierAttempt) -> Share:
-    if job.plan.fetches:
-        return fetched_share(job.plan, job.data)
-    accepted = before.failed if job.plan.accept_failures else []
-    return divided_share(job.plan, job.data, block, [*before.done, *accepted])
-
-
-def _work(job: Job, block: int, share: Share, before: EarlierAttempt) -> Evaluation:
+def _evaluate(job: Job, block: int) -> None:
+    before = EarlierAttempt.find(job, block)
+    with enough_memory_for(job.data.division.space, job.plan.taskfile):
+        work = _fetched_work(job) if job.plan.fetches else _own_work(job, block, before)
+    if not work.n_workers:
+        return
     task = job.task
-    return Evaluation(
+    evaluation = Evaluation(
         space=job.data.division.space,
-        indices=share.indices,
-        supply=share.supply,
+        indices=work.indices,
+        queue=work.queue,
         execute=task.execute,
         setup=task.setup,
-        again=_importing_again(job) if job.imported.has_threads else None,
+        reload=_reloading(job) if job.imported.has_threads else None,
         exclude=task.exclude_from_result,
         check=RowCheck(job.data.store, job.round.keys, job.data.division.kept_types),
-        is_hopeless=FailureLimit(job.layout, job.round, job.plan.max_failures),
+        has_too_many_failures=FailureLimit(
+            job.layout, job.round, job.plan.max_failures
+        ).is_exceeded,
         journal=lambda worker: job.round.journal(block, worker),
         session=_session(job, before),
         deadline=deadline(),
         random_states=job.imported.random_states,
     )
+    evaluate(evaluation, work.n_workers, job.round.in_flight(block))
 
 
-def _importing_again(job: Job) -> Callable[[], Functions]:
+@dataclass(frozen=True)
+class EarlierAttempt:
+    """What an earlier job of the same block left: numbers of assignments."""
+
+    done: list[int]
+    failed: list[int]
+    interrupted: list[int]
+
+    @classmethod
+    def find(cls, job: Job, block: int) -> EarlierAttempt:
+        """Read the journals, and which assignments were in flight."""
+        recorded = journal.latest(job.round.journals_of(block), verify=True)
+        done = [i for i, entry in recorded.items() if entry.kind == journal.ROW]
+        failed = [i for i, entry in recorded.items() if entry.kind == journal.FAILURE]
+        lost = interrupted(job.round.in_flight(block))
+        return cls(done, failed, [i for i in lost if i not in recorded])
+
+
+class _Work(NamedTuple):
+    """The assignments that the workers of a job may take, by position in a queue."""
+
+    indices: Indices
+    queue: WorkQueue
+    n_workers: int
+
+
+def _fetched_work(job: Job) -> _Work:
+    """Return the work of a job that fetches assignments until none is left."""
+    plan, data = job.plan, job.data
+    if job.round.merged.exists():
+        # It is not known any more what was fetched.
+        raise JobError(
+            f"{job.round.folder}: was merged already. Start the task with 'psy run'."
+        )
+    indices = np.asarray(data.division.open, dtype=np.int64)
+    n_workers = plan.n_blocks * plan.pool_size
+    queue = ClaimWorkQueue(job.round.claims, len(indices), n_workers)
+    return _Work(indices, queue, plan.pool_size)
+
+
+def _own_work(job: Job, block: int, before: EarlierAttempt) -> _Work:
+    """Return the work of a job with a part of the space of its own."""
+    settled = before.done + (before.failed if job.plan.accept_failures else [])
+    indices = np.asarray(job.data.division.indices(block), dtype=np.int64)
+    indices = indices[~np.isin(indices, np.asarray(settled, dtype=np.int64))]
+    n_workers = min(job.plan.pool_size, len(indices))
+    return _Work(indices, PipeWorkQueue(len(indices), max(1, n_workers)), n_workers)
+
+
+def _reloading(job: Job) -> Callable[[], Functions]:
     """Return what imports the task in a worker, with all the threads that it needs."""
 
     def functions() -> Functions:
@@ -145,20 +152,34 @@ def _session(job: Job, before: EarlierAttempt) -> dict[str, Any]:
         "pid": os.getpid(),
         "fingerprint": job.plan.fingerprint,
         "failed_before": len(repeated),
-        "cut_off_before": len(before.cut_off),
+        "cut_off_before": len(before.interrupted),
     }
 
 
-def _check_complete(job: Job, block: int, known: Mapping[int, Entry]) -> None:
-    """Refuse to write a block with rows missing.
+def _failed(recorded: Mapping[int, Entry]) -> list[Entry]:
+    entries = (recorded[index] for index in sorted(recorded))
+    return [entry for entry in entries if entry.kind == journal.FAILURE]
 
-    Raises
-    ------
-    JobError
-        If they are: their worker was killed before it could note what it was at.
+
+def _report(failed: list[Entry]) -> None:
+    say(f"{counted(len(failed), 'assignment')} failed:")
+    for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
+        values = one_line(failure["parameters"])
+        text = f"({values}): {failure['type']}: {failure['message']}"
+        say(f"  assignment {entry.index} {' '.join(text.split())}")
+    raise FailedAssignmentsError(
+        f"{counted(len(failed), 'assignment')} failed. The others are kept: mend the "
+        "cause, then 'psy run --continue' evaluates only what failed."
+    )
+
+
+def _check_complete(job: Job, block: int, recorded: Mapping[int, Entry]) -> None:
+    """Refuse to write a block with assignments missing.
+
+    Their worker was killed before it could note that it began with them.
     """
     expected = [] if job.plan.fetches else job.data.division.indices(block)
-    n_missing = sum(int(index) not in known for index in expected)
+    n_missing = sum(int(index) not in recorded for index in expected)
     if n_missing:
         raise JobError(
             f"{counted(n_missing, 'assignment')} without a row, as a worker was "
@@ -166,45 +187,18 @@ def _check_complete(job: Job, block: int, known: Mapping[int, Entry]) -> None:
         )
 
 
-def _report(failed: list[Entry]) -> None:
-    say(f"{counted(len(failed), 'assignment')} failed:")
-    for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
-        say(f"  assignment {entry.index} {describe(failure)}")
-    raise FailedAssignmentsError(
-        f"{counted(len(failed), 'assignment')} failed. The others are kept: mend the "
-        "cause, then 'psy run --continue' evaluates only what failed."
-    )
-
-
-def describe(failure: Mapping[str, Any]) -> str:
-    """Return parameters and cause of a failure on one line."""
-    values = one_line(failure["parameters"])
-    text = f"({values}): {failure['type']}: {failure['message']}"
-    return " ".join(text.split())
-
-
 def write_block(
-    data: RoundData, block: int, known: Mapping[int, Entry], *, lists_rows: bool
+    data: RoundData, block: int, recorded: Mapping[int, Entry], *, lists_rows: bool
 ) -> None:
-    """Turn the journals of a block into its store file.
+    """Write what the journals of a block hold to its store file.
 
-    Parameters
-    ----------
-    data : RoundData
-        What the round knows.
-    block : int
-        Number of the block.
-    known : mapping
-        What the journals hold of each assignment. Failures are listed beside
-        the file.
-    lists_rows : bool
-        Whether to list the assignments even if nothing failed, because they
-        are not those that were divided beforehand.
+    Failures are listed beside it, and with `lists_rows` also the assignments with a
+    row, even if none failed, as they are not those of the division.
     """
     data.round.blocks.mkdir(exist_ok=True)
-    failed = [known[i] for i in sorted(known) if known[i].kind == journal.FAILURE]
-    source = JournalRows(rows_of(known), data.store)
-    # An earlier job of this block may have gone without other assignments.
+    failed = _failed(recorded)
+    source = JournalRows(rows_of(recorded), data.store)
+    # An earlier job of this block may have accepted other failures.
     for path in (data.round.rows(block), data.round.failed(block)):
         path.unlink(missing_ok=True)
     if failed or lists_rows:

@@ -30,11 +30,9 @@ class RowCheck:
 
     Attributes
     ----------
-    store : Store
-        The store of the rows.
     reference : Path
         File with the keys and types of the first row of the round, made by
-        whoever is first.
+        the worker that is first.
     kept : mapping of str to RowType
         The types of rows that were taken over from before; empty if there are
         none.
@@ -49,15 +47,9 @@ class RowCheck:
     def __call__(self, row: Mapping[str, Any]) -> None:
         """Check one row.
 
-        Raises
-        ------
-        StoreError
-            If the store cannot hold one of its values.
-        ResultError
-            If it has other keys than the other rows, or no column can hold
-            one of its values beside theirs.
-        RecordError
-            If the file with the first row's keys is damaged.
+        Raises `StoreError` if the store cannot hold one of its values, `ResultError`
+        if it has other keys than the other rows, or no column can hold one of its
+        values beside theirs, and `RecordError` if `reference` is damaged.
         """
         self.store.check(row)
         if self._first is None:
@@ -117,7 +109,7 @@ class RowCheck:
 
 
 def _kind(value: Any) -> type | tuple[Any, ...] | None:
-    """Return what tells cheaply whether a value is like one that was checked."""
+    """Return what values that need no check have in common with one that had it."""
     if type(value) in _ALIKE:
         return type(value)
     if isinstance(value, np.ndarray | np.generic):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from psyrun.errors import PsyrunError, enough_memory_for
-from psyrun.pspace import ParameterSpace
 from psyrun.steps.job import Job
 from psyrun.store.arrays import Indices, RowType
 from psyrun.store.base import Store
-from psyrun.store.rows import count_rows
+from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.layout import SPLIT
@@ -22,14 +21,7 @@ from psyrun.workdir.rows import RoundData
 
 
 def split(job: Job) -> None:
-    """Write the frozen space of a round.
-
-    Parameters
-    ----------
-    job : Job
-        The job. Its plan says how many blocks there are, and which rows are
-        taken over from before.
-    """
+    """Write the frozen space of a round, and the rows that its plan keeps."""
     with job.lock(SPLIT):
         with enough_memory_for(job.task.pspace, job.plan.taskfile):
             division = _divide(job)
@@ -50,36 +42,35 @@ def _divide(job: Job) -> Division:
 
 
 def _divide_after_rounds(job: Job) -> Division:
-    made = [_old_round(job, number) for number in job.plan.keep_rounds]
-    olds = [old for old, _ in made]
-    job.round.folder.mkdir(parents=True, exist_ok=True)
-    store = job.store(job.plan.block_ext)
-    with store.writer(str(job.round.kept(store.ext))) as writer:
-        for old in olds:
-            old.write(writer)
-    kept_types = _types_of(store, str(job.round.kept(store.ext)))
-    fingerprints, versions = _versions(made)
+    found = [_earlier_round(job, number) for number in job.plan.keep_rounds]
+    rounds = [data for data, _ in found]
+    kept_types = _keep(job, (rows for data in rounds for rows in data.pieces()))
+    fingerprints, versions = _versions(found)
     if job.plan.same_space:
-        division = _in_same_space(olds[0], job.plan.n_blocks)
+        division = _in_same_space(rounds[0], job.plan.n_blocks)
     else:
-        space = job.task.pspace
-        found = from_rounds(space, [old.points() for old in olds])
-        division = _divided(space, job.plan.n_blocks, found)
+        points = [data.points() for data in rounds]
+        division = _in_new_space(job, from_rounds(job.task.pspace, points))
     return replace(
         division, fingerprints=fingerprints, versions=versions, kept_types=kept_types
     )
 
 
-def _types_of(store: Store, path: str) -> dict[str, RowType]:
-    """Return the types in the columns of a file; none if it has no rows."""
-    if not store.has_typed_columns or not store.count(path):
-        return {}
-    columns = store.load(path, slice(0, 1))
-    return {key: RowType.of(np.asarray(column)) for key, column in columns.items()}
+def _divide_after_result(job: Job) -> Division:
+    columns = job.store(job.plan.result_ext).load(job.plan.resultfile)
+    kept_types = _keep(job, [columns])
+    found = from_result(job.task.pspace, columns, job.task.exclude_from_result)
+    return replace(
+        _in_new_space(job, found),
+        # Nothing is known of the version that wrote the result.
+        fingerprints=("",),
+        versions=np.zeros(count_rows(columns), np.int64),
+        kept_types=kept_types,
+    )
 
 
-def _old_round(job: Job, number: int) -> tuple[RoundData, str]:
-    """Return a round with rows, and the fingerprint of what made it."""
+def _earlier_round(job: Job, number: int) -> tuple[RoundData, str]:
+    """Return a round with rows, and the fingerprint of the version that made it."""
     round_ = job.layout.round(number)
     counts = DivisionCounts.load(round_)
     if counts is None:
@@ -90,66 +81,71 @@ def _old_round(job: Job, number: int) -> tuple[RoundData, str]:
     return RoundData(round_, job.store(counts.ext)), counts.fingerprint
 
 
-def _divided(space: ParameterSpace, n_blocks: int, found: ReusedRows) -> Division:
-    return Division(space, n_blocks, found.rows, found.former, found.former_points)
+def _keep(job: Job, pieces: Iterable[ColumnDict]) -> dict[str, RowType]:
+    """Write rows to the kept file of the round and return the types of its columns."""
+    job.round.folder.mkdir(parents=True, exist_ok=True)
+    store = job.store(job.plan.block_ext)
+    path = str(job.round.kept(store.ext))
+    with store.writer(path) as writer:
+        for rows in pieces:
+            writer.append(rows)
+    return _types_in(store, path)
+
+
+def _types_in(store: Store, path: str) -> dict[str, RowType]:
+    """Return the types in the columns of a file; none if it has no rows."""
+    if not store.has_typed_columns or not store.count(path):
+        return {}
+    columns = store.load(path, slice(0, 1))
+    return {key: RowType.of(np.asarray(column)) for key, column in columns.items()}
 
 
 def _versions(
-    olds: Sequence[tuple[RoundData, str]],
+    rounds: Sequence[tuple[RoundData, str]],
 ) -> tuple[tuple[str, ...], Indices]:
     """Return which version of the task each row of the kept file comes from."""
     fingerprints: list[str] = []
     versions = [np.empty(0, np.int64)]
-    for old, made_by in olds:
-        versions.append(_versions_of(old) + len(fingerprints))
-        fingerprints += [made_by, *old.division.fingerprints]
+    for data, fingerprint in rounds:
+        versions.append(_versions_of(data) + len(fingerprints))
+        fingerprints += [fingerprint, *data.division.fingerprints]
     return tuple(fingerprints), np.concatenate(versions)
 
 
-def _versions_of(old: RoundData) -> Indices:
+def _versions_of(data: RoundData) -> Indices:
     """Return the versions of the rows of a round; 0 is the one of the round itself."""
-    division, known = old.division, old.with_row()
-    of_known = np.zeros(len(known), np.int64)
+    division, indices = data.division, data.with_row()
+    versions = np.zeros(len(indices), np.int64)
     if division.kept is None or division.versions is None or division.former is None:
-        return of_known
-    kept = division.kept[known]
-    of_known[kept >= 0] = division.versions[kept[kept >= 0]] + 1
-    return np.concatenate([of_known, division.versions[division.former] + 1])
+        return versions
+    kept = division.kept[indices]
+    versions[kept >= 0] = division.versions[kept[kept >= 0]] + 1
+    return np.concatenate([versions, division.versions[division.former] + 1])
 
 
-def _in_same_space(old: RoundData, n_blocks: int) -> Division:
-    known = old.with_row()
-    kept = np.full(len(old.division.space), -1, np.int64)
-    kept[known] = np.arange(len(known))
-    former = np.arange(len(known), len(known) + old.division.n_former)
-    tally = RoundProgress(old.round).tally()
-    slots = [old.round.in_flight(block) for block in range(old.division.n_blocks)]
-    lost = {index for path in slots for index in interrupted(path)} - set(
-        known.tolist()
-    )
+def _in_new_space(job: Job, found: ReusedRows) -> Division:
     return Division(
-        old.division.space,
+        job.task.pspace,
+        job.plan.n_blocks,
+        found.rows,
+        found.former,
+        found.former_points,
+    )
+
+
+def _in_same_space(data: RoundData, n_blocks: int) -> Division:
+    division, indices = data.division, data.with_row()
+    n_rows = len(indices)
+    kept = np.full(len(division.space), -1, np.int64)
+    kept[indices] = np.arange(n_rows)
+    paths = [data.round.in_flight(block) for block in range(division.n_blocks)]
+    lost = {index for path in paths for index in interrupted(path)}
+    return Division(
+        division.space,
         n_blocks,
         kept,
-        former,
-        old.division.former_points,
-        failed_before=tally.failed,
-        cut_off_before=len(lost),
-    )
-
-
-def _divide_after_result(job: Job) -> Division:
-    columns = job.store(job.plan.result_ext).load(job.plan.resultfile)
-    job.round.folder.mkdir(parents=True, exist_ok=True)
-    store = job.store(job.plan.block_ext)
-    with store.writer(str(job.round.kept(store.ext))) as writer:
-        writer.append(columns)
-    excluded = job.task.exclude_from_result
-    found = from_result(job.task.pspace, columns, excluded)
-    division = _divided(job.task.pspace, job.plan.n_blocks, found)
-    # Nothing is known of the version that wrote the result.
-    versions = np.zeros(count_rows(columns), np.int64)
-    kept_types = _types_of(store, str(job.round.kept(store.ext)))
-    return replace(
-        division, fingerprints=("",), versions=versions, kept_types=kept_types
+        np.arange(n_rows, n_rows + division.n_former),
+        division.former_points,
+        failed_before=RoundProgress(data.round).tally().failed,
+        cut_off_before=len(lost.difference(indices.tolist())),
     )

@@ -1,4 +1,4 @@
-"""How workers get their work: ranges of positions, large ones first.
+"""Work queues: workers take ranges of positions from them, large ones first.
 
 Each range takes its share of what is left (guided self-scheduling, Polychronopoulos
 and Kuck 1987), so that few ranges are handed out, and the last ones are so
@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
-
-from psyrun.errors import JobError
-from psyrun.store.arrays import Indices
-from psyrun.workdir.plan import Plan
-from psyrun.workdir.rows import RoundData
+from psyrun.utils.typing import override
 
 _RANGE = struct.Struct("<QQ")
 _PIPE_BUFFER = 65536 // _RANGE.size  # ranges; POSIX systems have that or more
@@ -42,19 +37,8 @@ class WorkQueue(Protocol):
 def shrinking_ranges(count: int, n_workers: int, fraction: int) -> Iterator[range]:
     """Divide ``range(count)`` into ranges that get smaller and smaller.
 
-    Parameters
-    ----------
-    count : int
-        Number of positions.
-    n_workers : int
-        Number of workers that share them.
-    fraction : int
-        Each range is ``1 / fraction`` of a worker's share of what is left.
-
-    Yields
-    ------
-    range
-        O(n_workers · fraction · log(count)) ranges.
+    Each range is ``1 / fraction`` of a worker's share of what is left, so that there
+    are O(n_workers · fraction · log(count)) of them.
     """
     begin = 0
     while begin < count:
@@ -63,16 +47,8 @@ def shrinking_ranges(count: int, n_workers: int, fraction: int) -> Iterator[rang
         begin = end
 
 
-class PipeWorkQueue:
-    """Ranges for the workers of one job, in a pipe that they inherit.
-
-    Parameters
-    ----------
-    count : int
-        Number of positions.
-    n_workers : int
-        Number of workers.
-    """
+class PipeWorkQueue(WorkQueue):
+    """Ranges for the workers of one job, in a pipe that they inherit."""
 
     def __init__(self, count: int, n_workers: int) -> None:
         self._read_end, write_end = os.pipe()
@@ -80,8 +56,8 @@ class PipeWorkQueue:
             os.write(write_end, _RANGE.pack(piece.start, piece.stop))
         os.close(write_end)
 
+    @override
     def take(self) -> Iterator[range]:
-        """Yield ranges until none is left."""
         # A read of a few bytes from a pipe is atomic, so workers can share it.
         while piece := os.read(self._read_end, _RANGE.size):
             yield range(*_RANGE.unpack(piece))
@@ -100,22 +76,13 @@ def _few_ranges(count: int, n_workers: int) -> list[range]:
     return ranges
 
 
-class ClaimWorkQueue:
+class ClaimWorkQueue(WorkQueue):
     """Ranges for the workers of many jobs, which may run on many machines.
 
     All workers know the same sequence of ranges. A worker claims the next one
     by creating the file with its number exclusively, which is atomic on NFS
-    (since version 3) and Lustre too, and needs no lock. The claimed numbers are always
-    the first ones.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the claims of a round are.
-    count : int
-        Number of positions.
-    n_workers : int
-        Number of workers of all jobs.
+    (since version 3) and Lustre too, and needs no lock. The claimed numbers are
+    always the first ones. `n_workers` counts the workers of all jobs.
     """
 
     def __init__(self, folder: Path, count: int, n_workers: int) -> None:
@@ -123,71 +90,11 @@ class ClaimWorkQueue:
         self._ranges = list(shrinking_ranges(count, n_workers, CLAIM_FRACTION))
         folder.mkdir(parents=True, exist_ok=True)
 
+    @override
     def take(self) -> Iterator[range]:
-        """Yield ranges until none is left."""
         claimed = [int(path.name) for path in self._folder.iterdir()]
         for number in range(max(claimed, default=-1) + 1, len(self._ranges)):
             with suppress(FileExistsError):
                 path = self._folder / str(number)
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
                 yield self._ranges[number]
-
-
-class Share(NamedTuple):
-    """The work of one process job.
-
-    Attributes
-    ----------
-    indices : ndarray of int64
-        Assignments that its workers may be handed, by position.
-    supply : WorkQueue
-        Hands out positions.
-    n_workers : int
-        Number of worker processes.
-    """
-
-    indices: Indices
-    supply: WorkQueue
-    n_workers: int
-
-
-def fetched_share(plan: Plan, data: RoundData) -> Share:
-    """Return the share of a job that fetches work until none is left.
-
-    Raises
-    ------
-    JobError
-        If the round was merged, so that it is not known any more what was
-        fetched.
-    """
-    if data.round.merged.exists():
-        raise JobError(
-            f"{data.round.folder}: was merged already. Start the task with 'psy run'."
-        )
-    indices = np.asarray(data.division.open, dtype=np.int64)
-    n_workers = plan.n_blocks * plan.pool_size
-    supply = ClaimWorkQueue(data.round.claims, len(indices), n_workers)
-    return Share(indices, supply, plan.pool_size)
-
-
-def divided_share(
-    plan: Plan, data: RoundData, block: int, settled: Sequence[int]
-) -> Share:
-    """Return the share of a job with a part of the space of its own.
-
-    Parameters
-    ----------
-    plan : Plan
-        The plan.
-    data : RoundData
-        What its round knows.
-    block : int
-        Number of the block.
-    settled : sequence of int
-        Assignments that are not to be evaluated (again).
-    """
-    indices = np.asarray(data.division.indices(block), dtype=np.int64)
-    open_indices = indices[~np.isin(indices, np.asarray(settled, dtype=np.int64))]
-    n_workers = min(plan.pool_size, len(open_indices))
-    supply = PipeWorkQueue(len(open_indices), max(1, n_workers))
-    return Share(open_indices, supply, n_workers)

@@ -62,7 +62,7 @@ class Bench:
         settings = defaults | {"space": Param(x=range(N))} | self.settings
         work = Evaluation(
             indices=range(N),
-            supply=PipeWorkQueue(N, pool_size),
+            queue=PipeWorkQueue(N, pool_size),
             execute=counted,
             journal=lambda worker: self.folder / f"0-{worker}.journal",
             session={},
