@@ -99,7 +99,7 @@ def _evaluate(task: Task, parameters: Mapping[str, Any], *, trace: bool) -> Any:
 
 
 class _Debugger(pdb.Pdb):
-    """A debugger that tells whether the user left it."""
+    """A debugger that knows whether the user quit it."""
 
     was_quit = False
 

@@ -50,8 +50,10 @@ def execute(args: argparse.Namespace) -> int:
             _print_ended(status, limit)
             if status.numbers is None and status.kept:
                 # To know that, all rows would have to be matched with the space.
-                said = "the space is not divided yet, so what it lacks is not known"
-                print(f"\n{status.name}: {said}")
+                print(
+                    f"\n{status.name}: the space is not divided yet, so what it lacks "
+                    "is not known"
+                )
             elif status.state != "unreadable":
                 _print_details(tasks[status.name], status.name, limit)
     return 0

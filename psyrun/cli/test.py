@@ -33,25 +33,25 @@ def execute(args: argparse.Namespace) -> int:
     """Evaluate one assignment of each task in this process."""
     tasks = select(args.taskdir, args.task)
     return for_each_task(
-        tasks, lambda name: _test(tasks[name], args.item), debug=args.debug
+        tasks, lambda name: _try_assignment(tasks[name], args.item), debug=args.debug
     )
 
 
-def _test(path: Path, item: int) -> int:
+def _try_assignment(path: Path, index: int) -> int:
     from psyrun.tasks.loading import load_task
     from psyrun.utils.tracebacks import own_traceback
 
     task = load_task(path)
     n_items = len(task.pspace)
-    if not 0 <= item < n_items:
+    if not 0 <= index < n_items:
         raise PsyrunError(
-            f"{path}: there is no assignment {item}. Choose one from 0 to "
+            f"{path}: there is no assignment {index}. Choose one from 0 to "
             f"{n_items - 1} with --item."
         )
-    print(f"{task.name}: assignment {item} of 0 to {n_items - 1}")
-    parameters = task.pspace[item]
+    print(f"{task.name}: assignment {index} of 0 to {n_items - 1}")
+    parameters = task.pspace[index]
     _print_values("parameters", parameters)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     try:
         result = _evaluate(task, parameters)
     except KeyboardInterrupt:
@@ -59,7 +59,7 @@ def _test(path: Path, item: int) -> int:
     except BaseException as error:
         print(own_traceback(error), file=sys.stderr, end="")
         return 1
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     check_result(task, parameters, result)
     _print_values("result", result)
     print(f"  took {seconds:.3g} s, peak memory {_peak():.0f} MiB")

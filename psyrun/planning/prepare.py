@@ -146,7 +146,7 @@ class TaskRun:
         self.lock = lock
         if former is not None:
             self.remarks.append(
-                f"task {name!r}: taking over from {former}, which ended without a word."
+                f"task {name!r}: taking over from {former}, which ended unexpectedly."
             )
         # A request to stop was meant for whoever ran the task before.
         self.layout.stop.unlink(missing_ok=True)

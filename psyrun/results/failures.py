@@ -41,7 +41,7 @@ def grouped(failures: Iterable[Failure]) -> list[FailureGroup]:
     """
     found: dict[tuple[str, str], list[Failure]] = {}
     for failure in failures:
-        # Without a line, as with a result that is no mapping, the text tells.
+        # One without a line, such as a result that is no mapping, is known by its text.
         key = (failure.type, failure.where or failure.message)
         found.setdefault(key, []).append(failure)
     return sorted(map(FailureGroup, found.values()), key=lambda g: -len(g.failures))
@@ -62,7 +62,7 @@ def failure_summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
 
 def _described(one: FailureGroup) -> Iterator[str]:
     first = one.first
-    # How a process ended is told by the text already.
+    # The text says already how a process ended.
     at = f", {first.place}" if FRAME.fullmatch(first.where) else ""
     yield f"  {len(one.failures)} x {one.cause}{at}"
     for failure in one.failures[:_SHOWN_OF_GROUP]:

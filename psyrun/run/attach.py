@@ -79,7 +79,7 @@ class Follower:
         is_elsewhere = record.holder is None or not record.holder.is_here
         if record.job and (is_elsewhere or not record.is_held):
             # It may wait in a queue, or have just begun there, or have been killed
-            # there, which its lock tells much later.
+            # there, which its lock shows much later.
             return self._is_queued(record)
         return record.is_held
 
@@ -166,7 +166,7 @@ class Follower:
         self._display.close()
         who = record.holder or "its controller in the queue"
         print(
-            f"psy: {self._name}: {who} ended without a word{self._cause(record)}. What "
+            f"psy: {self._name}: {who} ended unexpectedly{self._cause(record)}. What "
             "was evaluated is kept, and jobs in a queue go on. Go on with 'psy run "
             f"{self._name}'.",
             file=sys.stderr,
@@ -174,7 +174,7 @@ class Follower:
         return 1
 
     def _cause(self, record: RunRecord) -> str:
-        """Say why the queue ended a controller, as far as that is known."""
+        """Return in brackets why the queue ended a controller, if that is known."""
         try:
             found = ending(self._layout, record.job, silently) if record.job else None
         except SchedulerError:

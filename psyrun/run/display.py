@@ -148,8 +148,8 @@ class Rate:
 def describe(tally: Tally, seconds: float | None) -> str:
     """Return one line about how far a run is."""
     failed = f", {tally.failed} failed" if tally.failed else ""
-    left = "" if seconds is None else f", about {duration(seconds)} left"
-    return f"   {tally.done} of {tally.total} assignments done{failed}{left}"
+    rest = "" if seconds is None else f", about {duration(seconds)} left"
+    return f"   {tally.done} of {tally.total} assignments done{failed}{rest}"
 
 
 def choose_display(*, is_quiet: bool) -> Display:

@@ -84,7 +84,7 @@ def _state_of_other(layout: TaskLayout) -> str:
 def _cancel(layout: TaskLayout) -> int:
     """Cancel the jobs of a task that are queued or running, and return their number."""
     with Lock(layout.lock, f"task {layout.name!r}"):
-        # So others can tell that this is no run.
+        # Shows others that this is no run.
         layout.stop.touch()
         found = left(layout, None, warn, records=True)
         cancelled = [job for one in found for job in one.cancel(lambda _: True, warn)]
@@ -135,7 +135,7 @@ def _stop_here(layout: TaskLayout, controller: Holder | None) -> None:
     run = [*jobs, *controllers]
     tree = _ProcessTree(run)
     for process in controllers:
-        # So it can tell who has ended it.
+        # Shows it who has ended it.
         layout.stop.touch()
         _signal(process, signal.SIGTERM)
         tree.wait_for(run, _PATIENCE_WITH_CONTROLLER)

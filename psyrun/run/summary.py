@@ -170,7 +170,7 @@ def _without_frames(text: str) -> str:
 
 
 def _end_of(log: Path) -> str:
-    """Return what Snakemake said at last."""
+    """Return the last lines of Snakemake's log."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     if lines and (match := _WRONG_USAGE.search(lines[-1])):
         # Without the list of all its options that stands before.

@@ -48,7 +48,7 @@ def holder(project: Project) -> Holder:
 
 
 def kill(project: Project) -> Holder:
-    """Kill the controller, and all it started on this machine, without a word."""
+    """Kill the controller, and all it started on this machine, at once."""
     found = holder(project)
     os.kill(found.pid, signal.SIGKILL)
     wait_until(lambda: process_start(found.pid) is None)
@@ -169,7 +169,7 @@ def test_a_lock_of_an_ended_job_on_another_machine_is_released(
         path.write_text(json.dumps(content))
     assert recorded_holder(lock) == live_holder(lock)
     told = project.psy("attach", "a", status=1).stderr
-    assert "without a word (signal 9 (SIGKILL" in told
+    assert "ended unexpectedly (signal 9 (SIGKILL" in told
     assert "'psy run a'" in told
     project.psy("run", "a")
     assert project.result()["y"] == SQUARES

@@ -236,7 +236,7 @@ def test_a_controller_that_was_killed_is_told_of(slow):
     os.kill(controller(slow), signal.SIGKILL)
     told = attached.communicate(timeout=30)[1]
     assert attached.returncode == 1
-    assert "ended without a word" in told and "'psy run a'" in told
+    assert "ended unexpectedly" in told and "'psy run a'" in told
     assert slow.psy("attach", "a", status=1).stderr == told
     (slow.folder / "go").touch()
     slow.calls()

@@ -114,13 +114,13 @@ def _lost(trial: TrialJob) -> Finding:
 
 
 def _failed(trial: TrialJob) -> Finding:
-    said = trial.trace.text or (
+    output = trial.trace.text or (
         trial.ending.text if trial.ending else "it says nothing"
     )
     status = trial.trace.exit_status
     return problem(
         "Python on the node",
-        f"the job on {trial.trace.host} failed with exit status {status}: {said} "
+        f"the job on {trial.trace.host} failed with exit status {status}: {output} "
         f"{sys.executable} and psyrun must be there under the same path: install both "
         "in a folder that is shared with the nodes.",
     )
@@ -157,9 +157,9 @@ def _software(answer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _environment(answer: Mapping[str, Any], key: str) -> Iterator[Finding]:
-    wanted = filter(None, os.environ.get("PATH", "").split(os.pathsep))
+    here = filter(None, os.environ.get("PATH", "").split(os.pathsep))
     there = answer["path"].split(os.pathsep)
-    missing = [folder for folder in dict.fromkeys(wanted) if folder not in there]
+    missing = [folder for folder in dict.fromkeys(here) if folder not in there]
     if answer["mark"] == key and not missing:
         yield ok("environment", "variables and PATH arrive")
     elif answer["mark"] == key:

@@ -44,19 +44,19 @@ def _commands() -> Finding:
             "the cluster, or load the module that has them.",
         )
     found = [name for name in (*_NEEDED, "sacct") if shutil.which(name)]
-    said = call(["sbatch", "--version"]).stdout.strip()
-    return ok("commands", f"{', '.join(found)} of {said}")
+    version = call(["sbatch", "--version"]).stdout.strip()
+    return ok("commands", f"{', '.join(found)} of {version}")
 
 
 def _controller() -> Finding:
     try:
-        said = ask(["scontrol", "ping"])
+        answer = ask(["scontrol", "ping"])
     except SchedulerError as error:
         return problem("controller", str(error))
-    if " UP" not in said.stdout:
-        text = words_of(said.stdout, said.stderr)
+    if " UP" not in answer.stdout:
+        text = words_of(answer.stdout, answer.stderr)
         return problem("controller", f"{text}. Try again later, or ask your admins.")
-    return ok("controller", words_of(said.stdout))
+    return ok("controller", words_of(answer.stdout))
 
 
 def _settings() -> dict[str, str]:
@@ -118,14 +118,14 @@ def _submit_limits() -> Iterator[Finding]:
 def _accounting() -> Finding:
     try:
         done = call(["sacct", "-n", "-P", "-X", "-o", "JobID"])
-        said = words_of(done.stderr, done.stdout) if done.returncode else ""
+        complaint = words_of(done.stderr, done.stdout) if done.returncode else ""
     except SchedulerError as error:
-        said = str(error)
-    if said:
+        complaint = str(error)
+    if complaint:
         return warning(
             "accounting",
-            f"sacct does not work: {said.rstrip('.')}. Why jobs ended is read from "
-            "scontrol and from what they wrote instead; nothing is to be done.",
+            f"sacct does not work: {complaint.rstrip('.')}. Why jobs ended is read "
+            "from scontrol and from what they wrote instead; nothing is to be done.",
         )
     return ok("accounting", "sacct works")
 
