@@ -4,153 +4,133 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from psyrun.errors import OutOfTimeError, QueueError
-from psyrun.queue.job import OWN_STATUSES, QueuedJob, by_scheduler
-from psyrun.queue.ledger import VANISHED, RecordedJob, ending_of
+from psyrun.errors import QueueError
+from psyrun.queue.job import QueuedJob
 from psyrun.queue.script import Trace
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
 from psyrun.utils.text import counted
 
-PATIENCE = 5.0
-"""Seconds that a network file system is given to show what a job wrote last."""
+VANISHED = Ending(
+    Cause.VANISHED, "the queue does not know it any more, and it left no word"
+)
+"""The ending of a job of which nothing else can be said."""
+
+_BY_QUEUE = (Cause.TIME, Cause.NODE, Cause.CANCELLED)
 
 
-_PATIENCE_WITH_QUEUE = 20.0  # accounting may lag behind
-_OF_THE_QUEUE = (Cause.MEMORY, Cause.TIME, Cause.NODE, Cause.CANCELLED)
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a job that its queue does not list any more.
 
-
-class Endings:
-    """Finds out why jobs ended that are gone from their queue.
-
-    Parameters
+    Attributes
     ----------
-    clock : callable
-        Returns seconds.
+    jobid : int or str
+        What the queue calls the job.
+    trace : Trace
+        What the job left in the file that takes its output.
+    has_results : bool
+        Whether all the files that it makes are there; they appear whole or not at
+        all.
+    is_at_work : bool
+        Whether the job renews its lock, whatever its queue says.
+    is_settled : bool
+        Whether what the job wrote last, and what accounting knows of it, has had
+        the time to appear.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    jobid: JobId
+    trace: Trace
+    has_results: bool = False
+    is_at_work: bool = False
+    is_settled: bool = True
 
-    def of(self, gone: Sequence[QueuedJob]) -> dict[QueuedJob, Ending]:
-        """Return why jobs ended, without those that it is too early to tell of.
-
-        Parameters
-        ----------
-        gone : sequence of QueuedJob
-            Jobs that their queue does not list as queued or running.
-        """
-        found: dict[QueuedJob, Ending] = {}
-        unclear: dict[QueuedJob, Trace] = {}
-        for item in gone:
-            trace = _trace(item)
-            ending = _clear(item, trace)
-            if ending is not None:
-                found[item] = ending
-            elif trace.exit_status is not None or self._age(item) >= PATIENCE:
-                unclear[item] = trace
-        for scheduler, items in by_scheduler(unclear):
-            told = scheduler.get_endings([i.id for i in items if i.id is not None])
-            ended = {}
-            for item in items:
-                ending = self._ending(item, unclear[item], told.get(item.id or ""))
-                if ending is not None:
-                    ended[item] = ending
-            jobs = [(item.id or "", unclear[item], end) for item, end in ended.items()]
-            found |= zip(ended, why_lost(jobs, scheduler), strict=True)
-        return found
-
-    def _age(self, item: QueuedJob) -> float:
-        """Return for how long a job has been gone."""
-        now = self._clock()
-        if item.gone_since is None:
-            item.gone_since = now
-        return now - item.gone_since
-
-    def _ending(
-        self, item: QueuedJob, trace: Trace, told: Ending | None
-    ) -> Ending | None:
-        """Weigh what the queue says, what stands in the output and what the job did."""
-        explained = item.task.scheduler.explain(trace.text)
-        if explained is not None and explained.cause is Cause.MEMORY:
-            # Queues that watch the memory themselves then cancel the job.
-            return explained
-        for ending in (told, explained):
-            if ending is not None and ending.cause in _OF_THE_QUEUE:
-                # A machine that is cut off from the queue may go on writing.
-                is_cut_off = ending.cause is Cause.NODE and item.is_at_work
-                return None if is_cut_off else ending
-        own = ending_of(trace)
-        if own is not None:
-            return own
-        if told is not None and told.cause is Cause.FAILED:
-            return told
-        is_lost = self._age(item) >= _PATIENCE_WITH_QUEUE and not item.is_at_work
-        return VANISHED if is_lost else None
+    @property
+    def is_done(self) -> bool:
+        """Whether the job has done what it was to do."""
+        status = self.trace.exit_status
+        return self.has_results if status is None else status == 0
 
 
-def _trace(item: QueuedJob) -> Trace:
-    return Trace() if item.batch is None else item.batch.trace(item.position)
+def why_ended(jobs: Sequence[Evidence], scheduler: Scheduler) -> list[Ending | None]:
+    """Return why jobs ended, None for each that may not have ended yet.
 
+    All that is known of a job is weighed here and nowhere else, whether it was
+    watched or is found by a later run. The first line that applies counts:
 
-def _clear(item: QueuedJob, trace: Trace) -> Ending | None:
-    """Return the ending of a job that needs no explanation by the queue."""
-    own = ending_of(trace)
-    if own is not None and own.cause is Cause.DONE:
-        return own
-    if own is None and item.is_done:
-        return Ending(Cause.DONE, "done", 0)
-    may_be_retried = item.attempt < item.task.retries
-    if own is not None and own.exit_status in OWN_STATUSES:
-        if not may_be_retried:
-            return own
-        if item.told == OutOfTimeError.__name__:
-            return Ending(Cause.TIME, "its time does not suffice for the rest", 1)
-    return None
+    ==  ==============================================  ==================
+    no  what there is                                   the ending
+    ==  ==============================================  ==================
+    1   exit status 0; or none, and all files are there done
+    2   output: out of memory                           out of memory [1]_
+    3   accounting: out of memory                       out of memory
+    4   exit status 1 or 2: a step that has said why    failed [2]_
+    5   node failure, but the job renews its lock       None [3]_
+    6   accounting: time, node, cancelled               as accounting says
+    7   output: time, node, cancelled                   as the output says
+    8   any other exit status, such as by a signal      failed
+    9   accounting: failed                              failed
+    10  the job renews its lock, or it is too early     None
+    11  no output; the queue took it out of its array   cancelled
+    12  nothing                                         vanished [4]_
+    ==  ==============================================  ==================
 
-
-def why_ended(jobs: Sequence[RecordedJob], scheduler: Scheduler) -> list[Ending]:
-    """Return why jobs ended that are gone from their queue and left no word.
-
-    Parameters
-    ----------
-    jobs : sequence of (Batch, int)
-        The jobs.
-    scheduler : Scheduler
-        How their queue is spoken to.
+    .. [1] Queues that watch the memory themselves cancel the job then, so that
+       accounting calls it cancelled. And a step whose worker was killed goes on to
+       exit with 1, as it does after any failure.
+    .. [2] A queue that ends a job ends its shell too, which then writes no exit
+       status. So what accounting says of other causes came later.
+    .. [3] A machine that is cut off from the queue may go on writing.
+    .. [4] Also where accounting says that the job completed: there is no sign of
+       what it was to do.
 
     Raises
     ------
     QueueUnreachableError
         If the queue does not answer.
     """
-    ids = [batch.ids[position] for batch, position in jobs]
-    told = scheduler.get_endings(ids)
-    traces = [batch.trace(position) for batch, position in jobs]
-    found = [
-        told.get(jobid) or scheduler.explain(trace.text) or VANISHED
-        for jobid, trace in zip(ids, traces, strict=True)
+    asked = [job.jobid for job in jobs if not job.is_done]
+    accounting = scheduler.get_endings(asked) if asked else {}
+    endings = [
+        _ending(job, accounting.get(job.jobid), scheduler.explain(job.trace.text))
+        for job in jobs
     ]
-    return why_lost(list(zip(ids, traces, found, strict=True)), scheduler)
-
-
-def why_lost(
-    jobs: Sequence[tuple[JobId, Trace, Ending]], scheduler: Scheduler
-) -> list[Ending]:
-    """Return why jobs ended; of lost ones, whether they were ended in the queue.
-
-    Parameters
-    ----------
-    jobs : sequence of (int or str, Trace, Ending)
-        Jobs, what they left, and why they ended, as far as is known.
-    scheduler : Scheduler
-        How their queue is spoken to.
-    """
     # A job that left a trace began, and may just be forgotten by now.
-    lost = [jobid for jobid, trace, end in jobs if end == VANISHED and trace == Trace()]
-    told = scheduler.why_not_begun(lost) if lost else {}
-    return [told.get(jobid, end) for jobid, _, end in jobs]
+    lost = [
+        job.jobid
+        for job, ending in zip(jobs, endings, strict=True)
+        if ending == VANISHED and job.trace == Trace()
+    ]
+    never_begun = scheduler.why_not_begun(lost) if lost else {}
+    return [
+        never_begun.get(job.jobid, ending) if ending == VANISHED else ending
+        for job, ending in zip(jobs, endings, strict=True)
+    ]
+
+
+def _ending(
+    job: Evidence, accounting: Ending | None, output: Ending | None
+) -> Ending | None:
+    """Return the ending by lines 1 to 10 and 12 of the table of `why_ended`."""
+    if job.is_done:
+        return Ending(Cause.DONE, "done", 0)
+    status, by_queue = job.trace.exit_status, (output, accounting)
+    for ending in by_queue:
+        if ending is not None and ending.cause is Cause.MEMORY:
+            return ending if status is None else ending._replace(exit_status=status)
+    if job.trace.is_explained:
+        return job.trace.ending
+    for ending in reversed(by_queue):
+        if ending is not None and ending.cause in _BY_QUEUE:
+            is_cut_off = ending.cause is Cause.NODE and job.is_at_work
+            return None if is_cut_off else ending
+    if status is not None:
+        return job.trace.ending
+    if accounting is not None and accounting.cause is Cause.FAILED:
+        return accounting
+    return VANISHED if job.is_settled and not job.is_at_work else None
 
 
 START_PATIENCE = 60.0

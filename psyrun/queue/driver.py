@@ -22,7 +22,7 @@ from psyrun.errors import (
 )
 from psyrun.queue.asking import Backoff, PollInterval
 from psyrun.queue.backlog import Backlog, QueueCapacity
-from psyrun.queue.diagnosis import Endings, WaitingReasons
+from psyrun.queue.diagnosis import Evidence, WaitingReasons, why_ended
 from psyrun.queue.job import QueuedJob, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
 from psyrun.queue.recovery import left, name_of, release_locks, taken
@@ -38,6 +38,8 @@ RAISED_BY = 2.0
 _GATHERING = 0.2  # seconds to wait for more jobs that fit into the same array
 _REMINDER = 600.0  # seconds after which the same is told again
 _PATIENCE = 300.0  # seconds that a command of the queue may be missing
+_FILES_PATIENCE = 5.0  # seconds until a network file system shows a job's last words
+_ACCOUNTING_PATIENCE = 20.0  # seconds until accounting knows of a job's end
 
 
 class Ended(NamedTuple):
@@ -113,7 +115,6 @@ class Driver:
         self._capacity = QueueCapacity(clock)
         self._left: dict[QueuedTask, _Left] = {}
         self._holders: dict[QueuedTask, Holder | None] = {}
-        self._endings = Endings(clock)
         self._reasons = WaitingReasons(warn, clock)
 
     def adopt(self, item: QueuedJob) -> bool:
@@ -299,12 +300,26 @@ class Driver:
             item.gone_since = None
         if is_answered:
             self._unanswered_since = None
-        ended = self._endings.of(gone)
+        ended = self._diagnose(gone)
         still = [item for item in gone if item not in ended]
         self._submitted = [*living, *still]
         self._pace.looked(found_some=bool(ended), is_answered=is_answered)
         self._capacity.ended(len(ended))
         return [Ended(item, ending) for item, ending in ended.items()]
+
+    def _diagnose(self, gone: Sequence[QueuedJob]) -> dict[QueuedJob, Ending]:
+        """Return why jobs ended that their queue does not list any more.
+
+        Those are left out of which that is not sure yet.
+        """
+        now, found = self._clock(), dict[QueuedJob, Ending]()
+        for scheduler, items in by_scheduler(gone):
+            evidence = {item: _evidence(item, now) for item in items}
+            jobs = {item: job for item, job in evidence.items() if job is not None}
+            endings = why_ended(list(jobs.values()), scheduler)
+            told = zip(jobs, endings, strict=True)
+            found |= {item: ending for item, ending in told if ending is not None}
+        return found
 
     def _warn_now_and_then(self, text: str) -> None:
         """Say the same again only after some time: a queue may be down for a night."""
@@ -334,17 +349,40 @@ class Driver:
         item.batch.note_ending(item.position, ending)
         if ending.cause is Cause.DONE or item.attempt >= item.task.retries:
             return False
-        values = _raised(item, ending.cause)
+        cause, text = ending.cause, ending.text
+        if cause is Cause.FAILED and item.is_out_of_time:
+            cause, text = Cause.TIME, "its time does not suffice for the rest"
+        values = _raised(item, cause)
         if values is None:
             return False
         changed = [f"{k}={v}" for k, v in values.items() if v != item.values.get(k)]
         more = f" with {', '.join(changed)}" if changed else ""
-        self._warn(f"{item.name}: {ending.text}; it is tried again{more}.")
+        self._warn(f"{item.name}: {text}; it is tried again{more}.")
         item.keep_log()
         item.values, item.attempt = values, item.attempt + 1
         item.batch, item.gone_since, item.is_adopted = None, None, False
         self.add(item)
         return True
+
+
+def _evidence(item: QueuedJob, now: float) -> Evidence | None:
+    """Return what is known of a job that its queue does not list any more.
+
+    None if it is too early to ask why it ended.
+    """
+    assert item.batch is not None
+    if item.gone_since is None:
+        item.gone_since = now
+    age = now - item.gone_since
+    evidence = Evidence(
+        jobid=item.batch.ids[item.position],
+        trace=item.batch.trace(item.position),
+        has_results=item.is_done,
+        is_at_work=item.is_at_work,
+        is_settled=age >= _ACCOUNTING_PATIENCE,
+    )
+    is_told = evidence.is_done or evidence.trace.exit_status is not None
+    return evidence if is_told or age >= _FILES_PATIENCE else None
 
 
 def _raised(item: QueuedJob, cause: Cause) -> dict[str, object] | None:

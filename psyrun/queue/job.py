@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psyrun.errors import OutOfTimeError
 from psyrun.queue.ledger import Batch
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler.base import Scheduler
@@ -16,9 +17,6 @@ from psyrun.steps.command import StepCommand
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import Round
 from psyrun.workdir.lock import break_lock, live_holder
-
-OWN_STATUSES = (1, 2)
-"""Exit statuses of psyrun's steps after which they have said why."""
 
 
 @dataclass(eq=False)
@@ -122,7 +120,7 @@ class QueuedJob:
         """
         if self.batch is None:
             message, status = f"the job {ending.text}", 2
-        elif self.batch.trace(self.position).exit_status in OWN_STATUSES:
+        elif self.batch.trace(self.position).is_explained:
             return
         else:
             message, status = f"the job ended in the queue: {ending.text}", 1
@@ -138,10 +136,12 @@ class QueuedJob:
             log.replace(log.with_name(f"{log.stem}.attempt-{self.attempt + 1}.log"))
 
     @property
-    def told(self) -> str | None:
-        """The kind of error that the job itself has told of."""
+    def is_out_of_time(self) -> bool:
+        """Whether the job stopped as the rest would have taken too long."""
+        if self.batch is None or not self.batch.trace(self.position).is_explained:
+            return False
         note = read_json(self.round.error(self.step.name))
-        return None if note is None else str(note.get("type"))
+        return note is not None and note.get("type") == OutOfTimeError.__name__
 
 
 def by_scheduler(items: Iterable[QueuedJob]) -> list[tuple[Scheduler, list[QueuedJob]]]:

@@ -8,7 +8,7 @@ key::
     commands       the command of each job
     ids.json       what the queue calls the jobs; written after
     <i>.out        what the job at position i printed, and its trace
-    <i>.end.json   why it ended, where its trace does not tell
+    <i>.end.json   why it ended, where its trace does not tell that it ended well
 
 So whoever continues a run knows of each job whether it was submitted, and an
 array that was cut off between the two records is looked for in the queue.
@@ -31,16 +31,9 @@ from psyrun.errors import StoreError
 from psyrun.queue.script import Trace, command, write_script
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
 from psyrun.utils.files import read_json, write_json
-from psyrun.utils.text import describe_exit
 from psyrun.workdir.layout import TaskLayout
 
 _RECORD, _IDS, _ENDING = "array.json", "ids.json", ".end.json"
-
-
-VANISHED = Ending(
-    Cause.VANISHED, "the queue does not know it any more, and it left no word"
-)
-"""The ending of a job of which nothing else can be said."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +99,13 @@ class BatchState(NamedTuple):
         Whether its trace begins.
     ending : Ending or None
         Why it ended; None if it has not.
+    is_explained : bool
+        Whether the queue need not be asked any more why it ended.
     """
 
     has_started: bool
     ending: Ending | None
+    is_explained: bool
 
 
 @dataclass(frozen=True)
@@ -174,9 +170,14 @@ class Batch:
         """Return what a job left."""
         return Trace.read(self.array.output(position))
 
+    def has_results(self, position: int) -> bool:
+        """Whether a job makes files, and all of them are there."""
+        target = self.intent.targets[position]
+        return bool(target) and all(Path(f).exists() for f in target.split("\n"))
+
     def note_ending(self, position: int, ending: Ending) -> None:
-        """Record why a job ended, if its trace does not tell."""
-        if ending_of(self.trace(position)) != ending:
+        """Record why a job ended, unless its trace tells that it ended well."""
+        if ending.cause is not Cause.DONE or self.trace(position).ending != ending:
             write_json(self.folder / f"{position}{_ENDING}", ending._asdict())
 
     def ending(self, position: int) -> Ending | None:
@@ -184,7 +185,12 @@ class Batch:
         record = read_json(self.folder / f"{position}{_ENDING}")
         if record is not None:
             return Ending(**{**record, "cause": Cause(record["cause"])})
-        return ending_of(self.trace(position))
+        return self.trace(position).ending
+
+    def state(self, position: int) -> BatchState:
+        """Return how a job stands."""
+        names = [f"{position}{_ENDING}", self.array.output(position).name]
+        return self._state(position, [n for n in names if (self.folder / n).exists()])
 
     def states(self) -> list[BatchState]:
         """Return how each of the jobs stands, by position.
@@ -201,9 +207,10 @@ class Batch:
     def _state(self, position: int, files: Collection[str]) -> BatchState:
         output = self.array.output(position)
         trace = Trace.read(output) if output.name in files else Trace()
-        is_told = f"{position}{_ENDING}" in files
-        ending = self.ending(position) if is_told else ending_of(trace)
-        return BatchState(has_started=bool(trace.host), ending=ending)
+        is_recorded = f"{position}{_ENDING}" in files
+        ending = self.ending(position) if is_recorded else trace.ending
+        is_explained = is_recorded or trace.exit_status == 0
+        return BatchState(bool(trace.host), ending, is_explained)
 
     def started(self) -> list[int]:
         """Return the positions of jobs that have started, as their traces show."""
@@ -216,18 +223,6 @@ class Batch:
     def remove(self) -> None:
         """Forget the array."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def ending_of(trace: Trace) -> Ending | None:
-    """Return what a trace tells of the end of its job, None if nothing."""
-    status = trace.exit_status
-    if status is None:
-        return None
-    if status == 0:
-        return Ending(Cause.DONE, "done", 0)
-    # As a shell tells of a child that was ended by a signal.
-    text = describe_exit(128 - status if status > 128 else status)
-    return Ending(Cause.FAILED, text, status)
 
 
 class Ledger:
@@ -364,7 +359,7 @@ class QueueReport:
         ended: dict[str, tuple[str, Ending]] = {}
         for batch in Ledger(layout).batches():
             intent = batch.intent
-            for position, (has_started, ending) in enumerate(batch.states()):
+            for position, (has_started, ending, _) in enumerate(batch.states()):
                 is_known = has_started or position in batch.ids
                 if not is_known and batch.is_submitted:
                     # The queue took only some of the array.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.asking import Warn, patiently
-from psyrun.queue.diagnosis import why_ended
-from psyrun.queue.ledger import VANISHED, Batch, JobKeys, Ledger, RecordedJob
+from psyrun.queue.diagnosis import VANISHED, Evidence, why_ended
+from psyrun.queue.ledger import Batch, JobKeys, Ledger, RecordedJob
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId
 from psyrun.scheduler.registry import thawed
@@ -131,13 +131,19 @@ def left(
         if used is None or name_of(used) != name:
             used = thawed(name, batches[-1].intent.frozen_scheduler)
         known = _complete(batches, used, warn, records=records)
-        jobs = _without_foreign(_open_jobs(known), used, warn, records=records)
-        running = alive(jobs, used, warn)
-        running |= at_work(layout, jobs, used, running)
-        if records:
-            _note_endings(gone(jobs, running), used)
+        jobs = _unexplained(known, with_failed=records)
+        jobs = _without_foreign(jobs, used, warn, records=records)
+        running = alive([(b, p) for b, p in jobs if b.ending(p) is None], used, warn)
+        gone = [(b, p) for b, p in jobs if (b.key, p) not in running]
+        running |= _diagnose(layout, gone, used, records=records)
         found.append(EarlierJobs(used, known, running))
     return found
+
+
+def evidence(batch: Batch, position: int, *, is_at_work: bool = False) -> Evidence:
+    """Return what is known of a job that its queue does not list any more."""
+    jobid, trace = batch.ids[position], batch.trace(position)
+    return Evidence(jobid, trace, batch.has_results(position), is_at_work)
 
 
 def name_of(scheduler: Scheduler) -> str:
@@ -188,10 +194,18 @@ def _complete(
     return known
 
 
-def _open_jobs(batches: Iterable[Batch]) -> list[RecordedJob]:
-    """Return the jobs that have not ended, as far as their traces tell."""
+def _unexplained(batches: Iterable[Batch], *, with_failed: bool) -> list[RecordedJob]:
+    """Return the jobs that have not ended, as far as is known.
+
+    Also those that failed, if that is asked for, and of which the queue may know
+    more than their exit status.
+    """
     return [
-        (b, position) for b in batches for position in b.open() if position in b.ids
+        (batch, position)
+        for batch in batches
+        for position, (_, ending, is_explained) in enumerate(batch.states())
+        if position in batch.ids
+        and (ending is None or (with_failed and not is_explained))
     ]
 
 
@@ -207,11 +221,30 @@ def _without_foreign(
     return [(batch, position) for batch, position in jobs if position in batch.ids]
 
 
-def _note_endings(jobs: Sequence[RecordedJob], scheduler: Scheduler) -> None:
-    """Record why jobs ended that left no word, so far as is known."""
-    endings = why_ended(jobs, scheduler) if jobs else []
-    for (batch, position), ending in zip(jobs, endings, strict=True):
-        batch.note_ending(position, ending)
+def _diagnose(
+    layout: TaskLayout,
+    jobs: Iterable[RecordedJob],
+    scheduler: Scheduler,
+    *,
+    records: bool,
+) -> JobKeys:
+    """Find out why jobs ended that the queue does not list.
+
+    Returns those that have not, as they renew their locks. Of others only a run
+    has to know, which then records it.
+    """
+    holders = {holder.job for holder in running_jobs(layout).values()}
+    asked = [(b, p) for b, p in jobs if records or b.job(p) in holders]
+    found = [evidence(b, p, is_at_work=b.job(p) in holders) for b, p in asked]
+    living = set()
+    for (batch, position), ending in zip(
+        asked, why_ended(found, scheduler), strict=True
+    ):
+        if ending is None:
+            living.add((batch.key, position))
+        elif records:
+            batch.note_ending(position, ending)
+    return frozenset(living)
 
 
 _SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets it
@@ -290,42 +323,3 @@ def alive(jobs: Sequence[RecordedJob], scheduler: Scheduler, warn: Warn) -> JobK
     if len(found) < len(jobs):
         time.sleep(_SETTLING)
     return found
-
-
-def at_work(
-    layout: TaskLayout,
-    jobs: Iterable[RecordedJob],
-    scheduler: Scheduler,
-    alive: JobKeys,
-) -> JobKeys:
-    """Return the jobs that renew their locks although their queue has lost them.
-
-    Parameters
-    ----------
-    layout : TaskLayout
-        Paths of the task.
-    jobs : iterable of (Batch, int)
-        Jobs that have not ended, as far as their traces tell.
-    scheduler : Scheduler
-        How their queue is spoken to.
-    alive : frozenset of (str, int)
-        Those that the queue knows.
-    """
-    holders = {holder.job for holder in running_jobs(layout).values()}
-    lost = {
-        (b.key, position): b.ids[position]
-        for b, position in gone(jobs, alive)
-        if b.job(position) in holders
-    }
-    told = scheduler.get_endings(list(lost.values())) if lost else {}
-    return frozenset(
-        job
-        for job, jobid in lost.items()
-        if jobid not in told or told[jobid].cause is Cause.NODE
-    )
-
-
-def gone(jobs: Iterable[RecordedJob], alive: JobKeys) -> list[RecordedJob]:
-    """Return the jobs that their queue does not know, and that left no word."""
-    unknown = [(b, position) for b, position in jobs if (b.key, position) not in alive]
-    return [(b, position) for b, position in unknown if b.ending(position) is None]

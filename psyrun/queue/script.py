@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.utils.environment import FOLDER_VARIABLE, JOB_VARIABLE, VARIABLES
+from psyrun.utils.text import describe_exit
 
 COMMANDS, SCRIPT = "commands", "run.sh"
 _LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read
 _MARK = "psyrun:"
 _UNKNOWN_HOST = "an unknown machine"
+_EXPLAINED = (1, 2)  # exit statuses of psyrun's steps after which they have said why
 
 # The commands stand in a file of their own, one on each line, so that neither
 # the length of a script nor that of an argument limits their number.
@@ -122,6 +125,23 @@ class Trace:
     host: str = ""
     exit_status: int | None = None
     text: str = ""
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether the job failed and has said why, as psyrun's steps do."""
+        return self.exit_status in _EXPLAINED
+
+    @property
+    def ending(self) -> Ending | None:
+        """The ending by the exit status alone; None if there is none."""
+        status = self.exit_status
+        if status is None:
+            return None
+        if status == 0:
+            return Ending(Cause.DONE, "done", 0)
+        # As a shell tells of a child that was ended by a signal.
+        text = describe_exit(128 - status if status > 128 else status)
+        return Ending(Cause.FAILED, text, status)
 
     @classmethod
     def read(cls, path: Path) -> Trace:

@@ -14,7 +14,7 @@ from psyrun.errors import QueueUnreachableError, SchedulerError, TaskError
 from psyrun.queue.asking import Warn, patiently
 from psyrun.queue.diagnosis import why_ended
 from psyrun.queue.ledger import Batch, Intent, Ledger
-from psyrun.queue.recovery import EarlierJobs, left, name_of
+from psyrun.queue.recovery import EarlierJobs, evidence, left, name_of
 from psyrun.queue.site import arguments, parse_arguments, with_site
 from psyrun.queue.site import time_limit as time_limit_of
 from psyrun.run.log import RunLog
@@ -79,7 +79,7 @@ def submit(
     intent = Intent(
         name=name,
         names=(name,),
-        targets=(CONTROLLER,),
+        targets=("",),
         commands=(shlex.join(["python3", "-m", "psyrun.cli", *arguments]),),
         round=first.plan.round,
         scheduler=name_of(scheduler),
@@ -198,7 +198,10 @@ def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
     for one in controllers(layout, warn):
         for batch in one.batches:
             if batch.job(0) == job and (batch.key, 0) not in one.alive:
-                return batch.ending(0) or why_ended([(batch, 0)], one.scheduler)[0]
+                _, ending, is_explained = batch.state(0)
+                if is_explained:
+                    return ending
+                return why_ended([evidence(batch, 0)], one.scheduler)[0]
     return None
 
 
