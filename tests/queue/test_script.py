@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from psyrun.queue.ledger import ending_of
 from psyrun.queue.script import Trace, command, write_script
 from psyrun.scheduler import Cause
 
@@ -108,7 +107,7 @@ def test_only_the_end_of_long_output_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "cause"), [(0, Cause.DONE), (2, Cause.FAILED)])
 def test_an_exit_status_is_an_ending(status: int, cause: Cause) -> None:
-    ending = ending_of(Trace("n1", status))
+    ending = Trace("n1", status).ending
     assert ending is not None
     assert (ending.cause, ending.exit_status) == (cause, status)
-    assert ending_of(Trace("n1")) is None
+    assert Trace("n1").ending is None
