@@ -91,8 +91,13 @@ def dotted_names(document: Path) -> set[str]:
         found |= {f"{module}.{name.strip()}" for name in names.split(",")}
     if document == ROOT / ARCHITECTURE:
         spans = (span.partition("(")[0] for span in code_spans(document))
-        dotted = (s for s in spans if re.fullmatch(r"\w+(\.\w+)*\.(?!py$)\w+", s))
-        found |= {f"psyrun.{s}" for s in dotted if s.partition(".")[0] in ROOMS}
+        dotted = {s for s in spans if re.fullmatch(r"\w+(\.\w+)*\.(?!py$)\w+", s)}
+        whole = {s for s in dotted if s.partition(".")[0] in ROOMS}
+        # Once a class was named, its methods are called such as `Driver.step`.
+        short = {s.rpartition(".")[2]: s for s in whole}
+        parts = (s.partition(".") for s in dotted - whole)
+        whole |= {f"{short[of]}.{name}" for of, _, name in parts if of in short}
+        found |= {f"psyrun.{s}" for s in whole}
     return found
 
 
