@@ -29,10 +29,8 @@ _LONGEST_SHOWN = 30  # characters
 class Column(ABC):
     """The values of one parameter, in the order of the rows.
 
-    Attributes
-    ----------
-    n_places : int
-        The number of values that are held; 1 if it serves any number of rows.
+    Subclasses set `n_places`, the number of values that are held; 1 if a column
+    serves any number of rows.
     """
 
     n_places: int
@@ -47,21 +45,11 @@ class Column(ABC):
 
     @abstractmethod
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
-        """Return the values at `rows` as int64 or float64 if that is exact.
-
-        None says that some value is no number, or not exactly held by the type
-        which fits the others.
-        """
+        """Return the values at `rows` as int64 or float64 if that is exact, or None."""
 
 
 class ValueColumn(Column):
-    """Values that are held one by one, along the first axis of an array.
-
-    Parameters
-    ----------
-    array : ndarray, shape (n, ...)
-        The values; the column owns the array.
-    """
+    """Values that are held one by one, along the first axis of an array it owns."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         self._array = array
@@ -105,13 +93,7 @@ class NumberColumn(ValueColumn):
 
 
 class RangeColumn(Column):
-    """Evenly spaced integers, computed rather than held.
-
-    Parameters
-    ----------
-    steps : range
-        The values; they must fit int64.
-    """
+    """Evenly spaced integers that fit int64, computed rather than held."""
 
     def __init__(self, steps: range) -> None:
         self._steps = steps
@@ -135,13 +117,7 @@ class RangeColumn(Column):
 
 
 class ConstantColumn(Column):
-    """One value for all rows.
-
-    Parameters
-    ----------
-    value : object
-        The value; it is shared, not copied.
-    """
+    """One value, shared and not copied, for all rows."""
 
     n_places = 1
 
@@ -169,24 +145,10 @@ class ConstantColumn(Column):
 def as_column(name: str, value: Any) -> tuple[Column, int | None]:
     """Choose the column for what the user gave for one parameter.
 
-    Parameters
-    ----------
-    name : str
-        The parameter, for the error.
-    value : object
-        A scalar or an iterable. Strings, bytes, mappings, classes and arrays
-        without axes are scalars. Any other iterable is read once, in its order.
-
-    Returns
-    -------
-    column : Column
-    length : int or None
-        The number of values; None for a scalar, which suits any length.
-
-    Raises
-    ------
-    PsyrunError
-        If the value is a set, which has no order.
+    Strings, bytes, mappings, classes and arrays without axes are scalars. Any other
+    iterable is read once, in its order. Returns the number of values, too; None for
+    a scalar, which suits any length. Raises `PsyrunError` for a set, which has no
+    order.
     """
     if isinstance(value, set | frozenset):
         raise PsyrunError(
@@ -210,16 +172,9 @@ def as_objects(values: Iterable[Any]) -> NDArray[np.object_]:
 
 
 def as_numbers(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return a one-dimensional array as int64 or float64 if that is exact.
+    """Return an array of shape (n,) as int64 or float64 if that is exact, or None.
 
-    Parameters
-    ----------
-    array : ndarray, shape (n,)
-        Any type; an array of objects may hold integers only or floats only.
-
-    Returns
-    -------
-    ndarray of int64 or float64, shape (n,), or None
+    An array of objects may hold integers only or floats only.
     """
     kind, itemsize = array.dtype.kind, array.dtype.itemsize
     if kind == "O":

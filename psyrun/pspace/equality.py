@@ -48,46 +48,21 @@ class _IncomparableError(Exception):
 
 
 def equal_rows(spaces: Sequence[Space], keys: Sequence[str]) -> list[Indices]:
-    """Assign numbers to rows, the same to equal rows of some spaces.
+    """Assign numbers to the rows of some spaces, the same to equal rows.
 
-    Values are equal as in Python (1, 1.0 and True are), and nan equals nan.
-    Lists, tuples and arrays are equal if they have equal items. A key that a
-    space lacks is nan in all of its rows.
-
-    Parameters
-    ----------
-    spaces : sequence of Space
-        Spaces of ``n_0``, ``n_1``, ... points.
-    keys : sequence of str
-        The parameters to compare. If there is none, all rows are equal.
-
-    Returns
-    -------
-    list of ndarray of int64, shapes (n_0,), (n_1,), ...
-        Numbers that are not negative and at most a few times as many as rows.
-
-    Raises
-    ------
-    PsyrunError
-        If values of a parameter cannot be compared by value.
+    Values are equal as in Python (1, 1.0 and True are), and nan equals nan. Lists,
+    tuples and arrays are equal if they have equal items. A key that a space lacks is
+    nan in all of its rows; without keys all rows are equal. Returns one array per
+    space, shape (n_points,), with numbers that are not negative and at most a few
+    times as many as rows. Raises `PsyrunError` if values cannot be compared.
     """
     ends = np.cumsum([len(space) for space in spaces])
     columns = [_codes(spaces, key) for key in keys]
-    return np.split(_number(columns, int(ends[-1])), ends[:-1])
+    return np.split(_number_rows(columns, int(ends[-1])), ends[:-1])
 
 
 def is_in(rows: Indices, others: Indices) -> NDArray[np.bool_]:
-    """Return which rows have the number of some other row.
-
-    Parameters
-    ----------
-    rows, others : ndarray of int64, shapes (n,) and (m,)
-        Row numbers of :func:`equal_rows`.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-    """
+    """Return which rows, as numbered by `equal_rows`, are among some other rows."""
     found = np.zeros(_count_numbers(rows, others), dtype=np.bool_)
     found[others] = True
     return found[rows]
@@ -96,15 +71,8 @@ def is_in(rows: Indices, others: Indices) -> NDArray[np.bool_]:
 def pair_rows(new: Indices, old: Indices) -> Indices:
     """Pair equal rows, each at most once, in the order in which they occur.
 
-    Parameters
-    ----------
-    new, old : ndarray of int64, shapes (n,) and (m,)
-        Row numbers of :func:`equal_rows`.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        For each new row the index of its old one, or -1.
+    The rows are numbered by `equal_rows`. Returns for each new row the index of its
+    old one, or -1.
     """
     n_numbers = _count_numbers(new, old)
     counts = np.bincount(old, minlength=n_numbers)
@@ -218,7 +186,7 @@ def _hashable(value: Any) -> Any:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise _IncomparableError(
-            f"{_describe(value)} that cannot be compared ({reason}); "
+            f"{_type_of(value)} that cannot be compared ({reason}); "
             "use numbers, strings or tuples."
         ) from error
     if is_itself:
@@ -236,12 +204,12 @@ def _check_comparable(value: Any) -> None:
         or isinstance(value, Enum)
     ):
         raise _IncomparableError(
-            f"{_describe(value)}, which are equal only to themselves; "
+            f"{_type_of(value)}, which are equal only to themselves; "
             "define __eq__ and __hash__, or use numbers, strings or tuples."
         )
 
 
-def _describe(value: Any) -> str:
+def _type_of(value: Any) -> str:
     return f"holds values of type {type(value).__name__}"
 
 
@@ -249,7 +217,7 @@ def _is_number(value: Any) -> bool:
     return hasattr(value, "__float__") or isinstance(value, complex)
 
 
-def _number(columns: Sequence[Indices], n_rows: int) -> Indices:
+def _number_rows(columns: Sequence[Indices], n_rows: int) -> Indices:
     if not (columns and n_rows):
         return np.zeros(n_rows, dtype=np.int64)
     lows = [int(column.min()) for column in columns]

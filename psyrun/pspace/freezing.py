@@ -12,20 +12,7 @@ from psyrun.utils import unpickling
 def freeze(space: ParameterSpace) -> bytes:
     """Pickle a space, compactly: operands and indices rather than points.
 
-    Parameters
-    ----------
-    space : ParameterSpace
-        What to pickle.
-
-    Returns
-    -------
-    bytes
-        To be given to `thaw`.
-
-    Raises
-    ------
-    PsyrunError
-        Naming the parameter whose values cannot be pickled.
+    Raises `PsyrunError` with the parameter whose values cannot be pickled.
     """
     try:
         return pickle.dumps(space, protocol=5)
@@ -38,20 +25,9 @@ def freeze(space: ParameterSpace) -> bytes:
 def thaw(frozen: bytes) -> ParameterSpace:
     """Return the space that `freeze` has pickled.
 
-    Parameters
-    ----------
-    frozen : bytes
-        What `freeze` returned. Do not thaw what you do not trust: unpickling
-        can run any code.
-
-    Returns
-    -------
-    ParameterSpace
-
-    Raises
-    ------
-    PsyrunError
-        If the bytes are no space, or refer to code that cannot be imported.
+    As with every pickle, data from someone you do not trust can run their code.
+    Raises `PsyrunError` if the bytes are no space, or refer to code that cannot be
+    imported.
     """
     try:
         space = unpickling.loads(frozen)

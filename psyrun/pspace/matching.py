@@ -18,31 +18,13 @@ def match_rows(
     old: ParameterSpace | Mapping[str, Sequence[Any]],
     keys: Sequence[str] | None = None,
 ) -> Indices:
-    """Find for each point of a space an equal row among old ones.
+    """Return for each point of a space the index of an equal old row, or -1.
 
     Rows are equal as in a difference. Each old row is used at most once, and equal
-    ones in the order in which they occur, so that points that occur several
-    times are told apart by how often they do.
-
-    Parameters
-    ----------
-    space : ParameterSpace
-        A space of `n` points.
-    old : ParameterSpace or mapping of str to sequence
-        The old rows, or columns that hold them. A key that is absent here equals
-        nan only; keys that the space lacks are ignored.
-    keys : sequence of str, optional
-        Keys of the space to compare; all of them by default.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        For each point the index of its old row, or -1.
-
-    Raises
-    ------
-    PsyrunError
-        If values of a parameter cannot be compared.
+    ones in the order in which they occur, so that points that occur several times
+    are told apart by how often they do. Only `keys` of the space, by default all,
+    are compared; one that the old rows lack equals nan only. Raises `PsyrunError` if
+    values of a parameter cannot be compared.
     """
     compared = space.keys() if keys is None else list(keys)
     if isinstance(old, Mapping):
@@ -59,34 +41,16 @@ def _from_columns(columns: Mapping[str, Sequence[Any]], keys: list[str]) -> Para
 def match_stored(
     space: ParameterSpace, columns: Mapping[str, Any], keys: Sequence[str]
 ) -> Indices:
-    """Find for each point of a space an equal row of a data file.
+    """Return for each point of a space the index of an equal row of a data file, or -1.
 
-    Parameters
-    ----------
-    space : ParameterSpace
-        A space of `n` points.
-    columns : mapping of str to sequence
-        What the file holds. Where its store has filled arrays up with nan to
-        make them equally long, that does not count.
-    keys : sequence of str
-        Keys of the space to compare.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        For each point the index of its row, or -1; see
-        :func:`~psyrun.pspace.matching.match_rows`.
-
-    Raises
-    ------
-    PsyrunError
-        If values of a parameter cannot be compared.
+    As `match_rows`, but nan with which the store has filled arrays up to make them
+    equally long does not count.
     """
     filled = [key for key in keys if _may_be_filled(columns.get(key))]
     if filled:
         there = space.build()
-        space = Param(**{**there, **_shortened(there, filled)})
-        columns = {**columns, **_shortened(columns, filled)}
+        space = Param(**{**there, **_without_filling(there, filled)})
+        columns = {**columns, **_without_filling(columns, filled)}
     return match_rows(space, columns, keys)
 
 
@@ -99,11 +63,11 @@ def _may_be_filled(column: Any) -> bool:
     )
 
 
-def _shortened(columns: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    return {key: [_without_end(value) for value in columns[key]] for key in keys}
+def _without_filling(columns: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: [_trimmed(value) for value in columns[key]] for key in keys}
 
 
-def _without_end(value: Any) -> Any:
+def _trimmed(value: Any) -> Any:
     """Return an array without what is nan at its ends, along all of its axes."""
     try:
         array = np.asarray(value)

@@ -26,13 +26,6 @@ from psyrun.pspace.columns import Column, Indices, as_column
 from psyrun.pspace.space import Difference, Fetch, ParameterSpace, Selection
 from psyrun.utils.typing import override
 
-__all__ = [
-    "Param",
-    "missing",
-    "select",
-]
-
-
 _MOST_SHOWN = 6  # keys
 
 
@@ -122,24 +115,14 @@ def missing(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpa
     >>> missing(Param(a=[1, 2, 3]), Param(a=[2], c=[4])).build()
     {'a': [1, 3]}
     """
-    wanted, there = minuend.keys(), set(subtrahend.keys())
-    shared = [key for key in wanted if key in there]
+    others = set(subtrahend.keys())
+    shared = [key for key in minuend.keys() if key in others]  # noqa: SIM118
     return Difference(minuend, subtrahend, shared) if shared else minuend
 
 
 def select(space: ParameterSpace, rows: NDArray[np.integer[Any]]) -> ParameterSpace:
-    """Return some points of a space, in any order and number.
+    """Return the points of a space with some indices, in any order and number.
 
-    Parameters
-    ----------
-    space : ParameterSpace
-        Where to select from.
-    rows : ndarray of integers, shape (n,)
-        Indices of points, none of them negative.
-
-    Returns
-    -------
-    ParameterSpace
-        A space of `n` points that holds only the indices.
+    None of the indices may be negative. The result holds only the indices.
     """
     return Selection(space, np.array(rows, dtype=np.int64))

@@ -1,4 +1,4 @@
-"""What all parameter spaces share."""
+"""Parameter spaces: what all of them share, and what their operators return."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from psyrun.utils.typing import override
 
 Fetch = Callable[[Column, Indices], NDArray[Any]]
 
-
 _CHUNK = 256  # points: enough to share the cost of numpy, few enough for memory
+_MAX_POINTS = np.iinfo(np.int64).max
 
 
 class AmbiguousOperationError(PsyrunError):
@@ -66,6 +66,7 @@ class ParameterSpace(ABC):
         Returns
         -------
         ndarray, shape (n,)
+            What `fetch` has returned, in the order of `rows`.
         """
 
     @abstractmethod
@@ -115,8 +116,6 @@ class ParameterSpace(ABC):
     def __getitem__(self, item: slice) -> ParameterSpace: ...
     def __getitem__(self, item: int | slice) -> dict[str, Any] | ParameterSpace:
         if isinstance(item, slice):
-            # What an operator returns is derived from this class.
-
             space, rows = self.selected()
             return Selection(space, rows[item])
         row, size = as_index(item), len(self)
@@ -125,16 +124,19 @@ class ParameterSpace(ABC):
         return self.point(row % size)
 
     def __mul__(self, other: ParameterSpace) -> ParameterSpace:
-
-        return multiply(self, other)
+        return _combined(Product, self, other)
 
     def __add__(self, other: ParameterSpace) -> ParameterSpace:
-
-        return add(self, other)
+        return _combined(Sum, self, other)
 
     def __sub__(self, other: ParameterSpace) -> ParameterSpace:
-
-        return subtract(self, other)
+        if not isinstance(other, ParameterSpace):
+            return NotImplemented
+        known, keys = self.keys(), other.keys()
+        for key in keys:
+            if key not in known:
+                raise AmbiguousOperationError(f"Key `{key}` not existent in minuend.")
+        return Difference(self, other) if keys else self
 
     def __repr__(self) -> str:
         keys = ", ".join(self._keys[:6]) + (", ..." if len(self._keys) > 6 else "")
@@ -148,52 +150,22 @@ def _take(column: Column, rows: Indices) -> NDArray[np.object_]:
     return column.take(rows)
 
 
-_MAX_POINTS = np.iinfo(np.int64).max
-
-
-def multiply(left: ParameterSpace, right: ParameterSpace) -> ParameterSpace:
-    """Return every combination of two spaces' points; no keys are neutral."""
+def _combined(
+    kind: type[Product | Sum], left: ParameterSpace, right: ParameterSpace
+) -> ParameterSpace:
+    """Combine two spaces, of which one without keys is neutral."""
     if not isinstance(right, ParameterSpace):
         return NotImplemented
     if left.keys() and right.keys():
-        return Product(left, right)
+        return kind(left, right)
     return left if left.keys() else right
-
-
-def add(left: ParameterSpace, right: ParameterSpace) -> ParameterSpace:
-    """Return the points of one space and then another; no keys are neutral."""
-    if not isinstance(right, ParameterSpace):
-        return NotImplemented
-    if left.keys() and right.keys():
-        return Sum(left, right)
-    return left if left.keys() else right
-
-
-def subtract(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpace:
-    """Return the points of one space that are unlike all of another."""
-    if not isinstance(subtrahend, ParameterSpace):
-        return NotImplemented
-    known, keys = minuend.keys(), subtrahend.keys()
-    for key in keys:
-        if key not in known:
-            raise AmbiguousOperationError(f"Key `{key}` not existent in minuend.")
-    return Difference(minuend, subtrahend) if keys else minuend
 
 
 class Product(ParameterSpace):
     """Every combination of the points of its factors; the last varies fastest.
 
-    Parameters
-    ----------
-    *factors : ParameterSpace
-        Spaces without common keys.
-
-    Raises
-    ------
-    AmbiguousOperationError
-        If some key exists in more than one factor.
-    PsyrunError
-        If there are more points than can be counted in 64 bits.
+    Raises `AmbiguousOperationError` if some key exists in more than one factor, and
+    `len` raises `PsyrunError` if there are more points than 64 bits can count.
     """
 
     def __init__(self, *factors: ParameterSpace) -> None:
@@ -239,15 +211,7 @@ class Product(ParameterSpace):
 class Sum(ParameterSpace):
     """The points of its terms one after the other; absent keys are nan.
 
-    Parameters
-    ----------
-    *terms : ParameterSpace
-        Spaces with any keys.
-
-    Raises
-    ------
-    PsyrunError
-        If there are more points than can be counted in 64 bits.
+    `len` raises `PsyrunError` if there are more points than 64 bits can count.
     """
 
     def __init__(self, *terms: ParameterSpace) -> None:
@@ -300,15 +264,7 @@ class Sum(ParameterSpace):
 
 
 class Selection(ParameterSpace):
-    """Some points of a space.
-
-    Parameters
-    ----------
-    space : ParameterSpace
-        Where the points are from.
-    rows : range or ndarray of int64, shape (n,)
-        Their indices there, none of them negative.
-    """
+    """The points of a space with some indices, none of them negative."""
 
     def __init__(self, space: ParameterSpace, rows: range | Indices) -> None:
         self._space = space
@@ -342,15 +298,9 @@ class Selection(ParameterSpace):
 class Difference(Selection):
     """The points of a space whose values no point of another space has.
 
-    The points are compared when they are first needed, by one pass over both
-    spaces; from then on only the indices of the remaining points are held.
-
-    Parameters
-    ----------
-    minuend, subtrahend : ParameterSpace
-        The subtrahend's keys, or those in `keys`, exist in the minuend.
-    keys : sequence of str, optional
-        What to compare; by default all keys of the subtrahend.
+    Compares `keys`, which exist in both; by default all keys of the subtrahend. The
+    points are compared when they are first needed, by one pass over both spaces;
+    from then on only the indices of the remaining points are held.
     """
 
     def __init__(
