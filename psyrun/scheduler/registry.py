@@ -5,20 +5,23 @@ from __future__ import annotations
 import base64
 import pickle
 from contextlib import suppress
-from importlib import import_module
-from typing import Any
 
 from psyrun.errors import SchedulerError, did_you_mean
 from psyrun.scheduler.base import Scheduler
+from psyrun.utils.plugins import Plugins
 
-GROUP = "psyrun.schedulers"
-"""Entry-point group of schedulers; an entry's name is the scheduler's."""
-
-_BUILT_IN = {
-    "ImmediateRun": "psyrun.scheduler.immediate:ImmediateRun",
-    "Slurm": "psyrun.scheduler.slurm:Slurm",
-    "Sqsub": "psyrun.scheduler.sqsub:Sqsub",
-}
+_SCHEDULERS: Plugins[Scheduler] = Plugins(
+    group="psyrun.schedulers",
+    kind="scheduler",
+    base=Scheduler,  # type: ignore[type-abstract]
+    base_path="psyrun.scheduler.Scheduler",
+    error=SchedulerError,
+    built_in={
+        "ImmediateRun": "psyrun.scheduler.immediate:ImmediateRun",
+        "Slurm": "psyrun.scheduler.slurm:Slurm",
+        "Sqsub": "psyrun.scheduler.sqsub:Sqsub",
+    },
+)
 
 
 def scheduler_names() -> list[str]:
@@ -29,7 +32,7 @@ def scheduler_names() -> list[str]:
     list of str
         Sorted names, those of the group ``psyrun.schedulers`` included.
     """
-    return sorted(_targets())
+    return _SCHEDULERS.names()
 
 
 def scheduler_class(name: str) -> type[Scheduler]:
@@ -51,37 +54,16 @@ def scheduler_class(name: str) -> type[Scheduler]:
         There is none of this name, it cannot be imported, or it is not a
         scheduler.
     """
-    targets = _targets()
-    if name in targets:
-        return _load(name, *targets[name].split(":", 1))
+    names = scheduler_names()
+    if name in names:
+        return _SCHEDULERS.load(name)
     module, _, attribute = name.rpartition(".")
     if not module:
         raise SchedulerError(
-            f"unknown scheduler {name!r}.{did_you_mean(name, targets)} Choose one of "
-            f"{', '.join(sorted(targets))}, or name a class as 'module.Class'."
+            f"unknown scheduler {name!r}.{did_you_mean(name, names)} Choose one of "
+            f"{', '.join(names)}, or name a class as 'module.Class'."
         )
-    return _load(name, module, attribute)
-
-
-def load_class(target: str) -> type[Scheduler]:
-    """Return a scheduler's class by where it is.
-
-    Parameters
-    ----------
-    target : str
-        ``'module:Class'``.
-
-    Returns
-    -------
-    type of Scheduler
-        The class.
-
-    Raises
-    ------
-    SchedulerError
-        It cannot be imported, or is not a scheduler.
-    """
-    return _load(target, *target.split(":", 1))
+    return _SCHEDULERS.load_path(module, attribute)
 
 
 def frozen(scheduler: Scheduler) -> str:
@@ -124,7 +106,7 @@ def thawed(target: str, text: str) -> Scheduler:
         Its class cannot be imported, is not a scheduler, or needs arguments that
         are not known.
     """
-    kind = load_class(target)
+    kind = _SCHEDULERS.load_path(*target.split(":", 1))
     with suppress(Exception):
         scheduler = pickle.loads(base64.b64decode(text))
         if isinstance(scheduler, kind):
@@ -136,34 +118,3 @@ def thawed(target: str, text: str) -> Scheduler:
             f"scheduler {target!r} cannot be made without arguments ({error}), and "
             "cannot be pickled with them. Give them default values."
         ) from error
-
-
-def _targets() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    installed = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    return installed | _BUILT_IN
-
-
-def _load(name: str, module: str, attribute: str) -> type[Scheduler]:
-    try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise SchedulerError(
-            f"scheduler {name!r}: {module}:{attribute} cannot be imported: "
-            f"{type(error).__name__}: {' '.join(str(error).split())}. Install it, or "
-            f"mend its entry in the group {GROUP}."
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Scheduler)):
-        raise SchedulerError(
-            f"scheduler {name!r}: {module}:{attribute} is not a scheduler; it must "
-            "be a subclass of psyrun.scheduler.Scheduler."
-        )
-    if found.__abstractmethods__:
-        raise SchedulerError(
-            f"scheduler {name!r}: {module}:{attribute} lacks "
-            f"{', '.join(sorted(found.__abstractmethods__))}."
-        )
-    return found

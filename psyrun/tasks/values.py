@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psyrun.backend import Backend
 from psyrun.scheduler import Scheduler, scheduler_class
+from psyrun.utils.plugins import missing_methods
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
@@ -148,11 +149,8 @@ def store(value: Any) -> Store:
 def _instance(value: Any, base: type[Any], allowed: str) -> Any:
     """Return an instance of a class, made from the class where that was given."""
     if isinstance(value, type) and issubclass(value, base):
-        missing = getattr(value, "__abstractmethods__", None)
-        if missing:
-            raise NotAllowedError(
-                f"a complete class; {value.__name__} lacks {', '.join(sorted(missing))}"
-            )
+        if missing := missing_methods(value):
+            raise NotAllowedError(f"a complete class; {value.__name__} lacks {missing}")
         try:
             return value()
         except TypeError as error:

@@ -114,7 +114,7 @@ def test_a_plug_in_is_listed_among_the_extensions(install, tmp_path) -> None:
     [
         (".ext = no_such_module:X", "cannot be loaded .*no_such_module"),
         (".ext = plug_a:Missing", "cannot be loaded .*Missing"),
-        (".ext = plug_a:NotAStore", "gives a NotAStore"),
+        (".ext = plug_a:NotAStore", "is not a store"),
     ],
 )
 def test_a_broken_plug_in_is_named(install, tmp_path, entry, problem) -> None:
@@ -143,7 +143,7 @@ def test_a_broken_plug_in_does_not_harm_the_other_stores(install, tmp_path) -> N
 def test_the_packaging_metadata_lists_the_built_in_stores() -> None:
     path = Path(__file__).parents[2] / "pyproject.toml"
     project = tomllib.loads(path.read_text())["project"]
-    assert project["entry-points"]["psyrun.stores"] == registry._BUILT_IN
+    assert project["entry-points"]["psyrun.stores"] == registry._STORES.built_in
 
 
 def test_an_unknown_extension_suggests_the_nearest(tmp_path) -> None:

@@ -15,7 +15,7 @@ from projects import Project, wait_until
 from slurm_stand_in import SlurmStandIn
 
 from psyrun.queue.recovery import name_of
-from psyrun.scheduler.registry import load_class
+from psyrun.scheduler.registry import thawed
 
 NAMES = ("finished", "extended", "killed", "failed", "queued", "waiting")
 ALL = list(range(8))
@@ -239,7 +239,7 @@ def test_what_failed_is_evaluated_again(former: Former) -> None:
 
 @pytest.mark.parametrize("recorded", ["slurm:Slurm", "sqsub:Sqsub"])
 def test_ledgers_name_schedulers_as_before(recorded: str) -> None:
-    scheduler = load_class(f"psyrun.scheduler.{recorded}")()
+    scheduler = thawed(f"psyrun.scheduler.{recorded}", "")
     # Otherwise the jobs of a task are taken for those of another queue.
     assert name_of(scheduler) == f"psyrun.scheduler.{recorded}"
 
