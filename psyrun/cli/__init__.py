@@ -8,7 +8,7 @@ imported only when its verb was asked for.
 SUMMARIES = {
     "run": "evaluate all tasks that are not up to date",
     "attach": "follow a run that goes on elsewhere, up to its end",
-    "status": "say how far tasks are",
+    "status": "show how far tasks are",
     "failed": "list the assignments of a task that failed",
     "debug": "evaluate one assignment of a task in the debugger",
     "test": "try one assignment of each task, without saving anything",
@@ -19,7 +19,7 @@ SUMMARIES = {
     "merge": "put the rows of all data files of a folder into one file",
     "init": "set a project folder up, also for plain snakemake",
     "snakefile": "print the path of the Snakefile, for plain snakemake",
-    "doctor": "check this machine and its queue, and say what to mend",
+    "doctor": "check this machine and its queue, and say what to correct",
     "profile": "print the path of a Snakemake profile, or install it",
     "help": "show help on a command or on task files",
 }

@@ -24,8 +24,8 @@ from psyrun.utils.console import report_error
 _EPILOG = """\
 Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.
 
-exit status: 0 done; 1 some assignment or job failed; 2 something is for you to
-change; 130 interrupted
+exit status: 0 done; 1 some assignment or job failed; 2 you must change
+something; 130 interrupted
 """
 
 _PIPE_CLOSED = 141  # 128 and the number of SIGPIPE, as shells have it
