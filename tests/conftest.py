@@ -2,11 +2,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from projects import COUNTED, Project
 
 # A shell starts what runs in its background with interruptions ignored, and all
 # that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Speed is measured by the benchmarks; here other tests take their share of it.
+settings.register_profile("psyrun", deadline=None)
+settings.load_profile("psyrun")
 
 
 @pytest.fixture

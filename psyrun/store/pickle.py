@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from psyrun.errors import StoreError, one_line
 from psyrun.store.base import Store
 from psyrun.store.rows import Columns, count_rows, select_rows
+from psyrun.utils import unpickling
 from psyrun.utils.files import Filename, damaged, explained, replacing
 from psyrun.utils.typing import override
 
@@ -87,7 +88,7 @@ def _ignore(buffer: pickle.PickleBuffer) -> None:
 def _unpickle(filename: Filename) -> Any:
     with explained(filename), open(filename, "rb") as file:  # noqa: PTH123
         try:
-            return pickle.load(file)
+            return unpickling.load(file)
         except OSError:
             raise
         except _NOT_IMPORTABLE as error:

@@ -33,4 +33,7 @@ def load(file: IO[bytes]) -> Any:
 
 def loads(data: bytes) -> Any:
     """Do as `pickle.loads`, and find classes of psyrun that have other names now."""
-    return load(io.BytesIO(data))
+    try:
+        return pickle.loads(data)
+    except (ImportError, AttributeError):
+        return load(io.BytesIO(data))

@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.errors import StoreError, one_line
+from psyrun.utils import unpickling
 
 ROW, FAILURE, SESSION = 1, 2, 3
 FLUSH_SECONDS = 5.0
@@ -255,7 +256,7 @@ def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 def rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
     """Yield the rows of entries of kind `ROW`."""
-    return (pickle.loads(payload) for payload in payloads(entries))
+    return (unpickling.loads(payload) for payload in payloads(entries))
 
 
 def failures(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
