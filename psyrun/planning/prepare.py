@@ -22,7 +22,7 @@ from psyrun.planning.current import current_state
 from psyrun.planning.decide import Decision, Desired, decide
 from psyrun.planning.snakefile import check_path, environment, render
 from psyrun.queue.asking import Warn
-from psyrun.queue.recovery import EarlierJobs, left, release_locks
+from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import resources
 from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.tasks.loading import Task, load_task
@@ -159,12 +159,12 @@ class TaskRun:
 
     def preview(self, warn: Warn) -> None:
         """Decide what is to be done, but change nothing, whoever runs the task."""
-        found = left(self.layout, self.task.scheduler, warn, records=False)
+        found = find_earlier_jobs(self.layout, self.task.scheduler, warn, records=False)
         self.decision = self._decide(self._adoptable(found))
 
     def decide(self, warn: Warn) -> None:
         """Decide what is to be done, now that nobody else can start anything."""
-        found = left(self.layout, self.task.scheduler, warn, records=True)
+        found = find_earlier_jobs(self.layout, self.task.scheduler, warn, records=True)
         release_locks(self.layout, found)
         self._earlier = found
         self.decision = self._decide(self._adoptable(found))
@@ -240,7 +240,9 @@ class TaskRun:
         They end with their controller, but it takes them a moment.
         """
         deadline = time.monotonic() + _PATIENCE
-        alive = {batch.job(p) for one in self._earlier for batch, p in one.living()}
+        alive = {
+            batch.job(p) for one in self._earlier for batch, p in one.active_jobs()
+        }
         has_waited = False
         while jobs := {
             job: holder

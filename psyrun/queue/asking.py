@@ -42,7 +42,7 @@ class PollInterval:
         self._changed = self._clock()
         self._next = min(self._next, self._changed + _SHORTEST)
 
-    def looked(self, *, found_some: bool, is_answered: bool = True) -> None:
+    def polled(self, *, found_some: bool, is_answered: bool = True) -> None:
         """Wait for a while after a look.
 
         Parameters
@@ -102,11 +102,11 @@ _PATIENCE = 300.0  # seconds that a queue is given to answer
 _PAUSES = (1.0, 2.0, 5.0, 10.0)
 
 
-def silently(text: str) -> None:
+def ignore_warning(text: str) -> None:
     """Take a line for the user, and show it to nobody."""
 
 
-def patiently(question: Callable[[], T], warn: Warn) -> T:
+def ask_until_answered(question: Callable[[], T], warn: Warn) -> T:
     """Ask a queue again and again, until it answers.
 
     Parameters

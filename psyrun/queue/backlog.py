@@ -105,7 +105,7 @@ class QueueCapacity:
         known = [limit for limit in (self._room, self._chunk) if limit is not None]
         return min(known, default=None)
 
-    def taken(self, n_jobs: int) -> None:
+    def accepted(self, n_jobs: int) -> None:
         """Note that jobs were taken."""
         if self._room:
             self._room = max(0, self._room - n_jobs)

@@ -140,7 +140,7 @@ START_PATIENCE = 60.0
 _SHOWN = 3
 
 
-class WaitingReasons:
+class PendingReasons:
     """Tells why jobs do not start, where none of them does.
 
     Some of the reasons pass by themselves, and others never do, such as a
@@ -160,7 +160,7 @@ class WaitingReasons:
         self._since: dict[Scheduler, float] = {}
         self._said: dict[Scheduler, set[str]] = {}
 
-    def looked(
+    def update(
         self,
         scheduler: Scheduler,
         items: Sequence[QueuedJob],

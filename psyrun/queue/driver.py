@@ -22,10 +22,15 @@ from psyrun.errors import (
 )
 from psyrun.queue.asking import Backoff, PollInterval
 from psyrun.queue.backlog import Backlog, QueueCapacity
-from psyrun.queue.diagnosis import Evidence, WaitingReasons, why_ended
+from psyrun.queue.diagnosis import Evidence, PendingReasons, why_ended
 from psyrun.queue.job import QueuedJob, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
-from psyrun.queue.recovery import left, name_of, release_locks, taken
+from psyrun.queue.recovery import (
+    class_path,
+    find_earlier_jobs,
+    find_submitted,
+    release_locks,
+)
 from psyrun.queue.site import QueuedTask, time_limit
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
@@ -42,7 +47,7 @@ _FILES_PATIENCE = 5.0  # seconds until a network file system shows a job's last 
 _ACCOUNTING_PATIENCE = 20.0  # seconds until accounting knows of a job's end
 
 
-class Ended(NamedTuple):
+class FinishedJob(NamedTuple):
     """A job that has ended.
 
     Attributes
@@ -57,22 +62,22 @@ class Ended(NamedTuple):
     ending: Ending
 
 
-class _Left(NamedTuple):
+class _EarlierJobs(NamedTuple):
     """What an earlier run has left in the queue of a task."""
 
     jobs: dict[str, tuple[Batch, int]]
     alive: set[tuple[str, int]]
 
     @classmethod
-    def recorded(cls, task: QueuedTask) -> _Left:
+    def recorded(cls, task: QueuedTask) -> _EarlierJobs:
         """Return what a complete ledger says: what has no ending is alive."""
-        name = name_of(task.scheduler)
+        name = class_path(task.scheduler)
         batches = [b for b in task.ledger.batches() if b.intent.scheduler == name]
         return cls(newest(batches), {(b.key, p) for b in batches for p in b.open()})
 
     @classmethod
-    def of(cls, task: QueuedTask, warn: Callable[[str], None]) -> _Left:
-        found = left(task.layout, task.scheduler, warn, records=True)
+    def of(cls, task: QueuedTask, warn: Callable[[str], None]) -> _EarlierJobs:
+        found = find_earlier_jobs(task.layout, task.scheduler, warn, records=True)
         release_locks(task.layout, found)
         own = [one for one in found if one.scheduler is task.scheduler]
         batches = [batch for one in own for batch in one.batches]
@@ -113,9 +118,9 @@ class Driver:
         self._said: dict[str, float] = {}
         self._last_added = 0.0
         self._capacity = QueueCapacity(clock)
-        self._left: dict[QueuedTask, _Left] = {}
+        self._earlier: dict[QueuedTask, _EarlierJobs] = {}
         self._holders: dict[QueuedTask, Holder | None] = {}
-        self._reasons = WaitingReasons(warn, clock)
+        self._reasons = PendingReasons(warn, clock)
 
     def adopt(self, item: QueuedJob) -> bool:
         """Take a job over that an earlier run submitted.
@@ -131,18 +136,18 @@ class Driver:
             Whether there was one that has not ended, as far as is known, or
             that ended well.
         """
-        if item.task not in self._left:
+        if item.task not in self._earlier:
             self._holders[item.task] = recorded_holder(item.task.layout.lock)
             if self._is_ledger_complete:
-                self._left[item.task] = _Left.recorded(item.task)
+                self._earlier[item.task] = _EarlierJobs.recorded(item.task)
             else:
-                self._left[item.task] = _Left.of(item.task, self._warn)
-        left = self._left[item.task]
-        batch, position = left.jobs.get(item.target, (None, -1))
+                self._earlier[item.task] = _EarlierJobs.of(item.task, self._warn)
+        earlier = self._earlier[item.task]
+        batch, position = earlier.jobs.get(item.target, (None, -1))
         if batch is None:
             return False
         ending = batch.ending(position)
-        is_alive = ending is None and (batch.key, position) in left.alive
+        is_alive = ending is None and (batch.key, position) in earlier.alive
         if is_alive or item.is_done:
             item.batch, item.position = batch, position
             item.is_adopted, item.attempt = True, batch.intent.attempt
@@ -158,15 +163,15 @@ class Driver:
         self._waiting.add(item)
         self._last_added = self._clock()
 
-    def step(self) -> list[Ended]:
+    def step(self) -> list[FinishedJob]:
         """Do what is due.
 
         Returns
         -------
-        list of Ended
+        list of FinishedJob
             The jobs that have ended since the last step, for good.
         """
-        ended: list[Ended] = []
+        ended: list[FinishedJob] = []
         is_gathered = self._clock() - self._last_added >= _GATHERING
         if is_gathered and self._backoff.is_over and self._has_to_submit:
             ended += self._submit()
@@ -189,9 +194,9 @@ class Driver:
     def _has_to_submit(self) -> bool:
         return bool(self._cut_off or (self._waiting and self._capacity.has_room))
 
-    def _submit(self) -> list[Ended]:
+    def _submit(self) -> list[FinishedJob]:
         """Submit what is waiting, as far as the queue takes it."""
-        ended: list[Ended] = []
+        ended: list[FinishedJob] = []
         try:
             self._look_for_cut_off()
             while self._waiting and self._capacity.has_room:
@@ -210,7 +215,7 @@ class Driver:
         """Find out what became of submissions that the queue did not answer."""
         while self._cut_off:
             batch, items = self._cut_off[0]
-            found = taken(batch, items[0].task.scheduler, warn=None)
+            found = find_submitted(batch, items[0].task.scheduler, warn=None)
             self._cut_off.pop(0)
             self._take_ids(batch, items, found)
 
@@ -221,7 +226,7 @@ class Driver:
         limit = min([limit for limit in limits if limit], default=None)
         return self._waiting.take(limit)
 
-    def _submit_some(self, items: list[QueuedJob]) -> list[Ended]:
+    def _submit_some(self, items: list[QueuedJob]) -> list[FinishedJob]:
         """Submit one array."""
         first = items[0]
         self._check_right(first.task)
@@ -241,9 +246,9 @@ class Driver:
         except SchedulerError as error:
             batch.remove()
             ending = Ending(Cause.FAILED, f"could not be submitted: {error}", 2)
-            return [Ended(item, ending) for item in items]
+            return [FinishedJob(item, ending) for item in items]
         self._take_ids(batch, items, dict(enumerate(ids)))
-        self._capacity.taken(len(ids))
+        self._capacity.accepted(len(ids))
         if len(ids) < len(items):
             self._capacity.refused(1)
             raise QueueFullError(f"{first.array_name}: the queue takes no more jobs.")
@@ -280,7 +285,7 @@ class Driver:
                 self._waiting.put_back([item])
         self._pace.quicken()
 
-    def _look(self) -> list[Ended]:
+    def _look(self) -> list[FinishedJob]:
         """Ask the queue about all jobs that were submitted."""
         gone: list[QueuedJob] = []
         living: list[QueuedJob] = []
@@ -295,7 +300,7 @@ class Driver:
                 continue
             living += [item for item in items if item.id in known]
             gone += [item for item in items if item.id not in known]
-            self._reasons.looked(scheduler, items, known)
+            self._reasons.update(scheduler, items, known)
         for item in living:
             item.gone_since = None
         if is_answered:
@@ -303,9 +308,9 @@ class Driver:
         ended = self._diagnose(gone)
         still = [item for item in gone if item not in ended]
         self._submitted = [*living, *still]
-        self._pace.looked(found_some=bool(ended), is_answered=is_answered)
+        self._pace.polled(found_some=bool(ended), is_answered=is_answered)
         self._capacity.ended(len(ended))
-        return [Ended(item, ending) for item, ending in ended.items()]
+        return [FinishedJob(item, ending) for item, ending in ended.items()]
 
     def _diagnose(self, gone: Sequence[QueuedJob]) -> dict[QueuedJob, Ending]:
         """Return why jobs ended that their queue does not list any more.
@@ -340,7 +345,7 @@ class Driver:
             raise error
         self._warn_now_and_then(f"{error} Trying again.")
 
-    def _is_retried(self, ended: Ended) -> bool:
+    def _is_retried(self, ended: FinishedJob) -> bool:
         """Whether a job is tried again, as it was given too little."""
         item, ending = ended
         if item.batch is None:
@@ -407,7 +412,7 @@ def _intent(items: Sequence[QueuedJob]) -> Intent:
         targets=tuple(item.target for item in items),
         commands=tuple(item.command for item in items),
         round=first.round_number,
-        scheduler=name_of(first.task.scheduler),
+        scheduler=class_path(first.task.scheduler),
         scheduler_args=first.values,
         attempt=first.attempt,
         minutes=time_limit(first.task.scheduler, first.values),

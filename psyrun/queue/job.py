@@ -110,7 +110,7 @@ class QueuedJob:
             lock = self.round.lock(self.step.name)
             break_lock(lock, self.batch.job(self.position))
 
-    def tell(self, ending: Ending) -> None:
+    def record_failure(self, ending: Ending) -> None:
         """Leave word of an ending of which the job itself could not tell.
 
         Parameters

@@ -322,7 +322,7 @@ def newest(batches: Iterable[Batch]) -> dict[str, tuple[Batch, int]]:
     }
 
 
-RecordedJob = tuple[Batch, int]
+ArrayJob = tuple[Batch, int]
 """A job: its array and its position therein."""
 
 JobKeys = frozenset[tuple[str, int]]

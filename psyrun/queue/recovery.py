@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from psyrun.errors import PsyrunError
-from psyrun.queue.asking import Warn, patiently
+from psyrun.queue.asking import Warn, ask_until_answered
 from psyrun.queue.diagnosis import VANISHED, Evidence, why_ended
-from psyrun.queue.ledger import Batch, JobKeys, Ledger, RecordedJob
+from psyrun.queue.ledger import ArrayJob, Batch, JobKeys, Ledger
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId
 from psyrun.scheduler.registry import thawed
@@ -39,16 +39,14 @@ class EarlierJobs:
 
     def in_round(self, number: int) -> bool:
         """Whether jobs of a round are queued or running."""
-        return any(b.intent.round == number for b, _ in self.living())
+        return any(b.intent.round == number for b, _ in self.active_jobs())
 
-    def living(self) -> list[RecordedJob]:
+    def active_jobs(self) -> list[ArrayJob]:
         """Return the jobs that are queued or running."""
         batches = {batch.key: batch for batch in self.batches}
         return [(batches[key], position) for key, position in sorted(self.alive)]
 
-    def cancel(
-        self, is_to_end: Callable[[Batch], bool], warn: Warn
-    ) -> list[RecordedJob]:
+    def cancel(self, is_to_end: Callable[[Batch], bool], warn: Warn) -> list[ArrayJob]:
         """Cancel jobs and wait until they have ended.
 
         Parameters
@@ -68,13 +66,15 @@ class EarlierJobs:
         PsyrunError
             If they do not end.
         """
-        jobs = [(b, p) for b, p in self.living() if is_to_end(b)]
+        jobs = [(b, p) for b, p in self.active_jobs() if is_to_end(b)]
         ids = [batch.ids[position] for batch, position in jobs]
         if not ids:
             return []
-        patiently(lambda: self.scheduler.kill_all(ids), warn)
+        ask_until_answered(lambda: self.scheduler.kill_all(ids), warn)
         deadline = time.monotonic() + _ENDING
-        while still := patiently(lambda: living(self.scheduler, ids), warn):
+        while still := ask_until_answered(
+            lambda: listed_ids(self.scheduler, ids), warn
+        ):
             if time.monotonic() > deadline:
                 raise PsyrunError(
                     f"the queue does not end the jobs {', '.join(map(str, still))}. "
@@ -88,7 +88,7 @@ class EarlierJobs:
         return jobs
 
 
-def left(
+def find_earlier_jobs(
     layout: TaskLayout,
     scheduler: Scheduler | None,
     warn: Warn,
@@ -128,12 +128,14 @@ def left(
     found = []
     for name, batches in kinds.items():
         used = scheduler
-        if used is None or name_of(used) != name:
+        if used is None or class_path(used) != name:
             used = thawed(name, batches[-1].intent.frozen_scheduler)
         known = _complete(batches, used, warn, records=records)
         jobs = _unexplained(known, with_failed=records)
         jobs = _without_foreign(jobs, used, warn, records=records)
-        running = alive([(b, p) for b, p in jobs if b.ending(p) is None], used, warn)
+        running = jobs_in_queue(
+            [(b, p) for b, p in jobs if b.ending(p) is None], used, warn
+        )
         gone = [(b, p) for b, p in jobs if (b.key, p) not in running]
         running |= _diagnose(layout, gone, used, records=records)
         found.append(EarlierJobs(used, known, running))
@@ -146,7 +148,7 @@ def evidence(batch: Batch, position: int, *, is_at_work: bool = False) -> Eviden
     return Evidence(jobid, trace, batch.has_results(position), is_at_work)
 
 
-def name_of(scheduler: Scheduler) -> str:
+def class_path(scheduler: Scheduler) -> str:
     """Return the class of a scheduler as ``module:Class``."""
     kind = type(scheduler)
     return f"{kind.__module__}:{kind.__qualname__}"
@@ -182,7 +184,7 @@ def _complete(
     known = []
     for batch in batches:
         if not batch.is_submitted:
-            found = taken(batch, scheduler, warn, is_final=records)
+            found = find_submitted(batch, scheduler, warn, is_final=records)
             if records and not found:
                 batch.remove()
             if records and found:
@@ -194,7 +196,7 @@ def _complete(
     return known
 
 
-def _unexplained(batches: Iterable[Batch], *, with_failed: bool) -> list[RecordedJob]:
+def _unexplained(batches: Iterable[Batch], *, with_failed: bool) -> list[ArrayJob]:
     """Return the jobs that have not ended, as far as is known.
 
     Also those that failed, if that is asked for, and of which the queue may know
@@ -210,10 +212,10 @@ def _unexplained(batches: Iterable[Batch], *, with_failed: bool) -> list[Recorde
 
 
 def _without_foreign(
-    jobs: Sequence[RecordedJob], scheduler: Scheduler, warn: Warn, *, records: bool
-) -> list[RecordedJob]:
+    jobs: Sequence[ArrayJob], scheduler: Scheduler, warn: Warn, *, records: bool
+) -> list[ArrayJob]:
     """Leave out the jobs that are in truth jobs of others."""
-    others = foreign(jobs, scheduler, warn)
+    others = jobs_with_reused_ids(jobs, scheduler, warn)
     for batch, position in others:
         if records:
             batch.note_ending(position, VANISHED)
@@ -223,7 +225,7 @@ def _without_foreign(
 
 def _diagnose(
     layout: TaskLayout,
-    jobs: Iterable[RecordedJob],
+    jobs: Iterable[ArrayJob],
     scheduler: Scheduler,
     *,
     records: bool,
@@ -251,7 +253,7 @@ _SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets 
 _ON_ITS_WAY = 3.0  # seconds that a queue may take for what was asked of it before
 
 
-def taken(
+def find_submitted(
     batch: Batch, scheduler: Scheduler, warn: Warn | None, *, is_final: bool = True
 ) -> dict[int, JobId]:
     """Return which jobs a queue has of an array whose submission was cut off.
@@ -286,7 +288,7 @@ def taken(
         return {**dict.fromkeys(batch.started(), ""), **found}
 
     def ask() -> dict[int, JobId]:
-        return patiently(look, warn) if warn else look()
+        return ask_until_answered(look, warn) if warn else look()
 
     found = ask()
     if is_final and not found:
@@ -295,30 +297,38 @@ def taken(
     return found
 
 
-def living(scheduler: Scheduler, ids: Sequence[JobId]) -> list[JobId]:
+def listed_ids(scheduler: Scheduler, ids: Sequence[JobId]) -> list[JobId]:
     """Return which of some jobs are queued or running, by their ids."""
     statuses = scheduler.get_statuses(ids)
     return [jobid for jobid, job in statuses.items() if job.status != "D"]
 
 
-def foreign(
-    jobs: Sequence[RecordedJob], scheduler: Scheduler, warn: Warn
-) -> list[RecordedJob]:
+def jobs_with_reused_ids(
+    jobs: Sequence[ArrayJob], scheduler: Scheduler, warn: Warn
+) -> list[ArrayJob]:
     """Return the jobs whose ids the queue has given to others meanwhile."""
     arrays = {batch.ids[position]: batch.array for batch, position in jobs}
-    told = patiently(lambda: scheduler.foreign(arrays), warn) if arrays else set()
+    told = (
+        ask_until_answered(lambda: scheduler.foreign(arrays), warn) if arrays else set()
+    )
     return [
         (batch, position) for batch, position in jobs if batch.ids[position] in told
     ]
 
 
-def alive(jobs: Sequence[RecordedJob], scheduler: Scheduler, warn: Warn) -> JobKeys:
+def jobs_in_queue(
+    jobs: Sequence[ArrayJob], scheduler: Scheduler, warn: Warn
+) -> JobKeys:
     """Return which jobs are queued or running.
 
     If some are not, they have had the time to leave their last word.
     """
     ids = [batch.ids[position] for batch, position in jobs]
-    known = set(patiently(lambda: living(scheduler, ids), warn)) if ids else set()
+    known = (
+        set(ask_until_answered(lambda: listed_ids(scheduler, ids), warn))
+        if ids
+        else set()
+    )
     found = frozenset((b.key, p) for b, p in jobs if b.ids[p] in known)
     if len(found) < len(jobs):
         time.sleep(_SETTLING)

@@ -20,7 +20,7 @@ from psyrun.workdir.plan import Plan
 _FLAGS = {"True": True, "False": False}  # for options that take no value
 
 
-class QueueSite:
+class SiteSettings:
     """What a profile says, for all tasks.
 
     Parameters

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from psyrun.errors import PsyrunError, SchedulerError
-from psyrun.queue.asking import silently
+from psyrun.queue.asking import ignore_warning
 from psyrun.queue.ledger import Ledger
 from psyrun.run.controller_job import controllers, ending
 from psyrun.run.display import Display
@@ -97,7 +97,7 @@ class Follower:
         except SchedulerError:
             # The display showed it. What is printed meanwhile is shown, too.
             return record.is_waiting or record.is_held
-        return record.job in [b.job(p) for one in found for b, p in one.living()]
+        return record.job in [b.job(p) for one in found for b, p in one.active_jobs()]
 
     def _follow(self, record: RunRecord) -> int:
         """Follow a run, whichever jobs its controller moves to."""
@@ -176,7 +176,9 @@ class Follower:
     def _cause(self, record: RunRecord) -> str:
         """Return in brackets why the queue ended a controller, if that is known."""
         try:
-            found = ending(self._layout, record.job, silently) if record.job else None
+            found = (
+                ending(self._layout, record.job, ignore_warning) if record.job else None
+            )
         except SchedulerError:
             return ""
         return "" if found is None else f" ({found.text})"

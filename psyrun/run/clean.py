@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, RunningError
-from psyrun.queue.asking import silently
-from psyrun.queue.recovery import left, release_locks
+from psyrun.queue.asking import ignore_warning
+from psyrun.queue.recovery import find_earlier_jobs, release_locks
 from psyrun.run.controller_job import controllers
 from psyrun.utils.text import counted
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
@@ -115,9 +115,9 @@ def _locked_and_idle(layout: TaskLayout) -> Iterator[None]:
 
 
 def _refuse_jobs(layout: TaskLayout, hint: str) -> None:
-    found = left(layout, None, silently, records=True)
+    found = find_earlier_jobs(layout, None, ignore_warning, records=True)
     release_locks(layout, found)
-    found += controllers(layout, silently)
+    found += controllers(layout, ignore_warning)
     n_jobs = sum(len(one.alive) for one in found)
     if n_jobs:
         raise RunningError(

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from psyrun.errors import QueueUnreachableError, SchedulerError, TaskError
-from psyrun.queue.asking import Warn, patiently
+from psyrun.queue.asking import Warn, ask_until_answered
 from psyrun.queue.diagnosis import why_ended
 from psyrun.queue.ledger import Batch, Intent, Ledger
-from psyrun.queue.recovery import EarlierJobs, evidence, left, name_of
+from psyrun.queue.recovery import EarlierJobs, class_path, evidence, find_earlier_jobs
 from psyrun.queue.site import arguments, parse_arguments, with_site
 from psyrun.queue.site import time_limit as time_limit_of
 from psyrun.run.log import RunLog
@@ -82,7 +82,7 @@ def submit(
         targets=("",),
         commands=(shlex.join(["python3", "-m", "psyrun.cli", *arguments]),),
         round=first.plan.round,
-        scheduler=name_of(scheduler),
+        scheduler=class_path(scheduler),
         scheduler_args=values,
         minutes=time_limit_of(scheduler, values),
         frozen_scheduler=frozen(scheduler),
@@ -101,7 +101,7 @@ def _submit(scheduler: Scheduler, batch: Batch, warn: Warn) -> dict[int, int | s
     try:
         return dict(enumerate(scheduler.submit_array(batch.array)))
     except QueueUnreachableError:
-        found = patiently(lambda: scheduler.find(batch.array), warn)
+        found = ask_until_answered(lambda: scheduler.find(batch.array), warn)
         if not found:
             raise
         return found
@@ -178,7 +178,7 @@ def controllers(layout: TaskLayout, warn: Warn) -> list[EarlierJobs]:
     record = RunRecord.load(layout)
     home = layout if record is None else record.home
     ledger = Ledger(layout, home.controllers)
-    return left(layout, None, warn, records=False, ledger=ledger)
+    return find_earlier_jobs(layout, None, warn, records=False, ledger=ledger)
 
 
 def waiting_job(layout: TaskLayout, warn: Warn) -> str | None:
@@ -187,7 +187,7 @@ def waiting_job(layout: TaskLayout, warn: Warn) -> str | None:
     if record is None or not record.is_waiting:
         return None
     for one in controllers(layout, warn):
-        for batch, position in one.living():
+        for batch, position in one.active_jobs():
             if batch.job(position) == record.job != this_job():
                 return str(batch.ids[position])
     return None

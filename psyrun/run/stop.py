@@ -12,7 +12,7 @@ import psutil
 
 from psyrun.errors import RunningError
 from psyrun.queue.ledger import Ledger, QueueReport
-from psyrun.queue.recovery import left, release_locks
+from psyrun.queue.recovery import find_earlier_jobs, release_locks
 from psyrun.run import controller_job
 from psyrun.tasks.discovery import find_tasks, put_on_path
 from psyrun.utils.console import warn
@@ -86,9 +86,9 @@ def _cancel(layout: TaskLayout) -> int:
     with Lock(layout.lock, f"task {layout.name!r}"):
         # Shows others that this is no run.
         layout.stop.touch()
-        found = left(layout, None, warn, records=True)
+        found = find_earlier_jobs(layout, None, warn, records=True)
         cancelled = [job for one in found for job in one.cancel(lambda _: True, warn)]
-        release_locks(layout, left(layout, None, warn, records=False))
+        release_locks(layout, find_earlier_jobs(layout, None, warn, records=False))
     return len(cancelled)
 
 

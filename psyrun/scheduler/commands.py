@@ -66,7 +66,7 @@ def words_of(*printed: str) -> str:
     return next(filter(None, said), "it says nothing")
 
 
-def without(*prefixes: str) -> dict[str, str]:
+def environment_without(*prefixes: str) -> dict[str, str]:
     """Return the environment without the variables that begin with some prefixes."""
     return {
         name: value
@@ -76,7 +76,7 @@ def without(*prefixes: str) -> dict[str, str]:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[BinaryIO]:
+def exclusive_lock(path: Path) -> Iterator[BinaryIO]:
     """Lock a file, for as long as a process has it open that was given it.
 
     Yields the file, open for appending: a command that inherits it holds the lock

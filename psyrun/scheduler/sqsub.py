@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler import units as quantities
 from psyrun.scheduler.base import Scheduler
-from psyrun.scheduler.commands import call, held, words_of
+from psyrun.scheduler.commands import call, exclusive_lock, words_of
 from psyrun.scheduler.jobs import Cause, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, argv
 from psyrun.utils.typing import override
@@ -101,7 +101,7 @@ class Sqsub(Scheduler):
         """Submit many jobs one by one; sqsub itself notes the id of each."""
         values = self.validate(array.scheduler_args, array.name)
         ids: list[JobId] = []
-        with held(array.folder / _LOCK) as lock:
+        with exclusive_lock(array.folder / _LOCK) as lock:
             known = noted_ids(array)
             for position in range(len(array)):
                 words = array_words(array, position)
@@ -121,7 +121,7 @@ class Sqsub(Scheduler):
     @override
     def find(self, array: JobArray) -> dict[int, JobId]:
         """Find jobs by the ids that sqsub noted, else by their names."""
-        with held(array.folder / _LOCK):
+        with exclusive_lock(array.folder / _LOCK):
             known = noted_ids(array)
         if len(known) == len(array):
             return dict(known)

@@ -32,7 +32,7 @@ class Full:
             if self.n_alive + size <= self.limit:
                 self.n_alive += size
                 self.n_waiting -= size
-                self.capacity.taken(size)
+                self.capacity.accepted(size)
                 continue
             self.n_refused += 1
             self.capacity.refused(size)

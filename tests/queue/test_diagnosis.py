@@ -12,10 +12,10 @@ from local_queue import LocalQueue
 from projects import wait_until
 
 from psyrun.queue.diagnosis import VANISHED, Evidence, why_ended
-from psyrun.queue.driver import Driver, Ended
+from psyrun.queue.driver import Driver, FinishedJob
 from psyrun.queue.job import QueuedJob
 from psyrun.queue.ledger import Batch, Intent, Ledger
-from psyrun.queue.recovery import left, name_of
+from psyrun.queue.recovery import class_path, find_earlier_jobs
 from psyrun.queue.script import Trace
 from psyrun.queue.site import QueuedTask
 from psyrun.run.controller_job import ending as ending_of_controller
@@ -102,9 +102,9 @@ CASES = {
 }
 
 
-def start(item: QueuedJob) -> tuple[Driver, Batch, list[Ended]]:
+def start(item: QueuedJob) -> tuple[Driver, Batch, list[FinishedJob]]:
     """Have a driver submit a job; some end in the same step."""
-    driver, ended = Driver(clock=lambda: 20 * time.monotonic()), list[Ended]()
+    driver, ended = Driver(clock=lambda: 20 * time.monotonic()), list[FinishedJob]()
     assert not driver.adopt(item)
     driver.add(item)
     while not any(batch.ids for batch in item.task.ledger.batches()):
@@ -163,7 +163,9 @@ def test_a_job_that_the_next_run_finds(
     if batch.state(0).is_explained and case.expected.cause is not Cause.DONE:
         # The driver was so fast that it saw the end in the step that submitted.
         (batch.folder / "0.end.json").unlink()
-    (found,) = left(task.layout, accounting, lambda text: None, records=True)
+    (found,) = find_earlier_jobs(
+        task.layout, accounting, lambda text: None, records=True
+    )
     assert found.alive == frozenset()
     assert batch.ending(0) == case.expected
 
@@ -179,7 +181,7 @@ def test_a_controller(accounting: Accounting, case: Case, in_project: Path) -> N
         targets=("",),
         commands=(case.command,),
         round=1,
-        scheduler=name_of(accounting),
+        scheduler=class_path(accounting),
         scheduler_args={},
         frozen_scheduler=frozen(accounting),
     )

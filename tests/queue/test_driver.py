@@ -18,10 +18,10 @@ from psyrun.errors import (
     SchedulerError,
 )
 from psyrun.queue.diagnosis import START_PATIENCE as PATIENCE
-from psyrun.queue.driver import Driver, Ended
+from psyrun.queue.driver import Driver, FinishedJob
 from psyrun.queue.job import QueuedJob
 from psyrun.queue.ledger import Ledger
-from psyrun.queue.recovery import left
+from psyrun.queue.recovery import find_earlier_jobs
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import Cause, Ending, JobArray, JobStatus
 from psyrun.workdir.lock import Holder, Lock
@@ -30,9 +30,9 @@ MakeTask = Callable[..., QueuedTask]
 MakeItem = Callable[..., QueuedJob]
 
 
-def drive(driver: Driver, n_jobs: int, patience: float = 30) -> dict[str, Ended]:
+def drive(driver: Driver, n_jobs: int, patience: float = 30) -> dict[str, FinishedJob]:
     """Drive until jobs have ended; return how, by name."""
-    ended: dict[str, Ended] = {}
+    ended: dict[str, FinishedJob] = {}
     deadline = time.monotonic() + patience
     while len(ended) < n_jobs:
         assert time.monotonic() < deadline, "waited in vain"
@@ -424,7 +424,7 @@ def test_a_job_of_another_that_has_its_number_is_left_alone(
     first, task = Driver(), make_task(queue)
     submit(first, [make_item(task, 0, "sleep 5")])
     until_submitted(first, task)
-    (found,) = left(task.layout, queue, lambda text: None, records=True)
+    (found,) = find_earlier_jobs(task.layout, queue, lambda text: None, records=True)
     assert found.cancel(lambda batch: True, lambda text: None) == []
     assert queue.get_jobs()
     assert not Driver().adopt(make_item(task))

@@ -14,7 +14,7 @@ from former_versions import ROWS, VERSIONS, rows, unpack
 from projects import Project, wait_until
 from slurm_stand_in import SlurmStandIn
 
-from psyrun.queue.recovery import name_of
+from psyrun.queue.recovery import class_path
 from psyrun.scheduler.registry import thawed
 
 NAMES = ("finished", "extended", "killed", "failed", "queued", "waiting")
@@ -241,7 +241,7 @@ def test_what_failed_is_evaluated_again(former: Former) -> None:
 def test_ledgers_name_schedulers_as_before(recorded: str) -> None:
     scheduler = thawed(f"psyrun.scheduler.{recorded}", "")
     # Otherwise the jobs of a task are taken for those of another queue.
-    assert name_of(scheduler) == f"psyrun.scheduler.{recorded}"
+    assert class_path(scheduler) == f"psyrun.scheduler.{recorded}"
 
 
 def test_the_end_of_a_run_that_nobody_saw_is_told(former: Former) -> None:

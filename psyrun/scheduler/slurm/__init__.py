@@ -13,24 +13,24 @@ from psyrun.scheduler.options import resolve
 from psyrun.scheduler.slurm import options as slurm_options
 from psyrun.scheduler.slurm import options as slurm_resources
 from psyrun.scheduler.slurm.accounting import (
+    cancelled_before_start,
     explain,
     first_known,
     from_sacct,
     from_scontrol,
-    removed,
 )
 from psyrun.scheduler.slurm.commands import ask, ask_or_fail, end_time, unreachable
 from psyrun.scheduler.slurm.sbatch import (
     MY_JOBS,
+    array_command,
     find,
     in_queue,
-    others,
-    run,
-    run_noted,
-    single,
-    whole,
+    job_command,
+    reused_ids,
+    submit,
+    submit_recorded,
 )
-from psyrun.scheduler.slurm.squeue import FORMAT, collapsed, parse, reasons
+from psyrun.scheduler.slurm.squeue import FORMAT, compact_ids, parse, reasons
 from psyrun.utils.typing import override
 
 _MOST_WORDS = 500  # of a call of scancel
@@ -100,13 +100,17 @@ class Slurm(Scheduler):
     ) -> JobId:
         name = name or args[0]
         options = slurm_options.words(self.validate(scheduler_args or {}, name))
-        return run(single(options, args, output_filename, name, depends_on or ()))
+        return submit(
+            job_command(options, args, output_filename, name, depends_on or ())
+        )
 
     @override
     def submit_array(self, array: JobArray) -> list[JobId]:
         """Submit many jobs with one call of sbatch."""
         values = self.validate(array.scheduler_args, array.name)
-        job = run_noted(whole(slurm_options.words(values), array), array.folder)
+        job = submit_recorded(
+            array_command(slurm_options.words(values), array), array.folder
+        )
         return [f"{job}_{position}" for position in range(len(array))]
 
     @override
@@ -150,7 +154,7 @@ class Slurm(Scheduler):
     def foreign(self, jobs: Mapping[JobId, JobArray]) -> set[JobId]:
         """Return which jobs have another name or comment, with one call of squeue."""
         shown = in_queue("%i|%k|%j") if jobs else ""
-        return others(shown, {str(jobid): array for jobid, array in jobs.items()})
+        return reused_ids(shown, {str(jobid): array for jobid, array in jobs.items()})
 
     def _listed(self, *options: str) -> Iterator[JobStatus]:
         return parse(ask_or_fail(_squeue(*options)))
@@ -164,7 +168,7 @@ class Slurm(Scheduler):
     @override
     def why_not_begun(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
         """Return which tasks scontrol does not list any more in their arrays."""
-        found = removed(map(str, jobids))
+        found = cancelled_before_start(map(str, jobids))
         return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
 
     @override
@@ -181,7 +185,7 @@ class Slurm(Scheduler):
         """Cancel many jobs, with as few calls of scancel as possible."""
         if not jobids:
             return
-        words = collapsed(jobids, self.get_jobs())
+        words = compact_ids(jobids, self.get_jobs())
         for start in range(0, len(words), _MOST_WORDS):
             # It fails on jobs that have ended, after it has cancelled the others.
             ask(["scancel", *words[start : start + _MOST_WORDS]])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from psyrun.errors import SchedulerError
 from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.scheduler.slurm.commands import ask
-from psyrun.scheduler.slurm.squeue import spread
+from psyrun.scheduler.slurm.squeue import expand_ids
 
 SACCT_TIME_OUT = 20.0
 """Seconds that sacct has; its database may be down."""
@@ -127,7 +127,9 @@ def parse_sacct(printed: str) -> Iterator[AccountingRecord]:
         columns = line.split("|")
         if len(columns) == 3:
             name, state, code = columns
-            yield from (AccountingRecord(jobid, state, code) for jobid in spread(name))
+            yield from (
+                AccountingRecord(jobid, state, code) for jobid in expand_ids(name)
+            )
 
 
 def parse_scontrol(printed: str) -> Iterator[AccountingRecord]:
@@ -139,7 +141,9 @@ def parse_scontrol(printed: str) -> Iterator[AccountingRecord]:
             continue
         name = f"{job}_[{tasks}]" if job and tasks else _field(line, "JobId")
         if name and state and code:
-            yield from (AccountingRecord(jobid, state, code) for jobid in spread(name))
+            yield from (
+                AccountingRecord(jobid, state, code) for jobid in expand_ids(name)
+            )
 
 
 def _field(line: str, name: str) -> str:
@@ -169,7 +173,7 @@ def _scontrol(jobids: Iterable[str]) -> str:
     return "\n".join(ask(words).stdout for words in asked)
 
 
-def removed(jobids: Iterable[str]) -> dict[str, Ending]:
+def cancelled_before_start(jobids: Iterable[str]) -> dict[str, Ending]:
     """Return which tasks were cancelled while they were queued.
 
     Slurm takes such tasks out of the record of their array, and goes on to list

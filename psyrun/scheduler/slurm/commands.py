@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
-from psyrun.scheduler.commands import TIME_OUT, call, without, words_of
+from psyrun.scheduler.commands import TIME_OUT, call, environment_without, words_of
 
 _UNREACHABLE = re.compile(
     r"Unable to contact slurm|timed out|Connection refused|standby"
@@ -45,7 +45,7 @@ def ask(
 
     Raises `QueueUnreachableError` where Slurm's controller does not answer.
     """
-    environment = without("SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_")
+    environment = environment_without("SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_")
     # Lists of the tasks of an array are not to be cut short.
     environment["SLURM_BITSTR_LEN"] = "0"
     done = call(command, time_out=time_out, environment=environment)

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from psyrun.errors import QueueUnreachableError, SchedulerError
-from psyrun.scheduler.commands import call, cannot_run, held, without
+from psyrun.scheduler.commands import (
+    call,
+    cannot_run,
+    environment_without,
+    exclusive_lock,
+)
 from psyrun.scheduler.jobs import JobArray, JobId
 from psyrun.scheduler.slurm.accounting import SACCT_TIME_OUT
 from psyrun.scheduler.slurm.commands import ask, ask_or_fail, refusal
-from psyrun.scheduler.slurm.squeue import spread
+from psyrun.scheduler.slurm.squeue import expand_ids
 
 TIME_OUT = 300.0
 """Seconds that sbatch has. Where the queue is full it tries for 2 min itself."""
@@ -40,7 +45,7 @@ _CHANGES_JOBS = tuple(
 )
 
 
-def single(
+def job_command(
     options: Sequence[str],
     args: Sequence[str],
     output: str,
@@ -54,7 +59,7 @@ def single(
     return [*words, "--wrap", f"exec {shlex.join(args)}"]
 
 
-def whole(options: Sequence[str], array: JobArray) -> list[str]:
+def array_command(options: Sequence[str], array: JobArray) -> list[str]:
     """Return the command that submits a job array."""
     return [
         *("sbatch", *_ALWAYS, *options, f"--array=0-{len(array) - 1}"),
@@ -86,7 +91,7 @@ def parse_id(printed: str) -> str | None:
     return match[1] if match else None
 
 
-def run(command: Sequence[str]) -> str:
+def submit(command: Sequence[str]) -> str:
     """Run sbatch and return the job id.
 
     Raises `SchedulerError` if it failed; a `QueueError` where it may succeed later.
@@ -98,25 +103,28 @@ def run(command: Sequence[str]) -> str:
     return jobid
 
 
-def run_noted(command: Sequence[str], folder: Path) -> str:
+def submit_recorded(command: Sequence[str], folder: Path) -> str:
     """Run sbatch such that the job id is written even if we are killed.
 
     sbatch writes to a file in `folder`, which it keeps locked as long as it runs. If
-    there is a job id in it already, nothing is submitted. Errors are as for `run`.
+    there is a job id in it already, nothing is submitted. Errors are as for `submit`.
     """
-    with held(_file(folder)) as output, (folder / "sbatch.err").open("wb") as errors:
-        jobid = _noted(folder)
+    with (
+        exclusive_lock(_file(folder)) as output,
+        (folder / "sbatch.err").open("wb") as errors,
+    ):
+        jobid = _recorded_id(folder)
         if jobid is not None:
             return jobid
         status = _wait(_start(command, output, errors), folder / "sbatch.err")
-        jobid = _noted(folder)
+        jobid = _recorded_id(folder)
     said = (folder / "sbatch.err").read_text(encoding="utf-8", errors="replace")
     if jobid is None:
         raise refusal(status, said)
     return jobid
 
 
-def noted(folder: Path) -> str | None:
+def recorded_id(folder: Path) -> str | None:
     """Return the job id that sbatch left in a folder, None if it has left none.
 
     Raises `QueueUnreachableError` while sbatch, started by a process that is gone,
@@ -124,15 +132,15 @@ def noted(folder: Path) -> str | None:
     """
     if not _file(folder).exists():
         return None
-    with held(_file(folder)):
-        return _noted(folder)
+    with exclusive_lock(_file(folder)):
+        return _recorded_id(folder)
 
 
 def _file(folder: Path) -> Path:
     return folder / "sbatch.out"
 
 
-def _noted(folder: Path) -> str | None:
+def _recorded_id(folder: Path) -> str | None:
     text = _file(folder).read_text(encoding="utf-8", errors="replace")
     # A line that is not ended may be the first half of a number.
     return parse_id(text[: text.rfind("\n") + 1])
@@ -193,12 +201,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _environment() -> dict[str, str]:
     if "SLURM_JOB_ID" not in os.environ:
-        return without(*_CHANGES_JOBS)
+        return environment_without(*_CHANGES_JOBS)
     # Within a job, the variables that describe it would describe the new one.
     kept = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
     return {
         name: value
-        for name, value in without(*_CHANGES_JOBS).items()
+        for name, value in environment_without(*_CHANGES_JOBS).items()
         if not name.startswith("SLURM_") or name in kept
     }
 
@@ -217,7 +225,7 @@ def find(array: JobArray) -> str | None:
     Raises `QueueUnreachableError` where Slurm does not answer, or an sbatch still
     tries.
     """
-    jobid = noted(array.folder)
+    jobid = recorded_id(array.folder)
     if jobid is not None:
         return jobid
     found = jobs_with_comment(in_queue("%F|%k"), array.key) or jobs_with_comment(
@@ -248,7 +256,7 @@ def in_queue(columns: str) -> str:
     return ask_or_fail([*MY_JOBS, "-t", "all", "-h", "-o", columns])
 
 
-def others(printed: str, jobs: Mapping[str, JobArray]) -> set[JobId]:
+def reused_ids(printed: str, jobs: Mapping[str, JobArray]) -> set[JobId]:
     """Return the jobs whose ids once were those of certain arrays.
 
     Lines hold an id, a comment and a name, with vertical lines in between.
@@ -257,7 +265,7 @@ def others(printed: str, jobs: Mapping[str, JobArray]) -> set[JobId]:
     for line in printed.splitlines():
         jobid, _, text = line.partition("|")
         comment, _, name = text.rpartition("|")
-        for one in spread(jobid.strip()):
+        for one in expand_ids(jobid.strip()):
             array = jobs.get(one)
             # Some sites write comments of their own.
             is_key = _KEY.fullmatch(comment) is not None

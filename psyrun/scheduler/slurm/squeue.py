@@ -44,7 +44,7 @@ def parse(printed: str) -> Iterator[JobStatus]:
     running: nothing is taken as ended that may go on.
     """
     for jobid, state, reason, name in _rows(printed):
-        for one in spread(jobid):
+        for one in expand_ids(jobid):
             yield JobStatus(one, _status(state, reason), name)
 
 
@@ -54,7 +54,7 @@ def reasons(printed: str) -> dict[JobId, str]:
         one: described(reason)
         for jobid, state, reason, _ in _rows(printed)
         if state in _QUEUED
-        for one in spread(jobid)
+        for one in expand_ids(jobid)
     }
 
 
@@ -82,7 +82,7 @@ def _status(state: str, reason: str) -> str:
     return "D" if state in _ENDED else "R"
 
 
-def spread(jobid: str) -> Iterator[str]:
+def expand_ids(jobid: str) -> Iterator[str]:
     """Yield the jobs that a name of Slurm's stands for.
 
     The name is such as ``'12'``, ``'13_0'`` or ``'13_[1-2,5%2]'``.
@@ -102,7 +102,7 @@ def positions(text: str) -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1, int(step or 1))
 
 
-def collapsed(jobids: Iterable[JobId], living: Iterable[JobId]) -> list[str]:
+def compact_ids(jobids: Iterable[JobId], living: Iterable[JobId]) -> list[str]:
     """Return jobs with as few words as possible, such as ``'12'`` and ``'13_[0-1]'``.
 
     Tasks of arrays that are not among the `living` (queued or running) ones are left

@@ -14,15 +14,15 @@ import pytest
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler import JobArray, JobStatus, Slurm
 from psyrun.scheduler.slurm.sbatch import (
+    array_command,
+    job_command,
     jobs_with_comment,
-    others,
     parse_id,
     pattern,
-    single,
-    whole,
+    reused_ids,
 )
 from psyrun.scheduler.slurm.squeue import (
-    collapsed,
+    compact_ids,
     described,
     parse,
     positions,
@@ -54,7 +54,7 @@ def array(tmp_path):
 
 def test_the_command_line_states_name_output_and_dependencies():
     command = ["python", "-c", "print('a b')"]
-    words = single(["-c", "2"], command, "100%.log", "a:merge", [4, "5_1"])
+    words = job_command(["-c", "2"], command, "100%.log", "a:merge", [4, "5_1"])
     assert words[:6] == [
         *("sbatch", "--parsable", "--no-requeue", "--open-mode=append", "-c", "2"),
     ]
@@ -64,7 +64,7 @@ def test_the_command_line_states_name_output_and_dependencies():
 
 
 def test_an_array_is_one_command_line(array):
-    words = whole(["-c", "2"], array)
+    words = array_command(["-c", "2"], array)
     assert "--array=0-1" in words
     assert "--comment=psyrun 1|2" in words
     assert f"{array.folder.parent}/an array %%a/%a.out" in words
@@ -72,7 +72,7 @@ def test_an_array_is_one_command_line(array):
 
 
 def test_the_wrapped_command_survives_a_shell():
-    words = single([], ["printf", "%s|", "a b", "$HOME", "'"], "o", "n", [])
+    words = job_command([], ["printf", "%s|", "a b", "$HOME", "'"], "o", "n", [])
     printed = subprocess.run(["sh", "-c", words[-1]], capture_output=True, check=True)
     assert printed.stdout == b"a b|$HOME|'|"
 
@@ -128,13 +128,13 @@ def test_indices_of_arrays_are_read():
 def test_neighbouring_tasks_are_killed_with_one_word():
     jobs = ["7_2", 12, "7_0", "7_1", "9_4", "7_5"]
     living = [f"7_{i}" for i in range(9)] + ["9_4", "9_5"]
-    assert collapsed(jobs, living) == ["7_[0-2]", "7_[5]", "12", "9_[4]"]
-    assert collapsed([], living) == []
+    assert compact_ids(jobs, living) == ["7_[0-2]", "7_[5]", "12", "9_[4]"]
+    assert compact_ids([], living) == []
 
 
 def test_a_whole_array_is_killed_with_one_word():
     jobs = ["7_0", "7_1", "7_2", "8_1"]
-    assert collapsed(jobs, ["7_1", "7_2", "9_0"]) == ["7"]
+    assert compact_ids(jobs, ["7_1", "7_2", "9_0"]) == ["7"]
 
 
 def test_jobs_are_found_by_their_comment():
@@ -206,14 +206,14 @@ def test_no_waiting_helps_against_a_limit_of_a_single_job(command, limit, kind):
 def test_a_number_may_have_been_given_to_another_job(array):
     jobs = {"12_0": array, "12_1": array, "13_0": array}
     shown = "12_[0-1]|{}|{}\n14|x|y\n"
-    assert others(shown.format(array.key, array.name), jobs) == set()
-    assert others(shown.format("0123456789abcdef", array.name), jobs) == {
+    assert reused_ids(shown.format(array.key, array.name), jobs) == set()
+    assert reused_ids(shown.format("0123456789abcdef", array.name), jobs) == {
         "12_0",
         "12_1",
     }
-    assert others(shown.format(array.key, "mine"), jobs) == {"12_0", "12_1"}
+    assert reused_ids(shown.format(array.key, "mine"), jobs) == {"12_0", "12_1"}
     # A site may write comments of its own, with vertical lines even.
-    assert others(shown.format("a|project", array.name), jobs) == set()
+    assert reused_ids(shown.format("a|project", array.name), jobs) == set()
 
 
 def test_an_array_is_never_submitted_twice(command, array):

@@ -23,9 +23,9 @@ from snakemake_interface_executor_plugins.settings import (
 )
 
 from psyrun.errors import PsyrunError
-from psyrun.queue.driver import Driver, Ended
+from psyrun.queue.driver import Driver, FinishedJob
 from psyrun.queue.job import QueuedJob
-from psyrun.queue.site import QueueSite
+from psyrun.queue.site import SiteSettings
 from psyrun.scheduler.jobs import Cause
 from psyrun.steps.command import StepCommand
 from psyrun.utils.environment import CONTROLLED_VARIABLE
@@ -81,7 +81,7 @@ class Executor(RemoteExecutor):
         self._driver = Driver(self._warn, is_ledger_complete=self._is_controlled)
         settings = self.workflow.executor_settings
         try:
-            self._site = QueueSite(settings.scheduler, settings.args)
+            self._site = SiteSettings(settings.scheduler, settings.args)
         except PsyrunError as error:
             raise WorkflowError(str(error)) from None
         self._lock_of_driver = threading.RLock()
@@ -151,12 +151,12 @@ class Executor(RemoteExecutor):
             if id(info) not in infos:
                 yield info
 
-    def _tell(self, ended: Ended) -> None:
+    def _tell(self, ended: FinishedJob) -> None:
         item, ending = ended
         if ending.cause is Cause.DONE:
             self.report_job_success(item.owner)
             return
-        item.tell(ending)
+        item.record_failure(ending)
         self.report_job_error(item.owner, msg=f"{item.name}: {ending.text}. ")
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
