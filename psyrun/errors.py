@@ -80,8 +80,10 @@ class ResultError(JobError):
     """What `execute` returned cannot be kept."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the nearest known name, or nothing.
+def did_you_mean(
+    name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6
+) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known names, or nothing.
 
     Parameters
     ----------
@@ -89,14 +91,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         What the user wrote.
     known : iterable of str
         The names that are allowed.
+    most : int
+        How many names to offer.
+    cutoff : float
+        Least similarity of a name, from 0 to 1 as `difflib` measures it.
 
     Returns
     -------
     str
         A sentence with a leading blank, or the empty string.
     """
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    close = difflib.get_close_matches(name, sorted(known), n=most, cutoff=cutoff)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def message_of(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import sys
 
 from psyrun.run.attach import Follower
 from psyrun.run.display import choose_display
-from psyrun.tasks.discovery import put_on_path, select
+from psyrun.tasks.discovery import add_to_import_path, select
 from psyrun.utils.console import INTERRUPTED
 from psyrun.workdir.layout import layout_of
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Show a run until it ends."""
     select(args.taskdir, [args.task])
-    put_on_path(args.taskdir)
+    add_to_import_path(args.taskdir)
     display = choose_display(is_quiet=False)
     try:
         return Follower(layout_of(args.taskdir, args.task), display).follow()

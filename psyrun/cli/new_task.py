@@ -9,7 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from psyrun.errors import TaskError
-from psyrun.tasks.discovery import find_tasks, put_on_path, task_path
+from psyrun.tasks.discovery import add_to_import_path, find_tasks, task_path
 from psyrun.utils.resources import shipped
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def execute(args: argparse.Namespace) -> int:
 def _text(name: str, scheduler: str, taskdir: Path) -> str:
     from psyrun.scheduler import scheduler_class
 
-    put_on_path(taskdir)
+    add_to_import_path(taskdir)
     found = scheduler_class(scheduler)
     template = shipped("workflow", "task.py.template").read_text(encoding="utf-8")
     return Template(template).substitute(

@@ -14,7 +14,7 @@ from psyrun.errors import RunningError
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.queue.recovery import find_earlier_jobs, release_locks
 from psyrun.run import controller_job
-from psyrun.tasks.discovery import find_tasks, put_on_path
+from psyrun.tasks.discovery import add_to_import_path, find_tasks
 from psyrun.utils.console import warn
 from psyrun.utils.process import process_start
 from psyrun.utils.text import counted
@@ -31,7 +31,7 @@ def kill_task(taskdir: Path, name: str) -> int:
     """Stop the run of a task, and return the exit status."""
     layout = layout_of(taskdir, name)
     # Tasks may bring schedulers of their own.
-    put_on_path(taskdir)
+    add_to_import_path(taskdir)
     controller_job.release_lock(layout, warn)
     controller = live_holder(layout.lock)
     jobs = _outside_queues(running_jobs(layout))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from psyrun.errors import TaskError
+from psyrun.errors import TaskError, did_you_mean
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -106,15 +105,14 @@ def unknown_task(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
         task_name(taskdir / f"task_{name}.py")
     names = sorted(tasks)
     of_file = Path(name).name.removeprefix("task_").removesuffix(".py")
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    close = [of_file] if of_file in names else close
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    meant, most = (of_file, 1) if of_file in names else (name, 3)
+    hint = did_you_mean(meant, names, most=most, cutoff=0.5)
     return TaskError(
         f"{taskdir}: there is no task {name!r}.{hint} See all tasks with 'psy list'."
     )
 
 
-def put_on_path(taskdir: Path) -> None:
+def add_to_import_path(taskdir: Path) -> None:
     """Let task files, and schedulers of the user's own, be imported.
 
     The folder of the task files and the current folder come first.

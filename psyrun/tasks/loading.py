@@ -33,9 +33,9 @@ from psyrun.scheduler import ImmediateRun
 from psyrun.scheduler.options import joined
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL_NAMES, Config, Setting
 from psyrun.tasks.discovery import (
+    add_to_import_path,
     check_name,
     find_tasks,
-    put_on_path,
     select,
     task_name,
     task_path,
@@ -47,7 +47,7 @@ from psyrun.tasks.validation import (
     check_places,
     check_setup,
     check_space,
-    checked,
+    validated,
 )
 
 __all__ = [
@@ -118,7 +118,7 @@ def load_task(
     """
     path = Path(path)
     name = task_name(path)
-    put_on_path(path.parent)
+    add_to_import_path(path.parent)
     conf_path = path.parent / CONF_NAME
     conf: dict[str, Setting] = {}
     if conf_path.is_file():
@@ -175,7 +175,7 @@ def _argument_sources(
 ) -> tuple[Mapping[str, Any], ...]:
     """Return the scheduler's arguments of each place that gives some."""
     given = [place[_ARGUMENTS] for place in places if _ARGUMENTS in place]
-    return tuple(checked(_ARGUMENTS, setting) for setting in given)
+    return tuple(validated(_ARGUMENTS, setting) for setting in given)
 
 
 def _overriding(overrides: Mapping[str, Any]) -> dict[str, Setting]:
@@ -198,7 +198,7 @@ def _values(
             raise TaskError(
                 f"{path}: {required} is not set. Add it, for example {example}."
             )
-    values = {name: checked(name, settings[name]) for name in sorted(settings)}
+    values = {name: validated(name, settings[name]) for name in sorted(settings)}
     values |= _store_and_result(name, settings, values)
     check_places(name, path, settings, values)
     if with_space:

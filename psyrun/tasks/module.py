@@ -9,20 +9,12 @@ import sys
 import warnings
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
-from typing import NamedTuple
 
 from psyrun.errors import PsyrunError, TaskError, one_line
 
 
-class LoadedModule(NamedTuple):
-    """A file that has been run, and its statements."""
-
-    module: ModuleType
-    statements: list[ast.stmt]
-
-
-def run_file(path: Path, module_name: str) -> LoadedModule:
-    """Run a file as a fresh module.
+def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
+    """Run a file as a fresh module; return it and its statements.
 
     The module replaces any former one in ``sys.modules``, so that its classes
     and functions can be pickled, and loaded wherever the file was run under
@@ -43,7 +35,7 @@ def run_file(path: Path, module_name: str) -> LoadedModule:
     except BaseException as error:
         sys.modules.pop(module_name, None)
         raise _raised(path, error) from error
-    return LoadedModule(module, tree.body)
+    return module, tree.body
 
 
 def check_syntax(path: Path) -> None:

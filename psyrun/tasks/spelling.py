@@ -9,7 +9,7 @@ from typing import Any
 
 from psyrun.errors import TaskError
 from psyrun.tasks.config import SPECIAL_NAMES
-from psyrun.tasks.fingerprint.names import Names, names_of
+from psyrun.tasks.fingerprint.names import NameUse, names_of
 from psyrun.tasks.validation import is_allowed
 
 _LONG = 10  # letters; from here on two mistakes are one name's
@@ -62,7 +62,9 @@ def edits(a: str, b: str) -> int:
     return row[-1]
 
 
-def _is_own(name: str, meant: str, names: Names, namespace: Mapping[str, Any]) -> bool:
+def _is_own(
+    name: str, meant: str, names: NameUse, namespace: Mapping[str, Any]
+) -> bool:
     if name.startswith("_") or name not in namespace:
         return True
     value = namespace[name]

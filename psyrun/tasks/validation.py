@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST_VALUE = 60  # characters of a value in a message
 
 
-def checked(name: str, setting: Setting) -> Any:
+def validated(name: str, setting: Setting) -> Any:
     """Return a special variable's value in the form that `Config` has it.
 
     A class is replaced by an instance, a text by a path. Raises `TaskError` if the
@@ -28,16 +28,17 @@ def checked(name: str, setting: Setting) -> Any:
         return SPECIAL[name].read(setting.value)
     except NotAllowedError as error:
         raise TaskError(
-            f"{setting.where}: {name} is {shown(setting.value)}; it must be {error}."
+            f"{setting.where}: {name} is {short_repr(setting.value)}; "
+            f"it must be {error}."
         ) from None
     except PsyrunError as error:
         raise TaskError(f"{setting.where}: {name}: {error}") from error
 
 
 def is_allowed(name: str, value: Any) -> bool:
-    """Whether `checked` would take a value of a special variable."""
+    """Whether `validated` would take a value of a special variable."""
     try:
-        checked(name, Setting(value, ""))
+        validated(name, Setting(value, ""))
     except TaskError:
         return False
     return True
@@ -63,7 +64,7 @@ def check_places(
         )
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return a value as messages show it: its repr if that is short, else its type."""
     try:
         text = repr(value)
@@ -120,7 +121,7 @@ def check_setup(
         signature.bind(0)
     except TypeError:
         raise TaskError(
-            f"{settings['setup'].where}: setup{_shown(signature)} cannot be called "
+            f"{settings['setup'].where}: setup{_text(signature)} cannot be called "
             "with one argument, the number of the process. Define it as "
             "'def setup(proc_id):'."
         ) from None
@@ -144,13 +145,13 @@ def check_execute(
     for key in keys:
         if not _takes(signature, key):
             raise TaskError(
-                f"{where}: execute{_shown(signature)} does not take {key!r}, which "
+                f"{where}: execute{_text(signature)} does not take {key!r}, which "
                 "is a parameter of pspace. Add it to execute, or remove it from pspace."
             )
     for name in [] if setup else _needed(signature):
         if name not in keys:
             raise TaskError(
-                f"{where}: execute{_shown(signature)} needs {name!r}, which is not "
+                f"{where}: execute{_text(signature)} needs {name!r}, which is not "
                 "a parameter of pspace. Add it to pspace, give it a default, or "
                 "return it from setup(proc_id)."
             )
@@ -180,5 +181,5 @@ def _needed(signature: inspect.Signature) -> list[str]:
     ]
 
 
-def _shown(signature: inspect.Signature) -> str:
+def _text(signature: inspect.Signature) -> str:
     return " ".join(str(signature).split())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import seconds
 from psyrun.errors import SchedulerError
-from psyrun.tasks.discovery import put_on_path
+from psyrun.tasks.discovery import add_to_import_path
 from psyrun.utils.text import counted
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def execute(args: argparse.Namespace) -> int:
     """Check, and print a line for each check."""
     from psyrun.queue.site import read_pairs
 
-    put_on_path(args.taskdir)
+    add_to_import_path(args.taskdir)
     conf = _conf(args.taskdir)
     given = read_pairs(args.arg, "doctor: --arg")
     if args.queue is not None:

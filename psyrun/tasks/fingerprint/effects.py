@@ -12,26 +12,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from psyrun.tasks.fingerprint.canonical import is_noise
-from psyrun.tasks.fingerprint.names import Change, Names, root_name
+from psyrun.tasks.fingerprint.names import Change, NameUse, root_name
 
 _CHANGING_BUILTINS = frozenset({"setattr", "delattr"})
 _COLLECTIONS = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp)
 _PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.UnaryOp)
 
 
-class Part(NamedTuple):
+class NamedStatement(NamedTuple):
     """A statement and the names that it deals with."""
 
     node: ast.stmt
-    names: Names
+    names: NameUse
 
 
-def own_names(names: Iterable[Names]) -> set[str]:
+def own_names(names: Iterable[NameUse]) -> set[str]:
     """Return the names that a file binds otherwise than by imports."""
     return {n for each in names for n in (each.bound - each.imported) | each.declared}
 
 
-def changed_names(parts: list[Part]) -> list[set[str]]:
+def changed_names(parts: list[NamedStatement]) -> list[set[str]]:
     """Return for each statement of a file the names of objects that it may change.
 
     It may do so itself, by a function that it calls, or under another name of
@@ -44,7 +44,7 @@ def changed_names(parts: list[Part]) -> list[set[str]]:
 
 
 def _changed(
-    part: Part,
+    part: NamedStatement,
     own: set[str],
     deferred: Mapping[str, set[Change]],
     aliases: Mapping[str, set[str]],
@@ -63,7 +63,7 @@ def _is_change(name: str, by: str | None, own: set[str]) -> bool:
     return name in own and (by is None or by in own or by in _CHANGING_BUILTINS)
 
 
-def _deferred(parts: list[Part]) -> dict[str, set[Change]]:
+def _deferred(parts: list[NamedStatement]) -> dict[str, set[Change]]:
     """Return for each name what a call of it may change, also indirectly."""
     changes: dict[str, set[Change]] = {}
     calls: dict[str, set[str]] = {}
@@ -91,7 +91,7 @@ def _reached(start: set[str], edges: Mapping[str, set[str]]) -> set[str]:
     return seen
 
 
-def _aliases(parts: list[Part], own: set[str]) -> dict[str, set[str]]:
+def _aliases(parts: list[NamedStatement], own: set[str]) -> dict[str, set[str]]:
     """Return for each name those whose objects it may hold."""
     pairs = [pair for part in parts for pair in _assignments(part.node)]
     constant = own - {

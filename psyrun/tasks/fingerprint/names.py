@@ -28,7 +28,7 @@ class Change(NamedTuple):
 
 
 @dataclass
-class Names:
+class NameUse:
     """Module-level names that a piece of source deals with.
 
     Attributes
@@ -56,7 +56,7 @@ class Names:
     deferred: set[Change] = field(default_factory=set)
 
 
-def names_of(nodes: ast.AST | Iterable[ast.AST]) -> Names:
+def names_of(nodes: ast.AST | Iterable[ast.AST]) -> NameUse:
     """Return the module-level names, builtins included, that source deals with."""
     scope = _Scope(is_function=False)
     for node in [nodes] if isinstance(nodes, ast.AST) else nodes:
@@ -76,7 +76,7 @@ class _Scope(ast.NodeVisitor):
     """Collects the names of one scope; inner scopes report what is free."""
 
     def __init__(self, is_function: bool) -> None:
-        self.names = Names()
+        self.names = NameUse()
         self.is_function = is_function
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()

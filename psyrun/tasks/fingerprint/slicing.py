@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL
 from psyrun.tasks.fingerprint.canonical import canonical, is_noise
 from psyrun.tasks.fingerprint.effects import (
-    Part,
+    NamedStatement,
     changed_names,
     has_own_effect,
     is_inert,
     own_names,
 )
-from psyrun.tasks.fingerprint.names import DYNAMIC, Names, names_of
+from psyrun.tasks.fingerprint.names import DYNAMIC, NameUse, names_of
 
 DECISIVE = frozenset(n for n, special in SPECIAL.items() if special.makes_rows)
 """Special variables that results depend on."""
@@ -40,7 +40,7 @@ class _Leaf:
     """A statement that is kept or left out as a whole."""
 
     node: ast.stmt
-    names: Names
+    names: NameUse
     inert: bool
     changed: set[str] = field(default_factory=set)
 
@@ -67,7 +67,7 @@ def slice_results(
     reduced to the names that count, if statements to their statements that count.
     `is_own` tells whether an import of one name imports a module of the project.
     """
-    tree = _grow(statements, Names(), is_own)
+    tree = _grow(statements, NameUse(), is_own)
     leaves = list(_leaves(tree))
     _find_changes(leaves)
     return _prune(tree, _kept(leaves))
@@ -87,7 +87,7 @@ def _is_main(test: ast.expr) -> bool:
 
 
 def _grow(
-    statements: Iterable[ast.stmt], guard: Names, is_own: Callable[[ast.stmt], bool]
+    statements: Iterable[ast.stmt], guard: NameUse, is_own: Callable[[ast.stmt], bool]
 ) -> list[_Leaf | _Branch]:
     tree: list[_Leaf | _Branch] = []
     for statement in without_main_block(statements):
@@ -117,7 +117,7 @@ def _split_import(node: ast.stmt) -> Iterator[ast.stmt]:
         yield node
 
 
-def _leaf(node: ast.stmt, guard: Names, is_own: Callable[[ast.stmt], bool]) -> _Leaf:
+def _leaf(node: ast.stmt, guard: NameUse, is_own: Callable[[ast.stmt], bool]) -> _Leaf:
     names = names_of(node)
     names.used |= guard.used
     names.changed |= guard.changed
@@ -135,7 +135,7 @@ def _leaves(tree: Iterable[_Leaf | _Branch]) -> Iterator[_Leaf]:
 
 def _find_changes(leaves: list[_Leaf]) -> None:
     """Note in each leaf which objects of the file it may change."""
-    parts = [Part(leaf.node, leaf.names) for leaf in leaves]
+    parts = [NamedStatement(leaf.node, leaf.names) for leaf in leaves]
     for leaf, changed in zip(leaves, changed_names(parts), strict=True):
         leaf.changed = changed
 
