@@ -12,6 +12,8 @@ _SHORTEST, _LONGEST = 0.5, 30.0  # seconds
 
 _FRACTION = 0.05
 
+_REMINDER = 600.0  # seconds after which the same message is shown again
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
@@ -92,6 +94,25 @@ class Backoff:
     def is_over(self) -> bool:
         """Whether the next attempt may be made."""
         return self._clock() >= self._until
+
+
+class Reminder:
+    """Which messages are due: each at first, and again only after ten minutes.
+
+    A queue may be down for a night.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._shown: dict[str, float] = {}
+
+    def is_due(self, message: str, *, repeats: bool = True) -> bool:
+        """Whether to show a message, which then counts as shown."""
+        now, shown = self._clock(), self._shown.get(message)
+        is_due = shown is None or (repeats and now - shown >= _REMINDER)
+        if is_due:
+            self._shown[message] = now
+        return is_due
 
 
 T = TypeVar("T")

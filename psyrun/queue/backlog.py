@@ -69,7 +69,6 @@ def _kind(item: QueuedJob) -> tuple[object, ...]:
 
 
 _LONGEST_PAUSE = 60.0  # seconds until a full queue is tried again
-_REMINDER = 600.0  # seconds after which it is told again that nothing goes on
 
 
 class QueueCapacity:
@@ -90,7 +89,6 @@ class QueueCapacity:
         self._backoff = Backoff(clock, _LONGEST_PAUSE)
         self._chunk: int | None = None
         self._room: int | None = None
-        self._told: float | None = None
 
     @property
     def has_room(self) -> bool:
@@ -128,17 +126,3 @@ class QueueCapacity:
         """Note that jobs have ended, which makes room for others."""
         if self._room is not None:
             self._room += n_jobs
-
-    def is_to_be_told(self, *, is_idle: bool) -> bool:
-        """Whether the user is to be told that the queue is full, which counts as told.
-
-        Parameters
-        ----------
-        is_idle : bool
-            Whether there are no jobs whose end would make room.
-        """
-        now = self._clock()
-        is_due = self._told is None or (is_idle and now - self._told >= _REMINDER)
-        if is_due:
-            self._told = now
-        return is_due

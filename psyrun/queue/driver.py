@@ -20,7 +20,7 @@ from psyrun.errors import (
     QueueUnreachableError,
     SchedulerError,
 )
-from psyrun.queue.asking import Backoff, PollInterval
+from psyrun.queue.asking import Backoff, PollInterval, Reminder
 from psyrun.queue.backlog import Backlog, QueueCapacity
 from psyrun.queue.diagnosis import Evidence, PendingReasons, why_ended
 from psyrun.queue.job import QueuedJob, by_scheduler
@@ -41,7 +41,7 @@ RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""
 
 _GATHERING = 0.2  # seconds to wait for more jobs that fit into the same array
-_REMINDER = 600.0  # seconds after which the same is told again
+_FULL = "the queue is full"
 _PATIENCE = 300.0  # seconds that a command of the queue may be missing
 _FILES_PATIENCE = 5.0  # seconds until a network file system shows a job's last words
 _ACCOUNTING_PATIENCE = 20.0  # seconds until accounting knows of a job's end
@@ -115,7 +115,7 @@ class Driver:
         self._pace = PollInterval(clock)
         self._backoff = Backoff(clock)
         self._unanswered_since: float | None = None
-        self._said: dict[str, float] = {}
+        self._reminder = Reminder(clock)
         self._last_added = 0.0
         self._capacity = QueueCapacity(clock)
         self._earlier: dict[QueuedTask, _EarlierJobs] = {}
@@ -202,7 +202,8 @@ class Driver:
             while self._waiting and self._capacity.has_room:
                 ended += self._submit_some(self._next_chunk())
         except QueueFullError as error:
-            if self._capacity.is_to_be_told(is_idle=not self._submitted):
+            # As long as jobs run, their ends make room.
+            if self._reminder.is_due(_FULL, repeats=not self._submitted):
                 self._warn(f"{error} The others are submitted as jobs end.")
         except QueueUnreachableError as error:
             self._backoff.lengthen()
@@ -327,11 +328,8 @@ class Driver:
         return found
 
     def _warn_now_and_then(self, text: str) -> None:
-        """Say the same again only after some time: a queue may be down for a night."""
-        now = self._clock()
-        said = self._said.get(text)
-        if said is None or now - said >= _REMINDER:
-            self._said[text] = now
+        """Show a message, the same again only after some time."""
+        if self._reminder.is_due(text):
             self._warn(text)
 
     def _bear(self, error: SchedulerError) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from psyrun.queue.asking import Reminder
 from psyrun.queue.backlog import QueueCapacity
 
 
@@ -21,9 +22,11 @@ class Full:
     n_refused: int = 0
     n_told: int = 0
     capacity: QueueCapacity = field(init=False)
+    reminder: Reminder = field(init=False)
 
     def __post_init__(self) -> None:
         self.capacity = QueueCapacity(lambda: self.now)
+        self.reminder = Reminder(lambda: self.now)
 
     def submit(self) -> None:
         while self.n_waiting and self.capacity.has_room:
@@ -38,7 +41,7 @@ class Full:
             self.capacity.refused(size)
             if not self.capacity.has_room:
                 idle = self.n_alive == 0
-                self.n_told += self.capacity.is_to_be_told(is_idle=idle)
+                self.n_told += self.reminder.is_due("full", repeats=idle)
 
     def end(self, n_jobs: int) -> None:
         n_jobs = min(n_jobs, self.n_alive)
