@@ -8,16 +8,17 @@ plan to follow. The rows of its decision table stand in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from psyrun.backend import Backend
-from psyrun.workdir.plan import Plan
+from psyrun.tasks.config import DIVIDING
+from psyrun.workdir.plan import Plan, TaskSettings
 
 
 @dataclass(frozen=True)
-class Desired:
-    """What a task asks for; what stands in its `Plan`, too, is described there.
+class Desired(TaskSettings):
+    """What a task asks for.
 
     Attributes
     ----------
@@ -33,26 +34,18 @@ class Desired:
         A name that no merge had before.
     """
 
-    task: str
-    taskfile: str
-    workdir: str
-    fingerprint: str
     n_items: int
     backend: Backend
     max_jobs: int
     min_items: int
-    pool_size: int
-    accept_failures: bool
-    max_failures: int | None
     ext: str
-    resultfile: str
-    python: str
     token: str
 
     @property
     def division(self) -> str:
         """What a change of divides the missing assignments anew."""
-        return f"{self.backend.name} {self.max_jobs} {self.min_items}"
+        values = [getattr(self, name) for name in DIVIDING]
+        return " ".join(v.name if isinstance(v, Backend) else str(v) for v in values)
 
     def n_blocks(self, n_items: int) -> int:
         """Return the number of blocks for `n_items` assignments."""
@@ -61,17 +54,9 @@ class Desired:
         return self.backend.n_blocks(n_items, self.max_jobs, self.min_items)
 
     @property
-    def without_division(self) -> dict[str, Any]:
-        """What may change in a plan without a new division."""
-        return {
-            "taskfile": self.taskfile,
-            "pool_size": self.pool_size,
-            "accept_failures": self.accept_failures,
-            "max_failures": self.max_failures,
-            "resultfile": self.resultfile,
-            "result_ext": self.ext,
-            "python": self.python,
-        }
+    def settings(self) -> dict[str, Any]:
+        """What the plan has from the task as it is."""
+        return {each.name: getattr(self, each.name) for each in fields(TaskSettings)}
 
 
 @dataclass(frozen=True)
@@ -212,7 +197,7 @@ def _with_same_code(
     if keep_going and is_replacing and _is_given_up(current, last):
         return _new_round(desired, current, current.keeping(current.rounds_with_rows))
     if not current.is_split and current.has_jobs:
-        return _all_steps(replace(last, **desired.without_division))
+        return _all_steps(_renewed(last, desired, last.merge))
     if not current.is_split:
         takes_rows = bool(last.keep) or keep_going
         kept = current.keeping(own) if takes_rows else KeptRows()
@@ -225,7 +210,7 @@ def _with_same_code(
     is_there = current.has_result and current.merged_into == desired.resultfile
     is_current = is_merged and is_there and not current.missing_blocks
     merge = desired.token if is_merged and not is_current else last.merge
-    plan = replace(last, **desired.without_division, merge=merge)
+    plan = _renewed(last, desired, merge)
     return Decision(plan, blocks=current.missing_blocks, merge=not is_current)
 
 
@@ -258,12 +243,17 @@ def _is_to_divide_anew(desired: Desired, current: Current, last: Plan) -> bool:
     return last.fetches and current.count_open(last.round) > n_settled
 
 
+def _renewed(last: Plan, desired: Desired, merge: str) -> Plan:
+    """Return a plan with what may change without a new division."""
+    # The rows are where they are, whatever way leads there.
+    settings = {**desired.settings, "workdir": last.workdir}
+    return replace(last, **settings, result_ext=desired.ext, merge=merge)
+
+
 def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
     plan = Plan(
-        task=desired.task,
-        workdir=desired.workdir,
-        fingerprint=desired.fingerprint,
-        **desired.without_division,
+        **desired.settings,
+        result_ext=desired.ext,
         round=current.next_round,
         division=desired.division,
         fetches=desired.backend.fetches,

@@ -25,6 +25,7 @@ from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import resources
 from psyrun.scheduler import ImmediateRun, scheduler_class
+from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import version_of
 from psyrun.utils import __version__
@@ -317,9 +318,7 @@ def _desired(task: Task, options: PlanOptions) -> Desired:
         workdir=str(task.workdir),
         fingerprint=version_of(task, TaskLayout.of(task.workdir, task.name).digests),
         n_items=len(task.pspace),
-        backend=task.backend,
-        max_jobs=task.max_jobs,
-        min_items=task.min_items,
+        **{name: getattr(task, name) for name in DIVIDING},
         pool_size=task.pool_size,
         accept_failures=options.accept_failures,
         max_failures=task.max_failures,

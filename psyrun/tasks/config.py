@@ -239,6 +239,8 @@ SPECIAL: dict[str, Special] = {
 }
 """All special variables, in the order in which the reference lists them."""
 SPECIAL_NAMES = frozenset(SPECIAL)
+DIVIDING = tuple(sorted(name for name, each in SPECIAL.items() if each.divides))
+"""Those of which a change divides anew what is missing."""
 
 
 def default_of(name: str) -> str | None:

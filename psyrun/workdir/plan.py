@@ -14,8 +14,8 @@ DEFAULT_PYTHON = "python3"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """An accepted plan.
+class TaskSettings:
+    """What a plan has from its task as it is.
 
     Attributes
     ----------
@@ -27,6 +27,25 @@ class Plan:
         How many assignments may fail before jobs stop.
     python : str
         Command that starts Python for the jobs.
+    """
+
+    task: str
+    taskfile: str
+    workdir: str
+    fingerprint: str
+    pool_size: int
+    accept_failures: bool
+    max_failures: int | None
+    resultfile: str
+    python: str
+
+
+@dataclass(frozen=True)
+class Plan(TaskSettings):
+    """An accepted plan.
+
+    Attributes
+    ----------
     round : int
         Number of the division of the space.
     division : str
@@ -52,15 +71,6 @@ class Plan:
         Name of the merge; a new name makes Snakemake merge again.
     """
 
-    task: str
-    taskfile: str
-    workdir: str
-    fingerprint: str
-    pool_size: int
-    accept_failures: bool
-    max_failures: int | None
-    resultfile: str
-    python: str
     round: int
     division: str
     fetches: bool

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from psyrun.tasks import Config
-from psyrun.tasks.config import SPECIAL, default_of
+from psyrun.tasks.config import DIVIDING, SPECIAL, default_of
 from psyrun.tasks.fingerprint.slicing import DECISIVE, INCIDENTAL
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/task-file.md"
@@ -48,5 +48,4 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
 
 
 def test_a_change_of_the_number_of_jobs_or_their_kind_divides_anew() -> None:
-    dividing = [name for name, special in SPECIAL.items() if special.divides]
-    assert sorted(dividing) == ["backend", "max_jobs", "min_items"]
+    assert DIVIDING == ("backend", "max_jobs", "min_items")
