@@ -1,4 +1,4 @@
-"""Task files: found by name, run, and checked.
+"""Task files, run and checked.
 
 The value of a special variable (see `Config`) is the last one of this table
 that is there:
@@ -34,11 +34,7 @@ from psyrun.scheduler.options import joined
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL_NAMES, Config, Setting
 from psyrun.tasks.discovery import (
     add_to_import_path,
-    check_name,
-    find_tasks,
-    select,
     task_name,
-    task_path,
 )
 from psyrun.tasks.module import run_file
 from psyrun.tasks.spelling import check_spelling
@@ -50,21 +46,14 @@ from psyrun.tasks.validation import (
     validated,
 )
 
-__all__ = [
-    "Config",
-    "Task",
-    "check_name",
-    "find_tasks",
-    "load_task",
-    "select",
-    "task_name",
-    "task_path",
-]
-
 CONF_NAME = "psy-conf.py"
 """File with values for all tasks of a folder."""
 
 _ARGUMENTS = "scheduler_args"
+_REQUIRED = {
+    "pspace": "'pspace = Param(x=[1, 2, 3])'",
+    "execute": "a function 'def execute(x): return {'y': x**2}'",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,12 +195,6 @@ def _values(
     check_setup(values.get("setup"), settings)
     check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
     return values
-
-
-_REQUIRED = {
-    "pspace": "'pspace = Param(x=[1, 2, 3])'",
-    "execute": "a function 'def execute(x): return {'y': x**2}'",
-}
 
 
 def _store_and_result(

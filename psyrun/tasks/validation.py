@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _LONGEST_VALUE = 60  # characters of a value in a message
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def validated(name: str, setting: Setting) -> Any:
@@ -83,9 +84,6 @@ def _check_folder(folder: Path, what: str) -> None:
             f"{what}, but {str(there)!r} is not a folder. Choose another path, or "
             "remove that file."
         )
-
-
-_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def check_space(space: ParameterSpace, where: str) -> None:

@@ -17,6 +17,15 @@ from psyrun.tasks.fingerprint.names import Change, NameUse, root_name
 _CHANGING_BUILTINS = frozenset({"setattr", "delattr"})
 _COLLECTIONS = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp)
 _PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.UnaryOp)
+_ACTIVE = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+_BINDING = (
+    ast.Import,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Global,
+)
+_HARMLESS = sys.stdlib_module_names | {"psyrun"}
 
 
 class NamedStatement(NamedTuple):
@@ -147,19 +156,6 @@ def _held(value: ast.expr, own: set[str]) -> Iterator[str]:
     for child in children:
         if isinstance(child, ast.expr):
             yield from _held(child, own)
-
-
-_ACTIVE = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
-
-_BINDING = (
-    ast.Import,
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-    ast.Global,
-)
-
-_HARMLESS = sys.stdlib_module_names | {"psyrun"}
 
 
 def is_inert(node: ast.stmt, is_own: Callable[[ast.stmt], bool]) -> bool:

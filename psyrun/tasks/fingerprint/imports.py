@@ -18,6 +18,10 @@ from psyrun.tasks.fingerprint.slicing import without_main_block
 
 _EXTENSIONS = (".so", ".pyd")
 _IMPORTERS = frozenset({"import_module", "__import__"})
+# Calls that give the path they are given.
+_SAME = {"Path", "PurePath", "str", "fspath", "expanduser"}
+_SAME |= {"abspath", "absolute", "realpath", "resolve"}
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 class ModuleSource(NamedTuple):
@@ -200,14 +204,6 @@ def _absolute(name: str, package: str) -> str:
 
 def _parent(dotted: str) -> str:
     return dotted.rpartition(".")[0]
-
-
-# Calls that give the path they are given.
-_SAME = {"Path", "PurePath", "str", "fspath", "expanduser"}
-
-_SAME |= {"abspath", "absolute", "realpath", "resolve"}
-
-_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def added_folders(statements: Iterable[ast.stmt], file: Path, root: Path) -> list[Path]:
