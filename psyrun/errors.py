@@ -83,41 +83,16 @@ class ResultError(JobError):
 def did_you_mean(
     name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6
 ) -> str:
-    """Return `` Did you mean 'x'?`` for the nearest known names, or nothing.
+    """Return `` Did you mean 'x'?`` for up to `most` nearest names, or nothing.
 
-    Parameters
-    ----------
-    name : str
-        What the user wrote.
-    known : iterable of str
-        The names that are allowed.
-    most : int
-        How many names to offer.
-    cutoff : float
-        Least similarity of a name, from 0 to 1 as `difflib` measures it.
-
-    Returns
-    -------
-    str
-        A sentence with a leading blank, or the empty string.
+    `cutoff` is the least similarity of a name, from 0 to 1 as `difflib` has it.
     """
     close = difflib.get_close_matches(name, sorted(known), n=most, cutoff=cutoff)
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def message_of(error: BaseException) -> str:
-    """Return the text of an exception, also if its class fails to make one.
-
-    Parameters
-    ----------
-    error : BaseException
-        The exception.
-
-    Returns
-    -------
-    str
-        Its text; where there is none, what tracebacks show instead.
-    """
+    """Return the text of an exception, also if its class fails to make one."""
     try:
         return str(error)
     except Exception:
@@ -125,18 +100,7 @@ def message_of(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the type and text of an exception on one line.
-
-    Parameters
-    ----------
-    error : BaseException
-        The exception.
-
-    Returns
-    -------
-    str
-        Such as ``ValueError: text``; a long text is cut.
-    """
+    """Return ``ValueError: text`` of an exception on one line; a long text is cut."""
     text = " ".join(message_of(error).split())
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}…"
@@ -145,20 +109,7 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def enough_memory_for(space: Sized, taskfile: object) -> Iterator[None]:
-    """Say in one line where a list of all assignments takes too much memory.
-
-    Parameters
-    ----------
-    space : Sized
-        The space.
-    taskfile : object
-        The task file, for the message.
-
-    Raises
-    ------
-    PsyrunError
-        In place of a `MemoryError`.
-    """
+    """Raise a `PsyrunError` where a list of all assignments exceeds the memory."""
     try:
         yield
     except MemoryError as error:

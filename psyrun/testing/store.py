@@ -162,18 +162,7 @@ class StoreContract:
 
 
 def as_lists(columns: dict[str, Any]) -> ColumnLists:
-    """Return columns as lists, whatever type of sequence a store gives.
-
-    Parameters
-    ----------
-    columns : dict of str to sequence
-        What `Store.load` returned.
-
-    Returns
-    -------
-    dict of str to list
-        With Python's own numbers.
-    """
+    """Return columns as lists of Python numbers, whatever sequence a store gives."""
     return {key: [_plain(value) for value in column] for key, column in columns.items()}
 
 
@@ -182,18 +171,7 @@ def _plain(value: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Return whether two values are equal, where nan equals nan.
-
-    Parameters
-    ----------
-    a, b : object
-        Dictionaries and lists of numbers, or numbers.
-
-    Returns
-    -------
-    bool
-        Whether they are.
-    """
+    """Return whether two values are equal, where nan equals nan."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
@@ -202,18 +180,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def refuses(call: Callable[[], Any]) -> None:
-    """Check that a call raises a `StoreError` of one line.
-
-    Parameters
-    ----------
-    call : callable
-        Takes no arguments.
-
-    Raises
-    ------
-    AssertionError
-        If it does not.
-    """
+    """Check that a call raises a `StoreError` of one line."""
     try:
         call()
     except StoreError as error:

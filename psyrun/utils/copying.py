@@ -23,18 +23,8 @@ def own_values(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an assignment whose values may be changed in place.
 
     A space holds a value once for all assignments that it belongs to. What one
-    evaluation changes must not reach the others, nor what is recorded.
-
-    Parameters
-    ----------
-    parameters : mapping
-        The assignment; its values stay as they are.
-
-    Returns
-    -------
-    mapping
-        The same values; those that can be changed are copies. Random generators
-        and what cannot be copied are shared.
+    evaluation changes must not reach the others, nor what is recorded. Values that
+    can be changed are copies; random generators and what cannot be copied are shared.
     """
     if _IMMUTABLE.issuperset(map(type, parameters.values())):
         return parameters

@@ -1,4 +1,4 @@
-"""When the job that this process belongs to will be killed by its queue."""
+"""What the environment says of the job that this process belongs to."""
 
 from __future__ import annotations
 
@@ -7,30 +7,11 @@ import os
 # Slurm sets its variable in the environment of jobs, see sbatch(1).
 VARIABLES = ("PSYRUN_DEADLINE", "SLURM_JOB_END_TIME")
 
-
-def deadline() -> float:
-    """Return when wall time is over, in seconds since the epoch.
-
-    Returns
-    -------
-    float
-        Infinity where no queue has said so.
-    """
-    for variable in VARIABLES:
-        try:
-            return float(os.environ.get(variable, ""))
-        except ValueError:
-            pass
-    return float("inf")
-
-
 # Holds HOST:FOLDER. Jobs on other machines may inherit it.
 FOLDER_VARIABLE = "PSYRUN_FORKSERVERS"
 
-
 JOB_VARIABLE = "PSYRUN_JOB"
 """Environment variable that tells a process which job of a queue it belongs to."""
-
 
 CONTROLLED_VARIABLE = "PSYRUN_CONTROLLED"
 """Environment variable that tells Snakemake that a controller has started it.
@@ -38,3 +19,13 @@ CONTROLLED_VARIABLE = "PSYRUN_CONTROLLED"
 Jobs then stay in the queue when Snakemake is interrupted, and the ledgers are
 complete: the controller has asked the queue what it has of earlier runs.
 """
+
+
+def deadline() -> float:
+    """Return when wall time is over, in seconds since the epoch; else infinity."""
+    for variable in VARIABLES:
+        try:
+            return float(os.environ.get(variable, ""))
+        except ValueError:
+            pass
+    return float("inf")

@@ -19,28 +19,12 @@ _LONGEST_STEM = 100
 
 @contextmanager
 def replacing(filename: Filename) -> Iterator[Path]:
-    """Write a file beside `filename`, then let it take that name.
+    """Write to an empty hidden file beside `filename`, then let it take that name.
 
-    The body of the ``with`` statement writes to the path it is given. When
-    the body ends, the file is forced to disk and renamed; when it raises, the
-    file is removed and whatever was at `filename` stays. A symbolic link
-    stays a link: the file it points to is replaced.
-
-    Parameters
-    ----------
-    filename : path-like
-        The file to create or replace.
-
-    Yields
-    ------
-    pathlib.Path
-        An empty hidden file in the same folder, with the permissions that the
-        umask leaves.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be written to or the disk is full.
+    When the body ends, the file is forced to disk and renamed; when it raises, the
+    file is removed and whatever was at `filename` stays. It has the permissions that
+    the umask leaves. A symbolic link stays a link: the file it points to is replaced.
+    Raises `StoreError` if the folder cannot be written to or the disk is full.
     """
     target = Path(os.path.realpath(filename))
     beside = _beside(target)
@@ -66,18 +50,7 @@ def _beside(target: Path) -> Path:
 
 
 def synchronise(path: Path) -> None:
-    """Force a file, or the names in a folder, to disk.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file or folder.
-
-    Raises
-    ------
-    OSError
-        If the file system reports that data could not be written.
-    """
+    """Force a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -87,18 +60,7 @@ def synchronise(path: Path) -> None:
 
 @contextmanager
 def explained(filename: Filename) -> Iterator[None]:
-    """Turn an `OSError` of the body into a `StoreError` that names the file.
-
-    Parameters
-    ----------
-    filename : path-like
-        The file that the body reads or writes.
-
-    Raises
-    ------
-    StoreError
-        With the system's reason and what to look at.
-    """
+    """Turn an `OSError` of the body into a `StoreError` with the file and reason."""
     try:
         yield
     except FileNotFoundError as error:
@@ -115,17 +77,7 @@ def explained(filename: Filename) -> Iterator[None]:
 def damaged(filename: Filename, problem: str) -> StoreError:
     """Return the error for a file whose content cannot be used.
 
-    Parameters
-    ----------
-    filename : path-like
-        The file.
-    problem : str
-        What is wrong with it, without a final full stop.
-
-    Returns
-    -------
-    StoreError
-        To be raised by the caller.
+    The problem is a phrase such as "is not JSON".
     """
     return StoreError(
         f"{filename}: {problem}; delete the file or restore a copy of it."
@@ -147,10 +99,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds, or None where there is no such file.
 
-    Raises
-    ------
-    StoreError
-        If it is damaged.
+    Raises `StoreError` if it is damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Messages of jobs to their logs, which may not be writable: disks fill up."""
+"""Processes: their last lines and exit, parents, time of start, and threads."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_MAPS = Path("/proc/self/maps")
+_PAUSE_SOFT = 1  # omp_pause_soft of OpenMP 5.0: settings stay, threads end
+
 
 def say(text: str) -> None:
     """Write a line to the log, if that is possible.
 
-    What is recorded elsewhere must not get lost for a log.
+    The disk may be full. What is recorded elsewhere must not get lost for a log.
     """
     with suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
 
 
 def leave(code: int) -> NoReturn:
-    """End this process at once, as a forked one must: it is a copy of another.
-
-    Parameters
-    ----------
-    code : int
-        Exit status.
-    """
+    """End this process at once, as a forked one must: it is a copy of another."""
     try:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
@@ -37,13 +35,23 @@ def leave(code: int) -> NoReturn:
         os._exit(code)
 
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
 def end_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def die_with(parent: int) -> None:
+    """Prepare a forked process: the kernel kills it when its parent ends (Linux only).
+
+    Elsewhere a worker notices that between two assignments. Ctrl-C is left to the
+    parent, and SIGTERM ends the process, whatever the parent does about it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def process_start(pid: int) -> str | None:
@@ -71,10 +79,6 @@ def _probe(pid: int) -> str | None:
     return "alive"
 
 
-_MAPS = Path("/proc/self/maps")
-_PAUSE_SOFT = 1  # omp_pause_soft of OpenMP 5.0: settings stay, threads end
-
-
 def end_threads() -> None:
     """End the threads that OpenMP keeps for this thread, so that it can fork.
 
@@ -98,18 +102,6 @@ def _runtimes() -> set[str]:
         return set()
     paths = [line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line]
     return {path for path in paths if Path(path).name.startswith("libgomp")}
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends (Linux only).
-
-    Elsewhere a worker notices between two assignments.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def cancel_timers(package: str) -> None:

@@ -21,14 +21,8 @@ from typing import Any
 class RandomStates:
     """The random generators that existed before a fork.
 
-    Attributes
-    ----------
-    generators : tuple of random.Random
-        From the standard library.
-    bit_generators : tuple of numpy.random.BitGenerator
-        The sources behind NumPy's generators.
-    seed_sequences : tuple of numpy.random.SeedSequence
-        What NumPy's generators spawn others from.
+    Besides those of the standard library: the bit generators behind NumPy's
+    generators, and the seed sequences that these spawn others from.
     """
 
     generators: tuple[random.Random, ...]

@@ -14,19 +14,11 @@ _MOST_OF_ARRAY = 20  # numbers
 
 
 def text_of(value: Any) -> str:
-    """Return a short text of a value.
+    """Return a short text of a value: its repr on one line.
 
-    Parameters
-    ----------
-    value : object
-        Any value.
-
-    Returns
-    -------
-    str
-        Its repr. Scalars of NumPy look like the Python values they stand for, with
-        all their digits. Large arrays are summarised as NumPy does, and the end of
-        what is long shows as ``…``.
+    Scalars of NumPy look like the Python values they stand for, with all their
+    digits. Large arrays are summarised as NumPy does, and the end of what is long
+    shows as ``…``.
     """
     return shortened(_texts.repr(value), _LONGEST)
 
@@ -73,13 +65,7 @@ def describe_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe_exit(code: int) -> str:
-    """Return in words how a process ended.
-
-    Parameters
-    ----------
-    code : int
-        Its exit status, or the negative number of a signal.
-    """
+    """Return how a process ended, given its exit status or minus its signal."""
     if code >= 0:
         return f"exit status {code}"
     try:

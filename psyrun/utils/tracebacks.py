@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
+
 
 def own_traceback(error: BaseException | None) -> str:
     """Return a traceback without the frames of psyrun at its top."""
@@ -20,15 +22,7 @@ def own_traceback(error: BaseException | None) -> str:
 def own_place(error: BaseException) -> str:
     """Return the innermost line of the file in which the user's code begins.
 
-    Parameters
-    ----------
-    error : BaseException
-        What was raised there, or in a library below.
-
-    Returns
-    -------
-    str
-        Such as ``psy-tasks/task_a.py:7``; empty if no code of the user ran.
+    Such as ``psy-tasks/task_a.py:7``; empty if no code of the user ran.
     """
     found = traceback.extract_tb(_own_frames(error))
     lines = [frame.lineno for frame in found if frame.filename == found[0].filename]
@@ -43,17 +37,11 @@ def _own_frames(error: BaseException) -> TracebackType | None:
     return frames
 
 
-FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
-
-
 def place(where: str) -> str:
     """Return a frame in short, with a path from the current folder if it is below.
 
-    Parameters
-    ----------
-    where : str
-        Such as ``File "/home/me/task_a.py", line 7, in execute``; any other
-        text is returned as it is.
+    It is such as ``File "/home/me/task_a.py", line 7, in execute``; any other text is
+    returned as it is.
     """
     match = FRAME.fullmatch(where)
     if match is None:
