@@ -23,7 +23,7 @@ from psyrun.planning.decide import Decision, Desired, decide
 from psyrun.planning.snakefile import check_path, environment, render
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
-from psyrun.queue.site import resources
+from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.loading import Task, load_task
@@ -206,7 +206,7 @@ class TaskRun:
         if self.lock is None and live_holder(self.layout.lock) is not None:
             return
         template = shipped("workflow", "task.smk.template").read_text(encoding="utf-8")
-        needs = resources(self.task.scheduler, self.task.scheduler_args, self.plan)
+        needs = QueuedTask.of(self.task, self.plan).resources()
         write_text(self.layout.snakefile, render(self.plan, template, needs))
         write_text(self.layout.environment, environment(__version__))
 

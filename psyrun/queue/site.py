@@ -33,7 +33,8 @@ class SiteSettings:
 
     def __init__(self, scheduler: str | None, arguments: str | None) -> None:
         self._scheduler = scheduler
-        self._arguments = parse_arguments(arguments or "")
+        self._arguments = arguments or ""
+        parse_arguments(self._arguments)  # which may refuse them
         self._tasks: dict[Path, QueuedTask] = {}
 
     def task(self, folder: Path) -> QueuedTask:
@@ -57,13 +58,7 @@ class SiteSettings:
         plan = Plan.required(TaskLayout(folder))
         task = load_task(Path(plan.taskfile), with_space=False)
         scheduler = self._scheduler_of(task.scheduler, plan)
-        return QueuedTask(
-            layout=TaskLayout.of(plan.workdir, plan.task),
-            plan=plan,
-            scheduler=scheduler,
-            scheduler_args=with_site(task, scheduler, self._arguments),
-            retries=task.retries,
-        )
+        return QueuedTask.of(task, plan, self._arguments, scheduler)
 
     def _scheduler_of(self, scheduler: Scheduler, plan: Plan) -> Scheduler:
         if not isinstance(scheduler, ImmediateRun):
@@ -76,30 +71,8 @@ class SiteSettings:
         return scheduler_class(self._scheduler)()
 
 
-def with_site(
-    task: Task, scheduler: Scheduler, of_site: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the scheduler's arguments of a task with those of its site.
-
-    Parameters
-    ----------
-    task : Task
-        The task, whose own arguments win.
-    scheduler : Scheduler
-        Its scheduler; that of the site if it has none of its own.
-    of_site : mapping of str to object
-        What holds for all tasks, as `parse_arguments` returned it.
-    """
-    return joined(scheduler.OPTIONS, of_site, *task.argument_sources)
-
-
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Read scheduler arguments as profiles give them.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``'account=lab partition=short'``; quotes as in a shell.
+    """Read scheduler arguments as profiles give them, with quotes as in a shell.
 
     Raises
     ------
@@ -134,124 +107,16 @@ def read_pairs(words: Iterable[str], where: str) -> dict[str, Any]:
     return values
 
 
-def arguments(
-    scheduler: Scheduler,
-    scheduler_args: Mapping[str, Any],
-    plan: Plan,
-    step: str,
-    block: int | str | None = None,
-) -> dict[str, Any]:
-    """Return the scheduler's arguments for one job.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        The scheduler.
-    scheduler_args : mapping of str to object
-        What the task asks for; functions take the name of a job.
-    plan : Plan
-        The plan that the job belongs to.
-    step : str
-        The step.
-    block : int or str, optional
-        The block of a process job.
-
-    Raises
-    ------
-    SchedulerError
-        If they are not accepted.
-    """
-    name = TaskLayout.of(plan.workdir, plan.task).job(step, block)
-    values = scheduler.validate(scheduler_args, name)
-    takes_cores = "n_cpus" in (scheduler.OPTIONS or {})
-    is_parallel = step == PROCESS and plan.pool_size > 1
-    if is_parallel and takes_cores and "n_cpus" not in scheduler_args:
-        # Each process of a job needs a core, unless the user knows better and has
-        # said so by another name.
-        with suppress(SchedulerError):
-            given = {**scheduler_args, "n_cpus": plan.pool_size}
-            return scheduler.validate(given, name)
-    return values
-
-
-def resources(
-    scheduler: Scheduler, scheduler_args: Mapping[str, Any], plan: Plan
-) -> dict[str, dict[str, int | str]]:
-    """Return what jobs ask for as Snakemake's resources, for its other executors.
-
-    Where process jobs ask for different amounts, each is given the largest.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        The scheduler.
-    scheduler_args : mapping of str to object
-        What the task asks for.
-    plan : Plan
-        The plan.
-
-    Returns
-    -------
-    dict of str to dict
-        Resources by the name of the step.
-
-    Raises
-    ------
-    SchedulerError
-        If arguments are not accepted.
-    """
-
-    def of(step: str, block: int | None = None) -> dict[str, int | str]:
-        return scheduler.resources(
-            arguments(scheduler, scheduler_args, plan, step, block)
-        )
-
-    varies = any(callable(value) for value in scheduler_args.values())
-    blocks = range(plan.n_blocks if varies else 1)
-    found = [of(PROCESS, block) for block in blocks]
-    names = dict.fromkeys(name for one in found for name in one)
-    most = {name: _most([one[name] for one in found if name in one]) for name in names}
-    return {SPLIT: of(SPLIT), PROCESS: most, MERGE: of(MERGE)}
-
-
-def time_limit(scheduler: Scheduler, values: Mapping[str, Any]) -> int | None:
-    """Return the time limit of a job in minutes.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        The scheduler.
-    values : mapping of str to object
-        Its arguments for the job.
-
-    Returns
-    -------
-    int or None
-        None where that is not known.
-    """
-    minutes = scheduler.resources(values).get("runtime")
-    return minutes if isinstance(minutes, int) else None
-
-
-def _most(values: list[int | str]) -> int | str:
-    numbers = [value for value in values if isinstance(value, int)]
-    return max(numbers) if len(numbers) == len(values) else values[0]
-
-
 @dataclass(frozen=True, eq=False)
 class QueuedTask:
     """A task whose jobs go to a queue.
 
     Attributes
     ----------
-    layout : TaskLayout
-        Its paths.
-    plan : Plan
-        The plan that is followed.
     scheduler : Scheduler
         How the queue is spoken to.
     scheduler_args : mapping of str to object
-        What the task asks for; functions take the name of a job.
+        What the task and its site ask for; functions take the name of a job.
     retries : int
         How often a job that was given too little is given more.
     """
@@ -262,12 +127,39 @@ class QueuedTask:
     scheduler_args: Mapping[str, Any]
     retries: int
 
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        plan: Plan,
+        site_arguments: str = "",
+        scheduler: Scheduler | None = None,
+    ) -> QueuedTask:
+        """Join what a task and its site ask for; what the task says wins.
+
+        Parameters
+        ----------
+        site_arguments : str
+            What holds for all tasks, as `parse_arguments` reads it.
+        scheduler : Scheduler, optional
+            That of the site, if the task has none of its own.
+        """
+        scheduler = scheduler or task.scheduler
+        of_site = parse_arguments(site_arguments)
+        return cls(
+            layout=TaskLayout.of(plan.workdir, plan.task),
+            plan=plan,
+            scheduler=scheduler,
+            scheduler_args=joined(scheduler.OPTIONS, of_site, *task.argument_sources),
+            retries=task.retries,
+        )
+
     @property
     def ledger(self) -> Ledger:
         """What was submitted for the task."""
         return Ledger(self.layout)
 
-    def values(self, step: str, block: str | None) -> dict[str, Any]:
+    def values(self, step: str, block: int | str | None = None) -> dict[str, Any]:
         """Return the scheduler's arguments for a job.
 
         Raises
@@ -275,5 +167,50 @@ class QueuedTask:
         SchedulerError
             If they are not accepted.
         """
-        args = self.scheduler_args
-        return arguments(self.scheduler, args, self.plan, step, block)
+        name = self.layout.job(step, block)
+        values = self.scheduler.validate(self.scheduler_args, name)
+        takes_cores = "n_cpus" in (self.scheduler.OPTIONS or {})
+        is_parallel = step == PROCESS and self.plan.pool_size > 1
+        if is_parallel and takes_cores and "n_cpus" not in self.scheduler_args:
+            # Each process of a job needs a core, unless the user knows better and has
+            # said so by another name.
+            with suppress(SchedulerError):
+                given = {**self.scheduler_args, "n_cpus": self.plan.pool_size}
+                return self.scheduler.validate(given, name)
+        return values
+
+    def resources(self) -> dict[str, dict[str, int | str]]:
+        """Return what jobs ask for as Snakemake's resources, for its other executors.
+
+        They are listed by step. Where process jobs ask for different amounts, each is
+        given the largest. Raises `SchedulerError` if arguments are not accepted.
+        """
+        varies = any(callable(value) for value in self.scheduler_args.values())
+        blocks = range(self.plan.n_blocks if varies else 1)
+        found = [self._resources_of(PROCESS, block) for block in blocks]
+        names = dict.fromkeys(name for one in found for name in one)
+        most = {name: _most([r[name] for r in found if name in r]) for name in names}
+        return {
+            SPLIT: self._resources_of(SPLIT),
+            PROCESS: most,
+            MERGE: self._resources_of(MERGE),
+        }
+
+    def _resources_of(
+        self, step: str, block: int | None = None
+    ) -> dict[str, int | str]:
+        return self.scheduler.resources(self.values(step, block))
+
+
+def _most(values: list[int | str]) -> int | str:
+    numbers = [value for value in values if isinstance(value, int)]
+    return max(numbers) if len(numbers) == len(values) else values[0]
+
+
+def time_limit(scheduler: Scheduler, values: Mapping[str, Any]) -> int | None:
+    """Return the time limit of a job in minutes, None where it is not known.
+
+    `values` are the scheduler's arguments for the job.
+    """
+    minutes = scheduler.resources(values).get("runtime")
+    return minutes if isinstance(minutes, int) else None

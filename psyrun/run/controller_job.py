@@ -15,7 +15,7 @@ from psyrun.queue.asking import Warn, ask_until_answered
 from psyrun.queue.diagnosis import why_ended
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.recovery import EarlierJobs, class_path, evidence, find_earlier_jobs
-from psyrun.queue.site import arguments, parse_arguments, with_site
+from psyrun.queue.site import QueuedTask
 from psyrun.queue.site import time_limit as time_limit_of
 from psyrun.run.log import RunLog
 from psyrun.run.snakemake import site_arguments
@@ -109,9 +109,8 @@ def _submit(scheduler: Scheduler, batch: Batch, warn: Warn) -> dict[int, int | s
 
 def _values(first: TaskRun, extra: Sequence[str]) -> dict[str, object]:
     scheduler = first.task.scheduler
-    of_site = parse_arguments(site_arguments(first.profile, extra))
-    given = with_site(first.task, scheduler, of_site)
-    values = arguments(scheduler, given, first.plan, CONTROLLER)
+    of_site = site_arguments(first.profile, extra)
+    values = QueuedTask.of(first.task, first.plan, of_site).values(CONTROLLER)
     memory = scheduler.resources(values).get("mem_mb")
     if isinstance(memory, int) and 0 < memory < _LEAST_MEMORY:
         raised = scheduler.raised(values, Cause.MEMORY, _LEAST_MEMORY / memory)

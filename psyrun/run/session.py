@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
 from psyrun.planning.checks import check_imports, check_project_folder
 from psyrun.planning.prepare import TaskRun, load_tasks
-from psyrun.queue.site import arguments, parse_arguments, with_site
+from psyrun.queue.site import QueuedTask, parse_arguments
 from psyrun.run import controller_job, detach
 from psyrun.run.controller import Controller, RunOutcome
 from psyrun.run.display import EXECUTED, SKIPPED, Display, LogDisplay, choose_display
@@ -323,14 +323,12 @@ def _check_site_arguments(task: TaskRun, extra: Sequence[str]) -> None:
     if task.profile == LOCAL:
         return
     text = site_arguments(task.profile, extra)
-    of_site = parse_arguments(text)
-    if not of_site:
+    if not parse_arguments(text):
         return
-    given = with_site(task.task, task.task.scheduler, of_site)
+    queued = QueuedTask.of(task.task, task.plan, text)
     try:
         for step in (SPLIT, PROCESS_STEP, MERGE):
-            block = 0 if step == PROCESS_STEP else None
-            arguments(task.task.scheduler, given, task.plan, step, block)
+            queued.values(step, 0 if step == PROCESS_STEP else None)
     except SchedulerError as error:
         cause = str(error).removeprefix("scheduler_args: ")
         raise SchedulerError(f"psyrun-args {text!r}: {cause}") from None
