@@ -22,11 +22,6 @@ class PollInterval:
 
     A job that took a minute to end may be noticed a few seconds late, one
     that took hours half a minute late.
-
-    Parameters
-    ----------
-    clock : callable
-        Returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -45,14 +40,9 @@ class PollInterval:
         self._next = min(self._next, self._changed + _SHORTEST)
 
     def polled(self, *, found_some: bool, is_answered: bool = True) -> None:
-        """Wait for a while after a look.
+        """Wait for a while after a look, longer if no job had ended.
 
-        Parameters
-        ----------
-        found_some : bool
-            Whether jobs had ended.
-        is_answered : bool
-            Whether the queue has answered; if not, the pauses get longer.
+        If the queue has not answered, the pauses get longer.
         """
         now = self._clock()
         if found_some:
@@ -63,15 +53,7 @@ class PollInterval:
 
 
 class Backoff:
-    """Longer and longer pauses between attempts.
-
-    Parameters
-    ----------
-    clock : callable
-        Returns seconds.
-    longest : float
-        The longest pause, in seconds.
-    """
+    """Longer and longer pauses between attempts, up to `longest` seconds."""
 
     def __init__(
         self, clock: Callable[[], float], longest: float = _LONGEST_PAUSE
@@ -130,17 +112,7 @@ def ignore_warning(text: str) -> None:
 def ask_until_answered(question: Callable[[], T], warn: Warn) -> T:
     """Ask a queue again and again, until it answers.
 
-    Parameters
-    ----------
-    question : callable
-        Asks the queue.
-    warn : callable
-        Takes lines for the user.
-
-    Raises
-    ------
-    QueueUnreachableError
-        If it does not for five minutes.
+    Raises `QueueUnreachableError` if it does not for five minutes.
     """
     deadline = time.monotonic() + _PATIENCE
     pauses, said = iter(_PAUSES), ""

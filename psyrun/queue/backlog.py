@@ -36,17 +36,9 @@ class Backlog:
             self.add(item)
 
     def take(self, limit: int | None) -> list[QueuedJob]:
-        """Take jobs out that can be in one array.
+        """Take jobs out that can be in one array, at most `limit`.
 
-        Parameters
-        ----------
-        limit : int or None
-            How many at most.
-
-        Returns
-        -------
-        list of QueuedJob
-            Those with the lowest numbers of blocks, in order.
+        They are those with the lowest numbers of blocks, in order.
         """
         kind, items = next(iter(self._kinds.items()))
         # Snakemake hands jobs over in no order; people look at the first ones.
@@ -77,11 +69,6 @@ class QueueCapacity:
     What it refused is halved until it is taken or a single job is refused: then
     it is full. From then on as many jobs are submitted as end, and now and then
     one more.
-
-    Parameters
-    ----------
-    clock : callable
-        Returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

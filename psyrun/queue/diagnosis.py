@@ -145,13 +145,6 @@ class PendingReasons:
 
     Some of the reasons pass by themselves, and others never do, such as a
     request that no machine can meet.
-
-    Parameters
-    ----------
-    warn : callable
-        Takes lines for the user.
-    clock : callable
-        Returns seconds.
     """
 
     def __init__(self, warn: Callable[[str], None], clock: Callable[[], float]) -> None:
@@ -166,17 +159,7 @@ class PendingReasons:
         items: Sequence[QueuedJob],
         statuses: Mapping[JobId, JobStatus],
     ) -> None:
-        """Take note of how jobs stand; ask now and then why all of them wait.
-
-        Parameters
-        ----------
-        scheduler : Scheduler
-            Their queue.
-        items : sequence of QueuedJob
-            The jobs.
-        statuses : mapping of int or str to JobStatus
-            What the queue has just said of them.
-        """
+        """Note how jobs stand; ask now and then why all of them wait."""
         now = self._clock()
         waiting = [job for job, told in statuses.items() if told.status in ("Q", "*Q")]
         if not waiting or len(waiting) < len(items):

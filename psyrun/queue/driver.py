@@ -48,15 +48,7 @@ _ACCOUNTING_PATIENCE = 20.0  # seconds until accounting knows of a job's end
 
 
 class FinishedJob(NamedTuple):
-    """A job that has ended.
-
-    Attributes
-    ----------
-    item : QueuedJob
-        The job.
-    ending : Ending
-        Why.
-    """
+    """A job that has ended, and why."""
 
     item: QueuedJob
     ending: Ending
@@ -90,10 +82,6 @@ class Driver:
 
     Parameters
     ----------
-    warn : callable
-        Takes lines for the user.
-    clock : callable
-        Returns seconds.
     is_ledger_complete : bool
         Whether the holder of the tasks' locks has already asked the queues what
         they have of earlier runs.
@@ -125,16 +113,8 @@ class Driver:
     def adopt(self, item: QueuedJob) -> bool:
         """Take a job over that an earlier run submitted.
 
-        Parameters
-        ----------
-        item : QueuedJob
-            The job that is wanted.
-
-        Returns
-        -------
-        bool
-            Whether there was one that has not ended, as far as is known, or
-            that ended well.
+        Returns whether there was one that has not ended, as far as is known, or that
+        ended well.
         """
         if item.task not in self._earlier:
             self._holders[item.task] = recorded_holder(item.task.layout.lock)
@@ -164,13 +144,7 @@ class Driver:
         self._last_added = self._clock()
 
     def step(self) -> list[FinishedJob]:
-        """Do what is due.
-
-        Returns
-        -------
-        list of FinishedJob
-            The jobs that have ended since the last step, for good.
-        """
+        """Do what is due; return the jobs that have ended since, for good."""
         ended: list[FinishedJob] = []
         is_gathered = self._clock() - self._last_added >= _GATHERING
         if is_gathered and self._backoff.is_over and self._has_to_submit:
@@ -258,10 +232,7 @@ class Driver:
     def _check_right(self, task: QueuedTask) -> None:
         """Submit nothing for a task that somebody else has taken over.
 
-        Raises
-        ------
-        LostLockError
-            If that is so, such as while the controller was suspended.
+        That may happen while the controller is suspended. Raises `LostLockError`.
         """
         holder = recorded_holder(task.layout.lock)
         if holder != self._holders.get(task, holder):

@@ -25,12 +25,8 @@ class QueuedJob:
 
     Attributes
     ----------
-    task : QueuedTask
-        Its task.
-    command : str
-        Its shell command.
-    step : StepCommand
-        The same, taken apart.
+    command, step
+        Its shell command, as a text and taken apart.
     outputs : sequence of str
         The files that it makes.
     values : dict of str to object
@@ -38,9 +34,7 @@ class QueuedJob:
     attempt : int
         How many jobs for the same files have ended for want of resources.
     batch : Batch or None
-        The array in which it was submitted.
-    position : int
-        Its position in that.
+        The array in which it was submitted, at `position`.
     is_adopted : bool
         Whether an earlier run submitted it.
     gone_since : float or None
@@ -111,13 +105,7 @@ class QueuedJob:
             break_lock(lock, self.batch.job(self.position))
 
     def record_failure(self, ending: Ending) -> None:
-        """Leave word of an ending of which the job itself could not tell.
-
-        Parameters
-        ----------
-        ending : Ending
-            Why it ended, not well.
-        """
+        """Record a bad ending of which the job itself could not tell."""
         if self.batch is None:
             message, status = f"the job {ending.text}", 2
         elif self.batch.trace(self.position).is_explained:

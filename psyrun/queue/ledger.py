@@ -42,20 +42,11 @@ class Intent:
 
     Attributes
     ----------
-    name : str
-        Name of the array.
-    names : tuple of str
-        Name of the job at each position.
-    targets : tuple of str
-        What the job at each position is for: the files that it makes.
-    commands : tuple of str
-        The shell command of each.
-    round : int
-        The round of the task that the jobs belong to.
+    names, targets, commands : tuple of str
+        For each position the name of the job, the files that it makes, and its shell
+        command.
     scheduler : str
         Class of the scheduler, as ``module:Class``.
-    scheduler_args : mapping of str to object
-        Arguments for each of the jobs.
     attempt : int
         How many jobs for the same targets have ended for want of resources.
     minutes : int or None
@@ -93,14 +84,7 @@ class Intent:
 class BatchState(NamedTuple):
     """How a job stands, as far as it is recorded.
 
-    Attributes
-    ----------
-    has_started : bool
-        Whether its trace begins.
-    ending : Ending or None
-        Why it ended; None if it has not.
-    is_explained : bool
-        Whether the queue need not be asked any more why it ended.
+    `is_explained` says that the queue need not be asked any more why it ended.
     """
 
     has_started: bool
@@ -110,15 +94,7 @@ class BatchState(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """One array of jobs, as it is recorded.
-
-    Attributes
-    ----------
-    folder : Path
-        Its folder; the name is its key.
-    intent : Intent
-        What was to be submitted.
-    """
+    """One array of jobs, as it is recorded in a folder named by its key."""
 
     folder: Path
     intent: Intent
@@ -226,15 +202,7 @@ class Batch:
 
 
 class Ledger:
-    """All that was submitted for a task.
-
-    Parameters
-    ----------
-    layout : TaskLayout
-        Paths of the task.
-    folder : Path, optional
-        Where it is recorded, if not with the task's jobs.
-    """
+    """All that was submitted for a task, in `folder` if not with the task's jobs."""
 
     def __init__(self, layout: TaskLayout, folder: Path | None = None) -> None:
         self._folder = folder or layout.queue
@@ -250,13 +218,7 @@ class Ledger:
         return any(b.is_submitted and b.job(0) == job for b in self.batches())
 
     def begin(self, intent: Intent) -> Batch:
-        """Record what is about to be submitted.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be recorded.
-        """
+        """Record what is about to be submitted; raises `StoreError` if impossible."""
         key = secrets.token_hex(8)
         folder = self._folder / key
         try:
@@ -308,13 +270,7 @@ def _lost(folder: Path) -> StoreError:
 
 
 def newest(batches: Iterable[Batch]) -> dict[str, tuple[Batch, int]]:
-    """Return the last job that was submitted for each target.
-
-    Parameters
-    ----------
-    batches : iterable of Batch
-        Arrays, the oldest first.
-    """
+    """Return the last job submitted for each target; the oldest array comes first."""
     return {
         batch.intent.targets[position]: (batch, position)
         for batch in batches
@@ -335,10 +291,8 @@ class QueueReport:
 
     Attributes
     ----------
-    n_queued : int
-        Jobs that were submitted and have not started.
-    n_running : int
-        Jobs that have started and not ended.
+    n_queued, n_running : int
+        Jobs that have not started, and jobs that have not ended.
     n_unsure : int
         Jobs that were to be submitted, of which it is not recorded whether they
         were: that was cut off, or is being done.

@@ -23,14 +23,8 @@ _ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
 class EarlierJobs:
     """The jobs of a task that an earlier run submitted to one queue.
 
-    Attributes
-    ----------
-    scheduler : Scheduler
-        How the queue is spoken to.
-    batches : sequence of Batch
-        The arrays that were submitted, the oldest first.
-    alive : frozenset of (str, int)
-        The jobs that are queued or running, as keys of arrays and positions.
+    `batches` are the arrays, the oldest first; `alive` are the jobs that are queued
+    or running, as keys of arrays and positions.
     """
 
     scheduler: Scheduler
@@ -47,24 +41,9 @@ class EarlierJobs:
         return [(batches[key], position) for key, position in sorted(self.alive)]
 
     def cancel(self, is_to_end: Callable[[Batch], bool], warn: Warn) -> list[ArrayJob]:
-        """Cancel jobs and wait until they have ended.
+        """Cancel the jobs of some arrays, wait until they have ended, and return them.
 
-        Parameters
-        ----------
-        is_to_end : callable
-            Tells whether the jobs of an array are to end.
-        warn : callable
-            Takes lines for the user.
-
-        Returns
-        -------
-        list of (Batch, int)
-            The jobs.
-
-        Raises
-        ------
-        PsyrunError
-            If they do not end.
+        Raises `PsyrunError` if they do not end.
         """
         jobs = [(b, p) for b, p in self.active_jobs() if is_to_end(b)]
         ids = [batch.ids[position] for batch, position in jobs]
@@ -96,24 +75,15 @@ def find_earlier_jobs(
     records: bool,
     ledger: Ledger | None = None,
 ) -> list[EarlierJobs]:
-    """Return what earlier runs of a task have left in queues.
+    """Return what earlier runs of a task have left in queues, for each kind of queue.
 
     Parameters
     ----------
-    layout : TaskLayout
-        Paths of the task.
     scheduler : Scheduler or None
         The scheduler of the task as it is now, if that is known.
-    warn : callable
-        Takes lines for the user.
     records : bool
         Whether to complete the ledger where a submission was cut off, which
         only the holder of the task's lock may do.
-
-    Returns
-    -------
-    list of EarlierJobs
-        One for each kind of queue.
 
     Raises
     ------
@@ -155,15 +125,7 @@ def class_path(scheduler: Scheduler) -> str:
 
 
 def release_locks(layout: TaskLayout, found: Iterable[EarlierJobs]) -> None:
-    """Remove the locks of jobs that have ended, as their queues say.
-
-    Parameters
-    ----------
-    layout : TaskLayout
-        Paths of the task.
-    found : iterable of EarlierJobs
-        What is left in the queues.
-    """
+    """Remove the locks of jobs that have ended, as their queues say."""
     ended = {
         batch.job(position)
         for one in found
@@ -258,28 +220,11 @@ def find_submitted(
 ) -> dict[int, JobId]:
     """Return which jobs a queue has of an array whose submission was cut off.
 
-    Parameters
-    ----------
-    batch : Batch
-        The array.
-    scheduler : Scheduler
-        How the queue is spoken to.
-    warn : callable or None
-        Takes lines for the user, if the queue is to be asked until it answers.
-    is_final : bool, optional
-        Whether the array is submitted again if there are none. The queue is then
-        asked twice: what was killed as it submitted may have asked for the jobs,
-        and a busy queue has yet to take them.
-
-    Returns
-    -------
-    dict of int to str
-        Ids by position; empty for a job of which there is only the trace.
-
-    Raises
-    ------
-    QueueUnreachableError
-        If the queue does not answer.
+    Ids are listed by position, empty for a job of which there is only the trace. With
+    `warn`, the queue is asked until it answers. With `is_final`, the array is
+    submitted again if there are none. The queue is then asked twice: what was killed
+    as it submitted may have asked for the jobs, and a busy queue has yet to take
+    them.
     """
 
     def look() -> dict[int, JobId]:

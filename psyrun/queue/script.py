@@ -55,25 +55,10 @@ def write_script(
     project: Path,
     minutes: int | None = None,
 ) -> None:
-    """Write what the jobs of an array run.
+    """Write what the jobs of an array run in the folder `project`.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder of the array.
-    key : str
-        Key of the array.
-    commands : sequence of str
-        A shell command for each position, without line breaks.
-    project : Path
-        Where the commands are run.
-    minutes : int, optional
-        Time limit of each job.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
+    There is a shell command for each position, without line breaks. `minutes` is the
+    time limit of each job.
     """
     folder = folder.absolute()
     (folder / COMMANDS).write_text("".join(f"{c}\n" for c in commands), "utf-8")
@@ -112,14 +97,8 @@ def command(folder: Path) -> tuple[str, ...]:
 class Trace:
     """What a job left in the file that takes its output.
 
-    Attributes
-    ----------
-    host : str
-        Name of the machine; empty if the job has not started.
-    exit_status : int or None
-        Exit status of its command, None if it has not come to an end.
-    text : str
-        The end of what else was printed.
+    `host` is empty if it has not started, `exit_status` is None if its command has
+    not come to an end, and `text` is the end of what else was printed.
     """
 
     host: str = ""

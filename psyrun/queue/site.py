@@ -23,12 +23,8 @@ _FLAGS = {"True": True, "False": False}  # for options that take no value
 class SiteSettings:
     """What a profile says, for all tasks.
 
-    Parameters
-    ----------
-    scheduler : str or None
-        Name of the scheduler of tasks that do not name one.
-    arguments : str or None
-        Such as ``'account=lab partition=short'``.
+    It names the scheduler of tasks that do not name one, and has arguments such as
+    ``'account=lab partition=short'``.
     """
 
     def __init__(self, scheduler: str | None, arguments: str | None) -> None:
@@ -38,17 +34,9 @@ class SiteSettings:
         self._tasks: dict[Path, QueuedTask] = {}
 
     def task(self, folder: Path) -> QueuedTask:
-        """Return the task that works in a folder.
+        """Return the task that works in a folder ``<workdir>/<task>``.
 
-        Parameters
-        ----------
-        folder : Path
-            ``<workdir>/<task>``.
-
-        Raises
-        ------
-        PsyrunError
-            If its task file is not usable, or no scheduler is named.
+        Raises `PsyrunError` if its task file is not usable, or no scheduler is named.
         """
         if folder not in self._tasks:
             self._tasks[folder] = self._load(folder)
@@ -72,13 +60,7 @@ class SiteSettings:
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Read scheduler arguments as profiles give them, with quotes as in a shell.
-
-    Raises
-    ------
-    SchedulerError
-        If quotes do not match, or a word is no NAME=VALUE.
-    """
+    """Read scheduler arguments as profiles give them, quoted as in a shell."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -89,13 +71,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
 
 
 def read_pairs(words: Iterable[str], where: str) -> dict[str, Any]:
-    """Read scheduler arguments that are given as NAME=VALUE.
-
-    Raises
-    ------
-    SchedulerError
-        If a word is no such pair; `where` says where it stands.
-    """
+    """Read scheduler arguments NAME=VALUE; `where` says in errors where they are."""
     values: dict[str, Any] = {}
     for word in words:
         name, separator, value = word.partition("=")
@@ -111,14 +87,8 @@ def read_pairs(words: Iterable[str], where: str) -> dict[str, Any]:
 class QueuedTask:
     """A task whose jobs go to a queue.
 
-    Attributes
-    ----------
-    scheduler : Scheduler
-        How the queue is spoken to.
-    scheduler_args : mapping of str to object
-        What the task and its site ask for; functions take the name of a job.
-    retries : int
-        How often a job that was given too little is given more.
+    `scheduler_args` are what the task and its site ask for; functions take the name
+    of a job. `retries` is how often a job that was given too little is given more.
     """
 
     layout: TaskLayout
@@ -137,12 +107,7 @@ class QueuedTask:
     ) -> QueuedTask:
         """Join what a task and its site ask for; what the task says wins.
 
-        Parameters
-        ----------
-        site_arguments : str
-            What holds for all tasks, as `parse_arguments` reads it.
-        scheduler : Scheduler, optional
-            That of the site, if the task has none of its own.
+        `scheduler` is that of the site, if the task has none of its own.
         """
         scheduler = scheduler or task.scheduler
         of_site = parse_arguments(site_arguments)
@@ -160,13 +125,7 @@ class QueuedTask:
         return Ledger(self.layout)
 
     def values(self, step: str, block: int | str | None = None) -> dict[str, Any]:
-        """Return the scheduler's arguments for a job.
-
-        Raises
-        ------
-        SchedulerError
-            If they are not accepted.
-        """
+        """Return the checked arguments of the scheduler for one job."""
         name = self.layout.job(step, block)
         values = self.scheduler.validate(self.scheduler_args, name)
         takes_cores = "n_cpus" in (self.scheduler.OPTIONS or {})
