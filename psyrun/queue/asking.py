@@ -15,6 +15,10 @@ _FRACTION = 0.05
 _REMINDER = 600.0  # seconds after which the same message is shown again
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+T = TypeVar("T")
+Warn = Callable[[str], None]
+_PATIENCE = 300.0  # seconds that a queue is given to answer
+_PAUSES = (1.0, 2.0, 5.0, 10.0)
 
 
 class PollInterval:
@@ -95,14 +99,6 @@ class Reminder:
         if is_due:
             self._shown[message] = now
         return is_due
-
-
-T = TypeVar("T")
-Warn = Callable[[str], None]
-
-
-_PATIENCE = 300.0  # seconds that a queue is given to answer
-_PAUSES = (1.0, 2.0, 5.0, 10.0)
 
 
 def ignore_warning(text: str) -> None:

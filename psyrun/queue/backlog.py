@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from psyrun.queue.asking import Backoff
 from psyrun.queue.job import QueuedJob
 
+_LONGEST_PAUSE = 60.0  # seconds until a full queue is tried again
+
 
 class Backlog:
     """Jobs that are to be submitted, the first ones first.
@@ -58,9 +60,6 @@ def _kind(item: QueuedJob) -> tuple[object, ...]:
     """Return what jobs have in common that can be in one array."""
     values = json.dumps(item.values, sort_keys=True, default=repr)
     return (item.task, item.array_name, values, item.attempt)
-
-
-_LONGEST_PAUSE = 60.0  # seconds until a full queue is tried again
 
 
 class QueueCapacity:

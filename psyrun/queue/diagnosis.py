@@ -19,6 +19,9 @@ VANISHED = Ending(
 """The ending of a job of which nothing else can be said."""
 
 _BY_QUEUE = (Cause.TIME, Cause.NODE, Cause.CANCELLED)
+START_PATIENCE = 60.0
+"""Seconds that a queue is given to start some job before it is asked why."""
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -131,13 +134,6 @@ def _ending(
     if accounting is not None and accounting.cause is Cause.FAILED:
         return accounting
     return VANISHED if job.is_settled and not job.is_at_work else None
-
-
-START_PATIENCE = 60.0
-"""Seconds that a queue is given to start some job before it is asked why."""
-
-
-_SHOWN = 3
 
 
 class PendingReasons:

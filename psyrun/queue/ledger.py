@@ -34,6 +34,8 @@ from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
 
 _RECORD, _IDS, _ENDING = "array.json", "ids.json", ".end.json"
+JobKeys = frozenset[tuple[str, int]]
+"""Jobs, as keys of arrays and positions."""
 
 
 @dataclass(frozen=True)
@@ -280,9 +282,6 @@ def newest(batches: Iterable[Batch]) -> dict[str, tuple[Batch, int]]:
 
 ArrayJob = tuple[Batch, int]
 """A job: its array and its position therein."""
-
-JobKeys = frozenset[tuple[str, int]]
-"""Jobs, as keys of arrays and positions."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import break_lock, locks_of, recorded_holder, running_jobs
 
 _ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
+_SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets it
+_ON_ITS_WAY = 3.0  # seconds that a queue may take for what was asked of it before
 
 
 @dataclass(frozen=True)
@@ -209,10 +211,6 @@ def _diagnose(
         elif records:
             batch.note_ending(position, ending)
     return frozenset(living)
-
-
-_SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets it
-_ON_ITS_WAY = 3.0  # seconds that a queue may take for what was asked of it before
 
 
 def find_submitted(

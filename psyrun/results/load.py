@@ -23,6 +23,8 @@ from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.plan import Plan
 
 _T = TypeVar("_T")
+Stores: TypeAlias = Callable[[str], Store]
+"""Returns the store for an extension."""
 
 
 def load(
@@ -197,10 +199,6 @@ def _root(folder: Path, plan: Plan) -> Path:
     if workdir.is_absolute() or ".." in workdir.parts:
         return Path()
     return folder.absolute().parents[len(workdir.parts)]
-
-
-Stores: TypeAlias = Callable[[str], Store]
-"""Returns the store for an extension."""
 
 
 def with_stores(taskfile: Path, read: Callable[[Stores], _T]) -> _T:

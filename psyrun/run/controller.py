@@ -26,6 +26,8 @@ from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.lock import recorded_holder
 from psyrun.workdir.progress import RoundProgress, Tally
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @dataclass(frozen=True)
 class FailedJob:
@@ -286,9 +288,6 @@ def _lost(task: TaskRun) -> LostLockError:
 
 class _OutOfTimeError(Exception):
     """The time of the controller is nearly over."""
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager

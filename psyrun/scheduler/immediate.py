@@ -13,6 +13,9 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import JobId, JobStatus
 from psyrun.utils.typing import override
 
+LOCAL = "local"
+"""The profile for running jobs on this machine."""
+
 
 class ImmediateRun(Scheduler):
     """Run each job while it is being submitted.
@@ -75,7 +78,3 @@ def _run(args: Sequence[str], output_filename: str) -> int:
             f"{args[0]}: the job cannot be run: {error}. Check that the command "
             f"exists and that {output_filename} can be written."
         ) from error
-
-
-LOCAL = "local"
-"""The profile for running jobs on this machine."""

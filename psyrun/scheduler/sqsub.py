@@ -20,6 +20,13 @@ from psyrun.scheduler.options import Option, argv
 from psyrun.utils.typing import override
 
 _LOCK = "sqsub.lock"
+_STATUS = {"Q": "Q", "*Q": "*Q", "R": "R", "Z": "Z", "C": "D", "D": "D"}
+_UNREACHABLE = re.compile(
+    r"cannot (?:connect|contact|reach)|unable to (?:connect|contact|reach)|timed out"
+    r"|connection (?:refused|reset)|not responding|temporarily|try again|unavailable",
+    re.IGNORECASE,
+)
+_FULL = re.compile(r"too many|limit (?:of jobs )?(?:reached|exceeded)", re.IGNORECASE)
 
 
 def _time(value: Any) -> str:
@@ -192,17 +199,6 @@ class Sqsub(Scheduler):
         if self.workdir is not None:
             self.workdir.mkdir(parents=True, exist_ok=True)
         return self.workdir
-
-
-_STATUS = {"Q": "Q", "*Q": "*Q", "R": "R", "Z": "Z", "C": "D", "D": "D"}
-
-_UNREACHABLE = re.compile(
-    r"cannot (?:connect|contact|reach)|unable to (?:connect|contact|reach)|timed out"
-    r"|connection (?:refused|reset)|not responding|temporarily|try again|unavailable",
-    re.IGNORECASE,
-)
-
-_FULL = re.compile(r"too many|limit (?:of jobs )?(?:reached|exceeded)", re.IGNORECASE)
 
 
 def sqsub_words(

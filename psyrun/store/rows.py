@@ -11,6 +11,7 @@ from psyrun.utils.files import Filename
 
 Columns: TypeAlias = Mapping[str, Any]
 """Key to sequence of values, one value per row."""
+ColumnDict: TypeAlias = dict[str, Any]
 
 
 def with_rows(batches: Sequence[Columns]) -> list[Columns]:
@@ -76,6 +77,3 @@ def row_slice(row: int | slice | None, n_rows: int, filename: Filename) -> slice
             f"the file has {n_rows}."
         )
     return slice(index % n_rows, index % n_rows + 1)
-
-
-ColumnDict: TypeAlias = dict[str, Any]

@@ -43,6 +43,10 @@ _CHANGES_JOBS = tuple(
         *("CLUSTERS", "ERROR"),
     )
 )
+MY_JOBS = ("squeue", "--all", "--me")
+"""Lists all jobs of yours, those in hidden partitions included."""
+_SINCE = "now-30days"
+_KEY = re.compile("[0-9a-f]{16}")
 
 
 def job_command(
@@ -209,14 +213,6 @@ def _environment() -> dict[str, str]:
         for name, value in environment_without(*_CHANGES_JOBS).items()
         if not name.startswith("SLURM_") or name in kept
     }
-
-
-MY_JOBS = ("squeue", "--all", "--me")
-"""Lists all jobs of yours, those in hidden partitions included."""
-
-
-_SINCE = "now-30days"
-_KEY = re.compile("[0-9a-f]{16}")
 
 
 def find(array: JobArray) -> str | None:
