@@ -49,7 +49,7 @@ import time
 import psyrun.steps.merge as merging
 from pathlib import Path
 
-clean_up = merging._remove_what_is_no_longer_needed
+clean_up = merging._clean_up
 
 
 def hold(job):
@@ -59,7 +59,7 @@ def hold(job):
     clean_up(job)
 
 
-merging._remove_what_is_no_longer_needed = hold
+merging._clean_up = hold
 """
 
 
