@@ -108,7 +108,10 @@ def test_psy_starts(installed: Environment, tmp_path: Path) -> None:
 
 
 def test_all_dependencies_are_declared(installed: Environment, tmp_path: Path) -> None:
-    modules = "cli, mapper, prepare, controller, store.h5, store.npz, testing"
+    modules = (
+        "cli.main, mapper, planning.prepare, run.controller, run.stop, store.h5, "
+        "store.npz, testing.scheduler, testing.store"
+    )
     imports = ", ".join(f"psyrun.{name}" for name in modules.split(", "))
     installed.run("python", "-c", f"import {imports}", cwd=tmp_path)
 
