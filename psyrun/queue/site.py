@@ -29,8 +29,7 @@ class SiteSettings:
 
     def __init__(self, scheduler: str | None, arguments: str | None) -> None:
         self._scheduler = scheduler
-        self._arguments = arguments or ""
-        parse_arguments(self._arguments)  # which may refuse them
+        self._arguments = parse_arguments(arguments or "")
         self._tasks: dict[Path, QueuedTask] = {}
 
     def task(self, folder: Path) -> QueuedTask:
@@ -102,20 +101,22 @@ class QueuedTask:
         cls,
         task: Task,
         plan: Plan,
-        site_arguments: str = "",
+        of_site: Mapping[str, Any] | None = None,
         scheduler: Scheduler | None = None,
     ) -> QueuedTask:
         """Join what a task and its site ask for; what the task says wins.
 
+        `of_site` is what holds for all tasks, as `parse_arguments` returns it;
         `scheduler` is that of the site, if the task has none of its own.
         """
         scheduler = scheduler or task.scheduler
-        of_site = parse_arguments(site_arguments)
         return cls(
             layout=TaskLayout.of(plan.workdir, plan.task),
             plan=plan,
             scheduler=scheduler,
-            scheduler_args=joined(scheduler.OPTIONS, of_site, *task.argument_sources),
+            scheduler_args=joined(
+                scheduler.OPTIONS, of_site or {}, *task.argument_sources
+            ),
             retries=task.retries,
         )
 

@@ -15,7 +15,7 @@ from psyrun.queue.asking import Warn, ask_until_answered
 from psyrun.queue.diagnosis import why_ended
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.recovery import EarlierJobs, class_path, evidence, find_earlier_jobs
-from psyrun.queue.site import QueuedTask
+from psyrun.queue.site import QueuedTask, parse_arguments
 from psyrun.queue.site import time_limit as time_limit_of
 from psyrun.run.log import RunLog
 from psyrun.run.snakemake import site_arguments
@@ -109,7 +109,7 @@ def _submit(scheduler: Scheduler, batch: Batch, warn: Warn) -> dict[int, int | s
 
 def _values(first: TaskRun, extra: Sequence[str]) -> dict[str, object]:
     scheduler = first.task.scheduler
-    of_site = site_arguments(first.profile, extra)
+    of_site = parse_arguments(site_arguments(first.profile, extra))
     values = QueuedTask.of(first.task, first.plan, of_site).values(CONTROLLER)
     memory = scheduler.resources(values).get("mem_mb")
     if isinstance(memory, int) and 0 < memory < _LEAST_MEMORY:

@@ -323,9 +323,10 @@ def _check_site_arguments(task: TaskRun, extra: Sequence[str]) -> None:
     if task.profile == LOCAL:
         return
     text = site_arguments(task.profile, extra)
-    if not parse_arguments(text):
+    of_site = parse_arguments(text)
+    if not of_site:
         return
-    queued = QueuedTask.of(task.task, task.plan, text)
+    queued = QueuedTask.of(task.task, task.plan, of_site)
     try:
         for step in (SPLIT, PROCESS_STEP, MERGE):
             queued.values(step, 0 if step == PROCESS_STEP else None)
