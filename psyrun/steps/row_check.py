@@ -65,7 +65,7 @@ class RowCheck:
     def _types(self, row: Mapping[str, Any]) -> dict[str, RowType | None]:
         if not self.store.has_typed_columns:
             return dict.fromkeys(row)
-        return {key: RowType.of_value(value) for key, value in row.items()}
+        return {key: RowType.of_value(key, value) for key, value in row.items()}
 
     def _check_types(
         self, row: Mapping[str, Any], first: Mapping[str, RowType | None]
@@ -77,7 +77,7 @@ class RowCheck:
             kind = (key, _kind(value))
             if kind in self._fitting:
                 continue
-            found = RowType.of_value(value)
+            found = RowType.of_value(key, value)
             _check_pair(key, found, first[key], _FIRST)
             self._check_beside_kept(key, found)
             if kind[1] is not None:
@@ -85,7 +85,7 @@ class RowCheck:
 
     def _check_kept(self, row: Mapping[str, Any]) -> None:
         for key, value in row.items():
-            self._check_beside_kept(key, RowType.of_value(value))
+            self._check_beside_kept(key, RowType.of_value(key, value))
         for key in self._without_missing_value - row.keys():
             raise ResultError(
                 f"execute returned no {key!r}, which the rows kept from before have "
@@ -112,7 +112,7 @@ def _kind(value: Any) -> type | tuple[Any, ...] | None:
     """Return what values that need no check have in common with one that had it."""
     if type(value) in _ALIKE:
         return type(value)
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         return (value.dtype, value.shape)
     return None
 

@@ -11,7 +11,7 @@ that an integer changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
@@ -20,6 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import StoreError
+from psyrun.store.values import (
+    check_is_array,
+    leaves,
+    odd_type,
+    plain_value,
+    unstorable,
+)
 
 Array: TypeAlias = NDArray[Any]
 Indices: TypeAlias = NDArray[np.int64]
@@ -61,9 +68,11 @@ class RowType:
         return cls(column.dtype, column.shape[1:])
 
     @classmethod
-    def of_value(cls, value: Any) -> RowType:
+    def of_value(cls, key: str, value: Any) -> RowType:
         """Return the row type of a value that `row_array` takes."""
-        array = np.asarray(value)
+        array = np.asarray(plain_value(key, value))
+        if array.dtype.hasobject:
+            array = row_array(key, value)
         return cls(array.dtype.newbyteorder("="), array.shape)
 
 
@@ -72,8 +81,13 @@ def column_array(key: str, values: Any) -> Array:
 
     Raises `StoreError` if no array holds the values as they are.
     """
-    if hasattr(values, "__array__") and not np.asarray(values).dtype.hasobject:
-        return row_array(key, values)
+    if hasattr(values, "__array__"):
+        array = values if isinstance(values, np.ndarray) else np.asarray(values)
+        if array.ndim > 1:
+            # Of a single axis the rows are known, whatever else the object has.
+            check_is_array(key, values)
+        if not array.dtype.hasobject:
+            return _whole_array(key, array)
     rows = list(values)
     if (column := _of_one_type(rows)) is not None:
         return column
@@ -179,58 +193,62 @@ def _missing_value(dtype: np.dtype[Any]) -> Any:
     return dtype.type(value)
 
 
-def unstorable(key: str, what: str) -> StoreError:
-    """Return the error for values, such as "masked values", that no array holds."""
-    return StoreError(
-        f"key {key!r} holds {what}, which no array keeps as it is; use "
-        "PickleStore (.pkl)."
-    )
-
-
 def row_array(key: str, value: Any) -> NDArray[Any]:
     """Return a number, text, date, array or (nested) list as an array of the same.
 
     The array is in native byte order. Raises `StoreError` for what would not come
     back as it was: objects, lists of uneven lists, integers of more than 64 bits,
-    lists that mix types, masked values, text that ends in a null character.
+    lists that mix types, masked values, text that ends in a null character, arrays
+    with labels or units.
     """
-    if np.ma.is_masked(value):
+    value = plain_value(key, value)
+    if isinstance(value, np.ndarray):
+        return _whole_array(key, value)
+    return _array_of(key, value)
+
+
+def _whole_array(key: str, array: Array) -> Array:
+    if np.ma.is_masked(array):
         raise unstorable(key, "masked values")
+    check_is_array(key, array)
+    if array.dtype.kind == "O":
+        return _unboxed(key, array)
+    if array.dtype.hasobject:
+        raise unstorable(key, "objects in a structured array")
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _unboxed(key: str, array: Array) -> Array:
+    """Return what an array of objects holds as an array of one type."""
+    found = _array_of(key, plain_value(key, array.ravel().tolist()))
+    if found.shape != (array.size,):
+        raise unstorable(key, f"an array of {odd_type(array.flat)} objects")
+    return found.reshape(array.shape)
+
+
+def _array_of(key: str, value: Any) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise unstorable(key, f"a {type(value).__name__} of uneven lengths") from error
-    if not isinstance(value, np.ndarray):
-        _check_same(key, value, array.dtype)
+    _check_same(key, value, array.dtype)
     if array.dtype.hasobject:
-        raise unstorable(key, f"a value of type {_odd_type(value)}")
+        raise unstorable(key, f"a value of type {odd_type(leaves(value))}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _check_same(key: str, value: Any, dtype: np.dtype[Any]) -> None:
-    leaves = list(_leaves(value))
-    if len(leaves) > 1 and set(map(type, leaves)) == {float}:
+    found = list(leaves(value))
+    if len(found) > 1 and set(map(type, found)) == {float}:
         return
-    for leaf in leaves:
+    for leaf in found:
         if isinstance(leaf, str | bytes) and leaf[-1:] in ("\0", b"\0"):
             raise unstorable(key, "text or bytes with a null character at the end")
         if type(leaf) is int and leaf not in _INT64:
             raise unstorable(key, f"the integer {leaf}, of more than 64 bits")
+        if isinstance(leaf, np.ndarray):
+            leaf = _whole_array(key, leaf)
         check_exact(key, np.asarray(leaf), dtype)
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
-
-
-def _odd_type(value: Any) -> str:
-    leaves = value.flat if isinstance(value, np.ndarray) else _leaves(value)
-    odd = (leaf for leaf in leaves if np.asarray(leaf).dtype.hasobject)
-    return type(next(odd, value)).__name__
 
 
 def check_exact(key: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:

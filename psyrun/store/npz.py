@@ -23,11 +23,11 @@ from psyrun.store.arrays import (
     check_value,
     column_array,
     join_parts,
-    unstorable,
 )
 from psyrun.store.base import Store
 from psyrun.store.pickle import check_picklable
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
+from psyrun.store.values import unstorable
 from psyrun.utils.files import Filename, damaged, explained, replacing
 from psyrun.utils.typing import override
 
