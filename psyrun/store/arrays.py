@@ -4,7 +4,9 @@ Values of different shapes share a column by being padded, in every axis at
 the end, with the missing value: nan for float and complex. Integers become
 float64 where every one of them is represented exactly. Other types have no
 missing value. As in broadcasting, a value with fewer axes is taken to have
-leading axes of length one, so that a single nan among arrays is a row of nan.
+leading axes of length one, so that a single nan among arrays is a row of nan;
+one without elements has leading axes of length zero, so that it stays empty
+beside others that are.
 Values of different types promote as in `numpy.result_type`, but never such
 that an integer changes.
 """
@@ -151,8 +153,12 @@ def _common_dtype(key: str, a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]
 
 def _largest_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     n_axes = max(map(len, shapes))
-    padded = [(1,) * (n_axes - len(shape)) + shape for shape in shapes]
-    return tuple(map(max, zip(*padded, strict=True)))
+    extended = [_extended(shape, n_axes) for shape in shapes]
+    return tuple(map(max, zip(*extended, strict=True)))
+
+
+def _extended(shape: tuple[int, ...], n_axes: int) -> tuple[int, ...]:
+    return (0 if 0 in shape else 1,) * (n_axes - len(shape)) + shape
 
 
 def _with_missing_value(key: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -178,9 +184,9 @@ def to_row_type(key: str, part: Array | int, target: RowType) -> Array:
     if RowType.of(part) == target:
         return part
     check_exact(key, part, target.dtype)
-    n_rows, *shape = part.shape
-    shape = [1] * (len(target.shape) - len(shape)) + shape
-    if tuple(shape) == target.shape:
+    n_rows, *own = part.shape
+    shape = _extended(tuple(own), len(target.shape))
+    if shape == target.shape:
         return part.reshape(n_rows, *shape).astype(target.dtype)
     padded = to_row_type(key, n_rows, target)
     corner = (slice(None), *map(slice, shape))

@@ -61,6 +61,38 @@ def test_rows_are_padded_to_the_largest_shape(values, expected) -> None:
     np.testing.assert_array_equal(column, expected)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "common"),
+    [
+        ([(0,), (0, 3)], (0, 3)),
+        ([(0, 3), (0,)], (0, 3)),
+        ([(0,), (0, 0)], (0, 0)),
+        ([(0,), (0, 3), (0, 2, 5)], (0, 3, 5)),
+        ([(0,), (3, 0)], (3, 0)),
+        ([(0,), (0,)], (0,)),
+    ],
+)
+@pytest.mark.parametrize("store", [NpzStore(), H5Store()], ids=lambda s: s.ext)
+def test_rows_without_elements_stay_without(store, tmp_path, shapes, common) -> None:
+    path = tmp_path / f"r{store.ext}"
+    rows = [np.empty(shape) for shape in shapes]
+    store.save(path, {"k": rows})
+    assert store.load(path)["k"].shape == (len(rows), *common)
+    path.unlink()
+    for row in rows:
+        store.append(path, {"k": [row]})
+    assert store.load(path)["k"].shape == (len(rows), *common)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3), (0, 3), (3,), ()])
+def test_empty_rows_are_nan_beside_others(shape) -> None:
+    column = column_array("k", [np.empty(0), np.empty((0, 3)), np.ones((2, 3))])
+    assert np.isnan(column[:2]).all()
+    column = column_array("k", [np.empty(0), np.ones(shape)])
+    assert np.isnan(column[0]).all()
+    assert (column[1] == 1).sum() == np.ones(shape).size
+
+
 def test_complex_rows_are_padded_with_nan_in_both_parts() -> None:
     column = column_array("k", [[1j], [2j, 3j]])
     assert np.isnan(column[0, 1].real)
