@@ -1,4 +1,4 @@
-"""Errors that a user can mend; each carries one line that says how."""
+"""Errors that a user can fix; each carries one line that says how."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LONGEST_TEXT = 200  # characters of an exception's text in a message
 
 
 class PsyrunError(Exception):
-    """A mistake that the user can mend.
+    """A mistake that the user can fix.
 
     The message is a single line: where, what is wrong, what is allowed and
     what to do next. `psy` prints it without a traceback and exits with

@@ -25,7 +25,7 @@ from psyrun.pspace.matching import match_stored
 from psyrun.pspace.param import select
 from psyrun.store import AutodetectStore, Store
 from psyrun.store.registry import store_for
-from psyrun.utils.copying import own_values
+from psyrun.utils.copying import independent_values
 from psyrun.utils.random_state import RandomStates
 from psyrun.utils.text import text_of
 
@@ -235,7 +235,7 @@ def _read(
 
 
 def _evaluate(fn: Function, point: Row) -> Row:
-    result: object = fn(**own_values(point))
+    result: object = fn(**independent_values(point))
     if not isinstance(result, Mapping):
         name = getattr(fn, "__qualname__", repr(fn))
         values = ", ".join(f"{k}={text_of(v)}" for k, v in point.items())

@@ -85,10 +85,10 @@ def _space(task: Task) -> ParameterSpace:
 
 
 def _evaluate(task: Task, parameters: Mapping[str, Any], *, trace: bool) -> Any:
-    from psyrun.utils.copying import own_values
+    from psyrun.utils.copying import independent_values
 
     extras = dict((task.setup and task.setup(0)) or {})
-    arguments = {**own_values(parameters), **extras}
+    arguments = {**independent_values(parameters), **extras}
     if not trace:
         return task.execute(**arguments)
     debugger = _Debugger()
@@ -110,9 +110,9 @@ class _Debugger(pdb.Pdb):
 
 def _post_mortem(error: BaseException) -> int:
     """Show an exception, and open the debugger where it was raised."""
-    from psyrun.utils.tracebacks import own_traceback
+    from psyrun.utils.tracebacks import user_traceback
 
-    print(own_traceback(error), file=sys.stderr, end="", flush=True)
+    print(user_traceback(error), file=sys.stderr, end="", flush=True)
     frames = error.__traceback__
     while frames is not None and _is_ours(frames):
         frames = frames.tb_next
@@ -128,6 +128,6 @@ def _is_ours(frame: TracebackType) -> bool:
 
 
 def _texts(values: Mapping[str, Any]) -> str:
-    from psyrun.utils.text import describe_parameters, one_line
+    from psyrun.utils.text import describe_parameters, parameters_text
 
-    return one_line(describe_parameters(values))
+    return parameters_text(describe_parameters(values))

@@ -12,7 +12,7 @@ from psyrun.cli.arguments import add_tasks
 from psyrun.run.status import AssignmentCounts, TaskStatus, status_of
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned
-from psyrun.utils.text import counted, one_line
+from psyrun.utils.text import counted, parameters_text
 
 _HEAD = ("task", "state", "rows", "failed", "blocks", "")
 _SHOWN = 20
@@ -113,7 +113,7 @@ def _print_details(path: Path, name: str, limit: int | None) -> None:
 def _short(parameters: Mapping[str, Any]) -> str:
     from psyrun.utils.text import describe_parameters
 
-    return one_line(describe_parameters(parameters))
+    return parameters_text(describe_parameters(parameters))
 
 
 def _print_some(

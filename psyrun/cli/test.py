@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _try_assignment(path: Path, index: int) -> int:
     from psyrun.tasks.loading import load_task
-    from psyrun.utils.tracebacks import own_traceback
+    from psyrun.utils.tracebacks import user_traceback
 
     task = load_task(path)
     n_items = len(task.pspace)
@@ -57,7 +57,7 @@ def _try_assignment(path: Path, index: int) -> int:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        print(own_traceback(error), file=sys.stderr, end="")
+        print(user_traceback(error), file=sys.stderr, end="")
         return 1
     seconds = time.perf_counter() - start
     check_result(task, parameters, result)
@@ -67,10 +67,10 @@ def _try_assignment(path: Path, index: int) -> int:
 
 
 def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
-    from psyrun.utils.copying import own_values
+    from psyrun.utils.copying import independent_values
 
     extras = dict((task.setup and task.setup(0)) or {})
-    return task.execute(**own_values(parameters), **extras)
+    return task.execute(**independent_values(parameters), **extras)
 
 
 def check_result(task: Task, parameters: Mapping[str, Any], result: Any) -> None:

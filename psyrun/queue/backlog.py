@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from psyrun.queue.asking import Backoff
 from psyrun.queue.job import QueuedJob
 
-_LONGEST_PAUSE = 60.0  # seconds until a full queue is tried again
+_LONGEST_PAUSE_WHEN_FULL = 60.0  # seconds until a full queue is tried again
 
 
 class Backlog:
@@ -72,7 +72,7 @@ class QueueCapacity:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._backoff = Backoff(clock, _LONGEST_PAUSE)
+        self._backoff = Backoff(clock, _LONGEST_PAUSE_WHEN_FULL)
         self._chunk: int | None = None
         self._room: int | None = None
 

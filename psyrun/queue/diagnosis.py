@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from psyrun.errors import QueueError
 from psyrun.queue.job import QueuedJob
-from psyrun.queue.script import Trace
+from psyrun.queue.script import JobTrace
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
 from psyrun.utils.text import counted
 
 VANISHED = Ending(
-    Cause.VANISHED, "the queue does not know it any more, and it left no word"
+    Cause.VANISHED, "the queue does not know it any more and has no output of it"
 )
 """The ending of a job of which nothing else can be said."""
 
@@ -32,7 +32,7 @@ class Evidence:
     ----------
     jobid : int or str
         What the queue calls the job.
-    trace : Trace
+    trace : JobTrace
         What the job left in the file that takes its output.
     has_results : bool
         Whether all the files that it makes are there; they appear whole or not at
@@ -45,7 +45,7 @@ class Evidence:
     """
 
     jobid: JobId
-    trace: Trace
+    trace: JobTrace
     has_results: bool = False
     is_at_work: bool = False
     is_settled: bool = True
@@ -104,7 +104,7 @@ def why_ended(jobs: Sequence[Evidence], scheduler: Scheduler) -> list[Ending | N
     lost = [
         job.jobid
         for job, ending in zip(jobs, endings, strict=True)
-        if ending == VANISHED and job.trace == Trace()
+        if ending == VANISHED and job.trace == JobTrace()
     ]
     never_begun = scheduler.why_not_begun(lost) if lost else {}
     return [

@@ -266,7 +266,7 @@ class Driver:
             try:
                 known = _living(scheduler, items)
             except SchedulerError as error:
-                self._bear(error)
+                self._tolerate(error)
                 is_answered = False
                 living += items
                 continue
@@ -303,7 +303,7 @@ class Driver:
         if self._reminder.is_due(text):
             self._warn(text)
 
-    def _bear(self, error: SchedulerError) -> None:
+    def _tolerate(self, error: SchedulerError) -> None:
         """Wait for a queue that does not answer; for one that cannot, not for long."""
         if isinstance(error, BrokenSchedulerError):
             raise error

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from psyrun.errors import StoreError
-from psyrun.queue.script import Trace, command, write_script
+from psyrun.queue.script import JobTrace, command, write_script
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
@@ -144,9 +144,9 @@ class Batch:
         """Return what a job tells of itself, in its locks for example."""
         return f"{self.key}:{position}"
 
-    def trace(self, position: int) -> Trace:
+    def trace(self, position: int) -> JobTrace:
         """Return what a job left."""
-        return Trace.read(self.array.output(position))
+        return JobTrace.read(self.array.output(position))
 
     def has_results(self, position: int) -> bool:
         """Whether a job makes files, and all of them are there."""
@@ -184,7 +184,7 @@ class Batch:
 
     def _state(self, position: int, files: Collection[str]) -> BatchState:
         output = self.array.output(position)
-        trace = Trace.read(output) if output.name in files else Trace()
+        trace = JobTrace.read(output) if output.name in files else JobTrace()
         is_recorded = f"{position}{_ENDING}" in files
         ending = self.ending(position) if is_recorded else trace.ending
         is_explained = is_recorded or trace.exit_status == 0

@@ -94,7 +94,7 @@ def command(folder: Path) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Trace:
+class JobTrace:
     """What a job left in the file that takes its output.
 
     `host` is empty if it has not started, `exit_status` is None if its command has
@@ -123,7 +123,7 @@ class Trace:
         return Ending(Cause.FAILED, text, status)
 
     @classmethod
-    def read(cls, path: Path) -> Trace:
+    def read(cls, path: Path) -> JobTrace:
         """Read a trace; there may be none, and its last line may be torn."""
         try:
             with path.open("rb") as file:
@@ -136,7 +136,7 @@ class Trace:
         return cls.parse(head.decode(errors="replace"), tail.decode(errors="replace"))
 
     @classmethod
-    def parse(cls, head: str, tail: str) -> Trace:
+    def parse(cls, head: str, tail: str) -> JobTrace:
         """Take a trace apart, of which the beginning and the end are given."""
         host, exit_status, rest = "", None, []
         for line in [*_own_lines(head), *_own_lines(tail)]:

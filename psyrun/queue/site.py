@@ -64,7 +64,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
         words = shlex.split(text)
     except ValueError as error:
         raise SchedulerError(
-            f"psyrun-args: {text!r}: {str(error).lower()}. Mend the quotes."
+            f"psyrun-args: {text!r}: {str(error).lower()}. Fix the quotes."
         ) from error
     return read_pairs(words, "psyrun-args:")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.process import end_with_parent
+from psyrun.utils.process import die_with_parent
 from psyrun.utils.resources import shipped
 
 SNAKEFILES = "psy_snakefiles"
@@ -108,7 +108,7 @@ class Snakemake:
             # Out of reach of the terminal's Ctrl-C, so that the order in which
             # things end is up to the controller.
             start_new_session=True,
-            preexec_fn=end_with_parent,
+            preexec_fn=die_with_parent,
         )
         os.close(write_end)
         self.events = events

@@ -17,7 +17,7 @@ from psyrun.results.failures import failure_summary
 from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.display import Display
 from psyrun.utils.console import INTERRUPTED, warn
-from psyrun.utils.text import counted, describe_parameters, one_line
+from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import failures_of_task
 from psyrun.workdir.progress import MergeRecord, is_merged
@@ -105,11 +105,11 @@ class Summary:
                 f"All that Snakemake said is in {log}."
             )
         _show_failures(self._outcome, self._tasks)
-        # With this option it does not matter what was changed to mend it.
+        # With this option it does not matter what was changed to fix it.
         advice = f"then 'psy run --continue {self._names}'."
         full = next(filter(_is_full, _folders(self._tasks)), None)
         if full is None:
-            warn(f"{self._kept}. Mend the cause, {advice}")
+            warn(f"{self._kept}. Fix the cause, {advice}")
             return self._outcome.exit_status
         cause = f"{full}: {os.strerror(errno.ENOSPC)}"
         warn(f"{cause}. {self._kept}. Make room, {advice}")
@@ -225,5 +225,5 @@ def _described(job: FailedJob) -> Iterator[str]:
         round_ = job.task.layout.round(job.task.plan.round)
         path = job.task.task.path
         for parameters in interrupted_with(round_, path, int(job.block)):
-            values = one_line(describe_parameters(parameters))
+            values = parameters_text(describe_parameters(parameters))
             yield f"  It was evaluating {values}"

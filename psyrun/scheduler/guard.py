@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from psyrun.errors import BrokenSchedulerError, PsyrunError, one_line
 from psyrun.scheduler.jobs import Ending, JobStatus
 from psyrun.utils.text import text_of
-from psyrun.utils.tracebacks import own_place, place
+from psyrun.utils.tracebacks import place, user_place
 
 _OWN = "psyrun.scheduler."
 
@@ -104,7 +104,7 @@ def _call(
 
 
 def _told(error: Exception, method: FunctionType, called: str) -> str:
-    where = own_place(error)
+    where = user_place(error)
     if where:
         return f"{where}: {called} raised {one_line(error)}."
     # It did not even begin.

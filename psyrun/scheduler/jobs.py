@@ -45,7 +45,7 @@ class Cause(StrEnum):
     """The machine that it ran on failed, or it was preempted."""
     CANCELLED = "cancelled"
     VANISHED = "vanished"
-    """The queue knows nothing of it, and it left no word."""
+    """The queue knows nothing of it and has no output of it."""
 
 
 class Ending(NamedTuple):

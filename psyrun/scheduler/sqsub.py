@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
-from psyrun.scheduler import units as quantities
+from psyrun.scheduler import units
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.commands import call, exclusive_lock, words_of
 from psyrun.scheduler.jobs import Cause, JobArray, JobId, JobStatus
@@ -30,10 +30,10 @@ _FULL = re.compile(r"too many|limit (?:of jobs )?(?:reached|exceeded)", re.IGNOR
 
 
 def _time(value: Any) -> str:
-    quantities.minutes(value)
+    units.minutes(value)
     if isinstance(value, str) and not value.strip().isdecimal():
         return value.strip()
-    return f"{quantities.minutes(value)}m"
+    return f"{units.minutes(value)}m"
 
 
 class Sqsub(Scheduler):
@@ -67,9 +67,9 @@ class Sqsub(Scheduler):
     USER_DEFAULT_ARGS = {"timelimit": "1h", "memory": "1G", "n_cpus": 1}
     OPTIONS = {
         "timelimit": Option("-r", required=True, check=_time),
-        "n_cpus": Option("-n", default=1, check=quantities.count),
-        "n_nodes": Option("-N", check=quantities.count),
-        "memory": Option("--mpp", required=True, check=quantities.memory),
+        "n_cpus": Option("-n", default=1, check=units.count),
+        "n_nodes": Option("-N", check=units.count),
+        "memory": Option("--mpp", required=True, check=units.memory),
     }
 
     def __init__(self, workdir: str | Path | None = None) -> None:
@@ -177,8 +177,8 @@ class Sqsub(Scheduler):
     @override
     def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
         found: dict[str, int | str] = {
-            "runtime": quantities.minutes(values["timelimit"]),
-            "mem_mb": quantities.megabytes(values["memory"]),
+            "runtime": units.minutes(values["timelimit"]),
+            "mem_mb": units.megabytes(values["memory"]),
             "cpus_per_task": values["n_cpus"],
         }
         return found | ({"nodes": values["n_nodes"]} if "n_nodes" in values else {})
@@ -188,11 +188,11 @@ class Sqsub(Scheduler):
         self, values: Mapping[str, Any], cause: Cause, factor: float
     ) -> dict[str, Any] | None:
         if cause is Cause.TIME:
-            minutes = ceil(quantities.minutes(values["timelimit"]) * factor)
+            minutes = ceil(units.minutes(values["timelimit"]) * factor)
             return {**values, "timelimit": f"{minutes}m"}
         if cause is Cause.MEMORY:
-            amount = ceil(quantities.megabytes(values["memory"]) * factor)
-            return {**values, "memory": quantities.memory(amount)}
+            amount = ceil(units.megabytes(values["memory"]) * factor)
+            return {**values, "memory": units.memory(amount)}
         return None
 
     def _folder(self) -> Path | None:

@@ -13,10 +13,10 @@ def main(arguments: list[str]) -> int:
     status = ask(arguments)
     if status is None:
         from psyrun.steps.main import run
-        from psyrun.utils.process import leave
+        from psyrun.utils.process import exit_at_once
 
         # A log that cannot be written must not turn success into failure.
-        leave(run(arguments))
+        exit_at_once(run(arguments))
     return status
 
 

@@ -29,7 +29,7 @@ from typing import NoReturn
 from psyrun.errors import PsyrunError
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
-from psyrun.utils.process import die_with, end_threads, leave
+from psyrun.utils.process import end_threads, exit_at_once, prepare_forked_process
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 
@@ -175,14 +175,14 @@ def _be_job(
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        die_with(parent)
+        prepare_forked_process(parent)
         server.listener.close()
         for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
             os.dup2(stream, target)
         os.chdir(folder)
         code = run(arguments, server.task)
     finally:
-        leave(code)
+        exit_at_once(code)
 
 
 if __name__ == "__main__":

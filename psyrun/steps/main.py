@@ -13,8 +13,8 @@ from psyrun.steps.merge import merge
 from psyrun.steps.process import process
 from psyrun.steps.split import split
 from psyrun.utils.files import write_json
-from psyrun.utils.process import say
-from psyrun.utils.tracebacks import own_traceback
+from psyrun.utils.process import log_line
+from psyrun.utils.tracebacks import user_traceback
 
 
 def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
@@ -34,9 +34,9 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
     except OSError as error:
-        return _fail(note, error, f"{error}. Mend the cause, then run again.", 2)
+        return _fail(note, error, f"{error}. Fix the cause, then run again.", 2)
     except Exception as error:
-        return _fail(note, error, own_traceback(error).strip(), 1)
+        return _fail(note, error, user_traceback(error).strip(), 1)
     return 0
 
 
@@ -46,7 +46,7 @@ def _fail(note: Path, error: Exception, message: str, status: int) -> int:
     record = {"type": name, "message": message, "exit_status": status}
     with suppress(OSError, StoreError):
         write_json(note, record)
-    say(message)
+    log_line(message)
     return status
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from psyrun.errors import JobError
 from psyrun.steps.job import Job
-from psyrun.utils.process import say
+from psyrun.utils.process import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE
@@ -30,7 +30,7 @@ def merge(job: Job) -> None:
         record = MergeRecord(plan.merge, plan.resultfile, n_rows, n_failed, **repeated)
         record.save(job.round)
         _clean_up(job)
-        say(f"{n_rows} rows written to {result}")
+        log_line(f"{n_rows} rows written to {result}")
         # The last thing of all: Snakemake takes it away if the job fails after it.
         job.round.merge_mark(plan.merge).touch()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
-from psyrun.utils.process import end_threads, say
+from psyrun.utils.process import end_threads, log_line
 from psyrun.utils.text import describe_exit
 from psyrun.workdir.failures import describe_death
 from psyrun.workdir.in_flight import InFlight, InFlightTable
@@ -28,7 +28,7 @@ from psyrun.workdir.journal import Journal
 
 _TOO_MANY_FAILURES = (
     "stopped: more assignments failed than max_failures allows. What is done is kept: "
-    "mend the cause, then run again."
+    "fix the cause, then run again."
 )
 
 
@@ -114,7 +114,7 @@ class _Pool:
             cause = os.strerror(errno.ENOSPC) if is_full else message
             raise PsyrunError(
                 f"{self._evaluation.journal(number)}: results could not be recorded: "
-                f"{cause}. What was recorded is kept: mend the cause, then run again."
+                f"{cause}. What was recorded is kept: fix the cause, then run again."
             )
         elif code < 0:
             raise JobError(
@@ -125,7 +125,7 @@ class _Pool:
             raise PsyrunError(
                 self._messages.last_of(number)
                 or f"a worker process ended with {describe_exit(code)} while it was "
-                "set up. Mend `setup` or the task file, then run again."
+                "set up. Fix `setup` or the task file, then run again."
             )
 
     def _check_failures(self) -> None:
@@ -139,7 +139,7 @@ class _Pool:
         journal.failure(lost.index, time.time(), 0.0, 0, failure)
         self._intact[number] = journal.end
         journal.close()
-        say(f"assignment {lost.index}: {failure['message']}")
+        log_line(f"assignment {lost.index}: {failure['message']}")
 
     def _kill_all(self) -> None:
         for pid in self._workers:

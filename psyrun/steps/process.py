@@ -22,8 +22,8 @@ from psyrun.store.arrays import Indices
 from psyrun.tasks.loading import load_task
 from psyrun.utils.environment import deadline
 from psyrun.utils.files import explained, replacing, write_json
-from psyrun.utils.process import say
-from psyrun.utils.text import counted, one_line
+from psyrun.utils.process import log_line
+from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry
@@ -44,14 +44,14 @@ def process(job: Job, block: int) -> None:
         # this is a second job of a queue for the same block, or a late one, and the
         # journals may be gone already.
         if job.round.block(block, job.plan.block_ext).exists():
-            say(f"block {block} is finished already; nothing is evaluated")
+            log_line(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
         _evaluate(job, block)
         recorded = journal.latest(job.round.journals_of(block), verify=True)
         failed = _failed(recorded)
         n_rows = counted(len(recorded) - len(failed), "assignment")
-        say(f"{n_rows} with a row, {len(failed)} failed")
+        log_line(f"{n_rows} with a row, {len(failed)} failed")
         if failed and not job.plan.accept_failures:
             _report(failed)
         _check_complete(job, block, recorded)
@@ -162,13 +162,13 @@ def _failed(recorded: Mapping[int, Entry]) -> list[Entry]:
 
 
 def _report(failed: list[Entry]) -> None:
-    say(f"{counted(len(failed), 'assignment')} failed:")
+    log_line(f"{counted(len(failed), 'assignment')} failed:")
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
-        values = one_line(failure["parameters"])
+        values = parameters_text(failure["parameters"])
         text = f"({values}): {failure['type']}: {failure['message']}"
-        say(f"  assignment {entry.index} {' '.join(text.split())}")
+        log_line(f"  assignment {entry.index} {' '.join(text.split())}")
     raise FailedAssignmentsError(
-        f"{counted(len(failed), 'assignment')} failed. The others are kept: mend the "
+        f"{counted(len(failed), 'assignment')} failed. The others are kept: fix the "
         "cause, then 'psy run --continue' evaluates only what failed."
     )
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from psyrun.errors import PsyrunError, RecordError, ResultError, one_line
 from psyrun.steps.work_queue import WorkQueue
-from psyrun.utils.copying import own_values
-from psyrun.utils.process import die_with, leave, say
+from psyrun.utils.copying import independent_values
+from psyrun.utils.process import exit_at_once, log_line, prepare_forked_process
 from psyrun.utils.random_state import RandomStates
 from psyrun.utils.text import text_of
-from psyrun.utils.tracebacks import own_place, own_traceback
+from psyrun.utils.tracebacks import user_place, user_traceback
 from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
@@ -131,23 +131,23 @@ class Worker:
             self._evaluate_all(rest)
             code = 0
         except OSError as error:
-            say(f"cannot record results: {error}")
+            log_line(f"cannot record results: {error}")
             self._messages.send(self._number, str(error))
             self._in_flight.clear(self._number)
             is_full = error.errno in _NO_SPACE
             code = WorkerExit.NO_SPACE if is_full else WorkerExit.NO_RECORD
         except BaseException as error:
             cause = error.__cause__ if isinstance(error, _SetupError) else error
-            say(own_traceback(cause))
+            log_line(user_traceback(cause))
             if isinstance(error, RecordError):
                 # Else the job would take it for a death during the evaluation.
                 self._in_flight.clear(self._number)
             self._messages.send(self._number, _exit_message(error))
         finally:
-            leave(code)
+            exit_at_once(code)
 
     def _evaluate_all(self, rest: range) -> None:
-        die_with(self._parent)
+        prepare_forked_process(self._parent)
         self._evaluation.random_states.renew()
         if self._evaluation.reload is not None:
             # Those among the parameters are to stay as they are.
@@ -183,7 +183,7 @@ class Worker:
             start, begun = wall_clock(), clock()
             self._stop_if_pointless(start)
             try:
-                result = work.execute(**own_values(parameters), **extras)
+                result = work.execute(**independent_values(parameters), **extras)
                 row = row_of(parameters, result, work.exclude)
             # Ctrl-C does not interrupt workers: all that is raised is the user's.
             except BaseException as error:
@@ -227,13 +227,13 @@ class Worker:
     ) -> None:
         failure = describe_failure(error, parameters)
         self._journal.failure(index, start, lasted, _peak(), failure)
-        say(f"assignment {index}:\n{failure['traceback']}")
+        log_line(f"assignment {index}:\n{failure['traceback']}")
         if self._evaluation.has_too_many_failures():
             self._stop(WorkerExit.TOO_MANY_FAILURES)
 
     def _stop(self, code: WorkerExit) -> NoReturn:
         self._in_flight.clear(self._number)
-        leave(code)
+        exit_at_once(code)
 
 
 def row_of(
@@ -274,9 +274,9 @@ def _exit_message(error: BaseException) -> str:
             f"a worker process failed: {one_line(error)}. Its traceback is in the "
             "job's log."
         )
-    place = own_place(error.__cause__)
+    place = user_place(error.__cause__)
     cause = f"`setup` raised {one_line(error.__cause__)}"
-    return f"{place and f'{place}: '}{cause}. Mend it there, then run again."
+    return f"{place and f'{place}: '}{cause}. Fix it there, then run again."
 
 
 def _peak() -> int:

@@ -199,7 +199,7 @@ class Config:
     max_failures: int | None = special(
         values.optional(values.integer(at_least=0)),
         "integer, at least 0, or `None`",
-        "how many assignments may fail before the run is stopped as hopeless; jobs "
+        "how many assignments may fail before the run is stopped; jobs "
         "that begin later evaluate nothing",
         value=None,
     )

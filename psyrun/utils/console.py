@@ -30,7 +30,7 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted."
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. Mend it, then try again."
+        return f"{error.filename}: {error.strerror}. Fix it, then try again."
     return " ".join(str(error).split())
 
 

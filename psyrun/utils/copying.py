@@ -19,7 +19,7 @@ _IMMUTABLE = frozenset(
 )
 
 
-def own_values(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+def independent_values(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an assignment whose values may be changed in place.
 
     A space holds a value once for all assignments that it belongs to. What one

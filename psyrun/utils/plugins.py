@@ -94,7 +94,7 @@ class Plugins(Generic[T]):
         if not (isinstance(found, type) and issubclass(found, self.base)):
             raise self.error(
                 f"{where} is not a {self.kind}; it must be a subclass of "
-                f"{self.base_path}. To mend it, {advice}."
+                f"{self.base_path}. To fix it, {advice}."
             )
         if missing := missing_methods(found):
             raise self.error(f"{where} lacks {missing}; {advice}.")

@@ -16,7 +16,7 @@ _MAPS = Path("/proc/self/maps")
 _PAUSE_SOFT = 1  # omp_pause_soft of OpenMP 5.0: settings stay, threads end
 
 
-def say(text: str) -> None:
+def log_line(text: str) -> None:
     """Write a line to the log, if that is possible.
 
     The disk may be full. What is recorded elsewhere must not get lost for a log.
@@ -25,7 +25,7 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def leave(code: int) -> NoReturn:
+def exit_at_once(code: int) -> NoReturn:
     """End this process at once, as a forked one must: it is a copy of another."""
     try:
         for stream in (sys.stdout, sys.stderr):
@@ -35,13 +35,13 @@ def leave(code: int) -> NoReturn:
         os._exit(code)
 
 
-def end_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def die_with(parent: int) -> None:
+def prepare_forked_process(parent: int) -> None:
     """Prepare a forked process: the kernel kills it when its parent ends (Linux only).
 
     Elsewhere a worker notices that between two assignments. Ctrl-C is left to the
@@ -49,7 +49,7 @@ def die_with(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with_parent()
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
 

@@ -76,7 +76,7 @@ def describe_exit(code: int) -> str:
     return f"signal {-code} ({name}{hint})"
 
 
-def one_line(parameters: Mapping[str, str]) -> str:
+def parameters_text(parameters: Mapping[str, str]) -> str:
     """Return texts of parameters on one line, such as ``x=1, y=2``."""
     pairs = (f"{name}={text}" for name, text in parameters.items())
     # The repr of an array has several lines.

@@ -11,25 +11,25 @@ from types import TracebackType
 FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
 
 
-def own_traceback(error: BaseException | None) -> str:
+def user_traceback(error: BaseException | None) -> str:
     """Return a traceback without the frames of psyrun at its top."""
     if error is None:
         return ""
-    frames = _own_frames(error)
+    frames = _user_frames(error)
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
-def own_place(error: BaseException) -> str:
+def user_place(error: BaseException) -> str:
     """Return the innermost line of the file in which the user's code begins.
 
     Such as ``psy-tasks/task_a.py:7``; empty if no code of the user ran.
     """
-    found = traceback.extract_tb(_own_frames(error))
+    found = traceback.extract_tb(_user_frames(error))
     lines = [frame.lineno for frame in found if frame.filename == found[0].filename]
     return place(f'File "{found[0].filename}", line {lines[-1]}') if found else ""
 
 
-def _own_frames(error: BaseException) -> TracebackType | None:
+def _user_frames(error: BaseException) -> TracebackType | None:
     frames = error.__traceback__
     package = f"{Path(__file__).parent.parent}{os.sep}"
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(package):

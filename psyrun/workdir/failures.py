@@ -8,8 +8,13 @@ from typing import Any
 
 from psyrun.errors import message_of
 from psyrun.utils.files import read_json
-from psyrun.utils.text import describe_exit, describe_parameters, one_line, shortened
-from psyrun.utils.tracebacks import own_traceback, place
+from psyrun.utils.text import (
+    describe_exit,
+    describe_parameters,
+    parameters_text,
+    shortened,
+)
+from psyrun.utils.tracebacks import place, user_traceback
 from psyrun.workdir import journal
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.division import DivisionCounts
@@ -69,7 +74,7 @@ class Failure:
     @property
     def values(self) -> str:
         """The parameters on one line."""
-        return one_line(self.parameters)
+        return parameters_text(self.parameters)
 
     @property
     def place(self) -> str:
@@ -153,7 +158,7 @@ def describe_failure(
     error: BaseException, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what is recorded of a failed assignment, ready for JSON."""
-    text = own_traceback(error)
+    text = user_traceback(error)
     frames = [line.strip() for line in text.splitlines() if line.startswith('  File "')]
     return {
         "type": type(error).__name__,

@@ -156,7 +156,7 @@ def test_a_run_sums_up_what_failed(start_psy, failing):
         "All of them: 'psy failed square'. One in the debugger: 'psy debug square 3'.\n"
         "Logs: psy-work/square/square:process:0.log\n"
         "\npsy: 9 of 10 assignments are kept. "
-        "Mend the cause, then 'psy run --continue square'.\n"
+        "Fix the cause, then 'psy run --continue square'.\n"
     )
 
 
@@ -183,8 +183,8 @@ def test_a_run_tells_what_the_result_goes_without(start_psy, failing):
 
 def test_a_run_tells_what_it_evaluated_again(start_psy, failing, work):
     path = failing()
-    path.write_text(path.read_text().replace("x == 3", "not os.path.exists('mended')"))
+    path.write_text(path.read_text().replace("x == 3", "not os.path.exists('fixed')"))
     work("split", "process 0")
-    Path("mended").touch()
+    Path("fixed").touch()
     out = start_psy("run").communicate(timeout=60)[0]
     assert out.endswith("   5 failed assignments evaluated again\n")

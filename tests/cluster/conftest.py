@@ -44,7 +44,7 @@ def slurm_with_accounting(request: pytest.FixtureRequest) -> SlurmCluster:
 def _cluster_for_each_test(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[None]:
-    """Mend what the test before broke, and end the jobs that this one leaves."""
+    """Fix what the test before broke, and end the jobs that this one leaves."""
     used = [name for name in CLUSTERS if name in request.fixturenames]
     clusters = [request.getfixturevalue(name) for name in used]
     for cluster in clusters:

@@ -16,7 +16,7 @@ from psyrun.queue.driver import Driver, FinishedJob
 from psyrun.queue.job import QueuedJob
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.recovery import class_path, find_earlier_jobs
-from psyrun.queue.script import Trace
+from psyrun.queue.script import JobTrace
 from psyrun.queue.site import QueuedTask
 from psyrun.run.controller_job import ending as ending_of_controller
 from psyrun.scheduler import Cause, Ending
@@ -197,7 +197,7 @@ def test_a_job_that_renews_its_lock_has_not_ended(
     tmp_path: Path, accounting: Ending | None
 ) -> None:
     queue = Accounting(tmp_path, accounting)
-    job = Evidence("1", Trace("n1"), is_at_work=True)
+    job = Evidence("1", JobTrace("n1"), is_at_work=True)
     assert why_ended([job], queue) == [None]
 
 
@@ -206,16 +206,16 @@ def test_a_queue_that_ended_a_job_is_believed(
     tmp_path: Path, accounting: Ending
 ) -> None:
     queue = Accounting(tmp_path, accounting)
-    job = Evidence("1", Trace("n1"), is_at_work=True)
+    job = Evidence("1", JobTrace("n1"), is_at_work=True)
     assert why_ended([job], queue) == [accounting]
 
 
 def test_only_a_job_without_output_may_never_have_begun(tmp_path: Path) -> None:
     queue = Accounting(tmp_path)
-    jobs = [Evidence("1", Trace()), Evidence("2", Trace("n1"))]
+    jobs = [Evidence("1", JobTrace()), Evidence("2", JobTrace("n1"))]
     assert why_ended(jobs, queue) == [REMOVED, VANISHED]
 
 
 def test_it_may_be_too_early_to_tell(tmp_path: Path) -> None:
-    job = Evidence("1", Trace(), is_settled=False)
+    job = Evidence("1", JobTrace(), is_settled=False)
     assert why_ended([job], Accounting(tmp_path)) == [None]

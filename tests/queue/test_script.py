@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from psyrun.queue.script import Trace, command, write_script
+from psyrun.queue.script import JobTrace, command, write_script
 from psyrun.scheduler import Cause
 
 
 def run(
     folder: Path, position: int, *commands: str, minutes: int | None = None
-) -> Trace:
+) -> JobTrace:
     folder.mkdir()
     write_script(folder, "key", commands, Path.cwd(), minutes)
     out = folder / "out"
     with out.open("wb") as file:
         subprocess.run([*command(folder), str(position)], stdout=file, stderr=file)
-    return Trace.read(out)
+    return JobTrace.read(out)
 
 
 def test_a_job_runs_the_command_at_its_position(tmp_path: Path) -> None:
@@ -62,19 +62,19 @@ def test_python_is_the_one_that_submits(tmp_path: Path) -> None:
 
 def test_a_trace_may_be_missing_empty_or_torn(tmp_path: Path) -> None:
     path = tmp_path / "out"
-    assert Trace.read(path) == Trace()
+    assert JobTrace.read(path) == JobTrace()
     text = "psyrun: start n1 17\nsaid\npsyrun: exit 0 18\n"
     for length in range(len(text)):
         path.write_text(text[:length])
-        assert Trace.read(path).exit_status is None
+        assert JobTrace.read(path).exit_status is None
     path.write_text(text)
-    assert Trace.read(path) == Trace("n1", 0, "said")
+    assert JobTrace.read(path) == JobTrace("n1", 0, "said")
 
 
 def test_a_job_that_the_queue_starts_again_has_not_ended(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("psyrun: start n1 1\npsyrun: exit 1 2\npsyrun: start n2 3\n")
-    assert Trace.read(path) == Trace("n2")
+    assert JobTrace.read(path) == JobTrace("n2")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_job_starts_on_machines_with_few_programs(
 def test_only_the_end_of_long_output_is_read(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text(f"psyrun: start n1 1\n{'x' * 200_000}\nlast\npsyrun: exit 0 2\n")
-    trace = Trace.read(path)
+    trace = JobTrace.read(path)
     assert (trace.host, trace.exit_status) == ("n1", 0)
     assert len(trace.text) < 70_000
     assert trace.text.endswith("last")
@@ -107,7 +107,7 @@ def test_only_the_end_of_long_output_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "cause"), [(0, Cause.DONE), (2, Cause.FAILED)])
 def test_an_exit_status_is_an_ending(status: int, cause: Cause) -> None:
-    ending = Trace("n1", status).ending
+    ending = JobTrace("n1", status).ending
     assert ending is not None
     assert (ending.cause, ending.exit_status) == (cause, status)
-    assert Trace("n1").ending is None
+    assert JobTrace("n1").ending is None

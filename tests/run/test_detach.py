@@ -184,7 +184,7 @@ def test_the_exit_status_is_that_of_the_run(project):
     for _ in range(2):  # while it runs, or just after, and when it is over
         result = project.psy("attach", "a", status=1)
         assert "ValueError: no three" in result.stderr
-        assert "Mend the cause" in result.stderr
+        assert "Fix the cause" in result.stderr
     assert "nothing runs; the last run ended" in result.stdout
 
 

@@ -23,7 +23,7 @@ file_dep = []
 def execute(x):
     with Path("calls").open("a") as file:
         file.write(f"{{x}}\\n")
-    if x % 5 == 3 and not Path("mended").exists():
+    if x % 5 == 3 and not Path("fixed").exists():
         raise ValueError(f"cannot do {{x}}")
     return {{"y": x**2}}
 """
@@ -34,7 +34,7 @@ GOOD = [x for x in ALL if x not in BAD]
 
 @pytest.fixture(params=BACKENDS)
 def failing(project: Project, request) -> Project:
-    """The project, in which a fifth of the assignments fail until it is mended."""
+    """The project, in which a fifth of the assignments fail until it is fixed."""
     project.write(TASK.format(backend=request.param))
     return project
 
@@ -49,7 +49,7 @@ def test_failures_are_reported_and_the_others_kept(failing) -> None:
 def test_only_failed_assignments_are_repeated(failing) -> None:
     failing.psy("run", status=1)
     failing.calls()
-    (failing.folder / "mended").touch()
+    (failing.folder / "fixed").touch()
     assert "4 failed assignments evaluated again" in failing.psy("run").stdout
     assert failing.calls() == BAD
     assert failing.result() == {"x": ALL, "y": [x**2 for x in ALL]}
@@ -81,13 +81,13 @@ def test_continue_tries_accepted_failures_again_after_a_change(failing) -> None:
     failing.psy("run", "--accept-failures")
     failing.calls()
     failing.edit("x**2", "x**2 + 0")
-    (failing.folder / "mended").touch()
+    (failing.folder / "fixed").touch()
     failing.psy("run", "--continue")
     assert failing.calls() == BAD
     assert failing.result()["x"] == ALL
 
 
-def test_a_hopeless_run_is_stopped(project) -> None:
+def test_a_run_with_too_many_failures_is_stopped(project) -> None:
     project.write(TASK.format(backend="DistributeBackend"))
     project.edit("x % 5 == 3", "x >= 3")
     errors = project.psy("run", "--max-failures", "2", status=1).stderr
@@ -96,7 +96,7 @@ def test_a_hopeless_run_is_stopped(project) -> None:
     assert len(project.calls()) <= 6
 
 
-def test_jobs_evaluate_nothing_once_a_run_is_hopeless(project) -> None:
+def test_jobs_evaluate_nothing_once_too_many_have_failed(project) -> None:
     project.write(TASK.format(backend="DistributeBackend"))
     project.edit("max_jobs = 2", "max_jobs = 10\nmax_failures = 1")
     project.edit("x % 5 == 3", "x >= 0")
@@ -106,7 +106,7 @@ def test_jobs_evaluate_nothing_once_a_run_is_hopeless(project) -> None:
     time.sleep(0.1)
     project.psy("run", status=1)
     assert len(project.calls()) == 2
-    (project.folder / "mended").touch()
+    (project.folder / "fixed").touch()
     project.psy("run")
     assert project.calls() == ALL
 
@@ -133,7 +133,7 @@ def test_rows_of_older_code_are_counted(project) -> None:
 def test_workers_stop_in_time_for_the_wall_time(project, monkeypatch) -> None:
     project.write(TASK.format(backend="LoadBalancingBackend"))
     project.edit("    return", "    import time; time.sleep(0.4)\n    return")
-    (project.folder / "mended").touch()
+    (project.folder / "fixed").touch()
     monkeypatch.setenv("PSYRUN_DEADLINE", str(time.time() + 6))
     assert "wall time" in project.psy("run", status=1).stderr
     n_done = len(project.calls())

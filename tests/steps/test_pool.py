@@ -361,7 +361,7 @@ def test_a_setup_that_returns_no_mapping_is_told(bench: Bench) -> None:
 
 def test_a_setup_that_ends_its_process_is_told(bench: Bench) -> None:
     bench.settings["setup"] = lambda proc_id: os._exit(3)
-    with pytest.raises(PsyrunError, match=r"exit status 3 while it was set up\. Mend"):
+    with pytest.raises(PsyrunError, match=r"exit status 3 while it was set up\. Fix"):
         bench.evaluate(square, 1)
 
 

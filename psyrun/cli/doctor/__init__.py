@@ -1,4 +1,4 @@
-"""``psy doctor``: check this machine and queues, and say what to mend."""
+"""``psy doctor``: check this machine and queues, and say what to fix."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from psyrun.cli.doctor.probe import ANSWER, MARK, NOTE
 from psyrun.errors import QueueError
-from psyrun.queue.script import Trace, command, write_script
+from psyrun.queue.script import JobTrace, command, write_script
 from psyrun.scheduler import Scheduler
 from psyrun.scheduler.jobs import Ending, JobArray, JobId
 from psyrun.utils.files import read_json
@@ -54,7 +54,7 @@ class TrialJob:
     reason: str
     seconds: float
     submitted: float
-    trace: Trace
+    trace: JobTrace
     ending: Ending | None
     answers: Mapping[Path, dict[str, Any] | None]
 
@@ -97,7 +97,7 @@ def try_job(
             seconds=time.time() - begun,
             submitted=begun,
             answers=_answers(places) if state == "ended" else {},
-            trace=Trace.read(array.output(0)),
+            trace=JobTrace.read(array.output(0)),
             ending=scheduler.get_endings([jobid]).get(jobid),
         )
 
@@ -188,7 +188,7 @@ def _answers(places: Mapping[Path, Path]) -> dict[Path, dict[str, Any] | None]:
                 # File servers forget what was not there once a folder is listed.
                 list(place.iterdir())
             found[folder] = read_json(place / ANSWER)
-        status = Trace.read(next(iter(places.values())) / "0.out").exit_status
+        status = JobTrace.read(next(iter(places.values())) / "0.out").exit_status
         if all(found.values()) or status not in (None, 0):
             break
         time.sleep(_PAUSE)

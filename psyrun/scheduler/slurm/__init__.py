@@ -11,7 +11,6 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import resolve
 from psyrun.scheduler.slurm import options as slurm_options
-from psyrun.scheduler.slurm import options as slurm_resources
 from psyrun.scheduler.slurm.accounting import (
     cancelled_before_start,
     explain,
@@ -99,7 +98,9 @@ class Slurm(Scheduler):
         scheduler_args: Mapping[str, Any] | None = None,
     ) -> JobId:
         name = name or args[0]
-        options = slurm_options.words(self.validate(scheduler_args or {}, name))
+        options = slurm_options.sbatch_arguments(
+            self.validate(scheduler_args or {}, name)
+        )
         return submit(
             job_command(options, args, output_filename, name, depends_on or ())
         )
@@ -109,7 +110,7 @@ class Slurm(Scheduler):
         """Submit many jobs with one call of sbatch."""
         values = self.validate(array.scheduler_args, array.name)
         job = submit_recorded(
-            array_command(slurm_options.words(values), array), array.folder
+            array_command(slurm_options.sbatch_arguments(values), array), array.folder
         )
         return [f"{job}_{position}" for position in range(len(array))]
 
@@ -207,13 +208,13 @@ class Slurm(Scheduler):
     @override
     def resources(self, values: Mapping[str, Any]) -> dict[str, int | str]:
         """Return arguments as ``snakemake-executor-plugin-slurm`` reads them."""
-        return slurm_resources.resources(values)
+        return slurm_options.resources(values)
 
     @override
     def raised(
         self, values: Mapping[str, Any], cause: Cause, factor: float
     ) -> dict[str, Any] | None:
-        return slurm_resources.raised(values, cause, factor)
+        return slurm_options.raised(values, cause, factor)
 
 
 def _squeue(*options: str) -> list[str]:

@@ -9,11 +9,10 @@ from math import ceil
 from typing import Any
 
 from psyrun.errors import SchedulerError, did_you_mean
-from psyrun.scheduler import units as quantities
+from psyrun.scheduler import units
 from psyrun.scheduler.commands import call
 from psyrun.scheduler.jobs import Cause
 from psyrun.scheduler.options import Option, dashed, names_of
-from psyrun.scheduler.slurm import options as slurm_options
 
 UNLIMITED = "UNLIMITED"
 
@@ -36,7 +35,7 @@ def slurm_time(value: Any) -> str:
         return UNLIMITED
     clock = _CLOCK.fullmatch(text)
     try:
-        minutes = quantities.minutes(value if clock is None else _minutes(clock))
+        minutes = units.minutes(value if clock is None else _minutes(clock))
     except ValueError as error:
         raise ValueError(
             f"{error}, or one of Slurm's forms such as '1-12:00'"
@@ -56,16 +55,16 @@ def slurm_memory(value: Any) -> str:
 
     Takes ``'1.5G'`` or a number of megabytes; 0 means all that a node has.
     """
-    if quantities.megabytes(value) == 0:
+    if units.megabytes(value) == 0:
         return "0"
-    return quantities.memory(value)
+    return units.memory(value)
 
 
 def _nodes(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"\d+-\d+", value):
         return value
     try:
-        return quantities.count(value)
+        return units.count(value)
     except ValueError as error:
         raise ValueError(f"{error}, or a range such as '1-4'") from None
 
@@ -102,10 +101,10 @@ _GUIDE = {
     "timelimit": Option("-t", check=slurm_time, other_names=("time",)),
     "memory": _memory("--mem", "mem"),
     "memory_per_cpu": _memory("--mem-per-cpu", "mem-per-cpu"),
-    "n_cpus": Option("-c", check=quantities.count, other_names=("cpus-per-task",)),
+    "n_cpus": Option("-c", check=units.count, other_names=("cpus-per-task",)),
     "n_nodes": Option("-N", check=_nodes, other_names=("nodes",)),
-    "cores-per-socket": Option("--cores-per-socket", check=quantities.count),
-    "sockets-per-node": Option("--sockets-per-node", check=quantities.count),
+    "cores-per-socket": Option("--cores-per-socket", check=units.count),
+    "sockets-per-node": Option("--sockets-per-node", check=units.count),
 }
 
 _WITH_VALUE = """
@@ -235,7 +234,7 @@ def check_together(values: Mapping[str, Any]) -> None:
         )
 
 
-def words(values: Mapping[str, Any]) -> list[str]:
+def sbatch_arguments(values: Mapping[str, Any]) -> list[str]:
     """Return the words of sbatch's command line that state values."""
     stated: list[str] = []
     for name, value in values.items():
@@ -283,10 +282,10 @@ def resources(values: Mapping[str, Any]) -> dict[str, int | str]:
         found["runtime"] = limit
     for name, resource in (("memory", "mem_mb"), ("memory_per_cpu", "mem_mb_per_cpu")):
         if name in values:
-            found[resource] = quantities.megabytes(values[name])
+            found[resource] = units.megabytes(values[name])
     found |= {_SAME[name]: value for name, value in values.items() if name in _SAME}
     found |= _gpus(values)
-    extra = slurm_options.words(
+    extra = sbatch_arguments(
         {
             name: value
             for name, value in values.items()
@@ -311,10 +310,10 @@ def raised(
     more: dict[str, Any] = {}
     limit = minutes(values)
     if cause is Cause.TIME and limit is not None:
-        more["timelimit"] = slurm_options.slurm_time(ceil(limit * factor))
+        more["timelimit"] = slurm_time(ceil(limit * factor))
     if cause is Cause.MEMORY:
         for name in _MEMORY:
-            amount = quantities.megabytes(values.get(name, 0))
+            amount = units.megabytes(values.get(name, 0))
             if amount:
-                more[name] = quantities.memory(ceil(amount * factor))
+                more[name] = units.memory(ceil(amount * factor))
     return {**values, **more} if more else None

@@ -9,7 +9,7 @@ import pytest
 
 from psyrun.errors import SchedulerError
 from psyrun.scheduler import Cause, Slurm
-from psyrun.scheduler.slurm.options import slurm_time, words
+from psyrun.scheduler.slurm.options import sbatch_arguments, slurm_time
 
 ARGUMENTS = {
     "sockets-per-node": 2,
@@ -26,18 +26,18 @@ def validated(**arguments):
 
 
 def test_every_argument_of_the_guide_becomes_its_option():
-    assert words(Slurm().validate(ARGUMENTS, "a:split")) == [
+    assert sbatch_arguments(Slurm().validate(ARGUMENTS, "a:split")) == [
         *("-t", "0-01:00", "--mem=1G", "-c", "4", "-N", "1"),
         *("--cores-per-socket=8", "--sockets-per-node=2"),
     ]
-    assert words(validated(memory_per_cpu="2G")) == ["--mem-per-cpu=2G"]
+    assert sbatch_arguments(validated(memory_per_cpu="2G")) == ["--mem-per-cpu=2G"]
 
 
 def test_other_options_of_sbatch_have_its_long_names():
     values = validated(
         partition="gpu", mail_type=["END", "FAIL"], gpus_per_task=2, exclusive=True
     )
-    assert set(words(values)) == {
+    assert set(sbatch_arguments(values)) == {
         *("--partition=gpu", "--mail-type=END,FAIL", "--gpus-per-task=2"),
         "--exclusive",
     }
@@ -45,8 +45,8 @@ def test_other_options_of_sbatch_have_its_long_names():
 
 
 def test_an_option_may_be_off():
-    assert words(validated(exclusive=False, contiguous=False)) == []
-    assert words(validated(exclusive="user")) == ["--exclusive=user"]
+    assert sbatch_arguments(validated(exclusive=False, contiguous=False)) == []
+    assert sbatch_arguments(validated(exclusive="user")) == ["--exclusive=user"]
 
 
 def test_names_of_sbatch_are_those_of_the_guide():
@@ -108,7 +108,7 @@ def test_a_mistake_gets_one_line(arguments, message):
 def test_options_of_plug_ins_of_the_site_are_accepted(command):
     command("sbatch", "echo '      --container-image=[USER@]IMAGE  the image'")
     values = validated(container_image="docker://a")
-    assert words(values) == ["--container-image=docker://a"]
+    assert sbatch_arguments(values) == ["--container-image=docker://a"]
 
 
 @pytest.mark.parametrize(
