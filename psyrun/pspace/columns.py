@@ -7,6 +7,7 @@ from zero; a column never checks bounds.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -47,6 +48,10 @@ class Column(ABC):
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
         """Return the values at `rows` as int64 or float64 if that is exact, or None."""
 
+    @abstractmethod
+    def literal(self) -> str | None:
+        """Return what to give a `Param` for this column, or None if that is long."""
+
 
 class ValueColumn(Column):
     """Values that are held one by one, along the first axis of an array it owns."""
@@ -71,6 +76,12 @@ class ValueColumn(Column):
     @override
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
         return as_numbers(self._array[rows]) if self._array.ndim == 1 else None
+
+    @override
+    def literal(self) -> str | None:
+        if self._array.ndim > 1 or self.n_places > _LONGEST_SHOWN:
+            return None
+        return f"[{', '.join(map(_literal, self._array.tolist()))}]"
 
     def __repr__(self) -> str:
         if self._array.ndim > 1:
@@ -112,6 +123,10 @@ class RangeColumn(Column):
         """Return the integers at `rows` as int64."""
         return self._steps.start + self._steps.step * rows
 
+    @override
+    def literal(self) -> str:
+        return repr(self._steps)
+
     def __repr__(self) -> str:
         return repr(self._steps)
 
@@ -138,6 +153,10 @@ class ConstantColumn(Column):
         number = as_numbers(as_objects([self._value]))
         return None if number is None else number[np.zeros_like(rows)]
 
+    @override
+    def literal(self) -> str:
+        return _literal(self._value)
+
     def __repr__(self) -> str:
         return _shown(self._value)
 
@@ -163,6 +182,11 @@ def as_column(name: str, value: Any) -> tuple[Column, int | None]:
         return RangeColumn(value), len(value)
     column = _held(value.copy() if isinstance(value, np.ndarray) else list(value))
     return column, column.n_places
+
+
+def listed(values: Iterable[Any]) -> Column:
+    """Return a column that holds values one by one."""
+    return _held(list(values))
 
 
 def as_objects(values: Iterable[Any]) -> NDArray[np.object_]:
@@ -206,6 +230,13 @@ def _held(values: NDArray[Any] | list[Any]) -> ValueColumn:
 
 def _shown(value: Any) -> str:
     return shortened(text_of(value), _LONGEST_SHOWN)
+
+
+def _literal(value: Any) -> str:
+    """Return a value in Python source; those of unknown types as they show it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{float(value)}')"
+    return text_of(value)
 
 
 def _is_scalar(value: Any) -> bool:

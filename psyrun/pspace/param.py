@@ -15,21 +15,22 @@ their operands and compute points when they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.pspace.columns import Column, Indices, as_column
-from psyrun.pspace.space import Difference, Fetch, ParameterSpace, Selection
+from psyrun.pspace.columns import as_column
+from psyrun.pspace.space import Difference, ParameterSpace, Selection, Table
 from psyrun.utils.typing import override
 
 _MOST_SHOWN = 6  # keys
 
 
-class Param(ParameterSpace):
+class Param(Table):
     """Points given by one sequence of values, or one scalar, per parameter.
 
     Parameters
@@ -44,8 +45,10 @@ class Param(ParameterSpace):
 
     Raises
     ------
+    UnequalLengthsError
+        If the lengths differ. It is a `ValueError`, too.
     PsyrunError
-        If the lengths differ, or if a value is a set.
+        If a value is a set.
 
     Examples
     --------
@@ -58,35 +61,36 @@ class Param(ParameterSpace):
         lengths = {k: size for k, (_, size) in columns.items() if size is not None}
         if len(set(lengths.values())) > 1:
             described = ", ".join(f"{key}: {size}" for key, size in lengths.items())
-            raise PsyrunError(
+            raise UnequalLengthsError(
                 f"Param: the sequences are not equally long ({described}); give them "
                 "one length, or multiply Params to combine each value with each other."
             )
-        self._keys = tuple(params)
-        self._columns = {key: column for key, (column, _) in columns.items()}
-        self._size = next(iter(lengths.values()), 1 if params else 0)
-
-    def __len__(self) -> int:
-        return self._size
+        size = next(iter(lengths.values()), 1 if params else 0)
+        super().__init__({key: column for key, (column, _) in columns.items()}, size)
 
     @override
-    def point(self, row: int) -> dict[str, Any]:
-        return {key: column[row] for key, column in self._columns.items()}
+    def literal(self) -> str | None:
+        texts = {key: column.literal() for key, column in self._columns.items()}
+        return None if None in texts.values() else f"Param({_arguments(texts)})"
 
     @override
-    def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
-        """Fetch from the column of the key."""
-        return fetch(self._columns[key], rows)
-
-    @override
-    def leaves(self) -> Iterator[tuple[str, Column]]:
-        return iter(self._columns.items())
-
-    def __repr__(self) -> str:
+    def _summary(self) -> str:
         shown = [f"{key}={column!r}" for key, column in self._columns.items()]
         if len(shown) > _MOST_SHOWN:
             shown[_MOST_SHOWN:] = ["..."]
-        return f"Param({', '.join(shown)})"
+        return f"<Param{self._sized()}: {', '.join(shown)}>"
+
+
+class UnequalLengthsError(PsyrunError, ValueError):
+    """The sequences of a `Param` are not equally long."""
+
+
+def _arguments(texts: Mapping[str, str | None]) -> str:
+    """Return keyword arguments in Python source, also where keys are no identifiers."""
+    if all(key.isidentifier() and not iskeyword(key) for key in texts):
+        return ", ".join(f"{key}={text}" for key, text in texts.items())
+    items = ", ".join(f"{key!r}: {text}" for key, text in texts.items())
+    return f"**{{{items}}}"
 
 
 def missing(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpace:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import index as as_index
 from operator import mul
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.pspace.columns import Column, Indices
+from psyrun.pspace.columns import Column, Indices, listed
 from psyrun.pspace.equality import NAN, equal_rows, is_in
 from psyrun.utils.typing import override
 
@@ -24,9 +24,11 @@ Fetch = Callable[[Column, Indices], NDArray[Any]]
 
 _CHUNK = 256  # points: enough to share the cost of numpy, few enough for memory
 _MAX_POINTS = np.iinfo(np.int64).max
+_LONGEST_LITERAL = 100  # characters
+_BY_INDEX = ("point", "gather", "leaves", "selected", "literal", "_summary")
 
 
-class AmbiguousOperationError(PsyrunError):
+class AmbiguousOperationError(PsyrunError, RuntimeError):
     """The keys of the operands leave more than one meaning for an operation."""
 
     __module__ = "psyrun.pspace"  # the public place, as tracebacks show it
@@ -39,18 +41,64 @@ class ParameterSpace(ABC):
     point (negative indices count from the end) and ``space[a:b:c]`` a space.
     Iterating gives the dictionaries of all points. ``*``, ``+`` and ``-``
     combine spaces; see :mod:`psyrun.pspace`.
+
+    A space of your own needs `iterate` and ``__len__``; its points are then listed
+    once, when they are first needed. One that can compute any point overrides
+    `point`, `gather` and `leaves` instead.
+
+    Parameters
+    ----------
+    keys : iterable of str, optional
+        Names of the parameters. Without them they are those that the method `keys`
+        of your class returns, or else those of its first point.
     """
 
-    _keys: tuple[str, ...]
+    _computed: ClassVar[type[ParameterSpace]]
+
+    def __init__(self, keys: Iterable[str] | None = None) -> None:
+        if keys is not None:
+            self._keys = tuple(keys)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "gather" in own:
+            cls._computed = cls
+        elif "iterate" in own:
+            # What the base class would compute by index has other points.
+            for name in set(_BY_INDEX) - own.keys():
+                setattr(cls, name, vars(ParameterSpace)[name])
+            cls.__reduce__ = _reduced  # type: ignore[method-assign, assignment]
+
+    @cached_property
+    def _keys(self) -> tuple[str, ...]:
+        if type(self).keys is not ParameterSpace.keys:
+            return tuple(self.keys())
+        return tuple(next(iter(self.iterate()), {}))
+
+    @cached_property
+    def _listed(self) -> Table:
+        """The points of `iterate` of a class that has no other methods."""
+        if type(self).iterate is ParameterSpace.iterate:
+            name = type(self).__name__
+            raise NotImplementedError(f"{name} must have a method 'iterate'")
+        points, keys = list(self.iterate()), self._keys
+        if len(points) != len(self):
+            raise PsyrunError(
+                f"{type(self).__name__}: iterate yields {len(points)} points, but the "
+                f"length is {len(self)}. Let '__len__' return their number."
+            )
+        return Table(
+            {key: listed(_values(self, points, key)) for key in keys}, len(self)
+        )
 
     @abstractmethod
     def __len__(self) -> int: ...
 
-    @abstractmethod
     def point(self, row: int) -> dict[str, Any]:
         """Return one point; `row` is from 0 to ``len(self) - 1``."""
+        return self._listed.point(row)
 
-    @abstractmethod
     def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
         """Collect something about the values of one key at many points.
 
@@ -68,10 +116,11 @@ class ParameterSpace(ABC):
         ndarray, shape (n,)
             What `fetch` has returned, in the order of `rows`.
         """
+        return self._listed.gather(key, rows, fetch)
 
-    @abstractmethod
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns that hold the values, with their keys."""
+        return self._listed.leaves()
 
     def selected(self) -> tuple[ParameterSpace, range | Indices]:
         """Return a space and the rows of it that are the points of this one."""
@@ -89,7 +138,8 @@ class ParameterSpace(ABC):
         dict of str to list
             For each key its values, in the order of the points.
         """
-        return self._build(np.arange(len(self)))
+        rows = np.arange(len(self))
+        return {key: self.gather(key, rows, _take).tolist() for key in self._keys}
 
     def iterate(self) -> Iterator[dict[str, Any]]:
         """Yield the points one by one, holding few of them at a time.
@@ -99,13 +149,13 @@ class ParameterSpace(ABC):
         dict
             The value of each key.
         """
+        # A class of the user's own that calls this means the points of its base.
+        gather = self._computed.gather
         for start in range(0, len(self), _CHUNK):
-            columns = self._build(np.arange(start, min(start + _CHUNK, len(self))))
-            for values in zip(*columns.values(), strict=True):
+            rows = np.arange(start, min(start + _CHUNK, len(self)))
+            columns = [gather(self, key, rows, _take).tolist() for key in self._keys]
+            for values in zip(*columns, strict=True):
                 yield dict(zip(self._keys, values, strict=True))
-
-    def _build(self, rows: Indices) -> dict[str, list[Any]]:
-        return {key: self.gather(key, rows, _take).tolist() for key in self._keys}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self.iterate()
@@ -138,12 +188,80 @@ class ParameterSpace(ABC):
                 raise AmbiguousOperationError(f"Key `{key}` not existent in minuend.")
         return Difference(self, other) if keys else self
 
+    def literal(self) -> str | None:
+        """Return short Python source of this space, or None if there is none."""
+        return None
+
     def __repr__(self) -> str:
+        literal = self.literal()
+        if literal is not None and len(literal) <= _LONGEST_LITERAL:
+            return literal
+        return self._summary()
+
+    def _summary(self) -> str:
         keys = ", ".join(self._keys[:6]) + (", ..." if len(self._keys) > 6 else "")
         return f"<{type(self).__name__}{self._sized()} with keys {keys}>"
 
     def _sized(self) -> str:
         return f" of {len(self)} points"
+
+
+class Table(ParameterSpace):
+    """Points whose values are held column by column."""
+
+    def __init__(self, columns: Mapping[str, Column], size: int) -> None:
+        super().__init__(columns)
+        self._columns = dict(columns)
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    @override
+    def point(self, row: int) -> dict[str, Any]:
+        return {key: column[row] for key, column in self._columns.items()}
+
+    @override
+    def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
+        """Fetch from the column of the key."""
+        return fetch(self._columns[key], rows)
+
+    @override
+    def leaves(self) -> Iterator[tuple[str, Column]]:
+        return iter(self._columns.items())
+
+
+def _reduced(space: ParameterSpace) -> tuple[Any, ...]:
+    """Pickle a space of the user's own as its points: they may be drawn at random."""
+    return Table, (space._listed._columns, len(space))
+
+
+def _values(
+    space: ParameterSpace, points: Sequence[Mapping[str, Any]], key: str
+) -> list[Any]:
+    try:
+        return [point[key] for point in points]
+    except (KeyError, TypeError) as error:
+        raise PsyrunError(
+            f"{type(space).__name__}: iterate must yield dictionaries with the keys "
+            f"{', '.join(space._keys)}; one lacks {key!r}."
+        ) from error
+
+
+def _joined(operator: str, operands: Sequence[ParameterSpace]) -> str | None:
+    """Return source that joins the sources of operands, or None if one has none."""
+    literals = [operand.literal() for operand in operands]
+    parts = [
+        _bracketed(o, text) for o, text in zip(operands, literals, strict=True) if text
+    ]
+    text = operator.join(parts)
+    return (
+        text if len(parts) == len(operands) and len(text) <= _LONGEST_LITERAL else None
+    )
+
+
+def _bracketed(space: ParameterSpace, literal: str) -> str:
+    return literal if isinstance(space, Table) else f"({literal})"
 
 
 def _take(column: Column, rows: Indices) -> NDArray[np.object_]:
@@ -207,6 +325,10 @@ class Product(ParameterSpace):
         """Yield the columns of all factors."""
         return (leaf for factor in self.operands for leaf in factor.leaves())
 
+    @override
+    def literal(self) -> str | None:
+        return _joined(" * ", self.operands)
+
 
 class Sum(ParameterSpace):
     """The points of its terms one after the other; absent keys are nan.
@@ -262,6 +384,10 @@ class Sum(ParameterSpace):
         """Yield the columns of all terms."""
         return (leaf for term in self.operands for leaf in term.leaves())
 
+    @override
+    def literal(self) -> str | None:
+        return _joined(" + ", self.operands)
+
 
 class Selection(ParameterSpace):
     """The points of a space with some indices, none of them negative."""
@@ -293,6 +419,15 @@ class Selection(ParameterSpace):
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns of the space selected from."""
         return self._space.leaves()
+
+    @override
+    def literal(self) -> str | None:
+        """Return a slice in Python source, if the indices are one."""
+        text, rows = _joined("", [self._space]), self._rows
+        if text is None or not isinstance(rows, range) or rows.step < 1:
+            return None
+        step = f":{rows.step}" if rows.step > 1 else ""
+        return f"{text}[{rows.start}:{rows.stop}{step}]"
 
 
 class Difference(Selection):
@@ -333,6 +468,14 @@ class Difference(Selection):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Selection, self.selected()
+
+    @override
+    def literal(self) -> str | None:
+        """Return the operands in Python source, if they are compared as ``-`` does."""
+        subtrahends = [space for space, _ in self._removals]
+        if any(set(keys) != set(space._keys) for space, keys in self._removals):
+            return None
+        return _joined(" - ", [self._space, *subtrahends])
 
     def _sized(self) -> str:
         return super()._sized() if "_rows" in vars(self) else ""

@@ -291,6 +291,13 @@ def test_a_difference_is_taken_when_it_is_first_used():
         len(space)
 
 
+def test_errors_are_also_those_that_python_has_for_them():
+    with pytest.raises(ValueError, match="not equally long"):
+        Param(a=[1, 2], b=[1, 2, 3])
+    with pytest.raises(RuntimeError):
+        Param(a=[1]) * Param(a=[2])
+
+
 def test_representations_are_short():
     large = Param(a=list(range(10**4)), b=range(10**4), c=np.zeros((10**4, 3)), d="x")
     spaces = [large, large * Param(e=[1]), large + large, large - Param(d="y")]
@@ -299,6 +306,112 @@ def test_representations_are_short():
     assert repr(Param(a=[1, 2], b=7, c="x")) == "Param(a=[1, 2], b=7, c='x')"
     assert repr(large[1:]) == "<Selection of 9999 points with keys a, b, c, d>"
     assert "points" not in repr(spaces[3])
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Param(a=[1, 2], b=7, c="x"),
+        Param(**{"cores-per-socket": [1, 2], "class": "x", "two words": [0.5, None]}),
+        Param(a=[math.inf, -math.inf, 1.0]),
+        Param(a=np.array([1, 2]), b=range(3, 9, 3)),
+        (Param(a=[1]) + Param(a=[2])) * Param(b=["x", "y"]),
+        (Param(a=[1, 2, 3]) - Param(a=[2])) * Param(b=[4]),
+        (Param(a=range(9)) * Param(b=[1, 2]))[2:12:3],
+        Param(a=[1, 2]) + Param(),
+    ],
+)
+def test_short_representations_can_be_evaluated(space):
+    assert eval(repr(space)).build() == space.build()
+
+
+def test_what_a_representation_leaves_out_is_never_evaluated_without_it():
+    for space in (Param(a=list(range(100))), Param(a=np.zeros((2, 2)))):
+        with pytest.raises(SyntaxError):
+            eval(repr(space))
+
+
+# --- Spaces of the user's own ---------------------------------------------------
+
+
+class Triangle(ParameterSpace):
+    """Pairs of which the second number is not above the first."""
+
+    def __init__(self, n):
+        super().__init__(["i", "j"])
+        self.n = n
+
+    def iterate(self):
+        return ({"i": i, "j": j} for i in range(self.n) for j in range(i + 1))
+
+    def __len__(self):
+        return self.n * (self.n + 1) // 2
+
+
+class Drawn(ParameterSpace):
+    """Numbers that are drawn anew whenever they are asked for."""
+
+    def keys(self):
+        return ["x"]
+
+    def iterate(self):
+        return ({"x": random.random()} for _ in range(3))
+
+    def __len__(self):
+        return 3
+
+
+class Tenfold(Param):
+    def iterate(self):
+        return (
+            {key: 10 * value for key, value in p.items()} for p in super().iterate()
+        )
+
+
+class TooLong(Triangle):
+    def __len__(self):
+        return 7
+
+
+def test_a_space_of_ones_own_needs_iterate_and_a_length_only():
+    space = Triangle(3)
+    assert space.build() == {"i": [0, 1, 1, 2, 2, 2], "j": [0, 0, 1, 0, 1, 2]}
+    assert space[-1] == {"i": 2, "j": 2}
+    assert space[:2].build() == {"i": [0, 1], "j": [0, 0]}
+    assert (space * Param(k=[5, 6]))[1] == {"i": 0, "j": 0, "k": 6}
+    assert (Param(i=[9]) + space)[1] == {"i": 0, "j": 0}
+    assert (space - Param(i=[1, 2])).build() == {"i": [0], "j": [0]}
+    assert missing(space, Param(i=[2], j=[1])).build()["j"] == [0, 0, 1, 0, 2]
+
+
+def test_a_space_of_ones_own_may_change_the_points_of_another():
+    space = Tenfold(a=[1, 2])
+    assert list(space) == [{"a": 10}, {"a": 20}] == [space[0], space[1]]
+    assert (space * Param(b=[1])).build() == {"a": [10, 20], "b": [1, 1]}
+
+
+def test_a_space_of_ones_own_that_draws_numbers_is_asked_once():
+    space = Drawn()
+    points = space.build()
+    assert [space[i]["x"] for i in range(3)] == points["x"]
+    assert thaw(freeze(space * Param(a=[1]))).build()["x"] == points["x"]
+
+
+def test_keys_of_a_space_of_ones_own_may_come_from_its_first_point():
+    class Pair(ParameterSpace):
+        def iterate(self):
+            return iter([{"x": 1}, {"x": 2}])
+
+        def __len__(self):
+            return 2
+
+    assert Pair().keys() == ["x"]
+    assert (Pair() * Param(y=[3])).build() == {"x": [1, 2], "y": [3, 3]}
+
+
+def test_a_space_of_ones_own_whose_length_is_wrong_says_so():
+    with pytest.raises(PsyrunError, match="TooLong: iterate yields 6 points, but the"):
+        TooLong(3)[0]
 
 
 # --- Freezing -------------------------------------------------------------------
