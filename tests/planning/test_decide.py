@@ -5,31 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plans import DESIRED
 
-from psyrun.backend import DistributeBackend
 from psyrun.errors import PsyrunError
-from psyrun.planning.decide import Current, Decision, Desired, decide
+from psyrun.planning.decide import Current, Decision, decide
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
 
-DESIRED = Desired(
-    task="square",
-    taskfile="psy-tasks/task_square.py",
-    workdir="psy-work",
-    fingerprint="code",
-    n_items=10,
-    backend=DistributeBackend(),
-    max_jobs=2,
-    min_items=1,
-    pool_size=1,
-    accept_failures=False,
-    max_failures=None,
-    ext=".pkl",
-    resultfile="result.pkl",
-    python="python3",
-    token="fresh",
-)
 FIRST = decide(replace(DESIRED, token="first"), Current(), keep_going=False).plan
 DONE = Current(
     plan=FIRST,

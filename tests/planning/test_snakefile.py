@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from plans import DESIRED as SMALL
 
-from psyrun.backend import DistributeBackend
 from psyrun.errors import TaskError
-from psyrun.planning.decide import Current, Desired, decide
+from psyrun.planning.decide import Current, decide
 from psyrun.planning.snakefile import (
     FORBIDDEN,
     check_path,
@@ -24,22 +24,12 @@ from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
 
 TEMPLATE = shipped("workflow", "task.smk.template").read_text()
-DESIRED = Desired(
-    task="square",
-    taskfile="psy-tasks/task_square.py",
-    workdir="psy-work",
+DESIRED = replace(
+    SMALL,
     fingerprint="0123456789abcdef",
     n_items=100,
-    backend=DistributeBackend(),
     max_jobs=100,
-    min_items=1,
-    pool_size=1,
-    accept_failures=False,
-    max_failures=None,
-    ext=".pkl",
     resultfile="psy-work/square/result.pkl",
-    python="python3",
-    token="cafe",
 )
 PLAN = decide(DESIRED, Current(), keep_going=False).plan
 LONG = "long/" * 40

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from plans import DESIRED as SMALL
 
-from psyrun.backend import DistributeBackend
-from psyrun.planning.decide import Current, Desired, decide
+from psyrun.planning.decide import Current, decide
 from psyrun.queue.job import QueuedJob
 from psyrun.queue.site import QueuedTask
 from psyrun.steps.command import StepCommand
@@ -18,23 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "scheduler"))
 
 from local_queue import LocalQueue
 
-DESIRED = Desired(
-    task="a",
-    taskfile="psy-tasks/task_a.py",
-    workdir="psy-work",
-    fingerprint="code",
-    n_items=10,
-    backend=DistributeBackend(),
-    max_jobs=4,
-    min_items=1,
-    pool_size=1,
-    accept_failures=False,
-    max_failures=None,
-    ext=".pkl",
-    resultfile="result.pkl",
-    python="python3",
-    token="fresh",
-)
+DESIRED = replace(SMALL, task="a", taskfile="psy-tasks/task_a.py", max_jobs=4)
 PLAN = decide(DESIRED, Current(), keep_going=False).plan
 
 
