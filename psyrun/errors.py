@@ -24,8 +24,15 @@ class TaskError(PsyrunError):
     """A task file or a special variable in it is not usable."""
 
 
-class StoreError(PsyrunError):
-    """A data file cannot be read, or data cannot be held by a store."""
+class StoreError(PsyrunError, OSError):
+    """A data file cannot be read, or data cannot be held by a store.
+
+    Where the system gives a reason, `errno` is its number.
+    """
+
+
+class NoSuchFileError(StoreError, FileNotFoundError):
+    """There is no data file of that name."""
 
 
 class SchedulerError(PsyrunError):

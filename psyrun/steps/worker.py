@@ -14,7 +14,13 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from psyrun.errors import PsyrunError, RecordError, ResultError, one_line
+from psyrun.errors import (
+    PsyrunError,
+    RecordError,
+    ResultError,
+    StoreError,
+    one_line,
+)
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.utils.copying import independent_values
 from psyrun.utils.process import exit_at_once, log_line, prepare_forked_process
@@ -130,6 +136,8 @@ class Worker:
         try:
             self._evaluate_all(rest)
             code = 0
+        except StoreError as error:
+            self._tell(error)
         except OSError as error:
             log_line(f"cannot record results: {error}")
             self._messages.send(self._number, str(error))
@@ -137,14 +145,18 @@ class Worker:
             is_full = error.errno in _NO_SPACE
             code = WorkerExit.NO_SPACE if is_full else WorkerExit.NO_RECORD
         except BaseException as error:
-            cause = error.__cause__ if isinstance(error, _SetupError) else error
-            log_line(user_traceback(cause))
-            if isinstance(error, RecordError):
-                # Else the job would take it for a death during the evaluation.
-                self._in_flight.clear(self._number)
-            self._messages.send(self._number, _exit_message(error))
+            self._tell(error)
         finally:
             exit_at_once(code)
+
+    def _tell(self, error: BaseException) -> None:
+        """Log an error that ends this worker, and send the job its cause."""
+        cause = error.__cause__ if isinstance(error, _SetupError) else error
+        log_line(user_traceback(cause))
+        if isinstance(error, RecordError):
+            # Else the job would take it for a death during the evaluation.
+            self._in_flight.clear(self._number)
+        self._messages.send(self._number, _exit_message(error))
 
     def _evaluate_all(self, rest: range) -> None:
         prepare_forked_process(self._parent)
@@ -212,9 +224,12 @@ class Worker:
         try:
             self._evaluation.check(row)
             self._journal.row(index, start, lasted, _peak(), row)
-        except (OSError, RecordError):
+        except RecordError:
             raise
         except Exception as error:
+            # A `StoreError` is about the row, any other `OSError` about the journal.
+            if isinstance(error, OSError) and not isinstance(error, StoreError):
+                raise
             self._record_failure(index, start, lasted, parameters, error)
 
     def _record_failure(

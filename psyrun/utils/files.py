@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from psyrun.errors import StoreError, one_line
+from psyrun.errors import NoSuchFileError, StoreError, one_line
 
 Filename: TypeAlias = str | os.PathLike[str]
 _LONGEST_STEM = 100
@@ -63,15 +64,21 @@ def explained(filename: Filename) -> Iterator[None]:
     """Turn an `OSError` of the body into a `StoreError` with the file and reason."""
     try:
         yield
+    except StoreError:
+        raise
     except FileNotFoundError as error:
-        raise StoreError(
+        missing = NoSuchFileError(
             f"{filename}: no such file or folder; check the path."
-        ) from error
+        )
+        missing.errno = errno.ENOENT
+        raise missing from error
     except OSError as error:
-        raise StoreError(
+        refused = StoreError(
             f"{filename}: {error.strerror or one_line(error)}; check the "
             "permissions of the folder and the free space on its disk."
-        ) from error
+        )
+        refused.errno = error.errno
+        raise refused from error
 
 
 def damaged(filename: Filename, problem: str) -> StoreError:

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, whatever the store."""
 
+import errno
 import os
 import pickle
 import subprocess
@@ -79,6 +80,18 @@ def test_long_file_names_are_fine(path) -> None:
     longest = path.with_name("é" * 120 + path.suffix)
     STORE.save(longest, OLD)
     assert as_lists(STORE.load(longest)) == OLD
+
+
+@pytest.mark.parametrize("ext", [".pkl", ".npz", ".h5"])
+def test_errors_of_the_system_are_told_apart_as_those_of_open_are(tmp_path, ext):
+    with pytest.raises(FileNotFoundError) as missing:
+        STORE.load(tmp_path / f"missing{ext}")
+    assert missing.value.errno == errno.ENOENT
+    (tmp_path / f"folder{ext}").mkdir()
+    with pytest.raises(OSError, match=f"folder{ext}: "):
+        STORE.load(tmp_path / f"folder{ext}")
+    with pytest.raises(StoreError):
+        STORE.load(tmp_path / f"missing{ext}")
 
 
 def test_a_missing_folder_is_named(path) -> None:
