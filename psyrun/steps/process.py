@@ -73,7 +73,7 @@ def _evaluate(job: Job, block: int) -> None:
         setup=task.setup,
         reload=_reloading(job) if job.imported.has_threads else None,
         exclude=task.exclude_from_result,
-        check=RowCheck(job.data.store, job.round.keys, job.data.division.kept_types),
+        check=_row_check(job),
         has_too_many_failures=FailureLimit(
             job.layout, job.round, job.plan.max_failures
         ).is_exceeded,
@@ -132,6 +132,12 @@ def _own_work(job: Job, block: int, before: EarlierAttempt) -> _Work:
     indices = indices[~np.isin(indices, np.asarray(settled, dtype=np.int64))]
     n_workers = min(job.plan.pool_size, len(indices))
     return _Work(indices, PipeWorkQueue(len(indices), max(1, n_workers)), n_workers)
+
+
+def _row_check(job: Job) -> RowCheck:
+    division = job.data.division
+    kept = division.kept_types, division.kept_large
+    return RowCheck(job.data.store, job.round.keys, *kept)
 
 
 def _reloading(job: Job) -> Callable[[], Functions]:

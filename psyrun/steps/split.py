@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from psyrun.errors import PsyrunError, enough_memory_for
 from psyrun.steps.job import Job
-from psyrun.store.arrays import Indices, RowType
+from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.workdir.division import Division, DivisionCounts
@@ -18,6 +19,13 @@ from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
 from psyrun.workdir.rows import RoundData
+
+
+class _Kept(NamedTuple):
+    """What rows that are kept are, as in `Division`."""
+
+    kept_types: dict[str, RowType]
+    kept_large: frozenset[str]
 
 
 def split(job: Job) -> None:
@@ -44,7 +52,7 @@ def _divide(job: Job) -> Division:
 def _divide_after_rounds(job: Job) -> Division:
     found = [_earlier_round(job, number) for number in job.plan.keep_rounds]
     rounds = [data for data, _ in found]
-    kept_types = _keep(job, (rows for data in rounds for rows in data.pieces()))
+    kept = _keep(job, (rows for data in rounds for rows in data.pieces()))
     fingerprints, versions = _versions(found)
     if job.plan.same_space:
         division = _in_same_space(rounds[0], job.plan.n_blocks)
@@ -52,20 +60,20 @@ def _divide_after_rounds(job: Job) -> Division:
         points = [data.points() for data in rounds]
         division = _in_new_space(job, from_rounds(job.task.pspace, points))
     return replace(
-        division, fingerprints=fingerprints, versions=versions, kept_types=kept_types
+        division, fingerprints=fingerprints, versions=versions, **kept._asdict()
     )
 
 
 def _divide_after_result(job: Job) -> Division:
     columns = job.store(job.plan.result_ext).load(job.plan.resultfile)
-    kept_types = _keep(job, [columns])
+    kept = _keep(job, [columns])
     found = from_result(job.task.pspace, columns, job.task.exclude_from_result)
     return replace(
         _in_new_space(job, found),
         # Nothing is known of the version that wrote the result.
         fingerprints=("",),
         versions=np.zeros(count_rows(columns), np.int64),
-        kept_types=kept_types,
+        **kept._asdict(),
     )
 
 
@@ -81,15 +89,18 @@ def _earlier_round(job: Job, number: int) -> tuple[RoundData, str]:
     return RoundData(round_, job.store(counts.ext)), counts.fingerprint
 
 
-def _keep(job: Job, pieces: Iterable[ColumnDict]) -> dict[str, RowType]:
-    """Write rows to the kept file of the round and return the types of its columns."""
+def _keep(job: Job, pieces: Iterable[ColumnDict]) -> _Kept:
+    """Write rows to the kept file of the round and return what they are."""
     job.round.folder.mkdir(parents=True, exist_ok=True)
     store = job.store(job.plan.block_ext)
     path = str(job.round.kept(store.ext))
+    large: set[str] = set()
     with store.writer(path) as writer:
         for rows in pieces:
             writer.append(rows)
-    return _types_in(store, path)
+            if store.has_typed_columns:
+                large.update(key for key in rows if has_large_integers(key, rows[key]))
+    return _Kept(_types_in(store, path), frozenset(large))
 
 
 def _types_in(store: Store, path: str) -> dict[str, RowType]:

@@ -22,6 +22,7 @@ from psyrun.errors import (
     one_line,
 )
 from psyrun.steps.work_queue import WorkQueue
+from psyrun.store.values import base_value
 from psyrun.utils.copying import independent_values
 from psyrun.utils.process import exit_at_once, log_line, prepare_forked_process
 from psyrun.utils.random_state import RandomStates
@@ -253,7 +254,7 @@ class Worker:
 
 def row_of(
     parameters: Mapping[str, Any], result: Any, exclude: Iterable[str]
-) -> dict[str, Any]:
+) -> dict[Any, Any]:
     """Return the row of an assignment, without the excluded keys.
 
     Raises `ResultError` if `result` is no mapping, has keys that cannot name a
@@ -264,13 +265,8 @@ def row_of(
             f"execute returned {type(result).__name__}; it must return a dict of "
             "results, such as {'y': 1.0}."
         )
-    for key in result:
-        if not isinstance(key, _KEYS):
-            raise ResultError(
-                f"execute returned the key {text_of(key)} of type "
-                f"{type(key).__name__}; results must have names, such as 'y'."
-            )
-    row = {**parameters, **result}
+    row: dict[Any, Any] = dict(parameters)
+    row.update((_column_name(key), value) for key, value in result.items())
     for key in exclude:
         row.pop(key, None)
     if not row:
@@ -279,6 +275,17 @@ def row_of(
             "results away. Return a result that is not in it, or exclude less."
         )
     return row
+
+
+def _column_name(key: object) -> str | int | float | None:
+    """Return the key of a result as text or a number of Python's own."""
+    name = base_value(key)
+    if not isinstance(name, _KEYS) or name != name:
+        raise ResultError(
+            f"execute returned the key {text_of(key)} of type {type(key).__name__}; "
+            "results must have names, such as 'y', or numbers."
+        )
+    return float(name) if isinstance(name, float) else name
 
 
 def _exit_message(error: BaseException) -> str:

@@ -262,14 +262,24 @@ def check_exact(key: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
     kinds = {array.dtype.kind, dtype.kind}
     if len(kinds) > 1 and not kinds <= set(NUMERIC) and not dtype.hasobject:
         raise unstorable(key, f"both {array.dtype} and {dtype}")
+    if (number := inexact_integer(array, dtype)) is not None:
+        what = f"the integer {number}, which is not exact as {dtype}"
+        raise unstorable(key, what)
+
+
+def inexact_integer(array: Array, dtype: np.dtype[Any]) -> int | None:
+    """Return the first integer of an array that is not exact as a type of floats."""
     if array.dtype.kind not in "iu" or dtype.kind not in "fc":
-        return
+        return None
     limit = 2 ** (np.finfo(dtype).nmant + 1)
-    for number in array[(array > limit) | (array < -limit)].tolist():
-        if int(dtype.type(number).real) != number:
-            raise unstorable(
-                key, f"the integer {number}, which is not exact as {dtype}"
-            )
+    large: list[int] = array[(array > limit) | (array < -limit)].tolist()
+    return next((n for n in large if int(dtype.type(n).real) != n), None)
+
+
+def has_large_integers(key: str, column: Any) -> bool:
+    """Return whether a column has integers that are not exact as float64."""
+    array = column if isinstance(column, np.ndarray) else column_array(key, column)
+    return inexact_integer(array, np.dtype(np.float64)) is not None
 
 
 def check_kind(key: str, array: NDArray[Any], kinds: str, store: str) -> None:

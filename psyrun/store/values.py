@@ -45,17 +45,28 @@ def plain_value(key: str, value: Any) -> Any:
     A value that is so already is returned itself. Raises `StoreError` for one that
     is more, such as a data frame or an array with a unit.
     """
+    value = base_value(value)
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, list | tuple):
+        return _plain_items(key, value)
+    check_is_array(key, value)
+    if isinstance(value, Sequence) and not _has_buffer(value):
+        return _plain_items(key, value)
+    return value
+
+
+def base_value(value: Any) -> Any:
+    """Return text or a number of a derived class as one of the class itself.
+
+    Anything else, and scalars of NumPy, are returned as they are.
+    """
     if type(value) in _PLAIN:
         return value
     if not isinstance(value, np.generic) or isinstance(value, str | bytes):
         for base, convert in _BASES:
             if isinstance(value, base):
                 return convert(value)
-    if isinstance(value, list | tuple):
-        return _plain_items(key, value)
-    check_is_array(key, value)
-    if isinstance(value, Sequence) and not _has_buffer(value):
-        return _plain_items(key, value)
     return value
 
 

@@ -53,6 +53,8 @@ class Division:
         was killed.
     kept_types : mapping of str to RowType
         The types in the columns of the kept file, if its store has such.
+    kept_large : frozenset of str
+        Columns of it with integers that are not all exact as float64.
     """
 
     space: ParameterSpace
@@ -65,6 +67,7 @@ class Division:
     failed_before: int = 0
     cut_off_before: int = 0
     kept_types: Mapping[str, RowType] = field(default_factory=dict)
+    kept_large: frozenset[str] = frozenset()
 
     @cached_property
     def open(self) -> Sequence[int] | Indices:

@@ -126,3 +126,19 @@ def test_a_key_that_is_no_name_is_refused(psy, write_task):
     result = psy("test")
     assert result.status == 1
     assert "execute returned the key (1, 2) of type tuple" in result.err
+
+
+def test_keys_may_be_numbers_where_a_run_keeps_them(psy, write_task):
+    text = task_with("return {fold: fold * x for fold in range(2)}")
+    write_task("square", text)
+    assert "0 = 0\n    1 = 0\n" in psy("test").out
+
+
+@pytest.mark.parametrize("store", ["npz", "h5"])
+def test_keys_that_the_store_cannot_have_are_refused(psy, write_task, store):
+    text = task_with("return {fold: fold * x for fold in range(2)}")
+    write_task("square", f"{text}\nstore = {store!r}\n")
+    result = psy("test")
+    assert result.status == 1
+    assert "key 0 cannot be a name in an" in result.err
+    assert "PickleStore" in result.err
