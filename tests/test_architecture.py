@@ -56,6 +56,7 @@ SCENARIOS = {
         "many_assignments",
         "own_queue",
         "second_looks",
+        "results_and_stores",
         "up_to_date",
     },
     "scheduler": {"contract"},
