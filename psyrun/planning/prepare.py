@@ -245,13 +245,13 @@ class TaskRun:
             batch.job(p) for one in self._earlier for batch, p in one.active_jobs()
         }
         has_waited = False
-        while jobs := {
-            job: holder
-            for job, holder in running_jobs(self.layout).items()
+        while jobs := [
+            (job, holder)
+            for job, holder in running_jobs(self.layout)
             if holder.job not in alive
-        }:
+        ]:
             if time.monotonic() > deadline:
-                job, holder = next(iter(jobs.items()))
+                job, holder = jobs[0]
                 raise RunningError(
                     f"task {self.name!r}: its run ended, but its job {job} is still "
                     f"run by {holder}. Wait for it, or stop it with "

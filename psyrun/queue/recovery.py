@@ -199,7 +199,7 @@ def _diagnose(
     Returns those that have not, as they renew their locks. Of others only a run
     has to know, which then records it.
     """
-    holders = {holder.job for holder in running_jobs(layout).values()}
+    holders = {holder.job for _, holder in running_jobs(layout)}
     asked = [(b, p) for b, p in jobs if records or b.job(p) in holders]
     found = [evidence(b, p, is_at_work=b.job(p) in holders) for b, p in asked]
     living = set()

@@ -18,7 +18,7 @@ from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import Failure, failures_of
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.layout import PROCESS, Round, layout_of
-from psyrun.workdir.lock import live_holder, running_jobs
+from psyrun.workdir.lock import jobs_of, live_holder
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
@@ -75,7 +75,7 @@ def _states_of(path: Path, name: str) -> AssignmentStates:
     space = data.division.space
     with enough_memory_for(space, path):
         others = _others(data, failures)
-    jobs = running_jobs(layout)
+    jobs = jobs_of(layout.round(plan.round))
     if not jobs and live_holder(layout.lock) is None:
         return AssignmentStates(
             space, failures, missing=others, interrupted=_interrupted(data, others)

@@ -124,7 +124,7 @@ def _refuse_jobs(layout: TaskLayout, hint: str) -> None:
             f"task {layout.name!r}: {counted(n_jobs, 'job')} of it are in the queue. "
             f"{hint}"
         )
-    for job, holder in running_jobs(layout).items():
+    for job, holder in running_jobs(layout):
         raise RunningError(
             f"task {layout.name!r}: its job {job} is still run by {holder}. {hint}"
         )

@@ -133,7 +133,7 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
         remark = f"{queue.text}, watched by nobody; 'psy run {status.name}' goes on"
         return replace(status, state="queued", remark=remark)
     # Jobs of this machine may live on when their controller was killed.
-    for worker in running_jobs(layout).values():
+    for _, worker in running_jobs(layout):
         return replace(status, state="running", remark=f"by {worker}")
     return status
 

@@ -23,7 +23,7 @@ from psyrun.errors import PsyrunError, RunningError
 from psyrun.utils.environment import JOB_VARIABLE
 from psyrun.utils.files import synchronise
 from psyrun.utils.process import process_start
-from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.layout import Round, TaskLayout
 
 HEARTBEAT = 20.0
 EXPIRY = 300.0
@@ -211,13 +211,20 @@ def _locks_in(folder: Path) -> list[Path]:
     return [path for path in paths if not path.name.startswith(".")]
 
 
-def running_jobs(layout: TaskLayout) -> dict[str, Holder]:
-    """Return who runs the jobs of a task, by job, such as ``process:3``."""
-    return {
-        name.replace("-", ":"): holder
-        for round_ in layout.rounds().values()
-        for name, holder in live_holders(round_.locks).items()
-    }
+def running_jobs(layout: TaskLayout) -> list[tuple[str, Holder]]:
+    """Return the running jobs of all rounds, such as ``process:3``, and their holders.
+
+    Two rounds may have a job of the same name.
+    """
+    return [
+        job for round_ in layout.rounds().values() for job in jobs_of(round_).items()
+    ]
+
+
+def jobs_of(round_: Round) -> dict[str, Holder]:
+    """Return who runs the jobs of a round, by job."""
+    holders = live_holders(round_.locks)
+    return {name.replace("-", ":"): holder for name, holder in holders.items()}
 
 
 def recorded_holder(path: Path) -> Holder | None:

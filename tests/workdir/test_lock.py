@@ -23,6 +23,7 @@ from psyrun.workdir.lock import (
     EXPIRY,
     Holder,
     Lock,
+    jobs_of,
     live_holder,
     live_holders,
     running_jobs,
@@ -290,10 +291,15 @@ def test_live_locks_of_a_folder_are_named(tmp_path: Path) -> None:
 
 def test_running_jobs_of_all_rounds_are_found(tmp_path: Path) -> None:
     layout = TaskLayout.of(tmp_path, "a")
-    process = Lock(layout.round(1).lock("process-3"), "job")
-    with process, Lock(layout.round(2).lock("merge"), "job"):
-        assert list(running_jobs(layout)) == ["process:3", "merge"]
-    assert running_jobs(layout) == {}
+    first, second = layout.round(1), layout.round(2)
+    process = Lock(first.lock("process-3"), "job of the first")
+    again = Lock(second.lock("process-3"), "job of the second")
+    with process, again, Lock(second.lock("merge"), "job"):
+        names = [name for name, _ in running_jobs(layout)]
+        assert names == ["process:3", "merge", "process:3"]
+        assert list(jobs_of(first)) == ["process:3"]
+        assert list(jobs_of(second)) == ["merge", "process:3"]
+    assert running_jobs(layout) == []
 
 
 def test_the_start_of_a_process_stays_the_same() -> None:
