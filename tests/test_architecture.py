@@ -54,6 +54,7 @@ SCENARIOS = {
         "kill_and_resume",
         "load_balancing",
         "many_assignments",
+        "module_names",
         "own_queue",
         "second_looks",
         "results_and_stores",

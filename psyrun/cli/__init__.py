@@ -5,6 +5,11 @@ takes, and ``execute(args)`` does the work and returns the exit status. It is
 imported only when its verb was asked for.
 """
 
+from psyrun.utils.isolation import isolate
+
+# Before anything else is imported.
+isolate()
+
 SUMMARIES = {
     "run": "evaluate all tasks that are not up to date",
     "attach": "follow a run that goes on elsewhere, up to its end",

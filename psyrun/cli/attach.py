@@ -7,7 +7,8 @@ import sys
 
 from psyrun.run.attach import Follower
 from psyrun.run.display import choose_display
-from psyrun.tasks.discovery import add_to_import_path, select
+from psyrun.tasks.discovery import select
+from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.console import INTERRUPTED
 from psyrun.workdir.layout import layout_of
 

@@ -9,7 +9,8 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from psyrun.errors import TaskError
-from psyrun.tasks.discovery import add_to_import_path, find_tasks, task_path
+from psyrun.tasks.discovery import find_tasks, task_path
+from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.resources import shipped
 
 if TYPE_CHECKING:

@@ -15,9 +15,12 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import task_path
 from psyrun.tasks.loading import Task, load_task
 from psyrun.utils.files import read_json
+from psyrun.utils.isolation import isolated
 from psyrun.workdir.layout import record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 
+# Without the current folder, which has no psyrun to be found.
+_IMPORT = "import sys; sys.path = [p for p in sys.path if p]; import psyrun.steps"
 _TIMEOUT = 60.0  # seconds for an import, which may be from a slow network drive
 
 
@@ -63,7 +66,8 @@ def check_imports(task: Task) -> None:
         return
     try:
         subprocess.run(
-            [task.python, "-c", "import psyrun.steps"],
+            [task.python, "-c", _IMPORT],
+            env=isolated(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,

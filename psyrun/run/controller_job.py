@@ -80,7 +80,7 @@ def submit(
         name=name,
         names=(name,),
         targets=("",),
-        commands=(shlex.join(["python3", "-m", "psyrun.cli", *arguments]),),
+        commands=(shlex.join(["python3", "-P", "-m", "psyrun.cli", *arguments]),),
         round=first.plan.round,
         scheduler=class_path(scheduler),
         scheduler_args=values,

@@ -12,6 +12,7 @@ from typing import Any
 
 from psyrun.run.log import RunLog
 from psyrun.run.options import RunOptions
+from psyrun.utils.isolation import isolated
 
 
 def start(options: RunOptions) -> int:
@@ -22,7 +23,8 @@ def start(options: RunOptions) -> int:
     read_end, write_end = os.pipe()
     arguments = options.command_line(options.tasks, controller=str(write_end))
     process = subprocess.Popen(
-        [sys.executable, "-m", "psyrun.cli", *arguments],
+        [sys.executable, "-P", "-m", "psyrun.cli", *arguments],
+        env=isolated(os.environ),
         stdin=subprocess.DEVNULL,
         pass_fds=[write_end],
         start_new_session=True,

@@ -5,6 +5,7 @@ The servers import much, see `psyrun.steps.forkserver`; this module does not.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from psyrun.steps.forkclient import address
 from psyrun.utils.environment import FOLDER_VARIABLE
+from psyrun.utils.isolation import isolated
 from psyrun.workdir.plan import DEFAULT_PYTHON
 
 _PATIENCE = 5.0  # seconds; a server gives its jobs three of them to end
@@ -38,7 +40,11 @@ class ForkServers:
             listener.listen(128)
             descriptor = listener.fileno()
             return subprocess.Popen(
-                [command, "-m", "psyrun.steps.forkserver", str(descriptor), taskfile],
+                [
+                    *(command, "-P", "-m", "psyrun.steps.forkserver"),
+                    *(str(descriptor), taskfile),
+                ],
+                env=isolated(os.environ),
                 stdin=subprocess.PIPE,
                 pass_fds=[descriptor],
                 # Out of reach of Ctrl-C: it is the controller who ends the run.

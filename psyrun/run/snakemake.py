@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from psyrun.scheduler.immediate import LOCAL
+from psyrun.utils.isolation import isolated
 from psyrun.utils.process import die_with_parent
 from psyrun.utils.resources import shipped
 
@@ -48,7 +49,7 @@ def command(
     paths = json.dumps([str(path) for path in snakefiles])
     values, rest = _split_config(extra)
     return [
-        *(sys.executable, "-m", "snakemake"),
+        *(sys.executable, "-P", "-m", "snakemake"),
         *("--snakefile", str(shipped("workflow", "Snakefile"))),
         *("--profile", str(profile_path(profile))),
         *("--logger", "psyrun"),
@@ -100,7 +101,11 @@ class Snakemake:
         events, write_end = os.pipe()
         self._process = subprocess.Popen(
             arguments,
-            env={**os.environ, **environment, "PSYRUN_EVENTS": str(write_end)},
+            env={
+                **isolated(os.environ),
+                **environment,
+                "PSYRUN_EVENTS": str(write_end),
+            },
             pass_fds=[write_end],
             stdin=subprocess.DEVNULL,
             stdout=log,

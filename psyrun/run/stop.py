@@ -14,7 +14,8 @@ from psyrun.errors import RunningError
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.queue.recovery import find_earlier_jobs, release_locks
 from psyrun.run import controller_job
-from psyrun.tasks.discovery import add_to_import_path, find_tasks
+from psyrun.tasks.discovery import find_tasks
+from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.console import warn
 from psyrun.utils.process import process_start
 from psyrun.utils.text import counted

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from psyrun.errors import QueueUnreachableError, SchedulerError
+from psyrun.utils.isolation import isolated
 
 TIME_OUT = 60.0
 """Seconds that a command of a queue has for its answer."""
@@ -38,7 +39,7 @@ def call(
             errors="replace",
             check=False,
             timeout=time_out,
-            env=environment,
+            env=isolated(os.environ if environment is None else environment),
             pass_fds=() if holding is None else (holding.fileno(),),
             # Ctrl-C is for us: what submits is to end what it has begun.
             start_new_session=holding is not None,

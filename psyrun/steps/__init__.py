@@ -1,4 +1,4 @@
 """The bodies of the generated rules: split, process and merge.
 
-They are run as ``python -m psyrun.steps STEP …``.
+They are run as ``python -P -m psyrun.steps STEP …``.
 """

@@ -5,11 +5,14 @@ This module imports little, because it is started once for each job.
 
 import sys
 
-from psyrun.steps.forkclient import ask
+from psyrun.utils.isolation import isolate
 
 
 def main(arguments: list[str]) -> int:
     """Run one step and return its exit status."""
+    isolate()
+    from psyrun.steps.forkclient import ask
+
     status = ask(arguments)
     if status is None:
         from psyrun.steps.main import run

@@ -33,7 +33,7 @@ class StepCommand:
 
     @classmethod
     def read(cls, arguments: Sequence[str]) -> StepCommand:
-        """Read what follows ``python3 -m psyrun.steps``."""
+        """Read what follows ``python3 -P -m psyrun.steps``."""
         step, *words = arguments
         if len(words) == (2 if step == PROCESS else 1):
             # Jobs that an earlier version submitted name the frozen space of their
@@ -51,13 +51,22 @@ class StepCommand:
         except ValueError:
             return None
         match words:
-            case [_, "-m", "psyrun.steps", *arguments, ">", _, "2>&1"]:
+            # The rules of an earlier version lack the -P.
+            case [_, "-P", "-m", "psyrun.steps", *arguments, ">", _, "2>&1"] | [
+                _,
+                "-m",
+                "psyrun.steps",
+                *arguments,
+                ">",
+                _,
+                "2>&1",
+            ]:
                 return cls.read(arguments)
         return None
 
     @property
     def arguments(self) -> list[str]:
-        """What follows ``python3 -m psyrun.steps``."""
+        """What follows ``python3 -P -m psyrun.steps``."""
         block = [] if self.block is None else [self.block]
         return [self.step, str(self.folder), str(self.round_number), *block]
 

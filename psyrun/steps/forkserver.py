@@ -8,7 +8,7 @@ the jobs of the run, see `psyrun.steps.forkclient`.
 The server and all jobs it started end when the end of a pipe that the
 controller holds is closed, by whatever the controller dies of.
 
-Usage: ``python -m psyrun.steps.forkserver DESCRIPTOR TASKFILE``, with a listening
+Usage: ``python -P -m psyrun.steps.forkserver DESCRIPTOR TASKFILE``, with a listening
 socket as that descriptor and that pipe as standard input.
 """
 
@@ -29,6 +29,7 @@ from typing import NoReturn
 from psyrun.errors import PsyrunError
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
+from psyrun.utils.isolation import isolate
 from psyrun.utils.process import end_threads, exit_at_once, prepare_forked_process
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
@@ -36,6 +37,7 @@ _GRACE = 3.0  # seconds between asking a job to end and killing it
 
 def main(descriptor: str, taskfile: str) -> None:
     """Serve the jobs of one task until the controller ends."""
+    isolate()
     listener = socket.socket(fileno=int(descriptor))
     task = None
     # The job that imports the task again reports the error.

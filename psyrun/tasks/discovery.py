@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -110,12 +109,3 @@ def unknown_task(name: str, tasks: Iterable[str], taskdir: Path) -> TaskError:
     return TaskError(
         f"{taskdir}: there is no task {name!r}.{hint} See all tasks with 'psy list'."
     )
-
-
-def add_to_import_path(taskdir: Path) -> None:
-    """Let task files, and schedulers of the user's own, be imported.
-
-    The folder of the task files and the current folder come first.
-    """
-    first = [str(folder.absolute()) for folder in (taskdir, Path())]
-    sys.path[:] = [*first, *(entry for entry in sys.path if entry not in first)]

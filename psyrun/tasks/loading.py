@@ -32,10 +32,8 @@ from psyrun.errors import PsyrunError, SchedulerError, TaskError, did_you_mean
 from psyrun.scheduler import ImmediateRun
 from psyrun.scheduler.options import joined
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL_NAMES, Config, Setting
-from psyrun.tasks.discovery import (
-    add_to_import_path,
-    task_name,
-)
+from psyrun.tasks.discovery import task_name
+from psyrun.tasks.import_path import add_to_import_path, separate_imports
 from psyrun.tasks.module import run_file
 from psyrun.tasks.spelling import check_spelling
 from psyrun.tasks.validation import (
@@ -113,6 +111,7 @@ def load_task(
     if conf_path.is_file():
         conf = _settings(conf_path, "psy-conf")[1]
     module, own = _settings(path, f"task_{name.replace('.', '_')}")
+    separate_imports()
     given = _overriding(overrides or {})
     settings = conf | own | given
     values = _values(name, path, settings, with_space)

@@ -36,9 +36,10 @@ def test_arguments_of_before_name_the_frozen_space(step: StepCommand) -> None:
     assert StepCommand.read(former) == step
 
 
+@pytest.mark.parametrize("python", ["python3 -P", "python3"])
 @pytest.mark.parametrize("where", ["'my work/a' 2", "'my work/a/round-2/space.pkl'"])
-def test_the_command_of_a_rule_is_read(where: str) -> None:
-    rule = f"python3 -m psyrun.steps process {where} 3 > 'my work/log' 2>&1"
+def test_the_command_of_a_rule_is_read(python: str, where: str) -> None:
+    rule = f"{python} -m psyrun.steps process {where} 3 > 'my work/log' 2>&1"
     assert StepCommand.parse(rule) == PROCESS
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import seconds
 from psyrun.errors import SchedulerError
-from psyrun.tasks.discovery import add_to_import_path
+from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.text import counted
 
 if TYPE_CHECKING:

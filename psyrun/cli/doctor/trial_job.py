@@ -151,7 +151,10 @@ def _job(places: Mapping[Path, Path], key: str, values: Mapping[str, Any]) -> Jo
     folder = next(iter(places.values()))
     for place in places.values():
         (place / NOTE).write_text(key, encoding="utf-8")
-    words = ["python3", "-m", "psyrun.cli.doctor.probe", *map(str, places.values())]
+    words = [
+        *("python3", "-P", "-m", "psyrun.cli.doctor.probe"),
+        *map(str, places.values()),
+    ]
     write_script(folder, key, [f"sleep 2; exec {shlex.join(words)}"], Path.cwd())
     return JobArray(
         args=command(folder),
