@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from psyrun.backend import DistributeBackend as DistributeBackend
+    from psyrun.backend import LoadBalancingBackend as LoadBalancingBackend
     from psyrun.mapper import map_pspace as map_pspace
     from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
     from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from psyrun.store import PickleStore as PickleStore
 
 _NAMES = {
+    "DistributeBackend": "psyrun.backend",
+    "LoadBalancingBackend": "psyrun.backend",
     "load": "psyrun.results.load",
     "map_pspace": "psyrun.mapper",
     "map_pspace_hdd_backed": "psyrun.mapper",
@@ -55,7 +59,9 @@ def __getattr__(name: str) -> Any:
         return import_module(f"psyrun.{name}")
     if name in _NAMES:
         return getattr(import_module(_NAMES[name]), name)
-    raise AttributeError(f"module 'psyrun' has no attribute {name!r}")
+    from psyrun.utils.former import former_names
+
+    return former_names("psyrun", {"DefaultStore": "psyrun.store:PickleStore"})(name)
 
 
 def __dir__() -> list[str]:

@@ -87,6 +87,23 @@ class ResultError(JobError):
     """What `execute` returned cannot be kept."""
 
 
+class IneffectiveExcludeWarning(UserWarning):
+    """A key that is to be left out of a result is in none of its rows.
+
+    Attributes
+    ----------
+    key : str
+        The key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key!r} is to be left out of the result, but no row has it. Check its "
+            "spelling."
+        )
+        self.key = key
+
+
 def did_you_mean(
     name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6
 ) -> str:

@@ -2,5 +2,16 @@
 
 from psyrun.pspace.param import Param, missing
 from psyrun.pspace.space import AmbiguousOperationError, ParameterSpace
+from psyrun.utils.former import former_names
 
 __all__ = ["AmbiguousOperationError", "Param", "ParameterSpace", "missing"]
+
+__getattr__ = former_names(
+    __name__,
+    {
+        "Difference": "psyrun.pspace.space:Difference the operator '-'",
+        "Product": "psyrun.pspace.space:Product the operator '*'",
+        "Sum": "psyrun.pspace.space:Sum the operator '+'",
+        "dict_concat": "psyrun.pspace.former:dict_concat 'pandas.DataFrame(rows)'",
+    },
+)

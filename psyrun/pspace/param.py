@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import as_column
 from psyrun.pspace.space import Difference, ParameterSpace, Selection, Table
+from psyrun.utils.former import warn_former
 from psyrun.utils.typing import override
 
 _MOST_SHOWN = 6  # keys
@@ -67,6 +68,11 @@ class Param(Table):
             )
         size = next(iter(lengths.values()), 1 if params else 0)
         super().__init__({key: column for key, (column, _) in columns.items()}, size)
+
+    def get_param(self, key: str, i: int) -> Any:
+        """Return a value of one parameter, as ``space[i][key]`` does."""
+        warn_former("Param.get_param", "space[i][key]")
+        return self._columns[key][i]
 
     @override
     def literal(self) -> str | None:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from psyrun.store.autodetect import AutodetectStore
 from psyrun.store.base import Store, Writer
 from psyrun.store.pickle import PickleStore
+from psyrun.utils.former import former_names
 
 if TYPE_CHECKING:
     from psyrun.store.h5 import H5Store as H5Store
     from psyrun.store.npz import NpzStore as NpzStore
 
+_former = former_names(__name__, {"DefaultStore": "psyrun.store:PickleStore"})
 _LAZY = {"H5Store": "psyrun.store.h5", "NpzStore": "psyrun.store.npz"}
 
 __all__ = [
@@ -32,7 +34,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'psyrun.store' has no attribute {name!r}")
+    return _former(name)
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,11 @@ from typing import Any, ClassVar, Protocol
 
 from psyrun.store.rows import Columns, count_rows, with_rows
 from psyrun.utils.files import Filename
+from psyrun.utils.former import former_names
+
+__getattr__ = former_names(
+    __name__, {"AutodetectStore": "psyrun.store:AutodetectStore"}
+)
 
 
 class Writer(Protocol):

@@ -26,9 +26,17 @@ class PickleStore(Store):
     different types and shapes; a key that a row lacks is filled with nan.
     Appending reads and rewrites the whole file. As with every pickle, loading
     a file from someone you do not trust can run their code.
+
+    Parameters
+    ----------
+    protocol : int, optional
+        Pickle protocol of the files that are written; by default the newest.
     """
 
     ext: ClassVar[str] = ".pkl"
+
+    def __init__(self, protocol: int = pickle.HIGHEST_PROTOCOL) -> None:
+        self.protocol = protocol
 
     @override
     def save(self, filename: Filename, data: Columns) -> None:
@@ -36,7 +44,7 @@ class PickleStore(Store):
         columns = {key: list(column) for key, column in data.items()}
         with replacing(filename) as beside, explained(filename), beside.open("wb") as f:
             try:
-                pickle.dump(columns, f, protocol=pickle.HIGHEST_PROTOCOL)
+                pickle.dump(columns, f, protocol=self.protocol)
             except OSError:
                 raise
             except Exception as error:

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from psyrun.utils.former import former_names
+
 if TYPE_CHECKING:
     from psyrun.tasks.config import Config as Config
 
 __all__ = ["Config"]
+
+_former = former_names(
+    __name__,
+    {
+        "PackageLoader": "psyrun.tasks.former:PackageLoader 'psy list'",
+        "TaskDef": "psyrun.tasks.former:TaskDef psyrun.load(task) for its results",
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +29,4 @@ def __getattr__(name: str) -> Any:
         from psyrun.tasks import config
 
         return getattr(config, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _former(name)
