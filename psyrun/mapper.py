@@ -12,20 +12,22 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.errors import JobError
+from psyrun.errors import IneffectiveExcludeWarning, JobError
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.matching import match_stored
 from psyrun.pspace.param import select
 from psyrun.store import AutodetectStore, Store
 from psyrun.store.registry import store_for
 from psyrun.utils.copying import independent_values
+from psyrun.utils.former import warn_former, warn_user
 from psyrun.utils.random_state import RandomStates
 from psyrun.utils.text import text_of
 
@@ -34,11 +36,12 @@ Row = dict[str, Any]
 
 # An append may rewrite the whole file: let it take a tenth of the time at most.
 _APPEND_SHARE = 0.1
+_OUTCOME = ""  # no parameter has this name
 _renewed_for = ""
 
 
 def map_pspace(
-    fn: Function, pspace: ParameterSpace, exclude: Sequence[str] = ()
+    fn: Function, pspace: ParameterSpace, exclude: Sequence[str] | None = ()
 ) -> dict[str, list[Any]]:
     """Evaluate a function on a parameter space, one point after the other.
 
@@ -76,7 +79,8 @@ def map_pspace_parallel(
     fn: Function,
     pspace: ParameterSpace,
     n_jobs: int = -1,
-    exclude: Sequence[str] = (),
+    backend: str | None = None,
+    exclude: Sequence[str] | None = (),
 ) -> dict[str, list[Any]]:
     """Evaluate a function on a parameter space in several processes (joblib).
 
@@ -87,12 +91,15 @@ def map_pspace_parallel(
     ----------
     fn : callable
         Takes the parameters as keyword arguments, returns a mapping of results.
-        It has to be picklable, which it is if it can be imported.
+        With ``backend="multiprocessing"`` it has to be importable from a module.
     pspace : ParameterSpace
         Where to evaluate the function; `n` points.
     n_jobs : int, optional
         Number of processes; -1 for as many as there are processors. With 1 the
         function is evaluated in this process.
+    backend : str, optional
+        How joblib runs them: ``'loky'``, its default, ``'multiprocessing'`` or
+        ``'threading'``. Threads share the random numbers of this process.
     exclude : sequence of str, optional
         Parameters and results to leave out of what is returned.
 
@@ -106,12 +113,8 @@ def map_pspace_parallel(
     JobError
         If the function returns something else than a mapping.
     """
-    from joblib import Parallel, delayed
-
-    call = (os.getpid(), uuid.uuid4().hex)
-    evaluate = delayed(_evaluate_in_worker)
-    tasks = (evaluate(call, fn, point) for point in pspace.iterate())
-    return _tabulate(Parallel(n_jobs=n_jobs)(tasks), pspace.keys(), exclude)
+    rows = _in_parallel(fn, pspace, n_jobs=n_jobs, backend=backend)
+    return _tabulate(rows, pspace.keys(), exclude)
 
 
 def map_pspace_hdd_backed(
@@ -120,7 +123,8 @@ def map_pspace_hdd_backed(
     filename: str | os.PathLike[str],
     store: Store | None = None,
     return_data: bool = True,
-    exclude: Sequence[str] = (),
+    pool_size: int = 1,
+    exclude: Sequence[str] | None = (),
     append_interval: float = 5.0,
 ) -> dict[str, list[Any]] | None:
     """Evaluate what a file lacks of a parameter space, and append it there.
@@ -141,6 +145,8 @@ def map_pspace_hdd_backed(
         Reads and writes the file. By default the one of the file's extension.
     return_data : bool, optional
         Whether to read the results back and return them.
+    pool_size : int, optional
+        Number of processes that evaluate, with joblib if it is more than one.
     exclude : sequence of str, optional
         Parameters and results to leave out of the file. Points are then
         recognized by the other parameters.
@@ -173,12 +179,15 @@ def map_pspace_hdd_backed(
     compared = [key for key in pspace.keys() if key not in names]  # noqa: SIM118
     places = match_stored(pspace, old, compared)
     todo = np.flatnonzero(places < 0)
+    unseen = set(names)
     n_old = max((len(column) for column in old.values()), default=0)
     places[todo] = n_old + np.arange(len(todo))
     with _Appender(store, filename, compared, append_interval) as appender:
-        for point in select(pspace, todo).iterate():
-            row = _evaluate(fn, point)
+        for row in _rows(fn, select(pspace, todo), pool_size):
+            unseen.difference_update(row)
             appender.add({k: v for k, v in row.items() if k not in names})
+    if len(todo):
+        _warn_ineffective(unseen)
     return _read(store, filename, places, compared) if return_data else None
 
 
@@ -246,6 +255,37 @@ def _evaluate(fn: Function, point: Row) -> Row:
     return point | dict(result)
 
 
+def _rows(fn: Function, pspace: ParameterSpace, n_processes: int) -> Iterator[Row]:
+    """Yield rows as they are evaluated, in the order of the space."""
+    if n_processes == 1:
+        yield from (_evaluate(fn, point) for point in pspace.iterate())
+        return
+    # With an error, joblib would give up the rows that it has.
+    options = {"n_jobs": n_processes, "return_as": "generator"}
+    for outcome in _in_parallel(partial(_outcome, fn), pspace, **options):
+        if isinstance(outcome[_OUTCOME], Exception):
+            raise outcome[_OUTCOME]
+        yield outcome[_OUTCOME]
+
+
+def _outcome(fn: Function, /, **point: Any) -> Row:
+    try:
+        return {_OUTCOME: _evaluate(fn, point)}
+    except Exception as error:
+        return {_OUTCOME: error}
+
+
+def _in_parallel(fn: Function, pspace: ParameterSpace, **options: Any) -> Iterable[Row]:
+    from joblib import Parallel, delayed
+
+    call = (os.getpid(), uuid.uuid4().hex)
+    evaluate = delayed(_evaluate_in_worker)
+    rows: Iterable[Row] = Parallel(**options)(
+        evaluate(call, fn, point) for point in pspace.iterate()
+    )
+    return rows
+
+
 def _evaluate_in_worker(call: tuple[int, str], fn: Function, point: Row) -> Row:
     """Evaluate, with random numbers that no other worker of the call shares."""
     global _renewed_for
@@ -257,19 +297,53 @@ def _evaluate_in_worker(call: tuple[int, str], fn: Function, point: Row) -> Row:
 
 
 def _tabulate(
-    rows: Iterable[Row], keys: Iterable[str], exclude: Sequence[str] = ()
+    rows: Iterable[Row], keys: Iterable[str], exclude: Sequence[str] | None = ()
 ) -> dict[str, list[Any]]:
     """Turn rows into columns; `keys` come first."""
     columns: dict[str, list[Any]] = {key: [] for key in keys}
-    for n_rows, row in enumerate(rows):
+    n_rows = 0
+    for n_rows, row in enumerate(rows, start=1):
         for key in row:
             if key not in columns:
-                columns[key] = [math.nan] * n_rows
+                columns[key] = [math.nan] * (n_rows - 1)
         for key, column in columns.items():
             column.append(row.get(key, math.nan))
     names = _as_names(exclude)
+    if n_rows:
+        _warn_ineffective(names - columns.keys())
     return {key: column for key, column in columns.items() if key not in names}
 
 
-def _as_names(exclude: Sequence[str]) -> set[str]:
-    return {exclude} if isinstance(exclude, str) else set(exclude)
+def _warn_ineffective(names: Iterable[str]) -> None:
+    """Warn of names that were to be left out, but were not there."""
+    for name in sorted(names):
+        warn_user(IneffectiveExcludeWarning(name))
+
+
+def _as_names(exclude: Sequence[str] | None) -> set[str]:
+    return {exclude} if isinstance(exclude, str) else set(exclude or ())
+
+
+def get_result(
+    fn: Function, params: Mapping[str, Any], exclude: Sequence[str] | None = None
+) -> Row:
+    """Evaluate a function at one point, as psyrun 0.8 let one do.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes the parameters as keyword arguments, returns a mapping of results.
+    params : mapping of str to object
+        The parameters.
+    exclude : sequence of str, optional
+        Parameters and results to leave out of what is returned.
+
+    Returns
+    -------
+    dict of str to object
+        Parameters and results.
+    """
+    warn_former("psyrun.mapper.get_result", "{**params, **fn(**params)}")
+    names, row = _as_names(exclude), _evaluate(fn, dict(params))
+    _warn_ineffective(names - row.keys())
+    return {key: value for key, value in row.items() if key not in names}

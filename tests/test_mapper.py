@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from psyrun import (
     map_pspace_hdd_backed,
     map_pspace_parallel,
 )
-from psyrun.errors import JobError, PsyrunError, StoreError
+from psyrun.errors import IneffectiveExcludeWarning, JobError, PsyrunError, StoreError
 from psyrun.utils.example import square
 
 
@@ -202,6 +203,21 @@ def test_one_name_is_a_name_and_not_its_letters(evaluate):
     assert list(rows) == ["a", "b", "product"]
 
 
+@pytest.mark.parametrize("exclude", [["typo", "sum"], "typo"])
+def test_an_excluded_key_that_no_row_has_is_warned_of_once(evaluate, exclude):
+    with pytest.warns(IneffectiveExcludeWarning, match="'typo'") as warned:
+        rows = evaluate(basic_math, Param(a=[1, 2], b=3), exclude=exclude)
+    assert [(w.message.key, w.filename) for w in warned] == [("typo", __file__)]
+    assert rows["product"] == [3, 6]
+
+
+def test_a_key_that_some_rows_have_is_excluded_without_a_warning(evaluate):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert evaluate(odd_ones_only, Param(a=[1, 2]), exclude=["odd"])["a"] == [1, 2]
+        assert evaluate(odd_ones_only, Param(a=[]), exclude=None) == {"a": []}
+
+
 @pytest.mark.parametrize("result", [None, [1], 3])
 def test_a_function_must_return_a_mapping(evaluate, result):
     def wrong(a, b):
@@ -242,6 +258,30 @@ def test_workers_share_no_random_numbers(backend):
         rows = map_pspace_parallel(draw, Param(i=range(100)), n_jobs=2)
     assert len(set(rows["pid"])) == 2
     assert len(set(rows["python"])) == len(set(rows["numpy"])) == 100
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_the_backend_of_joblib_is_chosen_by_name(backend):
+    rows = map_pspace_parallel(draw, Param(i=range(20)), 2, backend, ["python"])
+    assert rows["i"] == list(range(20))
+    assert (os.getpid() in rows["pid"]) == (backend == "threading")
+
+
+def test_several_processes_fill_a_file_in_the_order_of_the_space(tmp_path):
+    file, space = tmp_path / "rows.pkl", Param(i=range(40))
+    map_pspace_hdd_backed(draw, space[:5], file, PickleStore(), True, 2)
+    rows = map_pspace_hdd_backed(draw, space, file, pool_size=2, append_interval=0)
+    assert rows["i"] == list(range(40)) == PickleStore().load(file)["i"]
+    assert os.getpid() not in rows["pid"]
+    assert len(set(rows["numpy"])) == 40
+
+
+def test_what_several_processes_evaluated_before_an_error_is_kept(tmp_path):
+    with pytest.raises(RuntimeError, match="three"):
+        map_pspace_hdd_backed(
+            fail_at_three, Param(a=[1, 2, 3]), tmp_path / "a.pkl", pool_size=2
+        )
+    assert PickleStore().load(tmp_path / "a.pkl")["a"] in ([1], [1, 2])
 
 
 def test_one_job_keeps_the_random_numbers_of_this_process():

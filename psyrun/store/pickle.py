@@ -35,6 +35,8 @@ class PickleStore(Store):
 
     ext: ClassVar[str] = ".pkl"
 
+    protocol: int = pickle.HIGHEST_PROTOCOL
+
     def __init__(self, protocol: int = pickle.HIGHEST_PROTOCOL) -> None:
         self.protocol = protocol
 

@@ -15,18 +15,19 @@ _OWN = (str(Path(__file__).parents[1]), "<frozen importlib")
 
 def warn_former(name: str, instead: str) -> None:
     """Warn that a name is that of psyrun 0.8; Python does so once for each place."""
-    warn_user(f"{name} is from psyrun 0.8 and still works: use {instead}.")
+    # Users see no DeprecationWarning, unless it comes from the file that they run.
+    text = f"{name} is from psyrun 0.8 and still works: use {instead}."
+    warn_user(FutureWarning(text))
 
 
-def warn_user(text: str) -> None:
+def warn_user(warning: Warning) -> None:
     """Warn of a line of the user's, the last one that came here."""
     frame = sys._getframe(1)
     while frame.f_back and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
     place = frame.f_code.co_filename, frame.f_lineno
     registry = frame.f_globals.setdefault("__warningregistry__", {})
-    # Users see no DeprecationWarning, unless it comes from the file that they run.
-    warnings.warn_explicit(text, FutureWarning, *place, registry=registry)
+    warnings.warn_explicit(warning, type(warning), *place, registry=registry)
 
 
 def former_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
