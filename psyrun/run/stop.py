@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def kill_task(taskdir: Path, name: str) -> int:
     add_to_import_path(taskdir)
     controller_job.release_lock(layout, warn)
     controller = live_holder(layout.lock)
-    jobs = _outside_queues(running_jobs(layout))
+    jobs = _jobs_outside_queues(layout)
     others = _tasks_run_by(controller, taskdir)
     _stop_processes(layout, controller, jobs)
     n_queued, tasks_in_queue = controller_job.stop(layout, warn)
@@ -52,9 +52,9 @@ def kill_task(taskdir: Path, name: str) -> int:
     return 0
 
 
-def _outside_queues(jobs: Mapping[str, Holder]) -> dict[str, Holder]:
-    """Return the jobs that no queue runs."""
-    return {name: holder for name, holder in jobs.items() if not holder.job}
+def _jobs_outside_queues(layout: TaskLayout) -> list[Holder]:
+    """Return who runs the jobs of a task that no queue runs."""
+    return [holder for _, holder in running_jobs(layout) if not holder.job]
 
 
 def _tasks_run_by(controller: Holder | None, taskdir: Path) -> set[str]:
@@ -94,11 +94,11 @@ def _cancel(layout: TaskLayout) -> int:
 
 
 def _stop_processes(
-    layout: TaskLayout, controller: Holder | None, jobs: Mapping[str, Holder]
+    layout: TaskLayout, controller: Holder | None, jobs: Sequence[Holder]
 ) -> None:
     if controller is not None and not (controller.is_here or controller.job):
         _ask_to_stop(layout, controller)
-    for holder in jobs.values():
+    for holder in jobs:
         if not holder.is_here:
             raise RunningError(
                 f"task {layout.name!r} is run by {holder}. Run 'psy kill "
@@ -131,7 +131,7 @@ def _ask_to_stop(layout: TaskLayout, controller: Holder) -> None:
 
 def _stop_here(layout: TaskLayout, controller: Holder | None) -> None:
     """End a run: its controller does it, else its jobs are ended one by one."""
-    jobs = _processes(_outside_queues(running_jobs(layout)).values())
+    jobs = _processes(_jobs_outside_queues(layout))
     controllers = _processes([] if controller is None else [controller])
     run = [*jobs, *controllers]
     tree = _ProcessTree(run)
@@ -141,7 +141,7 @@ def _stop_here(layout: TaskLayout, controller: Holder | None) -> None:
         _signal(process, signal.SIGTERM)
         tree.wait_for(run, _PATIENCE_WITH_CONTROLLER)
     # Snakemake by itself waits for its jobs when it is asked to end.
-    later = _processes(_outside_queues(running_jobs(layout)).values())
+    later = _processes(_jobs_outside_queues(layout))
     for process in dict.fromkeys([*jobs, *later]):
         _signal(process, signal.SIGTERM)
     tree.wait_for(run, _PATIENCE)
