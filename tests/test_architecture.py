@@ -52,6 +52,7 @@ SCENARIOS = {
         "full_disk",
         "job_selection",
         "kill_and_resume",
+        "left_behind",
         "load_balancing",
         "many_assignments",
         "module_names",

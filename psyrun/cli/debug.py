@@ -15,6 +15,7 @@ from psyrun.cli.arguments import whole
 from psyrun.cli.test import check_result
 from psyrun.errors import PsyrunError
 from psyrun.tasks.discovery import select
+from psyrun.utils.offspring import outlive_offspring
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
 from psyrun.workdir.plan import Plan
@@ -42,6 +43,7 @@ def execute(args: argparse.Namespace) -> int:
     """Evaluate one assignment; open the debugger where it fails."""
     from psyrun.tasks.loading import load_task
 
+    outlive_offspring()
     task = load_task(select(args.taskdir, [args.task])[args.task], with_space=False)
     parameters = _parameters(task, args.number)
     # A crash of a compiled library then shows where it was called.

@@ -13,6 +13,7 @@ from psyrun.cli.arguments import add_tasks, whole
 from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import for_each_task
+from psyrun.utils.offspring import outlive_offspring
 
 if TYPE_CHECKING:
     from psyrun.tasks.loading import Task
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Evaluate one assignment of each task in this process."""
+    outlive_offspring()
     tasks = select(args.taskdir, args.task)
     return for_each_task(
         tasks, lambda name: _try_assignment(tasks[name], args.item), debug=args.debug

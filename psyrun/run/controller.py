@@ -6,7 +6,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +116,8 @@ class Controller:
         Shows the jobs and the progress.
     stop_at : float
         When to stop at the latest, in seconds since the epoch.
+    look : callable
+        Called now and then, with the processes of the fork servers.
     """
 
     def __init__(
@@ -123,8 +125,11 @@ class Controller:
         tasks: Sequence[TaskRun],
         display: Display,
         stop_at: float = float("inf"),
+        look: Callable[[Collection[int]], None] = lambda _: None,
     ) -> None:
         self._stop_at = stop_at
+        self._also_look = look
+        self._servers: Collection[int] = ()
         self._tasks = {rule_suffix(task.name): task for task in tasks}
         self._display = display
         rounds = [task.layout.round(task.plan.round) for task in tasks]
@@ -147,6 +152,7 @@ class Controller:
             stack.enter_context(_handling(_interrupt))
             servers = self._start_fork_servers()
             stack.callback(servers.stop)
+            self._servers = servers.pids
             try:
                 self._launch(jobs, extra, servers.environment, stack)
                 self._watch()
@@ -233,6 +239,7 @@ class Controller:
         self._stop_if_asked()
         if time.time() > self._stop_at:
             raise _OutOfTimeError
+        self._also_look(self._servers)
         self._display.progress(self._tally())
 
     def _check_locks(self) -> None:

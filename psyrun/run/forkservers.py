@@ -51,6 +51,11 @@ class ForkServers:
                 start_new_session=True,
             )
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the servers, which end by themselves if this one dies."""
+        return [server.pid for server in self._servers]
+
     def stop(self) -> None:
         """End the servers and the jobs that they started."""
         for server in self._servers:

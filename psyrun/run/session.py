@@ -15,6 +15,7 @@ from psyrun.queue.site import QueuedTask, parse_arguments
 from psyrun.run import controller_job, detach
 from psyrun.run.controller import Controller, RunOutcome
 from psyrun.run.display import EXECUTED, SKIPPED, Display, LogDisplay, choose_display
+from psyrun.run.guard import Guard
 from psyrun.run.log import RunLog
 from psyrun.run.options import JOB, PROCESS, RunOptions
 from psyrun.run.snakemake import site_arguments
@@ -63,12 +64,14 @@ class Session:
         self._obstacles: dict[TaskRun, Exception] = {}
         self._time_limit = controller_job.TimeLimit()
         self._status = 0
+        self._guard = Guard()
 
     def run(self) -> int:
         """Run the tasks and return the exit status."""
         loaded: list[TaskRun] = []
         try:
             loaded = self._load()
+            self._guard.tasks_are_loaded()
             if not self._options.is_dry_run:
                 self._lock(loaded)
             tasks = self._plan(loaded)
@@ -234,7 +237,9 @@ class Session:
             self._show_jobs(task, None)
 
     def _launch_and_watch(self, tasks: list[TaskRun]) -> RunOutcome:
-        controller = Controller(tasks, self._display, self._time_limit.stop)
+        controller = Controller(
+            tasks, self._display, self._time_limit.stop, self._guard.look
+        )
         jobs, extra = self._options.jobs, self._options.snakemake_args
         outcome = controller.run(jobs=jobs, extra=extra)
         self._display.close()

@@ -15,11 +15,9 @@ def main(arguments: list[str]) -> int:
 
     status = ask(arguments)
     if status is None:
-        from psyrun.steps.main import run
-        from psyrun.utils.process import exit_at_once
+        from psyrun.steps.main import run_alone
 
-        # A log that cannot be written must not turn success into failure.
-        exit_at_once(run(arguments))
+        run_alone(arguments)
     return status
 
 

@@ -29,8 +29,15 @@ from typing import NoReturn
 from psyrun.errors import PsyrunError
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
+from psyrun.utils.ending import forget_parent, leave, prepare_forks
 from psyrun.utils.isolation import isolate
-from psyrun.utils.process import end_threads, exit_at_once, prepare_forked_process
+from psyrun.utils.offspring import (
+    adopt_orphans,
+    children,
+    end_strays,
+    outlive_offspring,
+)
+from psyrun.utils.process import end_threads, prepare_forked_process
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 
@@ -39,11 +46,13 @@ def main(descriptor: str, taskfile: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     isolate()
     listener = socket.socket(fileno=int(descriptor))
+    outlive_offspring()
     task = None
     # The job that imports the task again reports the error.
     with suppress(PsyrunError):
         task = ImportedTask.load(taskfile)
     end_threads()
+    prepare_forks()
     gc.collect()
     gc.freeze()
     _Server(listener, task).serve()
@@ -123,7 +132,20 @@ class _Server:
         for pid in list(self.jobs):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                self._answer(self.jobs.pop(pid), os.waitstatus_to_exitcode(status))
+                job = self.jobs.pop(pid)
+                self._end_strays()
+                self._answer(job, os.waitstatus_to_exitcode(status))
+
+    def _end_strays(self) -> None:
+        """End what jobs started that have ended.
+
+        What the import of the task started is of this session, which jobs are not.
+        """
+        found = set(children()) - self.jobs.keys()
+        if found:
+            session = os.getsid(0)
+            own = [pid for pid in found if _session_of(pid) == session]
+            end_strays({*self.jobs, *own})
 
     def _answer(self, job: _Job, code: int) -> None:
         if not job.is_cancelled:
@@ -135,12 +157,22 @@ class _Server:
 
     def _end_jobs(self) -> None:
         signal.set_wakeup_fd(-1)
+        # Nothing is to interrupt what is done from here on.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for pid in self.jobs:
             _signal_group(pid, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE
         for pid in self.jobs:
             if not _has_ended(pid, deadline):
                 _signal_group(pid, signal.SIGKILL)
+        self._end_strays()
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _has_ended(pid: int, deadline: float) -> bool:
@@ -178,13 +210,15 @@ def _be_job(
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         prepare_forked_process(parent)
+        forget_parent()
+        adopt_orphans()
         server.listener.close()
         for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
             os.dup2(stream, target)
         os.chdir(folder)
         code = run(arguments, server.task)
     finally:
-        exit_at_once(code)
+        leave(code)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from psyrun.errors import PsyrunError, StoreError
 from psyrun.steps.command import StepCommand
@@ -12,7 +14,9 @@ from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.merge import merge
 from psyrun.steps.process import process
 from psyrun.steps.split import split
+from psyrun.utils.ending import leave
 from psyrun.utils.files import write_json
+from psyrun.utils.offspring import GRACE, outlive_offspring
 from psyrun.utils.process import log_line
 from psyrun.utils.tracebacks import user_traceback
 
@@ -38,6 +42,20 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
     except Exception as error:
         return _fail(note, error, user_traceback(error).strip(), 1)
     return 0
+
+
+def run_alone(arguments: list[str]) -> NoReturn:
+    """Run one step in a process of its own, which ends with all that it started."""
+    signal.signal(signal.SIGTERM, _end)
+    outlive_offspring()
+    # A log that cannot be written must not turn success into failure.
+    leave(run(arguments))
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """End at a request, which the system would do without ending the offspring."""
+    # As the status of a shell whose child was ended by a signal.
+    leave(128 + number, GRACE)
 
 
 def _fail(note: Path, error: Exception, message: str, status: int) -> int:

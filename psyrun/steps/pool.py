@@ -20,6 +20,8 @@ from pathlib import Path
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
+from psyrun.utils.ending import prepare_forks
+from psyrun.utils.offspring import children, end_strays
 from psyrun.utils.process import end_threads, log_line
 from psyrun.utils.text import describe_exit
 from psyrun.workdir.failures import describe_death
@@ -53,6 +55,8 @@ class _Pool:
         self._messages = ExitMessages()
         self._workers: dict[int, int] = {}
         self._is_out_of_time = False
+        # What the import of the task started is there for all workers.
+        self._not_ours = children()
         # Up to where journals were verified: workers may die by the thousand.
         self._intact: dict[int, int] = {}
 
@@ -61,6 +65,7 @@ class _Pool:
         self._check_failures()
         # The task file may have used them when it was imported.
         end_threads()
+        prepare_forks()
         try:
             for number in range(self._size):
                 self._start(number, range(0))
@@ -68,6 +73,7 @@ class _Pool:
                 pid, status = os.wait()
                 if pid in self._workers:
                     number = self._workers.pop(pid)
+                    self._end_strays()
                     self._ended(number, pid, os.waitstatus_to_exitcode(status))
         finally:
             self._kill_all()
@@ -99,6 +105,7 @@ class _Pool:
 
     def _ended(self, number: int, pid: int, code: int) -> None:
         lost = self._in_flight.get(number)
+        code = self._status_of_work(number, code)
         if lost is not None:
             # Whatever the status: the user's code may end its process with any.
             self._record_death(number, lost, pid, code)
@@ -128,6 +135,18 @@ class _Pool:
                 "set up. Fix `setup` or the task file, then run again."
             )
 
+    def _status_of_work(self, number: int, code: int) -> int:
+        """Return the exit status of a worker, whatever ended it after its work."""
+        planned = self._in_flight.exit_status(number)
+        if planned is None:
+            return code
+        if planned != code:
+            log_line(
+                f"worker {number} ended with {describe_exit(code)} after its last "
+                "assignment, in what it still had to do"
+            )
+        return planned
+
     def _check_failures(self) -> None:
         if self._evaluation.has_too_many_failures():
             raise JobError(_TOO_MANY_FAILURES)
@@ -146,3 +165,9 @@ class _Pool:
             os.kill(pid, signal.SIGKILL)
         for pid in self._workers:
             os.waitpid(pid, 0)
+        self._workers.clear()
+        self._end_strays()
+
+    def _end_strays(self) -> None:
+        """End what workers started that have ended."""
+        end_strays({*self._not_ours, *self._workers})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import time
@@ -24,7 +25,9 @@ from psyrun.errors import (
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.store.values import base_value
 from psyrun.utils.copying import independent_values
-from psyrun.utils.process import exit_at_once, log_line, prepare_forked_process
+from psyrun.utils.ending import forget_parent, leave
+from psyrun.utils.offspring import adopt_orphans
+from psyrun.utils.process import log_line, prepare_forked_process
 from psyrun.utils.random_state import RandomStates
 from psyrun.utils.text import text_of
 from psyrun.utils.tracebacks import user_place, user_traceback
@@ -148,7 +151,7 @@ class Worker:
         except BaseException as error:
             self._tell(error)
         finally:
-            exit_at_once(code)
+            self._leave(code)
 
     def _tell(self, error: BaseException) -> None:
         """Log an error that ends this worker, and send the job its cause."""
@@ -161,6 +164,11 @@ class Worker:
 
     def _evaluate_all(self, rest: range) -> None:
         prepare_forked_process(self._parent)
+        forget_parent()
+        # What is there now, need not be looked through at the end.
+        gc.freeze()
+        # What it starts lives as long as it does, however far it detaches itself.
+        adopt_orphans()
         self._evaluation.random_states.renew()
         if self._evaluation.reload is not None:
             # Those among the parameters are to stay as they are.
@@ -249,7 +257,13 @@ class Worker:
 
     def _stop(self, code: WorkerExit) -> NoReturn:
         self._in_flight.clear(self._number)
-        exit_at_once(code)
+        self._leave(code)
+
+    def _leave(self, code: int) -> NoReturn:
+        # Unless the evaluation itself ended it: from now on its rows are whole.
+        if self._in_flight.get(self._number) is None:
+            self._in_flight.end(self._number, code)
+        leave(code)
 
 
 def row_of(

@@ -21,6 +21,24 @@ complete: the controller has asked the queue what it has of earlier runs.
 """
 
 
+EXIT_LIMIT_VARIABLE = "PSYRUN_EXIT_LIMIT"
+"""Environment variable with what `exit_limit` returns."""
+
+_EXIT_LIMIT = 30.0
+
+
+def exit_limit() -> float:
+    """Return how many seconds processes have for what they do at their end."""
+    return _seconds(EXIT_LIMIT_VARIABLE, _EXIT_LIMIT)
+
+
+def _seconds(variable: str, default: float) -> float:
+    try:
+        return float(os.environ[variable])
+    except (KeyError, ValueError):
+        return default
+
+
 def deadline() -> float:
     """Return when wall time is over, in seconds since the epoch; else infinity."""
     for variable in VARIABLES:

@@ -1,4 +1,4 @@
-"""Processes: their last lines and exit, parents, time of start, and threads."""
+"""Processes: their last lines, parents, time of start, and threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _MAPS = Path("/proc/self/maps")
@@ -23,16 +22,6 @@ def log_line(text: str) -> None:
     """
     with suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
-
-
-def exit_at_once(code: int) -> NoReturn:
-    """End this process at once, as a forked one must: it is a copy of another."""
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-    finally:
-        os._exit(code)
 
 
 def die_with_parent() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 _RECORD = struct.Struct("<qqq")
 _IDLE = -1
+_ENDED = -2  # the position is the exit status then
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,16 @@ class InFlightTable:
     def get(self, worker: int) -> InFlight | None:
         """Return what a worker evaluates."""
         record = _RECORD.unpack_from(self._memory, worker * _RECORD.size)
-        return None if record[0] == _IDLE else InFlight(*record)
+        return None if record[0] < 0 else InFlight(*record)
+
+    def end(self, worker: int, code: int) -> None:
+        """Note that a worker has done its work, and with which exit status it ends."""
+        self.set(worker, _ENDED, code, 0)
+
+    def exit_status(self, worker: int) -> int | None:
+        """Return the exit status of a worker that has done its work."""
+        index, code, _ = _RECORD.unpack_from(self._memory, worker * _RECORD.size)
+        return code if index == _ENDED else None
 
     def close(self) -> None:
         """Give the memory back; the file stays."""
@@ -71,5 +81,5 @@ def interrupted(path: Path) -> list[int]:
     with suppress(FileNotFoundError):
         data = path.read_bytes()
         whole = data[: len(data) - len(data) % _RECORD.size]
-        return [index for index, *_ in _RECORD.iter_unpack(whole) if index != _IDLE]
+        return [index for index, *_ in _RECORD.iter_unpack(whole) if index >= 0]
     return []

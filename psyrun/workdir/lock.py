@@ -167,8 +167,8 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock back; a forked child that inherited it does nothing."""
-        self._stop.set()
         if self._mine is not None and self._mine.pid == os.getpid():
+            self._stop.set()
             if recorded_holder(self.path) == self._mine:
                 self.path.unlink(missing_ok=True)
             atexit.unregister(self.release)
