@@ -81,7 +81,7 @@ def test_jobs_that_outlived_their_run_are_stopped(psy, write_task, work):
     command = [sys.executable, "-m", "psyrun.steps", *arguments]
     with subprocess.Popen(command) as job:
         processes = pids()
-        assert list(running_jobs(LAYOUT)) == ["process:0"]
+        assert [name for name, _ in running_jobs(LAYOUT)] == ["process:0"]
         assert "with 1 running job;" in psy("kill", "slow").out
         assert job.wait(10) != 0
     assert have_ended(processes)
