@@ -197,7 +197,7 @@ def test_a_cancelled_job_is_told_and_repeated_by_the_next_run(
     (second,) = [job for job in queue(project, "R") if job.endswith("_1")]
     subprocess.run(["scancel", second], check=True)
     # The others end within milliseconds, and so might this one before the signal.
-    wait_until(lambda: "process:1" not in running_jobs(layout(project)))
+    wait_until(lambda: "process:1" not in dict(running_jobs(layout(project))))
     go(project)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
