@@ -40,6 +40,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _try_assignment(path: Path, index: int) -> int:
+    from psyrun.planning.checks import check_storable
     from psyrun.tasks.loading import load_task
     from psyrun.utils.tracebacks import user_traceback
 
@@ -50,6 +51,7 @@ def _try_assignment(path: Path, index: int) -> int:
             f"{path}: there is no assignment {index}. Choose one from 0 to "
             f"{n_items - 1} with --item."
         )
+    check_storable(task)
     print(f"{task.name}: assignment {index} of 0 to {n_items - 1}")
     parameters = task.pspace[index]
     _print_values("parameters", parameters)

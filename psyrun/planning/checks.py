@@ -14,6 +14,7 @@ from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import task_path
 from psyrun.tasks.loading import Task, load_task
+from psyrun.tasks.storable import check_parameters
 from psyrun.utils.files import read_json
 from psyrun.utils.isolation import isolated
 from psyrun.workdir.layout import record_of_task
@@ -32,7 +33,7 @@ def check(task: Task) -> None:
             "path of a Python in which psyrun is installed."
         )
     _check_file_dep(task)
-    _check_parameters(task)
+    check_storable(task)
 
 
 def check_project_folder() -> None:
@@ -98,12 +99,10 @@ def make_folder_for_result(task: Task) -> None:
         ) from error
 
 
-def _check_parameters(task: Task) -> None:
-    """Find out before the work whether the store can hold the first assignment."""
-    excluded = task.exclude_from_result
-    first = {k: v for k, v in task.pspace[0].items() if k not in excluded}
+def check_storable(task: Task) -> None:
+    """Refuse a task with `TaskError` whose store cannot hold its parameters."""
     try:
-        task.store.check(first)
+        check_parameters(task.pspace, task.store, task.exclude_from_result)
     except StoreError as error:
         raise TaskError(f"{task.path}: pspace: {error}") from error
 

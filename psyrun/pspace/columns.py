@@ -48,6 +48,13 @@ class Column(ABC):
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
         """Return the values at `rows` as int64 or float64 if that is exact, or None."""
 
+    def held(self) -> NDArray[Any] | None:
+        """Return values along axis 0 that show of which types all values are.
+
+        Not a copy; None if they are not held in an array.
+        """
+        return None
+
     @abstractmethod
     def literal(self) -> str | None:
         """Return what to give a `Param` for this column, or None if that is long."""
@@ -76,6 +83,10 @@ class ValueColumn(Column):
     @override
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
         return as_numbers(self._array[rows]) if self._array.ndim == 1 else None
+
+    @override
+    def held(self) -> NDArray[Any]:
+        return self._array
 
     @override
     def literal(self) -> str | None:
@@ -122,6 +133,11 @@ class RangeColumn(Column):
     def numbers(self, rows: Indices) -> Indices:
         """Return the integers at `rows` as int64."""
         return self._steps.start + self._steps.step * rows
+
+    @override
+    def held(self) -> Indices:
+        """Return those near the ends, which are the largest."""
+        return np.array([*self._steps[:2], *self._steps[-2:]])
 
     @override
     def literal(self) -> str:

@@ -25,7 +25,7 @@ Fetch = Callable[[Column, Indices], NDArray[Any]]
 _CHUNK = 256  # points: enough to share the cost of numpy, few enough for memory
 _MAX_POINTS = np.iinfo(np.int64).max
 _LONGEST_LITERAL = 100  # characters
-_BY_INDEX = ("point", "gather", "leaves", "selected", "literal", "_summary")
+_BY_INDEX = ("point", "gather", "leaves", "may_lack", "selected", "literal", "_summary")
 
 
 class AmbiguousOperationError(PsyrunError, RuntimeError):
@@ -121,6 +121,10 @@ class ParameterSpace(ABC):
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns that hold the values, with their keys."""
         return self._listed.leaves()
+
+    def may_lack(self, key: str) -> bool:
+        """Return whether there may be points without a key, which is nan there."""
+        return key not in self._keys
 
     def selected(self) -> tuple[ParameterSpace, range | Indices]:
         """Return a space and the rows of it that are the points of this one."""
@@ -326,6 +330,10 @@ class Product(ParameterSpace):
         return (leaf for factor in self.operands for leaf in factor.leaves())
 
     @override
+    def may_lack(self, key: str) -> bool:
+        return all(factor.may_lack(key) for factor in self.operands)
+
+    @override
     def literal(self) -> str | None:
         return _joined(" * ", self.operands)
 
@@ -385,6 +393,10 @@ class Sum(ParameterSpace):
         return (leaf for term in self.operands for leaf in term.leaves())
 
     @override
+    def may_lack(self, key: str) -> bool:
+        return any(term.may_lack(key) for term in self.operands)
+
+    @override
     def literal(self) -> str | None:
         return _joined(" + ", self.operands)
 
@@ -419,6 +431,10 @@ class Selection(ParameterSpace):
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns of the space selected from."""
         return self._space.leaves()
+
+    @override
+    def may_lack(self, key: str) -> bool:
+        return self._space.may_lack(key)
 
     @override
     def literal(self) -> str | None:

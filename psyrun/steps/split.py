@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from psyrun.errors import PsyrunError, enough_memory_for
+from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
 from psyrun.steps.job import Job
 from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
+from psyrun.tasks.storable import KeptColumns, check_parameters
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.layout import SPLIT
@@ -33,12 +34,25 @@ def split(job: Job) -> None:
     with job.lock(SPLIT):
         with enough_memory_for(job.task.pspace, job.plan.taskfile):
             division = _divide(job)
+            _check_parameters(job, division)
             division.save(job.round, job.plan)
         job.round.blocks.mkdir(exist_ok=True)
     print(
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
         f"before; {len(division.open)} to evaluate in {division.n_blocks} blocks"
     )
+
+
+def _check_parameters(job: Job, division: Division) -> None:
+    """Refuse parameters that the store cannot hold, which may be drawn at random."""
+    kept = KeptColumns(division.kept_types, division.kept_large)
+    excluded = job.task.exclude_from_result
+    try:
+        if len(division.space):
+            store = job.store(job.plan.block_ext)
+            check_parameters(division.space, store, excluded, kept)
+    except StoreError as error:
+        raise TaskError(f"{job.plan.taskfile}: pspace: {error}") from error
 
 
 def _divide(job: Job) -> Division:

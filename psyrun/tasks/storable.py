@@ -1,0 +1,179 @@
+"""Whether a store can hold the parameters of a task, found out before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from psyrun.errors import StoreError
+from psyrun.pspace import ParameterSpace
+from psyrun.pspace.columns import Column
+from psyrun.store.arrays import (
+    Array,
+    RowType,
+    column_array,
+    common_row_type,
+    inexact_integer,
+    row_array,
+)
+from psyrun.store.base import Store
+
+_MOST_POINTS = 10_000_000  # whose values may be in memory for a closer look
+_FLOAT64 = np.dtype(np.float64)
+_NAN = np.float64("nan")
+_NUMBERS = (bool, int, float, complex, np.int64, np.float64, np.bool_)
+
+
+@dataclass(frozen=True)
+class KeptColumns:
+    """The columns of rows that are kept: their types, and which hold large integers."""
+
+    types: Mapping[str, RowType]
+    large: Collection[str]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some values of a parameter.
+
+    They are of one type; `sample` is one of them, and `large` an integer among them
+    that is not exact as float64.
+    """
+
+    type: RowType
+    sample: Any
+    large: int | None = None
+
+
+def check_parameters(
+    space: ParameterSpace,
+    store: Store,
+    excluded: Collection[str],
+    kept: KeptColumns | None = None,
+) -> None:
+    """Refuse parameters that the store cannot hold, or not in one array.
+
+    Costs as much as the values that the space holds, however many points they make.
+    Raises `StoreError` with the parameter.
+    """
+    saved = [key for key in space.keys() if key not in excluded]  # noqa: SIM118
+    first = space[0]
+    store.check({key: first[key] for key in saved})
+    if not store.has_typed_columns:
+        return
+    for key in saved:
+        try:
+            _check(key, _held_parts(space, key), store, kept)
+        except StoreError as error:
+            if len(space) > _MOST_POINTS:
+                raise _about_parameter(error) from error
+            _check_used(space, key, store, kept)
+
+
+def _check_used(
+    space: ParameterSpace, key: str, store: Store, kept: KeptColumns | None
+) -> None:
+    """Look at points, as not all that operands hold is in a difference or a slice."""
+    try:
+        _check(key, _used_parts(space, key), store, kept)
+    except StoreError as error:
+        raise _about_parameter(error) from error
+
+
+def _check(
+    key: str, parts: Iterable[_Part], store: Store, kept: KeptColumns | None
+) -> None:
+    found = list(parts)
+    for part in found:
+        store.check({key: part.sample})
+    common = common_row_type(key, [part.type for part in found])
+    large = next((p.large for p in found if p.large is not None), None)
+    if large is not None and common.dtype.kind in "fc":
+        is_lacking = any(part.sample is _NAN for part in found)
+        where = "nan for points without it" if is_lacking else "fractions or nan"
+        raise _inexact(key, large, where)
+    if kept is not None:
+        _check_beside_kept(key, common, large, kept)
+
+
+def _check_beside_kept(
+    key: str, found: RowType, large: int | None, kept: KeptColumns
+) -> None:
+    """Refuse integers that cannot be in one array with those of rows from before."""
+    if key not in kept.types:
+        return
+    try:
+        common = common_row_type(key, [found, kept.types[key]])
+    except StoreError:
+        # A result may have the name of a parameter, and stand in its place.
+        return
+    if common.dtype.kind in "fc" and (large is not None or key in kept.large):
+        what = "above 2**53" if large is None else large
+        raise _inexact(
+            key, what, "rows from before with fractions, nan or another shape"
+        )
+
+
+def _inexact(key: str, large: object, where: str) -> StoreError:
+    return StoreError(
+        f"parameter {key!r} holds the integer {large}, which is not exact as float64, "
+        f"beside {where}, so that no array keeps it as it is. Give smaller integers or "
+        "text, leave it out with exclude_from_result, or use PickleStore (.pkl)."
+    )
+
+
+def _about_parameter(error: StoreError) -> StoreError:
+    return StoreError(str(error).replace("key ", "parameter ", 1))
+
+
+def _held_parts(space: ParameterSpace, key: str) -> Iterator[_Part]:
+    for name, column in space.leaves():
+        if name == key and column.n_places:
+            yield from _parts_of_column(key, column)
+    if space.may_lack(key):
+        yield _Part(RowType(_FLOAT64, ()), _NAN)
+
+
+def _parts_of_column(key: str, column: Column) -> Iterator[_Part]:
+    held = column.held()
+    if held is None or held.dtype.hasobject:
+        values = column.take(np.arange(column.n_places)) if held is None else held
+        yield from _parts_of_values(key, values.tolist())
+    else:
+        yield _part(held, column[0])
+
+
+def _used_parts(space: ParameterSpace, key: str) -> Iterator[_Part]:
+    values = space.gather(key, np.arange(len(space)), lambda c, rows: c.take(rows))
+    return _parts_of_values(key, values.tolist())
+
+
+def _parts_of_values(key: str, values: list[Any]) -> Iterator[_Part]:
+    by_type: dict[type, list[Any]] = {}
+    for value in values:
+        by_type.setdefault(type(value), []).append(value)
+    for kind, alike in by_type.items():
+        if kind is str or kind is bytes:
+            nulls = (v for v in alike if v[-1:] in ("\0", b"\0"))
+            sample = next(nulls, alike[0])
+            yield _part(row_array(key, sample)[np.newaxis], sample)
+        elif kind in _NUMBERS:
+            yield _part(column_array(key, alike), alike[0])
+        else:
+            yield from _parts_of_objects(key, alike)
+
+
+def _parts_of_objects(key: str, values: list[Any]) -> Iterator[_Part]:
+    seen: set[tuple[RowType, int | None]] = set()
+    for value in values:
+        part = _part(row_array(key, value)[np.newaxis], value)
+        if (part.type, part.large) not in seen:
+            seen.add((part.type, part.large))
+            yield part
+
+
+def _part(column: Array, sample: Any) -> _Part:
+    return _Part(RowType.of(column), sample, inexact_integer(column, _FLOAT64))
