@@ -26,8 +26,10 @@ class Desired(TaskSettings):
         Number of assignments in the space as it is evaluated now.
     backend : Backend
         How the space is shared out among jobs.
-    max_jobs, min_items : int
-        Most process jobs, fewest assignments in each.
+    max_jobs : int or None
+        Most process jobs; None for any number.
+    min_items : int
+        Fewest assignments in each.
     ext : str
         File extension of the task's store, with its dot.
     token : str
@@ -36,7 +38,7 @@ class Desired(TaskSettings):
 
     n_items: int
     backend: Backend
-    max_jobs: int
+    max_jobs: int | None
     min_items: int
     ext: str
     token: str
@@ -51,7 +53,8 @@ class Desired(TaskSettings):
         """Return the number of blocks for `n_items` assignments."""
         if n_items == 0:
             return 0
-        return self.backend.n_blocks(n_items, self.max_jobs, self.min_items)
+        most = n_items if self.max_jobs is None else self.max_jobs
+        return self.backend.n_blocks(n_items, most, self.min_items)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from types import FunctionType
 from typing import Any, ClassVar
 
 from psyrun.errors import QueueUnreachableError
@@ -38,6 +39,9 @@ class Scheduler(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if _is_of_former_version(vars(cls).get("submit_array")):
+            # psyrun 0.8 called it with a number and patterns; `submit` is as it was.
+            del cls.submit_array
         guard(cls, [name for name in vars(Scheduler) if not name.startswith("_")])
 
     @abstractmethod
@@ -386,3 +390,11 @@ class Scheduler(ABC):
         if options is None:
             options = {key: Option(flag="") for key in scheduler_args}
         return resolve(options, scheduler_args, name, type(self).__name__)
+
+
+def _is_of_former_version(submit_array: object) -> bool:
+    """Whether the method needs ``n, args, output_filename`` as in psyrun 0.8."""
+    if not isinstance(submit_array, FunctionType):
+        return False
+    n_defaults = len(submit_array.__defaults__ or ())
+    return submit_array.__code__.co_argcount - n_defaults > 2

@@ -130,10 +130,10 @@ class Config:
         default="psy-work",
         value=Path("psy-work"),
     )
-    max_jobs: int = special(
-        values.integer(at_least=1),
-        "integer, at least 1",
-        "most process jobs",
+    max_jobs: int | None = special(
+        values.limit(at_least=1),
+        "integer, at least 1, or `None`",
+        "most process jobs; `None` for any number",
         divides=True,
         value=100,
     )

@@ -70,6 +70,19 @@ def integer(*, at_least: int) -> Callable[[Any], int]:
     return read_integer
 
 
+def limit(*, at_least: int) -> Callable[[Any], int | None]:
+    """Return what takes whole numbers from a smallest one on, or None for no limit."""
+    read = integer(at_least=at_least)
+
+    def read_limit(value: Any) -> int | None:
+        try:
+            return None if value is None else read(value)
+        except NotAllowedError as error:
+            raise NotAllowedError(f"{error}. None stands for any number") from None
+
+    return read_limit
+
+
 def flag(value: Any) -> bool:
     """Take True or False."""
     if isinstance(value, bool):
@@ -95,7 +108,9 @@ def command(value: Any) -> str:
 
 
 def names(value: Any) -> tuple[str, ...]:
-    """Take names, in their order if they have one."""
+    """Take names, in their order if they have one; None for no names."""
+    if value is None:
+        return ()
     is_list = isinstance(value, list | tuple | set | frozenset)
     if is_list and all(isinstance(name, str) for name in value):
         return tuple(value) if isinstance(value, list | tuple) else tuple(sorted(value))
@@ -113,7 +128,9 @@ def paths(value: Any) -> tuple[Path, ...]:
 
 
 def arguments(value: Any) -> dict[str, Any]:
-    """Take a dictionary whose keys are names."""
+    """Take a dictionary whose keys are names; None for an empty one."""
+    if value is None:
+        return {}
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return dict(value)
     raise NotAllowedError(

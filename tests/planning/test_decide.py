@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from plans import DESIRED
 
+from psyrun.backend import Backend, DistributeBackend, LoadBalancingBackend
 from psyrun.errors import PsyrunError
 from psyrun.planning.decide import Current, Decision, decide
 from psyrun.utils.files import read_json, write_json
@@ -194,6 +195,12 @@ def test_changed_code_computes_what_is_missing_on_continue(current: Current) -> 
     assert steps(decision) == (True, (0, 1, 2, 3), True)
     assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
     assert not plan.same_space and not decision.is_dirty
+
+
+@pytest.mark.parametrize("backend", [DistributeBackend(), LoadBalancingBackend()])
+def test_without_a_limit_there_is_a_job_for_each_assignment(backend: Backend) -> None:
+    desired = replace(DESIRED, max_jobs=None, backend=backend)
+    assert [desired.n_blocks(n) for n in (0, 1, 2500)] == [0, 1, 2500]
 
 
 def test_continuing_where_no_row_is_missing_only_splits_and_merges() -> None:

@@ -66,6 +66,9 @@ def test_the_guides_example_loads(load):
 
 VALUES = {
     "max_jobs = 7": ("max_jobs", 7),
+    "max_jobs = None": ("max_jobs", None),
+    "exclude_from_result = None": ("exclude_from_result", ()),
+    "scheduler_args = None": ("scheduler_args", {}),
     "import numpy\nmax_jobs = numpy.int64(7)": ("max_jobs", 7),
     "resultfile = None": ("resultfile", Path("psy-work/a/result.pkl")),
     "workdir = '/scratch'": ("resultfile", Path("/scratch/a/result.pkl")),
@@ -134,6 +137,8 @@ POSITIVE = "it must be an integer of at least 1."
 WRONG = {
     "max_jobs = 0": f"max_jobs is 0; {POSITIVE}",
     "max_jobs = True": f"max_jobs is True; {POSITIVE}",
+    "max_jobs = -1": f"max_jobs is -1; {POSITIVE} None stands for any number.",
+    "min_items = None": f"min_items is None; {POSITIVE}",
     "min_items = 'ten'": f"min_items is 'ten'; {POSITIVE}",
     "pool_size = 1.0": f"pool_size is 1.0; {POSITIVE}",
     "overwrite_dirty = 0": "overwrite_dirty is 0; it must be True or False.",
