@@ -47,6 +47,7 @@ SCENARIOS = {
     "run": {
         "bad_assignments",
         "bad_input",
+        "broken_task_files",
         "change_of_mind",
         "failed_assignments",
         "full_disk",

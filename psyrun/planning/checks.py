@@ -12,7 +12,7 @@ from pathlib import Path
 
 from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.tasks.discovery import task_path
+from psyrun.tasks.discovery import Refuse, task_path
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.storable import check_parameters
 from psyrun.utils.files import read_json
@@ -118,21 +118,30 @@ def _check_file_dep(task: Task) -> None:
             )
 
 
-def check_results(tasks: Sequence[Task]) -> None:
-    """Refuse tasks that are to be run if another task writes the same result.
+def check_results(tasks: Sequence[Task], refuse: Refuse) -> list[Task]:
+    """Return the tasks whose results no other task writes; refuse the others.
 
     Of the other tasks in their folders, the records of their last runs are read, as
     their files may take long to import.
     """
-    seen: dict[str, Path] = {}
+    writers: dict[str, list[Task]] = {}
     for task in tasks:
-        other = seen.setdefault(os.path.realpath(task.resultfile), task.path)
-        if other != task.path:
-            raise _shared_result(task, other)
-    for path, result in _recorded_results(tasks):
-        if result in seen and _writes(path, result):
-            task = next(task for task in tasks if task.path == seen[result])
-            raise _shared_result(task, path)
+        writers.setdefault(os.path.realpath(task.resultfile), []).append(task)
+    others = {
+        result: path
+        for path, result in _recorded_results(tasks)
+        if result in writers and _writes(path, result)
+    }
+    refused: set[Task] = set()
+    for result, found in writers.items():
+        last, paths = found[-1], {task.path for task in found}
+        paths |= {others[result]} if result in others else set()
+        if rivals := sorted(paths - {last.path}):
+            error = _shared_result(last, rivals[0])
+            for task in found:
+                refuse(task.path, error)
+            refused.update(found)
+    return [task for task in tasks if task not in refused]
 
 
 def check_work_folder(task: Task, last: Plan | None, now: Plan) -> None:

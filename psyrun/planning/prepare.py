@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import RunningError, StoreError, enough_memory_for
+from psyrun.errors import PsyrunError, RunningError, StoreError, enough_memory_for
 from psyrun.planning.checks import (
     check,
     check_results,
@@ -26,6 +26,7 @@ from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.tasks.config import DIVIDING
+from psyrun.tasks.discovery import Refuse, raise_error
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import version_of
 from psyrun.utils import __version__
@@ -274,22 +275,34 @@ class TaskRun:
 
 
 def load_tasks(
-    paths: Iterable[Path], options: PlanOptions, site_scheduler: str | None = ""
+    paths: Iterable[Path],
+    options: PlanOptions,
+    site_scheduler: str | None = "",
+    refuse: Refuse = raise_error,
 ) -> list[TaskRun]:
-    """Load tasks that are run together, and refuse what cannot work.
+    """Load tasks that are run together.
 
-    Raises
-    ------
-    TaskError
-        If a task file is not usable, or two tasks have the same result file.
+    Parameters
+    ----------
+    refuse : callable
+        Is told of a task file that is not usable, or whose result is that of another
+        task, and why; such a task is left out if this returns.
     """
-    tasks = [load_task(path, options.overrides) for path in paths]
-    for task in tasks:
+    loaded = [_loaded(path, options, refuse) for path in paths]
+    tasks = check_results([task for task in loaded if task is not None], refuse)
+    return [TaskRun(task, options, site_scheduler) for task in tasks]
+
+
+def _loaded(path: Path, options: PlanOptions, refuse: Refuse) -> Task | None:
+    try:
+        task = load_task(path, options.overrides)
         check(task)
         check_path(str(task.workdir), "workdir", str(task.path))
         check_path(str(task.resultfile), "resultfile", str(task.path))
-    check_results(tasks)
-    return [TaskRun(task, options, site_scheduler) for task in tasks]
+    except (PsyrunError, OSError) as error:
+        refuse(path, error)
+        return None
+    return task
 
 
 def _cancel_unless_in_round(number: int | None, jobs: EarlierJobs, warn: Warn) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
 from psyrun.planning.checks import check_imports, check_project_folder
@@ -65,6 +66,7 @@ class Session:
         self._time_limit = controller_job.TimeLimit()
         self._status = 0
         self._guard = Guard()
+        self._left_out: dict[Path, str] = {}
 
     def run(self) -> int:
         """Run the tasks and return the exit status."""
@@ -103,10 +105,33 @@ class Session:
         if names:
             paths = select(taskdir, names)
         else:
-            paths = find_tasks(taskdir, all_are_meant=True)
-        if not paths:
+            paths = find_tasks(taskdir, refuse=self._leave_out)
+        if not paths and not self._left_out:
             print(f"no tasks in {taskdir}; create one with 'psy new-task NAME'")
-        return load_tasks(paths.values(), self._options.plan)
+        options = self._options.plan
+        return load_tasks(paths.values(), options, refuse=self._leave_out)
+
+    def _leave_out(self, path: Path, error: Exception) -> None:
+        """Go on without a task, and say why, once if it holds for several."""
+        if str(error) not in self._left_out.values():
+            status = report_error(error, debug=self._options.is_debugged)
+            self._status = max(self._status, status)
+        self._left_out[path] = str(error)
+
+    def _those_that_can(
+        self, act: Callable[[TaskRun], None], tasks: list[TaskRun]
+    ) -> list[TaskRun]:
+        """Do something with each task, and return those for which that works."""
+        able = []
+        for task in tasks:
+            try:
+                act(task)
+            except (PsyrunError, OSError) as error:
+                task.release()
+                self._leave_out(task.task.path, error)
+            else:
+                able.append(task)
+        return able
 
     def _lock(self, tasks: list[TaskRun]) -> None:
         """Lock the tasks; what keeps one from being locked is remembered.
@@ -135,14 +160,15 @@ class Session:
 
     def _plan(self, tasks: list[TaskRun]) -> list[TaskRun]:
         """Decide what to do, and return the tasks for which there is something."""
-        for task in tasks:
-            self._decide(task)
-        for task in tasks:
-            _check_site_arguments(task, self._options.snakemake_args)
+        tasks = self._those_that_can(self._decide, tasks)
+        tasks = self._those_that_can(self._check_site, tasks)
         tasks = [task for task in tasks if self._is_to_run(task)]
         if self._options.detach == JOB and tasks:
             controller_job.check(tasks, self._options.snakemake_args)
         return tasks
+
+    def _check_site(self, task: TaskRun) -> None:
+        _check_site_arguments(task, self._options.snakemake_args)
 
     def _decide(self, task: TaskRun) -> None:
         if task.lock is None:
@@ -178,22 +204,16 @@ class Session:
         """Accept the plans, and return the tasks that nobody else runs."""
         if tasks:
             check_project_folder()
-        return [task for task in tasks if self._is_accepted(task)]
+        return self._those_that_can(self._accept_one, tasks)
 
-    def _is_accepted(self, task: TaskRun) -> bool:
-        try:
-            if task in self._obstacles:
-                raise self._obstacles[task]
-            task.settle_earlier_jobs(warn)
-        except RunningError as error:
-            task.release()
-            self._fail(str(error), error.exit_status)
-            return False
+    def _accept_one(self, task: TaskRun) -> None:
+        if task in self._obstacles:
+            raise self._obstacles[task]
+        task.settle_earlier_jobs(warn)
         task.accept()
         for remark in task.remarks:
             self._display.line(remark)
         self._remark_on_change(task)
-        return True
 
     def _remark_on_change(self, task: TaskRun) -> None:
         if task.decision.is_dirty:
@@ -255,6 +275,9 @@ class Session:
                 status = summary.show(self._display, is_partial=is_partial)
             except PsyrunError as error:
                 status = report_error(error, debug=self._options.is_debugged)
+            if self._left_out:
+                files = ", ".join(map(str, self._left_out))
+                warn(f"not run, as was said above: {files}")
         log.end(status)
         self._status = max(self._status, status)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn, TypeAlias
 
 from psyrun.errors import TaskError, did_you_mean
 
@@ -27,33 +28,61 @@ def task_path(taskdir: Path, name: str) -> Path:
     return taskdir / f"task_{name}.py"
 
 
-def find_tasks(taskdir: Path, *, all_are_meant: bool = False) -> dict[str, Path]:
+Refuse: TypeAlias = Callable[[Path, Exception], None]
+"""Is told of a task file that cannot be used, and why; may raise the exception."""
+
+
+def find_tasks(
+    taskdir: Path, *, all_are_meant: bool = False, refuse: Refuse | None = None
+) -> dict[str, Path]:
     """Return the files of all tasks of a folder by their sorted names; runs none.
 
-    With `all_are_meant`, something is to be done with each file. Else one whose name
-    is not allowed for a task is left out with a warning. Raises `TaskError` where
-    there is no such folder, or two names cannot be told apart in file or rule names.
+    A file that cannot be that of a task, as its name is not allowed or it is a link
+    to nowhere, is left out, which `refuse` is told. Without that it is an error if
+    `all_are_meant`, as something is to be done with each file, else a warning. Raises
+    `TaskError` where there is no such folder, or two names cannot be told apart in
+    file or rule names.
     """
+    if refuse is None:
+        refuse = raise_error if all_are_meant else _warn
     if not taskdir.is_dir():
         raise TaskError(
             f"{taskdir}: there is no such folder of task files. Create a task with "
             "'psy new-task NAME', or name another folder with --taskdir."
         )
-    files = sorted(path for path in taskdir.glob("task_*.py") if path.is_file())
-    tasks = dict(sorted(_named(files, all_are_meant)))
+    files = sorted(path for path in taskdir.glob("task_*.py") if not path.is_dir())
+    tasks = dict(sorted(_named(files, refuse)))
     _check_distinct(tasks)
     return tasks
 
 
-def _named(files: Iterable[Path], all_are_meant: bool) -> Iterator[tuple[str, Path]]:
+def _named(files: Iterable[Path], refuse: Refuse) -> Iterator[tuple[str, Path]]:
     """Yield task files by name, and leave out what cannot be one if it may be."""
     for path in files:
         try:
-            yield task_name(path), path
+            name = task_name(path)
+            _check_link(path)
         except TaskError as error:
-            if all_are_meant:
-                raise
-            warnings.warn(f"{error} The file is left out.", UserWarning, stacklevel=1)
+            refuse(path, error)
+        else:
+            yield name, path
+
+
+def _check_link(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise TaskError(
+            f"{path}: is a link to {str(path.readlink())!r}, which is not there. Mend "
+            "the link, or remove it."
+        )
+
+
+def raise_error(path: Path, error: Exception) -> NoReturn:
+    """Refuse to go on without a task file."""
+    raise error
+
+
+def _warn(path: Path, error: Exception) -> None:
+    warnings.warn(f"{error} The file is left out.", UserWarning, stacklevel=1)
 
 
 def select(taskdir: Path, names: Iterable[str]) -> dict[str, Path]:

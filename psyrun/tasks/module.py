@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import importlib.machinery
 import importlib.util
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, FrameType, ModuleType, TracebackType
 
 from psyrun.errors import PsyrunError, TaskError, one_line
 
@@ -28,14 +32,37 @@ def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
     module = _new_module(path, module_name)
     sys.modules[module_name] = module
     try:
-        exec(code, module.__dict__)
-    except KeyboardInterrupt:
-        raise
+        with _interruptions() as interruptions:
+            exec(code, module.__dict__)
     # A task file that calls sys.exit is a mistake like any other.
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and interruptions:
+            raise
         sys.modules.pop(module_name, None)
         raise _raised(path, error) from error
     return module, tree.body
+
+
+@contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """Yield a list that has an entry after Ctrl-C, which a file could raise itself."""
+    found: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield [signal.SIGINT]
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        found.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield found
+    finally:
+        # The file may have set a handler of its own.
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def check_syntax(path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import seconds
-from psyrun.errors import SchedulerError
+from psyrun.errors import PsyrunError, SchedulerError
 from psyrun.tasks.import_path import add_to_import_path
+from psyrun.utils.console import report_error
 from psyrun.utils.text import counted
 
 if TYPE_CHECKING:
@@ -54,11 +55,18 @@ def execute(args: argparse.Namespace) -> int:
     from psyrun.queue.site import read_pairs
 
     add_to_import_path(args.taskdir)
-    conf = _conf(args.taskdir)
     given = read_pairs(args.arg, "doctor: --arg")
+    status = 0
+    conf: dict[str, Any] = {}
+    try:
+        conf = _conf(args.taskdir)
+    except PsyrunError as error:
+        if args.queue is not None:
+            raise
+        status = report_error(error, debug=args.debug)
     if args.queue is not None:
         return _report(_of_queue(_class(args.queue), conf, given, args.timeout))
-    status = _report(_of_machine(args.taskdir, conf))
+    status = max(status, _report(_of_machine(args.taskdir, conf)))
     for name, program in _SUBMITS_WITH.items():
         if shutil.which(program):
             print(f"\n{name}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from psyrun.cli.doctor.finding import Finding, ok, problem, warning
 from psyrun.errors import PsyrunError, one_line
 from psyrun.tasks.discovery import find_tasks
+from psyrun.tasks.module import check_syntax
 from psyrun.utils import __version__
 
 _PLUGINS = (
@@ -38,7 +39,7 @@ def check_machine(taskdir: Path, workdir: Path) -> Iterator[Finding]:
     yield _snakemake()
     yield _stores()
     yield from _folder(workdir)
-    yield _tasks(taskdir)
+    yield from _tasks(taskdir)
 
 
 def _snakemake() -> Finding:
@@ -100,11 +101,27 @@ def _folder(workdir: Path) -> Iterator[Finding]:
         )
 
 
-def _tasks(taskdir: Path) -> Finding:
+def _tasks(taskdir: Path) -> Iterator[Finding]:
+    """Check what can be known of task files without running them."""
+    found: list[Finding] = []
+
+    def refuse(path: Path, error: Exception) -> None:
+        found.append(problem("task file", str(error)))
+
     try:
-        tasks = find_tasks(taskdir, all_are_meant=True)
+        tasks = find_tasks(taskdir, refuse=refuse)
     except PsyrunError as error:
         if not taskdir.exists():
-            return ok("tasks", f"none yet in {taskdir}; see 'psy new-task --help'")
-        return problem("tasks", str(error))
-    return ok("tasks", f"{len(tasks)} in {taskdir}")
+            yield ok("tasks", f"none yet in {taskdir}; see 'psy new-task --help'")
+        else:
+            yield problem("tasks", str(error))
+        return
+    n_readable = 0
+    for path in tasks.values():
+        try:
+            check_syntax(path)
+            n_readable += 1
+        except PsyrunError as error:
+            refuse(path, error)
+    yield from found
+    yield ok("tasks", f"{n_readable} in {taskdir}")
