@@ -4,7 +4,7 @@ The controller of a run imports the task files, to plan with them. It ends what
 these started when it ends itself. Where they started something, it first starts a
 guard, which does this if the controller is killed.
 
-Usage of the guard: ``python -m psyrun.run.guard``, with lists of processes, one on
+Usage of the guard: ``python -P -m psyrun.run.guard``, with lists of processes, one on
 each line, on a pipe as standard input. When that is closed, it ends those of the
 last list.
 """
@@ -21,6 +21,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 
+from psyrun.utils.isolation import isolated
 from psyrun.utils.offspring import adopt_orphans, children, descendants, end_strays
 from psyrun.utils.process import process_start
 
@@ -50,7 +51,8 @@ class Guard:
         """Start the guard if task files have started processes."""
         if set(children()).difference(self._before):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "psyrun.run.guard"],
+                [sys.executable, "-P", "-m", "psyrun.run.guard"],
+                env=isolated(os.environ),
                 stdin=subprocess.PIPE,
                 # Out of reach of what ends the controller.
                 start_new_session=True,
