@@ -60,6 +60,7 @@ SCENARIOS = {
         "own_queue",
         "second_looks",
         "results_and_stores",
+        "unreadable_rows",
         "up_to_date",
     },
     "scheduler": {"contract"},

@@ -86,9 +86,12 @@ def check_result(task: Task, parameters: Mapping[str, Any], result: Any) -> None
         As a run would record it.
     """
     from psyrun.steps.worker import row_of
+    from psyrun.workdir.journal import check_row
 
     try:
-        task.store.check(row_of(parameters, result, task.exclude_from_result))
+        row = row_of(parameters, result, task.exclude_from_result)
+        task.store.check(row)
+        check_row(row)
     except (StoreError, ResultError) as error:
         raise JobError(f"{task.path}: {error}") from error
 

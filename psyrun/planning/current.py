@@ -103,4 +103,5 @@ def _data(task: Task, round_: Round) -> RoundData:
 
     counts = DivisionCounts.load(round_)
     ext = task.store.ext if counts is None else counts.ext
-    return RoundData(round_, store_with(ext, task.store))
+    # The split says which rows these are, when it leaves them out.
+    return RoundData(round_, store_with(ext, task.store), lambda *_: None)

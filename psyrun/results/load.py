@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from psyrun.workdir.consistent_reads import (
     retry_while_changing,
 )
 from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.journal import Entry, UnreadableRowError
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.plan import Plan
 
@@ -146,9 +148,25 @@ class RecordedTask:
 
         It is called with the rows in pieces, a function that returns the store
         for an extension, and the extension of the store that the rows come
-        from; once more if a run changes the files meanwhile.
+        from; once more if a run changes the files meanwhile. Rows that cannot be
+        read are left out with a warning.
         """
+        try:
+            return self._with_pieces(use)
+        except UnreadableRowError:
+            # Now the task file was run, on which they may have depended.
+            skipped: dict[int, str] = {}
+            found = self._with_pieces(
+                use, lambda row, cause: skipped.setdefault(row.index, cause)
+            )
+        _warn_of(self.layout.name, skipped)
+        return found
 
+    def _with_pieces(
+        self,
+        use: Callable[[Iterator[Columns], Stores, str], _T],
+        on_unreadable: Callable[[Entry, str], object] | None = None,
+    ) -> _T:
         def once(stores: Stores) -> _T:
             plan = self.plan
             for number in (plan.round, *plan.keep_rounds, *plan.superseded):
@@ -156,7 +174,7 @@ class RecordedTask:
                 counts = DivisionCounts.load(round_)
                 if counts is not None:
                     return use(
-                        consistent_pieces(round_, stores(counts.ext)),
+                        consistent_pieces(round_, stores(counts.ext), on_unreadable),
                         stores,
                         counts.ext,
                     )
@@ -168,6 +186,17 @@ class RecordedTask:
         return retry_while_changing(
             lambda: with_stores(self.root / self.plan.taskfile, once)
         )
+
+
+def _warn_of(name: str, skipped: Mapping[int, str]) -> None:
+    first = min(skipped)
+    others = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    warnings.warn(
+        f"task {name!r}: assignment {first}{others} is left out: {skipped[first]} "
+        f"'psy run --continue {name}' evaluates it again.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _find(task_or_path: Filename, taskdir: Path) -> RecordedTask | Path:

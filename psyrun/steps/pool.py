@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
+from psyrun.steps.row_reader import RowReader
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
 from psyrun.utils.ending import prepare_forks
 from psyrun.utils.offspring import children, end_strays
@@ -54,6 +55,8 @@ class _Pool:
         self._in_flight = InFlightTable(in_flight, size)
         self._messages = ExitMessages()
         self._workers: dict[int, int] = {}
+        # Their processes by the numbers of the workers.
+        self._readers: dict[int, int] = {}
         self._is_out_of_time = False
         # What the import of the task started is there for all workers.
         self._not_ours = children()
@@ -73,6 +76,7 @@ class _Pool:
                 pid, status = os.wait()
                 if pid in self._workers:
                     number = self._workers.pop(pid)
+                    self._readers.pop(number, None)
                     self._end_strays()
                     self._ended(number, pid, os.waitstatus_to_exitcode(status))
         finally:
@@ -93,6 +97,7 @@ class _Pool:
             # What is in the buffers now must not be written by each copy.
             sys.stdout.flush()
             sys.stderr.flush()
+        reader = RowReader.start() if self._evaluation.needs_reader else None
         with warnings.catch_warnings():
             # Threads of numerical libraries handle forks by themselves.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -100,7 +105,10 @@ class _Pool:
         if pid == 0:
             intact = self._intact.get(number, 0)
             shared = (self._in_flight, self._messages)
-            Worker(self._evaluation, number, *shared, parent, intact).run(rest)
+            Worker(self._evaluation, number, *shared, parent, intact, reader).run(rest)
+        if reader is not None:
+            self._readers[number] = reader.pid
+            reader.close()
         self._workers[pid] = number
 
     def _ended(self, number: int, pid: int, code: int) -> None:
@@ -166,8 +174,9 @@ class _Pool:
         for pid in self._workers:
             os.waitpid(pid, 0)
         self._workers.clear()
+        self._readers.clear()
         self._end_strays()
 
     def _end_strays(self) -> None:
         """End what workers started that have ended."""
-        end_strays({*self._not_ours, *self._workers})
+        end_strays({*self._not_ours, *self._workers, *self._readers.values()})

@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from psyrun.errors import FailedAssignmentsError, JobError, enough_memory_for
+from psyrun.errors import (
+    FailedAssignmentsError,
+    JobError,
+    StoreError,
+    enough_memory_for,
+)
 from psyrun.steps.failure_limit import FailureLimit
 from psyrun.steps.job import Job
 from psyrun.steps.pool import evaluate
@@ -25,8 +30,9 @@ from psyrun.utils.files import explained, replacing, write_json
 from psyrun.utils.process import log_line
 from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
+from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.in_flight import interrupted
-from psyrun.workdir.journal import Entry
+from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
 
@@ -47,7 +53,10 @@ def process(job: Job, block: int) -> None:
             log_line(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
+        _withdraw_unreadable(job, block)
         _evaluate(job, block)
+        # Workers know more than the merge: `setup` may have imported modules.
+        _withdraw_unreadable(job, block)
         recorded = journal.latest(job.round.journals_of(block), verify=True)
         failed = _failed(recorded)
         n_rows = counted(len(recorded) - len(failed), "assignment")
@@ -56,6 +65,18 @@ def process(job: Job, block: int) -> None:
             _report(failed)
         _check_complete(job, block, recorded)
         write_block(job.data, block, recorded, lists_rows=job.plan.fetches)
+
+
+def _withdraw_unreadable(job: Job, block: int) -> None:
+    """Record as failed the assignments whose row cannot be read in this process."""
+    recorded = journal.latest(job.round.journals_of(block), verify=True)
+    for row, cause in job.data.unreadable(recorded):
+        error = StoreError(cause)
+        failure = describe_failure(error, job.data.division.space[row.index])
+        add_to = Journal(row.path, session=None)
+        add_to.withdraw(row, failure)
+        add_to.close()
+        log_line(f"assignment {row.index}: {cause}")
 
 
 def _evaluate(job: Job, block: int) -> None:

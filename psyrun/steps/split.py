@@ -14,8 +14,10 @@ from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
+from psyrun.utils.process import log_line
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
+from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
@@ -100,7 +102,12 @@ def _earlier_round(job: Job, number: int) -> tuple[RoundData, str]:
             f"{round_.folder}: is gone; its rows cannot be taken over. Start the task "
             "again with 'psy run'."
         )
-    return RoundData(round_, job.store(counts.ext)), counts.fingerprint
+    data = RoundData(round_, job.store(counts.ext), _say_unreadable)
+    return data, counts.fingerprint
+
+
+def _say_unreadable(row: Entry, cause: str) -> None:
+    log_line(f"assignment {row.index} of before has no row: {cause}")
 
 
 def _keep(job: Job, pieces: Iterable[ColumnDict]) -> _Kept:

@@ -33,7 +33,7 @@ from psyrun.utils.text import text_of
 from psyrun.utils.tracebacks import user_place, user_traceback
 from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.in_flight import InFlightTable
-from psyrun.workdir.journal import Journal
+from psyrun.workdir.journal import Journal, reading_error
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
@@ -106,6 +106,14 @@ class Evaluation:
     deadline: float = float("inf")
     random_states: RandomStates = field(default_factory=RandomStates.find)
 
+    @property
+    def needs_reader(self) -> bool:
+        """Whether workers may read rows that a merge cannot.
+
+        With threads, what was forked is not sure to read what a new process does.
+        """
+        return self.setup is not None and self.reload is None
+
 
 class _SetupError(Exception):
     """The user's `setup` raised, which is the cause of this one."""
@@ -114,7 +122,8 @@ class _SetupError(Exception):
 class Worker:
     """A worker process of the job `parent`.
 
-    Up to byte `intact`, the worker's journal is known to be intact.
+    Up to byte `intact`, the worker's journal is known to be intact. `reader` returns
+    why the pickle of a row cannot be read; the worker itself reads it by default.
     """
 
     def __init__(
@@ -125,6 +134,7 @@ class Worker:
         messages: ExitMessages,
         parent: int,
         intact: int = 0,
+        reader: Callable[[bytes], str] | None = None,
     ) -> None:
         self._evaluation = evaluation
         self._number = number
@@ -132,6 +142,7 @@ class Worker:
         self._messages = messages
         self._parent = parent
         self._intact = intact
+        self._read_back = reader or reading_error
         self._longest = 0.0
 
     def run(self, rest: range) -> NoReturn:
@@ -232,7 +243,7 @@ class Worker:
     ) -> None:
         try:
             self._evaluation.check(row)
-            self._journal.row(index, start, lasted, _peak(), row)
+            self._journal.row(index, start, lasted, _peak(), row, self._read_back)
         except RecordError:
             raise
         except Exception as error:

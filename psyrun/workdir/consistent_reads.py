@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from psyrun.errors import PsyrunError
+from psyrun.workdir.journal import UnreadableRowError
 from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import FileStamp, finished_blocks, stamp_of
 
 if TYPE_CHECKING:
     from psyrun.store.base import Store
     from psyrun.store.rows import ColumnDict
+    from psyrun.workdir.journal import Entry
 
 _T = TypeVar("_T")
 _TRIES = 6
@@ -46,20 +48,27 @@ def retry_while_changing(read: Callable[[], _T]) -> _T:
 
 def is_concurrent_change(error: BaseException) -> bool:
     """Whether an error shows that files changed while they were read."""
+    if isinstance(error, UnreadableRowError):
+        # Its cause is one of the user's classes.
+        return False
     return isinstance(error, ConcurrentChangeError | FileNotFoundError) or isinstance(
         error.__cause__, FileNotFoundError
     )
 
 
-def consistent_pieces(round_: Round, store: Store) -> Iterator[ColumnDict]:
-    """Yield all rows of a round, see `psyrun.workdir.rows.RoundData.pieces`.
+def consistent_pieces(
+    round_: Round,
+    store: Store,
+    on_unreadable: Callable[[Entry, str], object] | None = None,
+) -> Iterator[ColumnDict]:
+    """Yield all rows of a round, see `psyrun.workdir.rows.RoundData`.
 
     Raises `ConcurrentChangeError` at the end if they may not belong together.
     """
     from psyrun.workdir.rows import RoundData
 
     before = _stamps(round_, store.ext)
-    yield from RoundData(round_, store).pieces()
+    yield from RoundData(round_, store, on_unreadable).pieces()
     after = _stamps(round_, store.ext)
     # A block that was replaced may hold other rows than were listed before, and
     # a merge removes journals that may not have been listed any more.

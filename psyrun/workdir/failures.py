@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from psyrun.errors import message_of
@@ -120,7 +121,7 @@ def accepted_failures(round_: Round, block: int) -> dict[int, dict[str, Any]]:
 
 def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
     """Return the last failure of each assignment without a row, and its session."""
-    rows: set[int] = set()
+    rows: dict[int, Path] = {}
     failed: dict[int, tuple[Entry, Entry]] = {}
     for path in sorted(round_.journals.glob("*.journal")):
         session = None
@@ -128,12 +129,14 @@ def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
             if entry.kind == journal.SESSION:
                 session = entry
             elif entry.kind == journal.ROW:
-                rows.add(entry.index)
+                rows.setdefault(entry.index, path)
             elif session is not None:
+                if entry.kind == journal.WITHDRAWAL and rows.get(entry.index) == path:
+                    del rows[entry.index]
                 before = failed.get(entry.index)
                 if before is None or before[0].start <= entry.start:
                     failed[entry.index] = (entry, session)
-    return {index: failed[index] for index in failed.keys() - rows}
+    return {index: failed[index] for index in failed.keys() - rows.keys()}
 
 
 def _failure(

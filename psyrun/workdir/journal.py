@@ -4,8 +4,8 @@ A journal is a file to which one worker appends one frame as each assignment
 ends. A frame is a header and a payload::
 
     2 bytes   b"pJ"
-    1 byte    kind: row, failure or session
-    1 byte    zero
+    1 byte    kind: row, failure, session or withdrawal
+    1 byte    1 if a row has numbers, text, arrays and containers of them only
     8 bytes   index of the assignment in the frozen space
     8 bytes   start, seconds since the epoch (float)
     8 bytes   duration in seconds (float)
@@ -14,8 +14,10 @@ ends. A frame is a header and a payload::
     4 bytes   CRC-32 of the header so far and the payload
 
 All numbers are little-endian. The payload of a row is its pickle, those of a
-failure and of a session are JSON, so that counts, times and failures can be
-read without unpickling anything. Each frame is handed to the operating system
+failure, a session and a withdrawal are JSON, so that counts, times and failures
+can be read without unpickling anything. A withdrawal takes back the row that the
+same journal has of an assignment, as it cannot be read, and says why: it is a
+failure from then on. Each frame is handed to the operating system
 in one call: a process that is killed leaves at most one torn frame, at the
 end, and readers drop it. While the machine itself stands, nothing that was
 appended is lost. Against power loss a frame is also flushed to disk, with all
@@ -26,13 +28,15 @@ that time's work can be lost.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import pickle
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,23 +44,29 @@ from typing import Any
 from psyrun.errors import StoreError, one_line
 from psyrun.utils import unpickling
 
-ROW, FAILURE, SESSION = 1, 2, 3
+ROW, FAILURE, SESSION, WITHDRAWAL = 1, 2, 3, 4
 FLUSH_SECONDS = 5.0
 _MAGIC = b"pJ"
-_HEAD = struct.Struct("<2sBxQddQQ")
+_HEAD = struct.Struct("<2sBBQddQQ")
 _CHECKSUM = struct.Struct("<I")
 _FRAME = _HEAD.size + _CHECKSUM.size
 _READ_AHEAD = 1 << 20
+_LARGE = 1 << 20  # bytes of a payload
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
+_FEW = 100  # items of a container, which take no longer than to pickle them
 
 
 @dataclass(slots=True)
 class Entry:
     """One frame of a journal: its header, and where its payload is, in bytes.
 
-    Units are those of the header; `kind` is `ROW`, `FAILURE` or `SESSION`.
+    Units are those of the header; `kind` is `ROW`, `FAILURE`, `SESSION` or
+    `WITHDRAWAL`. A row that `is_plain` can be read wherever NumPy is.
     """
 
     kind: int
+    is_plain: bool
     index: int
     start: float
     duration: float
@@ -70,17 +80,22 @@ class Journal:
     """A journal to append to, by one writer at a time.
 
     A torn frame that an earlier writer left at its end is cut off. `session` holds
-    for all that follows (host, process, fingerprint). Up to byte `intact`, the
-    journal is known to be intact and is not verified again.
+    for all that follows (host, process, fingerprint); None goes on with that of the
+    earlier writer. Up to byte `intact`, the journal is known to be intact and is not
+    verified again.
     """
 
-    def __init__(self, path: Path, session: Mapping[str, Any], intact: int = 0) -> None:
+    def __init__(
+        self, path: Path, session: Mapping[str, Any] | None, intact: int = 0
+    ) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         self._end = _intact_length(path, intact)
         os.ftruncate(self._file, self._end)
         os.lseek(self._file, self._end, os.SEEK_SET)
         self._flushed = time.monotonic()
-        self._append(SESSION, 0, time.time(), 0.0, 0, json.dumps(session).encode())
+        if session is not None:
+            payload = json.dumps(session).encode()
+            self._append(SESSION, 0, time.time(), 0.0, 0, payload)
 
     def row(
         self,
@@ -89,13 +104,22 @@ class Journal:
         duration: float,
         peak: int,
         row: Mapping[str, Any],
+        read_back: Callable[[bytes], str] | None = None,
     ) -> None:
         """Record the row of one assignment.
 
-        Raises `StoreError` if a value cannot be pickled, and `OSError` if the row
-        cannot be written whole; the journal is as before then.
+        Raises `StoreError` if a value cannot be pickled and read again, and `OSError`
+        if the row cannot be written whole; the journal is as before then. A row that
+        is not plain is read with `read_back`, which returns why that fails, by
+        default in this process.
         """
-        self._append(ROW, index, start, duration, peak, _pickled(row))
+        if _is_plain(row):
+            payload, is_plain = _pickled(row), True
+        else:
+            payload, is_plain = _pickled_objects(row)
+            if not is_plain:
+                _check_readable(row, payload, read_back or reading_error)
+        self._append(ROW, index, start, duration, peak, payload, is_plain)
 
     def failure(
         self,
@@ -109,6 +133,14 @@ class Journal:
         payload = json.dumps(failure).encode()
         self._append(FAILURE, index, start, duration, peak, payload)
 
+    def withdraw(self, row: Entry, failure: Mapping[str, Any]) -> None:
+        """Take back a row of this journal that cannot be read: its assignment failed.
+
+        What it took is what the row took.
+        """
+        payload = json.dumps(failure).encode()
+        self._append(WITHDRAWAL, row.index, row.start, row.duration, row.peak, payload)
+
     def _append(
         self,
         kind: int,
@@ -117,8 +149,10 @@ class Journal:
         duration: float,
         peak: int,
         payload: bytes,
+        is_plain: bool = False,
     ) -> None:
-        head = _HEAD.pack(_MAGIC, kind, index, start, duration, peak, len(payload))
+        length = len(payload)
+        head = _HEAD.pack(_MAGIC, kind, is_plain, index, start, duration, peak, length)
         checksum = _CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(head)))
         size = _FRAME + len(payload)
         try:
@@ -154,16 +188,122 @@ class Journal:
         os.close(self._file)
 
 
+class UnreadableRowError(StoreError):
+    """A row that was recorded cannot be read."""
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raise a `StoreError` if a row cannot be pickled, and read again here."""
+    payload, is_plain = _pickled_objects(row)
+    if not is_plain:
+        _check_readable(row, payload, reading_error)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is quickly seen that a value can be read wherever NumPy is."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind in _CONTAINERS and len(value) <= _FEW:
+        items = value.values() if kind is dict else value
+        return _PLAIN.issuperset(map(type, items)) or all(map(_is_plain, items))
+    is_numpy = kind.__module__ == "numpy" and hasattr(value, "dtype")
+    return is_numpy and not value.dtype.hasobject
+
+
 def _pickled(row: Mapping[str, Any]) -> bytes:
     try:
         return pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        # Stores are not needed to read journals.
-        from psyrun.store.pickle import check_picklable
+        raise _unpicklable(row, error) from error
 
-        for key, value in row.items():
-            check_picklable(key, value)
-        raise StoreError(f"the row cannot be pickled ({one_line(error)}).") from error
+
+def _pickled_objects(row: Mapping[str, Any]) -> tuple[bytes, bool]:
+    """Return the pickle of a row, and whether it holds nothing but plain values."""
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    try:
+        pickler.dump(row)
+    except Exception as error:
+        raise _unpicklable(row, error) from error
+    return file.getvalue(), pickler.is_plain
+
+
+def _unpicklable(row: Mapping[str, Any], error: Exception) -> StoreError:
+    # Stores are not needed to read journals.
+    from psyrun.store.pickle import check_picklable
+
+    for key, value in row.items():
+        check_picklable(key, value)
+    return StoreError(f"the row cannot be pickled ({one_line(error)}).")
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles, and notes whether there were objects that may not be readable again."""
+
+    def __init__(self, file: io.BytesIO, **settings: Any) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL, **settings)
+        self.is_plain = True
+
+    def reducer_override(self, value: Any) -> Any:
+        # Python calls it for all but numbers, text and its own containers.
+        is_named = isinstance(value, type) or callable(value)
+        module = str(getattr(value if is_named else type(value), "__module__", ""))
+        is_known = module.partition(".")[0] == "numpy" or value is complex
+        if not is_known and type(value) is not complex:
+            self.is_plain = False
+        return NotImplemented
+
+
+def _check_readable(
+    row: Mapping[str, Any], payload: bytes, read_back: Callable[[bytes], str]
+) -> None:
+    if len(payload) > _LARGE and _is_readable_in_place(row):
+        return
+    cause = read_back(payload)
+    if not cause:
+        return
+    for key, value in row.items():
+        if type(value) not in _PLAIN and (own := _own_cause(value, read_back)):
+            kind = f" of type {type(value).__name__}"
+            raise StoreError(_refusal(f"key {key!r} holds a value{kind}", own))
+    raise StoreError(_refusal("the row holds values", cause))
+
+
+def _own_cause(value: Any, read_back: Callable[[bytes], str]) -> str:
+    return read_back(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+
+
+def _is_readable_in_place(row: Mapping[str, Any]) -> bool:
+    """Whether a row can be read back, without copies of its large arrays."""
+    buffers: list[pickle.PickleBuffer] = []
+    file = io.BytesIO()
+    try:
+        _Pickler(file, buffer_callback=buffers.append).dump(row)
+        # Nobody may change them: they are the user's.
+        views = [buffer.raw().toreadonly() for buffer in buffers]
+        pickle.loads(file.getvalue(), buffers=views)
+    except Exception:
+        return False
+    return True
+
+
+def reading_error(payload: bytes) -> str:
+    """Return why a pickle cannot be read in this process; empty if it can."""
+    try:
+        unpickling.loads(payload)
+    # Whatever it is, the user's classes have raised it.
+    except (Exception, SystemExit) as error:
+        return one_line(error)
+    return ""
+
+
+def _refusal(what: str, cause: str) -> str:
+    return (
+        f"{what} that cannot be read back from its pickle ({cause}). Return numbers, "
+        "arrays, text or lists of them instead, or objects that can be unpickled where "
+        "only the task file was imported."
+    )
 
 
 def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]:
@@ -174,16 +314,16 @@ def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]
     """
     with path.open("rb", buffering=0) as file:
         for position, head in _frames(file.fileno(), start, verify=verify):
-            _, kind, index, begun, duration, peak, length = head
-            offset = position + _FRAME
-            yield Entry(kind, index, begun, duration, peak, path, offset, length)
+            _, kind, is_plain, index, begun, duration, peak, length = head
+            where = (path, position + _FRAME, length)
+            yield Entry(kind, bool(is_plain), index, begun, duration, peak, *where)
 
 
 def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, int]]:
     """Yield kind and index of frames, and the byte where each ends; a fast `scan`."""
     with path.open("rb", buffering=0) as file:
         for position, head in _frames(file.fileno(), start):
-            yield head[1], head[2], position + _FRAME + head[6]
+            yield head[1], head[3], position + _FRAME + head[7]
 
 
 def _frames(
@@ -199,7 +339,7 @@ def _frames(
             if len(read) < _FRAME:
                 return
         head = _HEAD.unpack_from(read, position - base)
-        end = position + _FRAME + head[6]
+        end = position + _FRAME + head[7]
         if head[0] != _MAGIC or end > size:
             return
         if verify:
@@ -228,16 +368,26 @@ def _intact_length(path: Path, start: int) -> int:
 
 
 def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
-    """Return the row of each assignment in some journals, else its last failure."""
+    """Return the row of each assignment in some journals, else its last failure.
+
+    A row that was withdrawn is a failure.
+    """
     found: dict[int, Entry] = {}
     for path in paths:
         for entry in scan(path, verify=verify):
             if entry.kind == SESSION:
                 continue
             before = found.get(entry.index)
-            if before is None or before.kind != ROW:
+            if before is None or before.kind != ROW or _withdraws(entry, before):
                 found[entry.index] = entry
+    for entry in found.values():
+        if entry.kind == WITHDRAWAL:
+            entry.kind = FAILURE
     return found
+
+
+def _withdraws(entry: Entry, row: Entry) -> bool:
+    return entry.kind == WITHDRAWAL and entry.path == row.path
 
 
 def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -255,10 +405,58 @@ def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of entries of kind `ROW`."""
-    return (unpickling.loads(payload) for payload in payloads(entries))
+    """Yield the rows of entries of kind `ROW`.
+
+    Raises `UnreadableRowError` for one that cannot be read.
+    """
+    index = -1
+
+    def noted() -> Iterator[Entry]:
+        nonlocal index
+        for entry in entries:
+            index = entry.index
+            yield entry
+
+    for payload in payloads(noted()):
+        try:
+            row = unpickling.loads(payload)
+        except (Exception, SystemExit) as error:
+            what = f"the row of assignment {index} holds values"
+            raise UnreadableRowError(_refusal(what, one_line(error))) from error
+        yield row
+
+
+def unreadable(
+    entries: Iterable[Entry], names: Collection[object] = ()
+) -> Iterator[tuple[Entry, str]]:
+    """Yield the rows that cannot be read in this process, each with one line why.
+
+    Only those that are not plain are tried. `names` are those of the values in rows,
+    as far as they are known.
+    """
+    suspects = [entry for entry in entries if entry.kind == ROW and not entry.is_plain]
+    for entry, payload in zip(suspects, payloads(suspects), strict=True):
+        if cause := reading_error(payload):
+            key = _key_at_fault(payload, names)
+            what = (
+                "the row holds values" if key is None else f"key {key!r} holds a value"
+            )
+            yield entry, _refusal(what, cause)
+
+
+def _key_at_fault(payload: bytes, names: Collection[object]) -> object:
+    """Return the key of the value that a row cannot be read for, if that is clear."""
+    # This one, written in Python, shows how far it came.
+    unpickler = pickle._Unpickler(io.BytesIO(payload))
+    with suppress(Exception, SystemExit):
+        unpickler.load()
+    # Keys and values collect above the mark that follows the dictionary.
+    depths = [*getattr(unpickler, "metastack", []), getattr(unpickler, "stack", [])]
+    items = depths[1] if len(depths) > 1 else depths[0][1:]
+    keys = [item for item in items[::2] if type(item) in _PLAIN and item in names]
+    return keys[-1] if keys else None
 
 
 def failures(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """Yield the records of entries of kind `FAILURE` or `SESSION`."""
+    """Yield the records of entries of other kinds than `ROW`."""
     return (json.loads(payload) for payload in payloads(entries))

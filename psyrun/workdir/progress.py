@@ -47,7 +47,7 @@ class _UnfinishedBlock:
     """What was read of the growing journals of one block."""
 
     positions: dict[Path, int] = field(default_factory=dict)
-    rows: set[int] = field(default_factory=set)
+    rows: dict[int, Path] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
 
     def read_more(self, path: Path) -> None:
@@ -57,13 +57,15 @@ class _UnfinishedBlock:
             for kind, index, end in journal.outcomes(path, start):
                 self.positions[path] = end
                 if kind == journal.ROW:
-                    self.rows.add(index)
-                elif kind == journal.FAILURE:
+                    self.rows.setdefault(index, path)
+                elif kind in (journal.FAILURE, journal.WITHDRAWAL):
                     self.failed.add(index)
+                    if kind == journal.WITHDRAWAL and self.rows.get(index) == path:
+                        del self.rows[index]
 
     @property
     def tally(self) -> Tally:
-        return Tally(len(self.rows), len(self.failed - self.rows))
+        return Tally(len(self.rows), len(self.failed - self.rows.keys()))
 
 
 class _AcceptedFailures:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict, count_rows
-from psyrun.utils.files import damaged
+from psyrun.utils.files import damaged, read_json
 from psyrun.utils.typing import override
 from psyrun.workdir import journal
 from psyrun.workdir.division import Division
@@ -26,10 +26,19 @@ CHUNK = 10_000
 
 @dataclass(frozen=True)
 class RoundData:
-    """The space and the rows of one round; `store` is that of its blocks."""
+    """The space and the rows of one round; `store` is that of its blocks.
+
+    A row that a journal holds, but that cannot be read, counts as failed if there is
+    `on_unreadable`, which is called with it and the reason in one line; else it is an
+    error, when it is read.
+    """
 
     round: Round
     store: Store
+    on_unreadable: Callable[[journal.Entry, str], object] | None = None
+    _recorded: dict[int, dict[int, journal.Entry]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def division(self) -> Division:
@@ -99,8 +108,30 @@ class RoundData:
         path = self.round.block(block, self.store.ext)
         if path.exists():
             return FileRows(self.store, str(path), self.indices_of_block(block))
-        recorded = journal.latest(self.round.journals_of(block), verify=True)
-        return JournalRows(rows_of(recorded), self.store)
+        return JournalRows(self._rows_of_journals(block), self.store)
+
+    def _rows_of_journals(self, block: int) -> dict[int, journal.Entry]:
+        paths = self.round.journals_of(block)
+        if self.on_unreadable is None:
+            return rows_of(journal.latest(paths, verify=True))
+        # Looking at rows takes as long as reading them, and each is told of once.
+        if block not in self._recorded:
+            recorded = journal.latest(paths, verify=True)
+            for entry, cause in self.unreadable(recorded):
+                self.on_unreadable(entry, cause)
+                del recorded[entry.index]
+            self._recorded[block] = rows_of(recorded)
+        return self._recorded[block]
+
+    def unreadable(
+        self, recorded: Mapping[int, journal.Entry]
+    ) -> list[tuple[journal.Entry, str]]:
+        """Return which rows of journals cannot be read here, and in one line why."""
+        first: Any = read_json(self.round.keys) or []
+        # Before keys could be numbers, they were the keys of the file.
+        results = first if isinstance(first, dict) else [value[0] for value in first]
+        names = {*self.division.space.keys(), *results}
+        return list(journal.unreadable(recorded.values(), names))
 
     def indices_of_block(self, block: int) -> Indices:
         """Return the assignments whose rows a block's store file holds."""
