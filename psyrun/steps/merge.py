@@ -23,8 +23,7 @@ def merge(job: Job) -> None:
         _check_complete(job)
         result = Path(plan.resultfile)
         result.parent.mkdir(parents=True, exist_ok=True)
-        with job.store(plan.result_ext).writer(str(result)) as writer:
-            n_rows = job.data.write(writer)
+        n_rows = job.data.save(job.store(plan.result_ext), str(result))
         n_failed = job.data.n_accepted_failures()
         repeated = _repetitions(job)
         record = MergeRecord(plan.merge, plan.resultfile, n_rows, n_failed, **repeated)

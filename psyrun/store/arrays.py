@@ -13,6 +13,7 @@ that an integer changes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -63,6 +64,11 @@ class RowType:
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of a row, in bytes."""
+        return self.dtype.itemsize * math.prod(self.shape)
 
     @classmethod
     def of(cls, column: Array) -> RowType:

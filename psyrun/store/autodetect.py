@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -38,6 +38,10 @@ class AutodetectStore(Store):
     @override
     def pieces(self, filename: Filename) -> Iterator[Columns]:
         return store_for(filename).pieces(filename)
+
+    @override
+    def merge(self, filename: Filename, sources: Sequence[Filename]) -> None:
+        store_for(filename).merge(filename, sources)
 
     @override
     def count(self, filename: Filename) -> int:

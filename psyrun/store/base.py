@@ -48,6 +48,9 @@ class Store(ABC):
     loads_slices : bool
         Whether `load` with a slice reads only these rows, so that it is
         cheaper to load a file piece by piece than to keep it in memory.
+    merges_unloaded : bool
+        Whether `merge` handles little of its files at a time and `count` reads
+        no rows, so that this is cheaper than to load rows and write them.
     has_typed_columns : bool
         Whether all values of a key have to go together in one array, see
         `psyrun.store.arrays`. Rows whose values do not are then refused as
@@ -56,6 +59,7 @@ class Store(ABC):
 
     ext: ClassVar[str]
     loads_slices: ClassVar[bool] = False
+    merges_unloaded: ClassVar[bool] = False
     has_typed_columns: bool = False
 
     @abstractmethod
@@ -147,6 +151,30 @@ class Store(ABC):
             If the file cannot be read.
         """
         yield self.load(filename)
+
+    def merge(self, filename: Filename, sources: Sequence[Filename]) -> None:
+        """Write the rows of some files, one after the other, into one.
+
+        The default reads the files with `pieces` and writes the rows with
+        `writer`.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file to create or replace. It may be one of the sources.
+        sources : sequence of path-like
+            Files of this store.
+
+        Raises
+        ------
+        StoreError
+            If a file cannot be read or written, or the rows do not go
+            together. A previous file is then left as it was.
+        """
+        with self.writer(filename) as writer:
+            for source in sources:
+                for piece in self.pieces(source):
+                    writer.append(piece)
 
     def count(self, filename: Filename) -> int:
         """Return the number of rows in a file.

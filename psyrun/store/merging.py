@@ -17,16 +17,12 @@ def merge(
 ) -> None:
     """Write the rows of some files into one, which may be one of them.
 
-    Little is in memory at a time if the store reads and writes in pieces, as
-    `psyrun.store.H5Store` does. The store is by default the one for the extension of
+    Little is in memory at a time with `psyrun.store.H5Store` and
+    `psyrun.store.NpzStore`. The store is by default the one for the extension of
     `target`. Raises `StoreError`, and leaves a previous `target` as it was, if a file
     cannot be read or written, or the rows do not go together.
     """
-    store = store or store_for(target)
-    with store.writer(target) as writer:
-        for source in sources:
-            for piece in store.pieces(source):
-                writer.append(piece)
+    (store or store_for(target)).merge(target, list(sources))
 
 
 def merge_directory(directory: Filename, merged: Filename) -> list[Path]:

@@ -7,11 +7,14 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,9 +25,11 @@ from psyrun.store.arrays import (
     Array,
     check_value,
     column_array,
+    common_row_type,
     join_parts,
 )
-from psyrun.store.base import Store
+from psyrun.store.base import Store, Writer
+from psyrun.store.npz_merging import StoredArray, read_header, reading, write_joined
 from psyrun.store.pickle import check_picklable
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
 from psyrun.store.values import unstorable
@@ -33,9 +38,7 @@ from psyrun.utils.typing import override
 
 _KINDS = NUMERIC + "SUMmV"
 _MEMBER = ".npy"
-
-# What reading a damaged zip file or a damaged array in it raises.
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
+_SPILL_BYTES = 1 << 25
 
 
 class NpzStore(Store):
@@ -53,6 +56,7 @@ class NpzStore(Store):
     """
 
     ext: ClassVar[str] = ".npz"
+    merges_unloaded: ClassVar[bool] = True
 
     def __init__(self, allow_pickle: bool = False) -> None:
         self.allow_pickle = allow_pickle
@@ -61,11 +65,14 @@ class NpzStore(Store):
     @override
     def save(self, filename: Filename, data: Columns) -> None:
         columns = self._columns(data)
-        with (
-            replacing(filename) as beside,
-            explained(filename),
-            zipfile.ZipFile(beside, "w") as archive,
-        ):
+        with replacing(filename) as beside:
+            self.write_columns(beside, columns, filename)
+
+    def write_columns(
+        self, path: Path, columns: Mapping[str, Array], name: Filename
+    ) -> None:
+        """Write a new file, which errors call by `name`."""
+        with _created(path, name) as archive:
             for key, column in columns.items():
                 self._write(archive, key, column)
 
@@ -113,13 +120,17 @@ class NpzStore(Store):
 
     @override
     def count(self, filename: Filename) -> int:
-        """Return the number of rows in a file, reading its smallest array."""
+        """Return the number of rows in a file, reading no more than a header."""
         with _opened(filename) as archive:
-            sizes = {key: archive.getinfo(key + _MEMBER) for key in _keys(archive)}
-            if not sizes:
-                return 0
-            smallest = min(sizes, key=lambda key: sizes[key].file_size)
-            return count_rows(self._read_all(archive, [smallest], filename))
+            lengths = (self._n_rows(archive, k, filename) for k in _keys(archive))
+            return next(lengths, 0)
+
+    def _n_rows(self, archive: zipfile.ZipFile, key: str, filename: Filename) -> int:
+        header = read_header(archive, key + _MEMBER)
+        shape = header.shape if header else self._read(archive, key, filename).shape
+        if not shape:
+            raise damaged(filename, "was not written by NpzStore")
+        return shape[0]
 
     @override
     def keys(self, filename: Filename) -> list[str]:
@@ -137,13 +148,100 @@ class NpzStore(Store):
                 check_value(key, value, _KINDS, "NpzStore")
 
     @override
+    def merge(self, filename: Filename, sources: Sequence[Filename]) -> None:
+        """Write the rows of some files into one, a piece of a key at a time.
+
+        The values of one key are in memory together if they are compressed,
+        Python objects or structured.
+        """
+        if not self._is_format_kept():
+            super().merge(filename, sources)
+            return
+        found = [self._content(source) for source in sources]
+        files = [file for file in found if file.n_rows] or found[-1:]
+        keys = dict.fromkeys(key for file in files for key in file.arrays)
+        with replacing(filename) as beside, _created(beside, filename) as archive:
+            for key in keys:
+                self._merge_key(archive, key, files)
+
+    def _content(self, filename: Filename) -> _Content:
+        with _opened(filename) as archive:
+            arrays = {
+                key: StoredArray.find(filename, archive, key + _MEMBER)
+                for key in _keys(archive)
+            }
+            n_rows = {
+                self._n_rows(archive, key, filename) if array is None else array.n_rows
+                for key, array in arrays.items()
+            }
+        if len(n_rows) > 1:
+            raise damaged(filename, "was not written by NpzStore")
+        return _Content(filename, next(iter(n_rows), 0), arrays)
+
+    def _merge_key(
+        self, archive: zipfile.ZipFile, key: str, files: Sequence[_Content]
+    ) -> None:
+        parts = [part for file in files if (part := file.part(key)) is not None]
+        arrays = [part for part in parts if isinstance(part, StoredArray)]
+        types = dict.fromkeys(array.row_type for array in arrays)
+        missing = len(arrays) < len(parts)
+        is_even = len(types) == 1 and not missing
+        if len(parts) < len(files) or (self.allow_pickle and not is_even):
+            self._write(archive, key, self._join(key, self._loaded(key, files)))
+            return
+        target = common_row_type(key, types, missing)
+        with archive.open(key + _MEMBER, "w", force_zip64=True) as member:
+            write_joined(member, key, parts, target)
+
+    def _loaded(self, key: str, files: Sequence[_Content]) -> list[Array | int]:
+        """Return the column of each file, or its number of rows if it has none."""
+        return [
+            self._load_key(file.filename, key) if key in file.arrays else file.n_rows
+            for file in files
+        ]
+
+    def _load_key(self, filename: Filename, key: str) -> Array:
+        with _opened(filename) as archive:
+            return self._read(archive, key, filename)
+
+    @override
+    def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
+        """Write a file piece by piece.
+
+        About 32 MiB of rows are in memory; more are written to a hidden folder
+        beside the file until all are there.
+        """
+        if not self._is_format_kept():
+            return super().writer(filename)
+        return self._spilling(filename)
+
+    @contextmanager
+    def _spilling(self, filename: Filename) -> Iterator[Writer]:
+        with closing(_Spilling(self, filename)) as rows:
+            yield rows
+            if not rows.files:
+                self.save(filename, rows.rows())
+                return
+            rows.spill()
+            self.merge(filename, rows.files)
+
+    def _is_format_kept(self) -> bool:
+        """Whether no subclass writes or reads files in another way."""
+        own = (type(self).save, type(self).load)
+        return own == (NpzStore.save, NpzStore.load)
+
+    @override
     def concatenate(self, batches: Sequence[Columns]) -> dict[str, Any]:
         filled = [self._columns(batch) for batch in with_rows(batches)]
         keys = dict.fromkeys(key for batch in filled for key in batch)
-        return {key: self._join(key, filled) for key in keys}
+        return {
+            key: self._join(
+                key, [b[key] if key in b else count_rows(b) for b in filled]
+            )
+            for key in keys
+        }
 
-    def _join(self, key: str, batches: Sequence[Mapping[str, Array]]) -> Array:
-        parts = [b[key] if key in b else count_rows(b) for b in batches]
+    def _join(self, key: str, parts: Sequence[Array | int]) -> Array:
         try:
             return join_parts(key, parts)
         except StoreError:
@@ -196,11 +294,72 @@ def _keys(archive: zipfile.ZipFile) -> list[str]:
 
 @contextmanager
 def _opened(filename: Filename) -> Iterator[zipfile.ZipFile]:
-    with explained(filename):
-        try:
-            with zipfile.ZipFile(filename) as archive:
-                yield archive
-        except _BROKEN as error:
-            raise damaged(
-                filename, f"is not an NPZ file or not whole ({one_line(error)})"
-            ) from error
+    with reading(filename), zipfile.ZipFile(filename) as archive:
+        yield archive
+
+
+@contextmanager
+def _created(path: Path, name: Filename) -> Iterator[zipfile.ZipFile]:
+    with explained(name), zipfile.ZipFile(path, "w") as archive:
+        yield archive
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is in a file; an array is None if it has to be loaded to be merged."""
+
+    filename: Filename
+    n_rows: int
+    arrays: Mapping[str, StoredArray | None]
+
+    def part(self, key: str) -> StoredArray | int | None:
+        """Return the array of a key, or the number of rows that lack it."""
+        return self.arrays.get(key, self.n_rows)
+
+
+class _Spilling:
+    """Rows that are kept in memory, or in a folder once they are many.
+
+    Parameters
+    ----------
+    filename : path-like
+        The file that they are for; the folder is beside it.
+    """
+
+    def __init__(self, store: NpzStore, filename: Filename) -> None:
+        self._store = store
+        self._filename = filename
+        self._folder: TemporaryDirectory[str] | None = None
+        self._batches: list[Columns] = []
+        self._n_bytes = 0
+        self.files: list[Path] = []
+
+    def append(self, columns: Columns) -> None:
+        # What is appended in one piece is written once only.
+        if self._n_bytes > _SPILL_BYTES:
+            self.spill()
+        rows = self._store.concatenate([columns])
+        self._batches.append(rows)
+        self._n_bytes += sum(column.nbytes for column in rows.values())
+
+    def rows(self) -> dict[str, Array]:
+        """Return the rows in memory, which are forgotten here."""
+        batches, self._batches, self._n_bytes = self._batches, [], 0
+        return self._store.concatenate(batches)
+
+    def spill(self) -> None:
+        """Move the rows in memory to a file."""
+        if self._folder is None:
+            target = Path(os.path.realpath(self._filename))
+            with explained(self._filename):
+                self._folder = TemporaryDirectory(
+                    dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp"
+                )
+        path = Path(self._folder.name, f"{len(self.files)}{NpzStore.ext}")
+        self._store.write_columns(path, self.rows(), self._filename)
+        self.files.append(path)
+
+    def close(self) -> None:
+        """Remove the folder."""
+        if self._folder is not None:
+            self._folder.cleanup()

@@ -64,6 +64,30 @@ class RoundData:
                 columns[key].append(value)
         return joined_points([columns, dict(self.division.former_points or {})])
 
+    def save(self, store: Store, filename: str) -> int:
+        """Write all rows to a file and return their number; see `pieces`."""
+        files = self._whole_files() if store.ext == self.store.ext else []
+        if files:
+            store.merge(filename, files)
+            return len(self.with_row())
+        with store.writer(filename) as writer:
+            return self.write(writer)
+
+    def _whole_files(self) -> list[str]:
+        """Return the files that hold all rows, and only these, one after the other.
+
+        There are none if rows have to be picked from them, or it is no cheaper to
+        merge whole files.
+        """
+        sources = self._ordered()
+        if not self.store.merges_unloaded or self.division.n_former:
+            return []
+        if not _are_in_sequence(sources):
+            return []
+        files = [source.whole_file() for source in sources]
+        found = [file for file in files if file is not None]
+        return found if len(found) == len(files) else []
+
     def write(self, writer: Writer) -> int:
         """Write all rows and return their number; see `pieces`."""
         n_rows = 0
@@ -79,7 +103,7 @@ class RoundData:
         assignment where the store loads slices; else by one file, or all of
         them where their rows are interleaved.
         """
-        sources = sorted(self.sources(), key=lambda source: int(source.indices[0]))
+        sources = self._ordered()
         if _are_in_sequence(sources):
             for source in sources:
                 for rows in chunks(np.arange(len(source.indices))):
@@ -89,6 +113,9 @@ class RoundData:
             yield from self._interleaved(sources)
         for rows in chunks(self.division.former):
             yield FileRows(self.store, self._kept_path, rows, rows).take_rows(rows)
+
+    def _ordered(self) -> list[RowSource]:
+        return sorted(self.sources(), key=lambda source: int(source.indices[0]))
 
     def sources(self) -> list[RowSource]:
         """Return all files with rows of the space."""
@@ -190,6 +217,9 @@ class RowSource(Protocol):
     def take(self, rows: Indices) -> ColumnDict:
         """Return some rows by their positions in `indices`."""
 
+    def whole_file(self) -> str | None:
+        """Return the file that holds these rows, in order and no others, if any."""
+
     def forget(self) -> None:
         """Give memory back; no more rows are needed for now."""
 
@@ -243,6 +273,14 @@ class FileRows(RowSource):
         self._is_checked = True
 
     @override
+    def whole_file(self) -> str | None:
+        n_rows = self._store.count(self._path)
+        self._check(n_rows)
+        if self._rows is None or np.array_equal(self._rows, np.arange(n_rows)):
+            return self._path
+        return None
+
+    @override
     def forget(self) -> None:
         self._all = None
 
@@ -259,6 +297,10 @@ class JournalRows(RowSource):
     def take(self, rows: Indices) -> ColumnDict:
         entries = [self._recorded[int(index)] for index in self.indices[rows]]
         return columns_of(journal.rows(entries), self._store)
+
+    @override
+    def whole_file(self) -> str | None:
+        return None
 
     @override
     def forget(self) -> None:

@@ -134,7 +134,7 @@ def read_rows(node: tables.EArray, rows: slice, n_rows: int) -> NDArray[Any]:
 
 def steps(n_rows: int, *types: RowType) -> Iterator[slice]:
     """Divide rows so that about 1 MiB of these types is in memory at a time."""
-    row_bytes = sum(math.prod(t.shape) * t.dtype.itemsize for t in types)
+    row_bytes = sum(t.n_bytes for t in types)
     step = max(1, _STEP_BYTES // max(row_bytes, 1))
     return (slice(start, start + step) for start in range(0, n_rows, step))
 

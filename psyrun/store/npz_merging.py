@@ -1,0 +1,175 @@
+"""Arrays in NPZ files that are copied from file to file without being loaded."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from psyrun.errors import one_line
+from psyrun.store.arrays import Array, RowType, to_row_type
+from psyrun.utils.files import Filename, damaged, explained
+
+_STEP_BYTES = 1 << 20
+_LOCAL_HEADER = 30  # bytes before the name; its lengths are in the last four
+_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+# What reading a damaged zip file or a damaged array in it raises.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
+
+
+class Header(NamedTuple):
+    """What comes before the rows of an array in its member; `length` is in bytes."""
+
+    shape: tuple[int, ...]
+    is_transposed: bool
+    dtype: np.dtype[Any]
+    length: int
+
+
+def read_header(archive: zipfile.ZipFile, name: str) -> Header | None:
+    """Return the header of a member, None if it is of an unknown version."""
+    with archive.open(name) as member:
+        read = _READERS.get(np.lib.format.read_magic(member))
+        return None if read is None else Header(*read(member), member.tell())
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """Rows of a key in an NPZ file, as they would be in memory.
+
+    Attributes
+    ----------
+    begin : int
+        Where in the file its member begins, in bytes.
+    head : int
+        Length of its header, in bytes.
+    crc : int
+        CRC-32 of header and rows.
+    """
+
+    path: Filename
+    name: str
+    begin: int
+    head: int
+    crc: int
+    n_rows: int
+    row_type: RowType
+
+    @classmethod
+    def find(
+        cls, path: Filename, archive: zipfile.ZipFile, name: str
+    ) -> StoredArray | None:
+        """Return a member, None if it is compressed or needs to be converted."""
+        info, header = archive.getinfo(name), read_header(archive, name)
+        if header is None or info.compress_type != zipfile.ZIP_STORED:
+            return None
+        shape, is_transposed, dtype, head = header
+        if is_transposed or not shape or dtype.kind in "OV" or not dtype.isnative:
+            return None
+        rows = RowType(dtype, shape[1:])
+        found = cls(path, name, info.header_offset, head, info.CRC, shape[0], rows)
+        return found if head + found.n_bytes == info.file_size else None
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all rows, in bytes."""
+        return self.n_rows * self.row_type.n_bytes
+
+    def pieces(self, step: int) -> Iterator[memoryview]:
+        """Yield the rows in pieces of `step` bytes, which are valid one at a time.
+
+        Raises `StoreError` if they are not what was written, at the end for the
+        checksum.
+        """
+        with reading(self.path), open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
+            file.seek(self.begin)
+            local = _exactly(file, _LOCAL_HEADER)
+            lengths = (local[26:28], local[28:30])
+            file.seek(sum(int.from_bytes(n, "little") for n in lengths), 1)
+            crc = zlib.crc32(_exactly(file, self.head))
+            buffer = memoryview(bytearray(min(step, self.n_bytes)))
+            for begin in range(0, self.n_bytes, max(step, 1)):
+                piece = buffer[: self.n_bytes - begin]
+                _fill(file, piece)
+                crc = zlib.crc32(piece, crc)
+                yield piece
+            if crc != self.crc:
+                raise zipfile.BadZipFile(f"Bad CRC-32 for file {self.name!r}")
+
+    def rows(self, step: int) -> Iterator[Array]:
+        """Yield `step` rows at a time; see `pieces`."""
+        dtype, shape = self.row_type.dtype, self.row_type.shape
+        if not self.n_bytes:
+            yield np.empty((self.n_rows, *shape), dtype)
+        for piece in self.pieces(step * self.row_type.n_bytes):
+            yield np.frombuffer(piece, dtype).reshape(-1, *shape)
+
+
+@contextmanager
+def reading(filename: Filename) -> Iterator[None]:
+    """Turn what reading a file raises into a `StoreError` with its name."""
+    with explained(filename):
+        try:
+            yield
+        except _BROKEN as error:
+            raise damaged(
+                filename, f"is not an NPZ file or not whole ({one_line(error)})"
+            ) from error
+
+
+def _exactly(file: IO[bytes], n_bytes: int) -> memoryview:
+    read = memoryview(bytearray(n_bytes))
+    _fill(file, read)
+    return read
+
+
+def _fill(file: Any, buffer: memoryview) -> None:
+    while len(buffer):
+        n_read = file.readinto(buffer)
+        if not n_read:
+            raise EOFError("it ends too early")
+        buffer = buffer[n_read:]
+
+
+def write_joined(
+    member: IO[bytes], key: str, parts: Sequence[StoredArray | int], target: RowType
+) -> None:
+    """Write parts of a column one after the other, as one array.
+
+    A part is an array, or a number of missing rows. Little of it is in memory at a
+    time. Raises `StoreError` if an integer would change.
+    """
+    n_rows = sum(p if isinstance(p, int) else p.n_rows for p in parts)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(target.dtype),
+        "fortran_order": False,
+        "shape": (n_rows, *target.shape),
+    }
+    np.lib.format.write_array_header_1_0(member, header)
+    for part in parts:
+        for piece in _converted(key, part, target):
+            member.write(piece)
+
+
+def _converted(
+    key: str, part: StoredArray | int, target: RowType
+) -> Iterator[memoryview | bytes]:
+    if isinstance(part, StoredArray) and part.row_type == target:
+        yield from part.pieces(_STEP_BYTES)
+        return
+    step = max(1, _STEP_BYTES // max(target.n_bytes, 1))
+    for rows in _missing(part, step) if isinstance(part, int) else part.rows(step):
+        yield to_row_type(key, rows, target).tobytes()
+
+
+def _missing(n_rows: int, step: int) -> Iterator[int]:
+    return (min(step, n_rows - begin) for begin in range(0, n_rows, step))

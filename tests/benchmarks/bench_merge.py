@@ -1,0 +1,112 @@
+"""Merging rows of 1 MB in blocks of 100, beside a bare write of as many bytes.
+
+Each is done in turn, and has been once before it is timed. Both wait until all is on
+disk. The peak of memory is that of the merge job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+TASK = """\
+import numpy as np
+
+from psyrun import Param, {store}
+
+pspace = Param(x=range({n_rows}))
+max_jobs = {n_rows} // 100
+store = {store}()
+
+
+def execute(x):
+    return {{"y": np.random.default_rng(x).random(125_000)}}
+"""
+STORES = ["NpzStore", "PickleStore", "H5Store"]
+
+
+class Used(NamedTuple):
+    """What a process used: seconds on the clock and of CPU, and MB at its peak."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def used_by(command: list[str], folder: Path) -> Used:
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{command} failed")
+    wall = time.perf_counter() - begun
+    return Used(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3)
+
+
+WRITE = """\
+import os, sys
+piece = os.urandom(1 << 20)
+with open(sys.argv[1], "wb", buffering=0) as file:
+    for _ in range(int(sys.argv[2]) // len(piece)):
+        file.write(piece)
+    os.fsync(file.fileno())
+"""
+
+
+def bare(folder: Path, n_bytes: int) -> Used:
+    target = folder / "bare"
+    found = used_by([sys.executable, "-c", WRITE, str(target), str(n_bytes)], folder)
+    target.unlink()
+    return found
+
+
+def merge(folder: Path) -> Used:
+    for mark in (folder / "psy-work/big/round-1").glob("merged*"):
+        mark.unlink()
+    command = [sys.executable, "-m", "psyrun.steps", "merge", "psy-work/big", "1"]
+    return used_by(command, folder)
+
+
+def show(name: str, each: list[Used]) -> None:
+    walls, cpus = [u.wall for u in each], [u.cpu for u in each]
+    print(
+        f"  {name:12} wall {statistics.median(walls):6.2f} s (from {min(walls):.2f}), "
+        f"CPU {statistics.median(cpus):5.2f} s, {max(u.peak for u in each):6.0f} MB",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=1000)
+    args = parser.parse_args()
+    print(f"merging {args.rows} rows of 1 MB, in turn with a bare write")
+    for store in STORES:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "psy-tasks").mkdir()
+            text = TASK.format(store=store, n_rows=args.rows)
+            (folder / "psy-tasks/task_big.py").write_text(text)
+            run = [sys.executable, "-m", "psyrun.cli", "run", "--quiet"]
+            subprocess.run(run, cwd=folder, check=True)
+            pairs = [
+                (merge(folder), bare(folder, args.rows * 1_000_000))
+                for _ in range(args.pairs + 1)
+            ][1:]
+        ours, reference = map(list, zip(*pairs, strict=True))
+        show(store, ours)
+        show("bare write", reference)
+        ratio = statistics.median(a.wall / b.wall for a, b in pairs)
+        print(f"  ratio        {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()
