@@ -55,6 +55,7 @@ SCENARIOS = {
         "kill_and_resume",
         "left_behind",
         "load_balancing",
+        "loaded_code",
         "many_assignments",
         "module_names",
         "own_queue",

@@ -32,7 +32,7 @@ from psyrun.tasks.version import version_of
 from psyrun.utils import __version__
 from psyrun.utils.files import write_json, write_text
 from psyrun.utils.resources import shipped
-from psyrun.utils.text import counted
+from psyrun.utils.text import counted, listed
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
@@ -87,6 +87,8 @@ class TaskRun:
         What to do, once it is decided.
     remarks : list of str
         What the user should know of the runs before.
+    changed : tuple of str
+        Files that are known to differ from when jobs loaded them.
     """
 
     task: Task
@@ -95,6 +97,7 @@ class TaskRun:
     lock: Lock | None = None
     decision: Decision = field(init=False)
     remarks: list[str] = field(default_factory=list)
+    changed: tuple[str, ...] = ()
     _earlier: list[EarlierJobs] = field(default_factory=list)
 
     @property
@@ -122,8 +125,9 @@ class TaskRun:
         """Why outdated rows may not be replaced, None where they may."""
         if not self.decision.is_dirty or self.task.overwrite_dirty:
             return None
+        what = listed(self.changed) or self.task.path
         return (
-            f"{self.task.path}: changed since its results were computed, and "
+            f"{what}: changed since its results were computed, and "
             "overwrite_dirty is False. Keep them and add what is missing with "
             f"'psy run --continue {self.name}', or remove them with "
             f"'psy clean {self.name}'."
@@ -213,7 +217,9 @@ class TaskRun:
 
     def _decide(self, adoptable: Sequence[EarlierJobs]) -> Decision:
         task = self.task
-        desired = _desired(task, self.options)
+        version = version_of(task, self.layout.digests, self.layout.loaded)
+        self.changed = version.changed
+        desired = _desired(task, self.options, version.text)
         current = current_state(task, desired)
         if current.plan is not None:
             number = current.plan.round
@@ -324,12 +330,12 @@ def _note_where(task: Task) -> None:
         write_json(record_of_task(task.taskdir, task.name), record)
 
 
-def _desired(task: Task, options: PlanOptions) -> Desired:
+def _desired(task: Task, options: PlanOptions, fingerprint: str) -> Desired:
     return Desired(
         task=task.name,
         taskfile=str(task.path),
         workdir=str(task.workdir),
-        fingerprint=version_of(task, TaskLayout.of(task.workdir, task.name).digests),
+        fingerprint=fingerprint,
         n_items=len(task.pspace),
         **{name: getattr(task, name) for name in DIVIDING},
         pool_size=task.pool_size,

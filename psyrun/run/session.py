@@ -24,6 +24,7 @@ from psyrun.run.summary import Summary
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import report_error, warn
+from psyrun.utils.text import listed
 from psyrun.workdir.layout import MERGE, SPLIT, TaskLayout
 from psyrun.workdir.layout import PROCESS as PROCESS_STEP
 
@@ -217,8 +218,9 @@ class Session:
 
     def _remark_on_change(self, task: TaskRun) -> None:
         if task.decision.is_dirty:
+            what = " ".join(filter(None, [listed(task.changed), "changed"]))
             self._display.line(
-                f"{task.name}: changed since it was run, all is computed again; "
+                f"{task.name}: {what} since it was run, all is computed again; "
                 f"'psy run --continue {task.name}' would keep the rows that are there"
             )
 

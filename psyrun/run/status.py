@@ -147,17 +147,17 @@ def _is_being_stopped(layout: TaskLayout, holder: Holder) -> bool:
 
 
 def _fingerprint(path: Path, layout: TaskLayout) -> str:
-    from psyrun.tasks.fingerprint import fingerprint
+    from psyrun.tasks.version import version_of_file
 
     conf_path = path.parent / "psy-conf.py"
     record: dict[str, Any] = read_json(record_of_task(path.parent, layout.name)) or {}
-    return fingerprint(
+    return version_of_file(
         path,
         conf_path if conf_path.is_file() else None,
         record.get("file_dep", []),
-        Path.cwd(),
-        read_json(layout.digests),
-    )
+        layout.loaded,
+        digests=read_json(layout.digests),
+    ).text
 
 
 def _kept(layout: TaskLayout, plan: Plan) -> str:

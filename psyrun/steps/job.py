@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from psyrun.errors import PsyrunError, TaskError
+from psyrun.errors import PsyrunError, RecordError, StoreError, TaskError
 from psyrun.store import Store
 from psyrun.store.registry import store_with
+from psyrun.tasks.loaded_code import LoadedFile
 from psyrun.tasks.loading import Task, load_task
-from psyrun.tasks.version import version_of
+from psyrun.tasks.version import Version, version_of
+from psyrun.utils.code_watch import code_watch
 from psyrun.utils.random_state import RandomStates
+from psyrun.utils.text import listed
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import Lock
 from psyrun.workdir.plan import Plan
@@ -25,8 +29,10 @@ class ImportedTask:
 
     Attributes
     ----------
-    version : str
-        Fingerprint of the task.
+    version : Version
+        The version of the task.
+    loaded : tuple of LoadedFile
+        What is to be recorded of the code that its import loaded.
     random_states : RandomStates
         The random generators that its import made.
     has_threads : bool
@@ -34,18 +40,25 @@ class ImportedTask:
     """
 
     task: Task
-    version: str
+    version: Version
+    loaded: tuple[LoadedFile, ...]
     random_states: RandomStates
     has_threads: bool
 
     @classmethod
     def load(cls, taskfile: str) -> ImportedTask:
         """Import a task."""
+        watch = code_watch()
+        watch.since = time.time()
+        # It is not loaded by the import system.
+        watch.loaded(taskfile, is_module=True)
         n_threads = threading.active_count()
         task = load_task(Path(taskfile))
         has_threads = threading.active_count() > n_threads
-        digests = TaskLayout.of(task.workdir, task.name).digests
-        return cls(task, version_of(task, digests), RandomStates.find(), has_threads)
+        layout = TaskLayout.of(task.workdir, task.name)
+        version = version_of(task, layout.digests, layout.loaded)
+        loaded = tuple(version.new(watch.take()))
+        return cls(task, version, loaded, RandomStates.find(), has_threads)
 
 
 @dataclass(frozen=True)
@@ -79,13 +92,34 @@ class Job:
         A job may have waited in a queue for long.
         """
         imported = self.preloaded or ImportedTask.load(self.plan.taskfile)
-        if imported.version != self.plan.fingerprint:
+        version = imported.version
+        if version.text != self.plan.fingerprint:
+            what = listed(version.changed) or self.plan.taskfile
             raise TaskError(
-                f"{self.plan.taskfile}: was changed after the job was planned, so "
+                f"{what}: was changed after the job was planned, so "
                 "nothing was evaluated. Run the task again: 'psy run', or "
                 "'psy run --continue' to keep the rows that are there."
             )
+        for file in imported.loaded:
+            file.save(self.layout.loaded)
         return imported
+
+    def record_loaded_code(self) -> None:
+        """Record which files of code were loaded since the last call.
+
+        Raises
+        ------
+        RecordError
+            If they cannot be recorded.
+        """
+        watch = code_watch()
+        if "imported" not in vars(self) or not watch.has_new:
+            return
+        for file in self.imported.version.new(watch.take()):
+            try:
+                file.save(self.layout.loaded)
+            except StoreError as error:
+                raise RecordError(str(error)) from error
 
     @property
     def task(self) -> Task:

@@ -79,3 +79,4 @@ def _run(command: StepCommand, preloaded: ImportedTask | None) -> None:
             merge(job)
         case step, _:
             raise PsyrunError(f"unknown step {step!r}; allowed: split, process, merge.")
+    job.record_loaded_code()

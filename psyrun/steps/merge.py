@@ -9,6 +9,7 @@ import numpy as np
 
 from psyrun.errors import JobError
 from psyrun.steps.job import Job
+from psyrun.tasks.loaded_code import forget_others
 from psyrun.utils.process import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
@@ -79,3 +80,4 @@ def _clean_up(job: Job) -> None:
     for number, round_ in job.layout.rounds().items():
         if number < job.plan.round:
             shutil.rmtree(round_.folder, ignore_errors=True)
+    forget_others(job.layout.loaded, job.imported.version.source.fingerprint)

@@ -102,6 +102,7 @@ def _evaluate(job: Job, block: int) -> None:
         session=_session(job, before),
         deadline=deadline(),
         random_states=job.imported.random_states,
+        record_loaded_code=job.record_loaded_code,
     )
     evaluate(evaluation, work.n_workers, job.round.in_flight(block))
 

@@ -24,6 +24,7 @@ from psyrun.errors import (
 )
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.store.values import base_value
+from psyrun.utils.code_watch import code_watch
 from psyrun.utils.copying import independent_values
 from psyrun.utils.ending import forget_parent, leave
 from psyrun.utils.offspring import adopt_orphans
@@ -90,6 +91,8 @@ class Evaluation:
         When the job's wall time is over, in seconds since the epoch.
     random_states : RandomStates
         The random generators that workers inherit.
+    record_loaded_code : callable
+        Records which files of code were loaded since it was called last.
     """
 
     space: ParameterSpace
@@ -105,6 +108,7 @@ class Evaluation:
     has_too_many_failures: Callable[[], bool] = lambda: False
     deadline: float = float("inf")
     random_states: RandomStates = field(default_factory=RandomStates.find)
+    record_loaded_code: Callable[[], None] = lambda: None
 
     @property
     def needs_reader(self) -> bool:
@@ -144,6 +148,7 @@ class Worker:
         self._intact = intact
         self._read_back = reader or reading_error
         self._longest = 0.0
+        self._watch = code_watch()
 
     def run(self, rest: range) -> NoReturn:
         """Evaluate what an earlier worker left of a range, then the queue, and exit."""
@@ -181,6 +186,7 @@ class Worker:
         # What it starts lives as long as it does, however far it detaches itself.
         adopt_orphans()
         self._evaluation.random_states.renew()
+        self._watch.since = time.time()
         if self._evaluation.reload is not None:
             # Those among the parameters are to stay as they are.
             before = RandomStates.find()
@@ -194,6 +200,7 @@ class Worker:
         self._evaluate(rest)
         for positions in self._evaluation.queue.take():
             self._evaluate(positions)
+        self._evaluation.record_loaded_code()
         self._journal.close()
 
     def _set_up(self) -> dict[str, Any]:
@@ -214,6 +221,7 @@ class Worker:
             parameters = work.space[index]
             start, begun = wall_clock(), clock()
             self._stop_if_pointless(start)
+            self._watch.since = start
             try:
                 result = work.execute(**independent_values(parameters), **extras)
                 row = row_of(parameters, result, work.exclude)
@@ -243,6 +251,9 @@ class Worker:
     ) -> None:
         try:
             self._evaluation.check(row)
+            # First of all: no row may be there without what it was computed by.
+            if self._watch.has_new:
+                self._evaluation.record_loaded_code()
             self._journal.row(index, start, lasted, _peak(), row, self._read_back)
         except RecordError:
             raise

@@ -1,16 +1,86 @@
-"""Which version of a task its source is."""
+"""Which version of a task there is: its source, and what else its jobs have loaded.
+
+The source of a task tells most of what its results depend on, and that is its version
+as long as nothing else has changed. Jobs record which other files of code they loaded,
+see `psyrun.tasks.loaded_code`. The first record of a file is what it is compared
+with: that more files get known doesn't make another version, but a change in one does.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from psyrun.tasks.fingerprint import fingerprint
-from psyrun.tasks.loading import Task
+from psyrun.tasks.fingerprint import Source
+from psyrun.tasks.fingerprint.canonical import canonical
+from psyrun.tasks.fingerprint.imports import parse, statements_of
+from psyrun.tasks.loaded_code import LoadedFile, loaded_files
+from psyrun.utils.code_watch import LoadedCode, is_below
 from psyrun.utils.files import read_json, write_json
 
+if TYPE_CHECKING:
+    from psyrun.tasks.loading import Task
 
-def version_of(task: Task, cache: Path) -> str:
-    """Return the fingerprint of a task; digests of large files are remembered.
+_FORMAT = "psyrun loaded code 1"
+_Key = tuple[str, bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """A version of a task.
+
+    Attributes
+    ----------
+    text : str
+        The fingerprint that plans and rows have.
+    source : Source
+        The source of the task.
+    changed : tuple of str
+        Files that have changed since jobs of this source loaded them.
+    workdir : Path
+        The work folder. Code in it was made by a run.
+    """
+
+    text: str
+    source: Source
+    changed: tuple[str, ...]
+    workdir: Path
+    _now: Mapping[_Key, LoadedFile]
+
+    def new(self, loaded: Iterable[LoadedCode]) -> list[LoadedFile]:
+        """Return what is to be recorded of files that jobs of this version loaded.
+
+        That is nothing for those that its source tells of, or that are recorded.
+        """
+        files = (self._loaded_file(code) for code in loaded if self._is_unjudged(code))
+        return [each for file in files for each in self._unexpected(file)]
+
+    def _is_unjudged(self, code: LoadedCode) -> bool:
+        if is_below(code.path, self.workdir):
+            return False
+        return os.path.realpath(code.path) not in self.source.judged
+
+    def _loaded_file(self, code: LoadedCode) -> LoadedFile:
+        content = hashlib.sha256(code.content).hexdigest()
+        form = _form(code.content, Path(code.path), is_module=code.is_module)
+        name = _name(code.path)
+        source = self.source.fingerprint
+        return LoadedFile(source, name, code.is_module, content, form)
+
+    def _unexpected(self, file: LoadedFile) -> list[LoadedFile]:
+        expected = self._now.get((file.file, file.is_module))
+        if expected is None:
+            return [file]
+        # It was changed while jobs ran: neither counts as what rows come from.
+        return [] if expected.form == file.form else [expected, file]
+
+
+def version_of(task: Task, cache: Path, loaded: Path) -> Version:
+    """Return the version of a task; digests of large files are remembered.
 
     Parameters
     ----------
@@ -18,6 +88,8 @@ def version_of(task: Task, cache: Path) -> str:
         The task.
     cache : Path
         File in which the digests are remembered.
+    loaded : Path
+        Folder with the records of code that jobs loaded.
 
     Raises
     ------
@@ -26,7 +98,77 @@ def version_of(task: Task, cache: Path) -> str:
     """
     digests: dict[str, str] = read_json(cache) or {}
     before = dict(digests)
-    found = fingerprint(task.path, task.conf_path, task.file_dep, Path.cwd(), digests)
+    found = version_of_file(
+        task.path, task.conf_path, task.file_dep, loaded, digests=digests
+    )
     if digests != before:
         write_json(cache, digests)
     return found
+
+
+def version_of_file(
+    path: Path,
+    conf_path: Path | None,
+    file_dep: Iterable[str | Path],
+    loaded: Path,
+    *,
+    digests: MutableMapping[str, str] | None,
+) -> Version:
+    """Return the version of the task of a file, which is not run.
+
+    `digests` are those of `psyrun.tasks.fingerprint.fingerprint`; `loaded` is as for
+    `version_of`. Raises `TaskError` as they do.
+    """
+    source = Source(path, conf_path, file_dep, Path.cwd(), digests)
+    recorded: dict[_Key, list[LoadedFile]] = {}
+    for file in loaded_files(loaded, source.fingerprint):
+        recorded.setdefault((file.file, file.is_module), []).append(file)
+    now = {key: _as_it_is(files) for key, files in recorded.items()}
+    changes = {key: _change(recorded[key], now[key]) for key in sorted(now)}
+    parts = [part for part in changes.values() if part]
+    text = source.fingerprint
+    if parts:
+        text = hashlib.sha256("\0".join([_FORMAT, text, *parts]).encode()).hexdigest()
+    changed = dict.fromkeys(file for (file, _), part in changes.items() if part)
+    return Version(text, source, tuple(changed), loaded.absolute().parents[1], now)
+
+
+def _change(recorded: list[LoadedFile], now: LoadedFile) -> str:
+    """Return how a file differs from its records; empty if it doesn't."""
+    forms = sorted({file.form for file in recorded})
+    if forms == [now.form]:
+        return ""
+    return " ".join([now.file, str(now.is_module), now.form, *forms])
+
+
+def _as_it_is(recorded: list[LoadedFile]) -> LoadedFile:
+    """Return the record that a file would get now."""
+    first = recorded[0]
+    try:
+        content = (Path.cwd() / first.file).read_bytes()
+    except OSError:
+        return replace(first, content="", form="")
+    digest = hashlib.sha256(content).hexdigest()
+    for file in recorded:
+        if file.content == digest:
+            return file
+    form = _form(content, Path(first.file), is_module=first.is_module)
+    return replace(first, content=digest, form=form)
+
+
+def _form(content: bytes, path: Path, *, is_module: bool) -> str:
+    """Return a digest of what counts of a file."""
+    statements = statements_of(content, path)
+    if statements is not None and not is_module:
+        statements = parse(content)
+    counts = content if statements is None else canonical(statements)
+    return hashlib.sha256(counts).hexdigest()
+
+
+def _name(path: str) -> str:
+    """Return the path that is recorded of a file; projects may be moved."""
+    root = Path.cwd()
+    for each in (Path(path), Path(os.path.realpath(path))):
+        if each.is_relative_to(root):
+            return each.relative_to(root).as_posix()
+    return path

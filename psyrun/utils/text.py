@@ -5,12 +5,13 @@ from __future__ import annotations
 import reprlib
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _LONGEST = 200  # characters
 _MOST = _LONGEST // 3 + 1  # entries of a container: more would not fit
 _MOST_OF_ARRAY = 20  # numbers
+_MOST_LISTED = 3
 
 
 def text_of(value: Any) -> str:
@@ -86,6 +87,13 @@ def parameters_text(parameters: Mapping[str, str]) -> str:
 def shortened(text: str, length: int) -> str:
     """Return a text of at most `length` characters; what is cut off shows as ``…``."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    shown = ", ".join(names[:_MOST_LISTED])
+    hidden = len(names) - _MOST_LISTED
+    return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
 def counted(count: int, noun: str) -> str:

@@ -11,6 +11,7 @@ A task owns one folder, ``<workdir>/<task>``::
     stop                  asks the controller to stop
     run.json              who runs it, or how its last run ended
     run.log               what `psy run` printed
+    loaded/               which files of code its jobs loaded
     queue/                what was submitted to a queue
     controller/           controllers that were put in a queue
     result.<ext>          the result, unless `resultfile` says otherwise
@@ -196,6 +197,11 @@ class TaskLayout:
     def digests(self) -> Path:
         """Digests of large files that the task depends on."""
         return self.folder / "digests.json"
+
+    @property
+    def loaded(self) -> Path:
+        """The folder of records of the code that its jobs loaded."""
+        return self.folder / "loaded"
 
     def round(self, number: int) -> Round:
         """Paths of one round."""

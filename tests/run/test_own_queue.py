@@ -139,10 +139,10 @@ from psyrun.planning import prepare
 count_once = prepare.version_of
 
 
-def version_of(task, cache):
+def version_of(task, *paths):
     with open("fingerprinted", "a") as file:
         file.write(task.name)
-    return count_once(task, cache)
+    return count_once(task, *paths)
 
 
 prepare.version_of = version_of

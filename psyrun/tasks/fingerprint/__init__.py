@@ -10,7 +10,9 @@ the version of Python.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, MutableMapping
+from functools import cached_property
 from pathlib import Path
 
 from psyrun.errors import TaskError
@@ -25,7 +27,7 @@ from psyrun.tasks.fingerprint.imports import (
 )
 from psyrun.tasks.fingerprint.slicing import slice_results
 
-__all__ = ["fingerprint"]
+__all__ = ["Source", "fingerprint"]
 _FORMAT = b"psyrun fingerprint 1"
 _KINDS = ("task", "conf")
 
@@ -47,27 +49,63 @@ def fingerprint(
     Raises `TaskError` where a source file is not Python, or a file of `file_dep`
     cannot be read.
     """
-    root = root.absolute()
-    whole = [_source(file) for file in (path, conf_path) if file is not None]
-    folders = [path.absolute().parent, root, root / "src"]
-    for source in whole:
-        folders += added_folders(source.statements, source.file, root)
-    is_own = ModuleSearch(folders, root).is_own
-    # A psy-conf.py that says nothing about results is as good as none.
-    slices = [
-        source._replace(statements=slice_results(source.statements, is_own))
-        for source in whole
-    ]
-    sources = [canonical(source.statements) for source in slices]
-    modules = own_modules(slices, folders, root)
-    return _digest(
-        *((kind, form) for kind, form in zip(_KINDS, sources, strict=False) if form),
-        *((name, form) for name in sorted(modules) for form in modules[name]),
-        *(
-            (name, content.encode())
-            for name, content in content_digests(file_dep, root, path, digests)
-        ),
-    )
+    return Source(path, conf_path, file_dep, root, digests).fingerprint
+
+
+class Source:
+    """The source of a task; the parameters are those of `fingerprint`."""
+
+    def __init__(
+        self,
+        path: Path,
+        conf_path: Path | None,
+        file_dep: Iterable[str | Path],
+        root: Path,
+        digests: MutableMapping[str, str] | None = None,
+    ) -> None:
+        self._path = path
+        self._root = root.absolute()
+        self._whole = [_source(file) for file in (path, conf_path) if file is not None]
+        self._folders = [path.absolute().parent, self._root, self._root / "src"]
+        for source in self._whole:
+            self._folders += added_folders(source.statements, source.file, self._root)
+        self._contents = list(content_digests(file_dep, self._root, path, digests))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The fingerprint of the task."""
+        # A psy-conf.py that says nothing about results is as good as none.
+        forms = [canonical(source.statements) for source in self._slices]
+        modules = self._modules.forms
+        return _digest(
+            *((kind, form) for kind, form in zip(_KINDS, forms, strict=False) if form),
+            *((name, form) for name in sorted(modules) for form in modules[name]),
+            *((name, content.encode()) for name, content in self._contents),
+        )
+
+    @cached_property
+    def judged(self) -> frozenset[str]:
+        """Real paths of the files of which is known whether results depend on them.
+
+        Among them are modules that only say how to run the task.
+        """
+        whole = own_modules(self._whole, self._folders, self._root)
+        files = whole.files | self._modules.files
+        files |= {source.file for source in self._whole}
+        files |= {self._root / name for name, _ in self._contents}
+        return frozenset(map(os.path.realpath, files))
+
+    @cached_property
+    def _slices(self) -> list[ModuleSource]:
+        is_own = ModuleSearch(self._folders, self._root).is_own
+        return [
+            source._replace(statements=slice_results(source.statements, is_own))
+            for source in self._whole
+        ]
+
+    @cached_property
+    def _modules(self) -> ModuleSearch:
+        return own_modules(self._slices, self._folders, self._root)
 
 
 def _source(file: Path) -> ModuleSource:

@@ -45,34 +45,50 @@ def parse(source: bytes) -> list[ast.stmt]:
             raise SyntaxError(str(error)) from error
 
 
+def statements_of(content: bytes, file: Path) -> list[ast.stmt] | None:
+    """Return what runs when a module is imported, None if it is not valid source."""
+    if file.suffix in _EXTENSIONS:
+        return None
+    try:
+        return list(without_main_block(parse(content)))
+    except SyntaxError:
+        return None
+
+
 def own_modules(
     sources: list[ModuleSource], folders: list[Path], root: Path
-) -> dict[str, list[bytes]]:
-    """Return the modules of the project that are imported, also indirectly.
+) -> ModuleSearch:
+    """Find the modules of the project that are imported, also indirectly.
 
     They are looked for in `folders`, in this order, and in those that a module adds
-    to ``sys.path``. For each dotted name there is the canonical form of the module,
-    or the content of what is not valid Python source.
+    to ``sys.path``.
     """
     while True:
         search = ModuleSearch(folders, root)
         search.follow(list(sources))
         # A folder that was added last may hold what was not found before.
         if search.folders == folders:
-            return search.forms
+            return search
         folders = search.folders
 
 
 class ModuleSearch:
     """Looks modules up below some folders, in this order.
 
-    `forms` holds what `follow` found, as `own_modules` returns it.
+    Attributes
+    ----------
+    forms : dict of str to list of bytes
+        What `follow` found. For each dotted name there is the canonical form of the
+        module, or the content of what is not valid Python source.
+    files : set of Path
+        Where that was found.
     """
 
     def __init__(self, folders: list[Path], root: Path) -> None:
         self.folders = list(folders)
         self.root = root
         self.forms: dict[str, list[bytes]] = {}
+        self.files: set[Path] = set()
         self._compiled: dict[Path, dict[str, list[Path]]] = {}
 
     def is_own(self, node: ast.stmt) -> bool:
@@ -101,12 +117,10 @@ class ModuleSearch:
                     yield from self._read(dotted, file)
 
     def _read(self, dotted: str, file: Path) -> Iterator[ModuleSource]:
+        self.files.add(file)
         content = file.read_bytes()
-        try:
-            if file.suffix in _EXTENSIONS:
-                raise SyntaxError("not source")
-            statements = list(without_main_block(parse(content)))
-        except SyntaxError:
+        statements = statements_of(content, file)
+        if statements is None:
             self.forms[dotted].append(content)
             return
         self.forms[dotted].append(canonical(statements))

@@ -1,0 +1,239 @@
+"""Which files of code this process loads, found out as it loads them.
+
+Source tells only a part of it: names of modules are put together, and folders are
+added to ``sys.path``, while a program runs. So the loader of Python's import system and
+``io.open_code``, by which `runpy` reads files, report here. What is given to ``exec``
+can be seen by audit hooks alone. These make every call of ``id`` slower, for example,
+and so one is added no sooner than a file is loaded that mentions ``exec``.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import io
+import json
+import os
+import re
+import stat
+import sys
+import sysconfig
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+_INSTALLED = re.compile(
+    r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3\.\d+t?)[/\\]"
+)
+_COMPILED = re.compile(r"\.(so|dylib|pyd)(\.\d+)*$")
+_SYSTEM = ("/usr/", "/lib", "/opt/", "/nix/", "/snap/", "/cvmfs/", "/Library/")
+_MAPS = Path("/proc/self/maps")
+_EXEC = re.compile(rb"\bexec\b")
+_LATEST = 16  # files that were opened last, one of which may be executed
+
+
+class LoadedCode(NamedTuple):
+    """A file of code as it was when it was loaded.
+
+    `is_module` is False for one that was run as a script.
+    """
+
+    path: str
+    is_module: bool
+    content: bytes
+
+
+class CodeWatch:
+    """Collects the files of code that are loaded, except for installed ones.
+
+    Attributes
+    ----------
+    project : Path
+        The project folder. What is loaded from elsewhere counts if it is beside that
+        folder, in one of ``sys.path``, or installed for editing.
+    since : float
+        When the code that runs now was started, in seconds since the epoch. Files that
+        are younger were made by it.
+    """
+
+    def __init__(self) -> None:
+        self.project = Path.cwd()
+        self.since = float("inf")
+        self._new: list[LoadedCode] = []
+        self._seen: dict[tuple[str, bool], tuple[int, int, int]] = {}
+        self._n_modules = 0
+        self._opened: deque[str] = deque(maxlen=_LATEST)
+        self._is_hooked = False
+
+    @property
+    def has_new(self) -> bool:
+        """Whether anything may have been loaded since `take` was called."""
+        return bool(self._new) or len(sys.modules) != self._n_modules
+
+    def take(self) -> list[LoadedCode]:
+        """Return what was loaded since the last call."""
+        self._n_modules = len(sys.modules)
+        for path in (*_files_of_modules(), *_compiled_libraries()):
+            self.loaded(path, is_module=True)
+        new, self._new = self._new, []
+        return new
+
+    def loaded(self, name: object, *, is_module: bool) -> None:
+        """Note that a file is loaded now; whatever the user's code passed as a name."""
+        # To watch must not change what the user's code does.
+        with suppress(OSError, TypeError, ValueError):
+            path = _existing(_absolute(name))
+            if self._is_own(path):
+                self._note(path, is_module)
+
+    def _is_own(self, path: str) -> bool:
+        if is_installed(path):
+            return False
+        if is_below(path, self.project):
+            return True
+        if is_below(os.path.realpath(path), self.project):
+            return True
+        if path.startswith(_SYSTEM):
+            return False
+        beside = self.project.parent
+        if is_below(path, beside) and not _is_shared(beside):
+            return not any(part[0] == "." for part in Path(path).parts[1:])
+        return any(is_below(path, folder) for folder in _import_folders())
+
+    def _note(self, path: str, is_module: bool) -> None:
+        status = Path(path).stat()
+        key, state = (
+            (path, is_module),
+            (status.st_mtime_ns, status.st_size, status.st_ino),
+        )
+        if self._seen.get(key) == state or not stat.S_ISREG(status.st_mode):
+            return
+        self._seen[key] = state
+        if self.since < status.st_mtime <= time.time():
+            return
+        content = Path(path).read_bytes()
+        self._new.append(LoadedCode(path, is_module, content))
+        if not self._is_hooked and _EXEC.search(content):
+            self._is_hooked = True
+            sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "exec":
+            name = arguments[0].co_filename
+            if name[:1] != "<" and (_absolute(name), True) not in self._seen:
+                self.loaded(name, is_module=False)
+        elif event == "open":
+            name, mode, _ = arguments
+            if isinstance(name, str) and (mode or "").startswith("r"):
+                self._opened.append(name)
+        elif event == "compile" and isinstance(arguments[0], str | bytes):
+            self._compiled(arguments[0])
+
+    def _compiled(self, source: str | bytes) -> None:
+        """Note the file that a text to be executed was read from."""
+        text = source.encode(errors="replace") if isinstance(source, str) else source
+        for name in dict.fromkeys(self._opened):
+            with suppress(OSError, ValueError):
+                if not is_installed(name) and _holds(Path(name), text):
+                    self.loaded(name, is_module=False)
+
+
+def _holds(path: Path, text: bytes) -> bool:
+    """Tell whether a text has, or may have, the content of a file in it."""
+    if not text or path.stat().st_size > len(text) + text.count(b"\n"):
+        return False
+    content = path.read_bytes().replace(b"\r\n", b"\n")
+    return bool(content.strip()) and content.strip() in text
+
+
+def _absolute(name: Any) -> str:
+    return os.path.normpath(Path(os.fsdecode(name)).absolute())
+
+
+def _existing(path: str) -> str:
+    """Return the archive of a module in one, else the path itself."""
+    found = Path(path)
+    while not found.exists() and found != found.parent:
+        found = found.parent
+    return str(found)
+
+
+def is_below(path: str, folder: Path) -> bool:
+    """Whether a file is in a folder, or in one of its folders."""
+    return path.startswith(str(folder) + os.sep)
+
+
+def _is_shared(folder: Path) -> bool:
+    """Tell whether a folder is one that everyone uses."""
+    return folder == folder.parent or folder == Path(tempfile.gettempdir())
+
+
+def _import_folders() -> Iterator[Path]:
+    yield from (Path(entry) for entry in sys.path if not _is_shared(Path(entry)))
+    yield from _folders_for_editing()
+
+
+@cache
+def _folders_for_editing() -> tuple[Path, ...]:
+    """Return the folders of packages that were installed with ``pip install -e``."""
+    from importlib.metadata import distributions
+
+    texts = (each.read_text("direct_url.json") or "{}" for each in distributions())
+    sources = [source for source in map(json.loads, texts) if source]
+    urls = [s["url"] for s in sources if s.get("dir_info", {}).get("editable")]
+    return tuple(Path(unquote(urlsplit(url).path)) for url in urls)
+
+
+def _files_of_modules() -> Iterator[str]:
+    for module in list(sys.modules.values()):
+        # Not by getattr: modules may import others when they are asked.
+        found = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(found, str) and not is_installed(found):
+            yield found
+
+
+def _compiled_libraries() -> list[str]:
+    """Return the libraries that are loaded, by `ctypes` for example (Linux only)."""
+    try:
+        lines = _MAPS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    paths = {line.split(maxsplit=5)[-1] for line in lines if "/" in line}
+    return sorted(path for path in paths if _COMPILED.search(path))
+
+
+def is_installed(path: str) -> bool:
+    """Whether a file belongs to Python, to an installed package or to psyrun."""
+    return path.startswith(_own_folders()) or _INSTALLED.search(path) is not None
+
+
+@cache
+def _own_folders() -> tuple[str, ...]:
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    folders.add(str(Path(__file__).parents[1]))
+    return tuple(folder + os.sep for folder in folders)
+
+
+@cache
+def code_watch() -> CodeWatch:
+    """Return the watch of this process; it begins with the first call."""
+    watch = CodeWatch()
+    loader = importlib.machinery.SourceFileLoader
+    path_stats, open_code = loader.path_stats, io.open_code
+
+    def watched_path_stats(self: Any, path: str) -> Any:
+        watch.loaded(path, is_module=True)
+        return path_stats(self, path)
+
+    def watched_open_code(path: str) -> Any:
+        watch.loaded(path, is_module=False)
+        return open_code(path)
+
+    loader.path_stats = watched_path_stats  # type: ignore[method-assign]
+    io.open_code = watched_open_code
+    return watch
