@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, StoreError, TaskError
+from psyrun.pspace.equality import check_comparable
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import Refuse, task_path
 from psyrun.tasks.loading import Task, load_task
@@ -34,6 +36,20 @@ def check(task: Task) -> None:
         )
     _check_file_dep(task)
     check_storable(task)
+    _warn_of_incomparable(task)
+
+
+def _warn_of_incomparable(task: Task) -> None:
+    """Warn of parameters for which rows could not be found again later."""
+    try:
+        check_comparable(task.pspace.leaves())
+    except PsyrunError as error:
+        text = f"{task.path}: pspace: {error} Until then, no run can go on with rows"
+        warnings.warn(
+            f"{text} of another space, as 'psy run --continue' does.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def check_project_folder() -> None:

@@ -7,20 +7,34 @@ propose: codes decide.
 
 from __future__ import annotations
 
+import copyreg
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+import pickle
+import warnings
+from array import array
+from collections import deque
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, one_line
 from psyrun.pspace.columns import Column, ConstantColumn, Indices
 
 Encoder = Callable[[Column, Indices], Indices]
 NAN = ConstantColumn(math.nan)
 _FLOAT_EXACT = 2**53
+_EXAMPLES = 3  # values of a type that are tried
 _SPARSE = 4  # numbers per row, from which on it takes less time to hash
 _MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
 _PLAIN = {str, int, bool, bytes, type(None), type(...)}
@@ -51,7 +65,9 @@ def equal_rows(spaces: Sequence[Space], keys: Sequence[str]) -> list[Indices]:
     """Assign numbers to the rows of some spaces, the same to equal rows.
 
     Values are equal as in Python (1, 1.0 and True are), and nan equals nan. Lists,
-    tuples and arrays are equal if they have equal items. A key that a space lacks is
+    tuples and arrays are equal if they have equal items, data classes and tables of
+    pandas if they have equal parts. What Python compares by identity, or not at all, is
+    equal if it is pickled as the same parts. A key that a space lacks is
     nan in all of its rows; without keys all rows are equal. Returns one array per
     space, shape (n_points,), with numbers that are not negative and at most a few
     times as many as rows. Raises `PsyrunError` if values cannot be compared.
@@ -59,6 +75,31 @@ def equal_rows(spaces: Sequence[Space], keys: Sequence[str]) -> list[Indices]:
     ends = np.cumsum([len(space) for space in spaces])
     columns = [_codes(spaces, key) for key in keys]
     return np.split(_number_rows(columns, int(ends[-1])), ends[:-1])
+
+
+def check_comparable(columns: Iterable[tuple[str, Column]]) -> None:
+    """Raise `PsyrunError` if parameters have values that cannot be compared.
+
+    A few of each type are tried.
+    """
+    for key, column in columns:
+        places = np.arange(column.n_places)
+        if column.numbers(places) is None:
+            try:
+                list(map(_whole_identity, _examples(column.take(places))))
+            except _IncomparableError as error:
+                raise PsyrunError(f"parameter {key!r} {error}") from error.__cause__
+
+
+def _examples(values: NDArray[np.object_]) -> Iterator[Any]:
+    counts: dict[type, int] = {}
+    for value in values:
+        kind = type(value)
+        if kind not in _PLAIN and counts.setdefault(kind, 0) < _EXAMPLES:
+            counts[kind] += 1
+            # What holds numbers only would just take long.
+            if not isinstance(value, np.ndarray) or value.dtype.hasobject:
+                yield value
 
 
 def is_in(rows: Indices, others: Indices) -> NDArray[np.bool_]:
@@ -154,11 +195,19 @@ def _object_encoder() -> Encoder:
     table: dict[Any, int] = {}
 
     def encode(column: Column, rows: Indices) -> Indices:
-        identities = map(_identity, column.take(rows))
+        identities = map(_whole_identity, column.take(rows))
         codes = (table.setdefault(identity, len(table)) for identity in identities)
         return np.fromiter(codes, dtype=np.int64, count=len(rows))
 
     return encode
+
+
+def _whole_identity(value: Any) -> Any:
+    """Return the identity of a value that may hold itself."""
+    try:
+        return _identity(value)
+    except RecursionError:
+        return _pickle_of(value)
 
 
 def _identity(value: Any) -> Any:
@@ -167,9 +216,9 @@ def _identity(value: Any) -> Any:
         return value
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    elif isinstance(value, np.number | np.bool_):
+    elif isinstance(value, np.number | np.bool_ | np.void):
         value = value.item()
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | deque | array):
         return tuple(map(_identity, value))
     if isinstance(value, set | frozenset):
         return frozenset(map(_identity, value))
@@ -179,38 +228,141 @@ def _identity(value: Any) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    _check_comparable(value)
-    try:
-        hash(value)
-        is_itself = bool(value == value)
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise _IncomparableError(
-            f"{_type_of(value)} that cannot be compared ({reason}); "
-            "use numbers, strings or tuples."
-        ) from error
-    if is_itself:
-        return value
-    # The one object math.nan: dictionaries look at identity before equality.
-    return math.nan if _is_number(value) else type(value)
+    if _is_dataclass(value):
+        names = [field.name for field in fields(value) if field.compare]
+        return _name(value), *(_identity(getattr(value, name)) for name in names)
+    if isinstance(value, slice):
+        return slice, *map(_identity, (value.start, value.stop, value.step))
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if (table := _as_lists(value)) is not None:
+        return _name(value), _identity(table)
+    is_equal = _is_equal_to_itself(value)
+    if is_equal is None:
+        return _by_content(value)
+    if not is_equal:
+        # The one object math.nan: dictionaries look at identity before equality.
+        return math.nan if _is_number(value) else type(value)
+    return value if _has_hash(value) else _ComparedByValue(value)
 
 
-def _check_comparable(value: Any) -> None:
+def _is_dataclass(value: Any) -> bool:
+    """Whether a value is of a data class that Python has given its comparison."""
+    code = getattr(type(value).__eq__, "__code__", None)
+    is_generated = getattr(code, "co_filename", "") == "<string>"
+    return is_generated and is_dataclass(value) and not isinstance(value, type)
+
+
+def _as_lists(value: Any) -> Any:
+    """Return what a table, index or array of pandas consists of; None for others."""
+    if type(value).__module__.partition(".")[0] != "pandas":
+        return None
+    if hasattr(value, "columns") and hasattr(value, "items"):
+        parts = [column.tolist() for _, column in value.items()]
+        return [value.index.tolist(), value.columns.tolist(), parts]
+    if hasattr(value, "index") and hasattr(value, "tolist"):
+        return [value.index.tolist(), value.name, value.tolist()]
+    return value.tolist() if hasattr(value, "tolist") else None
+
+
+def _is_equal_to_itself(value: Any) -> bool | None:
+    """Return whether ``value == value``, or None where that says nothing."""
     own: Any = type(value).__eq__
     # Functions, classes and members of enumerations pickle by their name.
-    if not (
-        own is not object.__eq__
-        or hasattr(value, "__name__")
-        or isinstance(value, Enum)
-    ):
-        raise _IncomparableError(
-            f"{_type_of(value)}, which are equal only to themselves; "
-            "define __eq__ and __hash__, or use numbers, strings or tuples."
-        )
+    is_named = hasattr(value, "__name__") or isinstance(value, Enum)
+    if own is object.__eq__ and not is_named:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Some are about its cost.
+            warnings.simplefilter("ignore")
+            answer = value == value
+    except RecursionError:
+        raise
+    except Exception as error:
+        if "ambiguous" in str(error):  # Several parts have an answer each.
+            return None
+        raise _cannot_be_compared(value, error) from error
+    return bool(answer) if isinstance(answer, bool | np.bool_) else None
 
 
-def _type_of(value: Any) -> str:
-    return f"holds values of type {type(value).__name__}"
+def _has_hash(value: Any) -> bool:
+    try:
+        hash(value)
+    except RecursionError:
+        raise
+    except Exception:
+        return False
+    return True
+
+
+class _ComparedByValue:
+    """Stands for a value that has a comparison, but no hash."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __hash__(self) -> int:
+        return hash(type(self._value))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _ComparedByValue):
+            return False
+        try:
+            return bool(self._value == other._value)
+        except Exception as error:
+            raise _cannot_be_compared(self._value, error) from error
+
+
+def _by_content(value: Any) -> Any:
+    """Return what a value is pickled as, with its parts compared by value.
+
+    The bytes of a pickle would differ with the order of sets, and with which parts
+    are one object.
+    """
+    try:
+        reduce: Callable[[Any], Any] = copyreg.dispatch_table.get(type(value), _reduced)
+        made_of = reduce(value)
+        if isinstance(made_of, str):
+            return type(value).__module__, made_of
+        make, *parts = made_of
+        # Items of lists and dictionaries come as iterators.
+        lists = [list(p) if isinstance(p, Iterator) else p for p in parts[:4]]
+        return _name(value), _name_of(make), *map(_identity, lists)
+    except (RecursionError, _IncomparableError):
+        raise
+    except Exception as error:
+        raise _cannot_be_compared(value, error) from error
+
+
+def _reduced(value: Any) -> Any:
+    if type(value) is object:
+        raise TypeError("an object() is equal only to itself")
+    return value.__reduce_ex__(4)
+
+
+def _pickle_of(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value, protocol=4)
+    except Exception as error:
+        raise _cannot_be_compared(value, error) from error
+
+
+def _cannot_be_compared(value: Any, error: Exception) -> _IncomparableError:
+    return _IncomparableError(
+        f"holds values of type {type(value).__name__} that cannot be compared "
+        f"({one_line(error)}); use numbers, strings or tuples."
+    )
+
+
+def _name(value: Any) -> tuple[str, str]:
+    """Return the class of a value: running a task file again makes it anew."""
+    return type(value).__module__, type(value).__qualname__
+
+
+def _name_of(make: Any) -> Any:
+    name = getattr(make, "__qualname__", None)
+    return make if name is None else (getattr(make, "__module__", None), name)
 
 
 def _is_number(value: Any) -> bool:

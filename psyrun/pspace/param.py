@@ -10,7 +10,8 @@ their operands and compute points when they are asked for.
 - A difference holds the points of the minuend that agree with no point of the
   subtrahend on all of the subtrahend's keys. Values are equal as in Python
   (1, 1.0 and True are), nan equals nan, and lists, tuples and arrays are equal if
-  they have equal items.
+  they have equal items. Objects that Python compares by identity, or not at all,
+  are equal if they are pickled as the same parts.
 """
 
 from __future__ import annotations

@@ -490,6 +490,13 @@ def test_values_that_cannot_be_compared_are_named_when_a_sweep_goes_on(
     assert "use numbers, strings or tuples" in error
 
 
+def test_values_that_cannot_be_compared_are_warned_of_on_the_first_run(tmp_path):
+    project = Project(tmp_path)
+    project.write(INCOMPARABLE + with_space("Param(x=[Odd(), Odd()])"))
+    warning = project.psy("run", "-n").stderr
+    assert "parameter 'x' holds values of type Odd that cannot be compared" in warning
+
+
 # Cleaning
 
 

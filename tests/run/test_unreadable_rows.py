@@ -221,7 +221,7 @@ def test_what_cannot_be_read_any_more_is_evaluated_again(spoiled) -> None:
     spoiled.edit("if x == 5:", "if x == 7:")
     spoiled.psy("run", "--continue")
     assert spoiled.calls() == [3, 5]
-    assert spoiled.result()["x"] == list(range(6))
+    assert psyrun.load("a")["x"] == list(range(6))
 
 
 def test_what_cannot_be_read_any_more_is_an_accepted_failure(spoiled) -> None:

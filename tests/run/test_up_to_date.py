@@ -363,3 +363,36 @@ def remove_all_but_the_result(project) -> None:
     shutil.rmtree(project.folder / "psy-work")
     project.work().mkdir(parents=True)
     found.write_bytes(content)
+
+
+def test_values_without_a_hash_are_found_again(project: Project) -> None:
+    values = "Data([1]), Data({'k': 2}), slice(1, 2), Plain('abcdefgh'), np.array(3.0)"
+    project.write(
+        f"""\
+from dataclasses import dataclass
+from pathlib import Path
+import numpy as np
+from psyrun import Param
+
+@dataclass
+class Data:
+    a: object
+
+class Plain:
+    def __init__(self, text):
+        self.letters = set(text)
+
+values = [{values}]
+pspace = Param(x=np.fromiter(values, dtype=object), i=range(len(values)))
+
+def execute(x, i):
+    with Path("calls").open("a") as file:
+        file.write(f"{{i}}\\n")
+    return {{"y": i}}
+"""
+    )
+    project.psy("run")
+    assert project.calls() == [0, 1, 2, 3, 4]
+    project.edit("np.array(3.0)]", "np.array(3.0), Plain('abc')]")
+    project.psy("run", "--continue")
+    assert project.calls() == [5]
