@@ -50,6 +50,7 @@ SCENARIOS = {
         "broken_task_files",
         "change_of_mind",
         "failed_assignments",
+        "former_task_files",
         "full_disk",
         "job_selection",
         "kill_and_resume",

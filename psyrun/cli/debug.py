@@ -7,7 +7,8 @@ import bdb
 import faulthandler
 import pdb
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from psyrun.cli.arguments import whole
 from psyrun.cli.test import check_result
 from psyrun.errors import PsyrunError
 from psyrun.tasks.discovery import select
+from psyrun.utils.console import warn
 from psyrun.utils.offspring import outlive_offspring
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
@@ -87,14 +89,19 @@ def _space(task: Task) -> ParameterSpace:
 
 
 def _evaluate(task: Task, parameters: Mapping[str, Any], *, trace: bool) -> Any:
+    from psyrun.tasks.paths import call
     from psyrun.utils.copying import independent_values
 
-    extras = dict((task.setup and task.setup(0)) or {})
-    arguments = {**independent_values(parameters), **extras}
+    def evaluate(run: Callable[..., Any]) -> Any:
+        extras = dict((task.setup and task.setup(0)) or {})
+        return run(**independent_values(parameters), **extras)
+
+    taskdir = task.taskdir.absolute()
     if not trace:
-        return task.execute(**arguments)
+        return call(partial(evaluate, task.execute), taskdir, warn)
     debugger = _Debugger()
-    result = debugger.runcall(task.execute, **arguments)
+    run = partial(debugger.runcall, task.execute)
+    result = call(partial(evaluate, run), taskdir, warn)
     if debugger.was_quit:
         raise bdb.BdbQuit
     return result

@@ -71,10 +71,15 @@ def _try_assignment(path: Path, index: int) -> int:
 
 
 def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
+    from psyrun.tasks.paths import call
+    from psyrun.utils.console import warn
     from psyrun.utils.copying import independent_values
 
-    extras = dict((task.setup and task.setup(0)) or {})
-    return task.execute(**independent_values(parameters), **extras)
+    def evaluate() -> Any:
+        extras = dict((task.setup and task.setup(0)) or {})
+        return task.execute(**independent_values(parameters), **extras)
+
+    return call(evaluate, task.taskdir.absolute(), warn)
 
 
 def check_result(task: Task, parameters: Mapping[str, Any], result: Any) -> None:

@@ -16,6 +16,7 @@ from psyrun.pspace.equality import check_comparable
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import Refuse, task_path
 from psyrun.tasks.loading import Task, load_task
+from psyrun.tasks.paths import hints
 from psyrun.tasks.storable import check_parameters
 from psyrun.utils.files import read_json
 from psyrun.utils.isolation import isolated
@@ -35,6 +36,7 @@ def check(task: Task) -> None:
             "path of a Python in which psyrun is installed."
         )
     _check_file_dep(task)
+    _hint_at_paths(task)
     check_storable(task)
     _warn_of_incomparable(task)
 
@@ -121,6 +123,13 @@ def check_storable(task: Task) -> None:
         check_parameters(task.pspace, task.store, task.exclude_from_result)
     except StoreError as error:
         raise TaskError(f"{task.path}: pspace: {error}") from error
+
+
+def _hint_at_paths(task: Task) -> None:
+    """Say what is read from beside the task file, or could be meant to be."""
+    written = (Path(each) for each in getattr(task.module, "file_dep", ()))
+    for hint in hints(task.path, written):
+        warnings.warn(hint, UserWarning, stacklevel=2)
 
 
 def _check_file_dep(task: Task) -> None:

@@ -94,6 +94,7 @@ def _evaluate(job: Job, block: int) -> None:
         setup=task.setup,
         reload=_reloading(job) if job.imported.has_threads else None,
         exclude=task.exclude_from_result,
+        taskdir=Path(task.module.__file__ or task.path).parent,
         check=_row_check(job),
         has_too_many_failures=FailureLimit(
             job.layout, job.round, job.plan.max_failures

@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -16,6 +16,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from psyrun.errors import (
+    IneffectiveExcludeWarning,
     PsyrunError,
     RecordError,
     ResultError,
@@ -24,6 +25,7 @@ from psyrun.errors import (
 )
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.store.values import base_value
+from psyrun.tasks.paths import path_beside, taken_from
 from psyrun.utils.code_watch import code_watch
 from psyrun.utils.copying import independent_values
 from psyrun.utils.ending import forget_parent, leave
@@ -93,6 +95,8 @@ class Evaluation:
         The random generators that workers inherit.
     record_loaded_code : callable
         Records which files of code were loaded since it was called last.
+    taskdir : Path
+        Absolute folder of the task file, for what is only there.
     """
 
     space: ParameterSpace
@@ -109,6 +113,7 @@ class Evaluation:
     deadline: float = float("inf")
     random_states: RandomStates = field(default_factory=RandomStates.find)
     record_loaded_code: Callable[[], None] = lambda: None
+    taskdir: Path = Path()
 
     @property
     def needs_reader(self) -> bool:
@@ -149,6 +154,7 @@ class Worker:
         self._read_back = reader or reading_error
         self._longest = 0.0
         self._watch = code_watch()
+        self._unseen = frozenset(evaluation.exclude)
 
     def run(self, rest: range) -> NoReturn:
         """Evaluate what an earlier worker left of a range, then the queue, and exit."""
@@ -209,6 +215,8 @@ class Worker:
         try:
             return dict(self._evaluation.setup(self._number) or {})
         except BaseException as error:
+            if self._moves_for(error):
+                return self._set_up()
             # Elsewhere an OSError means that records could not be written.
             raise _SetupError from error
 
@@ -227,13 +235,32 @@ class Worker:
                 row = row_of(parameters, result, work.exclude)
             # Ctrl-C does not interrupt workers: all that is raised is the user's.
             except BaseException as error:
+                if self._moves_for(error):
+                    self._evaluate(range(position, positions.stop))
+                    return
                 lasted = clock() - begun
                 self._record_failure(index, start, lasted, parameters, error)
             else:
                 lasted = clock() - begun
+                if self._unseen:
+                    self._look_for_excluded({*parameters, *result, *extras})
                 self._record(index, start, lasted, parameters, row)
             self._longest = max(self._longest, lasted)
         self._in_flight.clear(self._number)
+
+    def _moves_for(self, error: BaseException) -> bool:
+        """Go to the folder of the task file if what an error misses is only there."""
+        missed = path_beside(error, self._evaluation.taskdir)
+        if missed is not None:
+            log_line(taken_from(self._evaluation.taskdir, missed))
+            os.chdir(self._evaluation.taskdir)
+        return missed is not None
+
+    def _look_for_excluded(self, keys: Collection[str]) -> None:
+        """Say once what is to be left out of rows, but is not in the first one."""
+        for key in sorted(self._unseen.difference(keys)):
+            log_line(f"warning: exclude_from_result: {IneffectiveExcludeWarning(key)}")
+        self._unseen = frozenset()
 
     def _stop_if_pointless(self, now: float) -> None:
         if os.getppid() != self._parent:

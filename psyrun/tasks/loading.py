@@ -35,6 +35,7 @@ from psyrun.tasks.config import FORMER_SPELLING, SPECIAL_NAMES, Config, Setting
 from psyrun.tasks.discovery import task_name
 from psyrun.tasks.import_path import add_to_import_path, separate_imports
 from psyrun.tasks.module import run_file
+from psyrun.tasks.paths import resolved
 from psyrun.tasks.spelling import check_spelling
 from psyrun.tasks.validation import (
     check_execute,
@@ -188,6 +189,9 @@ def _values(
             )
     values = {name: validated(name, settings[name]) for name in sorted(settings)}
     values |= _store_and_result(name, settings, values)
+    if "file_dep" in values:
+        deps = (resolved(each, path.parent) for each in values["file_dep"])
+        values["file_dep"] = tuple(deps)
     check_places(name, path, settings, values)
     if with_space:
         check_space(values["pspace"], settings["pspace"].where)

@@ -9,12 +9,13 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType, TracebackType
 
 from psyrun.errors import PsyrunError, TaskError, one_line
+from psyrun.tasks import paths
 
 
 def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
@@ -29,11 +30,15 @@ def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
     """
     source = _read(path)
     tree, code = _compile(source, path)
-    module = _new_module(path, module_name)
-    sys.modules[module_name] = module
+
+    def run() -> ModuleType:
+        module = sys.modules[module_name] = _new_module(path, module_name)
+        exec(code, module.__dict__)
+        return module
+
     try:
         with _interruptions() as interruptions:
-            exec(code, module.__dict__)
+            module = paths.call(run, path.parent.absolute(), _warn(path))
     # A task file that calls sys.exit is a mistake like any other.
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and interruptions:
@@ -63,6 +68,13 @@ def _interruptions() -> Iterator[list[int]]:
         # The file may have set a handler of its own.
         if signal.getsignal(signal.SIGINT) is note:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _warn(path: Path) -> Callable[[str], None]:
+    def warn(hint: str) -> None:
+        warnings.warn(f"{path}: {hint}", UserWarning, stacklevel=5)
+
+    return warn
 
 
 def check_syntax(path: Path) -> None:
