@@ -20,7 +20,7 @@ from psyrun.tasks.paths import hints
 from psyrun.tasks.storable import check_parameters
 from psyrun.utils.files import read_json
 from psyrun.utils.isolation import isolated
-from psyrun.workdir.layout import record_of_task
+from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 
 # Without the current folder, which has no psyrun to be found.
@@ -42,7 +42,9 @@ def check(task: Task) -> None:
 
 
 def _warn_of_incomparable(task: Task) -> None:
-    """Warn of parameters for which rows could not be found again later."""
+    """Warn, before the first run, of parameters whose rows cannot be found again."""
+    if TaskLayout.of(task.workdir, task.name).state.exists():
+        return
     try:
         check_comparable(task.pspace.leaves())
     except PsyrunError as error:
