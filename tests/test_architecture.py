@@ -49,6 +49,7 @@ SCENARIOS = {
         "bad_input",
         "broken_task_files",
         "change_of_mind",
+        "deaths_of_jobs",
         "failed_assignments",
         "former_task_files",
         "full_disk",

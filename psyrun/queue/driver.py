@@ -131,6 +131,7 @@ class Driver:
         if is_alive or item.is_done:
             item.batch, item.position = batch, position
             item.is_adopted, item.attempt = True, batch.intent.attempt
+            item.origin = batch.origin(position)
             if item.attempt:
                 # It was given more than it asks for.
                 item.values = dict(batch.intent.scheduler_args)
@@ -315,28 +316,57 @@ class Driver:
         self._warn_now_and_then(f"{error} Trying again.")
 
     def _is_retried(self, ended: FinishedJob) -> bool:
-        """Whether a job is tried again, as it was given too little."""
+        """Whether another job goes on with what this one has left."""
         item, ending = ended
         if item.batch is None:
             return False
         item.release_lock()
+        if ending.cause is Cause.FAILED and item.is_out_of_time:
+            text = "its time does not suffice for the rest"
+            ended = FinishedJob(item, ending._replace(cause=Cause.TIME, text=text))
+        is_given_more = self._is_given_more(ended)
+        is_retried = is_given_more or self._is_continued(ended)
+        # The last of all: a run that is killed before looks into it once more.
         item.batch.note_ending(item.position, ending)
+        if is_retried:
+            # Where workers ran out of memory, and the job went on without them.
+            is_to_end = ending.cause is Cause.MEMORY and item.has_come_to_end
+            item.prepare_next(is_repeated=is_given_more and is_to_end)
+            self.add(item)
+        return is_retried
+
+    def _is_given_more(self, ended: FinishedJob) -> bool:
+        """Whether a job is tried again, as it was given too little."""
+        item, ending = ended
         if ending.cause is Cause.DONE or item.attempt >= item.task.retries:
             return False
-        cause, text = ending.cause, ending.text
-        if cause is Cause.FAILED and item.is_out_of_time:
-            cause, text = Cause.TIME, "its time does not suffice for the rest"
-        values = _raised(item, cause)
+        values = _raised(item, ending.cause)
         if values is None:
             return False
         changed = [f"{k}={v}" for k, v in values.items() if v != item.values.get(k)]
         more = f" with {', '.join(changed)}" if changed else ""
-        self._warn(f"{item.name}: {text}; it is tried again{more}.")
-        item.keep_log()
+        self._warn(f"{item.name}: {ending.text}; it is tried again{more}.")
         item.values, item.attempt = values, item.attempt + 1
-        item.batch, item.gone_since, item.is_adopted = None, None, False
-        self.add(item)
         return True
+
+    def _is_continued(self, ended: FinishedJob) -> bool:
+        """Whether a job was ended by what it evaluated, and others are left to do."""
+        item, ending = ended
+        job = item.ended
+        failed = None if job is None else job.settle(ending)
+        if job is None or failed is None:
+            return False
+        before, item.progress = item.progress, job.progress
+        if item.progress <= before or job.is_all_settled(item.task.plan):
+            return False
+        which = f"; it was evaluating {_listed(failed)}, which failed" if failed else ""
+        self._warn(f"{item.name}: {ending.text}{which}. A new job does the rest.")
+        return True
+
+
+def _listed(indices: Sequence[int]) -> str:
+    noun = "assignment" if len(indices) == 1 else "assignments"
+    return f"{noun} {', '.join(map(str, indices))}"
 
 
 def _evidence(item: QueuedJob, now: float) -> Evidence | None:
@@ -386,4 +416,5 @@ def _intent(items: Sequence[QueuedJob]) -> Intent:
         attempt=first.attempt,
         minutes=time_limit(first.task.scheduler, first.values),
         frozen_scheduler=frozen(first.task.scheduler),
+        origins=tuple(item.origin for item in items),
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import OutOfTimeError
+from psyrun.errors import FailedAssignmentsError, OutOfTimeError
+from psyrun.queue.blame import EndedJob
 from psyrun.queue.ledger import Batch
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler.base import Scheduler
@@ -37,6 +39,10 @@ class QueuedJob:
         The array in which it was submitted, at `position`.
     is_adopted : bool
         Whether an earlier run submitted it.
+    origin : str
+        The job with whose rest it goes on, as that tells of itself; empty if none.
+    progress : int
+        How far the jobs for the same files have come, see `EndedJob.progress`.
     gone_since : float or None
         When it was noticed that the queue does not know it any more.
     owner : object
@@ -52,6 +58,8 @@ class QueuedJob:
     batch: Batch | None = None
     position: int = -1
     is_adopted: bool = False
+    origin: str = ""
+    progress: int = 0
     gone_since: float | None = None
     owner: Any = field(default=None, repr=False)
 
@@ -106,27 +114,56 @@ class QueuedJob:
 
     def record_failure(self, ending: Ending) -> None:
         """Record a bad ending of which the job itself could not tell."""
-        if self.batch is None:
-            message, status = f"the job {ending.text}", 2
-        elif self.batch.trace(self.position).is_explained:
-            return
-        else:
+        kind, message, status = "JobEnded", f"the job {ending.text}", 2
+        if self.batch is not None:
+            if self.has_come_to_end:
+                return
             message, status = f"the job ended in the queue: {ending.text}", 1
-        record = {"type": "JobEnded", "message": message, "exit_status": status}
+            if self.has_all_settled:
+                kind = FailedAssignmentsError.__name__
+        record = {"type": kind, "message": message, "exit_status": status}
         write_json(self.round.error(self.step.name), record)
         with self.step.log.open("a", encoding="utf-8") as log:
             log.write(f"{message}\n")
 
-    def keep_log(self) -> None:
+    @property
+    def has_come_to_end(self) -> bool:
+        """Whether its command failed by itself, and has said why."""
+        return self.batch is not None and self.batch.trace(self.position).is_explained
+
+    @property
+    def ended(self) -> EndedJob | None:
+        """The job, if it was submitted and evaluates assignments."""
+        return None if self.batch is None else EndedJob.of(self.batch, self.position)
+
+    @property
+    def has_all_settled(self) -> bool:
+        """Whether each of its assignments has a row or has failed."""
+        ended = self.ended
+        return ended is not None and ended.is_all_settled(self.task.plan)
+
+    def prepare_next(self, *, is_repeated: bool) -> None:
+        """Make it a job that is to be submitted once more.
+
+        It goes on with the rest; with `is_repeated`, it also tries again what failed.
+        """
+        assert self.batch is not None
+        self.origin = "" if is_repeated else self.batch.origin(self.position)
+        self.progress = 0 if is_repeated else self.progress
+        self._keep_log()
+        self.batch, self.gone_since, self.is_adopted = None, None, False
+
+    def _keep_log(self) -> None:
         """Move the log of an attempt away, so that the next one does not replace it."""
         log = self.step.log
+        kept = (log.with_name(f"{log.stem}.attempt-{n}.log") for n in count(1))
         with suppress(FileNotFoundError):
-            log.replace(log.with_name(f"{log.stem}.attempt-{self.attempt + 1}.log"))
+            log.replace(next(path for path in kept if not path.exists()))
 
     @property
     def is_out_of_time(self) -> bool:
         """Whether the job stopped as the rest would have taken too long."""
-        if self.batch is None or not self.batch.trace(self.position).is_explained:
+        if not self.has_come_to_end:
             return False
         note = read_json(self.round.error(self.step.name))
         return note is not None and note.get("type") == OutOfTimeError.__name__

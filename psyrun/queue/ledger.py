@@ -24,12 +24,14 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from psyrun.errors import StoreError
 from psyrun.queue.script import JobTrace, command, write_script
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
+from psyrun.utils.environment import ORIGIN_VARIABLE
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
 
@@ -55,6 +57,9 @@ class Intent:
         Time limit of each job, where that is known.
     frozen_scheduler : str
         The scheduler itself, for whoever knows the task by its records only.
+    origins : tuple of str
+        For each position the job with whose rest it goes on, of which it is the
+        continuation; empty for a job of its own. No texts at all stand for these.
     host : str
         Where it is submitted.
     since : float
@@ -71,6 +76,7 @@ class Intent:
     attempt: int = 0
     minutes: int | None = None
     frozen_scheduler: str = ""
+    origins: tuple[str, ...] = ()
     host: str = field(default_factory=socket.gethostname)
     since: float = field(default_factory=time.time)
 
@@ -143,6 +149,11 @@ class Batch:
     def job(self, position: int) -> str:
         """Return what a job tells of itself, in its locks for example."""
         return f"{self.key}:{position}"
+
+    def origin(self, position: int) -> str:
+        """Return the job with whose rest a job goes on; that itself if none."""
+        origins = self.intent.origins
+        return (origins[position] if origins else "") or self.job(position)
 
     def trace(self, position: int) -> JobTrace:
         """Return what a job left."""
@@ -225,7 +236,7 @@ class Ledger:
         folder = self._folder / key
         try:
             folder.mkdir(parents=True)
-            write_script(folder, key, intent.commands, Path.cwd(), intent.minutes)
+            write_script(folder, key, _commands(intent), Path.cwd(), intent.minutes)
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror}.") from error
         write_json(folder / _RECORD, intent.as_json())
@@ -241,6 +252,14 @@ class Ledger:
                 batch.remove()
 
 
+def _commands(intent: Intent) -> list[str]:
+    """Return the commands of jobs; they are told what they go on with."""
+    return [
+        f"{ORIGIN_VARIABLE}={origin} {command}" if origin else command
+        for command, origin in zip_longest(intent.commands, intent.origins)
+    ]
+
+
 def _load(folder: Path) -> Batch | None:
     try:
         record = read_json(folder / _RECORD)
@@ -248,7 +267,7 @@ def _load(folder: Path) -> Batch | None:
         raise _lost(folder) from error
     if record is None:
         return None
-    lists = ("names", "targets", "commands")
+    lists = ("names", "targets", "commands", "origins")
     try:
         values: dict[str, Any] = {
             k: tuple(v) if k in lists else v for k, v in record.items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.asking import Warn, ask_until_answered
+from psyrun.queue.blame import EndedJob
 from psyrun.queue.diagnosis import VANISHED, Evidence, why_ended
 from psyrun.queue.ledger import ArrayJob, Batch, JobKeys, Ledger
 from psyrun.scheduler.base import Scheduler
@@ -209,6 +210,9 @@ def _diagnose(
         if ending is None:
             living.add((batch.key, position))
         elif records:
+            job = EndedJob.of(batch, position)
+            if job is not None:
+                job.settle(ending)
             batch.note_ending(position, ending)
     return frozenset(living)
 

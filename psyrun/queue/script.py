@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psyrun.scheduler.jobs import Cause, Ending
-from psyrun.utils.environment import FOLDER_VARIABLE, JOB_VARIABLE, VARIABLES
+from psyrun.utils.environment import (
+    FOLDER_VARIABLE,
+    JOB_VARIABLE,
+    ORIGIN_VARIABLE,
+    VARIABLES,
+)
 from psyrun.utils.text import describe_exit
 
 COMMANDS, SCRIPT = "commands", "run.sh"
@@ -33,7 +38,7 @@ cd {project} || exit 1
 PATH={python}:$PATH; export PATH
 {variable}={key}:$1; export {variable}
 {deadline}
-unset {servers}
+unset {servers} {origin}
 commands={commands}
 command=$(sed -n "$(($1 + 1))p" "$commands")
 echo "{mark} start $(uname -n) $(date +%s)"
@@ -70,6 +75,7 @@ def write_script(
         deadline=_deadline(minutes),
         # Those of the run that submitted the job are out of reach, or gone.
         servers=FOLDER_VARIABLE,
+        origin=ORIGIN_VARIABLE,
         key=key,
         commands=shlex.quote(str(folder / COMMANDS)),
         mark=_MARK,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +16,12 @@ from psyrun.errors import (
     StoreError,
     enough_memory_for,
 )
+from psyrun.steps.block_work import BlockWork
 from psyrun.steps.failure_limit import FailureLimit
 from psyrun.steps.job import Job
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
-from psyrun.steps.work_queue import ClaimWorkQueue, PipeWorkQueue, WorkQueue
+from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation, Functions
 from psyrun.store.arrays import Indices
 from psyrun.tasks.loading import load_task
@@ -30,8 +30,8 @@ from psyrun.utils.files import explained, replacing, write_json
 from psyrun.utils.process import log_line
 from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
+from psyrun.workdir.attempts import Attempts, own_job
 from psyrun.workdir.failures import describe_failure
-from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
@@ -80,16 +80,22 @@ def _withdraw_unreadable(job: Job, block: int) -> None:
 
 
 def _evaluate(job: Job, block: int) -> None:
-    before = EarlierAttempt.find(job, block)
+    before = Attempts.find(job.round, block, own_job()["origin"])
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
-        work = _fetched_work(job) if job.plan.fetches else _own_work(job, block, before)
-    if not work.n_workers:
-        return
+        portions = list(_portions(job, block, before))
+    for portion in portions:
+        evaluation = _evaluation(job, block, before, portion)
+        evaluate(evaluation, portion.n_workers, job.round.in_flight(block))
+
+
+def _evaluation(
+    job: Job, block: int, before: Attempts, portion: _Portion
+) -> Evaluation:
     task = job.task
-    evaluation = Evaluation(
+    return Evaluation(
         space=job.data.division.space,
-        indices=work.indices,
-        queue=work.queue,
+        indices=portion.indices,
+        queue=portion.queue,
         execute=task.execute,
         setup=task.setup,
         reload=_reloading(job) if job.imported.has_threads else None,
@@ -105,56 +111,42 @@ def _evaluate(job: Job, block: int) -> None:
         random_states=job.imported.random_states,
         record_loaded_code=job.record_loaded_code,
     )
-    evaluate(evaluation, work.n_workers, job.round.in_flight(block))
 
 
-@dataclass(frozen=True)
-class EarlierAttempt:
-    """What an earlier job of the same block left: numbers of assignments."""
-
-    done: list[int]
-    failed: list[int]
-    interrupted: list[int]
-
-    @classmethod
-    def find(cls, job: Job, block: int) -> EarlierAttempt:
-        """Read the journals, and which assignments were in flight."""
-        recorded = journal.latest(job.round.journals_of(block), verify=True)
-        done = [i for i, entry in recorded.items() if entry.kind == journal.ROW]
-        failed = [i for i, entry in recorded.items() if entry.kind == journal.FAILURE]
-        lost = interrupted(job.round.in_flight(block))
-        return cls(done, failed, [i for i in lost if i not in recorded])
-
-
-class _Work(NamedTuple):
-    """The assignments that the workers of a job may take, by position in a queue."""
+class _Portion(NamedTuple):
+    """Assignments that the workers of a job may take, by position in a queue."""
 
     indices: Indices
     queue: WorkQueue
     n_workers: int
 
 
-def _fetched_work(job: Job) -> _Work:
-    """Return the work of a job that fetches assignments until none is left."""
+def _portions(job: Job, block: int, before: Attempts) -> Iterator[_Portion]:
+    """Yield what a job evaluates, one portion after the other."""
     plan, data = job.plan, job.data
-    if job.round.merged.exists():
+    if plan.fetches and job.round.merged.exists():
         # It is not known any more what was fetched.
         raise JobError(
             f"{job.round.folder}: was merged already. Start the task with 'psy run'."
         )
-    indices = np.asarray(data.division.open, dtype=np.int64)
-    n_workers = plan.n_blocks * plan.pool_size
-    queue = ClaimWorkQueue(job.round.claims, len(indices), n_workers)
-    return _Work(indices, queue, plan.pool_size)
+    work = BlockWork.of(job.round, data.division, plan, block, before)
+    first, own, last = work.first, work.own, work.last
+    if plan.pool_size == 1:
+        # One at a time they are anyway.
+        own = np.concatenate([first, own, last])
+        first = last = own[:0]
+    yield from _own_portions(first, 1)
+    yield from _own_portions(own, plan.pool_size)
+    if work.claims is not None and not work.claims.is_empty:
+        yield _Portion(work.fetchable, work.claims, plan.pool_size)
+    yield from _own_portions(last, 1)
 
 
-def _own_work(job: Job, block: int, before: EarlierAttempt) -> _Work:
-    """Return the work of a job with a part of the space of its own."""
-    settled = before.done + (before.failed if job.plan.accept_failures else [])
-    indices = np.asarray(job.data.division.indices(block), dtype=np.int64)
-    indices = indices[~np.isin(indices, np.asarray(settled, dtype=np.int64))]
-    n_workers = min(job.plan.pool_size, len(indices))
-    return _Work(indices, PipeWorkQueue(len(indices), max(1, n_workers)), n_workers)
+def _own_portions(indices: Indices, n_workers: int) -> Iterator[_Portion]:
+    """Yield the portion of some assignments; nothing if there are none."""
+    if len(indices):
+        n_workers = min(n_workers, len(indices))
+        yield _Portion(indices, PipeWorkQueue(len(indices), n_workers), n_workers)
 
 
 def _row_check(job: Job) -> RowCheck:
@@ -173,8 +165,8 @@ def _reloading(job: Job) -> Callable[[], Functions]:
     return functions
 
 
-def _session(job: Job, before: EarlierAttempt) -> dict[str, Any]:
-    repeated = [] if job.plan.accept_failures else before.failed
+def _session(job: Job, before: Attempts) -> dict[str, Any]:
+    repeated = [] if job.plan.accept_failures else before.failed - before.settled
     return {
         "host": socket.gethostname(),
         "job": os.getpid(),
@@ -182,6 +174,7 @@ def _session(job: Job, before: EarlierAttempt) -> dict[str, Any]:
         "fingerprint": job.plan.fingerprint,
         "failed_before": len(repeated),
         "cut_off_before": len(before.interrupted),
+        **own_job(),
     }
 
 

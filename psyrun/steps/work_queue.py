@@ -82,19 +82,38 @@ class ClaimWorkQueue(WorkQueue):
     All workers know the same sequence of ranges. A worker claims the next one
     by creating the file with its number exclusively, which is atomic on NFS
     (since version 3) and Lustre too, and needs no lock. The claimed numbers are
-    always the first ones. `n_workers` counts the workers of all jobs.
+    always the first ones. `n_workers` counts the workers of all jobs. A claim holds
+    the name of its `owner`, so that the rest of a range is not lost with its worker.
     """
 
-    def __init__(self, folder: Path, count: int, n_workers: int) -> None:
+    def __init__(
+        self, folder: Path, count: int, n_workers: int, owner: str = ""
+    ) -> None:
         self._folder = folder
+        self._owner = owner
         self._ranges = list(shrinking_ranges(count, n_workers, CLAIM_FRACTION))
         folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all ranges are claimed."""
+        return len(self._claimed()) == len(self._ranges)
+
+    def claimed_by_owner(self) -> Iterator[range]:
+        """Yield the ranges that the owner has claimed so far."""
+        for number in self._claimed():
+            if (self._folder / str(number)).read_text("utf-8") == self._owner:
+                yield self._ranges[number]
+
     @override
     def take(self) -> Iterator[range]:
-        claimed = [int(path.name) for path in self._folder.iterdir()]
-        for number in range(max(claimed, default=-1) + 1, len(self._ranges)):
+        for number in range(max(self._claimed(), default=-1) + 1, len(self._ranges)):
             with suppress(FileExistsError):
-                path = self._folder / str(number)
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+                file = os.open(self._folder / str(number), flags, 0o666)
+                os.write(file, self._owner.encode())
+                os.close(file)
                 yield self._ranges[number]
+
+    def _claimed(self) -> list[int]:
+        return sorted(int(path.name) for path in self._folder.iterdir())

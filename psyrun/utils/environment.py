@@ -13,6 +13,9 @@ FOLDER_VARIABLE = "PSYRUN_FORKSERVERS"
 JOB_VARIABLE = "PSYRUN_JOB"
 """Environment variable that tells a process which job of a queue it belongs to."""
 
+ORIGIN_VARIABLE = "PSYRUN_ORIGIN"
+"""Environment variable that names the job of a queue with whose rest a job goes on."""
+
 CONTROLLED_VARIABLE = "PSYRUN_CONTROLLED"
 """Environment variable that tells Snakemake that a controller has started it.
 

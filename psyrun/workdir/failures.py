@@ -37,7 +37,7 @@ class Failure:
         Position of the assignment in the frozen space.
     type, message : str
         Class and text of the exception; the class is ``WorkerDied`` where the
-        process ended.
+        process ended, and ``JobEnded`` where the whole job did.
     where : str
         Innermost frame of the traceback, as tracebacks print it, or how the
         process ended; empty if neither is known.
@@ -185,6 +185,21 @@ def describe_death(
         "type": "WorkerDied",
         "message": message,
         "traceback": f"{message} (pid {pid}).\n",
+        "where": cause,
+        "parameters": describe_parameters(parameters),
+    }
+
+
+def describe_end_of_job(cause: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is recorded of an assignment that ended its whole job.
+
+    `cause` says in a few words why the queue ended it.
+    """
+    message = f"{cause}, which ended the whole job"
+    return {
+        "type": "JobEnded",
+        "message": message,
+        "traceback": f"{message}.\n",
         "where": cause,
         "parameters": describe_parameters(parameters),
     }

@@ -76,10 +76,16 @@ class InFlightTable:
         self._memory.close()
 
 
-def interrupted(path: Path) -> list[int]:
-    """Return the assignments that were evaluated when a job was killed."""
+def slots(path: Path) -> list[InFlight | None]:
+    """Return what each worker of a job was evaluating when the job ended."""
     with suppress(FileNotFoundError):
         data = path.read_bytes()
         whole = data[: len(data) - len(data) % _RECORD.size]
-        return [index for index, *_ in _RECORD.iter_unpack(whole) if index >= 0]
+        records = _RECORD.iter_unpack(whole)
+        return [None if one[0] < 0 else InFlight(*one) for one in records]
     return []
+
+
+def interrupted(path: Path) -> list[int]:
+    """Return the assignments that were evaluated when a job was killed."""
+    return [slot.index for slot in slots(path) if slot is not None]

@@ -91,6 +91,14 @@ class Round:
         """File with what the workers of a process job evaluate at the moment."""
         return self.journals / f"{block}.slots"
 
+    def journal_of_queue(self, block: int) -> Path:
+        """Journal of what ended process jobs in a queue, which they could not write."""
+        return self.journals / f"{block}-queue.journal"
+
+    def suspects(self, block: int) -> Path:
+        """List of assignments, one of which has ended a process job, as JSON."""
+        return self.journals / f"{block}.suspects"
+
     @property
     def claims(self) -> Path:
         """The folder of claims, where jobs fetch their work."""

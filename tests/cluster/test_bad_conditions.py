@@ -300,15 +300,52 @@ def test_a_job_over_its_memory_says_so(slurm: SlurmCluster, tmp_path: Path) -> N
     project = queued_project(tmp_path / "project")
     project.edit("    return {", OVER_MEMORY.format(size=600, seconds=60))
     _, errors = start(project).communicate(timeout=120)
-    assert "memory" in errors
+    assert "JobEnded: out of memory" in errors
     assert "a:process:2" in errors
-    assert "It was evaluating x=5" in errors
+    assert "5: x=5" in errors
     told = project.psy("status", "-v").stdout
-    assert "memory" in told
-    assert "1 being evaluated when their job ended\n  x=5\n" in told
+    assert "out of memory" in told
+    assert "1 failed" in told
+    assert "out of memory" in project.psy("failed", "a").stdout
     project.edit("x == 5", "x == 15")
     project.psy("run", "--continue")
     assert project.result()["y"] == SQUARES
+
+
+def test_assignments_over_the_memory_of_their_job_cost_no_others(
+    slurm: SlurmCluster, tmp_path: Path, submissions: Submissions
+) -> None:
+    project = queued_project(tmp_path / "project", n_items=12, n_jobs=1)
+    project.edit("    return {", OVER_MEMORY.format(size=600, seconds=60))
+    project.edit("x == 5", "x in (3, 4, 9)")
+    said = project.psy("run", status=1)
+    assert "9 of 12 assignments are kept" in said.stderr
+    assert project.calls() == list(range(12))
+    assert [record["names"] for record in submissions.all()].count(["a:process:0"]) == 4
+    assert "9/12  3" in project.psy("status").stdout
+    project.psy("run", "--accept-failures")
+    assert project.calls() == []
+    assert project.result()["x"] == [x for x in range(12) if x not in (3, 4, 9)]
+
+
+def test_a_job_over_its_memory_that_nobody_watched_is_told_alike(
+    slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    project = queued_project(tmp_path / "project")
+    holding(project)
+    project.edit("    return {", OVER_MEMORY.format(size=600, seconds=60))
+    process = start(project)
+    wait_until_all_evaluate(project)
+    kill_all_of(process)
+    go(project)
+    wait_until(lambda: not queue(project))
+    assert project.calls() == list(range(8))
+    project.psy("run", "--accept-failures")
+    # Nothing was left to do, and nothing was done again.
+    assert project.calls() == []
+    told = project.psy("failed", "a").stdout
+    assert "JobEnded: out of memory, which ended the whole job" in told
+    assert project.result()["x"] == [0, 1, 2, 3, 4, 6, 7]
 
 
 def test_a_job_over_its_memory_is_tried_again_with_more(
@@ -337,15 +374,10 @@ def test_a_job_stops_before_its_time_is_over(
 ) -> None:
     project = queued_project(tmp_path / "project", n_items=6, n_jobs=1, seconds=14)
     project.edit('"5m"', '"1m"')
-    errors = project.psy("run", status=1).stderr
-    assert "does not suffice for the rest" in errors
-    n_done = len(project.calls())
-    assert 2 <= n_done <= 4
-    # The evaluation that had begun was let come to its end.
-    assert f"{n_done} of 6 assignments are kept" in errors
-    project.edit('"1m"', '"5m"')
-    project.psy("run")
-    assert project.calls() == list(range(n_done, 6))
+    said = project.psy("run").stdout
+    assert "its time does not suffice for the rest. A new job does the rest" in said
+    # Evaluations that had begun were let come to their end.
+    assert project.calls() == list(range(6))
 
 
 def test_a_job_over_its_time_says_so(slurm: SlurmCluster, tmp_path: Path) -> None:
