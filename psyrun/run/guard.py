@@ -59,6 +59,11 @@ class Guard:
             )
             self.look()
 
+    @staticmethod
+    def leave_queues_alone() -> None:
+        """Let jobs of queues outlive this process, which may be processes here."""
+        adopt_orphans(False)
+
     def look(self, others: Collection[int] = ()) -> None:
         """Tell the guard, if there is one, which processes there are now.
 

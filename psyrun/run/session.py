@@ -259,6 +259,8 @@ class Session:
             self._show_jobs(task, None)
 
     def _launch_and_watch(self, tasks: list[TaskRun]) -> RunOutcome:
+        if any(task.profile != LOCAL for task in tasks):
+            self._guard.leave_queues_alone()
         controller = Controller(
             tasks, self._display, self._time_limit.stop, self._guard.look
         )

@@ -27,10 +27,13 @@ _PROC = Path("/proc")
 _TRACKER = b"resource_tracker"
 
 
-def adopt_orphans() -> None:
-    """Become the parent of what is left below by processes that end (Linux only)."""
+def adopt_orphans(is_adopting: bool = True) -> None:
+    """Become the parent of what is left below by processes that end (Linux only).
+
+    Or do so no more; those that were adopted stay.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(is_adopting), 0, 0, 0)
 
 
 def outlive_offspring() -> None:
