@@ -26,5 +26,7 @@ def inherit_docs(cls: T) -> T:
     warn_former("psyrun.utils.doc.inherit_docs", "inspect.getdoc, which finds them")
     for member in vars(cls).values():
         if inspect.isfunction(member) and member.__doc__ is None:
-            member.__doc__ = inspect.getdoc(getattr(cls, member.__name__, None))
+            overridden = (vars(base).get(member.__name__) for base in cls.__mro__[1:])
+            docs = (getattr(method, "__doc__", None) for method in overridden)
+            member.__doc__ = next(filter(None, docs), None)
     return cls

@@ -78,6 +78,7 @@ class SlurmStandIn:
             "comment": options["--comment"],
             "output": words[words.index("-o") + 1],
             "script": words[-1],
+            "options": words[:-1],
         }
         for index in map(str, range(int(last) + 1)):
             own = {"id": f"{number}_{index}", "index": index}

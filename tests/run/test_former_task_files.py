@@ -10,6 +10,7 @@ from projects import Project
 from slurm_stand_in import SlurmStandIn
 
 import psyrun
+from psyrun.scheduler.slurm.options import slurm_time
 
 pytestmark = pytest.mark.slow
 
@@ -49,8 +50,9 @@ def execute(**kwargs):
 """
 
 FUNCTIONS_AS_ARGUMENTS = """\
-from psyrun import ImmediateRun, Param
+from psyrun import Param
 from psyrun.backend.distribute import DistributeBackend
+from psyrun.scheduler import Slurm
 
 
 def timelimit(name):
@@ -59,7 +61,7 @@ def timelimit(name):
 
 pspace = Param(x=[1, 2, 3])
 backend = DistributeBackend
-scheduler = ImmediateRun
+scheduler = Slurm
 scheduler_args = {'timelimit': timelimit, 'memory': lambda name: '1G', 'n_cpus': 1}
 
 
@@ -248,14 +250,23 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
 
 
+@pytest.fixture
+def slurm(project: Project, monkeypatch: pytest.MonkeyPatch) -> SlurmStandIn:
+    queue = SlurmStandIn(project.folder / "slurm")
+    queue.hold()
+    for name, value in queue.environment().items():
+        monkeypatch.setenv(name, value)
+    return queue
+
+
+def option_of(job: dict, flag: str) -> str:
+    return job["options"][job["options"].index(flag) + 1]
+
+
 def rows(project: Project, folder: str = "psy-work/a") -> list[dict]:
     columns = psyrun.load(project.folder / folder)
     n_rows = len(next(iter(columns.values())))
     return [{key: column[i] for key, column in columns.items()} for i in range(n_rows)]
-
-
-def blocks(project: Project) -> int:
-    return len(list(project.work().rglob("process:*.log")))
 
 
 def test_load_balanced_with_setup(project: Project) -> None:
@@ -275,10 +286,16 @@ def test_several_spaces_summed(project: Project) -> None:
     assert [math.isnan(b) for b in found["b"]] == [False] * 5 + [True] * 2
 
 
-def test_functions_as_arguments_of_the_scheduler(project: Project) -> None:
+def test_functions_as_arguments_of_the_scheduler(
+    project: Project, slurm: SlurmStandIn
+) -> None:
     project.write(FUNCTIONS_AS_ARGUMENTS)
     project.psy("run")
     assert project.result() == {"x": [1, 2, 3], "y": [1, 4, 9]}
+    limits = {job["name"]: option_of(job, "-t") for job in slurm.jobs()}
+    assert limits.pop("a:merge") == slurm_time("1h")
+    assert limits
+    assert set(limits.values()) == {slurm_time("15m")}
 
 
 def test_values_for_all_tasks_in_psy_conf(project: Project) -> None:
@@ -343,15 +360,12 @@ def test_a_space_of_ones_own(project: Project) -> None:
     assert ".  a:" not in project.psy("run").stdout, "the points are known again"
 
 
-def test_slurm_in_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = SlurmStandIn(project.folder / "slurm")
-    queue.hold()
-    for name, value in queue.environment().items():
-        monkeypatch.setenv(name, value)
+def test_slurm_in_one_line(project: Project, slurm: SlurmStandIn) -> None:
     project.write(ONE_LINE_OF_SLURM)
     project.psy("run")
     assert project.result()["y"] == [1, 2, 3, 4]
-    assert any("a:process" in job["name"] for job in queue.jobs())
+    processes = [job for job in slurm.jobs() if "a:process" in job["name"]]
+    assert [option_of(job, "-t") for job in processes] == [slurm_time("5m")] * 2
 
 
 def test_a_scheduler_of_ones_own(project: Project) -> None:
@@ -374,3 +388,15 @@ def test_what_is_excluded_in_vain_is_said_in_the_log(project: Project) -> None:
     logs = [path.read_text() for path in project.work().rglob("*.log")]
     assert any("exclude_from_result: 'typo' is to be left out" in log for log in logs)
     assert not any("exclude_from_result: 'y'" in log for log in logs)
+
+
+def test_the_result_in_a_work_folder_of_0_8_is_continued(project: Project) -> None:
+    project.write(WITH_CONF)
+    for name in ("in", "out"):
+        (project.work() / name).mkdir(parents=True)
+        psyrun.PickleStore(2).save(project.work() / name / "0.pkl", {"x": [1]})
+    old = {"x": [2, 1], "y": [400, 100]}
+    psyrun.PickleStore(2).save(project.work() / "result.pkl", old)
+    assert psyrun.load(project.work() / "result.pkl") == old
+    project.psy("run", "--continue")
+    assert project.result() == {"x": [1, 2, 3], "y": [100, 400, 9]}
