@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tracemalloc
 import warnings
 
@@ -88,6 +89,31 @@ def test_growing_files_are_written_anew_a_few_times_only(path) -> None:
             assert -(-array.nrows // array.chunkshape[0]) <= MAX_CHUNKS
     assert len(inodes) <= 6
     assert (STORE.load(path)["a"] == 1).all()
+
+
+def test_many_columns_take_a_time_in_proportion(path) -> None:
+    few = {f"c{i}": [float(i)] for i in range(100)}
+    many = {f"c{i}": [float(i)] for i in range(800)}
+
+    def cpu_seconds(data) -> float:
+        begun = time.process_time()
+        STORE.save(path, data)
+        STORE.append(path, data)
+        assert list(STORE.load(path)) == list(data)
+        return time.process_time() - begun
+
+    # Of what grows with the square, there would be 64 times as much.
+    assert cpu_seconds(many) < 24 * cpu_seconds(few)
+
+
+def test_counting_does_not_open_the_columns(path, monkeypatch) -> None:
+    STORE.save(path, {"a": [1, 2], "b": [3, 4]})
+
+    def fail(group):
+        raise AssertionError("opened")
+
+    monkeypatch.setattr("psyrun.store.h5.arrays", fail)
+    assert STORE.count(path) == 2
 
 
 def test_surplus_rows_of_a_torn_append_do_not_count(path) -> None:

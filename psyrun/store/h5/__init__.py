@@ -22,6 +22,7 @@ from psyrun.store.h5.layout import (
     count,
     read_rows,
     read_steps,
+    recorded_count,
     results_group,
 )
 from psyrun.store.h5.writing import H5Stream, extend, numeric_columns
@@ -75,20 +76,26 @@ class H5Store(Store):
     ) -> dict[str, Any]:
         """Read all or some rows, and only these."""
         with self._reading(filename) as group:
-            n_rows = count(group, filename)
+            found = arrays(group)
+            n_rows = count(group, found, filename)
             wanted = row_slice(row, n_rows, filename)
-            return {k: read_rows(a, wanted, n_rows) for k, a in arrays(group).items()}
+            return {k: read_rows(array, wanted, n_rows) for k, array in found.items()}
 
     @override
     def pieces(self, filename: Filename) -> Iterator[Columns]:
         """Read all rows in pieces of about 1 MiB."""
         with self._reading(filename) as group:
-            yield from read_steps(group, count(group, filename))
+            found = arrays(group)
+            yield from read_steps(found, count(group, found, filename))
 
     @override
     def count(self, filename: Filename) -> int:
+        """Return the number of rows that the file says it has."""
         with self._reading(filename) as group:
-            return count(group, filename)
+            recorded = recorded_count(group)
+            return (
+                count(group, arrays(group), filename) if recorded is None else recorded
+            )
 
     @override
     def keys(self, filename: Filename) -> list[str]:

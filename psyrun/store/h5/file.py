@@ -98,7 +98,10 @@ def reserve(file: tables.File, start: int, n_bytes: int, name: Filename) -> int:
     return start + n_bytes
 
 
-def to_disk(file: tables.File) -> None:
-    """Write everything that HDF5 holds back, and wait until it is on disk."""
-    file.flush()
+def to_disk(file: tables.File, node: tables.Leaf) -> None:
+    """Write everything that HDF5 holds back, and wait until it is on disk.
+
+    Flushing any one array flushes the file; doing so for each takes long.
+    """
+    node.flush()
     os.fsync(file.fileno())

@@ -14,7 +14,8 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,10 @@ def results_group(file: tables.File, node: str, name: Filename) -> tables.Group:
 
 
 def arrays(group: tables.Group) -> dict[str, tables.EArray]:
-    """Return the arrays of a group by key, in the order of the keys."""
+    """Return the arrays of a group by key, in the order of the keys.
+
+    Opening them takes most of the time if they are many, so that it is done once.
+    """
     nodes = group._f_list_nodes("Array")
     ordered = sorted(nodes, key=lambda node: _attribute(node, "position", len(nodes)))
     return {key_of(node._v_name): node for node in ordered}
@@ -66,22 +70,25 @@ def _attribute(node: tables.Node, name: str, default: Any) -> Any:
     return getattr(node._v_attrs, name, default)
 
 
-def count(group: tables.Group, name: Filename) -> int:
-    """Return the number of rows that count.
+def count(
+    group: tables.Group, found: Mapping[str, tables.EArray], name: Filename
+) -> int:
+    """Return the number of rows that count, given the `arrays` of a group.
 
     Raises `StoreError` if an array is shorter than that, or the arrays of an old
     file differ in length.
     """
-    lengths = {node.nrows for node in arrays(group).values()}
-    rows = _attribute(group, "rows", None)
+    lengths = {node.nrows for node in found.values()}
+    rows = recorded_count(group)
     if (rows is None and len(lengths) > 1) or min(lengths, default=0) < (rows or 0):
         raise damaged(name, "has arrays of different lengths")
-    return int(next(iter(lengths), 0) if rows is None else rows)
+    return int(next(iter(lengths), 0)) if rows is None else rows
 
 
-def is_counted(group: tables.Group) -> bool:
-    """Return whether the group says how many rows count, unlike files of psyrun 0.8."""
-    return "rows" in group._v_attrs
+def recorded_count(group: tables.Group) -> int | None:
+    """Return how many rows the group says to have, None in files of psyrun 0.8."""
+    rows = _attribute(group, "rows", None)
+    return None if rows is None else int(rows)
 
 
 def set_count(group: tables.Group, n_rows: int) -> None:
@@ -104,13 +111,18 @@ def create(
     place of the key among the keys.
     """
     shape = tuple(max(length, 1) for length in rows.shape)
-    atom = tables.Atom.from_dtype(rows.dtype)
+    atom = _atom(rows.dtype)
     chunk = (chunk_rows(atom.itemsize * math.prod(shape), n_rows), *shape)
     node = group._v_file.create_earray(group, name, atom, (0, *shape), chunkshape=chunk)
     node._v_attrs.position = np.int64(position)
     if shape != rows.shape:
         node._v_attrs.row_shape = np.array(rows.shape)
     return node
+
+
+@lru_cache
+def _atom(dtype: np.dtype[Any]) -> tables.Atom:
+    return tables.Atom.from_dtype(dtype)
 
 
 def add_rows(node: tables.EArray, column: NDArray[Any]) -> None:
@@ -139,9 +151,10 @@ def steps(n_rows: int, *types: RowType) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, n_rows, step))
 
 
-def read_steps(group: tables.Group, n_rows: int) -> Iterator[dict[str, NDArray[Any]]]:
+def read_steps(
+    found: Mapping[str, tables.EArray], n_rows: int
+) -> Iterator[dict[str, NDArray[Any]]]:
     """Read the `n_rows` rows that count, piece by piece."""
-    found = arrays(group)
     types = map(row_type, found.values())
     for rows in steps(n_rows, *types) if n_rows else [slice(0)]:
         yield {key: read_rows(node, rows, n_rows) for key, node in found.items()}

@@ -25,9 +25,9 @@ from psyrun.store.h5.layout import (
     create,
     growth,
     has_room,
-    is_counted,
     node_name,
     read_rows,
+    recorded_count,
     row_type,
     set_count,
     steps,
@@ -115,10 +115,14 @@ class H5Stream:
     def _renew(
         self, key: str, old: tables.EArray | None, target: RowType, n_rows: int
     ) -> tables.EArray:
+        """Create the array of a key; with the rows of the old one, if there is one."""
         if _NEW in self._group:
             self._group._f_get_child(_NEW).remove()
         self._reserve(SPARE_BYTES)
-        position = [*self._arrays, key].index(key)
+        position = [*self._arrays, key].index(key) if old else len(self._arrays)
+        if old is None and not self._n_rows:
+            # Moving takes as long as all the rest, and nothing can be left half done.
+            return create(self._group, node_name(key), target, n_rows, position)
         new = create(self._group, _NEW, target, n_rows, position)
         if old is None:
             self._write(new, key, self._n_rows)
@@ -150,12 +154,17 @@ def extend(
     Raises `StoreError` if the rows do not go with those of the file, or there is no
     space.
     """
-    n_old = count(group, name)
-    n_rows = n_old + count_rows(columns)
     found = arrays(group)
-    parts = {key: columns.get(key, count_rows(columns)) for key in found}
+    n_old = count(group, found, name)
+    n_new = count_rows(columns)
+    n_rows = n_old + n_new
+    parts = {key: columns.get(key, n_new) for key in found}
     if (
-        not (n_old and is_counted(group) and columns.keys() <= found.keys())
+        not (
+            n_old
+            and recorded_count(group) is not None
+            and columns.keys() <= found.keys()
+        )
         or not all(has_room(node, n_rows) for node in found.values())
         or not all(_fits(key, part, found[key]) for key, part in parts.items())
     ):
@@ -169,9 +178,9 @@ def extend(
         if node.nrows > n_old:
             node.truncate(n_old)
         add_rows(node, rows[key])
-    to_disk(file)
+    to_disk(file, node)
     set_count(group, n_rows)
-    to_disk(file)
+    to_disk(file, node)
     return True
 
 
