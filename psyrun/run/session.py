@@ -281,7 +281,7 @@ class Session:
                 status = report_error(error, debug=self._options.is_debugged)
             if self._left_out:
                 files = ", ".join(map(str, self._left_out))
-                warn(f"not run, as was said above: {files}")
+                self._display.line(f"not run, as was said above: {files}")
         log.end(status)
         self._status = max(self._status, status)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.isolation import isolated
+from psyrun.utils.isolation import isolated, without_current_folder
 from psyrun.utils.process import die_with_parent
 from psyrun.utils.resources import shipped
 
@@ -49,7 +49,7 @@ def command(
     paths = json.dumps([str(path) for path in snakefiles])
     values, rest = _split_config(extra)
     return [
-        *(sys.executable, "-P", "-m", "snakemake"),
+        *(sys.executable, "-m", "snakemake"),
         *("--snakefile", str(shipped("workflow", "Snakefile"))),
         *("--profile", str(profile_path(profile))),
         *("--logger", "psyrun"),
@@ -102,7 +102,7 @@ class Snakemake:
         self._process = subprocess.Popen(
             arguments,
             env={
-                **isolated(os.environ),
+                **without_current_folder(isolated(os.environ)),
                 **environment,
                 "PSYRUN_EVENTS": str(write_end),
             },

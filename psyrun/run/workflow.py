@@ -29,6 +29,7 @@ from psyrun.run.snakemake import SNAKEFILES
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.files import read_json
+from psyrun.utils.isolation import restore_safe_path
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
@@ -51,6 +52,7 @@ class Workflow:
     def __init__(self, config: Mapping[str, Any], *, is_main_process: bool) -> None:
         self._tasks: list[TaskRun] = []
         self._servers: ForkServers | None = None
+        restore_safe_path()
         _use_python_of_this_process()
         if SNAKEFILES not in config and is_main_process:
             with _errors_without_traceback():

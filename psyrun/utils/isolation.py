@@ -17,6 +17,8 @@ _VARIABLE = "PYTHONPATH"
 _KEPT = "PSYRUN_PYTHONPATH"
 """Holds the variable as the user set it."""
 
+_SAFE_PATH = "PYTHONSAFEPATH"
+_KEPT_SAFE_PATH = "PSYRUN_PYTHONSAFEPATH"
 _PACKAGES = ("psyrun", "snakemake_executor_plugin_psyrun")
 
 TYPE_CHECKING = False
@@ -42,6 +44,24 @@ def isolate() -> None:
         # The current folder was removed, which is told of elsewhere.
         return
     sys.path[:] = [entry for entry in sys.path if entry not in ours]
+
+
+def without_current_folder(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment that does for ``python -m`` what ``-P`` does.
+
+    The process should call `restore_safe_path` before it starts others.
+    """
+    kept = environment.get(_SAFE_PATH, "")
+    return {**environment, _SAFE_PATH: "1", _KEPT_SAFE_PATH: kept}
+
+
+def restore_safe_path() -> None:
+    """Let other Pythons find what is in the folder of their script again."""
+    kept = os.environ.pop(_KEPT_SAFE_PATH, None)
+    if kept:
+        os.environ[_SAFE_PATH] = kept
+    elif kept is not None:
+        os.environ.pop(_SAFE_PATH, None)
 
 
 def project_entries() -> list[str]:

@@ -210,11 +210,11 @@ def test_a_wrong_task_ends_the_command_itself_with_status_two(project):
     assert project.calls() == []
 
 
-def test_one_wrong_task_stops_a_run_before_anything_is_evaluated(project, refused):
+def test_one_wrong_task_stops_no_other(project, refused):
     project.write(COUNTED + "max_jobs = 0\n", "wrong")
     project.edit("x**2", "x**3")
     assert "task_wrong.py" in refused("run")
-    assert project.calls() == []
+    assert project.calls() == [1, 2, 3, 4]
 
 
 def test_setup_may_give_the_argument_that_the_space_lacks(project):

@@ -228,18 +228,13 @@ def test_jobs_in_a_queue_find_the_libraries(tmp_path: Path, is_plain: bool) -> N
     assert results(project, ".h5") == [1, 4, 9]
 
 
-def test_an_evaluation_may_start_pythons(tmp_path: Path) -> None:
+def test_programs_of_the_task_start_as_ever(tmp_path: Path) -> None:
+    script = "import helper, os\nassert 'PYTHONSAFEPATH' not in os.environ"
+    start = "import subprocess, sys\n    subprocess.run([sys.executable, 'a/b.py']"
     task = TASK.format(store=".pkl").replace(
-        "    return",
-        """\
-    from multiprocessing import get_context
-
-    with get_context("spawn").Pool(1) as pool:
-        assert pool.map(abs, [-x]) == [x]
-    return""",
+        "    return", f"    {start}, check=True)\n    return"
     )
-    text = "raise RuntimeError(f'{__file__} was imported')"
-    files = {f"{name}.py": text for name in ("signal", "queue", "types", "copy")}
-    write(tmp_path, files | {"psy-tasks/task_a.py": task})
+    files = {"a/b.py": script, "a/helper.py": "", "psy-tasks/task_a.py": task}
+    write(tmp_path, files)
     psy(tmp_path, "run")
     assert results(tmp_path) == [1, 4, 9]
