@@ -62,6 +62,7 @@ SCENARIOS = {
         "module_names",
         "own_queue",
         "second_looks",
+        "surroundings",
         "results_and_stores",
         "unreadable_rows",
         "up_to_date",

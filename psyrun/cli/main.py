@@ -7,12 +7,10 @@ the module of a verb is imported when the verb was asked for.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +18,11 @@ from psyrun.cli import SUMMARIES, WITHOUT_TASKDIR, module_of
 from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.utils import __version__
 from psyrun.utils.console import report_error
+from psyrun.utils.streams import (
+    close_standard_output,
+    open_standard_streams,
+    print_anything,
+)
 
 _EPILOG = """\
 Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.
@@ -98,7 +101,8 @@ def _add_taskdir(parser: Parser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``psy`` and return its exit status, see its help."""
-    _print_anything()
+    open_standard_streams()
+    print_anything()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in _split(arguments)[0]
     try:
@@ -107,21 +111,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain once more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_standard_output()
         return _PIPE_CLOSED
     except (PsyrunError, OSError, KeyboardInterrupt) as error:
         return report_error(error, debug=debug)
     return status
-
-
-def _print_anything() -> None:
-    """Have what cannot be encoded printed in ASCII, as Python does in errors.
-
-    Texts of exceptions are the user's, and terminals differ.
-    """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:

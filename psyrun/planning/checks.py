@@ -35,6 +35,7 @@ def check(task: Task) -> None:
             f"{task.path}: python is {task.python!r}, which is no program. Give the "
             "path of a Python in which psyrun is installed."
         )
+    _check_place(task)
     _check_file_dep(task)
     _hint_at_paths(task)
     check_storable(task)
@@ -132,6 +133,17 @@ def _hint_at_paths(task: Task) -> None:
     written = (Path(each) for each in getattr(task.module, "file_dep", ()))
     for hint in hints(task.path, written):
         warnings.warn(hint, UserWarning, stacklevel=2)
+
+
+def _check_place(task: Task) -> None:
+    """Refuse a folder that the library of the store cannot find its files in."""
+    folder = str(Path.cwd())
+    is_utf8 = folder == folder.encode(errors="ignore").decode()
+    if task.store.ext == ".h5" and not is_utf8:
+        raise TaskError(
+            f"{task.path}: HDF5 takes paths in UTF-8 only, but the project folder is "
+            f"{folder!r}. Rename the folder, or choose another store."
+        )
 
 
 def _check_file_dep(task: Task) -> None:

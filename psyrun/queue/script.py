@@ -8,6 +8,7 @@ long after the queue has forgotten the job.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -66,7 +67,7 @@ def write_script(
     time limit of each job.
     """
     folder = folder.absolute()
-    (folder / COMMANDS).write_text("".join(f"{c}\n" for c in commands), "utf-8")
+    (folder / COMMANDS).write_bytes(os.fsencode("".join(f"{c}\n" for c in commands)))
     text = _TEXT.format(
         project=shlex.quote(str(project.absolute())),
         # What stands for Python in the rules is the one that runs here.
@@ -80,7 +81,7 @@ def write_script(
         commands=shlex.quote(str(folder / COMMANDS)),
         mark=_MARK,
     )
-    (folder / SCRIPT).write_text(text, "utf-8")
+    (folder / SCRIPT).write_bytes(os.fsencode(text))
 
 
 def _deadline(minutes: int | None) -> str:

@@ -7,6 +7,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import TextIO
 
+from psyrun.utils.console import warn
+from psyrun.utils.streams import close_standard_output
 from psyrun.utils.text import duration
 from psyrun.utils.typing import override
 from psyrun.workdir.progress import Tally
@@ -53,7 +55,14 @@ class PlainDisplay(Display):
 
     @override
     def line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        try:
+            print(text, file=self._stream, flush=True)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            # The disk of a log may be full, but not the one of the results.
+            warn(f"standard output: {error.strerror}; the run goes on without it")
+            close_standard_output()
 
     @override
     def progress(self, tally: Tally) -> None:

@@ -103,6 +103,7 @@ class Snakemake:
             arguments,
             env={
                 **without_current_folder(isolated(os.environ)),
+                **_cache(),
                 **environment,
                 "PSYRUN_EVENTS": str(write_end),
             },
@@ -135,6 +136,20 @@ class Snakemake:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def _cache() -> dict[str, str]:
+    """Return another place for Snakemake's cache if the home cannot be written to."""
+    from platformdirs import user_cache_path
+
+    place = user_cache_path("snakemake", "snakemake")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if place.is_absolute() and os.access(place, os.W_OK | os.X_OK):
+            return {}
+    except OSError:
+        pass
+    return {"XDG_CACHE_HOME": str(Path(".snakemake", "cache").absolute())}
 
 
 def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -6,10 +6,12 @@ This module imports little, because it is started once for each job.
 import sys
 
 from psyrun.utils.isolation import isolate
+from psyrun.utils.streams import open_standard_streams
 
 
 def main(arguments: list[str]) -> int:
     """Run one step and return its exit status."""
+    open_standard_streams()
     isolate()
     from psyrun.steps.forkclient import ask
 

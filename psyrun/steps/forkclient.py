@@ -22,7 +22,7 @@ def address(folder: str, task_folder: str) -> str:
 
     It is short, as sockets allow for about 100 characters only.
     """
-    return f"{folder}/{zlib.crc32(os.path.realpath(task_folder).encode()):08x}"
+    return f"{folder}/{zlib.crc32(os.fsencode(os.path.realpath(task_folder))):08x}"
 
 
 def server_address(arguments: list[str]) -> str | None:
@@ -47,7 +47,7 @@ class Request:
     """
 
     def __init__(self, path: str, arguments: list[str], output: int) -> None:
-        text = "\0".join([os.getcwd(), *arguments]).encode()
+        text = os.fsencode("\0".join([os.getcwd(), *arguments]))
         streams = array("i", [output, output])
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)
         self._connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)

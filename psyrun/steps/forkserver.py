@@ -92,7 +92,7 @@ class _Server:
         with suppress(OSError, ValueError):
             head, streams, _, _ = socket.recv_fds(connection, 4, 2)
             request = _receive(connection, int.from_bytes(head, "little"))
-            folder, step, *arguments = request.decode().split("\0")
+            folder, step, *arguments = os.fsdecode(request).split("\0")
             self._start(connection, folder, [step, *arguments], streams)
             for stream in streams:
                 os.close(stream)

@@ -18,6 +18,7 @@ from psyrun.utils.ending import leave
 from psyrun.utils.files import write_json
 from psyrun.utils.offspring import GRACE, outlive_offspring
 from psyrun.utils.process import log_line
+from psyrun.utils.streams import print_anything
 from psyrun.utils.tracebacks import user_traceback
 
 
@@ -28,6 +29,7 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
     ``merge FOLDER ROUND``, where FOLDER is that of the task. The status is 1 if
     assignments failed, 2 if the user has to change something.
     """
+    print_anything()
     command = StepCommand.read(arguments)
     # The user's code may change the current folder.
     command = replace(command, folder=command.folder.absolute())

@@ -92,8 +92,19 @@ def flag(value: Any) -> bool:
 
 def path(value: Any) -> Path:
     """Take a path, in which `~` is the home folder."""
-    is_path = isinstance(value, str | os.PathLike) and str(value).isprintable()
-    if not is_path or not str(value):
+    found = _any_path(value)
+    try:
+        str(found).encode()
+    except UnicodeEncodeError:
+        raise NotAllowedError("a path in UTF-8, as Snakemake takes no other") from None
+    return found
+
+
+def _any_path(value: Any) -> Path:
+    """Take a path that may have bytes in it that are not of UTF-8."""
+    is_path = isinstance(value, str | os.PathLike)
+    text = str(value).encode(errors="ignore").decode() if is_path else ""
+    if not text.isprintable() or not text:
         raise NotAllowedError("a path on one line, as text or pathlib.Path")
     try:
         return Path(value).expanduser()
@@ -122,7 +133,7 @@ def paths(value: Any) -> tuple[Path, ...]:
     if not isinstance(value, list | tuple):
         raise NotAllowedError("a list of paths, such as ['data.csv']")
     try:
-        return tuple(map(path, value))
+        return tuple(map(_any_path, value))
     except NotAllowedError:
         raise NotAllowedError("a list of paths, such as ['data.csv']") from None
 

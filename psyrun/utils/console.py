@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 
 from psyrun.errors import PsyrunError
+from psyrun.utils.streams import close_standard_output, is_of_standard_output
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
@@ -20,6 +21,9 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     """
     if debug:
         traceback.print_exception(error)
+    if isinstance(error, OSError) and is_of_standard_output(error):
+        error.filename = "standard output"
+        close_standard_output()
     print(f"psy: {_one_line(error)}", file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED

@@ -45,7 +45,7 @@ def replacing(filename: Filename) -> Iterator[Path]:
 
 def _beside(target: Path) -> Path:
     # Names of 255 bytes are common on no file system; longer ones exist on none.
-    stem = target.name.encode()[:_LONGEST_STEM].decode(errors="ignore")
+    stem = os.fsencode(target.name)[:_LONGEST_STEM].decode(errors="ignore")
     owner = f"{socket.gethostname()[:50]}.{os.getpid()}.{secrets.token_hex(4)}"
     return target.with_name(f".{stem}.{owner}.tmp")
 

@@ -125,6 +125,7 @@ def _digest(*parts: tuple[str, bytes]) -> str:
     digest = hashlib.sha256(_FORMAT)
     for name, content in parts:
         # Lengths keep the parts from running into each other.
-        digest.update(b"%d:%s%d:" % (len(name), name.encode(), len(content)))
+        label = name.encode(errors="surrogateescape")
+        digest.update(b"%d:%s%d:" % (len(name), label, len(content)))
         digest.update(content)
     return digest.hexdigest()
