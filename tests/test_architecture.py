@@ -63,6 +63,7 @@ SCENARIOS = {
         "own_queue",
         "second_looks",
         "surroundings",
+        "threads_at_import",
         "results_and_stores",
         "unreadable_rows",
         "up_to_date",

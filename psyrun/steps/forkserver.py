@@ -30,7 +30,8 @@ from psyrun.errors import PsyrunError
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
 from psyrun.utils.ending import forget_parent, leave, prepare_forks
-from psyrun.utils.isolation import isolate
+from psyrun.utils.environment import FOLDER_VARIABLE
+from psyrun.utils.isolation import isolate, isolated
 from psyrun.utils.offspring import (
     adopt_orphans,
     children,
@@ -216,6 +217,11 @@ def _be_job(
         for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
             os.dup2(stream, target)
         os.chdir(folder)
+        if server.task is not None and not server.task.is_forkable_for(arguments[0]):
+            # What the import holds locked or open is not for copies.
+            os.environ.pop(FOLDER_VARIABLE, None)
+            command = [sys.executable, "-P", "-m", "psyrun.steps", *arguments]
+            os.execve(sys.executable, command, isolated(os.environ))
         code = run(arguments, server.task)
     finally:
         leave(code)

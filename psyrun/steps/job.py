@@ -15,9 +15,10 @@ from psyrun.tasks.loaded_code import LoadedFile
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, version_of
 from psyrun.utils.code_watch import code_watch
+from psyrun.utils.forkable import Obstacles, obstacles
 from psyrun.utils.random_state import RandomStates
 from psyrun.utils.text import listed
-from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.layout import SPLIT, Round, TaskLayout
 from psyrun.workdir.lock import Lock
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
@@ -35,15 +36,15 @@ class ImportedTask:
         What is to be recorded of the code that its import loaded.
     random_states : RandomStates
         The random generators that its import made.
-    has_threads : bool
-        Whether its import started threads, which a forked process lacks.
+    obstacles : Obstacles
+        What its import started that a forked process lacks, such as threads.
     """
 
     task: Task
     version: Version
     loaded: tuple[LoadedFile, ...]
     random_states: RandomStates
-    has_threads: bool
+    obstacles: Obstacles
 
     @classmethod
     def load(cls, taskfile: str) -> ImportedTask:
@@ -52,13 +53,20 @@ class ImportedTask:
         watch.since = time.time()
         # It is not loaded by the import system.
         watch.loaded(taskfile, is_module=True)
-        n_threads = threading.active_count()
+        threads = threading.enumerate()
         task = load_task(Path(taskfile))
-        has_threads = threading.active_count() > n_threads
         layout = TaskLayout.of(task.workdir, task.name)
         version = version_of(task, layout.digests, layout.loaded)
         loaded = tuple(version.new(watch.take()))
-        return cls(task, version, loaded, RandomStates.find(), has_threads)
+        return cls(task, version, loaded, RandomStates.find(), obstacles(threads))
+
+    def is_forkable_for(self, step: str) -> bool:
+        """Whether a copy of this process can do a step; workers are another matter.
+
+        Only split runs code of the task file: it iterates over the space.
+        """
+        lacks = self.obstacles
+        return not (lacks if step == SPLIT else lacks.others)
 
 
 @dataclass(frozen=True)

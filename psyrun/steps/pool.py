@@ -1,6 +1,7 @@
 """Evaluation of the assignments of one process job, by worker processes.
 
-The job's own process runs none of the user's code. It forks workers, which
+The job's own process runs none of the user's code. It starts workers, which are
+copies of it (forks) unless the import of the task did what a copy cannot have. They
 take ranges of assignments, evaluate them and append a record of each to a
 journal of their own. What a worker evaluates at the moment stands in memory
 that it shares with the job, so that a worker that dies, by whatever cause, is
@@ -10,6 +11,7 @@ reported against that one assignment, and a new worker goes on with the next.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -19,9 +21,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
+from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
-from psyrun.utils.ending import prepare_forks
+from psyrun.utils.ending import forget_parent, prepare_forks
 from psyrun.utils.offspring import children, end_strays
 from psyrun.utils.process import end_threads, log_line
 from psyrun.utils.text import describe_exit
@@ -35,22 +38,34 @@ _TOO_MANY_FAILURES = (
 )
 
 
-def evaluate(evaluation: Evaluation, n_workers: int, in_flight: Path) -> None:
-    """Evaluate all assignments of a process job.
+def evaluate(
+    evaluation: Evaluation,
+    n_workers: int,
+    in_flight: Path,
+    fresh: FreshWorkers | None = None,
+) -> None:
+    """Evaluate all assignments of a process job; with `fresh`, workers are no copies.
 
     Assignments that raise, or that end their worker, are recorded and do not raise
     here. Raises `PsyrunError` if records could not be written or `setup` failed, and
     `JobError` if the workers stopped before the end, or did not begin, with too
     little time left or too many failures.
     """
-    _Pool(evaluation, n_workers, in_flight).run()
+    _Pool(evaluation, n_workers, in_flight, fresh).run()
 
 
 class _Pool:
     """The workers of one process job, as their parent sees them."""
 
-    def __init__(self, evaluation: Evaluation, size: int, in_flight: Path) -> None:
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        size: int,
+        in_flight: Path,
+        fresh: FreshWorkers | None,
+    ) -> None:
         self._evaluation = evaluation
+        self._fresh = fresh
         self._size = size
         self._in_flight = InFlightTable(in_flight, size)
         self._messages = ExitMessages()
@@ -83,6 +98,8 @@ class _Pool:
             self._kill_all()
             self._in_flight.close()
             self._messages.close()
+            if self._fresh is not None:
+                self._fresh.close()
         if self._is_out_of_time:
             raise OutOfTimeError(
                 "the job's wall time does not suffice for the rest. What is done is "
@@ -90,8 +107,18 @@ class _Pool:
             )
 
     def _start(self, number: int, rest: range) -> None:
-        """Fork a worker; it begins with what its predecessor left."""
+        """Start a worker; it begins with what its predecessor left."""
         self._in_flight.clear(number)
+        if self._fresh is None:
+            pid = self._fork(number, rest)
+        else:
+            # No reader of rows: a copy is not sure to read what a new process does.
+            intact, messages = self._intact.get(number, 0), self._messages.file
+            start = Start(number, rest.start, rest.stop, intact, os.getpid(), messages)
+            pid = self._fresh.start(start)
+        self._workers[pid] = number
+
+    def _fork(self, number: int, rest: range) -> int:
         parent = os.getpid()
         with suppress(OSError, ValueError):
             # What is in the buffers now must not be written by each copy.
@@ -105,11 +132,19 @@ class _Pool:
         if pid == 0:
             intact = self._intact.get(number, 0)
             shared = (self._in_flight, self._messages)
-            Worker(self._evaluation, number, *shared, parent, intact, reader).run(rest)
+            Worker(self._in_copy, number, *shared, parent, intact, reader).run(rest)
         if reader is not None:
             self._readers[number] = reader.pid
             reader.close()
-        self._workers[pid] = number
+        return pid
+
+    def _in_copy(self) -> Evaluation:
+        """Do what is to be done in a copy of this process."""
+        forget_parent()
+        # What is there now need not be looked through at the end.
+        gc.freeze()
+        self._evaluation.random_states.renew()
+        return self._evaluation
 
     def _ended(self, number: int, pid: int, code: int) -> None:
         lost = self._in_flight.get(number)

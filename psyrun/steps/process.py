@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +18,13 @@ from psyrun.errors import (
 )
 from psyrun.steps.block_work import BlockWork
 from psyrun.steps.failure_limit import FailureLimit
+from psyrun.steps.freshworker import FreshWorkers, Shared
 from psyrun.steps.job import Job
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
 from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
-from psyrun.steps.worker import Evaluation, Functions
+from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
-from psyrun.tasks.loading import load_task
 from psyrun.utils.environment import deadline
 from psyrun.utils.files import explained, replacing, write_json
 from psyrun.utils.process import log_line
@@ -84,21 +84,44 @@ def _evaluate(job: Job, block: int) -> None:
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
         portions = list(_portions(job, block, before))
     for portion in portions:
-        evaluation = _evaluation(job, block, before, portion)
-        evaluate(evaluation, portion.n_workers, job.round.in_flight(block))
+        shared = Shared(
+            directory=str(Path.cwd()),
+            folder=job.layout.folder,
+            round_number=job.plan.round,
+            block=block,
+            indices=portion.indices,
+            queue=portion.queue,
+            session=_session(job, before),
+        )
+        evaluate(
+            evaluation_of(job, shared),
+            portion.n_workers,
+            job.round.in_flight(block),
+            _fresh_workers(job, shared),
+        )
 
 
-def _evaluation(
-    job: Job, block: int, before: Attempts, portion: _Portion
-) -> Evaluation:
-    task = job.task
+def _fresh_workers(job: Job, shared: Shared) -> FreshWorkers | None:
+    """Return what starts workers that are no copies, if copies could not go on."""
+    obstacles = job.imported.obstacles
+    if not obstacles:
+        return None
+    log_line(
+        "each worker imports the task file by itself, as its import started or used "
+        f"{obstacles}"
+    )
+    return FreshWorkers(shared)
+
+
+def evaluation_of(job: Job, shared: Shared) -> Evaluation:
+    """Return what the workers of a job evaluate."""
+    task, block = job.task, shared.block
     return Evaluation(
         space=job.data.division.space,
-        indices=portion.indices,
-        queue=portion.queue,
+        indices=shared.indices,
+        queue=shared.queue,
         execute=task.execute,
         setup=task.setup,
-        reload=_reloading(job) if job.imported.has_threads else None,
         exclude=task.exclude_from_result,
         taskdir=Path(task.module.__file__ or task.path).parent,
         check=_row_check(job),
@@ -106,7 +129,7 @@ def _evaluation(
             job.layout, job.round, job.plan.max_failures
         ).is_exceeded,
         journal=lambda worker: job.round.journal(block, worker),
-        session=_session(job, before),
+        session=shared.session,
         deadline=deadline(),
         random_states=job.imported.random_states,
         record_loaded_code=job.record_loaded_code,
@@ -153,16 +176,6 @@ def _row_check(job: Job) -> RowCheck:
     division = job.data.division
     kept = division.kept_types, division.kept_large
     return RowCheck(job.data.store, job.round.keys, *kept)
-
-
-def _reloading(job: Job) -> Callable[[], Functions]:
-    """Return what imports the task in a worker, with all the threads that it needs."""
-
-    def functions() -> Functions:
-        task = load_task(Path(job.plan.taskfile))
-        return task.execute, task.setup
-
-    return functions
 
 
 def _session(job: Job, before: Attempts) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class WorkQueue(Protocol):
     def take(self) -> Iterator[range]:
         """Yield ranges until none is left. Called in the worker."""
 
+    @property
+    def files(self) -> list[int]:
+        """The open files that a worker needs for this."""
+
 
 def shrinking_ranges(count: int, n_workers: int, fraction: int) -> Iterator[range]:
     """Divide ``range(count)`` into ranges that get smaller and smaller.
@@ -61,6 +65,11 @@ class PipeWorkQueue(WorkQueue):
         # A read of a few bytes from a pipe is atomic, so workers can share it.
         while piece := os.read(self._read_end, _RANGE.size):
             yield range(*_RANGE.unpack(piece))
+
+    @property
+    @override
+    def files(self) -> list[int]:
+        return [self._read_end]
 
 
 def _few_ranges(count: int, n_workers: int) -> list[range]:
@@ -114,6 +123,11 @@ class ClaimWorkQueue(WorkQueue):
                 os.write(file, self._owner.encode())
                 os.close(file)
                 yield self._ranges[number]
+
+    @property
+    @override
+    def files(self) -> list[int]:
+        return []
 
     def _claimed(self) -> list[int]:
         return sorted(int(path.name) for path in self._folder.iterdir())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -28,7 +27,7 @@ from psyrun.store.values import base_value
 from psyrun.tasks.paths import path_beside, taken_from
 from psyrun.utils.code_watch import code_watch
 from psyrun.utils.copying import independent_values
-from psyrun.utils.ending import forget_parent, leave
+from psyrun.utils.ending import leave
 from psyrun.utils.offspring import adopt_orphans
 from psyrun.utils.process import log_line, prepare_forked_process
 from psyrun.utils.random_state import RandomStates
@@ -50,7 +49,6 @@ _LONGEST_MESSAGE = 4000  # bytes; pipes take that at once
 
 Execute: TypeAlias = Callable[..., Any]
 Setup: TypeAlias = Callable[[int], Mapping[str, Any]]
-Functions: TypeAlias = tuple[Execute, Setup | None]
 
 
 class WorkerExit(IntEnum):
@@ -84,9 +82,6 @@ class Evaluation:
         Path of the journal of a worker.
     session : mapping
         What to note at the start of each journal.
-    reload : callable or None
-        Returns `execute` and `setup` from a new import of the task, for a
-        worker that cannot use those that it inherited.
     has_too_many_failures : callable
         Asked before the first assignment and after each failure: whether to stop.
     deadline : float
@@ -108,7 +103,6 @@ class Evaluation:
     check: Callable[[Mapping[str, Any]], None]
     journal: Callable[[int], Path]
     session: Mapping[str, Any]
-    reload: Callable[[], Functions] | None = None
     has_too_many_failures: Callable[[], bool] = lambda: False
     deadline: float = float("inf")
     random_states: RandomStates = field(default_factory=RandomStates.find)
@@ -117,11 +111,8 @@ class Evaluation:
 
     @property
     def needs_reader(self) -> bool:
-        """Whether workers may read rows that a merge cannot.
-
-        With threads, what was forked is not sure to read what a new process does.
-        """
-        return self.setup is not None and self.reload is None
+        """Whether workers may read rows that a merge cannot."""
+        return self.setup is not None
 
 
 class _SetupError(Exception):
@@ -131,13 +122,14 @@ class _SetupError(Exception):
 class Worker:
     """A worker process of the job `parent`.
 
-    Up to byte `intact`, the worker's journal is known to be intact. `reader` returns
-    why the pickle of a row cannot be read; the worker itself reads it by default.
+    Up to byte `intact`, the worker's journal is known to be intact. `find_work` is
+    called when the process is prepared. `reader` returns why the pickle of a row cannot
+    be read; the worker itself reads it by default.
     """
 
     def __init__(
         self,
-        evaluation: Evaluation,
+        find_work: Callable[[], Evaluation],
         number: int,
         in_flight: InFlightTable,
         messages: ExitMessages,
@@ -145,7 +137,7 @@ class Worker:
         intact: int = 0,
         reader: Callable[[bytes], str] | None = None,
     ) -> None:
-        self._evaluation = evaluation
+        self._find_work = find_work
         self._number = number
         self._in_flight = in_flight
         self._messages = messages
@@ -154,7 +146,6 @@ class Worker:
         self._read_back = reader or reading_error
         self._longest = 0.0
         self._watch = code_watch()
-        self._unseen = frozenset(evaluation.exclude)
 
     def run(self, rest: range) -> NoReturn:
         """Evaluate what an earlier worker left of a range, then the queue, and exit."""
@@ -186,19 +177,11 @@ class Worker:
 
     def _evaluate_all(self, rest: range) -> None:
         prepare_forked_process(self._parent)
-        forget_parent()
-        # What is there now, need not be looked through at the end.
-        gc.freeze()
         # What it starts lives as long as it does, however far it detaches itself.
         adopt_orphans()
-        self._evaluation.random_states.renew()
+        self._evaluation = self._find_work()
+        self._unseen = frozenset(self._evaluation.exclude)
         self._watch.since = time.time()
-        if self._evaluation.reload is not None:
-            # Those among the parameters are to stay as they are.
-            before = RandomStates.find()
-            execute, setup = self._evaluation.reload()
-            self._evaluation = replace(self._evaluation, execute=execute, setup=setup)
-            RandomStates.find().without(before).renew()
         self._extras = self._set_up()
         session = {**self._evaluation.session, "pid": os.getpid()}
         path = self._evaluation.journal(self._number)
@@ -376,6 +359,18 @@ class ExitMessages:
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
+
+    @property
+    def file(self) -> int:
+        """The descriptor that workers write to."""
+        return self._write
+
+    @classmethod
+    def to(cls, file: int) -> ExitMessages:
+        """Return what sends messages to a job, in a worker that is no copy of it."""
+        messages = cls.__new__(cls)
+        messages._read, messages._write = file, file
+        return messages
 
     def send(self, worker: int, text: str) -> None:
         """Send a text as one line; called in the worker."""

@@ -43,11 +43,14 @@ class InFlightTable:
         # Written, not only made longer: a full disk must show here, as an error,
         # rather than kill the worker that writes to the memory later.
         path.write_bytes(idle)
-        file = os.open(path, os.O_RDWR)
-        try:
-            self._memory = mmap.mmap(file, len(idle))
-        finally:
-            os.close(file)
+        self._memory = _shared_memory(path)
+
+    @classmethod
+    def of_job(cls, path: Path) -> InFlightTable:
+        """Return the table that a job has made, for a worker that is no copy of it."""
+        table = cls.__new__(cls)
+        table._memory = _shared_memory(path)
+        return table
 
     def set(self, worker: int, index: int, position: int, end: int) -> None:
         """Note that a worker begins with an assignment."""
@@ -74,6 +77,14 @@ class InFlightTable:
     def close(self) -> None:
         """Give the memory back; the file stays."""
         self._memory.close()
+
+
+def _shared_memory(path: Path) -> mmap.mmap:
+    file = os.open(path, os.O_RDWR)
+    try:
+        return mmap.mmap(file, 0)
+    finally:
+        os.close(file)
 
 
 def slots(path: Path) -> list[InFlight | None]:
