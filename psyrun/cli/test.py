@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import add_tasks, whole
-from psyrun.errors import JobError, PsyrunError, ResultError, StoreError
+from psyrun.errors import (
+    IneffectiveExcludeWarning,
+    JobError,
+    PsyrunError,
+    ResultError,
+    StoreError,
+)
 from psyrun.tasks.discovery import select
-from psyrun.utils.console import for_each_task
+from psyrun.utils.console import for_each_task, warn
 from psyrun.utils.offspring import outlive_offspring
 
 if TYPE_CHECKING:
@@ -72,7 +78,6 @@ def _try_assignment(path: Path, index: int) -> int:
 
 def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
     from psyrun.tasks.paths import call
-    from psyrun.utils.console import warn
     from psyrun.utils.copying import independent_values
 
     def evaluate() -> Any:
@@ -99,6 +104,10 @@ def check_result(task: Task, parameters: Mapping[str, Any], result: Any) -> None
         check_row(row)
     except (StoreError, ResultError) as error:
         raise JobError(f"{task.path}: {error}") from error
+    # What `setup` returns may be excluded as well, and is not known here.
+    unseen = set() if task.setup else {*task.exclude_from_result} - {*parameters}
+    for key in sorted(unseen.difference(result)):
+        warn(f"{task.path}: exclude_from_result: {IneffectiveExcludeWarning(key)}")
 
 
 def _print_values(title: str, values: Mapping[str, Any]) -> None:

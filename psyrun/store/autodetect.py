@@ -10,6 +10,7 @@ from psyrun.store.base import Store, Writer
 from psyrun.store.registry import store_for
 from psyrun.store.rows import Columns
 from psyrun.utils.files import Filename
+from psyrun.utils.former import warn_former
 from psyrun.utils.typing import override
 
 
@@ -20,6 +21,12 @@ class AutodetectStore(Store):
     """
 
     ext: ClassVar[str] = ""
+
+    @classmethod
+    def get_concrete_store(cls, filename: Filename) -> Store:
+        """Return the store of a file name, as psyrun 0.8 let one do."""
+        warn_former("AutodetectStore.get_concrete_store", "AutodetectStore itself")
+        return store_for(filename)
 
     @override
     def save(self, filename: Filename, data: Columns) -> None:

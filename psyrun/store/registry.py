@@ -39,7 +39,7 @@ def extensions() -> list[str]:
 
 
 def store_for(filename: Filename) -> Store:
-    """Return the store for the extension of a file name.
+    """Return the store for the extension of a file name, also in capitals.
 
     Parameters
     ----------
@@ -56,7 +56,10 @@ def store_for(filename: Filename) -> Store:
     StoreError
         If no store has the extension, or the plug-in for it is not usable.
     """
-    return _store(Path(filename).suffix, f"{filename}: ")
+    extension = Path(filename).suffix
+    # Capitals make no difference, unless a plug-in has some of its own.
+    known = extension if extension in extensions() else extension.lower()
+    return _store(known, f"{filename}: ")
 
 
 def store_named(name: str) -> Store:

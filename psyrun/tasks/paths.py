@@ -50,9 +50,10 @@ def call(function: Callable[[], T], taskdir: Path, say: Callable[[str], None]) -
 
 def taken_from(taskdir: Path, path: str | Path) -> str:
     """Return the hint that a path was found beside the task file only."""
+    there = os.path.relpath(taskdir / path)
     return (
         f"{str(path)!r} is only in the folder of the task file, and is taken from "
-        f"there, as in psyrun 0.8. Write {str(taskdir / path)!r}."
+        f"there, as in psyrun 0.8. Write {there!r}."
     )
 
 

@@ -383,6 +383,8 @@ def test_the_template_of_0_8(project: Project) -> None:
 
 def test_what_is_excluded_in_vain_is_said_in_the_log(project: Project) -> None:
     project.write(NO_LIMIT.replace("= None\n\n", "= ['typo', 'y']\n\n"))
+    hint = "exclude_from_result: 'typo' is to be left out of the result, but no row has"
+    assert hint in project.psy("test").stderr
     project.psy("run", "-j1")
     assert list(project.result()) == ["x"]
     logs = [path.read_text() for path in project.work().rglob("*.log")]

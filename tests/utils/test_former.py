@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from psyrun import Param
+from psyrun import AutodetectStore, NpzStore, Param
 from psyrun.utils.example import square
 
 # As they were public in 0.8, by module; "!" marks those that warn.
@@ -98,6 +98,9 @@ def test_former_functions_do_what_they_did():
     assert concatenate(rows) == {"a": [0, 1], "b": [0, None]}
     with pytest.warns(FutureWarning, match=r"get_param is .* use space\[i\]\[key\]"):
         assert Param(a=[1, 2], b=7).get_param("a", 1) == 2
+    with pytest.warns(FutureWarning, match="get_concrete_store is from"):
+        store = AutodetectStore.get_concrete_store("a/b.NPZ")
+    assert isinstance(store, NpzStore)
     from psyrun.mapper import get_result
 
     with pytest.warns(FutureWarning, match="get_result is from"):
