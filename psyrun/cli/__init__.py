@@ -33,6 +33,9 @@ SUMMARIES = {
 WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
 """Verbs that have nothing to do with task files."""
 
+HERE = {"init", "new-task", "merge"}
+"""Verbs that are about the current folder, also if the project is one above."""
+
 
 def module_of(verb: str) -> str:
     """Return the name of a verb's module, such as ``psyrun.cli.new_task``."""

@@ -7,6 +7,7 @@ the module of a verb is imported when the verb was asked for.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,16 +15,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.cli import SUMMARIES, WITHOUT_TASKDIR, module_of
+from psyrun.cli import HERE, SUMMARIES, WITHOUT_TASKDIR, module_of
 from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.utils import __version__
-from psyrun.utils.console import report_error
+from psyrun.utils.console import report_error, warn
 from psyrun.utils.streams import (
     close_standard_output,
     open_standard_streams,
     print_anything,
 )
 
+TASKDIR = Path("psy-tasks")
 _EPILOG = """\
 Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.
 
@@ -94,7 +96,7 @@ def _add_taskdir(parser: Parser) -> None:
     parser.add_argument(
         "--taskdir",
         type=Path,
-        default=Path("psy-tasks"),
+        default=TASKDIR,
         help="folder of the task files (default: %(default)s)",
     )
 
@@ -135,7 +137,22 @@ def _run(arguments: list[str]) -> int:
         parser.print_help(sys.stderr)
         return 2
     args.snakemake_args = passed
+    if args.verb not in WITHOUT_TASKDIR | HERE:
+        _enter_project(args.taskdir)
     return int(import_module(module_of(args.verb)).execute(args))
+
+
+def _enter_project(taskdir: Path) -> None:
+    """Go up to the folder that has the task files, if that is the user's."""
+    if taskdir.is_dir() or taskdir != TASKDIR:
+        return
+    for folder in Path.cwd().parents:
+        found = folder / TASKDIR
+        # Files that others left in a folder above, such as /tmp, are not run.
+        if found.is_dir() and found.stat().st_uid == os.geteuid():
+            os.chdir(folder)
+            warn(f"the project is {folder}")
+            return
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

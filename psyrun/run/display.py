@@ -157,7 +157,7 @@ class Rate:
 def describe(tally: Tally, seconds: float | None) -> str:
     """Return one line about how far a run is."""
     failed = f", {tally.failed} failed" if tally.failed else ""
-    rest = "" if seconds is None else f", about {duration(seconds)} left"
+    rest = "" if not seconds else f", about {duration(seconds)} left"
     return f"   {tally.done} of {tally.total} assignments done{failed}{rest}"
 
 

@@ -35,7 +35,9 @@ class Summary:
     def __init__(self, outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
         self._outcome = outcome
         self._tasks = tasks
-        self._names = " ".join(task.name for task in tasks)
+        # What is done needs no advice.
+        unfinished = [task for task in tasks if not _is_whole(task)]
+        self._names = " ".join(task.name for task in unfinished or tasks)
         has_rows = any(task.plan.keep for task in tasks)
         self._kept = "all rows are kept" if has_rows else "nothing was evaluated yet"
         tally = outcome.tally
@@ -57,6 +59,7 @@ class Summary:
         PsyrunError
             If Snakemake itself failed.
         """
+        self._show_results(display)
         if self._outcome.was_interrupted:
             return self._show_interruption()
         if self._outcome.status:
@@ -68,7 +71,6 @@ class Summary:
                 f"{self._how_to_go_on()}"
             )
             return 1
-        self._show_results(display)
         return 0
 
     def _how_to_go_on(self) -> str:

@@ -22,6 +22,7 @@ from psyrun.errors import (
     StoreError,
     one_line,
 )
+from psyrun.steps.labels import Labels
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.store.values import base_value
 from psyrun.tasks.paths import path_beside, taken_from
@@ -186,6 +187,7 @@ class Worker:
         session = {**self._evaluation.session, "pid": os.getpid()}
         path = self._evaluation.journal(self._number)
         self._journal = Journal(path, session, self._intact)
+        self._labels = Labels()
         self._evaluate(rest)
         for positions in self._evaluation.queue.take():
             self._evaluate(positions)
@@ -206,6 +208,7 @@ class Worker:
     def _evaluate(self, positions: range) -> None:
         work, extras = self._evaluation, self._extras
         clock, wall_clock = time.perf_counter, time.time
+        labels = self._labels
         for position in positions:
             index = int(work.indices[position])
             self._in_flight.set(self._number, index, position, positions.stop)
@@ -213,6 +216,7 @@ class Worker:
             start, begun = wall_clock(), clock()
             self._stop_if_pointless(start)
             self._watch.since = start
+            labels.index = index
             try:
                 result = work.execute(**independent_values(parameters), **extras)
                 row = row_of(parameters, result, work.exclude)
@@ -222,9 +226,11 @@ class Worker:
                     self._evaluate(range(position, positions.stop))
                     return
                 lasted = clock() - begun
+                labels.end()
                 self._record_failure(index, start, lasted, parameters, error)
             else:
                 lasted = clock() - begun
+                labels.end()
                 if self._unseen:
                     self._look_for_excluded({*parameters, *result, *extras})
                 self._record(index, start, lasted, parameters, row)

@@ -1,0 +1,88 @@
+"""What is said at the end of a run of several tasks, and of what was printed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from projects import COUNTED, Project
+
+from psyrun.run.display import describe
+from psyrun.workdir.progress import Tally
+
+pytestmark = pytest.mark.slow
+
+PRINTING = """\
+import logging, sys
+from psyrun import Param
+
+logging.basicConfig(format="%(message)s")
+pspace = Param(x=[10, 20, 30])
+max_jobs = 1
+
+
+def execute(x):
+    if x == 10:
+        print("to output", x)
+    if x == 20:
+        print("to errors", x, file=sys.stderr)
+        logging.warning("logged")
+    if x == 30:
+        1 / 0
+    return {"y": x}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.write(COUNTED, "good")
+    project.write(PRINTING, "bad")
+    return project
+
+
+def test_advice_is_about_the_task_that_failed(project: Project) -> None:
+    done = project.psy("run", status=1)
+    assert "good: psy-work/good/result.pkl" in done.stdout.splitlines()
+    assert done.stderr.endswith("then 'psy run --continue bad'.\n")
+
+
+def test_prints_are_labelled_with_their_assignment(project: Project) -> None:
+    project.psy("run", "bad", status=1)
+    lines = (project.work("bad") / "bad:process:0.log").read_text().splitlines()
+    for text, label in [
+        ("to output 10", "assignment 0 prints:"),
+        ("to errors 20", "assignment 1 prints:"),
+    ]:
+        assert lines[lines.index(text) - 1] == label
+    assert lines[lines.index("to errors 20") + 1] == "logged"
+    assert "assignment 2:" in lines
+    assert "assignment 2 prints:" not in lines
+
+
+def test_a_command_in_a_folder_of_the_project_is_about_the_project(
+    project: Project,
+) -> None:
+    inner = Project(project.folder / "sub" / "folder")
+    (inner.folder / "psy-tasks").rmdir()
+    done = inner.psy("run", "good")
+    assert f"psy: the project is {project.folder}" in done.stderr
+    assert project.result("good")["y"] == [1, 4, 9, 16]
+    assert list(inner.folder.iterdir()) == []
+    # What makes new files does so where it is called.
+    inner.psy("new-task", "mine")
+    assert inner.psy("list").stdout.split() == ["mine"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+def test_a_project_of_somebody_else_is_left_alone(project: Project) -> None:
+    os.chown(project.folder / "psy-tasks", 12345, 12345)
+    inner = Project(project.folder / "sub")
+    (inner.folder / "psy-tasks").rmdir()
+    assert "there is no such folder" in inner.psy("list", status=2).stderr
+
+
+def test_nothing_is_left_at_the_end() -> None:
+    assert "left" not in describe(Tally(total=3, done=3), 0.0)
+    assert "about 2 s left" in describe(Tally(total=3, done=1), 2.0)
