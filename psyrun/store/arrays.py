@@ -72,7 +72,16 @@ class RowType:
 
     @classmethod
     def of(cls, column: Array) -> RowType:
-        """Return the row type of a column of shape (n_rows, ...)."""
+        """Return the row type of a column of shape (n_rows, ...).
+
+        Texts may be objects, as in `psyrun.store.npz_text`.
+        """
+        if (
+            column.dtype == object
+            and len(column)
+            and isinstance(column[0], str | bytes)
+        ):
+            return cls(np.asarray(column[0]).dtype, ())
         return cls(column.dtype, column.shape[1:])
 
     @classmethod

@@ -1,7 +1,8 @@
 """NumPy's own format: one array per key in an uncompressed zip file.
 
 Written and read as `numpy.savez` and `numpy.load` do, member by member, so
-that every text without a null character can be a key. Format:
+that every text without a null character can be a key. For texts of very
+different lengths, see `psyrun.store.npz_text`. Format:
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
@@ -30,6 +31,17 @@ from psyrun.store.arrays import (
 )
 from psyrun.store.base import Store, Writer
 from psyrun.store.npz_merging import StoredArray, read_header, reading, write_joined
+from psyrun.store.npz_text import (
+    differ_much,
+    is_text,
+    join_texts,
+    key_of_text,
+    offsets_name,
+    read_text,
+    text_column,
+    text_size,
+    write_text,
+)
 from psyrun.store.pickle import check_picklable
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
 from psyrun.store.values import unstorable
@@ -77,6 +89,9 @@ class NpzStore(Store):
                 self._write(archive, key, column)
 
     def _write(self, archive: zipfile.ZipFile, key: str, column: Array) -> None:
+        if is_text(column):
+            write_text(archive, key, column)
+            return
         with archive.open(key + _MEMBER, "w", force_zip64=True) as member:
             try:
                 np.lib.format.write_array(member, column, allow_pickle=True)
@@ -104,6 +119,8 @@ class NpzStore(Store):
         return columns
 
     def _read(self, archive: zipfile.ZipFile, key: str, filename: Filename) -> Array:
+        if (offsets := offsets_name(archive, key)) is not None:
+            return read_text(archive, offsets)
         try:
             with archive.open(key + _MEMBER) as member:
                 array: Array = np.lib.format.read_array(
@@ -126,7 +143,10 @@ class NpzStore(Store):
             return next(lengths, 0)
 
     def _n_rows(self, archive: zipfile.ZipFile, key: str, filename: Filename) -> int:
-        header = read_header(archive, key + _MEMBER)
+        offsets = offsets_name(archive, key)
+        header = read_header(archive, offsets or key + _MEMBER)
+        if header and offsets:
+            return header.shape[0] - 1
         shape = header.shape if header else self._read(archive, key, filename).shape
         if not shape:
             raise damaged(filename, "was not written by NpzStore")
@@ -167,7 +187,9 @@ class NpzStore(Store):
     def _content(self, filename: Filename) -> _Content:
         with _opened(filename) as archive:
             arrays = {
-                key: StoredArray.find(filename, archive, key + _MEMBER)
+                key: None
+                if offsets_name(archive, key)
+                else StoredArray.find(filename, archive, key + _MEMBER)
                 for key in _keys(archive)
             }
             n_rows = {
@@ -186,7 +208,11 @@ class NpzStore(Store):
         types = dict.fromkeys(array.row_type for array in arrays)
         missing = len(arrays) < len(parts)
         is_even = len(types) == 1 and not missing
-        if len(parts) < len(files) or (self.allow_pickle and not is_even):
+        if (
+            len(parts) < len(files)
+            or (self.allow_pickle and not is_even)
+            or (not missing and _is_uneven_text(arrays))
+        ):
             self._write(archive, key, self._join(key, self._loaded(key, files)))
             return
         target = common_row_type(key, types, missing)
@@ -242,6 +268,9 @@ class NpzStore(Store):
         }
 
     def _join(self, key: str, parts: Sequence[Array | int]) -> Array:
+        arrays = [part for part in parts if not isinstance(part, int)]
+        if len(arrays) == len(parts) and (texts := join_texts(key, arrays)) is not None:
+            return texts
         try:
             return join_parts(key, parts)
         except StoreError:
@@ -260,7 +289,8 @@ class NpzStore(Store):
     def _column(self, key: str, values: Any) -> Array:
         _check_key(key)
         try:
-            return column_array(key, values)
+            texts = text_column(key, values)
+            return column_array(key, values) if texts is None else texts
         except StoreError:
             if not self.allow_pickle:
                 raise
@@ -289,7 +319,19 @@ def _check_key(key: str) -> None:
 
 
 def _keys(archive: zipfile.ZipFile) -> list[str]:
-    return [name.removesuffix(_MEMBER) for name in archive.namelist()]
+    keys = (
+        name.removesuffix(_MEMBER) if name.endswith(_MEMBER) else key_of_text(name)
+        for name in archive.namelist()
+    )
+    return list(dict.fromkeys(key for key in keys if key is not None))
+
+
+def _is_uneven_text(arrays: Sequence[StoredArray]) -> bool:
+    """Whether texts of which some are much longer would be joined."""
+    types = [array.row_type for array in arrays]
+    if not all(t.dtype.kind in "SU" and not t.shape for t in types):
+        return False
+    return differ_much((a.n_rows, a.row_type.dtype.itemsize) for a in arrays)
 
 
 @contextmanager
@@ -340,7 +382,9 @@ class _Spilling:
             self.spill()
         rows = self._store.concatenate([columns])
         self._batches.append(rows)
-        self._n_bytes += sum(column.nbytes for column in rows.values())
+        self._n_bytes += sum(
+            column.nbytes + text_size(column) for column in rows.values()
+        )
 
     def rows(self) -> dict[str, Array]:
         """Return the rows in memory, which are forgotten here."""

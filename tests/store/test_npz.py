@@ -1,14 +1,22 @@
 """What only NpzStore does."""
 
+import enum
+import itertools
 import os
+import zipfile
 
 import numpy as np
 import pytest
 
 from psyrun.errors import StoreError
 from psyrun.store import NpzStore
+from psyrun.store.merging import merge
 
 STORE = NpzStore()
+
+
+class Mode(str, enum.Enum):  # noqa: UP042 - it differs from StrEnum
+    A = "alpha"
 
 
 def test_numpy_reads_the_file(tmp_path) -> None:
@@ -93,3 +101,94 @@ def test_a_single_value_in_the_file_is_reported(tmp_path) -> None:
     for read in (STORE.load, STORE.count):
         with pytest.raises(StoreError, match="not written by NpzStore"):
             read(tmp_path / "r.npz")
+
+
+LONG = 60_000
+TEXTS = {
+    "text": ["é", ""] * 500 + ["x" * LONG],
+    "bytes": [b"y", b""] * 500 + [b"x" * LONG],
+    "members of an enumeration": [Mode.A] * 1000 + ["x" * LONG],
+    "surrogates": ["\udc80"] * 1000 + ["x" * LONG],
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_texts_of_uneven_lengths_take_the_space_they_need(tmp_path, case) -> None:
+    path, texts = tmp_path / "r.npz", TEXTS[case]
+    STORE.save(path, {"n": range(len(texts)), "k.": texts})
+    assert path.stat().st_size < 100_000
+    assert STORE.load(path)["k."].tolist() == texts
+    assert STORE.load(path, -1)["k."].tolist() == texts[-1:]
+    assert STORE.count(path) == len(texts)
+    assert STORE.keys(path) == ["n", "k."]
+    STORE.append(path, {"n": [1], "k.": texts[:1]})
+    assert STORE.load(path)["k."].tolist() == [*texts, texts[0]]
+    assert path.stat().st_size < 100_000
+
+
+def test_numpy_reads_texts_of_uneven_lengths(tmp_path) -> None:
+    path, texts = tmp_path / "r.npz", TEXTS["text"]
+    STORE.save(path, {"k": texts})
+    with np.load(path) as file:
+        data = file["k.text-v1.data"].tobytes()
+        ends = file["k.text-v1.offsets"]
+        read = [data[a:b].decode() for a, b in itertools.pairwise(ends)]
+    assert read == texts
+
+
+def test_keys_may_look_like_the_members_of_texts(tmp_path) -> None:
+    keys = ["k", "k.text-v1.data", "k.text-v1.offsets", "k.text-v2.data"]
+    data = dict.fromkeys(keys, TEXTS["text"])
+    STORE.save(tmp_path / "r.npz", data)
+    loaded = STORE.load(tmp_path / "r.npz")
+    assert {key: column.tolist() for key, column in loaded.items()} == data
+
+
+@pytest.mark.parametrize("n_rows", [1, 700])
+def test_one_long_text_among_many_files_is_merged(tmp_path, n_rows) -> None:
+    texts = [["a"] * n_rows, ["x" * LONG], *([["b"] * n_rows] * 20)]
+    for number, rows in enumerate(texts):
+        STORE.save(tmp_path / f"{number}.npz", {"k": rows})
+    merge([tmp_path / f"{number}.npz" for number in range(22)], tmp_path / "m.npz")
+    with STORE.writer(tmp_path / "w.npz") as writer:
+        for rows in texts:
+            writer.append({"k": rows})
+    expected = [text for rows in texts for text in rows]
+    for name in ("m.npz", "w.npz"):
+        assert STORE.load(tmp_path / name)["k"].tolist() == expected
+        assert (tmp_path / name).stat().st_size < 300_000
+
+
+def test_texts_of_even_lengths_stay_one_array_of_characters(tmp_path) -> None:
+    STORE.save(tmp_path / "r.npz", {"k": ["x" * LONG] * 30})
+    with np.load(tmp_path / "r.npz") as file:
+        assert file.files == ["k"]
+        assert file["k"].dtype == f"<U{LONG}"
+
+
+def test_texts_of_uneven_lengths_do_not_go_with_others(tmp_path) -> None:
+    path = tmp_path / "r.npz"
+    STORE.save(path, {"k": TEXTS["text"]})
+    for wrong in ({"k": [1]}, {"k": [b"a"]}, {"other": [1]}):
+        with pytest.raises(StoreError, match="key 'k' holds"):
+            STORE.append(path, wrong)
+    with pytest.raises(StoreError, match="null character"):
+        STORE.append(path, {"k": ["a\0"]})
+    assert STORE.count(path) == len(TEXTS["text"])
+
+
+@pytest.mark.parametrize(
+    ("name", "offsets", "problem"),
+    [
+        ("k.text-v1", [0, 2, 1], "not whole"),
+        ("k.text-v1", [], "not whole"),
+        ("k.text-v2", [0, 1], "later version"),
+    ],
+)
+def test_damaged_and_later_texts_are_reported(tmp_path, name, offsets, problem) -> None:
+    with zipfile.ZipFile(tmp_path / "r.npz", "w") as archive:
+        for part, values in (("offsets", offsets), ("data", [97])):
+            with archive.open(f"{name}.{part}", "w") as member:
+                np.lib.format.write_array(member, np.array(values, np.int64))
+    with pytest.raises(StoreError, match=problem):
+        STORE.load(tmp_path / "r.npz")
