@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from psyrun.cli.arguments import whole
-from psyrun.planning.prepare import PlanOptions
+from psyrun.run.early_snakemake import EarlySnakemake, is_likely_needed
 from psyrun.run.options import JOB, PROCESS, RunOptions
-from psyrun.run.session import run_tasks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +62,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run tasks and return the exit status."""
+    early = _early_snakemake(args)
+    try:
+        return _run(args, early)
+    finally:
+        if early is not None:
+            early.close()
+
+
+def _early_snakemake(args: argparse.Namespace) -> EarlySnakemake | None:
+    """Return a Snakemake whose import begins before psyrun's own, if it pays."""
+    if args.dry_run or args.detach or not is_likely_needed(args.taskdir, args.task):
+        return None
+    return EarlySnakemake()
+
+
+def _run(args: argparse.Namespace, early: EarlySnakemake | None) -> int:
+    from psyrun.planning.prepare import PlanOptions
+    from psyrun.run.session import run_tasks
+
     plan = PlanOptions(args.keep_going, args.accept_failures, args.max_failures)
     options = RunOptions(
         taskdir=args.taskdir,
@@ -76,4 +94,4 @@ def execute(args: argparse.Namespace) -> int:
         controller=args.controller,
         snakemake_args=args.snakemake_args,
     )
-    return run_tasks(options)
+    return run_tasks(options, early)

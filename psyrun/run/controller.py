@@ -17,6 +17,7 @@ from psyrun.errors import LostLockError
 from psyrun.planning.prepare import TaskRun
 from psyrun.planning.snakefile import rule_suffix
 from psyrun.run.display import EXECUTED, Display
+from psyrun.run.early_snakemake import EarlySnakemake
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
@@ -118,6 +119,8 @@ class Controller:
         When to stop at the latest, in seconds since the epoch.
     look : callable
         Called now and then, with the processes of the fork servers.
+    early : EarlySnakemake or None
+        A Snakemake whose import has begun.
     """
 
     def __init__(
@@ -126,7 +129,9 @@ class Controller:
         display: Display,
         stop_at: float = float("inf"),
         look: Callable[[Collection[int]], None] = lambda _: None,
+        early: EarlySnakemake | None = None,
     ) -> None:
+        self._early = early
         self._stop_at = stop_at
         self._also_look = look
         self._servers: Collection[int] = ()
@@ -199,7 +204,8 @@ class Controller:
             snakefiles = [task.layout.snakefile for task in tasks]
             arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)
             log = stack.enter_context(tasks[0].layout.snakemake_log.open("wb"))
-            self._snakemakes.append(Snakemake(arguments, environment, log))
+            early, self._early = self._early, None
+            self._snakemakes.append(Snakemake(arguments, environment, log, early))
             stack.callback(os.close, self._snakemakes[-1].events)
 
     def _by_profile(self) -> dict[str, list[TaskRun]]:

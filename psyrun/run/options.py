@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from psyrun.planning.prepare import PlanOptions
-from psyrun.workdir.run_record import Mode
+if TYPE_CHECKING:
+    from psyrun.planning.prepare import PlanOptions
+    from psyrun.workdir.run_record import Mode
 
 PROCESS: Final = "process"
 JOB: Final = "job"

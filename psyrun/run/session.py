@@ -16,6 +16,7 @@ from psyrun.queue.site import QueuedTask, parse_arguments
 from psyrun.run import controller_job, detach
 from psyrun.run.controller import Controller, RunOutcome
 from psyrun.run.display import EXECUTED, SKIPPED, Display, LogDisplay, choose_display
+from psyrun.run.early_snakemake import EarlySnakemake
 from psyrun.run.guard import Guard
 from psyrun.run.log import RunLog
 from psyrun.run.options import JOB, PROCESS, RunOptions
@@ -34,8 +35,11 @@ _PAUSE = 5.0  # seconds between two tries to submit
 _RESERVE = 15.0  # seconds that a job keeps to report that it could not go on
 
 
-def run_tasks(options: RunOptions) -> int:
-    """Run tasks, here or elsewhere, and return the exit status."""
+def run_tasks(options: RunOptions, early: EarlySnakemake | None = None) -> int:
+    """Run tasks, here or elsewhere, and return the exit status.
+
+    An `early` Snakemake, whose import has begun, is used here if one is needed.
+    """
     if options.detach == PROCESS and not options.is_dry_run:
         return detach.start(options)
     log = None
@@ -44,7 +48,7 @@ def run_tasks(options: RunOptions) -> int:
     if options.controller == JOB:
         log = controller_job.log_to_continue(options.taskdir, options.tasks)
     with log or nullcontext():
-        status = Session(options, log).run()
+        status = Session(options, log, early).run()
         if log is not None:
             log.end(status)
     return status
@@ -59,9 +63,15 @@ class Session:
         Log of the run that this process continues, in the job of a queue.
     """
 
-    def __init__(self, options: RunOptions, log: RunLog | None) -> None:
+    def __init__(
+        self,
+        options: RunOptions,
+        log: RunLog | None,
+        early: EarlySnakemake | None = None,
+    ) -> None:
         self._options = options
         self._log = log
+        self._early = early
         self._display = _choose_display(options)
         self._obstacles: dict[TaskRun, Exception] = {}
         self._time_limit = controller_job.TimeLimit()
@@ -262,7 +272,11 @@ class Session:
         if any(task.profile != LOCAL for task in tasks):
             self._guard.leave_queues_alone()
         controller = Controller(
-            tasks, self._display, self._time_limit.stop, self._guard.look
+            tasks,
+            self._display,
+            self._time_limit.stop,
+            self._guard.look,
+            self._early,
         )
         jobs, extra = self._options.jobs, self._options.snakemake_args
         outcome = controller.run(jobs=jobs, extra=extra)

@@ -13,8 +13,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
+from psyrun.run.early_snakemake import EarlySnakemake, own_environment
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.isolation import isolated, without_current_folder
 from psyrun.utils.process import die_with_parent
 from psyrun.utils.resources import shipped
 
@@ -24,6 +24,7 @@ SNAKEFILES = "psy_snakefiles"
 MARK = ".psyrun.json"
 """File of an installed profile with the digests of what was installed."""
 
+_PYTHON = (sys.executable, "-m", "snakemake")
 _PATIENCE = 10.0  # seconds between asking Snakemake to end and killing it
 
 
@@ -49,7 +50,7 @@ def command(
     paths = json.dumps([str(path) for path in snakefiles])
     values, rest = _split_config(extra)
     return [
-        *(sys.executable, "-m", "snakemake"),
+        *_PYTHON,
         *("--snakefile", str(shipped("workflow", "Snakefile"))),
         *("--profile", str(profile_path(profile))),
         *("--logger", "psyrun"),
@@ -92,21 +93,29 @@ def _split_config(extra: Sequence[str]) -> tuple[list[str], list[str]]:
 class Snakemake:
     """A running Snakemake; `events` is a descriptor with lines of its logger plug-in.
 
-    Its own output goes to the log.
+    Its own output goes to the log. If there is an `early` one whose import has begun,
+    it is that.
     """
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: IO[bytes],
+        early: EarlySnakemake | None = None,
     ) -> None:
+        environment = {**own_environment(), **environment}
+        if early is not None:
+            with suppress(OSError):
+                self._process = early.take(
+                    arguments[len(_PYTHON) :], environment, log.name
+                )
+                self.events = early.events
+                return
         events, write_end = os.pipe()
         self._process = subprocess.Popen(
             arguments,
-            env={
-                **without_current_folder(isolated(os.environ)),
-                **_cache(),
-                **environment,
-                "PSYRUN_EVENTS": str(write_end),
-            },
+            env={**environment, "PSYRUN_EVENTS": str(write_end)},
             pass_fds=[write_end],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -136,20 +145,6 @@ class Snakemake:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-
-
-def _cache() -> dict[str, str]:
-    """Return another place for Snakemake's cache if the home cannot be written to."""
-    from platformdirs import user_cache_path
-
-    place = user_cache_path("snakemake", "snakemake")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        if place.is_absolute() and os.access(place, os.W_OK | os.X_OK):
-            return {}
-    except OSError:
-        pass
-    return {"XDG_CACHE_HOME": str(Path(".snakemake", "cache").absolute())}
 
 
 def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

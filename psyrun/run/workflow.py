@@ -16,13 +16,11 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.checks import check_imports
-from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
 from psyrun.queue.ledger import Ledger
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import SNAKEFILES
@@ -33,6 +31,9 @@ from psyrun.utils.isolation import restore_safe_path
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
+
+if TYPE_CHECKING:
+    from psyrun.planning.prepare import TaskRun
 
 
 class Workflow:
@@ -67,6 +68,10 @@ class Workflow:
         self.snakefiles = [str(path.resolve()) for path in paths]
 
     def _plan(self, config: Mapping[str, Any]) -> None:
+        # `psy run` has planned already, and Snakemake starts sooner without these.
+        from psyrun.planning.checks import check_imports
+        from psyrun.planning.prepare import PlanOptions, load_tasks
+
         options = PlanOptions(
             keep_going=_is_true(config.get("psy_continue", False)),
             accept_failures=_is_true(config.get("psy_accept_failures", False)),

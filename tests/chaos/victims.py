@@ -37,7 +37,7 @@ class Victims:
         if victim == "all":
             return [controller, *family(controller)]
         if victim == "snakemake":
-            return [pid for pid in children(controller) if "-m snakemake" in name(pid)]
+            return [pid for pid in children(controller) if "snakemake" in name(pid)]
         jobs = [
             job for pid in family(controller) if is_server(pid) for job in children(pid)
         ]

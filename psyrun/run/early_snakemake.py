@@ -1,0 +1,163 @@
+"""Snakemake's import, which goes on while tasks are loaded and planned.
+
+The import takes as long as all that a small run does before Snakemake starts. So a
+process that will most likely be needed begins with it at once. It becomes Snakemake
+when it is told for what, and ends without a trace if it is not needed.
+
+Usage: ``python -m psyrun.run.early_snakemake``, with a JSON object on standard
+input: the arguments of Snakemake, its environment and folder, and its log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from psyrun.errors import PsyrunError
+from psyrun.utils.isolation import isolated, without_current_folder
+from psyrun.utils.process import die_with_parent
+from psyrun.workdir.layout import TaskLayout, layout_of
+
+
+class EarlySnakemake:
+    """A process that imports Snakemake."""
+
+    def __init__(self) -> None:
+        self.events, self._write_end = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "psyrun.run.early_snakemake"],
+            env=own_environment(),
+            pass_fds=[self._write_end],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+        self._is_taken = False
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    def take(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: str
+    ) -> subprocess.Popen[bytes]:
+        """Have the process be Snakemake; its events come from `events`.
+
+        Raises `OSError` if it has ended.
+        """
+        if self.has_ended:
+            raise ProcessLookupError("Snakemake was ended while it was imported")
+        told = {
+            "arguments": list(arguments),
+            "environment": {**environment, "PSYRUN_EVENTS": str(self._write_end)},
+            "folder": str(Path.cwd()),
+            "log": log,
+        }
+        assert self._process.stdin is not None
+        with self._process.stdin as stream:
+            stream.write(json.dumps(told).encode())
+        os.close(self._write_end)
+        self._is_taken = True
+        return self._process
+
+    def close(self) -> None:
+        """End the process if it is not needed."""
+        if self._is_taken:
+            return
+        self._is_taken = True
+        if not self.has_ended:
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        for descriptor in (self.events, self._write_end):
+            os.close(descriptor)
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment of a Snakemake that no file of the project disturbs."""
+    return {**without_current_folder(isolated(os.environ)), **_cache()}
+
+
+def _cache() -> dict[str, str]:
+    """Return another place for Snakemake's cache if the home cannot be written to."""
+    from platformdirs import user_cache_path
+
+    place = user_cache_path("snakemake", "snakemake")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if place.is_absolute() and os.access(place, os.W_OK | os.X_OK):
+            return {}
+    except OSError:
+        pass
+    return {"XDG_CACHE_HOME": str(Path(".snakemake", "cache").absolute())}
+
+
+def is_likely_needed(taskdir: Path, names: Iterable[str]) -> bool:
+    """Whether a task was changed since its result was merged, or has none.
+
+    This is a guess, as quick as looking at a few files can be.
+    """
+    files = [taskdir / f"task_{name}.py" for name in names]
+    try:
+        return any(map(_is_open, files or taskdir.glob("task_*.py")))
+    except (PsyrunError, OSError, LookupError, TypeError):
+        # Whatever this is, it is told of when the tasks are loaded.
+        return False
+
+
+def _is_open(taskfile: Path) -> bool:
+    layout = layout_of(taskfile.parent, taskfile.stem.removeprefix("task_"))
+    marks = [mark.stat().st_mtime for mark in _marks(layout)]
+    return taskfile.stat().st_mtime > max(marks, default=0.0)
+
+
+def _marks(layout: TaskLayout) -> Iterable[Path]:
+    for round_ in layout.rounds().values():
+        yield from round_.folder.glob(round_.merge_mark("*").name)
+
+
+def _main() -> None:
+    failure = None
+    try:
+        from snakemake.cli import main
+    except Exception as error:
+        failure = error
+    text = sys.stdin.buffer.read()
+    if not text:
+        os._exit(0)
+    told = json.loads(text)
+    _become(told)
+    if failure is not None:
+        raise failure
+    sys.argv[1:] = told["arguments"]
+    main()
+
+
+def _become(told: Mapping[str, object]) -> None:
+    """Take over the folder, environment and streams of the process that is wanted."""
+    os.chdir(str(told["folder"]))
+    os.environ.clear()
+    os.environ.update(dict(told["environment"]))  # type: ignore[call-overload]
+    output = os.open(str(told["log"]), os.O_WRONLY | os.O_APPEND)
+    for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), output, output]):
+        os.dup2(stream, target)
+
+
+if __name__ == "__main__":
+    _main()
