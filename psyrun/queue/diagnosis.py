@@ -21,6 +21,7 @@ VANISHED = Ending(
 _BY_QUEUE = (Cause.TIME, Cause.NODE, Cause.CANCELLED)
 START_PATIENCE = 60.0
 """Seconds that a queue is given to start some job before it is asked why."""
+_FIRST_PAUSE = 2.0  # seconds until it is asked again whether a job can start
 _SHOWN = 3
 
 
@@ -174,6 +175,60 @@ class PendingReasons:
         if reasons and not said.issuperset(reasons):
             said.update(reasons)
             self._warn(f"{_names(items)}: {_described(reasons)}")
+
+
+class Obstacles:
+    """Finds queued jobs that do not start, whether others end or not.
+
+    That is asked at the first look at them, and a few times more: a queue needs a
+    while to find out, and machines may fail later.
+    """
+
+    def __init__(self, warn: Callable[[str], None], clock: Callable[[], float]) -> None:
+        self._warn = warn
+        self._clock = clock
+        self._next: dict[Scheduler, tuple[float, float]] = {}
+        self._known: set[JobId] = set()
+        self._said: set[tuple[str, str]] = set()
+
+    def find(
+        self,
+        scheduler: Scheduler,
+        items: Sequence[QueuedJob],
+        statuses: Mapping[JobId, JobStatus],
+    ) -> dict[QueuedJob, Ending]:
+        """Return the jobs that can never start, with why; say what keeps others."""
+        jobs = {item.id: item for item in items if item.id is not None}
+        waiting = [j for j in jobs if statuses[j].status in ("Q", "*Q")]
+        if not self._is_due(scheduler, waiting):
+            return {}
+        try:
+            found = scheduler.get_obstacles(waiting)
+        except QueueError:
+            return {}
+        passing = Counter(o.text for o in found.values() if not o.is_final)
+        for text, number in passing.items():
+            name = jobs[next(j for j, o in found.items() if o.text == text)].array_name
+            if (name, text) not in self._said:
+                self._said.add((name, text))
+                self._warn(f"{name}: {counted(number, 'job')} in the queue ({text})")
+        return {
+            jobs[job]: Ending(Cause.CANCELLED, f"can never start ({o.text})", 2)
+            for job, o in found.items()
+            if o.is_final
+        }
+
+    def _is_due(self, scheduler: Scheduler, waiting: Sequence[JobId]) -> bool:
+        """Whether to ask: about new jobs soon, then ever more rarely."""
+        now = self._clock()
+        moment, pause = self._next.get(scheduler, (now, _FIRST_PAUSE))
+        if not self._known.issuperset(waiting):
+            self._known.update(waiting)
+            moment, pause = now, _FIRST_PAUSE
+        if not waiting or now < moment:
+            return False
+        self._next[scheduler] = now + pause, min(2 * pause, START_PATIENCE)
+        return True
 
 
 def _names(items: Iterable[QueuedJob]) -> str:

@@ -22,7 +22,7 @@ from psyrun.errors import (
 )
 from psyrun.queue.asking import Backoff, PollInterval, Reminder
 from psyrun.queue.backlog import Backlog, QueueCapacity
-from psyrun.queue.diagnosis import Evidence, PendingReasons, why_ended
+from psyrun.queue.diagnosis import Evidence, Obstacles, PendingReasons, why_ended
 from psyrun.queue.job import QueuedJob, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
 from psyrun.queue.recovery import (
@@ -109,6 +109,7 @@ class Driver:
         self._earlier: dict[QueuedTask, _EarlierJobs] = {}
         self._holders: dict[QueuedTask, Holder | None] = {}
         self._reasons = PendingReasons(warn, clock)
+        self._obstacles = Obstacles(warn, clock)
 
     def adopt(self, item: QueuedJob) -> bool:
         """Take a job over that an earlier run submitted.
@@ -262,6 +263,7 @@ class Driver:
         """Ask the queue about all jobs that were submitted."""
         gone: list[QueuedJob] = []
         living: list[QueuedJob] = []
+        hopeless: dict[QueuedJob, Ending] = {}
         is_answered = True
         for scheduler, items in by_scheduler(self._submitted):
             try:
@@ -271,19 +273,38 @@ class Driver:
                 is_answered = False
                 living += items
                 continue
-            living += [item for item in items if item.id in known]
+            listed = [item for item in items if item.id in known]
+            hopeless |= self._cancel_hopeless(scheduler, listed, known)
+            living += [item for item in listed if item not in hopeless]
             gone += [item for item in items if item.id not in known]
             self._reasons.update(scheduler, items, known)
         for item in living:
             item.gone_since = None
         if is_answered:
             self._unanswered_since = None
-        ended = self._diagnose(gone)
+        ended = self._diagnose(gone) | hopeless
         still = [item for item in gone if item not in ended]
         self._submitted = [*living, *still]
         self._pace.polled(found_some=bool(ended), is_answered=is_answered)
         self._capacity.ended(len(ended))
         return [FinishedJob(item, ending) for item, ending in ended.items()]
+
+    def _cancel_hopeless(
+        self,
+        scheduler: Scheduler,
+        items: Sequence[QueuedJob],
+        statuses: dict[JobId, JobStatus],
+    ) -> dict[QueuedJob, Ending]:
+        """Cancel jobs that can never start; return them, with why."""
+        found = self._obstacles.find(scheduler, items, statuses)
+        ids = [item.id for item in found if item.id is not None]
+        try:
+            if ids:
+                scheduler.kill_all(ids)
+        except SchedulerError:
+            # It is asked again later.
+            return {}
+        return found
 
     def _diagnose(self, gone: Sequence[QueuedJob]) -> dict[QueuedJob, Ending]:
         """Return why jobs ended that their queue does not list any more.

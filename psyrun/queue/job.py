@@ -119,6 +119,9 @@ class QueuedJob:
             if self.has_come_to_end:
                 return
             message, status = f"the job ended in the queue: {ending.text}", 1
+            if ending.exit_status == 2:
+                # It never began, and was cancelled.
+                message, status = f"the job {ending.text}, and was cancelled", 2
             if self.has_all_settled:
                 kind = FailedAssignmentsError.__name__
         record = {"type": kind, "message": message, "exit_status": status}

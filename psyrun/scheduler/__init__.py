@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.immediate import ImmediateRun
-from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
+from psyrun.scheduler.jobs import (
+    Cause,
+    Ending,
+    JobArray,
+    JobId,
+    JobStatus,
+    Obstacle,
+)
 from psyrun.scheduler.options import Option
 from psyrun.scheduler.registry import scheduler_class, scheduler_names
 from psyrun.scheduler.slurm import Slurm
@@ -21,6 +28,7 @@ __all__ = [
     "JobArray",
     "JobId",
     "JobStatus",
+    "Obstacle",
     "Option",
     "Scheduler",
     "Slurm",

@@ -10,10 +10,17 @@ from typing import Any, ClassVar
 
 from psyrun.errors import QueueUnreachableError
 from psyrun.scheduler.guard import guard
-from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
+from psyrun.scheduler.jobs import (
+    Cause,
+    Ending,
+    JobArray,
+    JobId,
+    JobStatus,
+    Obstacle,
+)
 from psyrun.scheduler.options import Option, resolve
 
-__all__ = ["Cause", "Ending", "JobArray", "JobId", "JobStatus", "Scheduler"]
+__all__ = ["Cause", "Ending", "JobArray", "JobId", "JobStatus", "Obstacle", "Scheduler"]
 
 
 class Scheduler(ABC):
@@ -243,6 +250,26 @@ class Scheduler(ABC):
         -------
         dict of int or str to str
             A few words, for the jobs of which the queue tells it.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
+        """
+        return {}
+
+    def get_obstacles(self, jobids: Sequence[JobId]) -> dict[JobId, Obstacle]:
+        """Return what does not pass as other jobs end, by default nothing.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Jobs that are queued.
+
+        Returns
+        -------
+        dict of int or str to Obstacle
+            Without the jobs that will start once it is their turn.
 
         Raises
         ------

@@ -66,6 +66,21 @@ class Ending(NamedTuple):
     exit_status: int | None = None
 
 
+class Obstacle(NamedTuple):
+    """What keeps a queued job from starting, other than that others come first.
+
+    Attributes
+    ----------
+    text : str
+        What it is, and what to do about it, in a few words.
+    is_final : bool
+        Whether the job can never start, as long as nobody changes it.
+    """
+
+    text: str
+    is_final: bool
+
+
 @dataclass(frozen=True)
 class JobArray:
     """Jobs that run the same command for different positions.

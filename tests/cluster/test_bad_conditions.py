@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -392,6 +392,47 @@ def test_a_job_over_its_time_says_so(slurm: SlurmCluster, tmp_path: Path) -> Non
     assert process.returncode == 1
     assert "time limit" in errors
     assert "7 of 8 assignments are kept" in errors
+
+
+SHORT = '"timelimit": "10m", "partition": "short"'
+
+
+def test_what_a_partition_does_not_allow_is_not_submitted(
+    slurm: SlurmCluster, tmp_path: Path, submissions: Submissions
+) -> None:
+    project = queued_project(tmp_path / "project")
+    project.edit('"timelimit": "5m"', SHORT)
+    errors = project.psy("run", status=2).stderr
+    assert "timelimit is 0-00:10, but 'short' allows 00:05:00" in errors
+    assert "another partition: main" in errors
+    assert submissions.all() == []
+
+
+@pytest.fixture
+def closing_partition(slurm: SlurmCluster) -> Iterator[Callable[[], str]]:
+    """A partition takes jobs of an hour, until the test says that it starts none."""
+    update = ("scontrol", "update", "PartitionName=short")
+    slurm.run_cli(*update, "MaxTime=60", "State=DOWN")
+    yield lambda: slurm.run_cli(*update, "MaxTime=5", "State=UP")
+    slurm.run_cli(*update, "MaxTime=5", "State=UP")
+
+
+def test_jobs_that_can_never_start_end_the_run(
+    slurm: SlurmCluster, closing_partition: Callable[[], str], tmp_path: Path
+) -> None:
+    project = queued_project(tmp_path / "project")
+    project.edit('"timelimit": "5m"', SHORT)
+    process = start(project)
+    read_until("1 job in the queue (PartitionDown: ", process.stdout)
+    closing_partition()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "can never start (PartitionTimeLimit" in errors
+    assert "lower timelimit, or choose another partition" in errors
+    assert queue(project) == []
+    project.edit('"10m"', '"5m"')
+    project.psy("run")
+    assert project.result()["y"] == SQUARES
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from psyrun.queue.job import QueuedJob
 from psyrun.queue.ledger import Ledger
 from psyrun.queue.recovery import find_earlier_jobs
 from psyrun.queue.site import QueuedTask
-from psyrun.scheduler import Cause, Ending, JobArray, JobStatus
+from psyrun.scheduler import Cause, Ending, JobArray, JobStatus, Obstacle
+from psyrun.utils.files import read_json
 from psyrun.workdir.lock import Holder, Lock
 
 MakeTask = Callable[..., QueuedTask]
@@ -553,3 +554,34 @@ def test_nothing_is_submitted_for_a_task_that_another_run_took_over(
             drive(driver, 1)
     assert not counting.get_jobs()
     assert not task.ledger.batches()
+
+
+class Hopeless(LocalQueue):
+    """A queue in which the first job waits for ever, and others for an admin."""
+
+    def get_statuses(self, jobids):
+        waiting = [jobid for jobid in jobids if jobid in self.get_jobs()]
+        return {jobid: JobStatus(jobid, "Q", "") for jobid in waiting}
+
+    def get_obstacles(self, jobids):
+        text = {True: "too long", False: "all machines are down"}
+        return {jobid: Obstacle(text[jobid == 1], jobid == 1) for jobid in jobids}
+
+
+def test_a_job_that_can_never_start_is_cancelled_at_the_first_look(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    told: list[str] = []
+    queue = Hopeless(tmp_path / "queue")
+    task, driver = make_task(queue, retries=1), Driver(told.append)
+    submit(driver, [make_item(task, block, "sleep 100") for block in range(2)])
+    (ended,) = drive(driver, 1).values()
+    assert ended.ending == Ending(Cause.CANCELLED, "can never start (too long)", 2)
+    assert queue.get_jobs() == [2]
+    ended.item.record_failure(ended.ending)
+    note = read_json(ended.item.round.error("process-0"))
+    assert note is not None
+    assert note["exit_status"] == 2
+    assert "the job can never start (too long), and was cancelled" in note["message"]
+    assert told == ["a:process: 1 job in the queue (all machines are down)"]
+    driver.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from psyrun.errors import SchedulerError
 from psyrun.scheduler.commands import call, words_of
 from psyrun.scheduler.jobs import JobId
 from psyrun.scheduler.slurm.commands import ask
+from psyrun.scheduler.slurm.partitions import default_partition, partitions
 
 _NEEDED = ("sbatch", "squeue", "scancel", "scontrol")
 _NEEDED_OF_SQSUB = ("sqsub", "sqjobs", "sqkill")
@@ -78,10 +78,8 @@ def _limits() -> Finding:
 
 def _partition(name: str | None) -> Iterator[Finding]:
     """Check the partition that is named, or the one that is the default."""
-    shown = ask(["scontrol", "show", "partition", "-o"]).stdout.splitlines()
-    partitions = [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in shown]
-    known = {one["PartitionName"]: one for one in partitions if "PartitionName" in one}
-    default = next((p for p, one in known.items() if one.get("Default") == "YES"), None)
+    known = partitions()
+    default = default_partition(known)
     names = ", ".join(sorted(known))
     if name is None and default is None:
         yield warning(

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.scheduler.base import Scheduler
-from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId, JobStatus
+from psyrun.scheduler.jobs import (
+    Cause,
+    Ending,
+    JobArray,
+    JobId,
+    JobStatus,
+    Obstacle,
+)
 from psyrun.scheduler.options import resolve
 from psyrun.scheduler.slurm import options as slurm_options
 from psyrun.scheduler.slurm.accounting import (
@@ -19,6 +26,7 @@ from psyrun.scheduler.slurm.accounting import (
     from_scontrol,
 )
 from psyrun.scheduler.slurm.commands import ask, ask_or_fail, end_time, unreachable
+from psyrun.scheduler.slurm.partitions import check_limits
 from psyrun.scheduler.slurm.sbatch import (
     MY_JOBS,
     array_command,
@@ -29,7 +37,13 @@ from psyrun.scheduler.slurm.sbatch import (
     submit,
     submit_recorded,
 )
-from psyrun.scheduler.slurm.squeue import FORMAT, compact_ids, parse, reasons
+from psyrun.scheduler.slurm.squeue import (
+    FORMAT,
+    compact_ids,
+    obstacles,
+    parse,
+    reasons,
+)
 from psyrun.utils.typing import override
 
 _MOST_WORDS = 500  # of a call of scancel
@@ -109,6 +123,7 @@ class Slurm(Scheduler):
     def submit_array(self, array: JobArray) -> list[JobId]:
         """Submit many jobs with one call of sbatch."""
         values = self.validate(array.scheduler_args, array.name)
+        check_limits(values)
         job = submit_recorded(
             array_command(slurm_options.sbatch_arguments(values), array), array.folder
         )
@@ -149,6 +164,12 @@ class Slurm(Scheduler):
     def why_queued(self, jobids: Sequence[JobId]) -> dict[JobId, str]:
         """Return why jobs wait, with one call of squeue."""
         told = reasons(ask_or_fail(_squeue("-t", "PD")))
+        return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
+
+    @override
+    def get_obstacles(self, jobids: Sequence[JobId]) -> dict[JobId, Obstacle]:
+        """Return what keeps jobs from starting, with one call of squeue."""
+        told = obstacles(ask_or_fail(_squeue("-t", "PD")))
         return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
 
     @override

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from psyrun.scheduler.jobs import JobId, JobStatus
+from psyrun.scheduler.jobs import JobId, JobStatus, Obstacle
 
 FORMAT = "%i|%t|%r|%j"
 """Columns asked of squeue: id, compact state, reason, name."""
@@ -30,6 +30,29 @@ _REASONS = {
 }
 """What Slurm means; of https://slurm.schedmd.com/job_reason_codes.html the reasons
 that are not about the limits of an account, which begin with Assoc or QOS."""
+
+_UNTIL_BACK = "it passes when they are back; see 'sinfo -R' for why"
+_OBSTACLES = {
+    "AccountNotAllowed": "choose another account or partition",
+    "BadConstraints": "change what is asked for, such as constraint",
+    "DeadLine": "its deadline cannot be met; choose a later one",
+    "DependencyNeverSatisfied": "the job that it waits for has failed",
+    "InvalidAccount": "choose an account that 'sacctmgr show assoc' lists",
+    "InvalidQOS": "choose a QOS that 'sacctmgr show qos' lists",
+    "PartitionNodeLimit": "lower n_nodes, or choose another partition",
+    "PartitionTimeLimit": "lower timelimit, or choose another partition",
+    "QOSNotAllowed": "choose another QOS or partition",
+    "ReservationDeleted": "remove reservation, or choose another one",
+}
+"""Reasons for which a job can never start, and what to do."""
+
+_PER_JOB = re.compile(r"(?:Assoc|QOS)(?:\w*(?:PerJob|PerNode)|Min)")
+_USED_UP = re.compile(r"(?:Assoc|QOS)\w*(?:Minutes|Grp\w*Wall)")
+_OUT_OF_SERVICE = (
+    *("NodeDown", "PartitionDown", "PartitionInactive", "ReqNodeNotAvail"),
+    "Nodes",  # Nodes required for job are DOWN, DRAINED or reserved …
+)
+_HELD = ("JobHeldAdmin", "JobHeldUser", "launch")
 
 _QUEUED = {"PD", "RQ", "RH", "RD", "RF", "SE"}
 _SUSPENDED = {"S", "ST"}
@@ -56,6 +79,37 @@ def reasons(printed: str) -> dict[JobId, str]:
         if state in _QUEUED
         for one in expand_ids(jobid)
     }
+
+
+def obstacles(printed: str) -> dict[JobId, Obstacle]:
+    """Read what keeps queued jobs from starting that does not pass as others end.
+
+    It is taken from what squeue printed in the format `FORMAT`.
+    """
+    return {
+        one: found
+        for jobid, state, reason, _ in _rows(printed)
+        if state in _QUEUED and (found := obstacle(reason)) is not None
+        for one in expand_ids(jobid)
+    }
+
+
+def obstacle(reason: str) -> Obstacle | None:
+    """Return what a reason of Slurm's stands for, if it does not pass by itself."""
+    word = re.split(r"\W", reason, maxsplit=1)[0]
+    if word in _OBSTACLES:
+        between = ";" if word in _REASONS else ":"
+        text = f"{described(reason)}{between} {_OBSTACLES[word]}"
+        return Obstacle(text, is_final=True)
+    if _PER_JOB.match(word):
+        what = "more is asked for than your account or QOS allows for one job"
+        return Obstacle(f"{reason}: {what}; ask for less", is_final=True)
+    if _USED_UP.match(word):
+        what = "your account or QOS has used up its share; ask your admins"
+        return Obstacle(f"{reason}: {what}", is_final=False)
+    if word in _OUT_OF_SERVICE:
+        return Obstacle(f"{described(reason)}; {_UNTIL_BACK}", is_final=False)
+    return Obstacle(described(reason), is_final=False) if word in _HELD else None
 
 
 def described(reason: str) -> str:

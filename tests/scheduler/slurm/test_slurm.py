@@ -13,6 +13,7 @@ import pytest
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler import JobArray, JobStatus, Slurm
+from psyrun.scheduler.slurm.partitions import check_limits
 from psyrun.scheduler.slurm.sbatch import (
     array_command,
     job_command,
@@ -24,6 +25,7 @@ from psyrun.scheduler.slurm.sbatch import (
 from psyrun.scheduler.slurm.squeue import (
     compact_ids,
     described,
+    obstacle,
     parse,
     positions,
     reasons,
@@ -98,6 +100,87 @@ def test_reasons_are_told_with_their_meaning():
         "a limit of your account or QOS is reached"
     )
     assert described("Cleaning") == "Cleaning"
+
+
+FINAL = (
+    *("PartitionTimeLimit", "PartitionNodeLimit", "DependencyNeverSatisfied"),
+    *("BadConstraints", "InvalidAccount", "InvalidQOS", "ReservationDeleted"),
+    *("AssocMaxWallDurationPerJobLimit", "QOSMaxCpuPerJobLimit", "QOSMaxCpuPerNode"),
+    *("QOSMaxMemoryPerJob", "AssocMaxCpuPerJobLimit", "QOSMinCpuNotSatisfied"),
+)
+PASSING = (
+    *("Resources", "Priority", "Dependency", "BeginTime", "JobArrayTaskLimit", "None"),
+    *("AssocMaxJobsLimit", "QOSMaxJobsPerUserLimit", "AssocGrpCpuLimit", "Licenses"),
+    *("QOSMaxCpuPerUserLimit", "QOSGrpNodeLimit", "Reservation", "Cleaning"),
+)
+FOR_ADMINS = (
+    *("PartitionDown", "PartitionInactive", "ReqNodeNotAvail, UnavailableNodes:n1"),
+    *("Nodes required for job are DOWN, DRAINED or reserved", "JobHeldAdmin"),
+    *("AssocGrpCPUMinutesLimit", "AssocGrpBillingMinutes", "JobHeldUser"),
+)
+
+
+@pytest.mark.parametrize("reason", FINAL)
+def test_jobs_that_can_never_start_are_told_from_others(reason):
+    found = obstacle(reason)
+    assert found is not None
+    assert found.is_final
+    assert found.text.startswith(f"{reason}: ")
+
+
+@pytest.mark.parametrize("reason", PASSING)
+def test_reasons_that_pass_are_no_obstacles(reason):
+    assert obstacle(reason) is None
+
+
+@pytest.mark.parametrize("reason", FOR_ADMINS)
+def test_what_somebody_else_has_to_end_is_told_but_not_final(reason):
+    found = obstacle(reason)
+    assert found is not None
+    assert not found.is_final
+
+
+PARTITIONS = """\
+PartitionName=main Default=YES MaxNodes=UNLIMITED MaxTime=UNLIMITED TotalNodes=2
+PartitionName=short Default=NO MaxNodes=1 MaxTime=00:05:00 TotalNodes=2
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"partition": "short", "timelimit": "10m"}, "'short' allows 00:05:00"),
+        ({"partition": "short", "n_nodes": 2}, "'short' allows 1"),
+        ({"n_nodes": "3-4"}, "'main' has 2"),
+    ],
+)
+def test_what_no_partition_allows_is_not_submitted(command, arguments, said):
+    command("sacctmgr", "exit 1")
+    command("scontrol", f"cat <<E\n{PARTITIONS}E")
+    with pytest.raises(SchedulerError, match=said):
+        check_limits(Slurm().validate(arguments, "a"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"timelimit": "10m"},
+        {"partition": "short,main", "timelimit": "10m"},
+        {"partition": "short", "timelimit": "5m", "n_nodes": "1-4"},
+        {"partition": "short", "timelimit": "10m", "time-min": "5m"},
+        {"partition": "unknown", "timelimit": "10m"},
+    ],
+)
+def test_what_a_partition_allows_is_submitted(command, arguments):
+    command("sacctmgr", "exit 1")
+    command("scontrol", f"cat <<E\n{PARTITIONS}E")
+    check_limits(Slurm().validate(arguments, "a"))
+
+
+def test_limits_that_a_qos_may_exceed_are_left_to_slurm(command):
+    command("scontrol", f"cat <<E\n{PARTITIONS}E")
+    command("sacctmgr", "echo DenyOnLimit; echo PartitionTimeLimit")
+    check_limits(Slurm().validate({"partition": "short", "timelimit": "10m"}, "a"))
 
 
 def test_reasons_of_queued_jobs_are_read():
