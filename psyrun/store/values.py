@@ -7,6 +7,7 @@ enumeration, is taken for what its class is derived from.
 
 from __future__ import annotations
 
+from collections import UserString
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -51,6 +52,9 @@ def plain_value(key: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return _plain_items(key, value)
     check_is_array(key, value)
+    if isinstance(value, UserString):
+        # Its characters are such texts again, without end.
+        raise unstorable(key, "a value of type UserString")
     if isinstance(value, Sequence) and not _has_buffer(value):
         return _plain_items(key, value)
     return value
@@ -73,7 +77,10 @@ def base_value(value: Any) -> Any:
 def _plain_items(key: str, items: Sequence[Any]) -> Sequence[Any]:
     if _PLAIN.issuperset(map(type, items)):
         return items if isinstance(items, list | tuple) else list(items)
-    return [plain_value(key, item) for item in items]
+    try:
+        return [plain_value(key, item) for item in items]
+    except RecursionError:
+        raise unstorable(key, f"a {type(items).__name__} that is too deep") from None
 
 
 def check_is_array(key: str, value: Any) -> None:
@@ -83,6 +90,10 @@ def check_is_array(key: str, value: Any) -> None:
         is_ours = type(value).__module__.partition(".")[0] == "numpy"
         if not is_ours and getattr(value, "__dict__", None):
             raise _more_than_an_array(key, value, "np.asarray(...)")
+    elif not _has_array(value):
+        # NumPy would take the nodes of a graph or the columns of a table.
+        if hasattr(value, "__getitem__") and not isinstance(value, Sequence):
+            raise unstorable(key, f"a value of type {type(value).__name__}")
     elif not isinstance(value, np.generic) and not _is_only_an_array(value):
         has_method = callable(getattr(value, "to_numpy", None))
         raise _more_than_an_array(
@@ -90,11 +101,12 @@ def check_is_array(key: str, value: Any) -> None:
         )
 
 
+def _has_array(value: Any) -> bool:
+    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
+
+
 def _is_only_an_array(value: Any) -> bool:
-    """Whether a value is no array, or one of another library (JAX, PyTorch, Zarr)."""
-    if not (hasattr(value, "__array__") or hasattr(value, "__array_interface__")):
-        # NumPy would take the nodes of a graph or the columns of a table.
-        return isinstance(value, Sequence) or not hasattr(value, "__getitem__")
+    """Whether an array of another library (JAX, PyTorch, Zarr) has nothing else."""
     if callable(getattr(value, "numpy", None)):
         return True
     is_labelled = any(hasattr(value, name) for name in _LABELS)

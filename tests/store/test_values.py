@@ -1,7 +1,7 @@
 """What is more than numbers and text: taken for what it is, or refused."""
 
 import enum
-from collections import UserList, deque, namedtuple
+from collections import UserList, UserString, deque, namedtuple
 
 import numpy as np
 import pytest
@@ -203,6 +203,14 @@ class Quantity(np.ndarray):
         self.unit = "mV"
 
 
+def test_lists_that_contain_themselves_are_refused() -> None:
+    endless: list[object] = [1]
+    endless.append(endless)
+    for store in (NpzStore(), H5Store()):
+        with pytest.raises(StoreError, match="key 'k' holds a list that is too deep"):
+            store.check({"k": endless})
+
+
 def labelled_values():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"a": [1, 2]}, index=["x", "y"])
@@ -227,6 +235,8 @@ def check_refused(value, match) -> None:
         (Lone(), r"type Lone, .* with np\.asarray"),
         (Graph(), "type Graph"),
         (np.ones(2).view(Quantity), "type Quantity"),
+        ({"a": 1}, "type dict, which no array keeps"),
+        (UserString("text"), "type UserString"),
     ],
 )
 def test_what_an_array_would_keep_a_part_of_is_refused(value, match) -> None:
