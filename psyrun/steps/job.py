@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from psyrun.tasks.loaded_code import LoadedFile
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, version_of
 from psyrun.utils.code_watch import code_watch
-from psyrun.utils.forkable import Obstacles, obstacles
+from psyrun.utils.forkable import ImportWatch, Obstacles
 from psyrun.utils.random_state import RandomStates
 from psyrun.utils.text import listed
 from psyrun.workdir.layout import SPLIT, Round, TaskLayout
@@ -53,12 +52,13 @@ class ImportedTask:
         watch.since = time.time()
         # It is not loaded by the import system.
         watch.loaded(taskfile, is_module=True)
-        threads = threading.enumerate()
-        task = load_task(Path(taskfile))
+        with ImportWatch() as import_watch:
+            task = load_task(Path(taskfile))
         layout = TaskLayout.of(task.workdir, task.name)
         version = version_of(task, layout.digests, layout.loaded)
         loaded = tuple(version.new(watch.take()))
-        return cls(task, version, loaded, RandomStates.find(), obstacles(threads))
+        found = import_watch.obstacles()
+        return cls(task, version, loaded, RandomStates.find(), found)
 
     def is_forkable_for(self, step: str) -> bool:
         """Whether a copy of this process can do a step; workers are another matter.

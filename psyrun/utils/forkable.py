@@ -7,6 +7,7 @@ some libraries start theirs anew in a copy.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import re
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _TASKS = Path("/proc/self/task")
 _WORD = 8  # bytes
@@ -30,11 +31,43 @@ _FORKABLE = re.compile(
     r"openblas|/numexpr/|libgomp|libiomp|libomp|libmkl|jemalloc", re.IGNORECASE
 )
 _OF_SYSTEM = re.compile(r"^(libc|libpthread|ld-linux.*|libm|libdl)[-.]")
+_INSTALLED = re.compile(
+    r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3\.\d+t?)[/\\]"
+)
 _DEVICES = ("/dev/nvidia", "/dev/kfd")
 
 
+class ImportWatch:
+    """Sees what is done while the context is entered that a copy could not go on with.
+
+    Exit handlers of the user's own code are to be called once for each process that
+    runs it, as they may remove files. Those of libraries are known to bear forks.
+    """
+
+    def __enter__(self) -> ImportWatch:
+        self._before = threading.enumerate()
+        self._register = atexit.register
+        self._has_handlers = False
+        atexit.register = self._watch  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        atexit.register = self._register
+
+    def _watch(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        file = sys._getframe(1).f_code.co_filename
+        self._has_handlers |= not (_INSTALLED.search(file) or file.startswith("<"))
+        return self._register(function, *args, **kwargs)
+
+    def obstacles(self) -> Obstacles:
+        """Return what there is now."""
+        found = obstacles(self._before)
+        handlers = ["an exit handler"] if self._has_handlers else []
+        return Obstacles([*found.python, *handlers], found.others)
+
+
 class Obstacles(NamedTuple):
-    """What a copy of a process lacks: threads of Python code, and whatever else."""
+    """What a copy lacks: threads and the like of Python code, and others."""
 
     python: list[str]
     others: list[str]

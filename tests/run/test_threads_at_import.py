@@ -48,6 +48,11 @@ USES = {
         "import ctypes\nlibrary = ctypes.CDLL('./libdoubling.so')\nlibrary.begin()",
         "y = library.twice(x)",
     ),
+    "an exit handler": (
+        "import atexit, shutil, tempfile\n"
+        "SCRATCH = Path(tempfile.mkdtemp())\natexit.register(shutil.rmtree, SCRATCH)",
+        "(SCRATCH / 'x').write_text(str(2 * x)); y = (SCRATCH / 'x').read_text()",
+    ),
     "cross_val_score": (
         "from sklearn.dummy import DummyRegressor\n"
         "from sklearn.model_selection import cross_val_score\n"

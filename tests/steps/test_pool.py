@@ -1,16 +1,20 @@
 """Workers: each assignment is evaluated once, whatever the others do."""
 
 import asyncio
+import atexit
 import ctypes
 import faulthandler
+import gzip
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,7 @@ from psyrun.steps.row_check import RowCheck
 from psyrun.steps.work_queue import PipeWorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store import PickleStore
+from psyrun.utils.environment import EXIT_LIMIT_VARIABLE
 from psyrun.workdir import journal
 from psyrun.workdir.journal import Entry
 
@@ -446,3 +451,81 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
+
+
+def to_be_saved(folder: Path, how: str) -> Callable[[int], None]:
+    """Return what has its results saved at the end of the process, in one way."""
+    seen: list[int] = []
+    path = folder / f"saved-{os.getpid()}"
+
+    def save() -> None:
+        path.write_text("\n".join(map(str, seen)))
+
+    def save_later() -> None:
+        time.sleep(0.3)
+        save()
+
+    if how == "exit handler":
+        atexit.register(save)
+    elif how == "thread":
+        threading.Thread(target=save_later).start()
+    elif how == "executor":
+        ThreadPoolExecutor(1).submit(save_later)
+    else:
+        file = gzip.open(path, "wt") if how == "gzip" else path.open("w")  # noqa: SIM115
+        LEFT_OPEN.append(file)
+        return lambda x: print(x, file=file)
+    return seen.append
+
+
+LEFT_OPEN: list[Any] = []
+WAYS_TO_SAVE = ["exit handler", "thread", "executor", "file", "gzip"]
+
+
+@pytest.mark.parametrize("how", WAYS_TO_SAVE)
+def test_what_a_process_does_at_its_end_is_done_in_workers(
+    bench: Bench, how: str
+) -> None:
+    def setup(proc_id: int) -> dict[str, Any]:
+        return {"note": to_be_saved(bench.folder, how)}
+
+    def execute(x: int, note: Callable[[int], None]) -> dict[str, int]:
+        note(x)
+        return square(x)
+
+    bench.settings["setup"] = setup
+    bench.evaluate(execute, 2)
+    saved = [path.read_bytes() for path in bench.folder.glob("saved-*")]
+    texts = [(gzip.decompress(one) if how == "gzip" else one).decode() for one in saved]
+    assert sorted(map(int, " ".join(texts).split())) == list(range(N))
+
+
+def test_a_file_of_the_parent_is_written_once(bench: Bench) -> None:
+    with (bench.folder / "log").open("a") as file:
+        file.write("begin\n")
+        bench.evaluate(lambda x: {"y": file.write(f"{x}\n")}, 2)
+    lines = (bench.folder / "log").read_text().split()
+    assert sorted(lines) == sorted(["begin", *map(str, range(N))])
+
+
+def test_the_end_of_a_worker_has_a_limit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def setup(proc_id: int) -> None:
+        threading.Thread(target=time.sleep, args=[1000], name="endless").start()
+
+    monkeypatch.setenv(EXIT_LIMIT_VARIABLE, "0.2")
+    bench.settings["setup"] = setup
+    bench.evaluate(square, 1)
+    bench.assert_only_failed()
+    said = capfd.readouterr().err
+    assert "within 0.2 s after its work was done (threads: endless)" in said
+
+
+def test_a_worker_that_dies_at_its_end_has_done_its_work(
+    bench: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench.settings["setup"] = lambda proc_id: atexit.register(kill) and None
+    bench.evaluate(square, 1)
+    bench.assert_only_failed()
+    assert "SIGKILL" in capfd.readouterr().err
