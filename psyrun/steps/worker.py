@@ -23,6 +23,7 @@ from psyrun.errors import (
     one_line,
 )
 from psyrun.steps.labels import Labels
+from psyrun.steps.spawned import take_the_place_of_main
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.store.values import base_value
 from psyrun.tasks.paths import path_beside, taken_from
@@ -183,6 +184,7 @@ class Worker:
         self._evaluation = self._find_work()
         self._unseen = frozenset(self._evaluation.exclude)
         self._watch.since = time.time()
+        take_the_place_of_main()
         self._extras = self._set_up()
         session = {**self._evaluation.session, "pid": os.getpid()}
         path = self._evaluation.journal(self._number)

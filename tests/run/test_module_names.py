@@ -238,3 +238,31 @@ def test_programs_of_the_task_start_as_ever(tmp_path: Path) -> None:
     write(tmp_path, files)
     psy(tmp_path, "run")
     assert results(tmp_path) == [1, 4, 9]
+
+
+SPAWNING = """\
+from multiprocessing import get_context
+from psyrun import Param
+
+pspace = Param(x=[1, 2, 3])
+max_jobs = 1
+
+
+def square(x):
+    import queue, subprocess
+    return x**2.0
+
+
+def execute(x):
+    with get_context("spawn").Pool(1) as pool:
+        assert pool.map(abs, [-x]) == [x]
+        return {"y": pool.map(square, [x])[0]}
+"""
+
+
+def test_processes_that_a_task_spawns_find_the_libraries(tmp_path: Path) -> None:
+    text = "raise RuntimeError(f'{__file__} was imported')"
+    files = {f"{name}.py": text for name in ("signal", "queue", "types", "copy")}
+    write(tmp_path, files | {"psy-tasks/task_a.py": SPAWNING})
+    psy(tmp_path, "run")
+    assert results(tmp_path) == [1, 4, 9]
