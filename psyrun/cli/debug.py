@@ -44,12 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Evaluate one assignment; open the debugger where it fails."""
     from psyrun.tasks.loading import load_task
+    from psyrun.utils.process_state import enter_as_left
 
     outlive_offspring()
     task = load_task(select(args.taskdir, [args.task])[args.task], with_space=False)
     parameters = _parameters(task, args.number)
     # A crash of a compiled library then shows where it was called.
     faulthandler.enable()
+    # The debugger shows things as `execute` has them.
+    enter_as_left(task.module.__name__)
     try:
         result = _evaluate(task, parameters, trace=args.trace)
     except bdb.BdbQuit:

@@ -79,12 +79,15 @@ def _try_assignment(path: Path, index: int) -> int:
 def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
     from psyrun.tasks.paths import call
     from psyrun.utils.copying import independent_values
+    from psyrun.utils.process_state import as_left
 
     def evaluate() -> Any:
         extras = dict((task.setup and task.setup(0)) or {})
         return task.execute(**independent_values(parameters), **extras)
 
-    return call(evaluate, task.taskdir.absolute(), warn)
+    taskdir = task.taskdir.absolute()
+    with as_left(task.module.__name__):
+        return call(evaluate, taskdir, warn)
 
 
 def check_result(task: Task, parameters: Mapping[str, Any], result: Any) -> None:

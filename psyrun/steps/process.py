@@ -28,6 +28,7 @@ from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
 from psyrun.utils.files import explained, replacing, write_json
 from psyrun.utils.process import log_line
+from psyrun.utils.process_state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
 from psyrun.workdir.attempts import Attempts, own_job
@@ -133,6 +134,7 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         deadline=deadline(),
         random_states=job.imported.random_states,
         record_loaded_code=job.record_loaded_code,
+        enter=lambda: enter_as_left(task.module.__name__),
     )
 
 

@@ -90,6 +90,9 @@ class Evaluation:
         When the job's wall time is over, in seconds since the epoch.
     random_states : RandomStates
         The random generators that workers inherit.
+    enter : callable
+        Called before `setup`, to take what the task file has left: its current folder
+        and streams.
     record_loaded_code : callable
         Records which files of code were loaded since it was called last.
     taskdir : Path
@@ -109,6 +112,7 @@ class Evaluation:
     deadline: float = float("inf")
     random_states: RandomStates = field(default_factory=RandomStates.find)
     record_loaded_code: Callable[[], None] = lambda: None
+    enter: Callable[[], None] = lambda: None
     taskdir: Path = Path()
 
     @property
@@ -185,6 +189,7 @@ class Worker:
         self._unseen = frozenset(self._evaluation.exclude)
         self._watch.since = time.time()
         take_the_place_of_main()
+        self._evaluation.enter()
         self._extras = self._set_up()
         session = {**self._evaluation.session, "pid": os.getpid()}
         path = self._evaluation.journal(self._number)

@@ -16,6 +16,7 @@ from types import CodeType, FrameType, ModuleType, TracebackType
 
 from psyrun.errors import PsyrunError, TaskError, one_line
 from psyrun.tasks import paths
+from psyrun.utils.process_state import guarded
 
 
 def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
@@ -23,7 +24,9 @@ def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
 
     The module replaces any former one in ``sys.modules``, so that its classes
     and functions can be pickled, and loaded wherever the file was run under
-    the same name. No compiled copy is written or read.
+    the same name. No compiled copy is written or read. The current folder, the
+    standard streams and the like are as before then, see
+    `psyrun.utils.process_state`.
 
     Raises `TaskError` where the file cannot be read, is not Python, or raised an
     exception, which is the cause of this one.
@@ -33,7 +36,8 @@ def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
 
     def run() -> ModuleType:
         module = sys.modules[module_name] = _new_module(path, module_name)
-        exec(code, module.__dict__)
+        with guarded(module_name):
+            exec(code, module.__dict__)
         return module
 
     try:
