@@ -36,7 +36,11 @@ def print_anything() -> None:
     # It may be another kind of stream, of a test for example.
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
+        # In a copy of a process whose output was a file, it may be a pipe by now.
+        try:  # noqa: SIM105 - contextlib is no little import
+            reconfigure(errors="backslashreplace")
+        except OSError:
+            pass
 
 
 def is_of_standard_output(error: OSError) -> bool:
