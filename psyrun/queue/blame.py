@@ -13,7 +13,6 @@ from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Batch
 from psyrun.queue.script import JobTrace
 from psyrun.scheduler.jobs import Cause, Ending
-from psyrun.steps.block_work import BlockWork
 from psyrun.steps.command import StepCommand
 from psyrun.workdir.attempts import Attempts, Evaluating, JobTraces, suspect
 from psyrun.workdir.division import Division, DivisionCounts
@@ -122,6 +121,9 @@ class EndedJob:
         past = Attempts.find(self.round, self.block, self.origin)
         if plan.accept_failures or not past.settled:
             return False
+        # Others import this module who do without NumPy.
+        from psyrun.steps.block_work import BlockWork
+
         division = Division.load(self.round)
         return BlockWork.of(self.round, division, plan, self.block, past).is_done
 
