@@ -74,7 +74,9 @@ class RunOutcome:
     status : int
         Exit status of Snakemake.
     was_interrupted : bool
-        Whether the user ended it.
+        Whether it was asked to end.
+    signal : int
+        By which signal.
     is_out_of_time : bool
         Whether it stopped before its queue would have ended it.
     failures : list of FailedJob
@@ -87,6 +89,7 @@ class RunOutcome:
 
     status: int = 0
     was_interrupted: bool = False
+    signal: int = signal.SIGINT
     is_out_of_time: bool = False
     failures: list[FailedJob] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -172,6 +175,8 @@ class Controller:
             except (KeyboardInterrupt, _OutOfTimeError) as error:
                 outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
                 outcome.was_interrupted = not outcome.is_out_of_time
+                if isinstance(error, _InterruptedError):
+                    outcome.signal = error.number
                 with _handling(signal.SIG_IGN):
                     servers.stop()
                     for snakemake in self._snakemakes:
@@ -299,6 +304,14 @@ def _lost(task: TaskRun) -> LostLockError:
     )
 
 
+class _InterruptedError(KeyboardInterrupt):
+    """A signal asks the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class _OutOfTimeError(Exception):
     """The time of the controller is nearly over."""
 
@@ -321,4 +334,4 @@ def _signals() -> list[signal.Signals]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise _InterruptedError(number)

@@ -25,6 +25,7 @@ from psyrun.run.summary import Summary
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import report_error, warn
+from psyrun.utils.environment import forget_job_that_is_over
 from psyrun.utils.text import listed
 from psyrun.workdir.layout import MERGE, SPLIT, TaskLayout
 from psyrun.workdir.layout import PROCESS as PROCESS_STEP
@@ -40,6 +41,7 @@ def run_tasks(options: RunOptions, early: EarlySnakemake | None = None) -> int:
 
     An `early` Snakemake, whose import has begun, is used here if one is needed.
     """
+    forget_job_that_is_over()
     if options.detach == PROCESS and not options.is_dry_run:
         return detach.start(options)
     log = None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from pathlib import Path
 
 from psyrun.errors import FailedAssignmentsError, PsyrunError
@@ -16,7 +19,10 @@ from psyrun.results.assignments import interrupted_with
 from psyrun.results.failures import failure_summary
 from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.display import Display
+from psyrun.scheduler.immediate import LOCAL
+from psyrun.scheduler.slurm.commands import end_time
 from psyrun.utils.console import INTERRUPTED, warn
+from psyrun.utils.environment import deadline
 from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import failures_of_task
@@ -26,6 +32,8 @@ _WRONG_USAGE = re.compile(r"^\S+: error: (.*)")
 _FRAME = re.compile(r'^\s*File ".*", line \d+')
 _SHOWN_JOBS = 3
 _SHOWN_LINES = 3
+_BY_USER = "interrupted"
+_NEARLY = 60.0  # seconds before its end within which a job is ended for its time limit
 _LEAST_SPACE = 64 * 1024  # bytes
 
 
@@ -87,7 +95,13 @@ class Summary:
         if any(task.layout.stop.exists() for task in self._tasks):
             warn(f"stopped by 'psy kill'; {self._kept}. {go_on}")
         else:
-            warn(f"interrupted; {self._kept}. {go_on}{self._jobs_in_queue()}")
+            how, advice = _ended_by(self._outcome.signal), ""
+            if how != _BY_USER and any(map(_is_queued, self._tasks)):
+                advice = f" 'psy run --detach=job {self._names}' goes on in the queue."
+            elif how != _BY_USER:
+                advice = f" 'psy run --detach {self._names}' survives a logout."
+            jobs = self._jobs_in_queue()
+            warn(f"{how}; {self._kept}. {go_on}{advice}{jobs}")
         return INTERRUPTED
 
     def _jobs_in_queue(self) -> str:
@@ -126,6 +140,24 @@ class Summary:
             merged = MergeRecord.load(task.layout.round(task.plan.round))
             for remark in _remarks(task.name, merged):
                 display.line(remark)
+
+
+def _ended_by(number: int) -> str:
+    """Return what ended a run: a person, a terminal, or the job that it ran in."""
+    if number == signal.SIGINT:
+        return _BY_USER
+    name, job = signal.Signals(number).name, os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        is_terminal = number == signal.SIGHUP
+        return "ended as its terminal was closed" if is_terminal else f"ended by {name}"
+    end = min(deadline(), end_time() or inf)
+    if end - time.time() < _NEARLY:
+        return f"ended by the time limit of Slurm job {job}, in which it ran"
+    return f"ended by {name} with Slurm job {job}, in which it ran"
+
+
+def _is_queued(task: TaskRun) -> bool:
+    return task.profile != LOCAL
 
 
 def _is_whole(task: TaskRun) -> bool:

@@ -42,6 +42,12 @@ def _seconds(variable: str, default: float) -> float:
         return default
 
 
+def forget_job_that_is_over() -> None:
+    """Remove when a job of Slurm ends, which this process does not belong to."""
+    if "SLURM_JOB_ID" not in os.environ:
+        os.environ.pop(VARIABLES[1], None)
+
+
 def deadline() -> float:
     """Return when wall time is over, in seconds since the epoch; else infinity."""
     for variable in VARIABLES:

@@ -40,8 +40,29 @@ _CHANGES_JOBS = tuple(
     f"SBATCH_{name}"
     for name in (
         *("ARRAY_INX", "WAIT", "REQUEUE", "NO_REQUEUE", "OPEN_MODE", "DEBUG"),
-        *("CLUSTERS", "ERROR"),
+        *("CLUSTERS", "ERROR", "INPUT", "OUTPUT", "JOB_NAME", "COMMENT"),
+        # Slurm tells a job by these how it is bound.
+        *("MEM_BIND_LIST", "MEM_BIND_PREFER", "MEM_BIND_TYPE", "MEM_BIND_VERBOSE"),
     )
+)
+_ASKED_FOR = ("SBATCH_WAIT_ALL_NODES", "SBATCH_WAIT4SWITCH")
+
+# What salloc, sbatch and srun leave in the environment of a job: it would describe the
+# new job, which believes it. Such variables outlive their job in some shells.
+_OF_A_JOB = tuple(
+    f"SLURM_{name}"
+    for name in (
+        *("ARRAY_", "CLUSTER_NAME", "CPUS_", "CPU_", "DISTRIBUTION", "DIST_", "GPUS"),
+        *("GTIDS", "HET_", "JOBID", "JOB_", "LAUNCH_", "LOCALID", "MEM_", "NNODES"),
+        *("NODEID", "NODELIST", "NODE_", "NPROCS", "NTASKS", "OVERCOMMIT", "PACK_"),
+        *("PRIO_PROCESS", "PROCID", "PROFILE", "RESTART_COUNT", "SHARDS_", "SRUN_"),
+        *("STEPID", "STEP_", "SUBMIT_", "TASKS_", "TASK_PID", "THREADS_", "TOPOLOGY_"),
+        *("TRES_", "EXPORT_ENV", "GET_USER_ENV", "HINT", "WORKING_CLUSTER"),
+    )
+)
+_OF_SITES = (
+    *("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_DEBUG_FLAGS"),
+    *("SLURM_EXIT_ERROR", "SLURM_UMASK", "SLURM_STEP_KILLED_MSG_NODE_ID"),
 )
 MY_JOBS = ("squeue", "--all", "--me")
 """Lists all jobs of yours, those in hidden partitions included."""
@@ -204,15 +225,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    if "SLURM_JOB_ID" not in os.environ:
-        return environment_without(*_CHANGES_JOBS)
-    # Within a job, the variables that describe it would describe the new one.
-    kept = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
-    return {
-        name: value
-        for name, value in environment_without(*_CHANGES_JOBS).items()
-        if not name.startswith("SLURM_") or name in kept
-    }
+    """Return the environment of jobs, without what describes another one."""
+    is_in_job = "SLURM_JOB_ID" in os.environ
+    dropped = ("SLURM_",) if is_in_job else _OF_A_JOB
+    kept = (*_ASKED_FOR, *_OF_SITES)
+    left = environment_without("SRUN_", *dropped, *_CHANGES_JOBS)
+    return left | {name: os.environ[name] for name in kept if name in os.environ}
 
 
 def find(array: JobArray) -> str | None:

@@ -437,6 +437,47 @@ def test_a_job_that_submits_does_not_pass_on_what_it_is(command, monkeypatch):
     assert Slurm().submit(["true"], "o.log") == "4"
 
 
+# The input environment variables of sbatch(1), each with or without effect on jobs.
+MEANT = """
+    ACCOUNT ACCTG_FREQ BATCH CONSTRAINT CONTAINER CONTAINER_ID CORE_SPEC CPUS_PER_GPU
+    DELAY_BOOT DISTRIBUTION EXCLUSIVE EXPORT GET_USER_ENV GPUS GPUS_PER_NODE
+    GPUS_PER_TASK GPU_BIND GPU_FREQ GRES GRES_FLAGS HINT IGNORE_PBS MEM_BIND
+    MEM_PER_CPU MEM_PER_GPU MEM_PER_NODE NETWORK NO_KILL OVERCOMMIT PARTITION POWER
+    PROFILE QOS REQ_SWITCH RESERVATION SIGNAL SPREAD_JOB THREADS_PER_CORE THREAD_SPEC
+    TIMELIMIT TRES_BIND TRES_PER_TASK USE_MIN_NODES WAIT_ALL_NODES WAIT4SWITCH WCKEY
+"""
+NOT_MEANT = """
+    ARRAY_INX CLUSTERS DEBUG ERROR INPUT JOB_NAME NO_REQUEUE OPEN_MODE OUTPUT REQUEUE
+    WAIT MEM_BIND_LIST MEM_BIND_PREFER MEM_BIND_TYPE MEM_BIND_VERBOSE
+"""
+LEFT_BY_JOBS = """
+    SLURM_JOB_END_TIME SLURM_JOB_NODELIST SLURM_JOBID SLURM_NTASKS SLURM_NPROCS
+    SLURM_CPUS_PER_TASK SLURM_MEM_PER_NODE SLURM_MEM_PER_CPU SLURM_NODELIST
+    SLURM_NNODES SLURM_ARRAY_TASK_ID SLURM_STEP_ID SLURM_SUBMIT_DIR SLURM_PROCID
+    SLURM_TASKS_PER_NODE SLURM_GPUS_ON_NODE SLURM_TRES_PER_TASK SLURM_CLUSTER_NAME
+    SRUN_CPUS_PER_TASK SRUN_DEBUG
+"""
+
+
+@pytest.mark.parametrize("job", ["", "7"])
+def test_what_is_meant_for_jobs_reaches_sbatch_and_nothing_else(
+    command, monkeypatch, tmp_path, job
+):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if job:
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+    meant = {f"SBATCH_{name}" for name in MEANT.split()} | {"SLURM_CONF", "PSY"}
+    left = {f"SBATCH_{name}" for name in NOT_MEANT.split()} | {*LEFT_BY_JOBS.split()}
+    for name in meant | left:
+        monkeypatch.setenv(name, "1")
+    command("sbatch", f"env > {tmp_path}/given; echo 4")
+    Slurm().submit(["true"], "o.log")
+    given = (tmp_path / "given").read_text().splitlines()
+    names = {line.partition("=")[0] for line in given}
+    assert names >= meant
+    assert not names & {*left, "SLURM_JOB_ID"}
+
+
 @pytest.mark.parametrize("name", ["SBATCH_CLUSTERS", "SBATCH_ERROR"])
 def test_a_job_goes_to_the_cluster_and_the_file_that_are_looked_at(
     command, monkeypatch, name
