@@ -98,7 +98,7 @@ class Summary:
             how, advice = _ended_by(self._outcome.signal), ""
             if how != _BY_USER and any(map(_is_queued, self._tasks)):
                 advice = f" 'psy run --detach=job {self._names}' goes on in the queue."
-            elif how != _BY_USER:
+            elif self._outcome.signal == signal.SIGHUP:
                 advice = f" 'psy run --detach {self._names}' survives a logout."
             jobs = self._jobs_in_queue()
             warn(f"{how}; {self._kept}. {go_on}{advice}{jobs}")
