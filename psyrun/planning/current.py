@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +51,17 @@ def current_state(task: Task, desired: Desired) -> Current:
         rounds_with_rows=tuple(fingerprints),
         returned_round=next(returned, 0),
     )
+
+
+def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
+    """Yield the fingerprints of the last plan and of the rows on disk."""
+    plan = Plan.load(layout)
+    if plan is not None:
+        yield plan.fingerprint
+        for round_ in layout.rounds().values():
+            counts = DivisionCounts.load(round_)
+            if counts is not None:
+                yield counts.fingerprint
 
 
 def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:

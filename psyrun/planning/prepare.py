@@ -18,7 +18,7 @@ from psyrun.planning.checks import (
     check_work_folder,
     make_folder_for_result,
 )
-from psyrun.planning.current import current_state
+from psyrun.planning.current import current_state, known_fingerprints
 from psyrun.planning.decide import Decision, Desired, decide
 from psyrun.planning.snakefile import check_path, environment, render
 from psyrun.queue.asking import Warn
@@ -28,7 +28,7 @@ from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.discovery import Refuse, raise_error
 from psyrun.tasks.loading import Task, load_task
-from psyrun.tasks.version import version_of
+from psyrun.tasks.version import Version, changed_files, record_parts, version_of
 from psyrun.utils import __version__
 from psyrun.utils.files import write_json, write_text
 from psyrun.utils.resources import shipped
@@ -88,7 +88,7 @@ class TaskRun:
     remarks : list of str
         What the user should know of the runs before.
     changed : tuple of str
-        Files that are known to differ from when jobs loaded them.
+        Files that are known to differ from those of the last plan.
     """
 
     task: Task
@@ -98,6 +98,7 @@ class TaskRun:
     decision: Decision = field(init=False)
     remarks: list[str] = field(default_factory=list)
     changed: tuple[str, ...] = ()
+    _version: Version = field(init=False)
     _earlier: list[EarlierJobs] = field(default_factory=list)
 
     @property
@@ -202,6 +203,7 @@ class TaskRun:
             If the folder of the result cannot be made.
         """
         self.plan.save(self.layout)
+        record_parts(self._version, self.plan.fingerprint, self.layout.version)
         _note_where(self.task)
         make_folder_for_result(self.task)
         self.render()
@@ -218,8 +220,8 @@ class TaskRun:
     def _decide(self, adoptable: Sequence[EarlierJobs]) -> Decision:
         task = self.task
         version = version_of(task, self.layout.digests, self.layout.loaded)
-        self.changed = version.changed
-        desired = _desired(task, self.options, version.text)
+        known = list(known_fingerprints(self.layout))
+        desired = _desired(task, self.options, version.named(known))
         current = current_state(task, desired)
         if current.plan is not None:
             number = current.plan.round
@@ -228,6 +230,9 @@ class TaskRun:
         with enough_memory_for(task.pspace, task.path):
             decision = decide(desired, current, keep_going=self.options.keep_going)
         check_work_folder(task, current.plan, decision.plan)
+        last = "" if current.plan is None else current.plan.fingerprint
+        self.changed = changed_files(version, last, self.layout.version)
+        self._version = version
         return decision
 
     def _adoptable(self, found: Sequence[EarlierJobs]) -> list[EarlierJobs]:

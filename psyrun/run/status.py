@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger, QueueReport
@@ -23,6 +23,9 @@ from psyrun.workdir.lock import Holder, live_holder, running_jobs
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from psyrun.tasks.version import Version
 
 State: TypeAlias = Literal[
     "new", "running", "queued", "done", "incomplete", "outdated", "unreadable"
@@ -103,7 +106,8 @@ def status_of(path: Path, name: str) -> TaskStatus:
             if state != "done":
                 kept = ", ".join(filter(None, [kept, _superseded(layout, plan)]))
             status = replace(status, kept=kept)
-            if _fingerprint(path, layout) != plan.fingerprint:
+            version = _version(path, layout)
+            if version.named([plan.fingerprint]) != plan.fingerprint:
                 status = replace(status, state="outdated")
         return _with_holder(status, layout)
     except (PsyrunError, OSError) as error:
@@ -146,7 +150,7 @@ def _is_being_stopped(layout: TaskLayout, holder: Holder) -> bool:
         return False
 
 
-def _fingerprint(path: Path, layout: TaskLayout) -> str:
+def _version(path: Path, layout: TaskLayout) -> Version:
     from psyrun.tasks.version import version_of_file
 
     conf_path = path.parent / "psy-conf.py"
@@ -157,7 +161,7 @@ def _fingerprint(path: Path, layout: TaskLayout) -> str:
         record.get("file_dep", []),
         layout.loaded,
         digests=read_json(layout.digests),
-    ).text
+    )
 
 
 def _kept(layout: TaskLayout, plan: Plan) -> str:

@@ -12,7 +12,7 @@ from psyrun.store import Store
 from psyrun.store.registry import store_with
 from psyrun.tasks.loaded_code import LoadedFile
 from psyrun.tasks.loading import Task, load_task
-from psyrun.tasks.version import Version, version_of
+from psyrun.tasks.version import Version, changed_files, version_of
 from psyrun.utils.code_watch import code_watch
 from psyrun.utils.forkable import ImportWatch, Obstacles
 from psyrun.utils.random_state import RandomStates
@@ -101,8 +101,10 @@ class Job:
         """
         imported = self.preloaded or ImportedTask.load(self.plan.taskfile)
         version = imported.version
-        if version.text != self.plan.fingerprint:
-            what = listed(version.changed) or self.plan.taskfile
+        planned = self.plan.fingerprint
+        if version.named([planned]) != planned:
+            changed = changed_files(version, planned, self.layout.version)
+            what = listed(changed) or self.plan.taskfile
             raise TaskError(
                 f"{what}: was changed after the job was planned, so "
                 "nothing was evaluated. Run the task again: 'psy run', or "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +35,6 @@ class Version:
 
     Attributes
     ----------
-    text : str
-        The fingerprint that plans and rows have.
     source : Source
         The source of the task.
     changed : tuple of str
@@ -45,11 +43,33 @@ class Version:
         The work folder. Code in it was made by a run.
     """
 
-    text: str
     source: Source
     changed: tuple[str, ...]
     workdir: Path
     _now: Mapping[_Key, LoadedFile]
+    _changes: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        """The fingerprint that plans and rows have."""
+        return self._with_changes(self.source.fingerprint)
+
+    def _with_changes(self, name: str) -> str:
+        if not self._changes:
+            return name
+        text = "\0".join([_FORMAT, name, *self._changes])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def named(self, known: Iterable[str]) -> str:
+        """Return the fingerprint under which it is known, else the one of today.
+
+        So rows are not outdated by another version of psyrun.
+        """
+        names = list(known)
+        if self.text not in names and names:
+            former = self._with_changes(self.source.former_fingerprint)
+            return former if former in names else self.text
+        return self.text
 
     def new(self, loaded: Iterable[LoadedCode]) -> list[LoadedFile]:
         """Return what is to be recorded of files that jobs of this version loaded.
@@ -126,11 +146,28 @@ def version_of_file(
     now = {key: _as_it_is(files) for key, files in recorded.items()}
     changes = {key: _change(recorded[key], now[key]) for key in sorted(now)}
     parts = [part for part in changes.values() if part]
-    text = source.fingerprint
-    if parts:
-        text = hashlib.sha256("\0".join([_FORMAT, text, *parts]).encode()).hexdigest()
     changed = dict.fromkeys(file for (file, _), part in changes.items() if part)
-    return Version(text, source, tuple(changed), loaded.absolute().parents[1], now)
+    workdir = loaded.absolute().parents[1]
+    return Version(source, tuple(changed), workdir, now, parts)
+
+
+def record_parts(version: Version, fingerprint: str, path: Path) -> None:
+    """Record what the version of a plan was made from."""
+    write_json(path, {"fingerprint": fingerprint, "parts": version.source.parts})
+
+
+def changed_files(version: Version, fingerprint: str, path: Path) -> tuple[str, ...]:
+    """Return the files by which a version differs from the one of a fingerprint.
+
+    Those of its source are known if `record_parts` has recorded them at `path`.
+    """
+    record = read_json(path) or {}
+    if record.get("fingerprint") != fingerprint:
+        return version.changed
+    before, now = record["parts"], version.source.parts
+    files = sorted({*before, *now})
+    changed = [file for file in files if before.get(file) != now.get(file)]
+    return tuple(dict.fromkeys([*changed, *version.changed]))
 
 
 def _change(recorded: list[LoadedFile], now: LoadedFile) -> str:

@@ -5,6 +5,7 @@ A task owns one folder, ``<workdir>/<task>``::
     Snakefile             what `psy run` generated
     environment.yaml      the software that its rules need
     state.json            the plan that was accepted last
+    version.json          what the version of the task was made from
     lock                  who runs the task now
     snakemake.log         what Snakemake printed
     <task>:split.log …    what each job printed
@@ -205,6 +206,11 @@ class TaskLayout:
     def digests(self) -> Path:
         """Digests of large files that the task depends on."""
         return self.folder / "digests.json"
+
+    @property
+    def version(self) -> Path:
+        """Digests of the files that the version of the plan was made from."""
+        return self.folder / "version.json"
 
     @property
     def loaded(self) -> Path:

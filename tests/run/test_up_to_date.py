@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 from projects import Project
 
+from psyrun.tasks.fingerprint import Source
+
 NOTHING: list[int] = []
 ALL = [1, 2, 3, 4]
 CONTINUE = [(), ("--continue",)]
@@ -396,3 +398,75 @@ def execute(x, i):
     project.edit("np.array(3.0)]", "np.array(3.0), Plain('abc')]")
     project.psy("run", "--continue")
     assert project.calls() == [5]
+
+
+MODEL = "def power(x):\n    return x**2\n\n\ndef unused(x):\n    return x\n"
+
+
+@pytest.fixture
+def with_module(project: Project) -> Project:
+    """The project, with a function from a module, after its first run."""
+    (project.folder / "model.py").write_text(MODEL)
+    project.edit("from pathlib", "from model import power\nfrom pathlib")
+    project.edit("x**2", "power(x)")
+    project.psy("run")
+    assert project.calls() == ALL
+    return project
+
+
+def test_a_function_of_a_module_that_nobody_uses_does_not_count(with_module) -> None:
+    model = with_module.folder / "model.py"
+    model.write_text(MODEL.replace("return x\n", "return 1\n") + "\n\nN = 3\n")
+    with_module.psy("run")
+    assert with_module.calls() == NOTHING
+
+
+def test_the_files_that_changed_are_named(with_module) -> None:
+    (with_module.folder / "model.py").write_text(MODEL.replace("**2", "**3"))
+    with_module.edit("power(x)", "power(x) + 1")
+    said = with_module.psy("run").stdout
+    assert "a: model.py, psy-tasks/task_a.py changed since it was run" in said
+    with_module.edit("max_jobs = 2", "overwrite_dirty = False")
+    with_module.edit("power(x) + 1", "power(x)")
+    errors = with_module.psy("run", status=2).stderr
+    assert "psy-tasks/task_a.py: changed since" in errors
+
+
+FORMER = """\
+from functools import cached_property
+from psyrun.tasks.fingerprint import Source
+
+Source.fingerprint = cached_property(lambda self: self.former_fingerprint)
+Source.fingerprint.__set_name__(Source, "fingerprint")
+"""
+
+
+@pytest.fixture
+def of_former_version(request, monkeypatch, tmp_path) -> Project:
+    """The project with a module, run by a version that takes modules as a whole."""
+    (tmp_path / "former").mkdir()
+    (tmp_path / "former/sitecustomize.py").write_text(FORMER)
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path / "former"))
+        project = request.getfixturevalue("with_module")
+    source = Source(project.taskfile(), None, [], project.folder)
+    assert source.fingerprint != source.former_fingerprint
+    assert source.former_fingerprint in (project.work() / "state.json").read_text()
+    (project.work() / "version.json").unlink()
+    return project
+
+
+def test_rows_are_not_outdated_by_another_way_to_look_at_modules(
+    of_former_version,
+) -> None:
+    with_module = of_former_version
+    assert " done " in with_module.psy("status").stdout
+    with_module.psy("run")
+    (with_module.work() / "round-1/blocks/1.pkl").unlink()
+    with_module.psy("run")
+    assert with_module.calls() == [3, 4]
+    with_module.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
+    with_module.psy("run", "--continue")
+    assert with_module.calls() == [5]
+    (with_module.folder / "model.py").write_text(MODEL.replace("**2", "**3"))
+    assert " outdated " in with_module.psy("status").stdout

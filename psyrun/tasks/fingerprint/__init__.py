@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from functools import cached_property
 from pathlib import Path
 
 from psyrun.errors import TaskError
 from psyrun.tasks.fingerprint.canonical import canonical
-from psyrun.tasks.fingerprint.contents import content_digests
+from psyrun.tasks.fingerprint.contents import content_digests, content_name
 from psyrun.tasks.fingerprint.imports import (
     ModuleSearch,
     ModuleSource,
@@ -25,6 +25,7 @@ from psyrun.tasks.fingerprint.imports import (
     own_modules,
     parse,
 )
+from psyrun.tasks.fingerprint.module_slices import ModuleSlices
 from psyrun.tasks.fingerprint.slicing import slice_results
 
 __all__ = ["Source", "fingerprint"]
@@ -74,24 +75,55 @@ class Source:
     @cached_property
     def fingerprint(self) -> str:
         """The fingerprint of the task."""
+        return self._digest(self._module_slices.forms)
+
+    @cached_property
+    def former_fingerprint(self) -> str:
+        """What earlier versions of psyrun took for it: modules count as a whole."""
+        return self._digest(self._modules.forms)
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """For each file that counts a digest of what counts of it.
+
+        Paths are relative to the project folder if they are in there.
+        """
+        forms = {source.file: form for source, form in self._forms if form}
+        forms |= self._module_slices.by_file
+        digests = {
+            content_name(file, self._root): hashlib.sha256(form).hexdigest()
+            for file, form in forms.items()
+        }
+        return digests | dict(self._contents)
+
+    def _digest(self, modules: Mapping[str, list[bytes]]) -> str:
         # A psy-conf.py that says nothing about results is as good as none.
-        forms = [canonical(source.statements) for source in self._slices]
-        modules = self._modules.forms
+        forms = zip(_KINDS, (form for _, form in self._forms), strict=False)
         return _digest(
-            *((kind, form) for kind, form in zip(_KINDS, forms, strict=False) if form),
+            *((kind, form) for kind, form in forms if form),
             *((name, form) for name in sorted(modules) for form in modules[name]),
             *((name, content.encode()) for name, content in self._contents),
         )
 
     @cached_property
+    def _forms(self) -> list[tuple[ModuleSource, bytes]]:
+        return [(source, canonical(source.statements)) for source in self._slices]
+
+    @cached_property
+    def _module_slices(self) -> ModuleSlices:
+        sources = list(zip(self._slices, self._whole, strict=True))
+        return ModuleSlices(sources, self._folders, self._root)
+
+    @cached_property
     def judged(self) -> frozenset[str]:
         """Real paths of the files of which is known whether results depend on them.
 
-        Among them are modules that only say how to run the task.
+        Among them are modules that only say how to run the task; but none that only
+        functions import which nobody calls, as far as is known.
         """
         whole = own_modules(self._whole, self._folders, self._root)
-        files = whole.files | self._modules.files
-        files |= {source.file for source in self._whole}
+        files = {source.file for source in self._whole}
+        files |= whole.files - self._modules.files | self._module_slices.by_file.keys()
         files |= {self._root / name for name, _ in self._contents}
         return frozenset(map(os.path.realpath, files))
 

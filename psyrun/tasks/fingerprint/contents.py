@@ -46,7 +46,9 @@ def content_digests(
     `where` the path was written, for a file that is missing or cannot be read.
     """
     known = {} if digests is None else digests
-    files = {_name(file, root): file for name in names for file in _files(name, root)}
+    files = {
+        content_name(file, root): file for name in names for file in _files(name, root)
+    }
     for name, file in sorted(files.items()):
         try:
             yield name, _digest(file, known)
@@ -102,7 +104,8 @@ def _is_broken_link(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
 
 
-def _name(file: Path, root: Path) -> str:
+def content_name(file: Path, root: Path) -> str:
+    """Return the path that stands for a file, relative to `root` if it is below."""
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
 
 

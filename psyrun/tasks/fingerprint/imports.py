@@ -91,26 +91,27 @@ class ModuleSearch:
         self.files: set[Path] = set()
         self._compiled: dict[Path, dict[str, list[Path]]] = {}
 
-    def is_own(self, node: ast.stmt) -> bool:
-        """Whether an import, not inside a package, imports a project's module."""
-        return any(True for name in _imports(node, "") for _ in self._chain(name))
+    def is_own(self, node: ast.stmt, package: str = "") -> bool:
+        """Whether an import in a package imports a module of the project."""
+        return any(True for name in _imports(node, package) for _ in self.chain(name))
 
     def follow(self, sources: list[ModuleSource]) -> None:
         """Collect all modules that are imported, also indirectly; uses `sources` up."""
         while sources:
             source = sources.pop()
-            self._add_folders(source)
+            self.add_folders(source)
             for statement in source.statements:
                 for name in _imports(statement, source.package):
                     sources += self._collect(name)
 
-    def _add_folders(self, source: ModuleSource) -> None:
+    def add_folders(self, source: ModuleSource) -> None:
+        """Look in the folders that a module adds to ``sys.path``, too."""
         for folder in added_folders(source.statements, source.file, self.root):
             if folder not in self.folders:
                 self.folders.append(folder)
 
     def _collect(self, name: str) -> Iterator[ModuleSource]:
-        for dotted, files in self._chain(name):
+        for dotted, files in self.chain(name):
             if dotted not in self.forms:
                 self.forms[dotted] = []
                 for file in files:
@@ -124,10 +125,10 @@ class ModuleSearch:
             self.forms[dotted].append(content)
             return
         self.forms[dotted].append(canonical(statements))
-        is_package = file.name == "__init__.py"
-        yield ModuleSource(statements, dotted if is_package else _parent(dotted), file)
+        package = dotted if file.name == "__init__.py" else parent_name(dotted)
+        yield ModuleSource(statements, package, file)
 
-    def _chain(self, name: str) -> Iterator[tuple[str, list[Path]]]:
+    def chain(self, name: str) -> Iterator[tuple[str, list[Path]]]:
         """Yield a module after the packages around it; ``p.*`` is all of p."""
         parts = name.split(".")
         folders = [] if parts[0] == "psyrun" else self.folders
@@ -184,14 +185,14 @@ def _imports(statement: ast.stmt, package: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = _absolute("." * node.level + (node.module or ""), package)
+            base = absolute_name("." * node.level + (node.module or ""), package)
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call):
-            yield from _called_import(node, package)
+            yield from called_import(node, package)
 
 
-def _called_import(node: ast.Call, package: str) -> Iterator[str]:
+def called_import(node: ast.Call, package: str) -> Iterator[str]:
     """Yield what ``importlib.import_module(...)`` or ``__import__(...)`` imports."""
     function = node.func
     name = getattr(function, "attr", None) or getattr(function, "id", None)
@@ -199,24 +200,25 @@ def _called_import(node: ast.Call, package: str) -> Iterator[str]:
         return
     argument = node.args[0]
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        yield _absolute(argument.value, package)
+        yield absolute_name(argument.value, package)
     elif package:
         # Only running it tells which; most likely one of its own package.
         yield f"{package}.*"
 
 
-def _absolute(name: str, package: str) -> str:
+def absolute_name(name: str, package: str) -> str:
     """Resolve leading dots as the import system does."""
     tail = name.lstrip(".")
     level = len(name) - len(tail)
     if level == 0:
         return name
     for _ in range(level - 1):
-        package = _parent(package)
+        package = parent_name(package)
     return f"{package}.{tail}".strip(".")
 
 
-def _parent(dotted: str) -> str:
+def parent_name(dotted: str) -> str:
+    """Return the name of the package that a module is in."""
     return dotted.rpartition(".")[0]
 
 

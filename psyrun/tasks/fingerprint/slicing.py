@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL
 from psyrun.tasks.fingerprint.canonical import canonical, is_noise
@@ -58,6 +59,27 @@ class _Branch:
     orelse: list[_Leaf | _Branch]
 
 
+_FindEffects: TypeAlias = Callable[[list[_Leaf], list[_Leaf]], set[_Leaf]]
+
+
+class Sliceable:
+    """Statements of a file, of which those are taken that some names depend on."""
+
+    def __init__(
+        self, statements: Iterable[ast.stmt], is_own: Callable[[ast.stmt], bool]
+    ) -> None:
+        self._tree = _grow(statements, NameUse(), is_own)
+        self._leaves = list(_leaves(self._tree))
+        _find_changes(self._leaves)
+
+    def slice(
+        self, needed: Iterable[str], with_effect: _FindEffects | None = None
+    ) -> list[ast.stmt]:
+        """Return the statements on which names depend, and those with an effect."""
+        kept = _kept(self._leaves, set(needed), with_effect or _active)
+        return _prune(self._tree, kept)
+
+
 def slice_results(
     statements: Iterable[ast.stmt], is_own: Callable[[ast.stmt], bool]
 ) -> list[ast.stmt]:
@@ -67,10 +89,8 @@ def slice_results(
     reduced to the names that count, if statements to their statements that count.
     `is_own` tells whether an import of one name imports a module of the project.
     """
-    tree = _grow(statements, NameUse(), is_own)
-    leaves = list(_leaves(tree))
-    _find_changes(leaves)
-    return _prune(tree, _kept(leaves))
+    whole = Sliceable(statements, is_own)
+    return whole.slice(DECISIVE, _with_effect)
 
 
 def without_main_block(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -140,19 +160,25 @@ def _find_changes(leaves: list[_Leaf]) -> None:
         leaf.changed = changed
 
 
-def _kept(leaves: list[_Leaf]) -> set[_Leaf]:
+def _kept(
+    leaves: list[_Leaf], needed: set[str], with_effect: _FindEffects
+) -> set[_Leaf]:
     kept: set[_Leaf] = set()
-    needed = set(DECISIVE)
     while True:
         new = {leaf for leaf in leaves if leaf not in kept and leaf.targets & needed}
         if not new:
-            new = _with_effect([leaf for leaf in leaves if leaf not in kept], leaves)
+            new = with_effect([leaf for leaf in leaves if leaf not in kept], leaves)
         if not new:
             return kept
         kept |= new
         needed = needed.union(*(leaf.names.used for leaf in new))
         if DYNAMIC in needed:
             return set(leaves)
+
+
+def _active(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
+    """Return those of the `rest` that do more than to bind names."""
+    return {leaf for leaf in rest if not leaf.inert}
 
 
 def _with_effect(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:

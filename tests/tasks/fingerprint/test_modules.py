@@ -29,6 +29,48 @@ def differs_with_module(of, case) -> bool:
     return of(task, **{name: "f = 1"}) != of(task, **{name: "f = 2"})
 
 
+@cases("module_parts")
+def test_of_modules_the_parts_in_use_count(of, case, request):
+    task, *modules = case.split("\n---\n")
+    names = ("help.py", "deep.py")
+    files = [
+        {
+            name: f"{text.replace(' @', f' {value}').replace('(@)', f'({value})')}\n"
+            for name, text in zip(names, modules, strict=False)
+        }
+        for value in "12"
+    ]
+    assert files[0] != files[1]
+    differs = of(task, **files[0]) != of(task, **files[1])
+    assert differs == request.node.name.endswith("| yes]")
+
+
+PACKAGE = {
+    "pack/__init__.py": "from .solve import solve\nfrom . import other\n",
+    "pack/solve.py": "def solve(x):\n    return x\n\n\ndef unused(x):\n    return 1\n",
+    "pack/other.py": "def g(x):\n    return x\n\n\ndef unused(x):\n    return 1\n",
+}
+USES = {
+    "name of a package": "from pack import solve\ndef execute(x): return solve(x)",
+    "by its module": "from pack.solve import solve\ndef execute(x): return solve(x)",
+    "all the way": "import pack\ndef execute(x): return pack.other.g(x)",
+    "submodule": "from pack import other\ndef execute(x): return other.g(x)",
+    "submodule by dots": "import pack.other\ndef execute(x): return pack.other.g(x)",
+    "submodule as": "import pack.other as o\ndef execute(x): return o.g(x)",
+}
+
+
+@pytest.mark.parametrize("task", USES.values(), ids=USES)
+def test_of_packages_the_parts_in_use_count(of, task):
+    plain = of(task, **PACKAGE)
+    for name in ("pack/solve.py", "pack/other.py"):
+        unused = PACKAGE[name].replace("return 1", "return 2")
+        assert of(task, **PACKAGE | {name: unused}) == plain
+    used = "pack/solve.py" if "solve" in task else "pack/other.py"
+    changed = PACKAGE[used].replace("return x", "return -x")
+    assert of(task, **PACKAGE | {used: changed}) != plain
+
+
 CHAIN = {
     "module of a module": {"help.py": "import deep", "deep.py": "n = @"},
     "circle": {"help.py": "import deep", "deep.py": "import help\nn = @"},

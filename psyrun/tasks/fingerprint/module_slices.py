@@ -1,0 +1,341 @@
+"""The parts of the project's modules on which the results of a task depend.
+
+Of a module, what counts are the statements that the names come from that are used of
+it, and those that may have an effect when it is imported. All of it counts if it is
+used in a way that doesn't show the names: as an object, by star, by a name that is put
+together, or for its effect alone. Then the same is true of the modules that it imports,
+as they can be reached by it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Set
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TypeAlias
+
+from psyrun.tasks.fingerprint.canonical import canonical
+from psyrun.tasks.fingerprint.imports import (
+    ModuleSearch,
+    ModuleSource,
+    absolute_name,
+    called_import,
+    parent_name,
+    statements_of,
+)
+from psyrun.tasks.fingerprint.names import DYNAMIC, names_of
+from psyrun.tasks.fingerprint.slicing import Sliceable
+
+Chain: TypeAlias = tuple[str, ...]
+"""The attributes that are taken of a name, one after the other."""
+
+_BARE: set[Chain] = {()}
+# A module with these hands on more than it binds.
+_MAGIC = frozenset({"__getattr__", "__path__"})
+# With these, any module may be used by a name that no source shows.
+_FINDERS = frozenset({"__import__", "import_module", "__subclasses__", "exec", "eval"})
+_FINDING_PACKAGES = frozenset(
+    {"importlib", "pkgutil", "runpy", "inspect", "gc", "pickle", "shelve"}
+    | {"dill", "cloudpickle", "joblib", "hydra", "stevedore", "pluggy"}
+)
+
+
+class _Uses:
+    """How the names of a file are used, whatever the scope that they are in.
+
+    Parameters
+    ----------
+    statements : list of ast.stmt
+        Those of the file that count.
+    known : set of str
+        Names that the file uses somewhere, or is there to hand on.
+    exported : iterable of str
+        Names that others use of it.
+    """
+
+    def __init__(
+        self,
+        statements: list[ast.stmt],
+        known: Set[str],
+        exported: Iterable[str] = (),
+    ) -> None:
+        self._known = known
+        self._chains = _chains(statements)
+        for name in exported:
+            self._chains.setdefault(name, set()).add(())
+        self._is_dynamic = DYNAMIC in names_of(statements).used
+
+    def of(self, name: str) -> set[Chain]:
+        """Return what is taken of a name; ``()`` stands for any other use."""
+        # What nobody uses was imported for its effect.
+        if self._is_dynamic or name not in self._known:
+            return _BARE
+        return self._chains.get(name, set())
+
+
+class _Module:
+    """A module of the project; its statements are None if it is no valid source."""
+
+    def __init__(self, file: Path, dotted: str, is_own: Callable[..., bool]) -> None:
+        self.file = file
+        is_package = file.name == "__init__.py"
+        self.package = dotted if is_package else parent_name(dotted)
+        self._content = file.read_bytes()
+        statements = statements_of(self._content, file)
+        self._is_source = statements is not None
+        self.statements = statements or []
+        self._is_own = partial(is_own, package=self.package)
+        self.needed: set[str] = set()
+        self.is_whole = not self._is_source
+
+    @cached_property
+    def _names(self) -> set[str]:
+        names = names_of(self.statements)
+        return names.bound | names.declared
+
+    @cached_property
+    def _submodules(self) -> set[str]:
+        is_package = self.file.name == "__init__.py"
+        return _submodules(self.statements, self.package) if is_package else set()
+
+    @cached_property
+    def bound(self) -> set[str]:
+        """Names that it binds, except to submodules, which can be had by themselves."""
+        return self._names - self._submodules
+
+    @cached_property
+    def _known(self) -> set[str]:
+        handed_on = self._names if self.file.name == "__init__.py" else set()
+        return handed_on | self._submodules | _chains(self.statements).keys()
+
+    @cached_property
+    def _sliceable(self) -> Sliceable:
+        return Sliceable(self.statements, self._is_own)
+
+    def uses(self, counting: list[ast.stmt]) -> _Uses | None:
+        """Return how statements of the module use others, None for any way."""
+        if self.is_whole:
+            return None
+        return _Uses(counting, self._known | self.needed, self.needed)
+
+    def counting(self) -> list[ast.stmt]:
+        """Return the statements that count."""
+        return self.statements if self.is_whole else self._sliceable.slice(self.needed)
+
+    def form(self) -> bytes:
+        """Return what counts, as bytes."""
+        return canonical(self.counting()) if self._is_source else self._content
+
+
+class ModuleSlices:
+    """What counts of the modules that some sources use.
+
+    Of each source there is first the part that counts, then all of it. Modules are
+    looked up as `psyrun.tasks.fingerprint.imports.own_modules` does.
+    """
+
+    def __init__(
+        self,
+        sources: list[tuple[ModuleSource, ModuleSource]],
+        folders: list[Path],
+        root: Path,
+    ) -> None:
+        while True:
+            self._search = ModuleSearch(folders, root)
+            self._find(sources)
+            if self._search.folders == folders:
+                return
+            folders = self._search.folders
+
+    def _find(self, sources: list[tuple[ModuleSource, ModuleSource]]) -> None:
+        self._modules: dict[str, list[_Module]] = {}
+        self._todo: set[str] = set()
+        self._all_are_whole = False
+        for part, whole in sources:
+            known = _chains(whole.statements).keys()
+            self._follow(part.statements, "", _Uses(part.statements, known))
+        while self._todo:
+            for module in self._modules[self._todo.pop()]:
+                counting = module.counting()
+                self._follow(counting, module.package, module.uses(counting))
+
+    @property
+    def forms(self) -> dict[str, list[bytes]]:
+        """For each dotted name what counts of the module."""
+        return {
+            name: [module.form() for module in modules]
+            for name, modules in self._modules.items()
+        }
+
+    @property
+    def by_file(self) -> dict[Path, bytes]:
+        """For each file what counts of it."""
+        modules = [module for found in self._modules.values() for module in found]
+        return {module.file: module.form() for module in modules}
+
+    def _follow(
+        self, statements: list[ast.stmt], package: str, uses: _Uses | None
+    ) -> None:
+        """Note what statements use of other modules."""
+        if not self._all_are_whole and any(map(_may_find_any, _nodes(statements))):
+            self._all_are_whole = True
+            for name in list(self._modules):
+                self._take_whole(name)
+        for node in _nodes(statements):
+            self._follow_node(node, package, uses)
+
+    def _follow_node(self, node: ast.AST, package: str, uses: _Uses | None) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                self._import(alias, uses)
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute_name("." * node.level + (node.module or ""), package)
+            self._enter(base)
+            for alias in node.names:
+                self._import_from(base, alias, uses)
+        elif isinstance(node, ast.Call):
+            for name in called_import(node, package):
+                self._take_whole(name)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self._mention(node.value)
+
+    def _import(self, alias: ast.alias, uses: _Uses | None) -> None:
+        self._enter(alias.name)
+        target = alias.name if alias.asname else alias.name.split(".")[0]
+        self._use(target, _of(uses, alias.asname or target))
+
+    def _import_from(self, base: str, alias: ast.alias, uses: _Uses | None) -> None:
+        if self._all_are_whole:
+            self._enter(f"{base}.{alias.name}")
+        elif alias.name == "*":
+            self._take_whole(f"{base}.*")
+        elif self._binds(base, alias.name) or not self._enter(f"{base}.{alias.name}"):
+            self._need(base, alias.name)
+        else:
+            used = _of(uses, alias.asname or alias.name)
+            self._use(f"{base}.{alias.name}", used)
+
+    def _use(self, target: str, chains: set[Chain]) -> None:
+        for chain in chains:
+            module, rest = target, list(chain)
+            while rest and not self._binds(module, rest[0]):
+                if not self._enter(f"{module}.{rest[0]}"):
+                    break
+                module = f"{module}.{rest.pop(0)}"
+            if rest:
+                self._need(module, rest[0])
+            else:
+                self._take_whole(module)
+
+    def _mention(self, text: str) -> None:
+        """Note a text that may name something of a module for someone else to find."""
+        head = text.replace(":", ".").rpartition(".")[0]
+        if head and all(map(str.isidentifier, head.split("."))):
+            while head:
+                if head in self._modules:
+                    self._take_whole(head)
+                head = parent_name(head)
+
+    def _enter(self, name: str) -> bool:
+        """Note that a module and the packages around it are imported, if it is ours."""
+        found = ""
+        for dotted, files in self._search.chain(name):
+            found = dotted
+            if dotted not in self._modules:
+                self._modules[dotted] = [self._read(dotted, file) for file in files]
+                self._todo.add(dotted)
+                if self._all_are_whole or self._is_in_whole_package(dotted):
+                    self._take_whole(dotted)
+        return found == name
+
+    def _is_in_whole_package(self, name: str) -> bool:
+        around = self._modules.get(parent_name(name), [])
+        return any(module.is_whole for module in around)
+
+    def _read(self, dotted: str, file: Path) -> _Module:
+        module = _Module(file, dotted, self._search.is_own)
+        source = ModuleSource(module.statements, module.package, file)
+        self._search.add_folders(source)
+        return module
+
+    def _binds(self, name: str, attribute: str) -> bool:
+        return any(attribute in module.bound for module in self._modules.get(name, ()))
+
+    def _need(self, name: str, attribute: str) -> None:
+        for module in self._modules.get(name, ()):
+            if module.is_whole:
+                continue
+            if attribute not in module.bound or module.bound & _MAGIC:
+                self._take_whole(name)
+            elif attribute not in module.needed:
+                module.needed.add(attribute)
+                self._todo.add(name)
+
+    def _take_whole(self, name: str) -> None:
+        """Let all of a module count, and of those below it; ``p.*`` is all of p."""
+        self._enter(name)
+        package = name.removesuffix(".*")
+        for dotted, modules in self._modules.items():
+            if dotted == package or dotted.startswith(f"{package}."):
+                for module in modules:
+                    if not module.is_whole:
+                        module.is_whole = True
+                        self._todo.add(dotted)
+
+
+def _nodes(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:
+    for statement in statements:
+        yield from ast.walk(statement)
+
+
+def _of(uses: _Uses | None, name: str) -> set[Chain]:
+    return _BARE if uses is None else uses.of(name)
+
+
+def _submodules(statements: list[ast.stmt], package: str) -> set[str]:
+    """Return the names that a package takes from itself, which are of submodules."""
+    return {
+        alias.name
+        for node in _nodes(statements)
+        if isinstance(node, ast.ImportFrom)
+        and absolute_name("." * node.level + (node.module or ""), package) == package
+        for alias in node.names
+        if alias.asname is None
+    }
+
+
+def _chains(statements: Iterable[ast.stmt]) -> dict[str, set[Chain]]:
+    """Return how names are used, whatever the scope that they are in.
+
+    That is ``{'a': {('b', 'c')}}`` for ``a.b.c``, and ``{'a': {()}}`` for other uses.
+    """
+    chains: dict[str, set[Chain]] = {}
+    todo: list[tuple[ast.AST, tuple[str, ...]]] = [(node, ()) for node in statements]
+    while todo:
+        node, taken = todo.pop()
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            todo.append((node.value, (node.attr, *taken)))
+        elif isinstance(node, ast.Name):
+            # To bind a name once more is no use of what it had.
+            if isinstance(node.ctx, ast.Load):
+                chains.setdefault(node.id, set()).add(taken)
+        else:
+            todo += [(child, ()) for child in ast.iter_child_nodes(node)]
+    return chains
+
+
+def _may_find_any(node: ast.AST) -> bool:
+    """Tell whether a piece of source may use modules that it does not name."""
+    if isinstance(node, ast.Import):
+        names = {alias.name.split(".")[0] for alias in node.names}
+        return not _FINDING_PACKAGES.isdisjoint(names)
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").split(".")[0] in _FINDING_PACKAGES
+    if isinstance(node, ast.Attribute):
+        return node.attr in _FINDERS or (node.attr == "modules" and _is_sys(node.value))
+    return isinstance(node, ast.Name) and node.id in _FINDERS
+
+
+def _is_sys(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "sys"
