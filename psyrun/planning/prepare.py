@@ -20,6 +20,7 @@ from psyrun.planning.checks import (
 )
 from psyrun.planning.current import current_state, known_fingerprints
 from psyrun.planning.decide import Decision, Desired, decide
+from psyrun.planning.hints import unlisted_files
 from psyrun.planning.snakefile import check_path, environment, render
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
@@ -31,6 +32,7 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, record_parts, version_of
 from psyrun.utils import __version__
 from psyrun.utils.files import write_json, write_text
+from psyrun.utils.opened_files import opened_files
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
 from psyrun.workdir.layout import TaskLayout, record_of_task
@@ -89,6 +91,8 @@ class TaskRun:
         What the user should know of the runs before.
     changed : tuple of str
         Files that are known to differ from those of the last plan.
+    opened : frozenset of str
+        Files that were opened when the task was loaded.
     """
 
     task: Task
@@ -98,6 +102,7 @@ class TaskRun:
     decision: Decision = field(init=False)
     remarks: list[str] = field(default_factory=list)
     changed: tuple[str, ...] = ()
+    opened: frozenset[str] = frozenset()
     _version: Version = field(init=False)
     _earlier: list[EarlierJobs] = field(default_factory=list)
 
@@ -203,10 +208,21 @@ class TaskRun:
             If the folder of the result cannot be made.
         """
         self.plan.save(self.layout)
-        record_parts(self._version, self.plan.fingerprint, self.layout.version)
+        self._record_version()
         _note_where(self.task)
         make_folder_for_result(self.task)
         self.render()
+
+    def _record_version(self) -> None:
+        unlisted = unlisted_files(self.task, self._version.source, self.opened)
+        path = self.layout.version
+        new = record_parts(self._version, self.plan.fingerprint, path, unlisted)
+        if new:
+            verb = "is" if len(new) == 1 else "are"
+            self.remarks.append(
+                f"{self.name}: {listed(new)} {verb} read but {verb} not in file_dep; "
+                "rows are not outdated by a change of that"
+            )
 
     def render(self) -> None:
         """Write the Snakefile, unless a run of the task is using it now."""
@@ -299,9 +315,19 @@ def load_tasks(
         Is told of a task file that is not usable, or whose result is that of another
         task, and why; such a task is left out if this returns.
     """
-    loaded = [_loaded(path, options, refuse) for path in paths]
-    tasks = check_results([task for task in loaded if task is not None], refuse)
-    return [TaskRun(task, options, site_scheduler) for task in tasks]
+    loaded = []
+    opened: dict[Path, frozenset[str]] = {}
+    for path in paths:
+        with opened_files() as found:
+            task = _loaded(path, options, refuse)
+        if task is not None:
+            loaded.append(task)
+            opened[task.path] = frozenset(found)
+    tasks = check_results(loaded, refuse)
+    return [
+        TaskRun(task, options, site_scheduler, opened=opened[task.path])
+        for task in tasks
+    ]
 
 
 def _loaded(path: Path, options: PlanOptions, refuse: Refuse) -> Task | None:

@@ -151,9 +151,19 @@ def version_of_file(
     return Version(source, tuple(changed), workdir, now, parts)
 
 
-def record_parts(version: Version, fingerprint: str, path: Path) -> None:
-    """Record what the version of a plan was made from."""
-    write_json(path, {"fingerprint": fingerprint, "parts": version.source.parts})
+def record_parts(
+    version: Version, fingerprint: str, path: Path, unlisted: Iterable[str] = ()
+) -> list[str]:
+    """Record what the version of a plan was made from.
+
+    Of the files `unlisted`, those are returned that no record had before.
+    """
+    before = (read_json(path) or {}).get("unlisted", [])
+    new = [file for file in unlisted if file not in before]
+    parts = version.source.parts
+    record = {"fingerprint": fingerprint, "parts": parts, "unlisted": [*before, *new]}
+    write_json(path, record)
+    return new
 
 
 def changed_files(version: Version, fingerprint: str, path: Path) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ the version of Python.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -95,6 +96,18 @@ class Source:
             for file, form in forms.items()
         }
         return digests | dict(self._contents)
+
+    @cached_property
+    def file_names(self) -> frozenset[str]:
+        """What may be names of files in the source that counts."""
+        statements = [s for source in self._slices for s in source.statements]
+        nodes = (
+            node
+            for statement in (*statements, *self._module_slices.statements)
+            for node in ast.walk(statement)
+        )
+        texts = (node.value for node in nodes if isinstance(node, ast.Constant))
+        return frozenset(os.path.basename(t) for t in texts if isinstance(t, str))  # noqa: PTH119
 
     def _digest(self, modules: Mapping[str, list[bytes]]) -> str:
         # A psy-conf.py that says nothing about results is as good as none.

@@ -169,6 +169,13 @@ class ModuleSlices:
         }
 
     @property
+    def statements(self) -> Iterator[ast.stmt]:
+        """All statements that count."""
+        for modules in self._modules.values():
+            for module in modules:
+                yield from module.counting()
+
+    @property
     def by_file(self) -> dict[Path, bytes]:
         """For each file what counts of it."""
         modules = [module for found in self._modules.values() for module in found]
