@@ -41,6 +41,13 @@ class EarlySnakemake:
             preexec_fn=die_with_parent,
         )
         self._is_taken = False
+        # The import of a task may fork processes: else the events would not end
+        # before these do.
+        os.register_at_fork(after_in_child=self._close_in_copy)
+
+    def _close_in_copy(self) -> None:
+        if not self._is_taken:
+            os.close(self._write_end)
 
     @property
     def pid(self) -> int:
@@ -69,7 +76,7 @@ class EarlySnakemake:
         }
         assert self._process.stdin is not None
         with self._process.stdin as stream:
-            stream.write(json.dumps(told).encode())
+            stream.write(json.dumps(told).encode() + b"\n")
         os.close(self._write_end)
         self._is_taken = True
         return self._process
@@ -138,7 +145,8 @@ def _main() -> None:
         from snakemake.cli import main
     except Exception as error:
         failure = error
-    text = sys.stdin.buffer.read()
+    # Its end need not come: copies of the other process may hold the pipe.
+    text = sys.stdin.buffer.readline()
     if not text:
         os._exit(0)
     told = json.loads(text)
