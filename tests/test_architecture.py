@@ -50,6 +50,7 @@ SCENARIOS = {
         "broken_task_files",
         "change_of_mind",
         "deaths_of_jobs",
+        "ended_runs",
         "failed_assignments",
         "former_task_files",
         "full_disk",

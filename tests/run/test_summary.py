@@ -1,58 +1,88 @@
-"""What the end of a run says of its cause."""
+"""What is said at the end of a run of several tasks, and of what was printed."""
 
 from __future__ import annotations
 
-import signal
-import time
+import os
 from pathlib import Path
 
 import pytest
-from projects import Project, wait_until
+from projects import COUNTED, Project
 
-WAITING = """\
-import time
-from pathlib import Path
+from psyrun.run.display import describe
+from psyrun.workdir.progress import Tally
+
+pytestmark = pytest.mark.slow
+
+PRINTING = """\
+import logging, sys
 from psyrun import Param
 
-pspace = Param(x=[1])
+logging.basicConfig(format="%(message)s")
+pspace = Param(x=[10, 20, 30])
+max_jobs = 1
 
 
 def execute(x):
-    Path("begun").touch()
-    time.sleep(100)
+    if x == 10:
+        print("to output", x)
+    if x == 20:
+        print("to errors", x, file=sys.stderr)
+        logging.warning("logged")
+    if x == 30:
+        1 / 0
     return {"y": x}
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "job", "seconds_left", "said"),
-    [
-        (signal.SIGINT, "", 0, "psy: interrupted; "),
-        (signal.SIGHUP, "", 0, "psy: ended as its terminal was closed; "),
-        (signal.SIGTERM, "", 0, "psy: ended by SIGTERM; "),
-        (signal.SIGTERM, "7", 5, "psy: ended by the time limit of Slurm job 7, "),
-        (signal.SIGTERM, "7", 5000, "psy: ended by SIGTERM with Slurm job 7, "),
-    ],
-)
-def test_a_run_that_was_ended_says_by_what(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
-    job: str,
-    seconds_left: float,
-    said: str,
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.write(COUNTED, "good")
+    project.write(PRINTING, "bad")
+    return project
+
+
+def test_advice_is_about_the_task_that_failed(project: Project) -> None:
+    done = project.psy("run", status=1)
+    assert "good: psy-work/good/result.pkl" in done.stdout.splitlines()
+    assert done.stderr.endswith("then 'psy run --continue bad'.\n")
+
+
+def test_prints_are_labelled_with_their_assignment(project: Project) -> None:
+    project.psy("run", "bad", status=1)
+    lines = (project.work("bad") / "bad:process:0.log").read_text().splitlines()
+    for text, label in [
+        ("to output 10", "assignment 0 prints:"),
+        ("to errors 20", "assignment 1 prints:"),
+    ]:
+        assert lines[lines.index(text) - 1] == label
+    assert lines[lines.index("to errors 20") + 1] == "logged"
+    assert "assignment 2:" in lines
+    assert "assignment 2 prints:" not in lines
+
+
+def test_a_command_in_a_folder_of_the_project_is_about_the_project(
+    project: Project,
 ) -> None:
-    project = Project(tmp_path / "project")
-    project.write(WAITING)
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    # Without the job, it is left of another one.
-    monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + seconds_left))
-    if job:
-        monkeypatch.setenv("SLURM_JOB_ID", job)
-    process = project.start("psyrun.cli", "run")
-    wait_until((project.folder / "begun").exists)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said in errors
-    assert "Go on with 'psy run a'" in errors
+    inner = Project(project.folder / "sub" / "folder")
+    (inner.folder / "psy-tasks").rmdir()
+    done = inner.psy("run", "good")
+    assert f"psy: the project is {project.folder}" in done.stderr
+    assert project.result("good")["y"] == [1, 4, 9, 16]
+    assert list(inner.folder.iterdir()) == []
+    # What makes new files does so where it is called.
+    inner.psy("new-task", "mine")
+    assert inner.psy("list").stdout.split() == ["mine"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+def test_a_project_of_somebody_else_is_left_alone(project: Project) -> None:
+    os.chown(project.folder / "psy-tasks", 12345, 12345)
+    inner = Project(project.folder / "sub")
+    (inner.folder / "psy-tasks").rmdir()
+    assert "there is no such folder" in inner.psy("list", status=2).stderr
+
+
+def test_nothing_is_left_at_the_end() -> None:
+    assert "left" not in describe(Tally(total=3, done=3), 0.0)
+    assert "about 2 s left" in describe(Tally(total=3, done=1), 2.0)
