@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import bdb
 import faulthandler
+import os
 import pdb
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ from psyrun.workdir.plan import Plan
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
     from psyrun.tasks.loading import Task
+
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +140,7 @@ def _post_mortem(error: BaseException) -> int:
 def _is_ours(frame: TracebackType) -> bool:
     file = frame.tb_frame.f_code.co_filename
     # The debugger stands between us and the user's function.
-    return file in (__file__, pdb.__file__, bdb.__file__)
+    return file.startswith(_PACKAGE) or file in (pdb.__file__, bdb.__file__)
 
 
 def _texts(values: Mapping[str, Any]) -> str:

@@ -76,6 +76,8 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.environment,
         layout.state,
         layout.digests,
+        layout.version,
+        layout.loaded,
         layout.snakemake_log,
         layout.queue,
         layout.controllers,

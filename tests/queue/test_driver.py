@@ -269,7 +269,13 @@ def test_jobs_wait_for_room(
 ) -> None:
     said: list[str] = []
     task, driver = make_task(Narrow(tmp_path / "queue")), Driver(said.append)
-    submit(driver, [make_item(task, block) for block in range(7)])
+    wait = f"until [ -e '{tmp_path / 'go-on'}' ]; do sleep 0.05; done"
+    items = [make_item(task, block) for block in range(7)]
+    for item in items:
+        item.command = f"{wait}; touch '{item.outputs[0]}'"
+    submit(driver, items)
+    wait_until(lambda: driver.step() == [] and said)
+    (tmp_path / "go-on").touch()
     ended = drive(driver, 7)
     assert {one.ending.cause for one in ended.values()} == {Cause.DONE}
     assert len(said) < 7
