@@ -1,9 +1,12 @@
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from projects import COUNTED, Project
+
+from psyrun.utils.offspring import adopt_orphans
 
 # A shell starts what runs in its background with interruptions ignored, and nohup
 # with hangups; all that the tests start would inherit that.
@@ -13,6 +16,16 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Speed is measured by the benchmarks; here other tests take their share of it.
 settings.register_profile("psyrun", deadline=None)
 settings.load_profile("psyrun")
+
+
+@pytest.fixture(autouse=True)
+def no_orphans() -> Iterator[None]:
+    """Leave orphans to the system, which buries them.
+
+    A command that a test calls in this process has it become their parent.
+    """
+    yield
+    adopt_orphans(False)
 
 
 @pytest.fixture
