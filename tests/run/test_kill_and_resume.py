@@ -65,7 +65,7 @@ def workers(pids: list[int]) -> list[int]:
 
 VICTIMS = {
     "psy": lambda psy, pids: [psy],
-    "snakemake": lambda psy, pids: [find(pids, "-m snakemake")],
+    "snakemake": lambda psy, pids: [find(pids, "snakemake")],
     "server": lambda psy, pids: [find(pids, "psyrun.steps.forkserver")],
     "worker": lambda psy, pids: workers(pids)[:1],
     "all": lambda psy, pids: [psy, *pids],
@@ -200,10 +200,10 @@ def test_a_suspended_run_ends_if_another_host_took_over(slow) -> None:
 def test_a_run_that_was_done_by_another_host_meanwhile_tells_no_end(slow) -> None:
     process = slow.start("psyrun.cli", "run", "-j", "2")
     wait_until(lambda: n_calls(slow) >= 3)
+    snakemake = find(descendants(process.pid), "snakemake")
     suspend(process)
     # Snakemake goes on, and comes to its end.
     wait_until(lambda: (slow.work() / "result.pkl").exists())
-    snakemake = find(descendants(process.pid), "-m snakemake")
     wait_until(lambda: state_of(snakemake) == "Z")
     (slow.work() / "lock").unlink()
     process.send_signal(signal.SIGCONT)
