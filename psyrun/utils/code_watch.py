@@ -223,6 +223,8 @@ def _own_folders() -> tuple[str, ...]:
 def code_watch() -> CodeWatch:
     """Return the watch of this process; it begins with the first call."""
     watch = CodeWatch()
+    # This imports something itself, which must not be asked about meanwhile.
+    _own_folders()
     loader = importlib.machinery.SourceFileLoader
     path_stats, open_code = loader.path_stats, io.open_code
 

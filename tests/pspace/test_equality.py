@@ -99,7 +99,7 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "complex nan": (complex(math.nan, 0), 1j),
     "path": (pathlib.Path("a"), pathlib.Path("b")),
     "time": (datetime.datetime(2020, 1, 1), datetime.datetime(2021, 1, 1)),
-    "no time": (np.datetime64("NaT"), np.datetime64("2020")),
+    "no time": (np.datetime64("NaT", "D"), np.datetime64("2020")),
     "set": ({1, 2}, {1}),
     "frozen set": (frozenset("ab"), frozenset("a")),
     "bytearray": (bytearray(b"a"), bytearray(b"b")),
