@@ -66,6 +66,7 @@ class CodeWatch:
         self.since = float("inf")
         self._new: list[LoadedCode] = []
         self._seen: dict[tuple[str, bool], tuple[int, int, int]] = {}
+        self._foreign: set[object] = set()
         self._n_modules = 0
         self._opened: deque[str] = deque(maxlen=_LATEST)
         self._is_hooked = False
@@ -87,9 +88,14 @@ class CodeWatch:
         """Note that a file is loaded now; whatever the user's code passed as a name."""
         # To watch must not change what the user's code does.
         with suppress(OSError, TypeError, ValueError):
+            if name in self._foreign:
+                return
             path = _existing(_absolute(name))
             if self._is_own(path):
                 self._note(path, is_module)
+            elif path == name and (is_installed(path) or path.startswith(_SYSTEM)):
+                # These are most of all, and each job asks for them more than once.
+                self._foreign.add(path)
 
     def _is_own(self, path: str) -> bool:
         if is_installed(path):

@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 import weakref
+from _io import _IOBase
 from collections.abc import Iterable
 from contextlib import suppress
 from io import BytesIO, IOBase, StringIO, TextIOWrapper
@@ -37,8 +38,9 @@ def prepare_forks() -> None:
 
     The files are also remembered: the copies may write to them.
     """
-    _inherited[:] = [weakref.ref(file) for file in _open_files()]
-    _flush(_open_files())
+    files = _open_files()
+    _inherited[:] = map(weakref.ref, files)
+    _flush(files)
     ctypes.CDLL(None).fflush(None)
 
 
@@ -112,8 +114,10 @@ class _Ending:
 def _open_files() -> list[IOBase]:
     """Return the files with a buffer that this process may write to."""
     objects = gc.get_objects()
-    # isinstance() would ask proxies for the class of what they stand for.
-    files = [thing for thing in objects if issubclass(type(thing), IOBase)]
+    # There are many objects, but few types. isinstance() would ask proxies for the
+    # class of what they stand for, and io.IOBase all that claim to be derived from it.
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _IOBase)}
+    files = [thing for thing in objects if type(thing) in kinds]
     return [file for file in files if _is_buffered(file)]
 
 
