@@ -27,12 +27,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-_INSTALLED = re.compile(
+from psyrun.utils.process import memory_map
+
+INSTALLED = re.compile(
     r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3\.\d+t?)[/\\]"
 )
 _COMPILED = re.compile(r"\.(so|dylib|pyd)(\.\d+)*$")
 _SYSTEM = ("/usr/", "/lib", "/opt/", "/nix/", "/snap/", "/cvmfs/", "/Library/")
-_MAPS = Path("/proc/self/maps")
 _EXEC = re.compile(rb"\bexec\b")
 _LATEST = 16  # files that were opened last, one of which may be executed
 
@@ -205,17 +206,13 @@ def _files_of_modules() -> Iterator[str]:
 
 def _compiled_libraries() -> list[str]:
     """Return the libraries that are loaded, by `ctypes` for example (Linux only)."""
-    try:
-        lines = _MAPS.read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return []
-    paths = {line.split(maxsplit=5)[-1] for line in lines if "/" in line}
+    paths = {line.split(maxsplit=5)[-1] for line in memory_map() if "/" in line}
     return sorted(path for path in paths if _COMPILED.search(path))
 
 
 def is_installed(path: str) -> bool:
     """Whether a file belongs to Python, to an installed package or to psyrun."""
-    return path.startswith(_own_folders()) or _INSTALLED.search(path) is not None
+    return path.startswith(_own_folders()) or INSTALLED.search(path) is not None
 
 
 @cache

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from psyrun.utils.environment import deadline, exit_limit
 from psyrun.utils.offspring import end_offspring
-from psyrun.utils.process import log_line
+from psyrun.utils.process import instances, log_line
 
 _SHORTEST = 1.0  # seconds; also where wall time is nearly over
 
@@ -114,11 +114,8 @@ class _Ending:
 def _open_files() -> list[IOBase]:
     """Return the files with a buffer that this process may write to."""
     objects = gc.get_objects()
-    # There are many objects, but few types. isinstance() would ask proxies for the
-    # class of what they stand for, and io.IOBase all that claim to be derived from it.
-    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _IOBase)}
-    files = [thing for thing in objects if type(thing) in kinds]
-    return [file for file in files if _is_buffered(file)]
+    # Its parent io.IOBase would ask all that claim to be derived from it.
+    return [file for file in instances(objects, (_IOBase,)) if _is_buffered(file)]
 
 
 def _is_buffered(file: IOBase) -> bool:

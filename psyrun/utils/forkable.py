@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from psyrun.utils.code_watch import INSTALLED
+from psyrun.utils.process import memory_map
+
 _TASKS = Path("/proc/self/task")
 _WORD = 8  # bytes
 _MOST = 1 << 16  # bytes of a stack
@@ -31,9 +34,6 @@ _FORKABLE = re.compile(
     r"openblas|/numexpr/|libgomp|libiomp|libomp|libmkl|jemalloc", re.IGNORECASE
 )
 _OF_SYSTEM = re.compile(r"^(libc|libpthread|ld-linux.*|libm|libdl)[-.]")
-_INSTALLED = re.compile(
-    r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3\.\d+t?)[/\\]"
-)
 _DEVICES = ("/dev/nvidia", "/dev/kfd")
 
 
@@ -56,7 +56,7 @@ class ImportWatch:
 
     def _watch(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         file = sys._getframe(1).f_code.co_filename
-        self._has_handlers |= not (_INSTALLED.search(file) or file.startswith("<"))
+        self._has_handlers |= not (INSTALLED.search(file) or file.startswith("<"))
         return self._register(function, *args, **kwargs)
 
     def obstacles(self) -> Obstacles:
@@ -129,8 +129,7 @@ class _Libraries:
     @classmethod
     def loaded(cls) -> _Libraries:
         pieces = []
-        text = Path("/proc/self/maps").read_text(errors="surrogateescape")
-        for line in text.splitlines():
+        for line in memory_map():
             place, access, *rest = line.split(maxsplit=5)
             begin, _, end = place.partition("-")
             name = rest[3] if "x" in access and len(rest) > 3 else ""

@@ -7,8 +7,14 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _MAPS = Path("/proc/self/maps")
@@ -79,16 +85,30 @@ def end_threads() -> None:
             ctypes.CDLL(path).omp_pause_resource_all(_PAUSE_SOFT)
 
 
+def memory_map() -> list[str]:
+    """Return the lines of proc(5)'s list of this process's memory (Linux only)."""
+    try:
+        # A path may hold any bytes.
+        return _MAPS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+
+
+def instances(objects: Iterable[Any], kinds: tuple[type, ...]) -> list[Any]:
+    """Return the objects of some classes, such as of those that `gc` knows."""
+    objects = list(objects)
+    # There are many objects, but few types. isinstance() would ask proxies for the
+    # class of what they stand for, which may be gone.
+    found = {kind for kind in set(map(type, objects)) if issubclass(kind, kinds)}
+    return [thing for thing in objects if type(thing) in found]
+
+
 def _runtimes() -> set[str]:
     """Return the paths of the GNU OpenMP libraries that are loaded here.
 
     There may be several, as packages bring their own.
     """
-    try:
-        # A path may hold any bytes.
-        lines = _MAPS.read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return set()
+    lines = memory_map()
     paths = [line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line]
     return {path for path in paths if Path(path).name.startswith("libgomp")}
 

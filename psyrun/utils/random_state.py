@@ -16,6 +16,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from psyrun.utils.process import instances
+
 
 @dataclass(frozen=True)
 class RandomStates:
@@ -39,13 +41,13 @@ class RandomStates:
             from numpy import random as numpy_random
 
             kinds = (numpy_random.Generator, numpy_random.RandomState)
-            found = _instances(objects, (numpy_random.BitGenerator,))
-            found += map(_bit_generator, _instances(objects, kinds))
+            found = instances(objects, (numpy_random.BitGenerator,))
+            found += map(_bit_generator, instances(objects, kinds))
             sources = {id(source): source for source in found}
             seeds = [source.seed_seq for source in sources.values()] + objects
-            kept = _instances(seeds, (numpy_random.SeedSequence,))
+            kept = instances(seeds, (numpy_random.SeedSequence,))
             sequences = {id(sequence): sequence for sequence in kept}
-        own = _instances(objects, (random.Random,))
+        own = instances(objects, (random.Random,))
         return cls(tuple(own), tuple(sources.values()), tuple(sequences.values()))
 
     def without(self, others: RandomStates) -> RandomStates:
@@ -96,12 +98,6 @@ def _renew_children(sequence: Any) -> None:
 def _without(things: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
     known = set(map(id, others))
     return tuple(thing for thing in things if id(thing) not in known)
-
-
-def _instances(objects: list[Any], kinds: tuple[type, ...]) -> list[Any]:
-    # isinstance() would ask proxies for the class of what they stand for, which
-    # may be gone.
-    return [thing for thing in objects if issubclass(type(thing), kinds)]
 
 
 def _bit_generator(generator: Any) -> Any:
