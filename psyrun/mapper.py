@@ -28,7 +28,7 @@ from psyrun.store import AutodetectStore, Store
 from psyrun.store.registry import store_for
 from psyrun.utils.copying import independent_values
 from psyrun.utils.former import warn_former, warn_user
-from psyrun.utils.random_state import RandomStates
+from psyrun.utils.process.random_state import RandomStates
 from psyrun.utils.text import text_of
 
 Function = Callable[..., Mapping[str, Any]]

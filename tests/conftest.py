@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 from projects import COUNTED, Project
 
-from psyrun.utils.offspring import adopt_orphans
+from psyrun.utils.process.offspring import adopt_orphans
 
 # A shell starts what runs in its background with interruptions ignored, and nohup
 # with hangups; all that the tests start would inherit that.

@@ -5,7 +5,7 @@ takes, and ``execute(args)`` does the work and returns the exit status. It is
 imported only when its verb was asked for.
 """
 
-from psyrun.utils.isolation import isolate
+from psyrun.utils.process.isolation import isolate
 
 # Before anything else is imported.
 isolate()

@@ -19,7 +19,7 @@ from psyrun.cli.test import check_result
 from psyrun.errors import PsyrunError
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import warn
-from psyrun.utils.offspring import outlive_offspring
+from psyrun.utils.process.offspring import outlive_offspring
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
 from psyrun.workdir.plan import Plan
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Evaluate one assignment; open the debugger where it fails."""
     from psyrun.tasks.loading import load_task
-    from psyrun.utils.process_state import enter_as_left
+    from psyrun.utils.process.state import enter_as_left
 
     outlive_offspring()
     task = load_task(select(args.taskdir, [args.task])[args.task], with_space=False)

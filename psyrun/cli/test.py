@@ -19,7 +19,7 @@ from psyrun.errors import (
 )
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import for_each_task, warn
-from psyrun.utils.offspring import outlive_offspring
+from psyrun.utils.process.offspring import outlive_offspring
 
 if TYPE_CHECKING:
     from psyrun.tasks.loading import Task
@@ -79,7 +79,7 @@ def _try_assignment(path: Path, index: int) -> int:
 def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
     from psyrun.tasks.paths import call
     from psyrun.utils.copying import independent_values
-    from psyrun.utils.process_state import as_left
+    from psyrun.utils.process.state import as_left
 
     def evaluate() -> Any:
         extras = dict((task.setup and task.setup(0)) or {})

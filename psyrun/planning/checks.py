@@ -19,7 +19,7 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.paths import hints
 from psyrun.tasks.storable import check_parameters
 from psyrun.utils.files import read_json
-from psyrun.utils.isolation import isolated
+from psyrun.utils.process.isolation import isolated
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 

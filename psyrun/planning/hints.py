@@ -8,7 +8,7 @@ from pathlib import Path
 
 from psyrun.tasks.fingerprint import Source
 from psyrun.tasks.loading import Task
-from psyrun.utils.code_watch import is_below, is_installed
+from psyrun.utils.process.code_watch import is_below, is_installed
 
 _CODE = frozenset({".py", ".pyc", ".pyi", ".so", ".pyd", ".pth"})
 _OF_THE_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib")

@@ -32,7 +32,7 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, record_parts, version_of
 from psyrun.utils import __version__
 from psyrun.utils.files import write_json, write_text
-from psyrun.utils.opened_files import opened_files
+from psyrun.utils.process.opened_files import opened_files
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
 from psyrun.workdir.layout import TaskLayout, record_of_task

@@ -12,7 +12,7 @@ from typing import Any
 
 from psyrun.run.log import RunLog
 from psyrun.run.options import RunOptions
-from psyrun.utils.isolation import isolated
+from psyrun.utils.process.isolation import isolated
 
 
 def start(options: RunOptions) -> int:

@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError
-from psyrun.utils.isolation import isolated, without_current_folder
-from psyrun.utils.process import die_with_parent
+from psyrun.utils.process.basics import die_with_parent
+from psyrun.utils.process.isolation import isolated, without_current_folder
 from psyrun.workdir.layout import TaskLayout, layout_of
 
 

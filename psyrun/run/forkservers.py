@@ -16,7 +16,7 @@ from pathlib import Path
 
 from psyrun.steps.forkclient import address
 from psyrun.utils.environment import FOLDER_VARIABLE
-from psyrun.utils.isolation import isolated
+from psyrun.utils.process.isolation import isolated
 from psyrun.workdir.plan import DEFAULT_PYTHON
 
 _PATIENCE = 5.0  # seconds; a server gives its jobs three of them to end

@@ -21,9 +21,14 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 
-from psyrun.utils.isolation import isolated
-from psyrun.utils.offspring import adopt_orphans, children, descendants, end_strays
-from psyrun.utils.process import process_start
+from psyrun.utils.process.basics import process_start
+from psyrun.utils.process.isolation import isolated
+from psyrun.utils.process.offspring import (
+    adopt_orphans,
+    children,
+    descendants,
+    end_strays,
+)
 
 _PATIENCE = 10.0  # seconds until what was asked to end is killed
 _PAUSE = 0.05

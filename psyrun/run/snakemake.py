@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from psyrun.run.early_snakemake import EarlySnakemake, own_environment
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.process import die_with_parent
+from psyrun.utils.process.basics import die_with_parent
 from psyrun.utils.resources import shipped
 
 SNAKEFILES = "psy_snakefiles"

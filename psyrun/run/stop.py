@@ -17,7 +17,7 @@ from psyrun.run import controller_job
 from psyrun.tasks.discovery import find_tasks
 from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.console import warn
-from psyrun.utils.process import process_start
+from psyrun.utils.process.basics import process_start
 from psyrun.utils.text import counted
 from psyrun.workdir.layout import TaskLayout, layout_of
 from psyrun.workdir.lock import Holder, Lock, live_holder, running_jobs

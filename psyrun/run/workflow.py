@@ -27,7 +27,7 @@ from psyrun.run.snakemake import SNAKEFILES
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.files import read_json
-from psyrun.utils.isolation import restore_safe_path
+from psyrun.utils.process.isolation import restore_safe_path
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged

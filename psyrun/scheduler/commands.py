@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from psyrun.errors import QueueUnreachableError, SchedulerError
-from psyrun.utils.isolation import isolated
+from psyrun.utils.process.isolation import isolated
 
 TIME_OUT = 60.0
 """Seconds that a command of a queue has for its answer."""

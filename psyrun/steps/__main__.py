@@ -5,7 +5,7 @@ This module imports little, because it is started once for each job.
 
 import sys
 
-from psyrun.utils.isolation import isolate
+from psyrun.utils.process.isolation import isolate
 from psyrun.utils.streams import open_standard_streams
 
 

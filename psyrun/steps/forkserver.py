@@ -29,16 +29,16 @@ from typing import NoReturn
 from psyrun.errors import PsyrunError
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
-from psyrun.utils.ending import forget_parent, leave, prepare_forks
 from psyrun.utils.environment import FOLDER_VARIABLE
-from psyrun.utils.isolation import isolate, isolated
-from psyrun.utils.offspring import (
+from psyrun.utils.process.basics import end_threads, prepare_forked_process
+from psyrun.utils.process.ending import forget_parent, leave, prepare_forks
+from psyrun.utils.process.isolation import isolate, isolated
+from psyrun.utils.process.offspring import (
     adopt_orphans,
     children,
     end_strays,
     outlive_offspring,
 )
-from psyrun.utils.process import end_threads, prepare_forked_process
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 

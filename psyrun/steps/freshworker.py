@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from psyrun.steps.work_queue import WorkQueue
-from psyrun.utils.isolation import isolate, isolated
+from psyrun.utils.process.isolation import isolate, isolated
 from psyrun.workdir.layout import TaskLayout
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from psyrun.store.registry import store_with
 from psyrun.tasks.loaded_code import LoadedFile
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, version_of
-from psyrun.utils.code_watch import code_watch
-from psyrun.utils.forkable import ImportWatch, Obstacles
-from psyrun.utils.random_state import RandomStates
+from psyrun.utils.process.code_watch import code_watch
+from psyrun.utils.process.forkable import ImportWatch, Obstacles
+from psyrun.utils.process.random_state import RandomStates
 from psyrun.utils.text import listed
 from psyrun.workdir.layout import SPLIT, Round, TaskLayout
 from psyrun.workdir.lock import Lock

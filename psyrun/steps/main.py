@@ -14,10 +14,10 @@ from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.merge import merge
 from psyrun.steps.process import process
 from psyrun.steps.split import split
-from psyrun.utils.ending import leave
 from psyrun.utils.files import write_json
-from psyrun.utils.offspring import GRACE, outlive_offspring
-from psyrun.utils.process import log_line
+from psyrun.utils.process.basics import log_line
+from psyrun.utils.process.ending import leave
+from psyrun.utils.process.offspring import GRACE, outlive_offspring
 from psyrun.utils.streams import print_anything
 from psyrun.utils.tracebacks import user_traceback
 

@@ -10,7 +10,7 @@ import numpy as np
 from psyrun.errors import JobError
 from psyrun.steps.job import Job
 from psyrun.tasks.loaded_code import forget_others
-from psyrun.utils.process import log_line
+from psyrun.utils.process.basics import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE

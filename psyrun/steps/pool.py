@@ -24,9 +24,9 @@ from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
-from psyrun.utils.ending import forget_parent, prepare_forks
-from psyrun.utils.offspring import children, end_strays
-from psyrun.utils.process import end_threads, log_line
+from psyrun.utils.process.basics import end_threads, log_line
+from psyrun.utils.process.ending import forget_parent, prepare_forks
+from psyrun.utils.process.offspring import children, end_strays
 from psyrun.utils.text import describe_exit
 from psyrun.workdir.failures import describe_death
 from psyrun.workdir.in_flight import InFlight, InFlightTable

@@ -27,8 +27,8 @@ from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
 from psyrun.utils.files import explained, replacing, write_json
-from psyrun.utils.process import log_line
-from psyrun.utils.process_state import enter_as_left
+from psyrun.utils.process.basics import log_line
+from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
 from psyrun.workdir.attempts import Attempts, own_job

@@ -13,7 +13,7 @@ import warnings
 from contextlib import suppress
 from typing import NoReturn
 
-from psyrun.utils.process import prepare_forked_process
+from psyrun.utils.process.basics import prepare_forked_process
 from psyrun.workdir.journal import reading_error
 
 _SIZE = 8  # bytes of the length before each message

@@ -14,7 +14,7 @@ from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
-from psyrun.utils.process import log_line
+from psyrun.utils.process.basics import log_line
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry

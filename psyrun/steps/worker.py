@@ -27,12 +27,12 @@ from psyrun.steps.spawned import take_the_place_of_main
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.store.values import base_value
 from psyrun.tasks.paths import path_beside, taken_from
-from psyrun.utils.code_watch import code_watch
 from psyrun.utils.copying import independent_values
-from psyrun.utils.ending import leave
-from psyrun.utils.offspring import adopt_orphans
-from psyrun.utils.process import log_line, prepare_forked_process
-from psyrun.utils.random_state import RandomStates
+from psyrun.utils.process.basics import log_line, prepare_forked_process
+from psyrun.utils.process.code_watch import code_watch
+from psyrun.utils.process.ending import leave
+from psyrun.utils.process.offspring import adopt_orphans
+from psyrun.utils.process.random_state import RandomStates
 from psyrun.utils.text import text_of
 from psyrun.utils.tracebacks import user_place, user_traceback
 from psyrun.workdir.failures import describe_failure

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from psyrun.errors import one_line
-from psyrun.utils.isolation import has_installed_packages, project_entries
+from psyrun.utils.process.isolation import has_installed_packages, project_entries
 
 
 def add_to_import_path(taskdir: Path) -> None:

@@ -16,7 +16,7 @@ from types import CodeType, FrameType, ModuleType, TracebackType
 
 from psyrun.errors import PsyrunError, TaskError, one_line
 from psyrun.tasks import paths
-from psyrun.utils.process_state import guarded
+from psyrun.utils.process.state import guarded
 
 
 def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
@@ -26,7 +26,7 @@ def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
     and functions can be pickled, and loaded wherever the file was run under
     the same name. No compiled copy is written or read. The current folder, the
     standard streams and the like are as before then, see
-    `psyrun.utils.process_state`.
+    `psyrun.utils.process.state`.
 
     Raises `TaskError` where the file cannot be read, is not Python, or raised an
     exception, which is the cause of this one.

@@ -19,8 +19,8 @@ from psyrun.tasks.fingerprint import Source
 from psyrun.tasks.fingerprint.canonical import canonical
 from psyrun.tasks.fingerprint.imports import parse, statements_of
 from psyrun.tasks.loaded_code import LoadedFile, loaded_files
-from psyrun.utils.code_watch import LoadedCode, is_below
 from psyrun.utils.files import read_json, write_json
+from psyrun.utils.process.code_watch import LoadedCode, is_below
 
 if TYPE_CHECKING:
     from psyrun.tasks.loading import Task

@@ -22,7 +22,7 @@ from pathlib import Path
 from psyrun.errors import PsyrunError, RunningError
 from psyrun.utils.environment import JOB_VARIABLE
 from psyrun.utils.files import synchronise
-from psyrun.utils.process import process_start
+from psyrun.utils.process.basics import process_start
 from psyrun.workdir.layout import Round, TaskLayout
 
 HEARTBEAT = 20.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from psyrun.queue.ledger import Intent, Ledger
-from psyrun.utils.process import process_start
+from psyrun.utils.process.basics import process_start
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import Holder, live_holder, running_jobs
 

@@ -16,7 +16,7 @@ from slurm_cluster import SlurmCluster
 from sqsub_stand_in import SqsubStandIn
 
 from psyrun import Sqsub
-from psyrun.utils.process import process_start
+from psyrun.utils.process.basics import process_start
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import Holder, live_holder, recorded_holder
 

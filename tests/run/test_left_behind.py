@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from projects import Project, wait_until
 
-from psyrun.utils.offspring import children
+from psyrun.utils.process.offspring import children
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from psyrun.run.stop import _processes, _ProcessTree
-from psyrun.utils.process import process_start
+from psyrun.utils.process.basics import process_start
 from psyrun.workdir.lock import Holder
 
 # Starts a child, out of reach of its parent's group, when it is told to.

@@ -17,7 +17,7 @@ import pytest
 from projects import wait_until
 
 from psyrun.errors import PsyrunError, RunningError
-from psyrun.utils.process import process_start
+from psyrun.utils.process.basics import process_start
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import (
     EXPIRY,

@@ -29,7 +29,7 @@ from psyrun.queue.site import SiteSettings
 from psyrun.scheduler.jobs import Cause
 from psyrun.steps.command import StepCommand
 from psyrun.utils.environment import CONTROLLED_VARIABLE
-from psyrun.utils.process import cancel_timers
+from psyrun.utils.process.basics import cancel_timers
 
 common_settings = CommonSettings(
     non_local_exec=True,

@@ -19,7 +19,7 @@ from snakemake_interface_executor_plugins.settings import CommonSettings, ExecMo
 
 from psyrun.steps.command import StepCommand
 from psyrun.steps.forkclient import Request, server_address
-from psyrun.utils.process import cancel_timers
+from psyrun.utils.process.basics import cancel_timers
 
 common_settings = CommonSettings(
     non_local_exec=False,

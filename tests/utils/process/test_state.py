@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from projects import Project
 
-from psyrun.utils.process_state import as_left, guarded
+from psyrun.utils.process.state import as_left, guarded
 
 TASK = """\
 import io

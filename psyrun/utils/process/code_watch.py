@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from psyrun.utils.process import memory_map
+from psyrun.utils.process.basics import memory_map
 
 INSTALLED = re.compile(
     r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3\.\d+t?)[/\\]"

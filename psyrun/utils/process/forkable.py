@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from psyrun.utils.code_watch import INSTALLED
-from psyrun.utils.process import memory_map
+from psyrun.utils.process.basics import memory_map
+from psyrun.utils.process.code_watch import INSTALLED
 
 _TASKS = Path("/proc/self/task")
 _WORD = 8  # bytes

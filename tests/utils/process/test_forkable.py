@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from projects import wait_until
 
-from psyrun.utils import forkable
-from psyrun.utils.forkable import Obstacles, obstacles
+from psyrun.utils.process import forkable
+from psyrun.utils.process.forkable import Obstacles, obstacles
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from io import BytesIO, IOBase, StringIO, TextIOWrapper
 from typing import Any, NoReturn
 
 from psyrun.utils.environment import deadline, exit_limit
-from psyrun.utils.offspring import end_offspring
-from psyrun.utils.process import instances, log_line
+from psyrun.utils.process.basics import instances, log_line
+from psyrun.utils.process.offspring import end_offspring
 
 _SHORTEST = 1.0  # seconds; also where wall time is nearly over
 

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from psyrun.utils.process import instances
+from psyrun.utils.process.basics import instances
 
 
 @dataclass(frozen=True)

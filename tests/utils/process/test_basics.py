@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Timer
 
-from psyrun.utils.process import cancel_timers
+from psyrun.utils.process.basics import cancel_timers
 
 
 def timer_of(module: str) -> Timer:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psyrun.utils.random_state import RandomStates
+from psyrun.utils.process.random_state import RandomStates
 
 own = random.Random(1)
 system = random.SystemRandom()
