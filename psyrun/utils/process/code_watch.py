@@ -218,7 +218,7 @@ def is_installed(path: str) -> bool:
 @cache
 def _own_folders() -> tuple[str, ...]:
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
-    folders.add(str(Path(__file__).parents[1]))
+    folders.add(str(Path(__file__).parents[2]))
     return tuple(folder + os.sep for folder in folders)
 
 
