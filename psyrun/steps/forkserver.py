@@ -1,11 +1,15 @@
-"""A process that has imported a task once and forks a copy for each job.
+"""A process that has imported a task once, and has copies of it do the jobs.
 
 Starting Python and importing a task file (with NumPy, PyTorch, …) takes much
 longer than a small job. So whoever controls a local run starts one server for
 each task. It imports the task file while Snakemake starts, and then answers
 the jobs of the run, see `psyrun.steps.forkclient`.
 
-The server and all jobs it started end when the end of a pipe that the
+A copy that has evaluated a block goes on with the next one, as a fork is dear:
+each page of memory that it touches first has to be copied. It runs none of the user's
+code, which its workers do. Other steps have a copy of their own.
+
+The server and all copies end when the end of a pipe that the
 controller holds is closed, by whatever the controller dies of.
 
 Usage: ``python -P -m psyrun.steps.forkserver DESCRIPTOR TASKFILE``, with a listening
@@ -15,6 +19,7 @@ socket as that descriptor and that pipe as standard input.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import selectors
 import signal
@@ -22,6 +27,7 @@ import socket
 import sys
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -36,16 +42,21 @@ from psyrun.utils.process.isolation import isolate, isolated
 from psyrun.utils.process.offspring import (
     adopt_orphans,
     children,
+    end_offspring,
     end_strays,
     outlive_offspring,
 )
+from psyrun.workdir.layout import PROCESS
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
+_HEAD = 4  # bytes before a request that tell its length
 
 
 def main(descriptor: str, taskfile: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     isolate()
+    # Each job needs it, which only what may be without NumPy imports late.
+    importlib.import_module("psyrun.pspace.freezing")
     listener = socket.socket(fileno=int(descriptor))
     outlive_offspring()
     task = None
@@ -60,8 +71,19 @@ def main(descriptor: str, taskfile: str) -> None:
 
 
 @dataclass
-class _Job:
-    connection: socket.socket
+class _Copy:
+    """A copy of the server: it does one step, or several one after the other.
+
+    Attributes
+    ----------
+    client : socket or None
+        Whoever waits for the step that it does now; None while there is none.
+    channel : socket or None
+        By which it is given steps; None if it ends after its first one.
+    """
+
+    client: socket.socket | None
+    channel: socket.socket | None = None
     is_cancelled: bool = False
 
 
@@ -69,7 +91,8 @@ class _Job:
 class _Server:
     listener: socket.socket
     task: ImportedTask | None
-    jobs: dict[int, _Job] = field(default_factory=dict)
+    copies: dict[int, _Copy] = field(default_factory=dict)
+    idle: list[int] = field(default_factory=list)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def serve(self) -> None:
@@ -86,84 +109,159 @@ class _Server:
                 for key, _ in self.selector.select():
                     key.data()
         finally:
-            self._end_jobs()
+            self._end_copies()
 
     def _accept(self) -> None:
-        connection, _ = self.listener.accept()
+        client, _ = self.listener.accept()
         with suppress(OSError, ValueError):
-            head, streams, _, _ = socket.recv_fds(connection, 4, 2)
-            request = _receive(connection, int.from_bytes(head, "little"))
-            folder, step, *arguments = os.fsdecode(request).split("\0")
-            self._start(connection, folder, [step, *arguments], streams)
-            for stream in streams:
-                os.close(stream)
+            with _Request.received(client) as request:
+                self._start(client, request)
             return
-        connection.close()
+        client.close()
 
-    def _start(
-        self,
-        connection: socket.socket,
-        folder: str,
-        arguments: list[str],
-        streams: list[int],
-    ) -> None:
+    def _start(self, client: socket.socket, request: _Request) -> None:
+        is_warm = request.arguments[0] == PROCESS and self._is_forkable_for(PROCESS)
+        if is_warm:
+            pid = self.idle.pop() if self.idle else self._fork_warm(request)
+            copy = self.copies[pid]
+            copy.client = client
+            assert copy.channel is not None
+            # Where it has just been killed, that is told when it is reaped.
+            with suppress(OSError):
+                request.send(copy.channel)
+        else:
+            pid = self._fork(lambda: _do_only(request, self.task))
+            self.copies[pid] = _Copy(client)
+        self.selector.register(
+            client, selectors.EVENT_READ, lambda: self._client_left(pid, client)
+        )
+
+    def _is_forkable_for(self, step: str) -> bool:
+        return self.task is not None and self.task.is_forkable_for(step)
+
+    def _fork_warm(self, first: _Request) -> int:
+        """Start a copy that does one step after the other."""
+        ours, theirs = socket.socketpair()
+
+        def act() -> int:
+            ours.close()
+            # It is sent to the copy as all others are.
+            first.close()
+            return _do_all(theirs, self.task)
+
+        pid = self._fork(act)
+        theirs.close()
+        self.copies[pid] = _Copy(None, ours)
+        self.selector.register(ours, selectors.EVENT_READ, lambda: self._done(pid))
+        return pid
+
+    def _fork(self, act: Callable[[], int]) -> int:
         server = os.getpid()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            _be_job(self, server, folder, arguments, streams)
-        self.jobs[pid] = _Job(connection)
-        self.selector.register(
-            connection, selectors.EVENT_READ, lambda: self._client_left(pid)
-        )
+            self._be_copy(server, act)
+        return pid
 
-    def _client_left(self, pid: int) -> None:
-        """End a job whose client was killed: nobody waits for it any more."""
-        job = self.jobs.get(pid)
-        if job is None or job.is_cancelled:
-            # The job ended at the same moment.
+    def _be_copy(self, server: int, act: Callable[[], int]) -> NoReturn:
+        """Do something in a process that was just forked, and end it."""
+        code = 1
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            prepare_forked_process(server)
+            forget_parent()
+            adopt_orphans()
+            self.listener.close()
+            for other in self.copies.values():
+                for connection in (other.client, other.channel):
+                    if connection is not None:
+                        connection.close()
+            os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+            code = act()
+        finally:
+            leave(code)
+
+    def _client_left(self, pid: int, client: socket.socket) -> None:
+        """End a step whose client was killed: nobody waits for it any more."""
+        copy = self.copies.get(pid)
+        if copy is None or copy.client is not client or copy.is_cancelled:
+            # The step ended at the same moment.
             return
-        self.selector.unregister(job.connection)
-        job.is_cancelled = True
+        self.selector.unregister(client)
+        copy.is_cancelled = True
         _signal_group(pid, signal.SIGTERM)
+
+    def _done(self, pid: int) -> None:
+        """Take the answer of a copy that is ready for the next step."""
+        copy = self.copies.get(pid)
+        if copy is None or copy.channel is None:
+            # It was reaped at the same moment.
+            return
+        with suppress(OSError):
+            if copy.channel.recv(1):
+                if not copy.is_cancelled:
+                    self._answer(copy, 0)
+                    self.idle.append(pid)
+                return
+        # It ends, and its exit status is to follow.
+        self.selector.unregister(copy.channel)
 
     def _reap(self, wake: socket.socket) -> None:
         wake.recv(4096)
-        for pid in list(self.jobs):
+        for pid in list(self.copies):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                job = self.jobs.pop(pid)
                 self._end_strays()
-                self._answer(job, os.waitstatus_to_exitcode(status))
+                self._forget(pid, os.waitstatus_to_exitcode(status))
+
+    def _forget(self, pid: int, code: int) -> None:
+        copy = self.copies.pop(pid)
+        if pid in self.idle:
+            self.idle.remove(pid)
+        if copy.client is not None:
+            self._answer(copy, code)
+        if copy.channel is not None:
+            with suppress(KeyError):
+                self.selector.unregister(copy.channel)
+            copy.channel.close()
 
     def _end_strays(self) -> None:
         """End what jobs started that have ended.
 
         What the import of the task started is of this session, which jobs are not.
         """
-        found = set(children()) - self.jobs.keys()
+        found = set(children()) - self.copies.keys()
         if found:
             session = os.getsid(0)
             own = [pid for pid in found if _session_of(pid) == session]
-            end_strays({*self.jobs, *own})
+            end_strays({*self.copies, *own})
 
-    def _answer(self, job: _Job, code: int) -> None:
-        if not job.is_cancelled:
-            self.selector.unregister(job.connection)
+    def _answer(self, copy: _Copy, code: int) -> None:
+        """Tell the client the exit status of its step."""
+        client, copy.client = copy.client, None
+        assert client is not None
+        if not copy.is_cancelled:
+            self.selector.unregister(client)
             with suppress(OSError):
                 # As the status of a shell whose child was ended by a signal.
-                job.connection.sendall(bytes([code if code >= 0 else 128 - code]))
-        job.connection.close()
+                client.sendall(bytes([code if code >= 0 else 128 - code]))
+        client.close()
 
-    def _end_jobs(self) -> None:
+    def _end_copies(self) -> None:
         signal.set_wakeup_fd(-1)
         # Nothing is to interrupt what is done from here on.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        for pid in self.jobs:
-            _signal_group(pid, signal.SIGTERM)
+        for pid, copy in self.copies.items():
+            if copy.client is None and copy.channel is not None:
+                # It ends by itself, with all that is to be done at its end.
+                copy.channel.close()
+            else:
+                _signal_group(pid, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE
-        for pid in self.jobs:
+        for pid in self.copies:
             if not _has_ended(pid, deadline):
                 _signal_group(pid, signal.SIGKILL)
         self._end_strays()
@@ -191,40 +289,108 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
             signal_to(pid, number)
 
 
+@dataclass(frozen=True)
+class _Request:
+    """A step to do: in which folder, with which arguments, and where to print.
+
+    The open files are closed where it is left as a context.
+    """
+
+    text: bytes
+    streams: Sequence[int]
+
+    @classmethod
+    def received(cls, connection: socket.socket) -> _Request:
+        """Receive a request, see `psyrun.steps.forkclient.Request`.
+
+        Raises `OSError` if the other side left before it was whole.
+        """
+        head, streams, _, _ = socket.recv_fds(connection, _HEAD, 2)
+        request = cls(_receive(connection, int.from_bytes(head, "little")), streams)
+        if len(streams) != 2 or len(request.arguments) < 1:
+            request.close()
+            raise ValueError("is no request")
+        return request
+
+    def send(self, connection: socket.socket) -> None:
+        """Pass it on."""
+        head = len(self.text).to_bytes(_HEAD, "little")
+        socket.send_fds(connection, [head], list(self.streams))
+        connection.sendall(self.text)
+
+    @property
+    def arguments(self) -> list[str]:
+        return os.fsdecode(self.text).split("\0")[1:]
+
+    def enter(self) -> None:
+        """Go to the folder and print to the files of the request."""
+        for target, stream in enumerate(self.streams, start=1):
+            os.dup2(stream, target)
+        os.chdir(self.text.split(b"\0")[0])
+
+    def close(self) -> None:
+        for stream in self.streams:
+            os.close(stream)
+
+    def __enter__(self) -> _Request:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def _receive(connection: socket.socket, size: int) -> bytes:
     received = b""
     while len(received) < size:
         piece = connection.recv(size - len(received))
         if not piece:
-            raise ConnectionError("the client left")
+            raise ConnectionError("the other side left")
         received += piece
     return received
 
 
-def _be_job(
-    server: _Server, parent: int, folder: str, arguments: list[str], streams: list[int]
-) -> NoReturn:
-    """Run a step in a process that was just forked."""
-    code = 1
-    try:
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        prepare_forked_process(parent)
-        forget_parent()
-        adopt_orphans()
-        server.listener.close()
-        for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
-            os.dup2(stream, target)
-        os.chdir(folder)
-        if server.task is not None and not server.task.is_forkable_for(arguments[0]):
-            # What the import holds locked or open is not for copies.
-            os.environ.pop(FOLDER_VARIABLE, None)
-            command = [sys.executable, "-P", "-m", "psyrun.steps", *arguments]
-            os.execve(sys.executable, command, isolated(os.environ))
-        code = run(arguments, server.task)
-    finally:
-        leave(code)
+def _do_only(request: _Request, task: ImportedTask | None) -> int:
+    """Do the only step of this process and return its exit status."""
+    with request:
+        request.enter()
+    arguments = request.arguments
+    if task is not None and not task.is_forkable_for(arguments[0]):
+        # What the import holds locked or open is not for copies.
+        os.environ.pop(FOLDER_VARIABLE, None)
+        command = [sys.executable, "-P", "-m", "psyrun.steps", *arguments]
+        os.execve(sys.executable, command, isolated(os.environ))
+    return run(arguments, task)
+
+
+def _do_all(channel: socket.socket, task: ImportedTask | None) -> int:
+    """Do one step after the other, and return the exit status of the last one.
+
+    A step that fails is the last one, and so is one that imported something: the next
+    one is to find this process as it was.
+    """
+    n_modules = len(sys.modules)
+    while True:
+        try:
+            with _Request.received(channel) as request:
+                request.enter()
+        except (OSError, ValueError):
+            # The server has ended, or is about to.
+            return 0
+        code = run(request.arguments, task)
+        if code or len(sys.modules) != n_modules:
+            return code
+        end_offspring()
+        _redirect(0)
+        channel.sendall(b"\0")
+
+
+def _redirect(output: int) -> None:
+    """Have all that is printed go to another file from now on."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    for target in (1, 2):
+        os.dup2(output, target)
 
 
 if __name__ == "__main__":

@@ -54,11 +54,9 @@ def process(job: Job, block: int) -> None:
             log_line(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
-        _withdraw_unreadable(job, block)
-        _evaluate(job, block)
+        _evaluate(job, block, _recorded(job, block))
         # Workers know more than the merge: `setup` may have imported modules.
-        _withdraw_unreadable(job, block)
-        recorded = journal.latest(job.round.journals_of(block), verify=True)
+        recorded = _recorded(job, block)
         failed = _failed(recorded)
         n_rows = counted(len(recorded) - len(failed), "assignment")
         log_line(f"{n_rows} with a row, {len(failed)} failed")
@@ -68,20 +66,26 @@ def process(job: Job, block: int) -> None:
         write_block(job.data, block, recorded, lists_rows=job.plan.fetches)
 
 
-def _withdraw_unreadable(job: Job, block: int) -> None:
-    """Record as failed the assignments whose row cannot be read in this process."""
-    recorded = journal.latest(job.round.journals_of(block), verify=True)
-    for row, cause in job.data.unreadable(recorded):
+def _recorded(job: Job, block: int) -> dict[int, Entry]:
+    """Return what became of the assignments of a block.
+
+    What has a row that cannot be read in this process is recorded as failed before.
+    """
+    paths = job.round.journals_of(block)
+    recorded = journal.latest(paths, verify=True)
+    unreadable = job.data.unreadable(recorded)
+    for row, cause in unreadable:
         error = StoreError(cause)
         failure = describe_failure(error, job.data.division.space[row.index])
         add_to = Journal(row.path, session=None)
         add_to.withdraw(row, failure)
         add_to.close()
         log_line(f"assignment {row.index}: {cause}")
+    return journal.latest(paths, verify=True) if unreadable else recorded
 
 
-def _evaluate(job: Job, block: int) -> None:
-    before = Attempts.find(job.round, block, own_job()["origin"])
+def _evaluate(job: Job, block: int, recorded: Mapping[int, Entry]) -> None:
+    before = Attempts.of(job.round, block, own_job()["origin"], recorded)
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
         portions = list(_portions(job, block, before))
     for portion in portions:
@@ -100,6 +104,7 @@ def _evaluate(job: Job, block: int) -> None:
             job.round.in_flight(block),
             _fresh_workers(job, shared),
         )
+        portion.queue.close()
 
 
 def _fresh_workers(job: Job, shared: Shared) -> FreshWorkers | None:

@@ -37,6 +37,9 @@ class WorkQueue(Protocol):
     def files(self) -> list[int]:
         """The open files that a worker needs for this."""
 
+    def close(self) -> None:
+        """Close the files, where no worker is left."""
+
 
 def shrinking_ranges(count: int, n_workers: int, fraction: int) -> Iterator[range]:
     """Divide ``range(count)`` into ranges that get smaller and smaller.
@@ -70,6 +73,10 @@ class PipeWorkQueue(WorkQueue):
     @override
     def files(self) -> list[int]:
         return [self._read_end]
+
+    @override
+    def close(self) -> None:
+        os.close(self._read_end)
 
 
 def _few_ranges(count: int, n_workers: int) -> list[range]:
@@ -128,6 +135,10 @@ class ClaimWorkQueue(WorkQueue):
     @override
     def files(self) -> list[int]:
         return []
+
+    @override
+    def close(self) -> None:
+        pass
 
     def _claimed(self) -> list[int]:
         return sorted(int(path.name) for path in self._folder.iterdir())

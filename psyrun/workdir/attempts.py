@@ -8,7 +8,7 @@ of them. What failed in jobs of the same origin is not tried again by these.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,18 @@ class Attempts:
     @classmethod
     def find(cls, round_: Round, block: int, origin: str) -> Attempts:
         """Read the journals of a block; without an origin, nothing is settled."""
-        paths = round_.journals_of(block)
-        recorded = journal.latest(paths, verify=True).items()
-        done = frozenset(i for i, e in recorded if e.kind == journal.ROW)
-        failed = frozenset(i for i, _ in recorded) - done
-        settled = _failed_with(origin, paths) if origin else frozenset()
+        recorded = journal.latest(round_.journals_of(block), verify=True)
+        return cls.of(round_, block, origin, recorded)
+
+    @classmethod
+    def of(
+        cls, round_: Round, block: int, origin: str, recorded: Mapping[int, Entry]
+    ) -> Attempts:
+        """Return the attempts at a block whose journals were read already."""
+        done = frozenset(i for i, e in recorded.items() if e.kind == journal.ROW)
+        failed = frozenset(recorded) - done
+        paths = round_.journals_of(block) if origin else ()
+        settled = _failed_with(origin, paths)
         at = frozenset(interrupted(round_.in_flight(block)))
         suspects = frozenset(read_json(round_.suspects(block)) or ())
         return cls(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,38 @@ def execute(x):
     if Path("fail").exists():
         raise ValueError("no good")
     return {"y": x**2}
+"""
+LATE = """\
+from psyrun import Param
+
+pspace = Param(x=[1, 2, 3, 4])
+max_jobs = 2
+
+
+def execute(x):
+    import late
+
+    return {"y": late.Late() if x < 3 else x}
+"""
+AT_EXIT = """\
+import atexit
+import os
+from pathlib import Path
+
+from psyrun import Param
+
+pspace = Param(x=[1, 2, 3, 4])
+max_jobs = 2
+
+
+@atexit.register
+def note():
+    with Path(__file__).with_name("ended").open("a") as file:
+        file.write(f"{os.getpid()} ")
+
+
+def execute(x):
+    return {"y": x}
 """
 ROUND = ("psy-work/a", "1")
 SPACE = "psy-work/a/round-1/space.pkl"
@@ -100,19 +133,31 @@ class Served:
         return connection
 
 
+@contextmanager
+def serving(project: Project) -> Iterator[Served]:
+    """Accept the plan of the task of a project, and start its server."""
+    with chdir(project.folder):
+        task = accept_plan(Path("psy-tasks/task_a.py"))
+        (project.folder / "imports").unlink(missing_ok=True)
+        served = Served(project, task)
+        try:
+            yield served
+        finally:
+            served.servers.stop()
+            task.release()
+
+
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def served(tmp_path: Path) -> Iterator[Served]:
     """A task with a server, in a folder whose name has blanks."""
     project = Project(tmp_path / "my project")
     project.write(TASK)
-    monkeypatch.chdir(project.folder)
-    path = Path("psy-tasks/task_a.py")
-    task = accept_plan(path)
-    (project.folder / "imports").unlink()
-    served = Served(project, task)
-    yield served
-    served.servers.stop()
-    task.release()
+    with serving(project) as served:
+        yield served
+
+
+def open_files(pid: int) -> set[str]:
+    return {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 def is_gone(pid: int) -> bool:
@@ -222,12 +267,69 @@ def test_a_client_that_dies_as_its_job_ends_does_no_harm(served: Served) -> None
     # The server waits for this request, and sees two ends at once after it.
     with served.connect():
         time.sleep(0.2)
-        job = served.jobs()[0]
+        job, worker = served.jobs()
         (served.folder / "sleep").unlink()
-        wait_until(lambda: state(job) == "Z", 10)
+        wait_until(lambda: is_gone(worker) and state(job) == "S", 10)
         client.kill()
         client.communicate()
+    for block in "01":
+        served.ask("process", *ROUND, block)
+
+
+def test_a_copy_goes_on_with_the_next_block(served: Served) -> None:
+    served.ask("split", *ROUND)
+    copies = []
+    for block in "01":
+        served.ask("process", *ROUND, block)
+        copies.append(served.jobs())
+    assert len(copies[0]) == 1
+    assert copies[0] == copies[1]
+
+
+def test_a_copy_that_fails_is_not_used_again(served: Served) -> None:
+    served.ask("split", *ROUND)
+    (served.folder / "fail").touch()
+    served.ask("process", *ROUND, "0", status=1)
+    assert served.jobs() == []
+    (served.folder / "fail").unlink()
+    served.ask("process", *ROUND, "1")
+    (copy,) = served.jobs()
+    os.kill(copy, signal.SIGKILL)
+    wait_until(lambda: is_gone(copy), 10)
     served.ask("process", *ROUND, "0")
+
+
+def test_a_copy_that_imported_something_is_not_used_again(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    # Whoever reads the row imports the module of its class.
+    (project.folder / "late.py").write_text("class Late:\n    pass\n")
+    project.write(LATE)
+    with serving(project) as served:
+        served.ask("split", *ROUND)
+        served.ask("process", *ROUND, "0")
+        assert served.jobs() == []
+        served.ask("process", *ROUND, "1")
+        assert len(served.jobs()) == 1
+
+
+def test_a_copy_does_at_its_end_what_python_does(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write(AT_EXIT)
+    with serving(project) as served:
+        served.ask("split", *ROUND)
+        for block in "01":
+            served.ask("process", *ROUND, block)
+        (copy,) = served.jobs()
+    assert str(copy) in (project.folder / "psy-tasks/ended").read_text().split()
+
+
+def test_files_of_a_job_are_closed_after_it(served: Served) -> None:
+    served.ask("split", *ROUND)
+    served.ask("process", *ROUND, "0")
+    (copy,) = served.jobs()
+    before = open_files(copy)
+    served.ask("process", *ROUND, "1")
+    assert open_files(copy) == before
 
 
 def test_an_unexpected_error_is_seen_in_the_log(served: Served) -> None:

@@ -55,12 +55,12 @@ def process_start(pid: int) -> str | None:
     A zombie counts as gone. The text is only good for comparison.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None if Path("/proc/self/stat").exists() else _probe(pid)
     # Fields after the command, which may hold blanks: proc(5), 3 and 22.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
+    fields = stat.rpartition(b")")[2].split()
+    return None if fields[0] in b"ZX" else fields[19].decode()
 
 
 def _probe(pid: int) -> str | None:

@@ -79,9 +79,10 @@ class CodeWatch:
 
     def take(self) -> list[LoadedCode]:
         """Return what was loaded since the last call."""
-        self._n_modules = len(sys.modules)
         for path in (*_files_of_modules(), *_compiled_libraries()):
             self.loaded(path, is_module=True)
+        # After that: to judge a file may import what reads the list of packages.
+        self._n_modules = len(sys.modules)
         new, self._new = self._new, []
         return new
 
@@ -218,6 +219,8 @@ def is_installed(path: str) -> bool:
 @cache
 def _own_folders() -> tuple[str, ...]:
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    # Libraries of an environment, such as those of Python itself or of conda.
+    folders |= {str(Path(prefix, "lib")) for prefix in (sys.prefix, sys.base_prefix)}
     folders.add(str(Path(__file__).parents[2]))
     return tuple(folder + os.sep for folder in folders)
 
