@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from psyrun.tasks.loading import Task
 
 _FORMAT = "psyrun loaded code 1"
+_BYTECODE_HEADER = 16  # bytes
 _Key = tuple[str, bool]
 
 
@@ -208,7 +209,11 @@ def _form(content: bytes, path: Path, *, is_module: bool) -> str:
     statements = statements_of(content, path)
     if statements is not None and not is_module:
         statements = parse(content)
-    counts = content if statements is None else canonical(statements)
+    if statements is not None:
+        counts = canonical(statements)
+    else:
+        # The header of bytecode has the time of its source.
+        counts = content[_BYTECODE_HEADER:] if path.suffix == ".pyc" else content
     return hashlib.sha256(counts).hexdigest()
 
 

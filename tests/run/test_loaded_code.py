@@ -163,6 +163,35 @@ WAYS = {
         "import sys\nsys.path += ['../beside/' + 'path_@']\nfrom one_@ import f\n"
         "sys.path.pop()",
     ),
+    "path_with_dots": Way(
+        "../../above/one_@.py",
+        "import os, sys\nhere = os.path.dirname(__file__)\n"
+        "for d in [os.path.join(here, '..', '..', '..', 'above')]:\n"
+        "    sys.path.append(d)\nfrom one_@ import f",
+    ),
+    "path_from_the_current_folder": Way(
+        "../../above/one_@.py",
+        "import sys\nsys.path.append('../..' + '/above')\nfrom one_@ import f",
+    ),
+    "file_above": Way(
+        "../../above/@.py",
+        "import importlib.util as u\nplace = '../../above/@.py'\n"
+        "s = u.spec_from_file_location('above_@', place)\n"
+        "m = u.module_from_spec(s)\ns.loader.exec_module(m)\nf = m.f",
+    ),
+    "run_path_above": Way(
+        "../../above/@.py", "import runpy\nf = runpy.run_path('../../above/@.py')['f']"
+    ),
+    "exec_above": Way("../../above/@.py", "exec(open('../../above/@.py').read())"),
+    "exec_of_a_part": Way(
+        "odd/@.py",
+        "text = 'import no_such_module\\n' + open('odd/@.py').read()\n"
+        "exec(text[text.index('def f'):].replace('(x)', '(x, y=1)'))",
+    ),
+    "exec_of_a_descriptor": Way(
+        "odd/@.py",
+        "import os\nexec(os.read(os.open('odd/@.py', os.O_RDONLY), 999))",
+    ),
     "pythonpath": Way("on_pythonpath/one_@.py", "from one_@ import f"),
     "pythonpath_elsewhere": Way("../elsewhere/one_@.py", "from one_@ import f"),
     "editable_by_pth": Way("editable/one_@.py", "from one_@ import f"),
@@ -303,7 +332,7 @@ class Ways:
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory):
     """The states of all tasks after a first run and some changes."""
-    project = Project(tmp_path_factory.mktemp("ways") / "project")
+    project = Project(tmp_path_factory.mktemp("ways") / "here/project")
     ways = Ways(project)
     site = project.folder.parent / "site"
     site.mkdir()

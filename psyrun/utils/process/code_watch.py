@@ -33,9 +33,15 @@ INSTALLED = re.compile(
     r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3\.\d+t?)[/\\]"
 )
 _COMPILED = re.compile(r"\.(so|dylib|pyd)(\.\d+)*$")
-_SYSTEM = ("/usr/", "/lib", "/opt/", "/nix/", "/snap/", "/cvmfs/", "/Library/")
+_LIBRARIES = frozenset({"lib", "lib64"})
+_SYSTEM = (
+    *("/usr/", "/lib", "/opt/", "/nix/", "/snap/", "/cvmfs/", "/Library/"),
+    *("/dev/", "/proc/"),
+)
 _EXEC = re.compile(rb"\bexec\b")
 _LATEST = 16  # files that were opened last, one of which may be executed
+_LARGEST = 2**18  # bytes of a file of which a part may be executed
+_LONG = 6  # characters of a line of code that says something
 
 
 class LoadedCode(NamedTuple):
@@ -55,8 +61,10 @@ class CodeWatch:
     Attributes
     ----------
     project : Path
-        The project folder. What is loaded from elsewhere counts if it is beside that
-        folder, in one of ``sys.path``, or installed for editing.
+        The project folder. Source that is loaded from elsewhere counts, too, but not
+        from hidden and temporary folders. Compiled libraries from elsewhere count if
+        they are in the same repository, beside the project folder, in one of
+        ``sys.path``, or installed for editing.
     since : float
         When the code that runs now was started, in seconds since the epoch. Files that
         are younger were made by it.
@@ -70,6 +78,7 @@ class CodeWatch:
         self._foreign: set[object] = set()
         self._n_modules = 0
         self._opened: deque[str] = deque(maxlen=_LATEST)
+        self._lines: dict[str, tuple[tuple[int, int], frozenset[bytes]]] = {}
         self._is_hooked = False
 
     @property
@@ -102,16 +111,34 @@ class CodeWatch:
     def _is_own(self, path: str) -> bool:
         if is_installed(path):
             return False
-        if is_below(path, self.project):
-            return True
-        if is_below(os.path.realpath(path), self.project):
+        real = os.path.realpath(path)
+        if is_below(path, self.project) or is_below(real, self.project):
             return True
         if path.startswith(_SYSTEM):
             return False
+        if any(is_below(path, folder) for folder in _import_folders()):
+            return True
+        return self._is_near(path) and not self._is_hidden(path)
+
+    def _is_near(self, path: str) -> bool:
         beside = self.project.parent
-        if is_below(path, beside) and not _is_shared(beside):
-            return not any(part[0] == "." for part in Path(path).parts[1:])
-        return any(is_below(path, folder) for folder in _import_folders())
+        if is_below(path, self._repository):
+            return True
+        if not _COMPILED.search(path):
+            return not _is_temporary(path) or _is_temporary(str(self.project))
+        # Programs of other kinds may bring their libraries along.
+        is_shared = _is_shared(beside) or Path(path).parent.name in _LIBRARIES
+        return is_below(path, beside) and not is_shared
+
+    def _is_hidden(self, path: str) -> bool:
+        """Tell whether a file is in a hidden folder, which is for programs."""
+        common = os.path.commonpath([path, self.project])
+        return any(part[0] == "." for part in Path(path).relative_to(common).parts)
+
+    @property
+    def _repository(self) -> Path:
+        """The folder under version control that the project is in, or the project."""
+        return _repository_of(self.project)
 
     def _note(self, path: str, is_module: bool) -> None:
         status = Path(path).stat()
@@ -136,19 +163,45 @@ class CodeWatch:
             if name[:1] != "<" and (_absolute(name), True) not in self._seen:
                 self.loaded(name, is_module=False)
         elif event == "open":
-            name, mode, _ = arguments
-            if isinstance(name, str) and (mode or "").startswith("r"):
-                self._opened.append(name)
+            name, mode, flags = arguments
+            is_read = (
+                flags & os.O_ACCMODE == os.O_RDONLY if mode is None else "r" in mode
+            )
+            if isinstance(name, str | os.PathLike) and is_read:
+                self._opened.append(os.fspath(name))
         elif event == "compile" and isinstance(arguments[0], str | bytes):
             self._compiled(arguments[0])
 
     def _compiled(self, source: str | bytes) -> None:
         """Note the file that a text to be executed was read from."""
         text = source.encode(errors="replace") if isinstance(source, str) else source
+        lines = _long_lines(text) if b"\n" in text.strip() else frozenset()
         for name in dict.fromkeys(self._opened):
             with suppress(OSError, ValueError):
-                if not is_installed(name) and _holds(Path(name), text):
+                if not is_installed(name) and (
+                    _holds(Path(name), text) or self._has_lines(name, lines)
+                ):
                     self.loaded(name, is_module=False)
+
+    def _has_lines(self, name: str, lines: frozenset[bytes]) -> bool:
+        """Tell whether lines may be a part of a file, or are made from it."""
+        if not lines:
+            return False
+        status = Path(name).stat()
+        state = (status.st_mtime_ns, status.st_size)
+        if status.st_size > _LARGEST:
+            return False
+        if self._lines.get(name, (None,))[0] != state:
+            if len(self._lines) > _LATEST:
+                self._lines.clear()
+            self._lines[name] = (state, _long_lines(Path(name).read_bytes()))
+        return 2 * len(lines & self._lines[name][1]) >= len(lines)
+
+
+def _long_lines(text: bytes) -> frozenset[bytes]:
+    """Return the lines of a text that others hardly have by accident."""
+    lines = (line.strip() for line in text.splitlines())
+    return frozenset(line for line in lines if len(line) >= _LONG)
 
 
 def _holds(path: Path, text: bytes) -> bool:
@@ -181,8 +234,22 @@ def _is_shared(folder: Path) -> bool:
     return folder == folder.parent or folder == Path(tempfile.gettempdir())
 
 
+def _is_temporary(path: str) -> bool:
+    return is_below(path, Path(tempfile.gettempdir()))
+
+
+@cache
+def _repository_of(folder: Path) -> Path:
+    for each in (folder, *folder.parents):
+        if any((each / name).exists() for name in (".git", ".hg", ".svn")):
+            return each
+    return folder
+
+
 def _import_folders() -> Iterator[Path]:
-    yield from (Path(entry) for entry in sys.path if not _is_shared(Path(entry)))
+    # They may be relative, and have dots in them.
+    folders = (Path(os.path.abspath(entry)) for entry in sys.path)  # noqa: PTH100
+    yield from (folder for folder in folders if not _is_shared(folder))
     yield from _folders_for_editing()
 
 
@@ -213,16 +280,24 @@ def _compiled_libraries() -> list[str]:
 
 def is_installed(path: str) -> bool:
     """Whether a file belongs to Python, to an installed package or to psyrun."""
-    return path.startswith(_own_folders()) or INSTALLED.search(path) is not None
+    if path.startswith(_own_folders()) or INSTALLED.search(path) is not None:
+        return True
+    # Source there may be the project's, if an environment was made in its folder.
+    return path.startswith(_library_folders()) and _COMPILED.search(path) is not None
 
 
 @cache
 def _own_folders() -> tuple[str, ...]:
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
-    # Libraries of an environment, such as those of Python itself or of conda.
-    folders |= {str(Path(prefix, "lib")) for prefix in (sys.prefix, sys.base_prefix)}
     folders.add(str(Path(__file__).parents[2]))
     return tuple(folder + os.sep for folder in folders)
+
+
+@cache
+def _library_folders() -> tuple[str, ...]:
+    """Return the libraries of an environment, such as those of Python or of conda."""
+    prefixes = {sys.prefix, sys.base_prefix}
+    return tuple(str(Path(prefix, "lib")) + os.sep for prefix in prefixes)
 
 
 @cache
