@@ -21,7 +21,7 @@ from psyrun.run.early_snakemake import EarlySnakemake
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.environment import CONTROLLED_VARIABLE
+from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
 from psyrun.utils.files import read_json
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.lock import recorded_holder
@@ -205,6 +205,8 @@ class Controller:
         So nobody waits for jobs in a queue to start some on this machine.
         """
         environment = {CONTROLLED_VARIABLE: "1", **environment}
+        if not extra:
+            environment[OWN_RULES_VARIABLE] = "1"
         for profile, tasks in self._by_profile().items():
             snakefiles = [task.layout.snakefile for task in tasks]
             arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)

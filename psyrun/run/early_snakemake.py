@@ -154,7 +154,15 @@ def _main() -> None:
     if failure is not None:
         raise failure
     sys.argv[1:] = told["arguments"]
-    main()
+    end = None
+    try:
+        main()
+    except SystemExit as error:
+        end = error
+    # It is here with the rest by now, and nothing waits for its import.
+    from psyrun.utils.process.ending import leave_memory
+
+    leave_memory(end)
 
 
 def _become(told: Mapping[str, object]) -> None:

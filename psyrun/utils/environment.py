@@ -23,6 +23,8 @@ Jobs then stay in the queue when Snakemake is interrupted, and the ledgers are
 complete: the controller has asked the queue what it has of earlier runs.
 """
 
+OWN_RULES_VARIABLE = "PSYRUN_OWN_RULES"
+"""Environment variable that tells Snakemake that all rules are written by psyrun."""
 
 EXIT_LIMIT_VARIABLE = "PSYRUN_EXIT_LIMIT"
 """Environment variable with what `exit_limit` returns."""

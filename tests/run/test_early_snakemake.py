@@ -82,3 +82,34 @@ def test_another_takes_the_place_of_one_that_was_killed(early, tmp_path) -> None
     assert begun.wait() == 0
     os.close(begun.events)
     assert (tmp_path / "log").read_text()[0].isdecimal()
+
+
+LOOKS_AT_SNAKEMAKE = """\
+from pathlib import Path
+
+import psutil
+
+from psyrun import Param
+
+pspace = Param(x=[1])
+
+
+def execute(x):
+    above = psutil.Process().parents()
+    (controller,) = [p for p in above if "psyrun.cli" in p.cmdline()]
+    others = [p for p in controller.children() if p.status() != "zombie"]
+    (snakemake,) = [p for p in others if "early_snakemake" in p.cmdline()[-1]]
+    maps = Path(f"/proc/{snakemake.pid}/maps").read_text()
+    return {"has_pandas": "/pandas/" in maps}
+"""
+
+
+@pytest.mark.parametrize(("extra", "has_pandas"), [([], 0), (["--", "--verbose"], 1)])
+def test_snakemake_does_without_pandas_if_all_rules_are_of_psyrun(
+    project, extra, has_pandas
+) -> None:
+    pytest.importorskip("pandas")
+    project.write(LOOKS_AT_SNAKEMAKE)
+    project.psy("run", "a", *extra)
+    assert project.result()["has_pandas"] == [has_pandas]
+    assert "Nothing to be done" in project.snakemake("-n").stdout

@@ -18,7 +18,7 @@ import time
 import traceback
 import weakref
 from _io import _IOBase
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BytesIO, IOBase, StringIO, TextIOWrapper
 from typing import Any, NoReturn
@@ -67,6 +67,35 @@ def leave(code: int, limit: float = float("inf")) -> NoReturn:
         os._exit(code)
 
 
+def leave_memory(end: SystemExit | None) -> NoReturn:
+    """End this process as Python does, except that the system frees its memory.
+
+    To take apart whatever a large program has imported takes Python a while.
+    """
+    code = 0 if end is None or end.code is None else end.code
+    if not isinstance(code, int):
+        log_line(str(code))
+        code = 1
+    for act in (*_AT_THE_END, sys.stdout.flush, sys.stderr.flush):
+        _act(act)
+    os._exit(code)
+
+
+# As at the end of Python itself, in this order.
+_AT_THE_END: tuple[Callable[[], object], ...] = (
+    threading._shutdown,  # type: ignore[attr-defined]
+    atexit._run_exitfuncs,
+)
+
+
+def _act(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except BaseException:
+        with suppress(OSError, ValueError):
+            traceback.print_exc()
+
+
 class _Ending:
     """The last things that a process does."""
 
@@ -79,18 +108,8 @@ class _Ending:
         alarm = threading.Timer(self._limit, self._give_up)
         alarm.daemon = True
         alarm.start()
-        # As at the end of Python itself; `multiprocessing` calls the first two, too.
-        for act in (
-            threading._shutdown,  # type: ignore[attr-defined]
-            atexit._run_exitfuncs,
-            _close_files,
-            end_offspring,
-        ):
-            try:
-                act()
-            except BaseException:
-                with suppress(OSError, ValueError):
-                    traceback.print_exc()
+        for act in (*_AT_THE_END, _close_files, end_offspring):
+            _act(act)
         alarm.cancel()
 
     def _give_up(self) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from logging import ERROR, LogRecord
 from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from psyrun.utils.environment import OWN_RULES_VARIABLE
 
 _WANTED = {
     LogEvent.JOB_INFO: ("jobid", "rule_name", "wildcards"),
@@ -27,6 +30,8 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         descriptor = os.environ.get("PSYRUN_EVENTS")
         self._stream = None if descriptor is None else int(descriptor)
+        if OWN_RULES_VARIABLE in os.environ:
+            _leave_out_pandas()
 
     def emit(self, record: LogRecord) -> None:
         """Write one event."""
@@ -73,6 +78,15 @@ class LogHandler(LogHandlerBase):
     def needs_rulegraph(self) -> bool:
         """Whether Snakemake has to compute the graph of rules."""
         return False
+
+
+def _leave_out_pandas() -> None:
+    """Have Snakemake do without pandas, whose import takes as long as a small run.
+
+    Snakemake imports it, where it is installed, as `params` of rules may be data
+    frames; those of psyrun's rules are text. Plug-ins are imported already.
+    """
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:
