@@ -30,6 +30,8 @@ A task owns one folder, ``<workdir>/<task>``::
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +88,11 @@ class Round:
 
     def journals_of(self, block: int) -> list[Path]:
         """All journals of one process job that exist."""
-        return sorted(self.journals.glob(f"{block}-*.journal"))
+        # The folder has those of all jobs, and each of these asks.
+        with suppress(FileNotFoundError), os.scandir(self.journals) as entries:
+            names = [e.name for e in entries if e.name.startswith(f"{block}-")]
+            return [self.journals / n for n in sorted(names) if n.endswith(".journal")]
+        return []
 
     def in_flight(self, block: int) -> Path:
         """File with what the workers of a process job evaluate at the moment."""
