@@ -1,4 +1,6 @@
-"""Process jobs of 10 trivial assignments, beside bare Snakemake.
+"""A trivial run, and one of many process jobs, beside bare Snakemake.
+
+Each job has 10 trivial assignments.
 
 The reference is the same graph of jobs, run by the same Snakemake with the
 same number of cores, with `touch` as the body of each rule. Both are timed in
@@ -112,23 +114,28 @@ def show(kind: str, ours: list[float], bare: list[float]) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=100)
-    args = parser.parse_args()
+def compare(n_jobs: int, n_pairs: int) -> None:
+    """Time runs of so many process jobs, and print the ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "psy-tasks").mkdir()
-        task = TASK.format(n_jobs=args.jobs)
+        task = TASK.format(n_jobs=n_jobs)
         (folder / "psy-tasks/task_noop.py").write_text(task)
-        bare_file = BARE.replace("N_JOBS", str(args.jobs))
-        (folder / "bare.smk").write_text(bare_file)
-        pairs = [pair(folder) for _ in range(args.pairs + 1)][1:]
+        (folder / "bare.smk").write_text(BARE.replace("N_JOBS", str(n_jobs)))
+        pairs = [pair(folder) for _ in range(n_pairs + 1)][1:]
     ours, bare = map(list, zip(*pairs, strict=True))
-    print(f"{args.jobs} process jobs, 2 cores, median of {args.pairs} pairs")
+    print(f"process jobs: {n_jobs}, 2 cores, median of {n_pairs} pairs")
     show("wall", [u.wall for u in ours], [u.wall for u in bare])
     show("CPU ", [u.cpu for u in ours], [u.cpu for u in bare])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 100])
+    args = parser.parse_args()
+    for n_jobs in args.jobs:
+        compare(n_jobs, args.pairs)
 
 
 if __name__ == "__main__":
