@@ -23,6 +23,7 @@ from psyrun.store.arrays import (
     RowType,
     common_row_type,
     inexact_integer,
+    n_axes,
 )
 
 ANEW = ", or evaluate all anew with 'psy run'"
@@ -70,9 +71,9 @@ class KeptRows:
     @property
     def axes(self) -> str | None:
         """How many axes rows must have for them, if that is known."""
-        shape = self.type.shape if self.type is not None else ()
         # Single values may all be nan.
-        return str(len(shape)) if shape and 0 not in shape else None
+        shape = self.type.shape if self.type is not None else ()
+        return _axes(shape, is_missing=not shape)
 
 
 @dataclass
@@ -93,7 +94,7 @@ class ColumnCheck:
     def __post_init__(self) -> None:
         if self.first.type is not None:
             self._numbers = _FLOATS if self.first.type.dtype.kind in "fc" else None
-            self._axes = None if self.first.is_missing else _axes(self.first.type.shape)
+            self._axes = _axes(self.first.type.shape, self.first.is_missing)
         if self.kept is not None:
             self._numbers = self.kept.numbers or self._numbers
             self._axes = self.kept.axes or self._axes
@@ -133,9 +134,9 @@ class ColumnCheck:
         return self._numbers
 
     def _check_axes(self, array: Array) -> None:
-        if is_missing(array):
+        mine = _axes(array.shape, is_missing(array))
+        if mine is None:
             return
-        mine = _axes(array.shape)
         if self._axes is None:
             self._axes = self._agree_on("axes", mine)
         if self._axes != mine:
@@ -157,9 +158,9 @@ class ColumnCheck:
         )
 
 
-def _axes(shape: tuple[int, ...]) -> str:
-    # A single value among lists is one of length one.
-    return str(max(1, len(shape)))
+def _axes(shape: tuple[int, ...], is_missing: bool) -> str | None:
+    found = n_axes(shape, is_missing)
+    return None if found is None else str(found)
 
 
 def check_pair(

@@ -188,6 +188,18 @@ def _with_missing_value(key: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     )
 
 
+def n_axes(shape: tuple[int, ...], is_missing: bool) -> int | None:
+    """Return how many axes a row has that are not there for padding.
+
+    A single value goes with lists. One that `is_missing`, or a row without anything,
+    goes with rows of any number of axes, which is None. But a table without rows is
+    one of tables.
+    """
+    if len(shape) < 2 and (is_missing or shape == (0,)):
+        return None
+    return max(1, len(shape))
+
+
 def to_row_type(key: str, part: Array | int, target: RowType) -> Array:
     """Bring part of a column to the row type that `common_row_type` has found.
 
@@ -232,7 +244,7 @@ def _whole_array(key: str, array: Array) -> Array:
     if np.ma.is_masked(array):
         raise unstorable(key, "masked values")
     check_is_array(key, array)
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OT":
         return _unboxed(key, array)
     if array.dtype.hasobject:
         raise unstorable(key, "objects in a structured array")

@@ -12,11 +12,13 @@ from psyrun.errors import StoreError
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.columns import Column
 from psyrun.store.arrays import (
+    NUMERIC,
     Array,
     RowType,
     column_array,
     common_row_type,
     inexact_integer,
+    n_axes,
     row_array,
 )
 from psyrun.store.base import Store
@@ -40,12 +42,14 @@ class _Part:
     """Some values of a parameter.
 
     They are of one type; `sample` is one of them, and `large` an integer among them
-    that is not exact as float64.
+    that is not exact as float64. `axes` says how many axes other rows must have, None
+    if that is not known from them.
     """
 
     type: RowType
     sample: Any
     large: int | None = None
+    axes: int | None = None
 
 
 def check_parameters(
@@ -61,7 +65,10 @@ def check_parameters(
     """
     saved = [key for key in space.keys() if key not in excluded]  # noqa: SIM118
     first = space[0]
-    store.check({key: first[key] for key in saved})
+    try:
+        store.check({key: first[key] for key in saved})
+    except StoreError as error:
+        raise _about_parameter(error) from error
     if not store.has_typed_columns:
         return
     for key in saved:
@@ -90,6 +97,7 @@ def _check(
     for part in found:
         store.check({key: part.sample})
     common = common_row_type(key, [part.type for part in found])
+    _check_axes(key, found, kept)
     large = next((p.large for p in found if p.large is not None), None)
     if large is not None and common.dtype.kind in "fc":
         is_lacking = any(part.sample is _NAN for part in found)
@@ -97,6 +105,21 @@ def _check(
         raise _inexact(key, large, where)
     if kept is not None:
         _check_beside_kept(key, common, large, kept)
+
+
+def _check_axes(key: str, parts: list[_Part], kept: KeptColumns | None) -> None:
+    by_axes: dict[int | None, RowType] = {part.axes: part.type for part in parts}
+    if kept is not None and key in kept.types:
+        shape = kept.types[key].shape
+        by_axes.setdefault(n_axes(shape, is_missing=not shape), kept.types[key])
+    by_axes.pop(None, None)
+    if len(by_axes) > 1:
+        one, other, *_ = (f"{t.dtype} of shape {t.shape}" for t in by_axes.values())
+        raise StoreError(
+            f"parameter {key!r} holds both {one} and {other}, which have different "
+            "numbers of axes, so that padding would mix them. Give values of as many "
+            "axes, leave it out with exclude_from_result, or use PickleStore (.pkl)."
+        )
 
 
 def _check_beside_kept(
@@ -167,13 +190,23 @@ def _parts_of_values(key: str, values: list[Any]) -> Iterator[_Part]:
 
 
 def _parts_of_objects(key: str, values: list[Any]) -> Iterator[_Part]:
-    seen: set[tuple[RowType, int | None]] = set()
+    seen: set[tuple[RowType, int | None, int | None]] = set()
     for value in values:
         part = _part(row_array(key, value)[np.newaxis], value)
-        if (part.type, part.large) not in seen:
-            seen.add((part.type, part.large))
+        if (found := (part.type, part.large, part.axes)) not in seen:
+            seen.add(found)
             yield part
 
 
 def _part(column: Array, sample: Any) -> _Part:
-    return _Part(RowType.of(column), sample, inexact_integer(column, _FLOAT64))
+    found = RowType.of(column)
+    return _Part(found, sample, inexact_integer(column, _FLOAT64), _axes(column))
+
+
+def _axes(column: Array) -> int | None:
+    kind = column.dtype.kind
+    if kind not in NUMERIC:
+        # These are not padded.
+        return None
+    is_missing = kind in "fc" and column.ndim == 1 and bool(np.isnan(column).all())
+    return n_axes(column.shape[1:], is_missing)

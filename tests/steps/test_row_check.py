@@ -200,6 +200,8 @@ AXES_APART = {
     "a column and a list": (np.ones((3, 1)), np.ones(3)),
     "a list and a row": (np.ones(3), np.ones((1, 3))),
     "a single value and a table": (5.0, np.ones((2, 3))),
+    "a list and a table without rows": (np.ones(3), np.ones((0, 3))),
+    "a single value and a row of nothing": (5.0, [[]]),
 }
 
 

@@ -314,3 +314,15 @@ def test_memory_maps_are_kept(tmp_path) -> None:
     np.save(tmp_path / "a.npy", [1, 2])
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
     assert saved(NpzStore(), tmp_path / "r.npz", mapped) == [1, 2]
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="came with NumPy 2")
+def test_text_of_any_length_in_an_array_is_kept(tmp_path) -> None:
+    texts = np.array(["a", "bcd"], dtype=np.dtypes.StringDType())
+    NpzStore().save(tmp_path / "r.npz", {"k": [texts], "t": texts[:1]})
+    found = NpzStore().load(tmp_path / "r.npz")
+    assert found["k"].tolist() == [["a", "bcd"]]
+    assert found["t"].tolist() == ["a"]
+    nulls = np.array(["a\0"], dtype=np.dtypes.StringDType())
+    with pytest.raises(StoreError, match="null character"):
+        NpzStore().save(tmp_path / "r.npz", {"k": [nulls]})

@@ -32,6 +32,12 @@ REFUSED = {
     "text that some points lack": Param(seed=["a", "b"]) + Param(x=1),
     "uneven lists": Param(seed=[[1, 2], [[1], [2, 3]]]),
     "truth values of different lengths": Param(seed=[[True], [True, False]]),
+    "a list beside a table": Param(seed=[np.ones(2), np.ones((2, 2))]),
+    "a number beside a table": Param(seed=[np.ones((1, 2)), 5]),
+    "a list beside a table without rows": Param(seed=[[1.0], np.ones((0, 3))]),
+    "tables in one term, lists in another": Param(seed=np.ones((4, 2, 2)))
+    + Param(seed=[[1, 2]]),
+    "nothing that an array has first": Param(seed=[None, 1]),
     "an end that is null": Param(seed=["a", "b\0"]),
 }
 
@@ -55,6 +61,11 @@ ACCEPTED = {
     "text": Param(seed=["a", Mode.FAST]),
     "arrays of different lengths": Param(seed=[[1], [2, 3]]),
     "nothing": Param(seed=[]),
+    "nan beside a table": Param(seed=[NAN, np.ones((2, 2)), np.float32("nan"), []]),
+    "tables that some points lack": Param(seed=[np.ones((2, 2))]) + Param(x=1),
+    "tables of different lengths": Param(seed=[np.ones((2, 2)), np.ones((0, 2))]),
+    "numbers beside lists": Param(seed=[1, [1.5, 2]]),
+    "a table left out by a slice": Param(seed=[[1], [[1]], [2]])[::2],
     "a large range": Param(seed=range(10**12)) * Param(x=range(10**6)),
 }
 
