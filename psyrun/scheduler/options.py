@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from psyrun.errors import SchedulerError, did_you_mean
+
+# In psyrun 0.8, jobs of an array had no number, and the steps of a balanced task other
+# names.
+_FORMER_STEPS = {"process": "process", "split": "pspace", "merge": "finalize"}
 
 
 @dataclass(frozen=True)
@@ -148,11 +153,21 @@ def _value(value: Any, name: str, job_name: str) -> Any:
     try:
         return value(job_name)
     except Exception as error:
+        for former in _former_names(job_name):
+            with suppress(Exception):
+                return value(former)
         raise SchedulerError(
             f"scheduler_args: the function for {name!r} raised "
             f"{type(error).__name__}: {' '.join(str(error).split())} for the job "
             f"{job_name!r}; it must take the job's name and return a value."
         ) from error
+
+
+def _former_names(job_name: str) -> Iterator[str]:
+    """Yield what psyrun 0.8 called a job where that differs."""
+    task, _, step = job_name.partition(":")
+    if former := _FORMER_STEPS.get(step.partition(":")[0]):
+        yield f"{task}:{former}"
 
 
 def _checked(option: Option, value: Any, name: str, job_name: str) -> Any:

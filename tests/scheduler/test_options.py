@@ -57,3 +57,27 @@ def test_the_places_stay_as_they_are():
     first, second = {"time": 1}, {"timelimit": 2}
     joined(Slurm.OPTIONS, first, second)
     assert (first, second) == ({"time": 1}, {"timelimit": 2})
+
+
+def test_functions_may_know_the_jobs_as_psyrun_0_8_called_them():
+    def timelimit(name):
+        return {"split": 1, "process": 2, "merge": 3}[name.split(":")[1]]
+
+    def balanced(name):
+        return {"a:pspace": "1G", "a:process": "2G", "a:finalize": "3G"}[name]
+
+    def in_array(name):
+        return {"split": 4, "process": 5, "merge": 6}[name.split(":")[-1]]
+
+    given = {"timelimit": timelimit, "memory": balanced, "n_cpus": in_array}
+    found = [
+        Slurm().validate(given, f"a:{step}")
+        for step in ("split", "process:12", "merge")
+    ]
+    assert [values["n_cpus"] for values in found] == [4, 5, 6]
+    assert [values["memory"] for values in found] == ["1G", "2G", "3G"]
+
+
+def test_a_function_that_knows_no_name_of_a_job_is_named():
+    with pytest.raises(SchedulerError, match="'timelimit' raised KeyError: 'a:split'"):
+        Slurm().validate({"timelimit": {}.__getitem__}, "a:split")
