@@ -243,7 +243,10 @@ def _hashable(value: Any) -> Any:
     if not is_equal:
         # The one object math.nan: dictionaries look at identity before equality.
         return math.nan if _is_number(value) else type(value)
-    return value if _has_hash(value) else _ComparedByValue(value)
+    if not _has_hash(value):
+        return _ComparedByValue(value)
+    # Only comparisons that are written in Python raise for values of other classes.
+    return _Hashed(value) if hasattr(type(value).__eq__, "__code__") else value
 
 
 def _is_dataclass(value: Any) -> bool:
@@ -308,10 +311,28 @@ class _ComparedByValue:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _ComparedByValue):
             return False
-        try:
-            return bool(self._value == other._value)
-        except Exception as error:
-            raise _cannot_be_compared(self._value, error) from error
+        return _are_equal(self._value, other._value)
+
+
+class _Hashed(_ComparedByValue):
+    """Stands for a value with a hash, whose comparison may raise for some others."""
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        value = other._value if isinstance(other, _ComparedByValue) else other
+        return _are_equal(self._value, value)
+
+
+def _are_equal(value: Any, other: Any) -> bool:
+    """Compare two values by Python, or else by their content."""
+    try:
+        return bool(value == other)
+    except Exception:
+        if type(value) is not type(other):
+            return False
+        return bool(_by_content(value) == _by_content(other))
 
 
 def _by_content(value: Any) -> Any:

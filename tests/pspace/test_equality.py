@@ -72,6 +72,31 @@ class WithoutHash:
         return isinstance(other, WithoutHash) and bool(self.a == other.a)
 
 
+class Hashed:
+    """Compares with its own kind only, as if there were no other."""
+
+    def __init__(self, a: object) -> None:
+        self.a = a
+
+    def __hash__(self) -> int:
+        return hash(self.a)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.a == other.a)  # type: ignore[attr-defined]
+
+
+class Picky:
+    """Compares with itself only."""
+
+    def __init__(self, a: object) -> None:
+        self.a = a
+
+    def __eq__(self, other: object) -> bool:
+        if other is not self:
+            raise TypeError("no comparison")
+        return True
+
+
 def one() -> None: ...
 def two() -> None: ...
 
@@ -90,6 +115,9 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "circular object": (Circular(1), Circular(2)),
     "without hash": (WithoutHash(1), WithoutHash(2)),
     "ambiguous": (WithoutHash(np.arange(2)), WithoutHash(np.arange(3))),
+    "hash and comparison": (Hashed(1), Hashed(2)),
+    "hash of another class": (Hashed(1), 1),
+    "comparison with itself only": (Picky(1), Picky(2)),
     "function": (one, two),
     "partial function": (functools.partial(one, 1), functools.partial(one, 2)),
     "slice": (slice(1, 2), slice(1, 3)),
