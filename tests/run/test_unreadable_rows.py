@@ -235,3 +235,30 @@ def test_an_edited_space_keeps_the_rows_that_can_be_read(spoiled) -> None:
     spoiled.psy("run", "--continue", status=1)
     assert spoiled.calls() == [3]
     assert set(failures(spoiled)) == {3}
+
+
+def test_parameters_that_cannot_be_read_again_are_named_before_the_work(
+    project,
+) -> None:
+    project.write(
+        """\
+from psyrun import Param
+
+class Two(Exception):
+    def __init__(self, a, b):
+        super().__init__(a)
+
+pspace = Param(x=[0, 1]) * Param(error=[None, Two(1, 2)])
+
+def execute(x, error):
+    open("called", "w")
+    return {"y": x}
+"""
+    )
+    errors = project.psy("run", status=2).stderr
+    assert "parameter 'error' holds a value of type Two that cannot be read" in errors
+    assert "TypeError" in errors
+    assert not (project.folder / "called").exists()
+    project.edit("None, Two(1, 2)", "None, 'two'")
+    project.psy("run")
+    assert project.result()["x"] == [0, 0, 1, 1]
