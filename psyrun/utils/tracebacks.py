@@ -8,15 +8,38 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+_PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
 
 
 def user_traceback(error: BaseException | None) -> str:
-    """Return a traceback without the frames of psyrun at its top."""
+    """Return a traceback without the frames of psyrun at the top, also of its causes.
+
+    A cause that was raised in psyrun itself is left out: errors of psyrun name it.
+    """
     if error is None:
         return ""
-    frames = _user_frames(error)
-    return "".join(traceback.format_exception(type(error), error, frames))
+    frames = error.__traceback__
+    told = traceback.TracebackException(type(error), error, frames, compact=True)
+    link: traceback.TracebackException | None = told
+    while link is not None:
+        _cut_own_frames(link.stack)
+        for name in ("__cause__", "__context__"):
+            earlier = getattr(link, name)
+            if earlier and earlier.stack and all(map(_is_own, earlier.stack)):
+                setattr(link, name, None)
+        link = link.__cause__ or link.__context__
+    return "".join(told.format())
+
+
+def _cut_own_frames(frames: traceback.StackSummary) -> None:
+    """Remove the frames before the first that is not psyrun's."""
+    theirs = (i for i, frame in enumerate(frames) if not _is_own(frame))
+    del frames[: next(theirs, len(frames))]
+
+
+def _is_own(frame: traceback.FrameSummary) -> bool:
+    return frame.filename.startswith(_PACKAGE)
 
 
 def user_place(error: BaseException) -> str:
@@ -31,8 +54,7 @@ def user_place(error: BaseException) -> str:
 
 def _user_frames(error: BaseException) -> TracebackType | None:
     frames = error.__traceback__
-    package = f"{Path(__file__).parent.parent}{os.sep}"
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(package):
+    while frames and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         frames = frames.tb_next
     return frames
 
