@@ -134,6 +134,12 @@ def test_keys_may_be_numbers_where_a_run_keeps_them(psy, write_task):
     assert "0 = 0\n    1 = 0\n" in psy("test").out
 
 
+def test_keys_may_be_numbers_of_numpy(psy, write_task):
+    body = "import numpy as np\nreturn {n: x for n in [*np.arange(2), np.float32(0.5)]}"
+    write_task("square", task_with(body))
+    assert "0 = 0\n    1 = 0\n    0.5 = 0\n" in psy("test").out
+
+
 @pytest.mark.parametrize("store", ["npz", "h5"])
 def test_keys_that_the_store_cannot_have_are_refused(psy, write_task, store):
     text = task_with("return {fold: fold * x for fold in range(2)}")
