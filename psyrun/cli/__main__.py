@@ -1,7 +1,5 @@
 """The command ``psy``, as ``python -m psyrun.cli``."""
 
-import sys
+from psyrun.cli.main import program
 
-from psyrun.cli.main import main
-
-sys.exit(main())
+program()

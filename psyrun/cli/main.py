@@ -101,6 +101,18 @@ def _add_taskdir(parser: Parser) -> None:
     )
 
 
+def program() -> NoReturn:
+    """Run ``psy`` as a program, which no thread of a task file keeps from ending."""
+    status = main()
+    if "psyrun.tasks.loading" in sys.modules:
+        from psyrun.utils.process import offspring
+        from psyrun.utils.process.ending import leave
+
+        # A run that is detached goes on.
+        leave(status, ends_offspring=offspring.is_outlived)
+    sys.exit(status)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``psy`` and return its exit status, see its help."""
     open_standard_streams()

@@ -168,3 +168,24 @@ def test_a_setup_that_raises_is_told(project: Project) -> None:
     )
     errors = project.psy("run", status=2).stderr
     assert "`setup` raised ValueError: no device." in errors
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()",
+        "import atexit, threading\natexit.register(threading.Event().wait)",
+    ],
+    ids=["thread", "exit handler"],
+)
+def test_what_never_ends_keeps_psy_from_ending_for_a_limited_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch, top: str
+) -> None:
+    monkeypatch.setenv("PSYRUN_EXIT_LIMIT", "1")
+    project.write(TASK.format(top=top, body="y = 2 * x"))
+    said = "did not come to its end within 1 s"
+    tried = project.psy("test")
+    assert "y = 0" in tried.stdout
+    assert said in tried.stderr
+    assert said in project.psy("run").stderr
+    assert project.result()["y"] == [2 * x for x in range(6)]

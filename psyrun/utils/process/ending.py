@@ -56,15 +56,22 @@ def forget_parent() -> None:
     getattr(processes, "_children", set()).clear()
 
 
-def leave(code: int, limit: float = float("inf")) -> NoReturn:
-    """End this process with all that it started, after what it has still to do.
+def leave(
+    code: int, limit: float = float("inf"), *, ends_offspring: bool = True
+) -> NoReturn:
+    """End this process, after what it has still to do.
 
-    For that it has as many seconds as `limit` and `exit_limit` allow.
+    For that it has as many seconds as `limit` and `exit_limit` allow. What it started
+    ends, too, unless it is told otherwise.
     """
     try:
-        _Ending(code, limit).run()
+        _Ending(code, limit, end_offspring if ends_offspring else _nothing).run()
     finally:
         os._exit(code)
+
+
+def _nothing() -> None:
+    """Leave what this process started."""
 
 
 def leave_memory(end: SystemExit | None) -> NoReturn:
@@ -99,8 +106,9 @@ def _act(act: Callable[[], object]) -> None:
 class _Ending:
     """The last things that a process does."""
 
-    def __init__(self, code: int, limit: float) -> None:
+    def __init__(self, code: int, limit: float, last: Callable[[], None]) -> None:
         self._code = code
+        self._last = last
         rest = max(_SHORTEST, deadline() - time.time())
         self._limit = min(limit, exit_limit(), rest)
 
@@ -108,7 +116,7 @@ class _Ending:
         alarm = threading.Timer(self._limit, self._give_up)
         alarm.daemon = True
         alarm.start()
-        for act in (*_AT_THE_END, _close_files, end_offspring):
+        for act in (*_AT_THE_END, _close_files, self._last):
             _act(act)
         alarm.cancel()
 
@@ -125,7 +133,7 @@ class _Ending:
             "more seconds if it needs them."
         )
         try:
-            end_offspring()
+            self._last()
         finally:
             os._exit(self._code)
 

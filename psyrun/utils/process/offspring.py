@@ -17,6 +17,9 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+is_outlived = False
+"""Whether this process is to end all that was started below it, at its end."""
+
 GRACE = 3.0
 """Seconds between asking processes to end and killing them."""
 
@@ -41,8 +44,10 @@ def outlive_offspring() -> None:
 
     That comes after the exit handlers that are registered from now on.
     """
+    global is_outlived
     adopt_orphans()
     atexit.register(end_offspring)
+    is_outlived = True
 
 
 def children(pid: int | None = None) -> list[int]:
