@@ -189,6 +189,31 @@ def test_merging_and_rewriting_hold_little_in_memory(path, tmp_path) -> None:
     assert STORE.count(path) == 4 * MIB + 1
 
 
+def bytes_written(call) -> int:
+    def written() -> int:
+        with open("/proc/self/io") as file:
+            return int(dict(line.split(": ") for line in file)["wchar"])
+
+    before = written()
+    call()
+    return written() - before
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="needs Linux")
+def test_merging_does_not_copy_arrays_that_grow(path, tmp_path) -> None:
+    sources = [tmp_path / f"{number}.h5" for number in range(40)]
+    for number, source in enumerate(sources):
+        STORE.save(source, {"x": [number] * 8, "a": np.full((8, MIB // 128), number)})
+    size = 40 * 8 * MIB // 16
+    assert bytes_written(lambda: merge(sources, path)) < 1.2 * size
+    loaded = STORE.load(path)
+    assert loaded["x"].tolist() == loaded["a"][:, -1].tolist()
+    assert loaded["x"].tolist() == sorted([*range(40)] * 8)
+    place = path.stat().st_ino
+    STORE.append(path, loaded)
+    assert (path.stat().st_ino, STORE.count(path)) == (place, 640)
+
+
 def test_a_later_piece_may_need_another_type_or_shape(path) -> None:
     with STORE.writer(path) as writer:
         writer.append({"a": [1, 2], "b": [True, True]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from psyrun.store.h5.layout import (
     recorded_count,
     results_group,
 )
-from psyrun.store.h5.writing import H5Stream, extend, numeric_columns
+from psyrun.store.h5.writing import GROWTH, H5Stream, extend, numeric_columns
 from psyrun.store.rows import Columns, count_rows, row_slice
 from psyrun.utils.files import Filename, replacing
 from psyrun.utils.typing import override
@@ -55,6 +55,7 @@ class H5Store(Store):
 
     ext: ClassVar[str] = ".h5"
     loads_slices: ClassVar[bool] = True
+    merges_unloaded: ClassVar[bool] = True
     has_typed_columns: bool = True
 
     def __init__(self, node: str = "/psyrun") -> None:
@@ -119,9 +120,18 @@ class H5Store(Store):
         return self._streaming(filename)
 
     @contextmanager
-    def _streaming(self, filename: Filename) -> Iterator[Writer]:
+    def _streaming(self, filename: Filename, expected: int = 0) -> Iterator[Writer]:
         with replacing(filename) as beside, opened(beside, "w", filename) as file:
-            yield H5Stream(file, self.node, filename)
+            yield H5Stream(file, self.node, filename, expected)
+
+    @override
+    def merge(self, filename: Filename, sources: Sequence[Filename]) -> None:
+        """Write the rows of some files into one, about 1 MiB at a time."""
+        # Arrays that are laid out for all rows are not copied as they grow.
+        with self._streaming(filename, sum(map(self.count, sources))) as writer:
+            for source in sources:
+                for piece in self.pieces(source):
+                    writer.append(piece)
 
     @override
     def append(self, filename: Filename, data: Columns) -> None:
@@ -140,7 +150,6 @@ class H5Store(Store):
 
     def _rewrite(self, filename: Filename, columns: Columns) -> None:
         n_rows = self.count(filename) + count_rows(columns)
-        with replacing(filename) as beside, opened(beside, "w", filename) as file:
-            stream = H5Stream(file, self.node, filename, n_rows)
+        with self._streaming(filename, n_rows * GROWTH) as writer:
             for piece in chain(self.pieces(filename), [columns]):
-                stream.append(piece)
+                writer.append(piece)

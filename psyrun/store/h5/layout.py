@@ -39,8 +39,6 @@ between them loses the array (H5Pset_istore_k: a node has up to 2 x 32
 entries).
 """
 
-_GROWTH = 4
-
 _ESCAPE = re.compile(r"_x([0-9a-f]{1,5}|10[0-9a-f]{4})_")
 
 # An underscore that would make the text after it look like an escape, too.
@@ -164,7 +162,7 @@ def chunk_rows(row_bytes: int, n_rows: int) -> int:
     """Return how many rows a chunk has so that `MAX_CHUNKS` hold twice `n_rows`."""
     rows = max(1, CHUNK_BYTES // row_bytes)
     while rows * MAX_CHUNKS < 2 * n_rows:
-        rows *= _GROWTH
+        rows *= 2
     return rows
 
 

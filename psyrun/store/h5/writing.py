@@ -35,6 +35,9 @@ from psyrun.store.h5.layout import (
 from psyrun.store.rows import Columns, count_rows
 from psyrun.utils.files import Filename
 
+GROWTH = 2
+"""For how many times its rows a file is laid out that is written anew to grow."""
+
 # `node_name` gives no key this name.
 _NEW = "_p_new"
 
@@ -99,8 +102,8 @@ class H5Stream:
 
     def _add(self, key: str, part: NDArray[Any] | int) -> None:
         n_new = part if isinstance(part, int) else len(part)
-        n_rows = max(self._n_rows + n_new, self._expected)
         old = self._arrays.get(key)
+        n_rows = self._n_rows + n_new
         types = [] if isinstance(part, int) else [RowType.of(part)]
         types += [] if old is None else [row_type(old)]
         missing = isinstance(part, int) or (old is None and self._n_rows > 0)
@@ -109,7 +112,9 @@ class H5Stream:
             # An append that failed got this far.
             old.truncate(self._n_rows)
         if old is None or row_type(old) != target or not has_room(old, n_rows):
-            self._arrays[key] = self._renew(key, old, target, n_rows)
+            grown = n_rows if old is None else n_rows * GROWTH
+            expected = self._expected if self._expected >= n_rows else grown
+            self._arrays[key] = self._renew(key, old, target, expected)
         self._write(self._arrays[key], key, part)
 
     def _renew(
