@@ -175,6 +175,8 @@ class Store(ABC):
             for source in sources:
                 for piece in self.pieces(source):
                     writer.append(piece)
+                    # Else it would stay in memory while the next one is read.
+                    del piece
 
     def count(self, filename: Filename) -> int:
         """Return the number of rows in a file.

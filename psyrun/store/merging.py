@@ -18,9 +18,10 @@ def merge(
     """Write the rows of some files into one, which may be one of them.
 
     Little is in memory at a time with `psyrun.store.H5Store` and
-    `psyrun.store.NpzStore`. The store is by default the one for the extension of
-    `target`. Raises `StoreError`, and leaves a previous `target` as it was, if a file
-    cannot be read or written, or the rows do not go together.
+    `psyrun.store.NpzStore`, one file with `psyrun.store.PickleStore`. The store is by
+    default the one for the extension of `target`. Raises `StoreError`, and leaves a
+    previous `target` as it was, if a file cannot be read or written, or the rows do not
+    go together.
     """
     (store or store_for(target)).merge(target, list(sources))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, ClassVar
 
 from psyrun.errors import StoreError, one_line
-from psyrun.store.base import Store
+from psyrun.store.base import Store, Writer
+from psyrun.store.pickle_stream import OLDEST_PROTOCOL, PickledColumns
 from psyrun.store.rows import Columns, count_rows, select_rows
 from psyrun.utils import unpickling
 from psyrun.utils.files import Filename, damaged, explained, replacing
@@ -17,6 +20,9 @@ from psyrun.utils.typing import override
 # file is whole and that a class it needs is not there.
 _NOT_IMPORTABLE = (AttributeError, ImportError)
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+
+# Rows that are written with the protocol that was asked for if there are no more.
+_SMALL_BYTES = 1 << 20
 
 
 class PickleStore(Store):
@@ -31,6 +37,8 @@ class PickleStore(Store):
     ----------
     protocol : int, optional
         Pickle protocol of the files that are written; by default the newest.
+        Files of more than 1 MiB that are written in pieces have protocol 3 at
+        most, which every Python 3 reads.
     """
 
     ext: ClassVar[str] = ".pkl"
@@ -43,17 +51,19 @@ class PickleStore(Store):
     @override
     def save(self, filename: Filename, data: Columns) -> None:
         count_rows(data)
-        columns = {key: list(column) for key, column in data.items()}
         with replacing(filename) as beside, explained(filename), beside.open("wb") as f:
-            try:
-                pickle.dump(columns, f, protocol=self.protocol)
-            except OSError:
-                raise
-            except Exception as error:
-                for key, values in columns.items():
-                    for value in values:
-                        check_picklable(key, value)
-                raise StoreError(f"{filename}: {one_line(error)}") from error
+            self.dump(f, data, filename)
+
+    def dump(self, file: IO[bytes], data: Columns, name: Filename) -> None:
+        """Write rows to a file, which errors call by `name`."""
+        columns = {key: list(column) for key, column in data.items()}
+        try:
+            pickle.dump(columns, file, protocol=self.protocol)
+        except OSError:
+            raise
+        except Exception as error:
+            _check_all(columns)
+            raise StoreError(f"{name}: {one_line(error)}") from error
 
     @override
     def load(
@@ -65,9 +75,34 @@ class PickleStore(Store):
         return select_rows(columns, row, filename)
 
     @override
+    def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
+        """Write a file piece by piece, of which only the last is in memory."""
+        own = (type(self).save, type(self).load)
+        if (
+            own != (PickleStore.save, PickleStore.load)
+            or 0 <= self.protocol < OLDEST_PROTOCOL
+        ):
+            return super().writer(filename)
+        return self._streaming(filename)
+
+    @contextmanager
+    def _streaming(self, filename: Filename) -> Iterator[Writer]:
+        with replacing(filename) as beside:
+            rows = _Streaming(self, beside, filename)
+            with closing(rows):
+                yield rows
+                rows.end()
+
+    @override
     def check(self, row: Mapping[str, Any]) -> None:
         """Raise an error if a value cannot be pickled."""
         for key, value in row.items():
+            check_picklable(key, value)
+
+
+def _check_all(columns: Columns) -> None:
+    for key, values in columns.items():
+        for value in values:
             check_picklable(key, value)
 
 
@@ -118,3 +153,77 @@ def _is_columns(data: object) -> bool:
     except StoreError:
         return False
     return True
+
+
+class _Streaming:
+    """Rows that are written to a file as they come, of which errors speak by `name`.
+
+    The rows stay in memory if they are few, or cannot be pickled with a protocol for
+    pieces, such as a value of more than 4 GiB.
+    """
+
+    def __init__(self, store: PickleStore, path: Path, name: Filename) -> None:
+        self._store = store
+        self._path = path
+        self._name = name
+        self._n_rows = 0
+        self._kept: list[Columns] = []
+        protocol = store.protocol if store.protocol >= 0 else pickle.HIGHEST_PROTOCOL
+        with explained(name):
+            self._file = path.open("wb")
+            self._stream: PickledColumns | None = PickledColumns(self._file, protocol)
+
+    def append(self, columns: Columns) -> None:
+        n_new = count_rows(columns)
+        if self._n_rows and not n_new:
+            return
+        if n_new:
+            self._write(columns)
+        if self._stream is None:
+            self._kept.append(dict(columns))
+        else:
+            is_small = not n_new or self._file.tell() < _SMALL_BYTES
+            self._kept = [dict(columns)] if is_small and not self._n_rows else []
+        self._n_rows += n_new
+
+    def _write(self, columns: Columns) -> None:
+        if self._stream is None:
+            return
+        try:
+            with explained(self._name):
+                self._stream.append(columns)
+        except StoreError:
+            raise
+        except Exception:
+            _check_all(columns)
+            self._collect(self._stream)
+
+    def _collect(self, stream: PickledColumns) -> None:
+        """Take into memory what was written."""
+        with explained(self._name):
+            stream.end()
+            self._file.flush()
+        self._kept = [_unpickle(self._path)] if self._n_rows else []
+        self._stream = None
+
+    def end(self) -> None:
+        """Make the file whole."""
+        with explained(self._name):
+            if self._stream is None or self._kept or not self._n_rows:
+                self._save()
+            else:
+                self._stream.end()
+            self._file.close()
+
+    def _save(self) -> None:
+        columns = self._store.concatenate(self._kept)
+        # Else all lists of rows would be in memory twice while they are written.
+        self._kept.clear()
+        self._file.seek(0)
+        self._file.truncate()
+        self._store.dump(self._file, columns, self._name)
+
+    def close(self) -> None:
+        """Close the file; what that has to say after an error hides its cause."""
+        with suppress(OSError):
+            self._file.close()

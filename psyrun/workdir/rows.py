@@ -94,6 +94,8 @@ class RoundData:
         for columns in self.pieces():
             writer.append(columns)
             n_rows += len(next(iter(columns.values()), ()))
+            # Else they would stay in memory while the next ones are read.
+            del columns
         return n_rows
 
     def pieces(self) -> Iterator[ColumnDict]:

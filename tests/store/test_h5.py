@@ -7,6 +7,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from psyrun.testing.store import as_lists
 
 STORE = H5Store()
 MIB = 1 << 20
+IO_COUNTERS = Path("/proc/self/io")
 
 
 @pytest.fixture
@@ -191,15 +193,15 @@ def test_merging_and_rewriting_hold_little_in_memory(path, tmp_path) -> None:
 
 def bytes_written(call) -> int:
     def written() -> int:
-        with open("/proc/self/io") as file:
-            return int(dict(line.split(": ") for line in file)["wchar"])
+        lines = IO_COUNTERS.read_text().splitlines()
+        return int(dict(line.split(": ") for line in lines)["wchar"])
 
     before = written()
     call()
     return written() - before
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="needs Linux")
+@pytest.mark.skipif(not IO_COUNTERS.exists(), reason="needs Linux")
 def test_merging_does_not_copy_arrays_that_grow(path, tmp_path) -> None:
     sources = [tmp_path / f"{number}.h5" for number in range(40)]
     for number, source in enumerate(sources):
