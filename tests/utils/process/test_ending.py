@@ -16,8 +16,8 @@ class Large:
 large = Large()
 atexit.register(print, "handler")
 atexit.register(lambda: 1 / 0)
-threading.Timer(0.01, print, ["thread"]).start()
 sys.stdout.write("buffer ")
+threading.Timer(0.01, print, ["thread"]).start()
 leave_memory({end})
 """
 
