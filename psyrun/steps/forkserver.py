@@ -173,6 +173,8 @@ class _Server:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             prepare_forked_process(server)
             forget_parent()
+            if self.task is not None:
+                self.task.obstacles.forget_handlers()
             adopt_orphans()
             self.listener.close()
             for other in self.copies.values():

@@ -126,7 +126,7 @@ def build(project: Project) -> None:
 @pytest.mark.parametrize("name", USES)
 def test_workers_import_the_task_by_themselves(project: Project, name: str) -> None:
     write(project, name)
-    project.psy("run")
+    assert "Traceback" not in project.psy("run").stderr
     result = project.result()
     assert all(result["fresh"])
     assert result["y"] == [2 * x for x in range(6)]

@@ -63,10 +63,12 @@ pspace = Param(x=[1, 2, 3, 4])
 max_jobs = 2
 
 
-@atexit.register
 def note():
     with Path(__file__).with_name("ended").open("a") as file:
         file.write(f"{os.getpid()} ")
+
+
+os.register_at_fork(after_in_child=lambda: atexit.register(note))
 
 
 def execute(x):

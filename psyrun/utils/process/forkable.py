@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,7 @@ class ImportWatch:
         self._before = threading.enumerate()
         self._register = atexit.register
         self._has_handlers = False
+        self._handlers: list[Any] = []
         atexit.register = self._watch  # type: ignore[assignment]
         return self
 
@@ -57,20 +58,35 @@ class ImportWatch:
     def _watch(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         file = sys._getframe(1).f_code.co_filename
         self._has_handlers |= not (INSTALLED.search(file) or file.startswith("<"))
+        self._handlers.append(function)
         return self._register(function, *args, **kwargs)
 
     def obstacles(self) -> Obstacles:
         """Return what there is now."""
         found = obstacles(self._before)
         handlers = ["an exit handler"] if self._has_handlers else []
-        return Obstacles([*found.python, *handlers], found.others)
+        return Obstacles([*found.python, *handlers], found.others, self._handlers)
 
 
 class Obstacles(NamedTuple):
-    """What a copy lacks: threads and the like of Python code, and others."""
+    """What a copy lacks: threads and the like of Python code, and others.
+
+    With all exit handlers that were registered meanwhile.
+    """
 
     python: list[str]
     others: list[str]
+    handlers: Sequence[Any] = ()
+
+    def forget_handlers(self) -> None:
+        """Leave to the parent of this copy what it has to do at its end.
+
+        Each may remove what belongs to what is lacking, such as a folder that a pool
+        shares with its processes. Where nothing is, copies run the user's code.
+        """
+        if self:
+            for handler in self.handlers:
+                atexit.unregister(handler)
 
     def __bool__(self) -> bool:
         return bool(self.python or self.others)
