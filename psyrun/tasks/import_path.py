@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from psyrun.errors import one_line
+from psyrun.tasks.helper_pythons import separate_helpers
 from psyrun.utils.process.isolation import has_installed_packages, project_entries
 
 
@@ -34,8 +35,13 @@ def add_to_import_path(taskdir: Path) -> None:
     """
     folders = [str(folder.absolute()) for folder in (taskdir, Path())]
     first = list(dict.fromkeys([*folders, *project_entries()]))
-    others = [entry for entry in sys.path if entry not in first]
-    sys.path[:] = [*first, *others]
+    separate(first)
+
+
+def separate(folders: Sequence[str]) -> None:
+    """Let modules in the folders of a project be imported, also beside task files."""
+    others = [entry for entry in sys.path if entry not in folders]
+    sys.path[:] = [*folders, *others]
     _Separation.begin_with(others)
 
 
@@ -116,6 +122,7 @@ class _Separation:
         if names and not self._names:
             builtins.__import__ = self.import_
             sys.meta_path.insert(0, self)
+            separate_helpers([folder.rstrip(os.sep) for folder in self._folders])
         self._names |= names
 
     def find_spec(

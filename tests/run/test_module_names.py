@@ -241,7 +241,7 @@ def test_programs_of_the_task_start_as_ever(tmp_path: Path) -> None:
 
 
 SPAWNING = """\
-from multiprocessing import get_context
+import signal
 from psyrun import Param
 
 pspace = Param(x=[1, 2, 3])
@@ -250,19 +250,39 @@ max_jobs = 1
 
 def square(x):
     import queue, subprocess
-    return x**2.0
+    return signal.own(x)
 
 
 def execute(x):
-    with get_context("spawn").Pool(1) as pool:
-        assert pool.map(abs, [-x]) == [x]
-        return {"y": pool.map(square, [x])[0]}
+{pool}
 """
+POOLS = {
+    **{
+        method: f"""\
+    from multiprocessing import get_context
+    with get_context({method!r}).Pool(1) as pool:
+        assert pool.map(abs, [-x]) == [x]
+        return {{"y": pool.map(square, [x])[0]}}
+"""
+        for method in ("spawn", "forkserver")
+    },
+    "joblib": """\
+    from joblib import Parallel, delayed
+    return {"y": Parallel(n_jobs=2)(delayed(square)(i) for i in (x, x))[0]}
+""",
+}
 
 
-def test_processes_that_a_task_spawns_find_the_libraries(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pool", POOLS)
+def test_processes_that_a_task_spawns_find_the_libraries(
+    tmp_path: Path, pool: str
+) -> None:
+    if pool == "joblib":
+        pytest.importorskip("joblib")
     text = "raise RuntimeError(f'{__file__} was imported')"
-    files = {f"{name}.py": text for name in ("signal", "queue", "types", "copy")}
-    write(tmp_path, files | {"psy-tasks/task_a.py": SPAWNING})
+    files = {f"{name}.py": text for name in ("queue", "types", "copy", "tempfile")}
+    files["signal.py"] = "def own(x):\n    return x**2.0\n"
+    write(tmp_path, {**files, "psy-tasks/task_a.py": SPAWNING.format(pool=POOLS[pool])})
+    assert "y = 1.0" in psy(tmp_path, "test").stdout
     psy(tmp_path, "run")
     assert results(tmp_path) == [1, 4, 9]
