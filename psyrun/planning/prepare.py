@@ -235,7 +235,9 @@ class TaskRun:
 
     def _decide(self, adoptable: Sequence[EarlierJobs]) -> Decision:
         task = self.task
-        version = version_of(task, self.layout.digests, self.layout.loaded)
+        version = version_of(
+            task, self.layout.digests, self.layout.source, self.layout.loaded
+        )
         known = list(known_fingerprints(self.layout))
         desired = _desired(task, self.options, version.named(known))
         current = current_state(task, desired)

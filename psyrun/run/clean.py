@@ -76,6 +76,7 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.environment,
         layout.state,
         layout.digests,
+        layout.source,
         layout.version,
         layout.loaded,
         layout.snakemake_log,

@@ -159,6 +159,7 @@ def _version(path: Path, layout: TaskLayout) -> Version:
         path,
         conf_path if conf_path.is_file() else None,
         record.get("file_dep", []),
+        layout.source,
         layout.loaded,
         digests=read_json(layout.digests),
     )

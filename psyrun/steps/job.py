@@ -55,7 +55,7 @@ class ImportedTask:
         with ImportWatch() as import_watch:
             task = load_task(Path(taskfile))
         layout = TaskLayout.of(task.workdir, task.name)
-        version = version_of(task, layout.digests, layout.loaded)
+        version = version_of(task, layout.digests, layout.source, layout.loaded)
         loaded = tuple(version.new(watch.take()))
         found = import_watch.obstacles()
         return cls(task, version, loaded, RandomStates.find(), found)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psyrun.errors import StoreError
 from psyrun.tasks.fingerprint import Source
 from psyrun.tasks.fingerprint.canonical import canonical
 from psyrun.tasks.fingerprint.imports import parse, statements_of
@@ -100,15 +102,17 @@ class Version:
         return [] if expected.form == file.form else [expected, file]
 
 
-def version_of(task: Task, cache: Path, loaded: Path) -> Version:
-    """Return the version of a task; digests of large files are remembered.
+def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
+    """Return the version of a task; what takes long to find out is remembered.
 
     Parameters
     ----------
     task : Task
         The task.
     cache : Path
-        File in which the digests are remembered.
+        File in which the digests of large files are remembered.
+    known : Path
+        File in which is remembered what is known of the source.
     loaded : Path
         Folder with the records of code that jobs loaded.
 
@@ -120,10 +124,14 @@ def version_of(task: Task, cache: Path, loaded: Path) -> Version:
     digests: dict[str, str] = read_json(cache) or {}
     before = dict(digests)
     found = version_of_file(
-        task.path, task.conf_path, task.file_dep, loaded, digests=digests
+        task.path, task.conf_path, task.file_dep, known, loaded, digests=digests
     )
     if digests != before:
         write_json(cache, digests)
+    # Only time is lost if that cannot be written.
+    with suppress(StoreError, OSError):
+        if (record := found.source.record()) is not None:
+            write_json(known, record)
     return found
 
 
@@ -131,16 +139,18 @@ def version_of_file(
     path: Path,
     conf_path: Path | None,
     file_dep: Iterable[str | Path],
+    known: Path,
     loaded: Path,
     *,
     digests: MutableMapping[str, str] | None,
 ) -> Version:
     """Return the version of the task of a file, which is not run.
 
-    `digests` are those of `psyrun.tasks.fingerprint.fingerprint`; `loaded` is as for
-    `version_of`. Raises `TaskError` as they do.
+    `digests` are those of `psyrun.tasks.fingerprint.fingerprint`; `known` and `loaded`
+    are as for `version_of`. Raises `TaskError` as they do.
     """
-    source = Source(path, conf_path, file_dep, Path.cwd(), digests)
+    record = _record(known)
+    source = Source(path, conf_path, file_dep, Path.cwd(), digests, record)
     recorded: dict[_Key, list[LoadedFile]] = {}
     for file in loaded_files(loaded, source.fingerprint):
         recorded.setdefault((file.file, file.is_module), []).append(file)
@@ -150,6 +160,13 @@ def version_of_file(
     changed = dict.fromkeys(file for (file, _), part in changes.items() if part)
     workdir = loaded.absolute().parents[1]
     return Version(source, tuple(changed), workdir, now, parts)
+
+
+def _record(path: Path) -> object:
+    # It is only there to save time.
+    with suppress(StoreError, OSError):
+        return read_json(path)
+    return None
 
 
 def record_parts(

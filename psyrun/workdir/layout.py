@@ -5,6 +5,8 @@ A task owns one folder, ``<workdir>/<task>``::
     Snakefile             what `psy run` generated
     environment.yaml      the software that its rules need
     state.json            the plan that was accepted last
+    digests.json          digests of large files
+    source.json           what was found out about the source
     version.json          what the version of the task was made from
     lock                  who runs the task now
     snakemake.log         what Snakemake printed
@@ -212,6 +214,11 @@ class TaskLayout:
     def digests(self) -> Path:
         """Digests of large files that the task depends on."""
         return self.folder / "digests.json"
+
+    @property
+    def source(self) -> Path:
+        """What was found out about the source of the task."""
+        return self.folder / "source.json"
 
     @property
     def version(self) -> Path:

@@ -11,27 +11,36 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
+import sys
 from collections.abc import Iterable, Mapping, MutableMapping
-from functools import cached_property
+from functools import cache, cached_property, partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from psyrun.errors import TaskError
 from psyrun.tasks.fingerprint.canonical import canonical
 from psyrun.tasks.fingerprint.contents import content_digests, content_name
+from psyrun.tasks.fingerprint.files import Files
 from psyrun.tasks.fingerprint.imports import (
     ModuleSearch,
     ModuleSource,
+    ParsedFiles,
     added_folders,
     own_modules,
     parse,
 )
+from psyrun.tasks.fingerprint.memory import Memory
 from psyrun.tasks.fingerprint.module_slices import ModuleSlices
+from psyrun.tasks.fingerprint.nodes import nodes_of
 from psyrun.tasks.fingerprint.slicing import slice_results
 
 __all__ = ["Source", "fingerprint"]
 _FORMAT = b"psyrun fingerprint 1"
 _KINDS = ("task", "conf")
+_LONGEST_NAME = 255  # bytes, in all file systems in use
 
 
 def fingerprint(
@@ -55,7 +64,11 @@ def fingerprint(
 
 
 class Source:
-    """The source of a task; the parameters are those of `fingerprint`."""
+    """The source of a task; the first parameters are those of `fingerprint`.
+
+    What was found out about source that has not changed since is taken from a `record`
+    of before, if there is one.
+    """
 
     def __init__(
         self,
@@ -64,24 +77,45 @@ class Source:
         file_dep: Iterable[str | Path],
         root: Path,
         digests: MutableMapping[str, str] | None = None,
+        record: object = None,
     ) -> None:
-        self._path = path
         self._root = root.absolute()
-        self._whole = [_source(file) for file in (path, conf_path) if file is not None]
-        self._folders = [path.absolute().parent, self._root, self._root / "src"]
-        for source in self._whole:
-            self._folders += added_folders(source.statements, source.file, self._root)
         self._contents = list(content_digests(file_dep, self._root, path, digests))
+        whole = [file for file in (path, conf_path) if file is not None]
+        key = [_version(), str(self._root), *map(str, whole), *self._contents]
+        self._memory = Memory(json.loads(json.dumps(key)), record)
+        self._analysis = partial(_Analysis, path, conf_path, self._root)
+
+    def record(self) -> dict[str, Any] | None:
+        """Return what is worth to be kept, as JSON has it; None if nothing is new.
+
+        It has all but `former_fingerprint`, which is asked for once at most.
+        """
+        _ = self.fingerprint, self.parts, self.file_names, self.judged
+        return self._memory.record()
+
+    @cached_property
+    def _analysed(self) -> _Analysis:
+        """The analysis of the source, if it has to be done."""
+        analysed = self._analysis()
+        self._memory.files.append(analysed.files)
+        return analysed
 
     @cached_property
     def fingerprint(self) -> str:
         """The fingerprint of the task."""
-        return self._digest(self._module_slices.forms)
+        return str(self._memory.get("fingerprint", self._find_fingerprint))
+
+    def _find_fingerprint(self) -> str:
+        return self._digest(self._analysed.slices.forms)
 
     @cached_property
     def former_fingerprint(self) -> str:
         """What earlier versions of psyrun took for it: modules count as a whole."""
-        return self._digest(self._modules.forms)
+        return str(self._memory.get("former", self._find_former))
+
+    def _find_former(self) -> str:
+        return self._digest(self._analysed.modules.forms)
 
     @cached_property
     def parts(self) -> dict[str, str]:
@@ -89,43 +123,26 @@ class Source:
 
         Paths are relative to the project folder if they are in there.
         """
-        forms = {source.file: form for source, form in self._forms if form}
-        forms |= self._module_slices.by_file
-        digests = {
+        return self._memory.get("parts", self._find_parts) | dict(self._contents)
+
+    def _find_parts(self) -> dict[str, str]:
+        forms = {source.file: form for source, form in self._analysed.forms if form}
+        forms |= self._analysed.slices.by_file
+        return {
             content_name(file, self._root): hashlib.sha256(form).hexdigest()
             for file, form in forms.items()
         }
-        return digests | dict(self._contents)
 
     @cached_property
     def file_names(self) -> frozenset[str]:
         """What may be names of files in the source that counts."""
-        statements = [s for source in self._slices for s in source.statements]
-        nodes = (
-            node
-            for statement in (*statements, *self._module_slices.statements)
-            for node in ast.walk(statement)
-        )
+        return frozenset(self._memory.get("file names", self._find_file_names))
+
+    def _find_file_names(self) -> list[str]:
+        nodes = chain(self._analysed.nodes, self._analysed.slices.nodes)
         texts = (node.value for node in nodes if isinstance(node, ast.Constant))
-        return frozenset(os.path.basename(t) for t in texts if isinstance(t, str))  # noqa: PTH119
-
-    def _digest(self, modules: Mapping[str, list[bytes]]) -> str:
-        # A psy-conf.py that says nothing about results is as good as none.
-        forms = zip(_KINDS, (form for _, form in self._forms), strict=False)
-        return _digest(
-            *((kind, form) for kind, form in forms if form),
-            *((name, form) for name in sorted(modules) for form in modules[name]),
-            *((name, content.encode()) for name, content in self._contents),
-        )
-
-    @cached_property
-    def _forms(self) -> list[tuple[ModuleSource, bytes]]:
-        return [(source, canonical(source.statements)) for source in self._slices]
-
-    @cached_property
-    def _module_slices(self) -> ModuleSlices:
-        sources = list(zip(self._slices, self._whole, strict=True))
-        return ModuleSlices(sources, self._folders, self._root)
+        names = (os.path.basename(t) for t in texts if isinstance(t, str))  # noqa: PTH119
+        return sorted({name for name in names if len(name) <= _LONGEST_NAME})
 
     @cached_property
     def judged(self) -> frozenset[str]:
@@ -134,28 +151,79 @@ class Source:
         Among them are modules that only say how to run the task; but none that only
         functions import which nobody calls, as far as is known.
         """
-        whole = own_modules(self._whole, self._folders, self._root)
-        files = {source.file for source in self._whole}
-        files |= whole.files - self._modules.files | self._module_slices.by_file.keys()
-        files |= {self._root / name for name, _ in self._contents}
-        return frozenset(map(os.path.realpath, files))
+        files = self._memory.get("judged", self._find_judged)
+        contents = (str(self._root / name) for name, _ in self._contents)
+        return frozenset(map(os.path.realpath, (*files, *contents)))
+
+    def _find_judged(self) -> list[str]:
+        analysed = self._analysed
+        files = {source.file for source in analysed.whole}
+        files |= analysed.all_modules.files - analysed.modules.files
+        files |= analysed.slices.by_file.keys()
+        return sorted(map(str, files))
+
+    def _digest(self, modules: Mapping[str, list[bytes]]) -> str:
+        # A psy-conf.py that says nothing about results is as good as none.
+        forms = zip(_KINDS, (form for _, form in self._analysed.forms), strict=False)
+        return _digest(
+            *((kind, form) for kind, form in forms if form),
+            *((name, form) for name in sorted(modules) for form in modules[name]),
+            *((name, content.encode()) for name, content in self._contents),
+        )
+
+
+class _Analysis:
+    """What the source of a task and of the project's modules says."""
+
+    def __init__(self, path: Path, conf_path: Path | None, root: Path) -> None:
+        self.files = ParsedFiles()
+        self._root = root
+        self.whole = [
+            _source(file, self.files) for file in (path, conf_path) if file is not None
+        ]
+        self._folders = [path.absolute().parent, root, root / "src"]
+        for source in self.whole:
+            self._folders += added_folders(source.statements, source.file, root)
 
     @cached_property
-    def _slices(self) -> list[ModuleSource]:
-        is_own = ModuleSearch(self._folders, self._root).is_own
+    def _parts(self) -> list[ModuleSource]:
+        is_own = ModuleSearch(self._folders, self._root, self.files).is_own
         return [
             source._replace(statements=slice_results(source.statements, is_own))
-            for source in self._whole
+            for source in self.whole
         ]
 
+    @property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of what counts of the task file and psy-conf.py."""
+        return [node for part in self._parts for node in nodes_of(part.statements)]
+
     @cached_property
-    def _modules(self) -> ModuleSearch:
-        return own_modules(self._slices, self._folders, self._root)
+    def forms(self) -> list[tuple[ModuleSource, bytes]]:
+        """What counts of the task file and of psy-conf.py."""
+        return [(source, canonical(source.statements)) for source in self._parts]
+
+    @cached_property
+    def slices(self) -> ModuleSlices:
+        """What counts of the modules."""
+        sources = list(zip(self._parts, self.whole, strict=True))
+        return ModuleSlices(sources, self._folders, self._root, self.files)
+
+    @cached_property
+    def modules(self) -> ModuleSearch:
+        """The modules that what counts imports."""
+        return own_modules(self._parts, self._folders, self._root, self.files)
+
+    @property
+    def all_modules(self) -> ModuleSearch:
+        """The modules that anything imports."""
+        return own_modules(self.whole, self._folders, self._root, self.files)
 
 
-def _source(file: Path) -> ModuleSource:
+def _source(file: Path, files: Files) -> ModuleSource:
     try:
-        return ModuleSource(parse(file.read_bytes()), "", file.absolute())
+        absolute = file.absolute()
+        return ModuleSource(parse(files.content(absolute)), "", absolute)
     except OSError as error:
         raise TaskError(
             f"{file}: cannot be read: {error.strerror}. Check that it exists."
@@ -173,4 +241,14 @@ def _digest(*parts: tuple[str, bytes]) -> str:
         label = name.encode(errors="surrogateescape")
         digest.update(b"%d:%s%d:" % (len(name), label, len(content)))
         digest.update(content)
+    return digest.hexdigest()
+
+
+@cache
+def _version() -> str:
+    """Return what stands for the code that works all this out."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256(sys.version.encode())
+    for file in (*sorted(folder.glob("*.py")), folder.with_name("config.py")):
+        digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -10,34 +10,34 @@ that can parse the source gives the same form.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 _IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-_END = b")"
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """A piece of output among nodes that are still to be written."""
-
-    text: bytes
 
 
 def canonical(statements: Iterable[ast.stmt]) -> bytes:
     """Return a form that is equal for statements that mean the same to the parser."""
-    # A stack instead of recursion: a long sum is a deep tree.
-    stack: list[Any] = [_Mark(b"")]
-    stack.extend(reversed(list(_meaningful(statements))))
+    # A stack instead of recursion: a long sum is a deep tree. What is bytes on it is
+    # a piece of the form already.
+    stack: list[Any] = [s for s in statements if not is_noise(s)]
+    stack.reverse()
     pieces = []
     while stack:
         item = stack.pop()
-        if isinstance(item, _Mark):
-            pieces.append(item.text)
-        else:
-            stack.extend(reversed(list(_open(item))))
+        if type(item) is bytes:
+            pieces.append(item)
+        elif isinstance(item, ast.Constant):
+            pieces.append(_scalar(item.value))
+        elif isinstance(item, ast.AST):
+            pieces.append(_KINDS[type(item)].opening)
+            stack.append(b")")
+            _push_fields(item, stack)
+        elif isinstance(item, list):
+            stack.append(b"]")
+            stack.extend(map(_plain, reversed(item)))
+            pieces.append(b"[")
     return b"".join(pieces)
 
 
@@ -48,44 +48,54 @@ def is_noise(statement: ast.stmt) -> bool:
     )
 
 
-def _meaningful(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    return (statement for statement in statements if not is_noise(statement))
+class _Kind(NamedTuple):
+    """How a kind of node begins, and its fields that count, the last one first."""
+
+    opening: bytes
+    fields: tuple[tuple[str, bytes], ...]
 
 
-def _open(item: Any) -> Iterator[Any]:
-    """Yield the marks, and the parts still to be written, of one item."""
-    if isinstance(item, ast.Constant):
-        yield _Mark(_scalar(item.value))
-    elif isinstance(item, ast.AST):
-        yield _Mark(b"(" + type(item).__name__.encode())
-        yield from _fields(item)
-        yield _Mark(_END)
-    elif isinstance(item, list):
-        yield _Mark(b"[")
-        yield from item
-        yield _Mark(b"]")
-    elif item is None:
-        # Absent among others, as the key of {**mapping}: not the constant.
-        yield _Mark(b"-")
-    else:
-        yield _Mark(_scalar(item))
+class _Kinds(dict[type[ast.AST], _Kind]):
+    def __missing__(self, kind: type[ast.AST]) -> _Kind:
+        names = sorted(set(kind._fields) - _IGNORED_FIELDS, reverse=True)
+        fields = tuple((name, b" " + name.encode() + b"=") for name in names)
+        self[kind] = _Kind(b"(" + kind.__name__.encode(), fields)
+        return self[kind]
 
 
-def _fields(node: ast.AST) -> Iterator[Any]:
-    for name in sorted(set(node._fields) - _IGNORED_FIELDS):
+_KINDS = _Kinds()
+
+
+def _push_fields(node: ast.AST, stack: list[Any]) -> None:
+    for name, label in _KINDS[type(node)].fields:
         value = getattr(node, name, None)
-        if isinstance(value, list) and isinstance(node, ast.JoinedStr):
-            value = _merged(value)
-        elif isinstance(value, list):
-            value = [item for item in value if not _is_noise(item)]
         # What a tree does not use may be unknown to an older Python.
-        if value is not None and value != []:
-            yield _Mark(b" " + name.encode() + b"=")
-            yield value
+        if value is None:
+            continue
+        if type(value) is list:
+            value = _items(node, value)
+            if not value:
+                continue
+        elif not isinstance(value, ast.AST):
+            stack.append(label + _scalar(value))
+            continue
+        stack += (value, label)
 
 
-def _is_noise(item: Any) -> bool:
-    return isinstance(item, ast.stmt) and is_noise(item)
+def _items(node: ast.AST, values: list[Any]) -> list[Any]:
+    if isinstance(node, ast.JoinedStr):
+        return _merged(values)
+    if values and isinstance(values[0], ast.stmt):
+        return [item for item in values if not is_noise(item)]
+    return values
+
+
+def _plain(item: Any) -> Any:
+    """Return an item of a list as a node, or as a piece of the form."""
+    if isinstance(item, ast.AST):
+        return item
+    # Absent among others, as the key of {**mapping}: not the constant.
+    return b"-" if item is None else _scalar(item)
 
 
 def _merged(values: list[ast.expr]) -> list[ast.expr]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from psyrun.tasks.fingerprint.canonical import is_noise
 from psyrun.tasks.fingerprint.names import Change, NameUse, root_name
+from psyrun.tasks.fingerprint.nodes import nodes_of
 
 _CHANGING_BUILTINS = frozenset({"setattr", "delattr"})
 _COLLECTIONS = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.IfExp, ast.BoolOp)
@@ -118,7 +119,7 @@ def _aliases(parts: list[NamedStatement], own: set[str]) -> dict[str, set[str]]:
 
 
 def _assignments(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
-    for child in ast.walk(node):
+    for child in nodes_of([node]):
         match child:
             case ast.Assign(targets=targets, value=value):
                 yield from ((target, value) for target in targets)

@@ -10,29 +10,21 @@ import ast
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from psyrun.errors import TaskError
 from psyrun.tasks.fingerprint.canonical import canonical
+from psyrun.tasks.fingerprint.files import EXTENSIONS, Files
+from psyrun.tasks.fingerprint.nodes import nodes_of
 from psyrun.tasks.fingerprint.slicing import without_main_block
 
-_EXTENSIONS = (".so", ".pyd")
 _IMPORTERS = frozenset({"import_module", "__import__"})
 # Calls that give the path they are given.
 _SAME = {"Path", "PurePath", "str", "fspath", "expanduser"}
 _SAME |= {"abspath", "absolute", "realpath", "resolve"}
 _INSTALLED = {"site-packages", "dist-packages"}
-
-
-class ModuleSource(NamedTuple):
-    """Parsed source, its file, and the package that relative imports start from.
-
-    The package is empty if there is none.
-    """
-
-    statements: list[ast.stmt]
-    package: str
-    file: Path
 
 
 def parse(source: bytes) -> list[ast.stmt]:
@@ -47,7 +39,7 @@ def parse(source: bytes) -> list[ast.stmt]:
 
 def statements_of(content: bytes, file: Path) -> list[ast.stmt] | None:
     """Return what runs when a module is imported, None if it is not valid source."""
-    if file.suffix in _EXTENSIONS:
+    if file.suffix in EXTENSIONS:
         return None
     try:
         return list(without_main_block(parse(content)))
@@ -55,8 +47,90 @@ def statements_of(content: bytes, file: Path) -> list[ast.stmt] | None:
         return None
 
 
+class ParsedFile:
+    """A file that is imported, and what its source says.
+
+    Attributes
+    ----------
+    file : Path
+        Where it is.
+    content : bytes
+        What is in it.
+    """
+
+    def __init__(self, file: Path, content: bytes) -> None:
+        self.file = file
+        self.content = content
+        self._imports: dict[str, list[str]] = {}
+
+    @cached_property
+    def source(self) -> list[ast.stmt] | None:
+        """What runs when it is imported, None if it is not valid source."""
+        return statements_of(self.content, self.file)
+
+    @property
+    def statements(self) -> list[ast.stmt]:
+        """The same, empty if it is not valid source."""
+        return self.source or []
+
+    @cached_property
+    def form(self) -> bytes:
+        """The canonical form, or the content of what is not valid source."""
+        return self.content if self.source is None else canonical(self.source)
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the statements."""
+        return nodes_of(self.statements)
+
+    def imports(self, package: str) -> list[str]:
+        """Return the dotted names that it may import as a module of a package."""
+        if package not in self._imports:
+            self._imports[package] = list(_imports(self.nodes, package))
+        return self._imports[package]
+
+    @cached_property
+    def _added(self) -> list[Path]:
+        return _added_folders(self.nodes, self.file)
+
+    def added_folders(self, root: Path) -> list[Path]:
+        """Return the folders that it adds to ``sys.path``, as `added_folders` does."""
+        return _absolute(self._added, root)
+
+
+class ParsedFiles(Files):
+    """Files of source, each of which is read and parsed once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parsed: dict[Path, ParsedFile] = {}
+
+    def parsed(self, file: Path) -> ParsedFile:
+        """Return a file; raises `TaskError` if it cannot be read."""
+        if file not in self._parsed:
+            try:
+                content = self.content(file)
+            except OSError as error:
+                raise TaskError(
+                    f"{file}: cannot be read: {error.strerror}. Check its permissions."
+                ) from error
+            self._parsed[file] = ParsedFile(file, content)
+        return self._parsed[file]
+
+
+class ModuleSource(NamedTuple):
+    """Parsed source, its file, and the package that relative imports start from.
+
+    The package is empty if there is none.
+    """
+
+    statements: list[ast.stmt]
+    package: str
+    file: Path
+
+
 def own_modules(
-    sources: list[ModuleSource], folders: list[Path], root: Path
+    sources: list[ModuleSource], folders: list[Path], root: Path, files: ParsedFiles
 ) -> ModuleSearch:
     """Find the modules of the project that are imported, also indirectly.
 
@@ -64,8 +138,8 @@ def own_modules(
     to ``sys.path``.
     """
     while True:
-        search = ModuleSearch(folders, root)
-        search.follow(list(sources))
+        search = ModuleSearch(folders, root, files)
+        search.follow(sources)
         # A folder that was added last may hold what was not found before.
         if search.folders == folders:
             return search
@@ -77,64 +151,84 @@ class ModuleSearch:
 
     Attributes
     ----------
-    forms : dict of str to list of bytes
-        What `follow` found. For each dotted name there is the canonical form of the
-        module, or the content of what is not valid Python source.
-    files : set of Path
-        Where that was found.
+    found : dict of str to list of ParsedFile
+        What `follow` found, for each dotted name.
     """
 
-    def __init__(self, folders: list[Path], root: Path) -> None:
+    def __init__(self, folders: list[Path], root: Path, files: ParsedFiles) -> None:
         self.folders = list(folders)
         self.root = root
-        self.forms: dict[str, list[bytes]] = {}
-        self.files: set[Path] = set()
-        self._compiled: dict[Path, dict[str, list[Path]]] = {}
+        self.found: dict[str, list[ParsedFile]] = {}
+        self._files = files
+        self._chains: dict[str, list[tuple[str, list[Path]]]] = {}
+
+    @property
+    def forms(self) -> dict[str, list[bytes]]:
+        """For each dotted name the canonical form of the module.
+
+        That is the content of what is not valid Python source.
+        """
+        return {
+            name: [each.form for each in found] for name, found in self.found.items()
+        }
+
+    @property
+    def files(self) -> set[Path]:
+        """Where that was found."""
+        return {each.file for found in self.found.values() for each in found}
 
     def is_own(self, node: ast.stmt, package: str = "") -> bool:
         """Whether an import in a package imports a module of the project."""
-        return any(True for name in _imports(node, package) for _ in self.chain(name))
+        return any(map(self.chain, _imports(nodes_of([node]), package)))
 
     def follow(self, sources: list[ModuleSource]) -> None:
-        """Collect all modules that are imported, also indirectly; uses `sources` up."""
-        while sources:
-            source = sources.pop()
-            self.add_folders(source)
-            for statement in source.statements:
-                for name in _imports(statement, source.package):
-                    sources += self._collect(name)
+        """Collect all modules that are imported, also indirectly."""
+        todo: list[tuple[list[Path], list[str]]] = [
+            (
+                added_folders(source.statements, source.file, self.root),
+                list(_imports(nodes_of(source.statements), source.package)),
+            )
+            for source in sources
+        ]
+        while todo:
+            added, names = todo.pop()
+            self.add_folders(added)
+            for name in names:
+                for module, package in self._collect(name):
+                    added = module.added_folders(self.root)
+                    todo.append((added, module.imports(package)))
 
-    def add_folders(self, source: ModuleSource) -> None:
-        """Look in the folders that a module adds to ``sys.path``, too."""
-        for folder in added_folders(source.statements, source.file, self.root):
+    def add_folders(self, folders: list[Path]) -> None:
+        """Look in folders, too."""
+        for folder in folders:
             if folder not in self.folders:
                 self.folders.append(folder)
+                self._chains.clear()
 
-    def _collect(self, name: str) -> Iterator[ModuleSource]:
+    def parsed(self, file: Path) -> ParsedFile:
+        """Return a file; raises `TaskError` if it cannot be read."""
+        return self._files.parsed(file)
+
+    def _collect(self, name: str) -> Iterator[tuple[ParsedFile, str]]:
         for dotted, files in self.chain(name):
-            if dotted not in self.forms:
-                self.forms[dotted] = []
-                for file in files:
-                    yield from self._read(dotted, file)
+            if dotted not in self.found:
+                self.found[dotted] = list(map(self.parsed, files))
+                for module in self.found[dotted]:
+                    if module.source is not None:
+                        yield module, package_of(module.file, dotted)
 
-    def _read(self, dotted: str, file: Path) -> Iterator[ModuleSource]:
-        self.files.add(file)
-        content = file.read_bytes()
-        statements = statements_of(content, file)
-        if statements is None:
-            self.forms[dotted].append(content)
-            return
-        self.forms[dotted].append(canonical(statements))
-        package = dotted if file.name == "__init__.py" else parent_name(dotted)
-        yield ModuleSource(statements, package, file)
+    def chain(self, name: str) -> list[tuple[str, list[Path]]]:
+        """Return a module after the packages around it; ``p.*`` is all of p."""
+        if name not in self._chains:
+            self._chains[name] = list(self._chain(name))
+        return self._chains[name]
 
-    def chain(self, name: str) -> Iterator[tuple[str, list[Path]]]:
-        """Yield a module after the packages around it; ``p.*`` is all of p."""
+    def _chain(self, name: str) -> Iterator[tuple[str, list[Path]]]:
         parts = name.split(".")
         folders = [] if parts[0] == "psyrun" else self.folders
         for depth, part in enumerate(parts, start=1):
             if part == "*":
-                yield from _all_below(".".join(parts[: depth - 1]), folders)
+                yield from self._all_below(".".join(parts[: depth - 1]), folders)
                 return
             files, folders = self._locate(part, folders)
             if files:
@@ -146,42 +240,31 @@ class ModuleSearch:
         """Return the files of a module, and the folders of its submodules."""
         portions = []
         for folder in folders:
-            package, module = folder / name, folder / f"{name}.py"
-            if (package / "__init__.py").is_file():
-                return [package / "__init__.py"], [package]
-            if compiled := self._compiled_in(folder).get(name):
-                return compiled, []
-            if module.is_file():
-                return [module], []
-            if package.is_dir():
-                portions.append(package)
+            files, is_package = self._files.module(folder, name)
+            if files:
+                return list(files), [folder / name] if is_package else []
+            if is_package:
+                portions.append(folder / name)
         return [], portions
 
-    def _compiled_in(self, folder: Path) -> dict[str, list[Path]]:
-        """Return the compiled modules in a folder, which is listed once only."""
-        if folder not in self._compiled:
-            found: dict[str, list[Path]] = {}
-            for path in sorted(folder.iterdir() if folder.is_dir() else ()):
-                if path.suffix in _EXTENSIONS:
-                    found.setdefault(path.name.split(".")[0], []).append(path)
-            self._compiled[folder] = found
-        return self._compiled[folder]
-
-
-def _all_below(
-    package: str, folders: Iterable[Path]
-) -> Iterator[tuple[str, list[Path]]]:
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in {".py", *_EXTENSIONS}:
+    def _all_below(
+        self, package: str, folders: Iterable[Path]
+    ) -> Iterator[tuple[str, list[Path]]]:
+        for folder in folders:
+            for path in self._files.modules_below(folder):
                 below = path.relative_to(folder).with_name(path.name.split(".")[0])
                 parts = [part for part in below.parts if part != "__init__"]
                 yield ".".join([package, *parts]), [path]
 
 
-def _imports(statement: ast.stmt, package: str) -> Iterator[str]:
-    """Yield the dotted names that a statement may import, anywhere in it."""
-    for node in ast.walk(statement):
+def package_of(file: Path, dotted: str) -> str:
+    """Return the package that relative imports of a module start from."""
+    return dotted if file.name == "__init__.py" else parent_name(dotted)
+
+
+def _imports(nodes: Iterable[ast.AST], package: str) -> Iterator[str]:
+    """Yield the dotted names that some nodes may import."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -228,10 +311,18 @@ def added_folders(statements: Iterable[ast.stmt], file: Path, root: Path) -> lis
     Found are those that are written as text, or by means of ``os.path``, ``pathlib``
     and ``__file__``; others cannot be known without running the source.
     """
-    nodes = [node for statement in statements for node in ast.walk(statement)]
-    known = _Known(nodes, file)
-    folders = [known.path(node) for added in map(_added, nodes) for node in added]
-    absolute = [Path(os.path.normpath(root / path)) for path in folders if path]
+    return _absolute(_added_folders(nodes_of(statements), file), root)
+
+
+def _added_folders(nodes: list[ast.AST], file: Path) -> list[Path]:
+    added = [expression for node in nodes for expression in _added(node)]
+    known = _Known(nodes if added else [], file)
+    folders = [known.path(expression) for expression in added]
+    return [folder for folder in folders if folder]
+
+
+def _absolute(folders: list[Path], root: Path) -> list[Path]:
+    absolute = [Path(os.path.normpath(root / path)) for path in folders]
     return [path for path in absolute if not _INSTALLED.intersection(path.parts)]
 
 

@@ -10,7 +10,7 @@ as they can be reached by it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
@@ -19,12 +19,15 @@ from psyrun.tasks.fingerprint.canonical import canonical
 from psyrun.tasks.fingerprint.imports import (
     ModuleSearch,
     ModuleSource,
+    ParsedFile,
+    ParsedFiles,
     absolute_name,
     called_import,
+    package_of,
     parent_name,
-    statements_of,
 )
 from psyrun.tasks.fingerprint.names import DYNAMIC, names_of
+from psyrun.tasks.fingerprint.nodes import nodes_of
 from psyrun.tasks.fingerprint.slicing import Sliceable
 
 Chain: TypeAlias = tuple[str, ...]
@@ -39,6 +42,8 @@ _FINDING_PACKAGES = frozenset(
     {"importlib", "pkgutil", "runpy", "inspect", "gc", "pickle", "shelve"}
     | {"dill", "cloudpickle", "joblib", "hydra", "stevedore", "pluggy"}
 )
+# What tells of other modules.
+_TELLING = (ast.Import, ast.ImportFrom, ast.Call, ast.Constant, ast.Attribute, ast.Name)
 
 
 class _Uses:
@@ -75,19 +80,18 @@ class _Uses:
 
 
 class _Module:
-    """A module of the project; its statements are None if it is no valid source."""
+    """A module of the project, which counts as a whole if it is no valid source."""
 
-    def __init__(self, file: Path, dotted: str, is_own: Callable[..., bool]) -> None:
-        self.file = file
-        is_package = file.name == "__init__.py"
-        self.package = dotted if is_package else parent_name(dotted)
-        self._content = file.read_bytes()
-        statements = statements_of(self._content, file)
-        self._is_source = statements is not None
-        self.statements = statements or []
-        self._is_own = partial(is_own, package=self.package)
+    def __init__(self, parsed: ParsedFile, dotted: str, search: ModuleSearch) -> None:
+        self._parsed = parsed
+        self.file = parsed.file
+        self.package = package_of(parsed.file, dotted)
+        self.statements = parsed.statements
+        self._is_own = partial(search.is_own, package=self.package)
         self.needed: set[str] = set()
-        self.is_whole = not self._is_source
+        self.is_whole = parsed.source is None
+        self._counting: tuple[set[str], list[ast.stmt]] | None = None
+        self._form: tuple[list[ast.stmt], bytes] | None = None
 
     @cached_property
     def _names(self) -> set[str]:
@@ -97,7 +101,7 @@ class _Module:
     @cached_property
     def _submodules(self) -> set[str]:
         is_package = self.file.name == "__init__.py"
-        return _submodules(self.statements, self.package) if is_package else set()
+        return _submodules(self._parsed.nodes, self.package) if is_package else set()
 
     @cached_property
     def bound(self) -> set[str]:
@@ -121,11 +125,24 @@ class _Module:
 
     def counting(self) -> list[ast.stmt]:
         """Return the statements that count."""
-        return self.statements if self.is_whole else self._sliceable.slice(self.needed)
+        if self.is_whole:
+            return self.statements
+        if self._counting is None or self._counting[0] != self.needed:
+            self._counting = set(self.needed), self._sliceable.slice(self.needed)
+        return self._counting[1]
+
+    def nodes(self) -> list[ast.AST]:
+        """Return all nodes of the statements that count."""
+        return self._parsed.nodes if self.is_whole else nodes_of(self.counting())
 
     def form(self) -> bytes:
         """Return what counts, as bytes."""
-        return canonical(self.counting()) if self._is_source else self._content
+        if self.is_whole:
+            return self._parsed.form
+        counting = self.counting()
+        if self._form is None or self._form[0] is not counting:
+            self._form = counting, canonical(counting)
+        return self._form[1]
 
 
 class ModuleSlices:
@@ -140,9 +157,10 @@ class ModuleSlices:
         sources: list[tuple[ModuleSource, ModuleSource]],
         folders: list[Path],
         root: Path,
+        files: ParsedFiles,
     ) -> None:
         while True:
-            self._search = ModuleSearch(folders, root)
+            self._search = ModuleSearch(folders, root, files)
             self._find(sources)
             if self._search.folders == folders:
                 return
@@ -154,11 +172,12 @@ class ModuleSlices:
         self._all_are_whole = False
         for part, whole in sources:
             known = _chains(whole.statements).keys()
-            self._follow(part.statements, "", _Uses(part.statements, known))
+            nodes = nodes_of(part.statements)
+            self._follow(nodes, "", _Uses(part.statements, known))
         while self._todo:
             for module in self._modules[self._todo.pop()]:
-                counting = module.counting()
-                self._follow(counting, module.package, module.uses(counting))
+                uses = module.uses(module.counting())
+                self._follow(module.nodes(), module.package, uses)
 
     @property
     def forms(self) -> dict[str, list[bytes]]:
@@ -169,11 +188,11 @@ class ModuleSlices:
         }
 
     @property
-    def statements(self) -> Iterator[ast.stmt]:
-        """All statements that count."""
+    def nodes(self) -> Iterator[ast.AST]:
+        """All nodes of the statements that count."""
         for modules in self._modules.values():
             for module in modules:
-                yield from module.counting()
+                yield from module.nodes()
 
     @property
     def by_file(self) -> dict[Path, bytes]:
@@ -182,14 +201,15 @@ class ModuleSlices:
         return {module.file: module.form() for module in modules}
 
     def _follow(
-        self, statements: list[ast.stmt], package: str, uses: _Uses | None
+        self, nodes: Iterable[ast.AST], package: str, uses: _Uses | None
     ) -> None:
-        """Note what statements use of other modules."""
-        if not self._all_are_whole and any(map(_may_find_any, _nodes(statements))):
+        """Note what a piece of source uses of other modules."""
+        telling = [node for node in nodes if isinstance(node, _TELLING)]
+        if not self._all_are_whole and any(map(_may_find_any, telling)):
             self._all_are_whole = True
             for name in list(self._modules):
                 self._take_whole(name)
-        for node in _nodes(statements):
+        for node in telling:
             self._follow_node(node, package, uses)
 
     def _follow_node(self, node: ast.AST, package: str, uses: _Uses | None) -> None:
@@ -250,7 +270,12 @@ class ModuleSlices:
         for dotted, files in self._search.chain(name):
             found = dotted
             if dotted not in self._modules:
-                self._modules[dotted] = [self._read(dotted, file) for file in files]
+                modules = [self._search.parsed(file) for file in files]
+                for module in modules:
+                    self._search.add_folders(module.added_folders(self._search.root))
+                self._modules[dotted] = [
+                    _Module(module, dotted, self._search) for module in modules
+                ]
                 self._todo.add(dotted)
                 if self._all_are_whole or self._is_in_whole_package(dotted):
                     self._take_whole(dotted)
@@ -259,12 +284,6 @@ class ModuleSlices:
     def _is_in_whole_package(self, name: str) -> bool:
         around = self._modules.get(parent_name(name), [])
         return any(module.is_whole for module in around)
-
-    def _read(self, dotted: str, file: Path) -> _Module:
-        module = _Module(file, dotted, self._search.is_own)
-        source = ModuleSource(module.statements, module.package, file)
-        self._search.add_folders(source)
-        return module
 
     def _binds(self, name: str, attribute: str) -> bool:
         return any(attribute in module.bound for module in self._modules.get(name, ()))
@@ -291,20 +310,15 @@ class ModuleSlices:
                         self._todo.add(dotted)
 
 
-def _nodes(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:
-    for statement in statements:
-        yield from ast.walk(statement)
-
-
 def _of(uses: _Uses | None, name: str) -> set[Chain]:
     return _BARE if uses is None else uses.of(name)
 
 
-def _submodules(statements: list[ast.stmt], package: str) -> set[str]:
+def _submodules(nodes: list[ast.AST], package: str) -> set[str]:
     """Return the names that a package takes from itself, which are of submodules."""
     return {
         alias.name
-        for node in _nodes(statements)
+        for node in nodes
         if isinstance(node, ast.ImportFrom)
         and absolute_name("." * node.level + (node.module or ""), package) == package
         for alias in node.names

@@ -88,6 +88,9 @@ class _Scope(ast.NodeVisitor):
         else:
             self.names.bound.add(node.id)
 
+    def visit_Constant(self, node: ast.Constant) -> None:
+        """Leave it alone, sooner than by default."""
+
     def visit_BinOp(self, node: ast.BinOp) -> None:
         # A loop, as a long sum is nested too deeply for recursion.
         operand: ast.expr = node
