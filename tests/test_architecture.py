@@ -54,6 +54,7 @@ SCENARIOS = {
         "failed_assignments",
         "former_task_files",
         "full_disk",
+        "hanging_processes",
         "job_selection",
         "kill_and_resume",
         "left_behind",

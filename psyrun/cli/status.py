@@ -48,6 +48,7 @@ def execute(args: argparse.Namespace) -> int:
         limit = None if args.verbose > 1 else _SHOWN
         for status in statuses:
             _print_ended(status, limit)
+            _print_hanging(status, limit)
             if status.numbers is None and status.kept:
                 # To know that, all rows would have to be matched with the space.
                 print(
@@ -62,7 +63,8 @@ def execute(args: argparse.Namespace) -> int:
 def _cells(status: TaskStatus) -> tuple[str, ...]:
     numbers = status.numbers
     if numbers is None:
-        remark = ", ".join(filter(None, [status.remark, status.kept]))
+        remarks = [status.remark, *_hanging(status), status.kept]
+        remark = ", ".join(filter(None, remarks))
         return (status.name, status.state, "-", "-", "-", remark)
     return (
         status.name,
@@ -74,7 +76,16 @@ def _cells(status: TaskStatus) -> tuple[str, ...]:
     )
 
 
+def _hanging(status: TaskStatus) -> Iterator[str]:
+    """Yield what is to be said at once of processes that seem to hang."""
+    for one in status.hanging[:1]:
+        others = len(status.hanging) - 1
+        more = f" and {others} more" if others else ""
+        yield f"{one.job}{more} seems to hang: {one.command}"
+
+
 def _remarks(status: TaskStatus, numbers: AssignmentCounts) -> Iterator[str]:
+    yield from _hanging(status)
     if status.state == "done" and numbers.n_failed:
         yield f"without {counted(numbers.n_failed, 'failed assignment')}"
     if numbers.n_older:
@@ -89,6 +100,12 @@ def _print_ended(status: TaskStatus, limit: int | None) -> None:
     lines = (f"{job}: {ending.text}" for job, ending in status.ended)
     what = f"job{'' if len(status.ended) == 1 else 's'} ended by the queue"
     _print_some(status.name, what, len(status.ended), lines, limit)
+
+
+def _print_hanging(status: TaskStatus, limit: int | None) -> None:
+    lines = (f"{one.job}: process {one.pid} {one.text}" for one in status.hanging)
+    what = f"process{'' if len(status.hanging) == 1 else 'es'} without progress"
+    _print_some(status.name, what, len(status.hanging), lines, limit)
 
 
 def _print_details(path: Path, name: str, limit: int | None) -> None:

@@ -17,6 +17,7 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Ending, JobId
 from psyrun.steps.command import StepCommand
 from psyrun.utils.files import read_json, write_json
+from psyrun.workdir.hanging import forget
 from psyrun.workdir.layout import Round
 from psyrun.workdir.lock import break_lock, live_holder
 
@@ -109,8 +110,9 @@ class QueuedJob:
     def release_lock(self) -> None:
         """Remove the lock of the job after its end, if it left one."""
         if self.batch is not None:
-            lock = self.round.lock(self.step.name)
-            break_lock(lock, self.batch.job(self.position))
+            job = self.batch.job(self.position)
+            break_lock(self.round.lock(self.step.name), job)
+            forget(self.round.hanging_of(self.step.name), job)
 
     def record_failure(self, ending: Ending) -> None:
         """Record a bad ending of which the job itself could not tell."""

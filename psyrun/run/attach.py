@@ -13,6 +13,7 @@ from psyrun.queue.asking import ignore_warning
 from psyrun.queue.ledger import Ledger
 from psyrun.run.controller_job import controllers, ending
 from psyrun.run.display import Display
+from psyrun.run.hanging import HangReports
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import Holder, live_holder
 from psyrun.workdir.plan import Plan
@@ -127,10 +128,14 @@ class Follower:
 
     def _follow_unrecorded(self, holder: Holder) -> int:
         """Follow a run that has no record, such as one of plain Snakemake."""
+        round_ = _current_round(self._layout)
+        hangs = HangReports([] if round_ is None else [(self._name, round_)])
         while live_holder(self._layout.lock) == holder:
             record = self._record()
             if record is not None and record.is_held:
                 return self._follow(record)
+            for line in hangs.lines():
+                self._display.line(line)
             self._display.progress(self._tally([self._layout]))
             time.sleep(self._display.interval)
         plan = Plan.load(self._layout)

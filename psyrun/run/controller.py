@@ -19,6 +19,7 @@ from psyrun.planning.snakefile import rule_suffix
 from psyrun.run.display import EXECUTED, Display
 from psyrun.run.early_snakemake import EarlySnakemake
 from psyrun.run.forkservers import ForkServers
+from psyrun.run.hanging import HangReports
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
@@ -142,6 +143,8 @@ class Controller:
         self._display = display
         rounds = [task.layout.round(task.plan.round) for task in tasks]
         self._progress = [RoundProgress(round_) for round_ in rounds]
+        names = [task.name for task in tasks]
+        self._hangs = HangReports(zip(names, rounds, strict=True))
         self._outcome = RunOutcome()
         self._jobs: dict[tuple[int, int], FailedJob] = {}
         self._snakemakes: list[Snakemake] = []
@@ -253,6 +256,8 @@ class Controller:
         if time.time() > self._stop_at:
             raise _OutOfTimeError
         self._also_look(self._servers)
+        for line in self._hangs.lines():
+            self._display.line(line)
         self._display.progress(self._tally())
 
     def _check_locks(self) -> None:

@@ -42,7 +42,7 @@ class ForkServers:
             return subprocess.Popen(
                 [
                     *(command, "-P", "-m", "psyrun.steps.forkserver"),
-                    *(str(descriptor), taskfile),
+                    *(str(descriptor), taskfile, str(task_folder)),
                 ],
                 env=isolated(os.environ),
                 stdin=subprocess.PIPE,

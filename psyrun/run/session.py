@@ -25,7 +25,7 @@ from psyrun.run.summary import Summary
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import report_error, warn
-from psyrun.utils.environment import forget_job_that_is_over
+from psyrun.utils.environment import forget_job_that_is_over, wrong_limit
 from psyrun.utils.text import listed
 from psyrun.workdir.layout import MERGE, SPLIT, TaskLayout
 from psyrun.workdir.layout import PROCESS as PROCESS_STEP
@@ -42,6 +42,7 @@ def run_tasks(options: RunOptions, early: EarlySnakemake | None = None) -> int:
     An `early` Snakemake, whose import has begun, is used here if one is needed.
     """
     forget_job_that_is_over()
+    _check_limits()
     if options.detach == PROCESS and not options.is_dry_run:
         return detach.start(options)
     log = None
@@ -54,6 +55,15 @@ def run_tasks(options: RunOptions, early: EarlySnakemake | None = None) -> int:
         if log is not None:
             log.end(status)
     return status
+
+
+def _check_limits() -> None:
+    variable = wrong_limit()
+    if variable:
+        raise PsyrunError(
+            f"{variable}: {os.environ[variable]!r} is no number of seconds. Set it to "
+            "one, such as 600, or unset it."
+        )
 
 
 class Session:

@@ -18,6 +18,7 @@ from psyrun.tasks.module import check_syntax
 from psyrun.utils.files import read_json
 from psyrun.utils.text import counted
 from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.hanging import Hanging, hanging
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.lock import Holder, live_holder, running_jobs
 from psyrun.workdir.plan import Plan
@@ -81,6 +82,8 @@ class TaskStatus:
         kept``; empty once that is done, and where there are none.
     ended : tuple of (str, Ending)
         Jobs that a queue has ended, by name, and why.
+    hanging : tuple of Hanging
+        Processes of its jobs that seem to hang.
     """
 
     name: str
@@ -89,6 +92,7 @@ class TaskStatus:
     numbers: AssignmentCounts | None = None
     kept: str = ""
     ended: tuple[tuple[str, Ending], ...] = ()
+    hanging: tuple[Hanging, ...] = ()
 
 
 def status_of(path: Path, name: str) -> TaskStatus:
@@ -102,6 +106,8 @@ def status_of(path: Path, name: str) -> TaskStatus:
         else:
             state: State = "done" if is_merged(layout, plan) else "incomplete"
             status = replace(status, state=state, numbers=_numbers(layout, plan))
+            found = tuple(hanging(layout.round(plan.round)))
+            status = replace(status, hanging=found)
             kept = "" if status.numbers is not None else _kept(layout, plan)
             if state != "done":
                 kept = ", ".join(filter(None, [kept, _superseded(layout, plan)]))

@@ -12,8 +12,9 @@ code, which its workers do. Other steps have a copy of their own.
 The server and all copies end when the end of a pipe that the
 controller holds is closed, by whatever the controller dies of.
 
-Usage: ``python -P -m psyrun.steps.forkserver DESCRIPTOR TASKFILE``, with a listening
-socket as that descriptor and that pipe as standard input.
+Usage: ``python -P -m psyrun.steps.forkserver DESCRIPTOR TASKFILE FOLDER``, with a
+listening socket as that descriptor, the folder of the task, and that pipe as standard
+input.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 from psyrun.errors import PsyrunError
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
+from psyrun.steps.watchdog import Watchdog
 from psyrun.utils.environment import FOLDER_VARIABLE
 from psyrun.utils.process.basics import end_threads, prepare_forked_process
 from psyrun.utils.process.ending import forget_parent, leave, prepare_forks
@@ -46,13 +49,14 @@ from psyrun.utils.process.offspring import (
     end_strays,
     outlive_offspring,
 )
-from psyrun.workdir.layout import PROCESS
+from psyrun.workdir.layout import PROCESS, TaskLayout
+from psyrun.workdir.plan import Plan
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 _HEAD = 4  # bytes before a request that tell its length
 
 
-def main(descriptor: str, taskfile: str) -> None:
+def main(descriptor: str, taskfile: str, folder: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     isolate()
     # Each job needs it, which only what may be without NumPy imports late.
@@ -61,13 +65,22 @@ def main(descriptor: str, taskfile: str) -> None:
     outlive_offspring()
     task = None
     # The job that imports the task again reports the error.
-    with suppress(PsyrunError):
+    with suppress(PsyrunError), _import_watchdog(folder):
         task = ImportedTask.load(taskfile)
     end_threads()
     prepare_forks()
     gc.collect()
     gc.freeze()
     _Server(listener, task).serve()
+
+
+def _import_watchdog(folder: str) -> AbstractContextManager[object]:
+    layout = TaskLayout(Path(folder).absolute())
+    plan = Plan.load(layout)
+    if plan is None:
+        return nullcontext()
+    note = layout.round(plan.round).hanging_of("import")
+    return Watchdog(note, lambda: "in the import of the task file", has_log=False)
 
 
 @dataclass

@@ -93,6 +93,11 @@ class Job:
         """Paths of the round."""
         return self.layout.round(self.plan.round)
 
+    @property
+    def activity(self) -> str:
+        """What the job is at, as far as that is known."""
+        return "" if "imported" in vars(self) else "in the import of the task file"
+
     @cached_property
     def imported(self) -> ImportedTask:
         """The imported task; another version than the plan's is refused.

@@ -14,6 +14,7 @@ from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.merge import merge
 from psyrun.steps.process import process
 from psyrun.steps.split import split
+from psyrun.steps.watchdog import Watchdog
 from psyrun.utils.files import write_json
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.ending import leave
@@ -72,13 +73,19 @@ def _fail(note: Path, error: Exception, message: str, status: int) -> int:
 
 def _run(command: StepCommand, preloaded: ImportedTask | None) -> None:
     job = Job.of(command.layout, command.round_number, preloaded)
+    note = command.round.hanging_of(command.name)
+    with Watchdog(note, lambda: job.activity) as watchdog:
+        _run_step(job, command, watchdog)
+        job.record_loaded_code()
+
+
+def _run_step(job: Job, command: StepCommand, watchdog: Watchdog) -> None:
     match command.step, command.block:
         case "split", None:
             split(job)
         case "process", str(block):
-            process(job, int(block))
+            process(job, int(block), watchdog)
         case "merge", None:
             merge(job)
         case step, _:
             raise PsyrunError(f"unknown step {step!r}; allowed: split, process, merge.")
-    job.record_loaded_code()

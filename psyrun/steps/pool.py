@@ -17,17 +17,18 @@ import signal
 import sys
 import time
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
+from psyrun.steps.watchdog import Watchdog, Watched
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
 from psyrun.utils.process.basics import end_threads, log_line
 from psyrun.utils.process.ending import forget_parent, prepare_forks
 from psyrun.utils.process.offspring import children, end_strays
-from psyrun.utils.text import describe_exit
+from psyrun.utils.text import describe_exit, describe_parameters, parameters_text
 from psyrun.workdir.failures import describe_death
 from psyrun.workdir.in_flight import InFlight, InFlightTable
 from psyrun.workdir.journal import Journal
@@ -43,15 +44,20 @@ def evaluate(
     n_workers: int,
     in_flight: Path,
     fresh: FreshWorkers | None = None,
+    watchdog: Watchdog | None = None,
 ) -> None:
     """Evaluate all assignments of a process job; with `fresh`, workers are no copies.
+
+    A `watchdog` looks after the workers.
 
     Assignments that raise, or that end their worker, are recorded and do not raise
     here. Raises `PsyrunError` if records could not be written or `setup` failed, and
     `JobError` if the workers stopped before the end, or did not begin, with too
     little time left or too many failures.
     """
-    _Pool(evaluation, n_workers, in_flight, fresh).run()
+    pool = _Pool(evaluation, n_workers, in_flight, fresh)
+    with nullcontext() if watchdog is None else watchdog.looking_after(pool.watched):
+        pool.run()
 
 
 class _Pool:
@@ -105,6 +111,30 @@ class _Pool:
                 "the job's wall time does not suffice for the rest. What is done is "
                 "kept: run again for the rest."
             )
+
+    def watched(self) -> list[Watched]:
+        """Return the workers as a watchdog looks after them, in another thread."""
+        return [self._watched(pid, n) for pid, n in list(self._workers.items())]
+
+    def _watched(self, pid: int, number: int) -> Watched:
+        slot, planned = self._in_flight.get(number), self._in_flight.exit_status(number)
+        reader = self._readers.get(number)
+        helpers = () if reader is None else (reader,)
+        return Watched(pid, helpers, (slot, planned), lambda: self._at(slot, planned))
+
+    def _at(self, slot: InFlight | None, planned: int | None) -> str:
+        """Return what a worker is at, in words."""
+        if planned is not None:
+            return "at its end, after its last assignment"
+        if slot is None:
+            first = "" if self._fresh is None else "in the import of the task file, "
+            return f"{first}in `setup` or between two assignments"
+        values = ""
+        # They are the user's, and may not be fit for this.
+        with suppress(Exception):
+            parameters = describe_parameters(self._evaluation.space[slot.index])
+            values = f" ({parameters_text(parameters)})"
+        return f"in assignment {slot.index}{values}"
 
     def _start(self, number: int, rest: range) -> None:
         """Start a worker; it begins with what its predecessor left."""

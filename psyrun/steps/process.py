@@ -22,6 +22,7 @@ from psyrun.steps.freshworker import FreshWorkers, Shared
 from psyrun.steps.job import Job
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
+from psyrun.steps.watchdog import Watchdog
 from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
@@ -40,7 +41,7 @@ from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
 _SHOWN = 10
 
 
-def process(job: Job, block: int) -> None:
+def process(job: Job, block: int, watchdog: Watchdog) -> None:
     """Evaluate what is missing of one block and write its store file.
 
     Raises `FailedAssignmentsError` if assignments failed. The others are kept in the
@@ -54,7 +55,7 @@ def process(job: Job, block: int) -> None:
             log_line(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
-        _evaluate(job, block, _recorded(job, block))
+        _evaluate(job, block, _recorded(job, block), watchdog)
         # Workers know more than the merge: `setup` may have imported modules.
         recorded = _recorded(job, block)
         failed = _failed(recorded)
@@ -84,7 +85,9 @@ def _recorded(job: Job, block: int) -> dict[int, Entry]:
     return journal.latest(paths, verify=True) if unreadable else recorded
 
 
-def _evaluate(job: Job, block: int, recorded: Mapping[int, Entry]) -> None:
+def _evaluate(
+    job: Job, block: int, recorded: Mapping[int, Entry], watchdog: Watchdog
+) -> None:
     before = Attempts.of(job.round, block, own_job()["origin"], recorded)
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
         portions = list(_portions(job, block, before))
@@ -103,6 +106,7 @@ def _evaluate(job: Job, block: int, recorded: Mapping[int, Entry]) -> None:
             portion.n_workers,
             job.round.in_flight(block),
             _fresh_workers(job, shared),
+            watchdog,
         )
         portion.queue.close()
 

@@ -31,17 +31,36 @@ EXIT_LIMIT_VARIABLE = "PSYRUN_EXIT_LIMIT"
 
 _EXIT_LIMIT = 30.0
 
+HANG_LIMIT_VARIABLE = "PSYRUN_HANG_LIMIT"
+"""Environment variable with what `hang_limit` returns; 0 for never."""
+
+_HANG_LIMIT = 600.0
+
 
 def exit_limit() -> float:
     """Return how many seconds processes have for what they do at their end."""
     return _seconds(EXIT_LIMIT_VARIABLE, _EXIT_LIMIT)
 
 
+def hang_limit() -> float:
+    """Return after how many seconds a process that does nothing seems to hang."""
+    return _seconds(HANG_LIMIT_VARIABLE, _HANG_LIMIT) or float("inf")
+
+
+def wrong_limit() -> str:
+    """Return the name of a variable that should be a number of seconds, but is not."""
+    for variable in (EXIT_LIMIT_VARIABLE, HANG_LIMIT_VARIABLE):
+        if os.environ.get(variable) and _seconds(variable, -1.0) < 0:
+            return variable
+    return ""
+
+
 def _seconds(variable: str, default: float) -> float:
     try:
-        return float(os.environ[variable])
+        seconds = float(os.environ[variable])
     except (KeyError, ValueError):
         return default
+    return seconds if seconds >= 0 else default
 
 
 def forget_job_that_is_over() -> None:

@@ -26,6 +26,7 @@ A task owns one folder, ``<workdir>/<task>``::
         journal/          one record per assignment, while jobs run
         claims/           which work was fetched (load balancing)
         locks/            which jobs run
+        hanging/          which of their processes seem to hang
         merged.json       what the last merge wrote
         merged-<name>     that it ended, for Snakemake
 """
@@ -142,6 +143,15 @@ class Round:
     def lock(self, step: str) -> Path:
         """Lock of one step, such as ``merge`` or ``process-3``."""
         return self.locks / step
+
+    @property
+    def hanging(self) -> Path:
+        """The folder of notes about processes that seem to hang."""
+        return self.folder / "hanging"
+
+    def hanging_of(self, step: str) -> Path:
+        """Which processes of a step seem to hang, as JSON."""
+        return self.hanging / f"{step}.json"
 
 
 @dataclass(frozen=True)

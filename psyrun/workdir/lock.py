@@ -120,7 +120,7 @@ class Lock:
         until its owner has removed the lock, no other can stand in its place.
         """
         former = recorded_holder(self.path)
-        if former is None or _is_live(former, self.path):
+        if former is None or is_live(former, self.path):
             return None
         right = self.path.with_name(f".{self.path.name}.{former.pid}-{former.started}")
         try:
@@ -185,7 +185,7 @@ class Lock:
 def live_holder(path: Path) -> Holder | None:
     """Return who holds a lock; None where nobody does or the lock is stale."""
     holder = recorded_holder(path)
-    return holder if holder is not None and _is_live(holder, path) else None
+    return holder if holder is not None and is_live(holder, path) else None
 
 
 def break_lock(path: Path, job: str) -> None:
@@ -239,7 +239,8 @@ def recorded_holder(path: Path) -> Holder | None:
         ) from error
 
 
-def _is_live(holder: Holder, path: Path) -> bool:
+def is_live(holder: Holder, path: Path) -> bool:
+    """Whether the process lives that wrote a file, or that renewed it lately."""
     if holder.is_here:
         return process_start(holder.pid) == holder.started
     try:
