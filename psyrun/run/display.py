@@ -46,9 +46,13 @@ class QuietDisplay(Display):
 
 
 class PlainDisplay(Display):
-    """Writes lines, and one about the progress now and then."""
+    """Writes lines, and one about the progress now and then.
 
-    def __init__(self, stream: TextIO) -> None:
+    By default to what is the standard output then: task files may have closed the one
+    of before.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._rate: Rate | None = None
         self._next = time.monotonic() + 10.0
@@ -56,7 +60,7 @@ class PlainDisplay(Display):
     @override
     def line(self, text: str) -> None:
         try:
-            print(text, file=self._stream, flush=True)
+            print(text, file=self._stream or sys.stdout, flush=True)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
@@ -165,4 +169,4 @@ def choose_display(*, is_quiet: bool) -> Display:
     """Return the display that suits the terminal."""
     if is_quiet:
         return QuietDisplay()
-    return BarDisplay() if sys.stdout.isatty() else PlainDisplay(sys.stdout)
+    return BarDisplay() if sys.stdout.isatty() else PlainDisplay()

@@ -76,7 +76,7 @@ class RunLog:
     def display(self, inner: Display) -> Display:
         """Return a display that also writes to the log what another one shows."""
         if self._is_output:
-            return LogDisplay(sys.stdout)
+            return LogDisplay()
         return _LoggedDisplay(inner, self)
 
     @contextmanager

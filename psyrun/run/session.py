@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -355,7 +354,7 @@ class Session:
 def _choose_display(options: RunOptions) -> Display:
     if options.controller is None or options.is_quiet:
         return choose_display(is_quiet=options.is_quiet)
-    return LogDisplay(sys.stdout)
+    return LogDisplay()
 
 
 def _layouts(tasks: Sequence[TaskRun]) -> dict[str, TaskLayout]:

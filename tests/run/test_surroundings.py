@@ -126,6 +126,17 @@ def test_a_full_output_is_named_and_does_not_stop_a_run(
         assert line.startswith("psy: standard output: No space left on device")
 
 
+@pytest.mark.parametrize("end", ["close()", "detach()", "buffer.close()"])
+def test_a_task_file_may_close_the_streams(tmp_path: Path, end: str) -> None:
+    text = f"import sys\nsys.stdout.{end}\nsys.stderr.{end}\n{TASK}"
+    folder = project(tmp_path / "project", text.replace('print("h\xe9", x)', "pass"))
+    assert psy(folder, "run", ">said 2>&1") == 0
+    said = (folder / "said").read_text()
+    assert "Traceback" not in said
+    assert ".  a:merge" in said
+    assert result(folder) == [1, 2]
+
+
 def named(folder: Path, name: bytes) -> Path:
     """Return a path whose last part is not UTF-8, if the file system takes it."""
     path = folder / os.fsdecode(name)
