@@ -39,6 +39,7 @@ from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
 from psyrun.steps.watchdog import Watchdog
 from psyrun.utils.environment import FOLDER_VARIABLE
+from psyrun.utils.former import FORMER
 from psyrun.utils.process.basics import end_threads, prepare_forked_process
 from psyrun.utils.process.ending import forget_parent, leave, prepare_forks
 from psyrun.utils.process.isolation import isolate, isolated
@@ -63,6 +64,8 @@ def main(descriptor: str, taskfile: str, folder: str) -> None:
     importlib.import_module("psyrun.pspace.freezing")
     listener = socket.socket(fileno=int(descriptor))
     outlive_offspring()
+    # Who starts a run has been told.
+    warnings.filterwarnings("ignore", FORMER, FutureWarning)
     task = None
     # The job that imports the task again reports the error.
     with suppress(PsyrunError), _import_watchdog(folder):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -114,8 +115,11 @@ def _any_path(value: Any) -> Path:
 
 
 def command(value: Any) -> str:
-    """Take a path, and return it as text."""
-    return str(path(value))
+    """Take a path or the name of a program, and return it as text.
+
+    What the first line of a script has in front of that is left out.
+    """
+    return re.sub(r"^(/usr/bin/)?env\s+(?=\S+$)", "", str(path(value)))
 
 
 def names(value: Any) -> tuple[str, ...]:

@@ -13,6 +13,10 @@ from typing import Any
 _OWN = (str(Path(__file__).parents[1]), "<frozen importlib")
 
 
+FORMER = ".* is from psyrun 0[.]8 and still works: "
+"""Pattern of the warnings of `warn_former`."""
+
+
 def warn_former(name: str, instead: str) -> None:
     """Warn that a name is that of psyrun 0.8; Python does so once for each place."""
     # Users see no DeprecationWarning, unless it comes from the file that they run.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,17 @@ pspace = Param(x=[1, 2, 3])
 backend = DistributeBackend
 scheduler = Slurm
 scheduler_args = {'timelimit': timelimit, 'memory': lambda name: '1G', 'n_cpus': 1}
+
+
+def execute(x):
+    return {'y': x ** 2}
+"""
+
+PYTHON = """\
+from psyrun import Param
+
+pspace = Param(x=[1, 2, 3])
+python = '/usr/bin/env python'
 
 
 def execute(x):
@@ -279,7 +292,7 @@ def test_load_balanced_with_setup(project: Project) -> None:
 def test_several_spaces_summed(project: Project) -> None:
     project.write(SUMMED)
     printed = project.psy("run")
-    assert "psyrun.DefaultStore is from psyrun 0.8" in printed.stderr
+    assert printed.stderr.count("psyrun.DefaultStore is from psyrun 0.8") == 1
     found = project.result()
     assert found["a"] == [1, 1, 2, 2, 7, 0, 2]
     assert found["n_given"] == [2, 2, 2, 2, 3, 2, 2]
@@ -296,6 +309,16 @@ def test_functions_as_arguments_of_the_scheduler(
     assert limits.pop("a:merge") == slurm_time("1h")
     assert limits
     assert set(limits.values()) == {slurm_time("15m")}
+
+
+def test_python_as_in_the_first_line_of_a_script(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", folder, prepend=os.pathsep)
+    project.write(PYTHON)
+    project.psy("run")
+    assert project.result()["y"] == [1, 4, 9]
 
 
 def test_values_for_all_tasks_in_psy_conf(project: Project) -> None:
