@@ -289,6 +289,8 @@ def is_installed(path: str) -> bool:
 @cache
 def _own_folders() -> tuple[str, ...]:
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    # Libraries of Python itself, and those that Conda brings.
+    folders.add(str(Path(sys.base_prefix, "lib")))
     folders.add(str(Path(__file__).parents[2]))
     return tuple(folder + os.sep for folder in folders)
 
