@@ -64,6 +64,7 @@ SCENARIOS = {
         "module_names",
         "own_queue",
         "second_looks",
+        "small_steps",
         "surroundings",
         "threads_at_import",
         "results_and_stores",

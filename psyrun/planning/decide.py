@@ -267,6 +267,7 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
         superseded=tuple(n for n in current.rounds_with_rows if n not in kept.rounds),
         same_space=kept.same_space,
         merge=desired.token,
+        n_items=desired.n_items,
     )
     return _all_steps(plan)
 

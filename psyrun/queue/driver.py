@@ -145,10 +145,19 @@ class Driver:
         self._waiting.add(item)
         self._last_added = self._clock()
 
+    @property
+    def is_gathering(self) -> bool:
+        """Whether jobs wait a moment for others that fit into the same array."""
+        return bool(self._waiting) and self._gathers_until > self._clock()
+
+    @property
+    def _gathers_until(self) -> float:
+        return self._last_added + _GATHERING
+
     def step(self) -> list[FinishedJob]:
         """Do what is due; return the jobs that have ended since, for good."""
         ended: list[FinishedJob] = []
-        is_gathered = self._clock() - self._last_added >= _GATHERING
+        is_gathered = self._clock() >= self._gathers_until
         if is_gathered and self._backoff.is_over and self._has_to_submit:
             ended += self._submit()
         if self._submitted and self._pace.is_due:

@@ -12,6 +12,7 @@ from typing import Any
 from psyrun.errors import FailedAssignmentsError, OutOfTimeError
 from psyrun.queue.blame import EndedJob
 from psyrun.queue.ledger import Batch
+from psyrun.queue.script import EXPLAINED
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Ending, JobId
@@ -19,7 +20,7 @@ from psyrun.steps.command import StepCommand
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.hanging import forget
 from psyrun.workdir.layout import Round
-from psyrun.workdir.lock import break_lock, live_holder
+from psyrun.workdir.lock import break_lock, live_holder, remove_stale_lock
 
 
 @dataclass(eq=False)
@@ -44,6 +45,8 @@ class QueuedJob:
         The job with whose rest it goes on, as that tells of itself; empty if none.
     progress : int
         How far the jobs for the same files have come, see `EndedJob.progress`.
+    local_status : int or None
+        The exit status of its command if that has ended on this machine.
     gone_since : float or None
         When it was noticed that the queue does not know it any more.
     owner : object
@@ -61,6 +64,7 @@ class QueuedJob:
     is_adopted: bool = False
     origin: str = ""
     progress: int = 0
+    local_status: int | None = None
     gone_since: float | None = None
     owner: Any = field(default=None, repr=False)
 
@@ -104,22 +108,32 @@ class QueuedJob:
         """Whether the job renews its lock, whatever its queue says."""
         if self.batch is None:
             return False
-        holder = live_holder(self.round.lock(self.step.name))
+        holder = live_holder(self._lock)
         return holder is not None and holder.job == self.batch.job(self.position)
 
     def release_lock(self) -> None:
         """Remove the lock of the job after its end, if it left one."""
         if self.batch is not None:
             job = self.batch.job(self.position)
-            break_lock(self.round.lock(self.step.name), job)
+            break_lock(self._lock, job)
             forget(self.round.hanging_of(self.step.name), job)
+
+    def remove_stale_lock(self) -> None:
+        """Remove the lock of a process that worked on the same, if that is gone."""
+        remove_stale_lock(self._lock)
+
+    @property
+    def _lock(self) -> Path:
+        return self.round.lock(self.step.name)
 
     def record_failure(self, ending: Ending) -> None:
         """Record a bad ending of which the job itself could not tell."""
         kind, message, status = "JobEnded", f"the job {ending.text}", 2
+        if self.has_come_to_end:
+            return
+        if self.local_status is not None:
+            message, status = f"it ended with {ending.text}", 1
         if self.batch is not None:
-            if self.has_come_to_end:
-                return
             message, status = f"the job ended in the queue: {ending.text}", 1
             if ending.exit_status == 2:
                 # It never began, and was cancelled.
@@ -134,6 +148,8 @@ class QueuedJob:
     @property
     def has_come_to_end(self) -> bool:
         """Whether its command failed by itself, and has said why."""
+        if self.local_status is not None:
+            return self.local_status in EXPLAINED
         return self.batch is not None and self.batch.trace(self.position).is_explained
 
     @property

@@ -28,7 +28,8 @@ COMMANDS, SCRIPT = "commands", "run.sh"
 _LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read
 _MARK = "psyrun:"
 _UNKNOWN_HOST = "an unknown machine"
-_EXPLAINED = (1, 2)  # exit statuses of psyrun's steps after which they have said why
+EXPLAINED = (1, 2)
+"""Exit statuses of psyrun's steps after which they have said why."""
 
 # The commands stand in a file of their own, one on each line, so that neither
 # the length of a script nor that of an argument limits their number.
@@ -115,7 +116,7 @@ class JobTrace:
     @property
     def is_explained(self) -> bool:
         """Whether the job failed and has said why, as psyrun's steps do."""
-        return self.exit_status in _EXPLAINED
+        return self.exit_status in EXPLAINED
 
     @property
     def ending(self) -> Ending | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from psyrun.errors import SchedulerError
 from psyrun.queue.ledger import Ledger
+from psyrun.queue.placement import ImportCost
 from psyrun.scheduler import ImmediateRun, Scheduler, scheduler_class
 from psyrun.scheduler.options import joined
+from psyrun.tasks.config import PLACES
 from psyrun.tasks.loading import Task, load_task
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, TaskLayout
 from psyrun.workdir.plan import Plan
@@ -23,12 +25,23 @@ _FLAGS = {"True": True, "False": False}  # for options that take no value
 class SiteSettings:
     """What a profile says, for all tasks.
 
-    It names the scheduler of tasks that do not name one, and has arguments such as
-    ``'account=lab partition=short'``.
+    It names the scheduler of tasks that do not name one, has arguments such as
+    ``'account=lab partition=short'``, and says where split and merge are done.
+
+    Raises
+    ------
+    SchedulerError
+        If the arguments, or the place, are not understood.
     """
 
-    def __init__(self, scheduler: str | None, arguments: str | None) -> None:
+    def __init__(
+        self,
+        scheduler: str | None,
+        arguments: str | None,
+        split_and_merge: str | None = None,
+    ) -> None:
         self._scheduler = scheduler
+        self._split_and_merge = _place(split_and_merge or "auto")
         self._arguments = parse_arguments(arguments or "")
         self._tasks: dict[Path, QueuedTask] = {}
 
@@ -43,9 +56,15 @@ class SiteSettings:
 
     def _load(self, folder: Path) -> QueuedTask:
         plan = Plan.required(TaskLayout(folder))
-        task = load_task(Path(plan.taskfile), with_space=False)
+        cost = ImportCost()
+        with cost.measured():
+            task = load_task(Path(plan.taskfile), with_space=False)
         scheduler = self._scheduler_of(task.scheduler, plan)
-        return QueuedTask.of(task, plan, self._arguments, scheduler)
+        return replace(
+            QueuedTask.of(task, plan, self._arguments, scheduler),
+            split_and_merge=task.split_and_merge or self._split_and_merge,
+            import_cost=cost,
+        )
 
     def _scheduler_of(self, scheduler: Scheduler, plan: Plan) -> Scheduler:
         if not isinstance(scheduler, ImmediateRun):
@@ -56,6 +75,15 @@ class SiteSettings:
                 "'scheduler = Slurm()', or in the profile: 'psyrun-scheduler: Slurm'."
             )
         return scheduler_class(self._scheduler)()
+
+
+def _place(word: str) -> str:
+    if word not in PLACES:
+        raise SchedulerError(
+            f"psyrun-split-and-merge: must be {', '.join(PLACES[:-1])} or "
+            f"{PLACES[-1]}, got {word!r}."
+        )
+    return word
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
@@ -88,6 +116,8 @@ class QueuedTask:
 
     `scheduler_args` are what the task and its site ask for; functions take the name
     of a job. `retries` is how often a job that was given too little is given more.
+    `split_and_merge` is where these are done, and `import_cost` what importing the task
+    took, see `psyrun.queue.placement`.
     """
 
     layout: TaskLayout
@@ -95,6 +125,8 @@ class QueuedTask:
     scheduler: Scheduler
     scheduler_args: Mapping[str, Any]
     retries: int
+    split_and_merge: str = "auto"
+    import_cost: ImportCost = field(default_factory=ImportCost)
 
     @classmethod
     def of(

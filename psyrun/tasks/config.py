@@ -22,6 +22,10 @@ FORMER_SPELLING = "schedular_args"
 """Is taken as ``scheduler_args``, with a warning."""
 
 
+PLACES = ("auto", "local", "queue")
+"""Where split and merge of a task in a queue may be done."""
+
+
 class Special(NamedTuple):
     """What there is to know of a special variable beside its default.
 
@@ -209,6 +213,14 @@ class Config:
         "how often a job in a queue is submitted again if it used up its memory or "
         "time, with twice as much of it, or if its machine failed",
         value=0,
+    )
+    split_and_merge: str | None = special(
+        values.optional(values.choice(*PLACES)),
+        "`'auto'`, `'local'` or `'queue'`",
+        "for tasks in a queue, whether split and merge are done where `psy run` runs "
+        "(`'local'`), in jobs of their own (`'queue'`), or locally if they are small",
+        default="what the profile says, else `'auto'`",
+        value=None,
     )
     overwrite_dirty: bool = special(
         values.flag,

@@ -91,6 +91,17 @@ def flag(value: Any) -> bool:
     raise NotAllowedError("True or False")
 
 
+def choice(*words: str) -> Callable[[Any], str]:
+    """Return what takes one of some words."""
+
+    def read_choice(value: Any) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        raise NotAllowedError(f"one of {', '.join(map(repr, words))}")
+
+    return read_choice
+
+
 def path(value: Any) -> Path:
     """Take a path, in which `~` is the home folder."""
     found = _any_path(value)

@@ -195,6 +195,11 @@ def break_lock(path: Path, job: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_stale_lock(path: Path) -> None:
+    """Remove a lock whose holder does not live, as other machines cannot see that."""
+    Lock(path, path.name)._break_stale()
+
+
 def locks_of(layout: TaskLayout) -> list[Path]:
     """Return the locks of the jobs of a task, stale ones included."""
     return [p for r in layout.rounds().values() for p in _locks_in(r.locks)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import read_json, write_json
@@ -69,6 +69,9 @@ class Plan(TaskSettings):
         isn't sampled again.
     merge : str
         Name of the merge; a new name makes Snakemake merge again.
+    n_items : int or None
+        About how many assignments the space has: split may sample it anew. None
+        where an earlier version of psyrun made the plan.
     """
 
     round: int
@@ -82,6 +85,7 @@ class Plan(TaskSettings):
     superseded: tuple[int, ...] = ()
     same_space: bool = False
     merge: str = ""
+    n_items: int | None = field(default=None, compare=False)
 
     def save(self, layout: TaskLayout) -> None:
         """Record the plan as the one that was accepted last."""

@@ -35,6 +35,23 @@ def test_a_task_runs_from_submission_to_result(
     assert project.calls() == []
 
 
+def test_split_and_merge_of_a_small_task_are_no_jobs(
+    slurm: SlurmCluster, tmp_path: Path, submissions: Submissions
+) -> None:
+    project = queued_project(tmp_path / "project")
+    project.edit('split_and_merge = "queue"', "")
+    project.psy("run")
+    assert project.result()["y"] == [x**2 for x in range(8)]
+    assert [record["name"] for record in submissions.all()] == ["a:process"]
+    project.edit("range(8)", "range(9)")
+    project.psy("run", "--continue", "--detach=job")
+    project.psy("attach", "a")
+    assert project.calls() == list(range(9))
+    assert project.result()["y"] == [x**2 for x in range(9)]
+    names = [record["name"] for record in submissions.all()]
+    assert names == ["a:process", "a:controller", "a:process"]
+
+
 def test_logs_are_named_as_on_one_machine(slurm: SlurmCluster, tmp_path: Path) -> None:
     project = queued_project(tmp_path / "project", n_jobs=2)
     project.psy("run")

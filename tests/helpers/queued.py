@@ -23,6 +23,8 @@ pspace = Param(x=range({n_items}))
 max_jobs = {n_jobs}
 scheduler = Slurm()
 scheduler_args = {{"timelimit": "5m", "memory": "200M"}}
+# So that there are jobs of each kind.
+split_and_merge = "queue"
 
 
 def execute(x):

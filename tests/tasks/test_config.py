@@ -44,6 +44,7 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
         *("backend", "max_failures", "max_jobs", "min_items", "pool_size", "python"),
         *("scheduler", "scheduler_args", "schedular_args", "retries"),
         *("file_dep", "overwrite_dirty", "resultfile", "store", "workdir"),
+        "split_and_merge",
     } == INCIDENTAL
 
 

@@ -1,8 +1,8 @@
 """Snakemake executor plug-in that submits psyrun's jobs to a queue.
 
 All jobs that are ready are submitted as one array, whose jobs run the rules'
-commands directly; `psyrun.queue` does the work. The jobs of other rules run
-the ordinary way, on this machine.
+commands directly; `psyrun.queue` does the work. Small steps before and after these
+run on this machine, and so do, the ordinary way, the jobs of other rules.
 """
 
 import os
@@ -25,6 +25,8 @@ from snakemake_interface_executor_plugins.settings import (
 from psyrun.errors import PsyrunError
 from psyrun.queue.driver import Driver, FinishedJob
 from psyrun.queue.job import QueuedJob
+from psyrun.queue.local_steps import LocalSteps
+from psyrun.queue.placement import is_local
 from psyrun.queue.site import SiteSettings
 from psyrun.scheduler.jobs import Cause
 from psyrun.steps.command import StepCommand
@@ -40,6 +42,7 @@ common_settings = CommonSettings(
 )
 
 _PAUSE = 0.1  # seconds between looks at whether something is due
+_SHORT_PAUSE = 0.02  # while something will be due soon
 
 
 @dataclass
@@ -52,6 +55,8 @@ class ExecutorSettings(ExecutorSettingsBase):
         Scheduler of the tasks that do not name one.
     args : str, optional
         Arguments for the scheduler where tasks do not give them.
+    split_and_merge : str, optional
+        Where these are done for tasks that do not say: auto, local or queue.
     """
 
     # Snakemake reads the types of settings, and knows unions by this name only.
@@ -69,6 +74,13 @@ class ExecutorSettings(ExecutorSettingsBase):
             "'account=lab partition=short'; those of tasks win.",
         },
     )
+    split_and_merge: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "Where split and merge of tasks that do not say are done: local, "
+            "queue, or auto (local if they are small).",
+        },
+    )
 
 
 class Executor(RemoteExecutor):
@@ -79,9 +91,12 @@ class Executor(RemoteExecutor):
         self._ordinary = local(self.workflow, self.logger)
         self._is_controlled = bool(os.environ.get(CONTROLLED_VARIABLE))
         self._driver = Driver(self._warn, is_ledger_complete=self._is_controlled)
+        self._local_steps = LocalSteps(self._driver.add, self._warn)
         settings = self.workflow.executor_settings
         try:
-            self._site = SiteSettings(settings.scheduler, settings.args)
+            self._site = SiteSettings(
+                settings.scheduler, settings.args, settings.split_and_merge
+            )
         except PsyrunError as error:
             raise WorkflowError(str(error)) from None
         self._lock_of_driver = threading.RLock()
@@ -110,9 +125,16 @@ class Executor(RemoteExecutor):
         else:
             # Makes folders for outputs and logs and removes what is outdated.
             self.workflow.async_run(job.prepare())
-            with self._lock_of_driver:
-                self._driver.add(item)
+            with self._lock_of_driver, _told_in_one_line():
+                self._have_done(item)
         self.report_job_submission(info)
+
+    def _have_done(self, item: QueuedJob) -> None:
+        if is_local(item.task, item.step):
+            self._local_steps.add(item)
+        else:
+            item.remove_stale_lock()
+            self._driver.add(item)
 
     def _item(self, job: Any, step: StepCommand, info: SubmittedJobInfo) -> QueuedJob:
         try:
@@ -143,9 +165,11 @@ class Executor(RemoteExecutor):
             # Snakemake's thread asks even before it has called __post_init__.
             return
         with self._lock_of_driver, _told_in_one_line():
-            ended = self._driver.step()
+            ended = [*self._local_steps.step(), *self._driver.step()]
             for one in ended:
                 self._tell(one)
+            if self._local_steps.is_busy or self._driver.is_gathering:
+                self.next_seconds_between_status_checks = _SHORT_PAUSE
         infos = {id(one.item.owner) for one in ended}
         for info in active_jobs:
             if id(info) not in infos:
@@ -161,10 +185,10 @@ class Executor(RemoteExecutor):
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel all jobs, unless they are to be adopted by the next run."""
-        if self._is_controlled:
-            return
         with self._lock_of_driver:
-            self._driver.kill()
+            self._local_steps.cancel()
+            if not self._is_controlled:
+                self._driver.kill()
 
     def cancel(self) -> None:
         """End all jobs."""
