@@ -1,10 +1,14 @@
-"""Trivial process jobs on the test cluster, beside a bare job array.
+"""Trivial process jobs on the test cluster, beside bare job arrays.
 
-The reference is one `sbatch --array` of the very commands that the process jobs
+One reference is an `sbatch --array` of the very commands that the process jobs
 run, in a copy of the project whose blocks are removed: both do the same work. It
 does without Snakemake, without split and merge, and without anybody who watches.
-Makespan is the time from the start of the first process job to the end of the
-last; Slurm and the jobs' own traces know it to a second.
+The other one is an array of plain Pythons: each runs the task file, evaluates as
+many assignments and writes their rows, but checks and records nothing.
+
+Wall time is that from typing the command to the result. Makespan is the time from
+the start of the first process job to the end of the last; Slurm and the jobs' own
+traces know it to a second.
 
 The test cluster is started for the time, if it does not run.
 """
@@ -58,6 +62,19 @@ RAW = """\
 exec sh -c "$(sed -n "$((SLURM_ARRAY_TASK_ID + {first}))p" {commands})"
 """
 
+PLAIN = """\
+import pickle
+import runpy
+import sys
+
+job, per_job = int(sys.argv[1]), int(sys.argv[2])
+task = runpy.run_path("psy-tasks/task_noop.py")
+points = task["pspace"][job * per_job : (job + 1) * per_job]
+rows = [{**point, **task["execute"](**point)} for point in points]
+with open(f"{job}.pkl", "wb") as file:
+    pickle.dump(rows, file)
+"""
+
 BIN = str(Path(sys.executable).parent)
 OPTIONS = ["--time=10", "--mem=200M", "--cpus-per-task=1", "--nodes=1"]
 
@@ -83,7 +100,9 @@ def environment(folder: Path) -> dict[str, str]:
     wrapper.chmod(0o755)
     (folder / "calls").write_text("")
     path = os.pathsep.join([str(wrapper.parent), BIN, os.environ["PATH"]])
-    return {**os.environ, "PATH": path}
+    # Python compiles what it imports only once, as anywhere else.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PATH": path}
 
 
 def seconds(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> float:
@@ -152,6 +171,24 @@ def raw(folder: Path, env: Mapping[str, str]) -> Times:
     return Times(wall, makespan(copy, "raw", n_jobs, begun), n_calls(folder) - before)
 
 
+def plain(folder: Path, env: Mapping[str, str], n_jobs: int, per_job: int) -> Times:
+    """Run an array of Pythons that evaluate and write as many assignments."""
+    copy = folder / "plain"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    shutil.copytree(folder / "project/psy-tasks", copy / "psy-tasks")
+    (copy / "work.py").write_text(PLAIN)
+    line = f"{shlex.quote(sys.executable)} work.py"
+    commands = "".join(f"{line} {job} {per_job}\n" for job in range(n_jobs))
+    (copy / "commands").write_text(commands)
+    begun, before = datetime.now().replace(microsecond=0), n_calls(folder)
+    wall = submit_and_wait(copy, n_jobs, env)
+    n_files = len(list(copy.glob("*.pkl")))
+    if n_files != n_jobs:
+        sys.exit(f"the array of plain Pythons made {n_files} of {n_jobs} files")
+    return Times(wall, makespan(copy, "raw", n_jobs, begun), n_calls(folder) - before)
+
+
 def submit_and_wait(copy: Path, n_jobs: int, env: Mapping[str, str]) -> float:
     """Submit as few arrays as Slurm allows, wait for them and return the time."""
     size = Slurm().max_array_size()
@@ -189,11 +226,11 @@ def set_up(folder: Path, n_jobs: int, per_job: int, memory: str = "200M") -> Non
     (tasks / "task_noop.py").write_text(text)
 
 
-def show(name: str, ours: Sequence[float], bare: Sequence[float]) -> None:
-    ratios = [a / b for a, b in zip(ours, bare, strict=True)]
+def show(name: str, ours: Sequence[float], other: str, theirs: Sequence[float]) -> None:
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     print(
-        f"  {name:9} psy run {statistics.median(ours):6.1f} s   bare array "
-        f"{statistics.median(bare):6.1f} s   ratio {statistics.median(ratios):.2f} "
+        f"  {name:9} psy run {statistics.median(ours):6.1f} s   {other:13} "
+        f"{statistics.median(theirs):6.1f} s   ratio {statistics.median(ratios):.2f} "
         f"(from {min(ratios):.2f} to {max(ratios):.2f})",
         flush=True,
     )
@@ -227,14 +264,21 @@ def main() -> None:
 def measure(folder: Path, args: argparse.Namespace) -> None:
     env = environment(folder)
     set_up(folder, args.jobs, args.per_job)
-    pairs = [
-        (with_psyrun(folder, env, args.jobs), raw(folder, env))
+    found = [
+        (
+            with_psyrun(folder, env, args.jobs),
+            raw(folder, env),
+            plain(folder, env, args.jobs, args.per_job),
+        )
         for _ in range(args.pairs)
     ]
-    ours, bare = zip(*pairs, strict=True)
+    ours, bare, pythons = zip(*found, strict=True)
     print(f"{args.jobs} process jobs of {args.per_job} assignments, Slurm")
-    show("makespan", [t.makespan for t in ours], [t.makespan for t in bare])
-    show("wall time", [t.wall for t in ours], [t.wall for t in bare])
+    for other, theirs in (("same commands", bare), ("plain Pythons", pythons)):
+        spans = [[times.makespan for times in some] for some in (ours, theirs)]
+        show("makespan", spans[0], other, spans[1])
+        walls = [[times.wall for times in some] for some in (ours, theirs)]
+        show("wall time", walls[0], other, walls[1])
     print(f"  sbatch    {max(t.calls for t in ours)} calls", flush=True)
     if args.official:
         # Its jobs start Snakemake, twice.
