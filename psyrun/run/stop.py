@@ -98,6 +98,8 @@ def _stop_processes(
 ) -> None:
     if controller is not None and not (controller.is_here or controller.job):
         _ask_to_stop(layout, controller)
+        # What it had run there has ended with it.
+        jobs = _jobs_outside_queues(layout)
     for holder in jobs:
         if not holder.is_here:
             raise RunningError(
