@@ -25,7 +25,7 @@ from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.scheduler.registry import frozen
 from psyrun.utils.environment import JOB_VARIABLE, VARIABLES, deadline
 from psyrun.workdir.layout import TaskLayout, layout_of
-from psyrun.workdir.lock import break_lock, recorded_holder
+from psyrun.workdir.lock import break_lock, locks_of, recorded_holder
 from psyrun.workdir.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -205,14 +205,18 @@ def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
 
 
 def release_lock(layout: TaskLayout, warn: Warn) -> None:
-    """Remove the lock of a controller whose job has ended, as its queue says."""
+    """Remove the locks of a controller whose job has ended, as its queue says.
+
+    Among them are those of the steps that it had done in its job.
+    """
     holder = recorded_holder(layout.lock)
     if holder is None or not holder.job:
         return
     for one in controllers(layout, warn):
         ended = [b.job(0) for b in one.batches if (b.key, 0) not in one.alive]
         if holder.job in ended:
-            break_lock(layout.lock, holder.job)
+            for path in (*locks_of(layout), layout.lock):
+                break_lock(path, holder.job)
 
 
 def stop(layout: TaskLayout, warn: Warn) -> tuple[int, set[str]]:

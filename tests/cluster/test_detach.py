@@ -176,6 +176,22 @@ def test_a_lock_of_an_ended_job_on_another_machine_is_released(
     assert each_once(submissions)
 
 
+def test_locks_of_what_a_controller_did_in_its_job_are_released_with_it(
+    project: Project,
+) -> None:
+    project.psy("run", "--detach=job", "a")
+    wait_until(lambda: (project.folder / "calls").exists())
+    kill(project)
+    lock = layout(project).lock
+    content = json.dumps({**json.loads(lock.read_text()), "host": "node7"})
+    step = layout(project).round(1).lock("merge")
+    for path in (lock, step):
+        path.write_text(content)
+    assert recorded_holder(step) == live_holder(step)
+    project.psy("run", "a")
+    assert project.result()["y"] == SQUARES
+
+
 def test_kill_cancels_a_controller_that_runs_in_the_queue(
     project: Project, slurm: SlurmCluster
 ) -> None:
