@@ -105,13 +105,13 @@ def _cache() -> dict[str, str]:
     """Return another place for Snakemake's cache if the home cannot be written to."""
     from platformdirs import user_cache_path
 
-    place = user_cache_path("snakemake", "snakemake")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        if place.is_absolute() and os.access(place, os.W_OK | os.X_OK):
-            return {}
-    except OSError:
-        pass
+    # There may be no home at all, which is no OSError.
+    with suppress(OSError, RuntimeError):
+        place = user_cache_path("snakemake", "snakemake")
+        if place.is_absolute():
+            place.mkdir(parents=True, exist_ok=True)
+            if os.access(place, os.W_OK | os.X_OK):
+                return {}
     return {"XDG_CACHE_HOME": str(Path(".snakemake", "cache").absolute())}
 
 

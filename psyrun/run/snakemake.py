@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
+from psyrun.errors import PsyrunError
 from psyrun.run.early_snakemake import EarlySnakemake, own_environment
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.utils.process.basics import die_with_parent
@@ -153,16 +154,30 @@ def decode_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def installation_path(name: str) -> Path:
-    """Return where ``snakemake --profile NAME`` finds a user's profile."""
+    """Return where ``snakemake --profile NAME`` finds a user's profile.
+
+    Raises `PsyrunError` if there is no home folder.
+    """
     from platformdirs import user_config_path
 
-    return user_config_path("snakemake", "snakemake") / name
+    with suppress(RuntimeError):
+        folder = user_config_path("snakemake", "snakemake")
+        if folder.is_absolute():
+            return folder / name
+    raise PsyrunError(
+        "this user has no home folder for Snakemake's profiles. Set HOME or "
+        "XDG_CONFIG_HOME to the path of a folder."
+    )
 
 
 def profile_path(name: str) -> Path:
     """Return the installed profile, which may be edited, or else the shipped one."""
-    installed = installation_path(name)
-    return installed if (installed / MARK).is_file() else shipped("profiles", name)
+    # In a home that cannot be read, no run needs one.
+    with suppress(PsyrunError, OSError):
+        installed = installation_path(name)
+        if (installed / MARK).is_file():
+            return installed
+    return shipped("profiles", name)
 
 
 def site_arguments(profile: str, extra: Sequence[str]) -> str:

@@ -81,6 +81,9 @@ ENVIRONMENTS = [
     {"PATH": ""},
     {"HOME": "/proc/nothing"},
     {"HOME": ""},
+    {"HOME": "'~'"},  # as of a user who is not in the list of users
+    {"HOME": f"/{'x' * 300}"},  # can neither be read nor written to
+    {"XDG_CACHE_HOME": "/proc/nothing", "XDG_CONFIG_HOME": f"/{'x' * 300}"},
 ]
 
 
@@ -94,6 +97,13 @@ def test_the_environment_may_be_unusual(
         where = " ".join(f"{name}={value}" for name, value in environment.items())
         command = f"'{sys.executable}' -m psyrun.cli {verb}"
         assert _shell(folder, f"{where} {command}") == 0, verb
+    assert result(folder) == [1, 2]
+
+
+def test_the_environment_may_be_empty(tmp_path: Path) -> None:
+    folder = project(tmp_path / "project")
+    for verb in VERBS[:-1]:
+        assert _shell(folder, f"env -i '{sys.executable}' -m psyrun.cli {verb}") == 0
     assert result(folder) == [1, 2]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -103,7 +104,7 @@ def _submit_limits() -> Iterator[Finding]:
     if shutil.which("sacctmgr") is None:
         return
     form = "format=account,maxsubmit,maxjobs"
-    asked = ["sacctmgr", "-n", "-P", "show", "assoc", f"user={getpass.getuser()}", form]
+    asked = ["sacctmgr", "-n", "-P", "show", "assoc", f"user={_user()}", form]
     rows = [line.split("|") for line in call(asked).stdout.splitlines()]
     for account, most, running in (row for row in rows if len(row) == 3):
         text = f"account {account}: {most or 'any number of'} jobs at once"
@@ -111,6 +112,14 @@ def _submit_limits() -> Iterator[Finding]:
         few = most.isdecimal() and int(most) < _FEW_JOBS
         more = "; the others are submitted as jobs end" if few else ""
         yield ok("submit limit", text + more)
+
+
+def _user() -> str:
+    """Return the name of the user; the number if there is no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _accounting() -> Finding:
