@@ -63,6 +63,7 @@ SCENARIOS = {
         "many_assignments",
         "module_names",
         "own_queue",
+        "removed_python",
         "second_looks",
         "small_steps",
         "surroundings",

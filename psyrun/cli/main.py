@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +20,7 @@ from psyrun.cli import HERE, SUMMARIES, WITHOUT_TASKDIR, module_of
 from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.utils import __version__
 from psyrun.utils.console import report_error, warn
+from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.streams import (
     close_standard_output,
     open_standard_streams,
@@ -105,11 +107,13 @@ def program() -> NoReturn:
     """Run ``psy`` as a program, which no thread of a task file keeps from ending."""
     status = main()
     if "psyrun.tasks.loading" in sys.modules:
-        from psyrun.utils.process import offspring
-        from psyrun.utils.process.ending import leave
+        # Meanwhile, psyrun may have been removed, which was told of.
+        with suppress(ImportError):
+            from psyrun.utils.process import offspring
+            from psyrun.utils.process.ending import leave
 
-        # A run that is detached goes on.
-        leave(status, ends_offspring=offspring.is_outlived)
+            # A run that is detached goes on.
+            leave(status, ends_offspring=offspring.is_outlived)
     sys.exit(status)
 
 
@@ -129,6 +133,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _PIPE_CLOSED
     except (PsyrunError, OSError, KeyboardInterrupt) as error:
         return report_error(error, debug=debug)
+    except ImportError:
+        fault = own_fault()
+        if debug or not fault:
+            raise
+        warn(fault)
+        return PsyrunError.exit_status
     return status
 
 

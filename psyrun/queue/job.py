@@ -17,6 +17,7 @@ from psyrun.queue.site import QueuedTask
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Ending, JobId
 from psyrun.steps.command import StepCommand
+from psyrun.steps.not_started import record_not_started
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.hanging import forget
 from psyrun.workdir.layout import Round
@@ -129,7 +130,7 @@ class QueuedJob:
     def record_failure(self, ending: Ending) -> None:
         """Record a bad ending of which the job itself could not tell."""
         kind, message, status = "JobEnded", f"the job {ending.text}", 2
-        if self.has_come_to_end:
+        if self._has_not_started() or self.has_come_to_end:
             return
         if self.local_status is not None:
             message, status = f"it ended with {ending.text}", 1
@@ -144,6 +145,13 @@ class QueuedJob:
         write_json(self.round.error(self.step.name), record)
         with self.step.log.open("a", encoding="utf-8") as log:
             log.write(f"{message}\n")
+
+    def _has_not_started(self) -> bool:
+        """Record why its Python did not start the step; whether that is the cause."""
+        is_here = self.local_status is not None
+        if not is_here and self.batch is None:
+            return False
+        return record_not_started(self.step, self.task.plan.python, is_here=is_here)
 
     @property
     def has_come_to_end(self) -> bool:

@@ -22,6 +22,8 @@ from psyrun.run.forkservers import ForkServers
 from psyrun.run.hanging import HangReports
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
+from psyrun.steps.command import StepCommand
+from psyrun.steps.not_started import record_not_started
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
 from psyrun.utils.files import read_json
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
@@ -51,6 +53,13 @@ class FailedJob:
         step = self.step if self.block is None else f"{self.step}-{self.block}"
         note: dict[str, Any] | None = read_json(round_.error(step))
         return note
+
+    def look_into_start(self) -> None:
+        """Record why it failed if it did not begin, on this machine."""
+        folder, plan = self.task.layout.folder, self.task.plan
+        step = StepCommand(self.step, folder, plan.round, self.block)
+        if self.task.profile == LOCAL:
+            record_not_started(step, plan.python, is_here=True)
 
     def log_end(self, n_lines: int = 10) -> str:
         """Return the last lines of its log."""
@@ -286,7 +295,9 @@ class Controller:
                 self._display.job(EXECUTED, job.name)
         elif event["event"] == "job_error":
             failed = self._jobs.get((stream, event["jobid"]))
-            self._outcome.failures += [] if failed is None else [failed]
+            if failed is not None:
+                failed.look_into_start()
+                self._outcome.failures.append(failed)
 
     def _job(self, event: dict[str, Any]) -> FailedJob | None:
         """Return which of the jobs an event is about, None if it is a user's own."""

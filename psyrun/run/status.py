@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.scheduler.jobs import Ending
+from psyrun.steps.not_started import NOT_STARTED
 from psyrun.tasks.module import check_syntax
 from psyrun.utils.files import read_json
 from psyrun.utils.text import counted
@@ -145,7 +146,21 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     # Jobs of this machine may live on when their controller was killed.
     for _, worker in running_jobs(layout):
         return replace(status, state="running", remark=f"by {worker}")
-    return status
+    remark = _why_not_started(layout) if status.state == "incomplete" else ""
+    return replace(status, remark=remark)
+
+
+def _why_not_started(layout: TaskLayout) -> str:
+    """Return why the job that failed last did not begin, empty if it did."""
+    plan = Plan.load(layout)
+    if plan is None:
+        return ""
+    notes = layout.round(plan.round).errors.glob("*.json")
+    last = max(notes, key=lambda path: path.stat().st_mtime, default=None)
+    note = None if last is None else read_json(last)
+    if note is None or note.get("type") != NOT_STARTED:
+        return ""
+    return f"jobs did not start: {note['message']}"
 
 
 def _is_being_stopped(layout: TaskLayout, holder: Holder) -> bool:

@@ -21,8 +21,10 @@ from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.display import Display
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import end_time
+from psyrun.steps.not_started import NOT_STARTED
 from psyrun.utils.console import INTERRUPTED, warn
 from psyrun.utils.environment import deadline
+from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import failures_of_task
@@ -114,6 +116,8 @@ class Summary:
 
     def _show_failure(self) -> int:
         if not self._outcome.failures:
+            if fault := own_fault():
+                raise PsyrunError(f"{fault} {self._kept}. {self._how_to_go_on()}")
             log = self._tasks[0].layout.snakemake_log
             errors = "\n".join(map(_without_frames, self._outcome.errors))
             raise PsyrunError(
@@ -219,7 +223,12 @@ def _show_failures(outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
         if any(not failure.is_accepted for failure in failures):
             _show(failure_summary(task.name, failures))
     _show_logs([job for job in outcome.failures if _has_failed_assignments(job)])
-    others = [job for job in outcome.failures if not _has_failed_assignments(job)]
+    _show_not_started([job for job in outcome.failures if _has_not_started(job)])
+    others = [
+        job
+        for job in outcome.failures
+        if not _has_failed_assignments(job) and not _has_not_started(job)
+    ]
     for job in others[:_SHOWN_JOBS]:
         _show(_described(job))
     hidden = len(others) - _SHOWN_JOBS
@@ -238,6 +247,16 @@ def _show_logs(jobs: Sequence[FailedJob]) -> None:
         print(f"Logs: {', '.join(shown)}{more}", file=sys.stderr)
 
 
+def _show_not_started(jobs: Sequence[FailedJob]) -> None:
+    """Show once for all jobs with the same cause why they did not begin."""
+    causes: dict[str, list[str]] = {}
+    for job in jobs:
+        causes.setdefault((job.note or {})["message"], []).append(job.name)
+    for cause, (name, *others) in causes.items():
+        more = f" and {counted(len(others), 'other job')}" if others else ""
+        _show([f"{name}{more} did not start: {cause}"])
+
+
 def _show(lines: Iterable[str]) -> None:
     print("", *lines, sep="\n", file=sys.stderr)
 
@@ -245,6 +264,10 @@ def _show(lines: Iterable[str]) -> None:
 def _has_failed_assignments(job: FailedJob) -> bool:
     """Whether a job failed only because assignments did."""
     return (job.note or {}).get("type") == FailedAssignmentsError.__name__
+
+
+def _has_not_started(job: FailedJob) -> bool:
+    return (job.note or {}).get("type") == NOT_STARTED
 
 
 def _described(job: FailedJob) -> Iterator[str]:

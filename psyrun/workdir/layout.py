@@ -136,9 +136,14 @@ class Round:
         """The folder of the running jobs' locks."""
         return self.folder / "locks"
 
+    @property
+    def errors(self) -> Path:
+        """The folder of what is recorded of steps that failed."""
+        return self.folder / "errors"
+
     def error(self, step: str) -> Path:
         """Why a step such as ``merge`` or ``process-3`` failed, as JSON."""
-        return self.folder / "errors" / f"{step}.json"
+        return self.errors / f"{step}.json"
 
     def lock(self, step: str) -> Path:
         """Lock of one step, such as ``merge`` or ``process-3``."""
