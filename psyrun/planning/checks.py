@@ -147,9 +147,9 @@ def _check_place(task: Task) -> None:
 
 
 def _check_file_dep(task: Task) -> None:
-    workdir = task.workdir.resolve()
+    workdir = Path(os.path.realpath(task.workdir))
     for path in task.file_dep:
-        if path.resolve() in [workdir, *workdir.parents]:
+        if Path(os.path.realpath(path)) in [workdir, *workdir.parents]:
             raise TaskError(
                 f"{task.path}: file_dep holds {str(path)!r}, which contains the work "
                 f"folder {str(task.workdir)!r} and so changes with each run. Name the "

@@ -183,6 +183,7 @@ def _version(path: Path, layout: TaskLayout) -> Version:
         layout.source,
         layout.loaded,
         digests=read_json(layout.digests),
+        resultfile=Path(record["resultfile"]) if "resultfile" in record else None,
     )
 
 

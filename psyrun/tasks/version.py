@@ -124,7 +124,13 @@ def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
     digests: dict[str, str] = read_json(cache) or {}
     before = dict(digests)
     found = version_of_file(
-        task.path, task.conf_path, task.file_dep, known, loaded, digests=digests
+        task.path,
+        task.conf_path,
+        task.file_dep,
+        known,
+        loaded,
+        digests=digests,
+        resultfile=task.resultfile,
     )
     if digests != before:
         write_json(cache, digests)
@@ -143,6 +149,7 @@ def version_of_file(
     loaded: Path,
     *,
     digests: MutableMapping[str, str] | None,
+    resultfile: Path | None = None,
 ) -> Version:
     """Return the version of the task of a file, which is not run.
 
@@ -150,7 +157,9 @@ def version_of_file(
     are as for `version_of`. Raises `TaskError` as they do.
     """
     record = _record(known)
-    source = Source(path, conf_path, file_dep, Path.cwd(), digests, record)
+    workdir = loaded.absolute().parents[1]
+    made = [workdir, *([] if resultfile is None else [resultfile])]
+    source = Source(path, conf_path, file_dep, Path.cwd(), digests, record, made)
     recorded: dict[_Key, list[LoadedFile]] = {}
     for file in loaded_files(loaded, source.fingerprint):
         recorded.setdefault((file.file, file.is_module), []).append(file)
@@ -158,7 +167,6 @@ def version_of_file(
     changes = {key: _change(recorded[key], now[key]) for key in sorted(now)}
     parts = [part for part in changes.values() if part]
     changed = dict.fromkeys(file for (file, _), part in changes.items() if part)
-    workdir = loaded.absolute().parents[1]
     return Version(source, tuple(changed), workdir, now, parts)
 
 

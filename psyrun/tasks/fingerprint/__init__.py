@@ -67,7 +67,8 @@ class Source:
     """The source of a task; the first parameters are those of `fingerprint`.
 
     What was found out about source that has not changed since is taken from a `record`
-    of before, if there is one.
+    of before, if there is one. Files in folders of `file_dep` that a run has `made`, or
+    that are in such a folder, do not count.
     """
 
     def __init__(
@@ -78,9 +79,12 @@ class Source:
         root: Path,
         digests: MutableMapping[str, str] | None = None,
         record: object = None,
+        made: Iterable[str | Path] = (),
     ) -> None:
         self._root = root.absolute()
-        self._contents = list(content_digests(file_dep, self._root, path, digests))
+        self._contents = list(
+            content_digests(file_dep, self._root, path, digests, made)
+        )
         whole = [file for file in (path, conf_path) if file is not None]
         key = [_version(), str(self._root), *map(str, whole), *self._contents]
         self._memory = Memory(json.loads(json.dumps(key)), record)

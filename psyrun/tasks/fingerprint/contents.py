@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from pathlib import Path
 
 from psyrun.errors import TaskError
@@ -17,18 +18,14 @@ from psyrun.errors import TaskError
 _LARGE = 2**20  # bytes; smaller files are read as quickly as they are looked up
 # What programs leave in a folder for themselves; reading data may make some.
 _LEFTOVERS = (
-    "__pycache__",
-    "*.py[co]",
-    ".ipynb_checkpoints",
-    ".git",
-    ".DS_Store",
-    "Thumbs.db",
-    "desktop.ini",
-    "*~",
-    ".*.sw[a-p]",
-    ".#*",
-    ".nfs*",
+    *("__pycache__", "*.py[co]", "*$py.class", ".ipynb_checkpoints"),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".snakemake"),
+    *(".git", ".hg", ".svn", ".jj", ".idea", ".vscode"),
+    *(".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".directory", ".Trash-*"),
+    *("*~", ".*.sw[a-p]", ".#*", "#*#", ".~lock.*#", "~$*"),
+    *(".nfs*", ".fuse_hidden*"),
 )
+_LEFTOVER = re.compile("|".join(map(translate, _LEFTOVERS)))
 _SETTLED = 2.0  # seconds, the coarsest clock of a file system in use
 
 
@@ -37,47 +34,70 @@ def content_digests(
     root: Path,
     where: Path,
     digests: MutableMapping[str, str] | None = None,
+    made: Iterable[str | Path] = (),
 ) -> Iterator[tuple[str, str]]:
     """Yield the names (relative to `root` if below) and SHA-256 digests of files.
 
     Of folders all files count, also those that links lead to, but none that Python,
-    editors and file systems leave there for themselves. `digests` remembers those of
-    large files. The order is one of its own. Raises `TaskError`, naming the file
+    editors and file systems leave there for themselves, or that are `made` by a run of
+    the task, as are its result and work folder. `digests` remembers those of large
+    files. The order is one of its own. Raises `TaskError`, naming the file
     `where` the path was written, for a file that is missing or cannot be read.
     """
     known = {} if digests is None else digests
+    real_made = [os.path.realpath(root / path) for path in made]
     files = {
-        content_name(file, root): file for name in names for file in _files(name, root)
+        content_name(file, root): (file, is_listed)
+        for name in names
+        for file, is_listed in _files(name, root, real_made)
     }
-    for name, file in sorted(files.items()):
+    for name, (file, is_listed) in sorted(files.items()):
         try:
             yield name, _digest(file, known)
         except OSError as error:
-            raise _unreadable(where, name, error) from error
+            # Others may be at work in a folder.
+            if is_listed or os.path.lexists(file):
+                raise _unreadable(where, name, error) from error
 
 
-def _files(name: str | Path, root: Path) -> list[Path]:
+def _files(
+    name: str | Path, root: Path, made: Iterable[str]
+) -> Iterator[tuple[Path, bool]]:
+    """Yield files, and whether they are listed by themselves."""
     path = Path(os.path.normpath(root / name))
-    if path.is_dir():
-        return list(_files_below(path, (os.path.realpath(path),)))
-    return [path]
+    if not path.is_dir():
+        yield path, True
+        return
+    real = os.path.realpath(path)
+    # In a folder that a run makes, somebody asks for what is there.
+    others = frozenset(each for each in made if not _is_in(real, each))
+    for file in _files_below(path, (real,), others):
+        yield file, False
 
 
-def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+def _files_below(
+    folder: Path, above: tuple[str, ...], made: frozenset[str]
+) -> Iterator[Path]:
     """Yield the files in a folder and those below it, also where links lead.
 
     `above` are the real paths of the folders that lead here, of which no link is
-    followed to one, nor to one that they are in.
+    followed to one, nor to one that they are in. What is `made` is left out.
     """
+    made_names = {os.path.basename(each) for each in made}  # noqa: PTH119
     for entry in _entries(folder):
         path = folder / entry.name
-        if any(fnmatchcase(entry.name, pattern) for pattern in _LEFTOVERS):
+        if _LEFTOVER.match(entry.name):
             continue
         if _is_folder(entry):
             real = os.path.realpath(path)
-            if not any(_is_in(each, real) for each in above):
-                yield from _files_below(path, (*above, real))
-        elif _is_broken_link(entry) or entry.is_file():
+            is_circle = any(_is_in(each, real) for each in above)
+            if not (is_circle or any(_is_in(real, each) for each in made)):
+                yield from _files_below(path, (*above, real), made)
+        elif entry.name in made_names or entry.is_symlink():
+            is_made = os.path.realpath(path) in made
+            if not is_made and (_is_broken_link(entry) or entry.is_file()):
+                yield path
+        elif entry.is_file():
             # Others, such as sockets, have no content of their own.
             yield path
 

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from projects import COUNTED, Project
 
 from psyrun.errors import TaskError
 from psyrun.tasks.fingerprint.contents import content_digests
@@ -80,6 +81,16 @@ def test_what_has_no_content_is_left_out(data: Path, monkeypatch) -> None:
         "a.txt~",
         ".a.txt.swp",
         ".nfs000001",
+        ".fuse_hidden0001",
+        ".mypy_cache/3.11/a.json",
+        ".pytest_cache/v",
+        ".hg/store",
+        ".vscode/settings.json",
+        "._a.txt",
+        "#a.txt#",
+        ".~lock.a.txt#",
+        "~$a.xlsx",
+        ".Trash-1000/files/a.txt",
     ],
 )
 def test_what_programs_leave_does_not_count(data: Path, name: str) -> None:
@@ -99,3 +110,51 @@ def test_locks_of_editors_do_not_count(data: Path) -> None:
 def test_hidden_files_count(data: Path) -> None:
     (data / ".hidden").write_text("h")
     assert "data/.hidden" in digests(data)
+
+
+def test_what_a_run_makes_does_not_count(data: Path, tmp_path: Path) -> None:
+    before = digests(data)
+    work = tmp_path / "project/work"
+    (work / "a").mkdir(parents=True)
+    (work / "a/run.log").touch()
+    (data / "all").symlink_to(work)
+    (data / "latest").symlink_to(work / "a")
+    (data / "results").mkdir()
+    (data / "results/result.pkl").touch()
+    (data / "again.pkl").symlink_to("results/result.pkl")
+    made = [work, Path("data/results/result.pkl")]
+    where = Path("task_a.py")
+    assert dict(content_digests(["data"], data.parent, where, None, made)) == before
+    # Others in the same folder do, and what is asked for.
+    (data / "results/other.pkl").touch()
+    for name, files in {
+        "data": {"data/a.txt", "data/results/other.pkl"},
+        "work/a": {"work/a/run.log"},
+        "data/results/result.pkl": {"data/results/result.pkl"},
+    }.items():
+        found = dict(content_digests([name], data.parent, where, None, made))
+        assert found.keys() == files
+
+
+def test_a_run_does_not_outdate_itself(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    data = project.folder / "data"
+    data.mkdir()
+    (data / "a").write_text("1")
+    (data / "latest").symlink_to("../psy-work/a")
+    files = 'file_dep = ["data"]\nresultfile = "data/result.pkl"\n'
+    project.write(files + COUNTED)
+    project.psy("run")
+    assert project.calls() == [1, 2, 3, 4]
+    assert " done " in project.psy("status").stdout
+    project.psy("run")
+    assert project.calls() == []
+    (data / "a").write_text("2")
+    assert " outdated " in project.psy("status").stdout
+
+
+def test_a_link_to_itself_is_named_by_a_run(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    (project.folder / "loop").symlink_to("loop")
+    project.write('file_dep = ["loop"]\n' + COUNTED)
+    assert "file_dep has 'loop'" in project.psy("run", status=2).stderr
