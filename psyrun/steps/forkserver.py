@@ -22,14 +22,16 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import select
 import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -54,6 +56,8 @@ from psyrun.workdir.layout import PROCESS, TaskLayout
 from psyrun.workdir.plan import Plan
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
+_PIPE = 0  # standard input, which the controller holds open
+_PAUSE = 0.5  # seconds between two looks at it
 _HEAD = 4  # bytes before a request that tell its length
 
 
@@ -68,7 +72,7 @@ def main(descriptor: str, taskfile: str, folder: str) -> None:
     warnings.filterwarnings("ignore", FORMER, FutureWarning)
     task = None
     # The job that imports the task again reports the error.
-    with suppress(PsyrunError), _import_watchdog(folder):
+    with suppress(PsyrunError), _import_watchdog(folder), _ending_with_controller():
         task = ImportedTask.load(taskfile)
     end_threads()
     prepare_forks()
@@ -84,6 +88,30 @@ def _import_watchdog(folder: str) -> AbstractContextManager[object]:
         return nullcontext()
     note = layout.round(plan.round).hanging_of("import")
     return Watchdog(note, lambda: "in the import of the task file", has_log=False)
+
+
+@contextmanager
+def _ending_with_controller() -> Iterator[None]:
+    """End this process if the controller ends while the body goes on for too long."""
+    is_over = threading.Event()
+    thread = threading.Thread(target=_wait_for_end, args=(is_over,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _wait_for_end(is_over: threading.Event) -> None:
+    # The import may close the pipe.
+    with suppress(OSError):
+        while not select.select([_PIPE], [], [], 0)[0]:
+            if is_over.wait(_PAUSE):
+                return
+        if not is_over.wait(_GRACE):
+            end_offspring()
+            os._exit(1)
 
 
 @dataclass

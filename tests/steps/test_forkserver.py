@@ -349,6 +349,37 @@ def test_a_server_that_still_imports_its_task_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - start < 6
 
 
+CONTROLLER = f"""\
+import time
+from pathlib import Path
+from psyrun.run.forkservers import ForkServers
+
+servers = ForkServers([(Path("work"), "task_a.py", {DEFAULT_PYTHON!r})])
+time.sleep(1000)
+"""
+ENDLESS_IMPORT = """\
+import os
+import subprocess
+import time
+from pathlib import Path
+
+child = subprocess.Popen(["sleep", "1000"])
+Path("pids.new").write_text(f"{os.getpid()} {child.pid}")
+Path("pids.new").rename("pids")
+time.sleep(1000)
+"""
+
+
+def test_a_server_whose_import_hangs_ends_with_its_controller(tmp_path: Path) -> None:
+    (tmp_path / "task_a.py").write_text(ENDLESS_IMPORT)
+    command = [sys.executable, "-c", CONTROLLER]
+    with subprocess.Popen(command, cwd=tmp_path) as controller:
+        wait_until((tmp_path / "pids").exists)
+        controller.kill()
+    pids = [int(word) for word in (tmp_path / "pids").read_text().split()]
+    wait_until(lambda: all(is_gone(pid) for pid in pids))
+
+
 def test_a_task_that_cannot_be_imported_is_told_by_its_job(served: Served) -> None:
     served.servers.stop()
     served.project.write("raise ValueError('broken')")
