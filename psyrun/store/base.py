@@ -6,12 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from psyrun.store.rows import Columns, count_rows, with_rows
 from psyrun.utils.files import Filename
 from psyrun.utils.former import former_names
+
+if TYPE_CHECKING:
+    from psyrun.store.arrays import Indices
 
 __getattr__ = former_names(
     __name__, {"AutodetectStore": "psyrun.store:AutodetectStore"}
@@ -49,8 +53,9 @@ class Store(ABC):
         Whether `load` with a slice reads only these rows, so that it is
         cheaper to load a file piece by piece than to keep it in memory.
     merges_unloaded : bool
-        Whether `merge` handles little of its files at a time and `count` reads
-        no rows, so that this is cheaper than to load rows and write them.
+        Whether `merge` and `merge_rows` handle little of their files at a time and
+        `count` reads no rows, so that this is cheaper than to load rows and write
+        them.
     has_typed_columns : bool
         Whether all values of a key have to go together in one array, see
         `psyrun.store.arrays`. Rows whose values do not are then refused as
@@ -177,6 +182,41 @@ class Store(ABC):
                     writer.append(piece)
                     # Else it would stay in memory while the next one is read.
                     del piece
+
+    def merge_rows(
+        self,
+        filename: Filename,
+        sources: Sequence[Filename],
+        origin: Indices,
+        rows: Indices,
+    ) -> None:
+        """Write rows that are picked from some files into one.
+
+        The default loads all files.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file to create or replace. It may be one of the sources.
+        sources : sequence of path-like
+            Files of this store.
+        origin : array of int64, shape (n_rows,)
+            For each row to write, the position of its file in `sources`.
+        rows : array of int64, shape (n_rows,)
+            Which row of that file it is.
+
+        Raises
+        ------
+        StoreError
+            If a file cannot be read or written, or the rows do not go
+            together. A previous file is then left as it was.
+        """
+        batches = [self.load(source) for source in sources]
+        begins = list(accumulate(map(count_rows, batches), initial=0))
+        order = [begins[o] + row for o, row in zip(origin, rows, strict=True)]
+        columns = self.concatenate(batches)
+        picked = {key: [column[i] for i in order] for key, column in columns.items()}
+        self.save(filename, picked)
 
     def count(self, filename: Filename) -> int:
         """Return the number of rows in a file.

@@ -24,13 +24,20 @@ from psyrun.errors import StoreError, one_line
 from psyrun.store.arrays import (
     NUMERIC,
     Array,
+    Indices,
     check_value,
     column_array,
     common_row_type,
     join_parts,
 )
 from psyrun.store.base import Store, Writer
-from psyrun.store.npz_merging import StoredArray, read_header, reading, write_joined
+from psyrun.store.npz_merging import (
+    StoredArray,
+    read_header,
+    reading,
+    write_joined,
+    write_picked,
+)
 from psyrun.store.npz_text import (
     differ_much,
     is_text,
@@ -43,6 +50,7 @@ from psyrun.store.npz_text import (
     write_text,
 )
 from psyrun.store.pickle import check_picklable
+from psyrun.store.picks import Picks
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
 from psyrun.store.values import unstorable
 from psyrun.utils.files import Filename, damaged, explained, replacing
@@ -179,10 +187,30 @@ class NpzStore(Store):
             return
         found = [self._content(source) for source in sources]
         files = [file for file in found if file.n_rows] or found[-1:]
+        self._merge(filename, files, None)
+
+    @override
+    def merge_rows(
+        self,
+        filename: Filename,
+        sources: Sequence[Filename],
+        origin: Indices,
+        rows: Indices,
+    ) -> None:
+        """Write rows that are picked from some files, some MB of a key at a time."""
+        if not self._is_format_kept():
+            super().merge_rows(filename, sources, origin, rows)
+            return
+        files = [self._content(source) for source in sources]
+        self._merge(filename, files, Picks(origin, rows))
+
+    def _merge(
+        self, filename: Filename, files: Sequence[_Content], picks: Picks | None
+    ) -> None:
         keys = dict.fromkeys(key for file in files for key in file.arrays)
         with replacing(filename) as beside, _created(beside, filename) as archive:
             for key in keys:
-                self._merge_key(archive, key, files)
+                self._merge_key(archive, key, files, picks)
 
     def _content(self, filename: Filename) -> _Content:
         with _opened(filename) as archive:
@@ -201,7 +229,11 @@ class NpzStore(Store):
         return _Content(filename, next(iter(n_rows), 0), arrays)
 
     def _merge_key(
-        self, archive: zipfile.ZipFile, key: str, files: Sequence[_Content]
+        self,
+        archive: zipfile.ZipFile,
+        key: str,
+        files: Sequence[_Content],
+        picks: Picks | None,
     ) -> None:
         parts = [part for file in files if (part := file.part(key)) is not None]
         arrays = [part for part in parts if isinstance(part, StoredArray)]
@@ -213,11 +245,16 @@ class NpzStore(Store):
             or (self.allow_pickle and not is_even)
             or (not missing and _is_uneven_text(arrays))
         ):
-            self._write(archive, key, self._join(key, self._loaded(key, files)))
+            column = self._join(key, self._loaded(key, files))
+            order = None if picks is None else picks.joined([f.n_rows for f in files])
+            self._write(archive, key, column if order is None else column[order])
             return
         target = common_row_type(key, types, missing)
         with archive.open(key + _MEMBER, "w", force_zip64=True) as member:
-            write_joined(member, key, parts, target)
+            if picks is None:
+                write_joined(member, key, parts, target)
+            else:
+                write_picked(member, key, parts, target, picks)
 
     def _loaded(self, key: str, files: Sequence[_Content]) -> list[Array | int]:
         """Return the column of each file, or its number of rows if it has none."""

@@ -12,10 +12,12 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from psyrun.errors import one_line
-from psyrun.store.arrays import Array, RowType, to_row_type
+from psyrun.store.arrays import Array, Indices, RowType, to_row_type
+from psyrun.store.picks import Picks
 from psyrun.utils.files import Filename, damaged, explained
 
 _STEP_BYTES = 1 << 20
+_PICKED_BYTES = 1 << 23
 _LOCAL_HEADER = 30  # bytes before the name; its lengths are in the last four
 _READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -90,11 +92,7 @@ class StoredArray:
         Raises `StoreError` if they are not what was written, at the end for the
         checksum.
         """
-        with reading(self.path), open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
-            file.seek(self.begin)
-            local = _exactly(file, _LOCAL_HEADER)
-            lengths = (local[26:28], local[28:30])
-            file.seek(sum(int.from_bytes(n, "little") for n in lengths), 1)
+        with self.opened() as file:
             crc = zlib.crc32(_exactly(file, self.head))
             buffer = memoryview(bytearray(min(step, self.n_bytes)))
             for begin in range(0, self.n_bytes, max(step, 1)):
@@ -104,6 +102,16 @@ class StoredArray:
                 yield piece
             if crc != self.crc:
                 raise zipfile.BadZipFile(f"Bad CRC-32 for file {self.name!r}")
+
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Open the file where the header of the array begins."""
+        with reading(self.path), open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
+            file.seek(self.begin)
+            local = _exactly(file, _LOCAL_HEADER)
+            lengths = (local[26:28], local[28:30])
+            file.seek(sum(int.from_bytes(n, "little") for n in lengths), 1)
+            yield file
 
     def rows(self, step: int) -> Iterator[Array]:
         """Yield `step` rows at a time; see `pieces`."""
@@ -148,16 +156,23 @@ def write_joined(
     A part is an array, or a number of missing rows. Little of it is in memory at a
     time. Raises `StoreError` if an integer would change.
     """
-    n_rows = sum(p if isinstance(p, int) else p.n_rows for p in parts)
+    _write_header(member, sum(map(_n_rows, parts)), target)
+    for part in parts:
+        for piece in _converted(key, part, target):
+            member.write(piece)
+
+
+def _write_header(member: IO[bytes], n_rows: int, target: RowType) -> None:
     header = {
         "descr": np.lib.format.dtype_to_descr(target.dtype),
         "fortran_order": False,
         "shape": (n_rows, *target.shape),
     }
     np.lib.format.write_array_header_1_0(member, header)
-    for part in parts:
-        for piece in _converted(key, part, target):
-            member.write(piece)
+
+
+def _n_rows(part: StoredArray | int) -> int:
+    return part if isinstance(part, int) else part.n_rows
 
 
 def _converted(
@@ -173,3 +188,92 @@ def _converted(
 
 def _missing(n_rows: int, step: int) -> Iterator[int]:
     return (min(step, n_rows - begin) for begin in range(0, n_rows, step))
+
+
+def write_picked(
+    member: IO[bytes],
+    key: str,
+    parts: Sequence[StoredArray | int],
+    target: RowType,
+    picks: Picks,
+) -> None:
+    """Write rows that are picked from parts of a column as one array.
+
+    Some MB of them are in memory at a time. Raises `StoreError` if an integer would
+    change, or a part is not what was written.
+    """
+    readers = [p if isinstance(p, int) else _RowReader(p) for p in parts]
+    _write_header(member, len(picks), target)
+    for piece in picks.divided(max(1, _PICKED_BYTES // max(target.n_bytes, 1))):
+        column = np.empty((len(piece), *target.shape), target.dtype)
+        for number, places, rows in piece.by_origin():
+            reader = readers[number]
+            part = len(rows) if isinstance(reader, int) else reader.take(rows)
+            column[places] = to_row_type(key, part, target)
+        member.write(column.tobytes())
+    for reader in readers:
+        if isinstance(reader, _RowReader):
+            reader.end()
+
+
+class _RowReader:
+    """Reads rows of an array, one after the other as long as they ascend."""
+
+    def __init__(self, array: StoredArray) -> None:
+        self._array = array
+        self._row_bytes = array.row_type.n_bytes
+        with array.opened() as file:
+            self._crc = zlib.crc32(_exactly(file, array.head))
+            self._begin = file.tell()
+        self._n_read = 0
+        self._is_verified = False
+
+    def take(self, rows: Indices) -> Array:
+        """Return some rows."""
+        dtype, shape = self._array.row_type.dtype, self._array.row_type.shape
+        if not self._row_bytes:
+            return np.empty((len(rows), *shape), dtype)
+        if rows[0] < self._n_read or (np.diff(rows) < 1).any():
+            self.end()
+        column = np.empty((len(rows), self._row_bytes), np.uint8)
+        with reading(self._array.path), open(self._array.path, "rb", buffering=0) as f:  # noqa: PTH123
+            for places, span in _runs(rows):
+                if not self._is_verified:
+                    self._skip(f, span.start)
+                self._read(f, span.start, column[places].data.cast("B"))
+        return column.view(dtype).reshape(len(rows), *shape)
+
+    def _read(self, file: IO[bytes], row: int, buffer: memoryview) -> None:
+        file.seek(self._begin + row * self._row_bytes)
+        _fill(file, buffer)
+        if not self._is_verified:
+            self._crc = zlib.crc32(buffer, self._crc)
+            self._n_read = row + len(buffer) // self._row_bytes
+
+    def _skip(self, file: IO[bytes], row: int) -> None:
+        """Read up to a row for the checksum."""
+        step = max(1, _STEP_BYTES // self._row_bytes)
+        for begin in range(self._n_read, row, step):
+            n_bytes = (min(begin + step, row) - begin) * self._row_bytes
+            self._read(file, begin, memoryview(bytearray(n_bytes)))
+
+    def end(self) -> None:
+        """Compare the checksum, for which all else is read that was not yet."""
+        if self._is_verified or not self._row_bytes:
+            return
+        with reading(self._array.path), open(self._array.path, "rb", buffering=0) as f:  # noqa: PTH123
+            self._skip(f, self._array.n_rows)
+            if self._crc != self._array.crc:
+                name = self._array.name
+                raise zipfile.BadZipFile(f"Bad CRC-32 for file {name!r}")
+        self._is_verified = True
+
+
+def _runs(rows: Indices) -> Iterator[tuple[slice, range]]:
+    """Divide rows into those that follow one another, with their places."""
+    ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    begin = 0
+    for end in ends if len(rows) else []:
+        first = int(rows[begin])
+        yield slice(begin, end), range(first, first + end - begin)
+        begin = end

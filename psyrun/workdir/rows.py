@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -66,27 +66,26 @@ class RoundData:
 
     def save(self, store: Store, filename: str) -> int:
         """Write all rows to a file and return their number; see `pieces`."""
-        files = self._whole_files() if store.ext == self.store.ext else []
-        if files:
-            store.merge(filename, files)
-            return len(self.with_row())
+        parts = self._stored() if store.ext == self.store.ext else []
+        if parts:
+            return _merge(store, filename, parts)
         with store.writer(filename) as writer:
             return self.write(writer)
 
-    def _whole_files(self) -> list[str]:
-        """Return the files that hold all rows, and only these, one after the other.
+    def _stored(self) -> list[StoredRows]:
+        """Return the rows as parts of files, those that come last after the others.
 
-        There are none if rows have to be picked from them, or it is no cheaper to
-        merge whole files.
+        There are none if not all rows are in files, or it is no cheaper not to load
+        them.
         """
-        sources = self._ordered()
-        if not self.store.merges_unloaded or self.division.n_former:
+        if not self.store.merges_unloaded:
             return []
-        if not _are_in_sequence(sources):
-            return []
-        files = [source.whole_file() for source in sources]
-        found = [file for file in files if file is not None]
-        return found if len(found) == len(files) else []
+        parts = [source.stored() for source in self._ordered()]
+        if (former := self.division.former) is not None and len(former):
+            places = len(self.division.space) + np.arange(len(former))
+            parts.append(StoredRows(places, self._kept_path, former))
+        found = [part for part in parts if part is not None]
+        return found if len(found) == len(parts) else []
 
     def write(self, writer: Writer) -> int:
         """Write all rows and return their number; see `pieces`."""
@@ -106,7 +105,7 @@ class RoundData:
         them where their rows are interleaved.
         """
         sources = self._ordered()
-        if _are_in_sequence(sources):
+        if _are_in_sequence([source.indices for source in sources]):
             for source in sources:
                 for rows in chunks(np.arange(len(source.indices))):
                     yield source.take(rows)
@@ -193,10 +192,36 @@ class RoundData:
         return take(columns, np.argsort(np.concatenate(places)))
 
 
-def _are_in_sequence(sources: Sequence[RowSource]) -> bool:
-    ends = [int(source.indices[-1]) for source in sources]
-    begins = [int(source.indices[0]) for source in sources[1:]]
+def _are_in_sequence(sources: Sequence[Indices]) -> bool:
+    ends = [int(indices[-1]) for indices in sources]
+    begins = [int(indices[0]) for indices in sources[1:]]
     return all(end < begin for end, begin in zip(ends, begins, strict=False))
+
+
+class StoredRows(NamedTuple):
+    """Rows of a file: their places in the result, and which rows of it they are.
+
+    `rows` is None if they are all rows of the file, one after the other.
+    """
+
+    places: Indices
+    path: str
+    rows: Indices | None = None
+
+
+def _merge(store: Store, filename: str, parts: Sequence[StoredRows]) -> int:
+    """Write rows of files of a store to one and return their number."""
+    files = [part.path for part in parts]
+    places = [part.places for part in parts]
+    n_rows = sum(map(len, places))
+    if _are_in_sequence(places) and all(part.rows is None for part in parts):
+        store.merge(filename, files)
+        return n_rows
+    order = np.argsort(np.concatenate(places))
+    origin = np.repeat(np.arange(len(parts)), list(map(len, places)))
+    rows = [np.arange(len(p.places)) if p.rows is None else p.rows for p in parts]
+    store.merge_rows(filename, files, origin[order], np.concatenate(rows)[order])
+    return n_rows
 
 
 def rows_of(entries: Mapping[int, journal.Entry]) -> dict[int, journal.Entry]:
@@ -219,8 +244,8 @@ class RowSource(Protocol):
     def take(self, rows: Indices) -> ColumnDict:
         """Return some rows by their positions in `indices`."""
 
-    def whole_file(self) -> str | None:
-        """Return the file that holds these rows, in order and no others, if any."""
+    def stored(self) -> StoredRows | None:
+        """Return where these rows are in a file, None if they are in none."""
 
     def forget(self) -> None:
         """Give memory back; no more rows are needed for now."""
@@ -275,12 +300,11 @@ class FileRows(RowSource):
         self._is_checked = True
 
     @override
-    def whole_file(self) -> str | None:
+    def stored(self) -> StoredRows | None:
         n_rows = self._store.count(self._path)
         self._check(n_rows)
-        if self._rows is None or np.array_equal(self._rows, np.arange(n_rows)):
-            return self._path
-        return None
+        is_whole = self._rows is None or np.array_equal(self._rows, np.arange(n_rows))
+        return StoredRows(self.indices, self._path, None if is_whole else self._rows)
 
     @override
     def forget(self) -> None:
@@ -301,7 +325,7 @@ class JournalRows(RowSource):
         return columns_of(journal.rows(entries), self._store)
 
     @override
-    def whole_file(self) -> str | None:
+    def stored(self) -> StoredRows | None:
         return None
 
     @override

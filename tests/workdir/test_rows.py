@@ -155,7 +155,13 @@ def written_by(data: RoundData, path: Path) -> tuple[int, dict[str, Any]]:
     """Return the number of rows that `write` tells, and what can be read."""
     with data.store.writer(str(path)) as writer:
         n_rows = data.write(writer)
-    return n_rows, data.store.load(str(path))
+    written = data.store.load(str(path))
+    assert data.save(data.store, str(path)) == n_rows
+    saved = data.store.load(str(path))
+    assert saved.keys() == written.keys()
+    for key, column in written.items():
+        np.testing.assert_array_equal(saved[key], column)
+    return n_rows, written
 
 
 @stores
@@ -270,6 +276,32 @@ def test_merging_hdf5_files_needs_little_memory(tmp_path: Path, place: str) -> N
     # A piece of rows is a sixth of them, and is copied now and then.
     assert peak < n_items * width * 8 * 0.7
     assert store.load(tmp_path / "result.h5")["x"].tolist() == list(range(n_items))
+
+
+@pytest.mark.parametrize("store", [NpzStore(), H5Store()], ids=lambda s: s.ext)
+def test_interleaved_blocks_are_merged_in_little_memory(
+    tmp_path: Path, store: NpzStore | H5Store
+) -> None:
+    n_items, n_blocks, width = 2000, 4, 8000
+    round_, plan = Round(tmp_path / "round-1"), replace(PLAN, block_ext=store.ext)
+    division = Division(Param(x=range(n_items)), n_blocks, None, np.empty(0, np.int64))
+    division.save(round_, replace(plan, fetches=True))
+    round_.blocks.mkdir()
+    for block in range(n_blocks):
+        xs = np.arange(block, n_items, n_blocks)
+        np.save(round_.rows(block), xs)
+        rows = np.broadcast_to(xs[:, np.newaxis], (len(xs), width))
+        store.save(str(round_.block(block, store.ext)), {"x": xs, "y": rows})
+    result = str(tmp_path / f"result{store.ext}")
+    tracemalloc.start()
+    try:
+        assert RoundData(round_, store).save(store, result) == n_items
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < n_items * width * 8 / n_blocks
+    found = store.load(result)
+    assert found["x"].tolist() == found["y"][:, -1].tolist() == list(range(n_items))
 
 
 def test_the_store_of_the_task_is_used_for_its_own_files() -> None:

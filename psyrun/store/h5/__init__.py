@@ -13,7 +13,7 @@ import tables
 from numpy.typing import NDArray
 
 from psyrun.errors import StoreError
-from psyrun.store.arrays import NUMERIC, check_value
+from psyrun.store.arrays import NUMERIC, Indices, check_value
 from psyrun.store.base import Store, Writer
 from psyrun.store.h5.file import h5_explained, opened
 from psyrun.store.h5.layout import (
@@ -25,7 +25,9 @@ from psyrun.store.h5.layout import (
     recorded_count,
     results_group,
 )
+from psyrun.store.h5.picking import SMALL_CACHE, OpenedArrays, PickingReader
 from psyrun.store.h5.writing import GROWTH, H5Stream, extend, numeric_columns
+from psyrun.store.picks import Picks
 from psyrun.store.rows import Columns, count_rows, row_slice
 from psyrun.utils.files import Filename, replacing
 from psyrun.utils.typing import override
@@ -104,8 +106,11 @@ class H5Store(Store):
             return list(arrays(group))
 
     @contextmanager
-    def _reading(self, filename: Filename) -> Iterator[tables.Group]:
-        with opened(filename, "r", filename) as file, h5_explained(filename):
+    def _reading(self, filename: Filename, **parameters: int) -> Iterator[tables.Group]:
+        with (
+            opened(filename, "r", filename, **parameters) as file,
+            h5_explained(filename),
+        ):
             yield results_group(file, self.node, filename)
 
     @override
@@ -132,6 +137,28 @@ class H5Store(Store):
             for source in sources:
                 for piece in self.pieces(source):
                     writer.append(piece)
+
+    @override
+    def merge_rows(
+        self,
+        filename: Filename,
+        sources: Sequence[Filename],
+        origin: Indices,
+        rows: Indices,
+    ) -> None:
+        """Write rows that are picked from some files, some MB at a time."""
+        with (
+            PickingReader(sources, self._opened_arrays) as reader,
+            self._streaming(filename, len(rows)) as writer,
+        ):
+            for columns in reader.pieces(Picks(origin, rows)):
+                writer.append(columns)
+
+    @contextmanager
+    def _opened_arrays(self, filename: Filename) -> Iterator[OpenedArrays]:
+        with self._reading(filename, **SMALL_CACHE) as group:
+            found = arrays(group)
+            yield OpenedArrays(found, count(group, found, filename))
 
     @override
     def append(self, filename: Filename, data: Columns) -> None:

@@ -16,7 +16,9 @@ SPARE_BYTES = 16 * 1024
 
 
 @contextmanager
-def opened(filename: Filename, mode: str, name: Filename) -> Iterator[tables.File]:
+def opened(
+    filename: Filename, mode: str, name: Filename, **parameters: int
+) -> Iterator[tables.File]:
     """Open a file as `tables.open_file` does, and close it whatever happens.
 
     Errors call the file by `name`. Raises `StoreError` if it cannot be opened, or
@@ -26,7 +28,7 @@ def opened(filename: Filename, mode: str, name: Filename) -> Iterator[tables.Fil
         if mode != "w":
             os.stat(filename)  # noqa: PTH116
         try:
-            file = tables.open_file(os.fspath(filename), mode)
+            file = tables.open_file(os.fspath(filename), mode, **parameters)
         except ValueError as error:
             raise StoreError(
                 f"{name}: the file is open in this process; close it first."
