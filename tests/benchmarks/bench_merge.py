@@ -1,7 +1,8 @@
 """Merging rows of 1 MB in blocks of 100, beside a bare write of as many bytes.
 
-Each is done in turn, and has been once before it is timed. Both wait until all is on
-disk. The peak of memory is that of the merge job.
+Blocks hold the rows one after the other, or interleaved, as with load balancing. Each
+is done in turn, and has been once before it is timed. Both wait until all is on disk.
+The peak of memory is that of the merge job.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+
+from psyrun.workdir.layout import Round
 
 TASK = """\
 import numpy as np
@@ -30,6 +35,7 @@ def execute(x):
     return {{"y": np.random.default_rng(x).random(125_000)}}
 """
 STORES = ["NpzStore", "PickleStore", "H5Store"]
+ORDERS = ["one after the other", "interleaved"]
 
 
 class Used(NamedTuple):
@@ -74,22 +80,44 @@ def merge(folder: Path) -> Used:
     return used_by(command, folder)
 
 
+def interleave(folder: Path) -> None:
+    """Say that row i of all is in block i modulo the number of blocks."""
+    round_ = Round(folder / "psy-work/big/round-1")
+    blocks = list(round_.blocks.glob("*.*"))
+    n_rows = len(blocks) * 100
+    for block in range(len(blocks)):
+        np.save(round_.rows(block), np.arange(block, n_rows, len(blocks)))
+
+
 def show(name: str, each: list[Used]) -> None:
     walls, cpus = [u.wall for u in each], [u.cpu for u in each]
     print(
-        f"  {name:12} wall {statistics.median(walls):6.2f} s (from {min(walls):.2f}), "
-        f"CPU {statistics.median(cpus):5.2f} s, {max(u.peak for u in each):6.0f} MB",
+        f"    {name:10} wall {statistics.median(walls):6.2f} s "
+        f"(from {min(walls):.2f}), CPU {statistics.median(cpus):5.2f} s, "
+        f"{max(u.peak for u in each):6.0f} MB",
         flush=True,
     )
+
+
+def measure(folder: Path, n_rows: int, n_pairs: int) -> None:
+    pairs = [
+        (merge(folder), bare(folder, n_rows * 1_000_000)) for _ in range(n_pairs + 1)
+    ][1:]
+    ours, reference = map(list, zip(*pairs, strict=True))
+    show("merge", ours)
+    show("bare write", reference)
+    ratios = [a.wall / b.wall for a, b in pairs]
+    print(f"    ratio      {statistics.median(ratios):.2f} (from {min(ratios):.2f})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     args = parser.parse_args()
     print(f"merging {args.rows} rows of 1 MB, in turn with a bare write")
-    for store in STORES:
+    for store in args.stores:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "psy-tasks").mkdir()
@@ -97,15 +125,11 @@ def main() -> None:
             (folder / "psy-tasks/task_big.py").write_text(text)
             run = [sys.executable, "-m", "psyrun.cli", "run", "--quiet"]
             subprocess.run(run, cwd=folder, check=True)
-            pairs = [
-                (merge(folder), bare(folder, args.rows * 1_000_000))
-                for _ in range(args.pairs + 1)
-            ][1:]
-        ours, reference = map(list, zip(*pairs, strict=True))
-        show(store, ours)
-        show("bare write", reference)
-        ratio = statistics.median(a.wall / b.wall for a, b in pairs)
-        print(f"  ratio        {ratio:.2f}")
+            for order in ORDERS:
+                print(f"  {store}, {order}")
+                if order == "interleaved":
+                    interleave(folder)
+                measure(folder, args.rows, args.pairs)
 
 
 if __name__ == "__main__":
