@@ -40,7 +40,7 @@ from psyrun.workdir.lock import Holder, recorded_holder
 RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""
 
-_GATHERING = 0.2  # seconds to wait for more jobs that fit into the same array
+_GATHERING = 0.1  # seconds to wait for more jobs that fit into the same array
 _FULL = "the queue is full"
 _PATIENCE = 300.0  # seconds that a command of the queue may be missing
 _FILES_PATIENCE = 5.0  # seconds until a network file system shows a job's last words
