@@ -252,6 +252,9 @@ def test_the_end_of_a_run_that_nobody_saw_is_told(former: Former) -> None:
     assert "'psy run detached'" in attached.stderr
 
 
+STEPS_AS_JOBS = ("--", "--psyrun-split-and-merge", "queue")
+
+
 def submitted(queue: SlurmStandIn) -> Counter[str]:
     """Return how often the queue was given the jobs of each name."""
     return Counter(job["name"] for job in queue.jobs())
@@ -264,7 +267,7 @@ def test_jobs_in_the_queue_are_adopted(former: Former, slurm: Slurm) -> None:
     (running,) = queue.ids("R")
     queue.set_state(running, "NF")
     queue.hold()
-    process = project.start("psyrun.cli", "run")
+    process = project.start("psyrun.cli", "run", *STEPS_AS_JOBS)
     # The job that the machine took along is submitted again, and only that.
     wait_until(lambda: submitted(queue)["one:process"] > 4 or process.poll())
     for job in queue.ids("PD"):
