@@ -80,8 +80,8 @@ def _hanging(status: TaskStatus) -> Iterator[str]:
     """Yield what is to be said at once of processes that seem to hang."""
     for one in status.hanging[:1]:
         others = len(status.hanging) - 1
-        more = f" and {others} more" if others else ""
-        yield f"{one.job}{more} seems to hang: {one.command}"
+        which = f" and {others} more seem" if others else " seems"
+        yield f"{one.job}{which} to hang: {one.command}"
 
 
 def _remarks(status: TaskStatus, numbers: AssignmentCounts) -> Iterator[str]:

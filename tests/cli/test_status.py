@@ -9,6 +9,7 @@ from accepting import finish_accepting_failures
 
 from psyrun.results.assignments import assignment_states
 from psyrun.run.status import status_of
+from psyrun.workdir.hanging import Hanging, note
 from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.lock import Lock
@@ -141,6 +142,43 @@ def test_who_runs_a_task_is_said(psy, write_task, work):
         row = columns(psy("status"))
     assert row[1] == "running"
     assert re.match(r"by process \d+ on \S+ since ", row[-1])
+
+
+def note_hanging(layout, *pids):
+    found = [Hanging(pid, time.time() - 3700, 0.0, "in setup") for pid in pids]
+    note(layout.round(1).hanging_of("process-1"), found)
+
+
+def test_what_seems_to_hang_is_said_as_long_as_it_does(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    with Lock(layout.lock, "task 'square'"):
+        note_hanging(layout, 77)
+        remark = columns(psy("status"))[-1]
+        assert remark.endswith(", process:1 seems to hang: py-spy dump --pid 77")
+        note_hanging(layout, 77, 78)
+        remark = columns(psy("status"))[-1]
+        assert remark.endswith(
+            ", process:1 and 1 more seem to hang: py-spy dump --pid 77"
+        )
+        layout.round(1).hanging_of("process-1").unlink()
+        assert "hang" not in psy("status").out
+
+
+def test_before_the_split_what_seems_to_hang_is_said_too(psy, write_task, work):
+    write_task()
+    note_hanging(work().layout, 77)
+    assert columns(psy("status"))[-1].startswith("process:1 seems to hang")
+
+
+def test_details_of_what_seems_to_hang_are_said_on_request(psy, write_task, work):
+    write_task()
+    note_hanging(work("split").layout, 77, 78)
+    lines = psy("status", "-v").out.splitlines()
+    at = lines.index("square: 2 processes without progress")
+    assert lines[at + 1].startswith(
+        "  process:1: process 77 seems to hang: no CPU time used for 1 h 1 min in setup"
+    )
 
 
 def test_a_request_to_stop_an_earlier_run_is_not_about_this_one(psy, write_task, work):
