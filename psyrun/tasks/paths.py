@@ -18,6 +18,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _LONGEST_PATH = 200  # characters of a text that may be one
+_ASKING = {
+    *("connect", "exists", "glob", "iglob", "is_dir", "is_file", "isdir", "isfile"),
+    *("islink", "lexists", "rglob"),
+}
+"""Functions that raise no error where there is no such file."""
 _WORD = re.compile(r"[^\s'\"`=,;()<>]+")
 
 
@@ -31,6 +36,9 @@ def path_beside(error: BaseException | None, taskdir: Path) -> str | None:
     while error is not None:
         if isinstance(error, OSError):
             return next((p for p in _paths_of(error) if _is_only_in(taskdir, p)), None)
+        for word in _words_of_command(error):
+            if (taskdir / word).is_file() and _is_only_in(taskdir, word):
+                return word
         error = error.__cause__
     return None
 
@@ -64,19 +72,22 @@ def hints(taskfile: Path, file_dep: Iterable[Path]) -> list[str]:
     """
     source = taskfile.read_bytes()
     # Who asks where the file is knows what paths are relative to.
-    constants = [] if b"__file__" in source else _constants(source)
-    taskdir = taskfile.parent
-    files = [Path(text) for text in constants if (taskdir / text).is_file()]
+    tree = ast.parse(b"" if b"__file__" in source else source)
+    taskdir, asked_for = taskfile.parent, _asked_for(tree)
+    files = [Path(text) for text in _constants(tree) if (taskdir / text).is_file()]
     return [
         f"{taskfile}: {hint}"
         for path in dict.fromkeys([*file_dep, *files])
-        if (hint := _hint(path, taskdir))
+        if (hint := _hint(path, taskdir, asked_for.get(str(path))))
     ]
 
 
-def _hint(path: Path, taskdir: Path) -> str | None:
+def _hint(path: Path, taskdir: Path, asked_by: str | None) -> str | None:
     if _is_only_in(taskdir, path):
-        return taken_from(taskdir, path)
+        hint = taken_from(taskdir, path)
+        if asked_by is None:
+            return hint
+        return f"{hint} {asked_by}() does not find it there, as it did in 0.8."
     there = taskdir / path
     if path.is_absolute() or not there.exists() or path.samefile(there):
         return None
@@ -107,9 +118,34 @@ def _paths_of(error: OSError) -> Iterator[str]:
     yield from (word.removeprefix(folder) for word in words if word)
 
 
-def _constants(source: bytes) -> Iterator[str]:
+def _words_of_command(error: BaseException) -> list[str]:
+    """Return the words of a program's command line, if an error is about that."""
+    command = getattr(error, "cmd", None)
+    if type(error).__name__ != "CalledProcessError" or command is None:
+        return []
+    words = _WORD.findall(command) if isinstance(command, str) else command
+    return [os.fsdecode(word) for word in words if word]
+
+
+def _asked_for(tree: ast.AST) -> dict[str, str]:
+    """Return the texts in calls that miss a path without an error, and which calls."""
+    return {
+        text: name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and (name := _name_of(node.func)) in _ASKING
+        for text in _constants(node)
+    }
+
+
+def _name_of(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _constants(tree: ast.AST) -> Iterator[str]:
     """Yield the texts in the source that may be paths."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         match node:
             case ast.Constant(value=str(text)) if (
                 0 < len(text) <= _LONGEST_PATH and text.isprintable()

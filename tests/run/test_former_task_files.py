@@ -120,6 +120,17 @@ def execute(row, offset):
     return {'y': weights[row] + offset}
 """
 
+PROGRAM_BESIDE = """\
+import subprocess
+from psyrun import Param
+
+pspace = Param(x=[0, 1])
+
+
+def execute(x):
+    return {'y': x + int(subprocess.check_output(['sh', 'tool.sh']))}
+"""
+
 READ_AT_IMPORT = """\
 from psyrun import Param
 
@@ -343,6 +354,35 @@ def test_data_beside_the_task_file(project: Project) -> None:
     (tasks / "offset.txt").write_text("20")
     project.psy("run")
     assert project.result()["y"] == [21.5, 22.5]
+
+
+def test_programs_beside_the_task_file(project: Project) -> None:
+    project.write(PROGRAM_BESIDE)
+    (project.folder / "psy-tasks/tool.sh").write_text("echo 7\n")
+    printed = project.psy("run")
+    assert project.result()["y"] == [7, 8]
+    assert "exists() does not find it there" not in printed.stderr
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "os.path.exists('weights.txt')",
+        "Path('weights.txt').is_file()",
+        "glob.glob('weights.txt')",
+    ],
+)
+def test_what_is_not_found_beside_the_task_file_is_said(
+    project: Project, question: str
+) -> None:
+    asking = f"\n\ndef execute(x):\n    return {{'y': bool({question})}}\n"
+    imports = "import glob, os\nfrom pathlib import Path\n"
+    project.write(imports + PROGRAM_BESIDE.partition("\n\ndef execute")[0] + asking)
+    (project.folder / "psy-tasks/weights.txt").write_text("1")
+    name = question.partition("('")[0].rpartition(".")[2]
+    name = "is_file" if "is_file" in question else name
+    printed = project.psy("run", "-n").stderr
+    assert f"{name}() does not find it there, as it did in 0.8" in printed
 
 
 def test_data_that_are_there_twice_are_those_of_the_project(project: Project) -> None:
