@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -125,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in _split(arguments)[0]
     try:
         with warnings.catch_warnings():
-            warnings.formatwarning = _format_warning
+            warnings.formatwarning = partial(_format_warning, set())
             status = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -186,12 +187,18 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _format_warning(
+    said: set[str],
     message: Warning | str,
     category: type[Warning],
     filename: str,
     lineno: int,
     line: str | None = None,
 ) -> str:
+    """Return a warning as it is shown, or nothing if that has been `said`."""
+    text = f"{filename}:{lineno}: {category.__name__}: {message}\n"
     if category is UserWarning:
-        return f"psy: warning: {message}\n"
-    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+        text = f"psy: warning: {message}\n"
+    # Several parts of psyrun may find the same.
+    is_new = text not in said
+    said.add(text)
+    return text if is_new else ""

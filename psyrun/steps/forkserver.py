@@ -70,6 +70,7 @@ def main(descriptor: str, taskfile: str, folder: str) -> None:
     outlive_offspring()
     # Who starts a run has been told.
     warnings.filterwarnings("ignore", FORMER, FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"psyrun\.")
     task = None
     # The job that imports the task again reports the error.
     with suppress(PsyrunError), _import_watchdog(folder), _ending_with_controller():

@@ -398,7 +398,8 @@ def test_data_that_are_there_twice_are_those_of_the_project(project: Project) ->
 def test_data_that_are_read_at_import(project: Project) -> None:
     project.write(READ_AT_IMPORT)
     (project.folder / "psy-tasks/names.txt").write_text("ada grace\n")
-    project.psy("run")
+    printed = project.psy("run").stderr
+    assert printed.count("'names.txt' is only in the folder of the task file") == 1
     assert project.result() == {"name": ["ada", "grace"], "length": [3, 5]}
 
 
