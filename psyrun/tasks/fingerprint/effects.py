@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from psyrun.tasks.fingerprint.canonical import is_noise
+from psyrun.tasks.fingerprint.harmless import Harmless, is_accessor
 from psyrun.tasks.fingerprint.names import Change, NameUse, root_name
 from psyrun.tasks.fingerprint.nodes import nodes_of
 
@@ -159,35 +161,74 @@ def _held(value: ast.expr, own: set[str]) -> Iterator[str]:
             yield from _held(child, own)
 
 
-def is_inert(node: ast.stmt, is_own: Callable[[ast.stmt], bool]) -> bool:
-    """Whether a statement at module level only binds names, without running any code.
+@dataclass(frozen=True)
+class Inert:
+    """Which statements only bind names, without running any code that matters.
 
     So do definitions, constants, and imports of psyrun or the standard library; an
-    import binds a single name, and `is_own` tells whether it is the project's. False
-    where this is in doubt.
+    import binds a single name, and `is_own` tells whether it is the project's. None
+    that is in doubt is among them. `body` is that of the class around, if any.
     """
-    match node:
-        case ast.Import() | ast.ImportFrom():
-            return _is_harmless_import(node) and not is_own(node)
-        case ast.FunctionDef() | ast.AsyncFunctionDef():
-            parts = [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
-            return not node.decorator_list and all(map(_is_passive, parts))
-        case ast.ClassDef():
-            plain = not (node.decorator_list or node.bases or node.keywords)
-            return plain and _all_inert(node.body, is_own)
-        case ast.Assign():
-            return _is_passive(node.value) and all(map(_is_plain, node.targets))
-        case ast.AnnAssign():
-            return _is_passive(node.value) and _is_plain(node.target)
-        case ast.Delete():
-            return all(map(_is_plain, node.targets))
-        case ast.Try():
-            handled = [child for handler in node.handlers for child in handler.body]
-            inner = [*node.body, *handled, *node.orelse, *node.finalbody]
-            return _all_inert(inner, is_own)
-        case ast.Expr():
-            return _is_idle(node.value)
-    return isinstance(node, ast.Global) or _is_type_alias(node)
+
+    is_own: Callable[[ast.stmt], bool]
+    harmless: Harmless
+    body: Sequence[ast.stmt] = ()
+
+    def has(self, node: ast.stmt) -> bool:
+        """Whether a statement, at module level or in a class, is one of them."""
+        passive = self._is_passive
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                return _is_harmless_import(node) and not self.is_own(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                defaults = [*node.args.defaults, *node.args.kw_defaults]
+                return self._are_decorators(node) and all(map(passive, defaults))
+            case ast.ClassDef():
+                return self._is_class(node)
+            case ast.Assign():
+                return passive(node.value) and all(map(_is_plain, node.targets))
+            case ast.AnnAssign():
+                return passive(node.value) and _is_plain(node.target)
+            case ast.Delete():
+                return all(map(_is_plain, node.targets))
+            case ast.Try():
+                handled = [child for handler in node.handlers for child in handler.body]
+                inner = [*node.body, *handled, *node.orelse, *node.finalbody]
+                return self._has_all(inner)
+            case ast.Expr():
+                return _is_idle(node.value)
+        return isinstance(node, ast.Global) or _is_type_alias(node)
+
+    def _is_class(self, node: ast.ClassDef) -> bool:
+        is_inert = (
+            self._are_decorators(node)
+            and self.harmless.bases(node)
+            and replace(self, body=node.body)._has_all(node.body)
+        )
+        if is_inert:
+            self.harmless.add_class(node)
+        return is_inert
+
+    def _has_all(self, nodes: Iterable[ast.stmt]) -> bool:
+        return all(is_noise(node) or self.has(node) for node in nodes)
+
+    def _are_decorators(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    ) -> bool:
+        return all(
+            is_accessor(each, self.body)
+            or (self.harmless.decorator(each) and self._has_passive_arguments(each))
+            for each in node.decorator_list
+        )
+
+    def _has_passive_arguments(self, node: ast.expr) -> bool:
+        return not isinstance(node, ast.Call) or _are_passive(
+            [*node.args, *(keyword.value for keyword in node.keywords)],
+            self.harmless.call,
+        )
+
+    def _is_passive(self, node: ast.expr | None) -> bool:
+        return node is None or _are_passive([node], self.harmless.call)
 
 
 def has_own_effect(node: ast.stmt, own: set[str]) -> bool:
@@ -262,24 +303,28 @@ def _is_harmless_import(node: ast.Import | ast.ImportFrom) -> bool:
     return packages <= _HARMLESS and not is_star
 
 
-def _all_inert(nodes: list[ast.stmt], is_own: Callable[[ast.stmt], bool]) -> bool:
-    return all(is_noise(node) or is_inert(node, is_own) for node in nodes)
-
-
 def _is_plain(target: ast.expr) -> bool:
     if isinstance(target, ast.Tuple | ast.List):
         return all(map(_is_plain, target.elts))
     return isinstance(target, ast.Name)
 
 
-def _is_passive(node: ast.expr | None) -> bool:
-    """Tell whether evaluating an expression runs no code of others."""
-    todo: list[ast.AST] = [] if node is None else [node]
+def _is_passive(node: ast.expr) -> bool:
+    return _are_passive([node])
+
+
+def _are_passive(
+    nodes: Iterable[ast.AST], is_harmless: Callable[[ast.Call], bool] | None = None
+) -> bool:
+    """Tell whether evaluating expressions runs no code of others that matters."""
+    todo = list(nodes)
     while todo:
         current = todo.pop()
-        if isinstance(current, _ACTIVE):
+        if isinstance(current, ast.Call) and is_harmless and is_harmless(current):
+            todo += [*current.args, *current.keywords]
+        elif isinstance(current, _ACTIVE):
             return False
-        if isinstance(current, ast.Lambda):
+        elif isinstance(current, ast.Lambda):
             todo.extend(ast.iter_child_nodes(current.args))
         else:
             todo.extend(ast.iter_child_nodes(current))

@@ -17,12 +17,13 @@ from typing import TypeAlias
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL
 from psyrun.tasks.fingerprint.canonical import canonical, is_noise
 from psyrun.tasks.fingerprint.effects import (
+    Inert,
     NamedStatement,
     changed_names,
     has_own_effect,
-    is_inert,
     own_names,
 )
+from psyrun.tasks.fingerprint.harmless import Harmless
 from psyrun.tasks.fingerprint.names import DYNAMIC, NameUse, names_of
 
 DECISIVE = frozenset(n for n, special in SPECIAL.items() if special.makes_rows)
@@ -68,7 +69,9 @@ class Sliceable:
     def __init__(
         self, statements: Iterable[ast.stmt], is_own: Callable[[ast.stmt], bool]
     ) -> None:
-        self._tree = _grow(statements, NameUse(), is_own)
+        found = list(statements)
+        inert = Inert(is_own, Harmless(found, is_own))
+        self._tree = _grow(found, NameUse(), inert)
         self._leaves = list(_leaves(self._tree))
         _find_changes(self._leaves)
 
@@ -107,18 +110,22 @@ def _is_main(test: ast.expr) -> bool:
 
 
 def _grow(
-    statements: Iterable[ast.stmt], guard: NameUse, is_own: Callable[[ast.stmt], bool]
+    statements: Iterable[ast.stmt], guard: NameUse, inert: Inert
 ) -> list[_Leaf | _Branch]:
     tree: list[_Leaf | _Branch] = []
     for statement in without_main_block(statements):
-        if isinstance(statement, ast.If) and not _binds(statement.test):
+        if isinstance(statement, ast.If) and inert.harmless.is_type_checking(
+            statement.test
+        ):
+            tree += _grow(statement.orelse, guard, inert)
+        elif isinstance(statement, ast.If) and not _binds(statement.test):
             inner = names_of(statement.test)
             inner.used |= guard.used
-            body = _grow(statement.body, inner, is_own)
-            orelse = _grow(statement.orelse, inner, is_own)
+            body = _grow(statement.body, inner, inert)
+            orelse = _grow(statement.orelse, inner, inert)
             tree.append(_Branch(statement, body, orelse))
         elif not is_noise(statement):
-            tree += [_leaf(node, guard, is_own) for node in _split_import(statement)]
+            tree += [_leaf(node, guard, inert) for node in _split_import(statement)]
     return tree
 
 
@@ -137,11 +144,11 @@ def _split_import(node: ast.stmt) -> Iterator[ast.stmt]:
         yield node
 
 
-def _leaf(node: ast.stmt, guard: NameUse, is_own: Callable[[ast.stmt], bool]) -> _Leaf:
+def _leaf(node: ast.stmt, guard: NameUse, inert: Inert) -> _Leaf:
     names = names_of(node)
     names.used |= guard.used
     names.changed |= guard.changed
-    return _Leaf(node, names, is_inert(node, is_own))
+    return _Leaf(node, names, inert.has(node))
 
 
 def _leaves(tree: Iterable[_Leaf | _Branch]) -> Iterator[_Leaf]:
