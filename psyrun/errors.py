@@ -35,6 +35,10 @@ class NoSuchFileError(StoreError, FileNotFoundError):
     """There is no data file of that name."""
 
 
+class UnsupportedTypeError(StoreError, NotImplementedError):
+    """A store takes no values of some type, whatever they are."""
+
+
 class SchedulerError(PsyrunError):
     """A scheduler cannot be used as asked."""
 

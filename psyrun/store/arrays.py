@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.errors import StoreError
+from psyrun.errors import StoreError, UnsupportedTypeError
 from psyrun.store.values import (
     check_is_array,
     leaves,
@@ -313,7 +313,7 @@ def check_kind(key: str, array: NDArray[Any], kinds: str, store: str) -> None:
     """Raise a `StoreError` if the array's kind of `numpy.dtype` is not in `kinds`."""
     kind = array.dtype.kind
     if kind not in kinds:
-        raise StoreError(
+        raise UnsupportedTypeError(
             f"key {key!r} holds a value of type {_WORDS.get(kind, array.dtype)}, but "
             f"{store} takes bool, int, float and complex only; use NpzStore (.npz) or "
             "PickleStore (.pkl)."

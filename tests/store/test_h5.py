@@ -327,3 +327,10 @@ def test_every_key_has_a_node_name_of_its_own(key) -> None:
 )
 def test_node_names_stay_readable(key, name) -> None:
     assert (node_name(key), key_of(name)) == (name, key)
+
+
+@pytest.mark.parametrize("write", ["save", "append"])
+def test_text_is_refused_by_an_error_that_scripts_of_0_8_expect(tmp_path, write):
+    with pytest.raises(NotImplementedError, match="H5Store takes bool, int") as caught:
+        getattr(H5Store(), write)(tmp_path / "a.h5", {"a": ["text"]})
+    assert isinstance(caught.value, StoreError)
