@@ -71,6 +71,8 @@ class H5Stream:
         self._n_rows = 0
         self._reserved = 0
         self._arrays: dict[str, tables.EArray] = {}
+        # Asking the arrays would take long if they are many.
+        self._types: dict[str, RowType] = {}
         parent, _, child = node.rpartition("/")
         with h5_explained(name):
             self._group = file.create_group(parent or "/", child, createparents=True)
@@ -99,23 +101,25 @@ class H5Stream:
         for array in self._arrays.values():
             array.remove()
         self._arrays.clear()
+        self._types.clear()
 
     def _add(self, key: str, part: NDArray[Any] | int) -> None:
         n_new = part if isinstance(part, int) else len(part)
         old = self._arrays.get(key)
         n_rows = self._n_rows + n_new
         types = [] if isinstance(part, int) else [RowType.of(part)]
-        types += [] if old is None else [row_type(old)]
+        types += [] if old is None else [self._types[key]]
         missing = isinstance(part, int) or (old is None and self._n_rows > 0)
         target = common_row_type(key, types, missing)
         if old is not None and old.nrows > self._n_rows:
             # An append that failed got this far.
             old.truncate(self._n_rows)
-        if old is None or row_type(old) != target or not has_room(old, n_rows):
+        if old is None or types[-1] != target or not has_room(old, n_rows):
             grown = n_rows if old is None else n_rows * GROWTH
             expected = self._expected if self._expected >= n_rows else grown
             self._arrays[key] = self._renew(key, old, target, expected)
-        self._write(self._arrays[key], key, part)
+            self._types[key] = target
+        self._write(self._arrays[key], key, part, target)
 
     def _renew(
         self, key: str, old: tables.EArray | None, target: RowType, n_rows: int
@@ -130,18 +134,20 @@ class H5Stream:
             return create(self._group, node_name(key), target, n_rows, position)
         new = create(self._group, _NEW, target, n_rows, position)
         if old is None:
-            self._write(new, key, self._n_rows)
+            self._write(new, key, self._n_rows, target)
         else:
             for rows in steps(self._n_rows, row_type(old)):
-                self._write(new, key, read_rows(old, rows, self._n_rows))
+                self._write(new, key, read_rows(old, rows, self._n_rows), target)
             old.remove()
         new.move(newname=node_name(key))
         return new
 
-    def _write(self, array: tables.EArray, key: str, part: NDArray[Any] | int) -> None:
+    def _write(
+        self, array: tables.EArray, key: str, part: NDArray[Any] | int, target: RowType
+    ) -> None:
         n_new = part if isinstance(part, int) else len(part)
         self._reserve(growth(array, array.nrows + n_new))
-        for rows in steps(n_new, target := row_type(array)):
+        for rows in steps(n_new, target):
             piece = len(range(n_new)[rows]) if isinstance(part, int) else part[rows]
             add_rows(array, to_row_type(key, piece, target))
 
