@@ -158,7 +158,9 @@ class PendingReasons:
     ) -> None:
         """Note how jobs stand; ask now and then why all of them wait."""
         now = self._clock()
-        waiting = [job for job, told in statuses.items() if told.status in ("Q", "*Q")]
+        waiting = [
+            job for job, known in statuses.items() if known.status in ("Q", "*Q")
+        ]
         if not waiting or len(waiting) < len(items):
             self._since.pop(scheduler, None)
             return
@@ -166,10 +168,10 @@ class PendingReasons:
             return
         self._since[scheduler] = now
         try:
-            told = scheduler.why_queued(waiting)
+            by_job = scheduler.why_queued(waiting)
         except QueueError:
             return
-        reasons = Counter(told.values())
+        reasons = Counter(by_job.values())
         said = self._said.setdefault(scheduler, set())
         # How many wait for what changes all the time.
         if reasons and not said.issuperset(reasons):

@@ -54,21 +54,21 @@ class FinishedJob(NamedTuple):
     ending: Ending
 
 
-class _EarlierJobs(NamedTuple):
-    """What an earlier run has left in the queue of a task."""
+class _AdoptableJobs(NamedTuple):
+    """The jobs of a task that an earlier run submitted, by what they are for."""
 
     jobs: dict[str, tuple[Batch, int]]
     alive: set[tuple[str, int]]
 
     @classmethod
-    def recorded(cls, task: QueuedTask) -> _EarlierJobs:
+    def recorded(cls, task: QueuedTask) -> _AdoptableJobs:
         """Return what a complete ledger says: what has no ending is alive."""
         name = class_path(task.scheduler)
         batches = [b for b in task.ledger.batches() if b.intent.scheduler == name]
         return cls(newest(batches), {(b.key, p) for b in batches for p in b.open()})
 
     @classmethod
-    def of(cls, task: QueuedTask, warn: Callable[[str], None]) -> _EarlierJobs:
+    def of(cls, task: QueuedTask, warn: Callable[[str], None]) -> _AdoptableJobs:
         found = find_earlier_jobs(task.layout, task.scheduler, warn, records=True)
         release_locks(task.layout, found)
         own = [one for one in found if one.scheduler is task.scheduler]
@@ -106,7 +106,7 @@ class Driver:
         self._reminder = Reminder(clock)
         self._last_added = 0.0
         self._capacity = QueueCapacity(clock)
-        self._earlier: dict[QueuedTask, _EarlierJobs] = {}
+        self._adoptable: dict[QueuedTask, _AdoptableJobs] = {}
         self._holders: dict[QueuedTask, Holder | None] = {}
         self._reasons = PendingReasons(warn, clock)
         self._obstacles = Obstacles(warn, clock)
@@ -117,13 +117,13 @@ class Driver:
         Returns whether there was one that has not ended, as far as is known, or that
         ended well.
         """
-        if item.task not in self._earlier:
+        if item.task not in self._adoptable:
             self._holders[item.task] = recorded_holder(item.task.layout.lock)
             if self._is_ledger_complete:
-                self._earlier[item.task] = _EarlierJobs.recorded(item.task)
+                self._adoptable[item.task] = _AdoptableJobs.recorded(item.task)
             else:
-                self._earlier[item.task] = _EarlierJobs.of(item.task, self._warn)
-        earlier = self._earlier[item.task]
+                self._adoptable[item.task] = _AdoptableJobs.of(item.task, self._warn)
+        earlier = self._adoptable[item.task]
         batch, position = earlier.jobs.get(item.target, (None, -1))
         if batch is None:
             return False
@@ -325,8 +325,8 @@ class Driver:
             evidence = {item: _evidence(item, now) for item in items}
             jobs = {item: job for item, job in evidence.items() if job is not None}
             endings = why_ended(list(jobs.values()), scheduler)
-            told = zip(jobs, endings, strict=True)
-            found |= {item: ending for item, ending in told if ending is not None}
+            pairs = zip(jobs, endings, strict=True)
+            found |= {item: ending for item, ending in pairs if ending is not None}
         return found
 
     def _warn_now_and_then(self, text: str) -> None:
@@ -430,7 +430,7 @@ def _raised(item: QueuedJob, cause: Cause) -> dict[str, object] | None:
 def _living(scheduler: Scheduler, items: Sequence[QueuedJob]) -> dict[JobId, JobStatus]:
     ids = [item.id for item in items if item.id is not None]
     statuses = scheduler.get_statuses(ids)
-    return {jobid: told for jobid, told in statuses.items() if told.status != "D"}
+    return {jobid: job for jobid, job in statuses.items() if job.status != "D"}
 
 
 def _intent(items: Sequence[QueuedJob]) -> Intent:

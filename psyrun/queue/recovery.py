@@ -255,11 +255,11 @@ def jobs_with_reused_ids(
 ) -> list[ArrayJob]:
     """Return the jobs whose ids the queue has given to others meanwhile."""
     arrays = {batch.ids[position]: batch.array for batch, position in jobs}
-    told = (
+    foreign = (
         ask_until_answered(lambda: scheduler.foreign(arrays), warn) if arrays else set()
     )
     return [
-        (batch, position) for batch, position in jobs if batch.ids[position] in told
+        (batch, position) for batch, position in jobs if batch.ids[position] in foreign
     ]
 
 
