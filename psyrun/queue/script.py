@@ -18,6 +18,7 @@ from pathlib import Path
 from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.utils.environment import (
     FOLDER_VARIABLE,
+    JOB_OF_SLURM,
     JOB_VARIABLE,
     ORIGIN_VARIABLE,
     VARIABLES,
@@ -31,24 +32,34 @@ _UNKNOWN_HOST = "an unknown machine"
 EXPLAINED = (1, 2)
 """Exit statuses of psyrun's steps after which they have said why."""
 
+_STANDARD_PATH = "/usr/local/bin:/usr/bin:/bin"
+"""For jobs whose queue gives them none."""
+
 # The commands stand in a file of their own, one on each line, so that neither
 # the length of a script nor that of an argument limits their number.
 _TEXT = """\
 #!/bin/sh
 # Runs the job at position $1 of this array; written by psyrun.
 cd {project} || exit 1
-PATH={python}:$PATH; export PATH
+PATH={python}:${{PATH:-{standard}}}; export PATH
 {variable}={key}:$1; export {variable}
 {deadline}
 unset {servers} {origin}
 commands={commands}
-command=$(sed -n "$(($1 + 1))p" "$commands")
+by_hand() {{
+    n=$1
+    while IFS= read -r line; do
+        [ "$n" -gt 0 ] || {{ printf '%s\\n' "$line"; break; }}
+        n=$((n - 1))
+    done < "$commands"
+}}
+command=$(sed -n "$(($1 + 1))p" "$commands" 2>/dev/null) || command=$(by_hand "$1")
 echo "{mark} start $(uname -n) $(date +%s)"
 if [ -z "$command" ]; then
     echo "$commands: cannot be read on this machine"
     exit 1
 fi
-sh -c "$command"
+/bin/sh -c "$command"
 status=$?
 echo "{mark} exit $status $(date +%s)"
 exit $status
@@ -73,6 +84,7 @@ def write_script(
         project=shlex.quote(str(project.absolute())),
         # What stands for Python in the rules is the one that runs here.
         python=shlex.quote(str(Path(sys.executable).parent)),
+        standard=_STANDARD_PATH,
         variable=JOB_VARIABLE,
         deadline=_deadline(minutes),
         # Those of the run that submitted the job are out of reach, or gone.
@@ -88,17 +100,21 @@ def write_script(
 def _deadline(minutes: int | None) -> str:
     """Return what tells a job when its queue will end it."""
     own, of_slurm = VARIABLES
+    # What is inherited is about the job in which the one that submits runs, or ran.
+    inherited = shlex.quote(os.environ.get(of_slurm, ""))
+    is_inherited = f'[ -z "${JOB_OF_SLURM}" ] || [ "${of_slurm}" = {inherited} ]'
+    lines = [f"if {is_inherited}; then unset {of_slurm}; fi"]
     if minutes is None:
-        # That of the job in which the one that submits may run.
-        return f"unset {own}"
+        return "\n".join([*lines, f"unset {own}"])
     # Slurm knows best, but only newer versions say so (not 22.05).
-    estimate = f"$(($(date +%s) + {60 * minutes}))"
-    return f"{own}=${{{of_slurm}:-{estimate}}}; export {own}"
+    estimate = f"${{now:+$((now + {60 * minutes}))}}"
+    setting = f"{own}=${{{of_slurm}:-{estimate}}}; export {own}"
+    return "\n".join([*lines, "now=$(date +%s)", setting])
 
 
 def command(folder: Path) -> tuple[str, ...]:
     """Return what runs a job of an array; it takes the position as last argument."""
-    return ("sh", str(folder.absolute() / SCRIPT))
+    return ("/bin/sh", str(folder.absolute() / SCRIPT))
 
 
 @dataclass(frozen=True)
@@ -155,7 +171,7 @@ class JobTrace:
                 case [_, "start", *_]:
                     # A machine that cannot say its name has started the job, too.
                     host, exit_status = _UNKNOWN_HOST, None
-                case [_, "exit", status, _]:
+                case [_, "exit", status, *_]:
                     exit_status = int(status)
         rest = [line for line in tail.splitlines() if not line.startswith(_MARK)]
         return cls(host, exit_status, "\n".join(rest).strip())

@@ -23,7 +23,7 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.scheduler.registry import frozen
-from psyrun.utils.environment import JOB_VARIABLE, VARIABLES, deadline
+from psyrun.utils.environment import JOB_OF_SLURM, JOB_VARIABLE, VARIABLES, deadline
 from psyrun.workdir.layout import TaskLayout, layout_of
 from psyrun.workdir.lock import break_lock, locks_of, recorded_holder
 from psyrun.workdir.run_record import RunRecord
@@ -146,10 +146,13 @@ class TimeLimit(NamedTuple):
         When it should stop, so that there is time to submit the next one.
     end : float
         When it is ended; infinity where that is not known.
+    job_of_slurm : str
+        What Slurm calls the job; empty for other queues.
     """
 
     stop: float = float("inf")
     end: float = float("inf")
+    job_of_slurm: str = ""
 
 
 def time_limit(scheduler: Scheduler) -> TimeLimit:
@@ -158,10 +161,11 @@ def time_limit(scheduler: Scheduler) -> TimeLimit:
     if end == float("inf"):
         with suppress(SchedulerError):
             end = scheduler.end_of_this_job() or end
+    job_of_slurm = os.environ.get(JOB_OF_SLURM, "")
     _forget_environment()
     duration = end - now
     margin = min(max(_LEAST_MARGIN, _MARGIN * duration), duration / 2)
-    return TimeLimit(end - margin, end)
+    return TimeLimit(end - margin, end, job_of_slurm)
 
 
 def _forget_environment() -> None:

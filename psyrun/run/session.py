@@ -21,10 +21,12 @@ from psyrun.run.log import RunLog
 from psyrun.run.options import JOB, PROCESS, RunOptions
 from psyrun.run.snakemake import site_arguments
 from psyrun.run.summary import Summary
+from psyrun.scheduler.commands import check_programs
 from psyrun.scheduler.immediate import LOCAL
+from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import report_error, warn
-from psyrun.utils.environment import forget_job_that_is_over, wrong_limit
+from psyrun.utils.environment import wrong_limit
 from psyrun.utils.text import listed
 from psyrun.workdir.layout import MERGE, SPLIT, TaskLayout
 from psyrun.workdir.layout import PROCESS as PROCESS_STEP
@@ -40,7 +42,6 @@ def run_tasks(options: RunOptions, early: EarlySnakemake | None = None) -> int:
 
     An `early` Snakemake, whose import has begun, is used here if one is needed.
     """
-    forget_job_that_is_over()
     _check_limits()
     if options.detach == PROCESS and not options.is_dry_run:
         return detach.start(options)
@@ -85,7 +86,8 @@ class Session:
         self._early = early
         self._display = _choose_display(options)
         self._obstacles: dict[TaskRun, Exception] = {}
-        self._time_limit = controller_job.TimeLimit()
+        job = OwnJob() if options.controller == JOB else OwnJob.of_environment()
+        self._time_limit = controller_job.TimeLimit(end=job.end, job_of_slurm=job.id)
         self._status = 0
         self._guard = Guard()
         self._left_out: dict[Path, str] = {}
@@ -231,6 +233,7 @@ class Session:
     def _accept_one(self, task: TaskRun) -> None:
         if task in self._obstacles:
             raise self._obstacles[task]
+        check_programs(task.task.scheduler.PROGRAMS)
         task.settle_earlier_jobs(warn)
         task.accept()
         for remark in task.remarks:
@@ -298,7 +301,7 @@ class Session:
         self, outcome: RunOutcome, tasks: list[TaskRun], log: RunLog
     ) -> None:
         with log.summing_up():
-            summary = Summary(outcome, tasks)
+            summary = Summary(outcome, tasks, self._time_limit)
             is_partial = bool(self._options.snakemake_args)
             try:
                 status = summary.show(self._display, is_partial=is_partial)

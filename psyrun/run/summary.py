@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from math import inf
 from pathlib import Path
 
 from psyrun.errors import FailedAssignmentsError, PsyrunError
@@ -18,12 +17,11 @@ from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.results.assignments import interrupted_with
 from psyrun.results.failures import failure_summary
 from psyrun.run.controller import FailedJob, RunOutcome
+from psyrun.run.controller_job import TimeLimit
 from psyrun.run.display import Display
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.scheduler.slurm.commands import end_time
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.utils.console import INTERRUPTED, warn
-from psyrun.utils.environment import deadline
 from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
@@ -31,7 +29,11 @@ from psyrun.workdir.failures import failures_of_task
 from psyrun.workdir.progress import MergeRecord, is_merged
 
 _WRONG_USAGE = re.compile(r"^\S+: error: (.*)")
-_FRAME = re.compile(r'^\s*File ".*", line \d+')
+_FRAME = re.compile(
+    r'^\s*File ".*", line \d+|^\s*$|^Exiting because a job execution failed'
+    r"|^At least one job did not complete successfully"
+)
+_KIND = re.compile("^WorkflowError: ?")
 _SHOWN_JOBS = 3
 _SHOWN_LINES = 3
 _BY_USER = "interrupted"
@@ -42,7 +44,13 @@ _LEAST_SPACE = 64 * 1024  # bytes
 class Summary:
     """How a run of tasks ended, in words."""
 
-    def __init__(self, outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
+    def __init__(
+        self,
+        outcome: RunOutcome,
+        tasks: Sequence[TaskRun],
+        limit: TimeLimit | None = None,
+    ) -> None:
+        self._limit = limit or TimeLimit()
         self._outcome = outcome
         self._tasks = tasks
         # What is done needs no advice.
@@ -97,7 +105,7 @@ class Summary:
         if any(task.layout.stop.exists() for task in self._tasks):
             warn(f"stopped by 'psy kill'; {self._kept}. {go_on}")
         else:
-            how, advice = _ended_by(self._outcome.signal), ""
+            how, advice = _ended_by(self._outcome.signal, self._limit), ""
             if how != _BY_USER and any(map(_is_queued, self._tasks)):
                 advice = f" 'psy run --detach=job {self._names}' goes on in the queue."
             elif self._outcome.signal == signal.SIGHUP:
@@ -119,7 +127,7 @@ class Summary:
             if fault := own_fault():
                 raise PsyrunError(f"{fault} {self._kept}. {self._how_to_go_on()}")
             log = self._tasks[0].layout.snakemake_log
-            errors = "\n".join(map(_without_frames, self._outcome.errors))
+            errors = "\n".join(filter(None, map(_in_short, self._outcome.errors)))
             raise PsyrunError(
                 f"{errors or _end_of(log)}\n{self._kept}. "
                 f"All that Snakemake said is in {log}."
@@ -146,18 +154,18 @@ class Summary:
                 display.line(remark)
 
 
-def _ended_by(number: int) -> str:
+def _ended_by(number: int, limit: TimeLimit) -> str:
     """Return what ended a run: a person, a terminal, or the job that it ran in."""
     if number == signal.SIGINT:
         return _BY_USER
-    name, job = signal.Signals(number).name, os.environ.get("SLURM_JOB_ID")
-    if job is None:
-        is_terminal = number == signal.SIGHUP
-        return "ended as its terminal was closed" if is_terminal else f"ended by {name}"
-    end = min(deadline(), end_time() or inf)
-    if end - time.time() < _NEARLY:
-        return f"ended by the time limit of Slurm job {job}, in which it ran"
-    return f"ended by {name} with Slurm job {job}, in which it ran"
+    name, job = signal.Signals(number).name, limit.job_of_slurm
+    where = f"Slurm job {job}, in which it ran" if job else "the job in which it ran"
+    if limit.end - time.time() < _NEARLY:
+        return f"ended by the time limit of {where}"
+    if job:
+        return f"ended by {name} with {where}"
+    is_terminal = number == signal.SIGHUP
+    return "ended as its terminal was closed" if is_terminal else f"ended by {name}"
 
 
 def _is_queued(task: TaskRun) -> bool:
@@ -202,9 +210,10 @@ def _is_full(folder: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < _LEAST_SPACE
 
 
-def _without_frames(text: str) -> str:
-    """Leave out where in Snakemake or psyrun an error was raised."""
-    return "\n".join(li for li in text.splitlines() if not _FRAME.match(li))
+def _in_short(text: str) -> str:
+    """Leave out where an error was raised, and that another one is to be read."""
+    lines = (_KIND.sub("", line) for line in text.splitlines())
+    return "\n".join(li for li in lines if not _FRAME.match(li))
 
 
 def _end_of(log: Path) -> str:

@@ -25,6 +25,7 @@ from psyrun.queue.ledger import Ledger
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.snakemake import SNAKEFILES
 from psyrun.scheduler.immediate import LOCAL
+from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.files import read_json
 from psyrun.utils.process.isolation import restore_safe_path
@@ -92,6 +93,7 @@ class Workflow:
     def start(self, workflow: Any) -> None:
         """Lock the tasks, accept their plans and start their fork servers."""
         atexit.register(self.stop)
+        OwnJob.of_environment()
         tasks = [task for task in self._tasks if not task.decision.is_done]
         # psyrun's executor has it.
         scheduler = getattr(workflow.executor_settings, "scheduler", None)

@@ -38,11 +38,14 @@ class Scheduler(ABC):
         `scheduler_args` that are accepted; None accepts all.
     PROFILE : str
         Snakemake profile of psyrun that ``psy run`` uses.
+    PROGRAMS : tuple of str
+        Commands of the queue without which ``psy run`` does not begin.
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, Any]] = {}
     OPTIONS: ClassVar[Mapping[str, Option] | None] = None
     PROFILE: ClassVar[str] = "queue"
+    PROGRAMS: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

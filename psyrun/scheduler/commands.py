@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,10 @@ from psyrun.utils.process.isolation import isolated
 
 TIME_OUT = 60.0
 """Seconds that a command of a queue has for its answer."""
+
+_ELSEWHERE = (
+    "Run psy where the queue's commands are on the PATH, or choose another scheduler."
+)
 
 
 def call(
@@ -56,9 +61,19 @@ def call(
 def cannot_run(program: str, error: OSError) -> SchedulerError:
     """Return the error to raise for a command that cannot be run."""
     return SchedulerError(
-        f"{program} cannot be run: {error.strerror or error}. Run psy where the "
-        "queue's commands are on the PATH, or choose another scheduler."
+        f"{program} cannot be run: {error.strerror or error}. {_ELSEWHERE}"
     )
+
+
+def check_programs(names: Iterable[str]) -> None:
+    """Raise `SchedulerError` if some programs of a queue are not found."""
+    missing = [name for name in names if shutil.which(name) is None]
+    if missing:
+        path = os.environ.get("PATH")
+        where = "on the PATH" if path else "found, as PATH is not set"
+        raise SchedulerError(
+            f"{', '.join(missing)} cannot be run: not {where}. {_ELSEWHERE}"
+        )
 
 
 def words_of(*printed: str) -> str:

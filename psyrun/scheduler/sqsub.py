@@ -64,6 +64,7 @@ class Sqsub(Scheduler):
     """
 
     PROFILE = "sqsub"
+    PROGRAMS = ("sqsub", "sqjobs", "sqkill")
     USER_DEFAULT_ARGS = {"timelimit": "1h", "memory": "1G", "n_cpus": 1}
     OPTIONS = {
         "timelimit": Option("-r", required=True, check=_time),

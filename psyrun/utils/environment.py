@@ -6,6 +6,8 @@ import os
 
 # Slurm sets its variable in the environment of jobs, see sbatch(1).
 VARIABLES = ("PSYRUN_DEADLINE", "SLURM_JOB_END_TIME")
+JOB_OF_SLURM = "SLURM_JOB_ID"
+"""Environment variable with the job of Slurm that a process belongs to."""
 
 # Holds HOST:FOLDER. Jobs on other machines may inherit it.
 FOLDER_VARIABLE = "PSYRUN_FORKSERVERS"
@@ -63,15 +65,17 @@ def _seconds(variable: str, default: float) -> float:
     return seconds if seconds >= 0 else default
 
 
-def forget_job_that_is_over() -> None:
-    """Remove when a job of Slurm ends, which this process does not belong to."""
-    if "SLURM_JOB_ID" not in os.environ:
-        os.environ.pop(VARIABLES[1], None)
+def forget_job_of_slurm() -> None:
+    """Remove what says of which job of Slurm this process is, and when that ends."""
+    for variable in (VARIABLES[1], JOB_OF_SLURM, "SLURM_JOBID"):
+        os.environ.pop(variable, None)
 
 
 def deadline() -> float:
     """Return when wall time is over, in seconds since the epoch; else infinity."""
-    for variable in VARIABLES:
+    # That of Slurm outlives its job in some shells.
+    is_in_job = JOB_OF_SLURM in os.environ
+    for variable in VARIABLES if is_in_job else VARIABLES[:1]:
         try:
             return float(os.environ.get(variable, ""))
         except ValueError:

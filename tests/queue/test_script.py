@@ -15,13 +15,22 @@ from psyrun.scheduler import Cause
 
 
 def run(
-    folder: Path, position: int, *commands: str, minutes: int | None = None
+    folder: Path,
+    position: int,
+    *commands: str,
+    minutes: int | None = None,
+    **variables: str,
 ) -> JobTrace:
     folder.mkdir()
     write_script(folder, "key", commands, Path.cwd(), minutes)
     out = folder / "out"
     with out.open("wb") as file:
-        subprocess.run([*command(folder), str(position)], stdout=file, stderr=file)
+        subprocess.run(
+            [*command(folder), str(position)],
+            env={**os.environ, **variables},
+            stdout=file,
+            stderr=file,
+        )
     return JobTrace.read(out)
 
 
@@ -42,9 +51,44 @@ def test_a_job_knows_when_its_time_is_over(tmp_path: Path, monkeypatch) -> None:
     trace = run(tmp_path / "a", 0, "echo $PSYRUN_DEADLINE", minutes=2)
     assert abs(float(trace.text) - time.time() - 120) < 5
     assert run(tmp_path / "b", 0, "echo $PSYRUN_DEADLINE").text == ""
-    monkeypatch.setenv("SLURM_JOB_END_TIME", "1800000000")
-    trace = run(tmp_path / "c", 0, "echo $PSYRUN_DEADLINE", minutes=2)
+    of_slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "1800000000"}
+    trace = run(tmp_path / "c", 0, "echo $PSYRUN_DEADLINE", minutes=2, **of_slurm)
     assert trace.text == "1800000000"
+
+
+SAYS_ENDS = "echo $PSYRUN_DEADLINE-$SLURM_JOB_END_TIME"
+
+
+@pytest.mark.parametrize("job", ["", "7"])
+def test_a_job_does_not_believe_what_a_shell_has_left_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1800000000")
+    # A queue that is not Slurm lets the job inherit it, and Slurm gives it its own.
+    of_job = {"SLURM_JOB_ID": job}
+    text = run(tmp_path / "a", 0, SAYS_ENDS, minutes=2, **of_job).text
+    assert text.endswith("-")
+    assert abs(float(text[:-1]) - time.time() - 120) < 5
+    assert run(tmp_path / "b", 0, SAYS_ENDS, **of_job).text == "-"
+    own = {**of_job, "SLURM_JOB_END_TIME": "1900000000"}
+    known = "1900000000" if job else ""
+    assert run(tmp_path / "c", 0, SAYS_ENDS, **own).text == f"-{known}"
+
+
+@pytest.mark.parametrize("position", [0, 1, 7])
+def test_a_job_needs_no_program_of_the_path(tmp_path: Path, position: int) -> None:
+    commands = [
+        rf"printf '%s\n' 'a\b  {n}'; echo at $PSYRUN_DEADLINE; exit 3" for n in range(8)
+    ]
+    trace = run(tmp_path / "a", position, *commands, minutes=2, PATH="/nothing")
+    assert trace.exit_status == 3
+    assert trace.text.splitlines()[-3:-1] == [rf"a\b  {position}", "at"]
+    assert trace.host
+
+
+def test_a_job_without_a_path_gets_one(tmp_path: Path) -> None:
+    trace = run(tmp_path / "a", 0, "echo $PATH", PATH="")
+    assert "/bin" in trace.text.split(":")
 
 
 def test_a_job_without_its_command_fails(tmp_path: Path) -> None:

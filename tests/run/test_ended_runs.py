@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -22,6 +23,15 @@ def execute(x):
     time.sleep(100)
     return {"y": x}
 """
+
+
+def answer_as_squeue(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    program = folder / "squeue"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,8 @@ def test_a_run_that_was_ended_says_by_what(
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + seconds_left))
     if job:
         monkeypatch.setenv("SLURM_JOB_ID", job)
+        # No Slurm of this machine knows better.
+        answer_as_squeue(tmp_path, monkeypatch, "exit 1")
     process = project.start("psyrun.cli", "run")
     wait_until((project.folder / "begun").exists)
     process.send_signal(number)
@@ -56,3 +68,25 @@ def test_a_run_that_was_ended_says_by_what(
     assert process.returncode == 130
     assert said in errors
     assert "Go on with 'psy run a'" in errors
+
+
+# Of a Slurm that has no such job, or has forgotten it.
+SQUEUES = ["exit 0", "echo slurm_load_jobs error: Invalid job id specified >&2; exit 1"]
+
+
+@pytest.mark.parametrize("squeue", SQUEUES)
+@pytest.mark.parametrize("seconds_left", [-100, 5, 5000])
+def test_a_job_that_has_ended_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, squeue: str, seconds_left: float
+) -> None:
+    project = Project(tmp_path / "project")
+    project.write(WAITING)
+    answer_as_squeue(tmp_path, monkeypatch, squeue)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + seconds_left))
+    process = project.start("psyrun.cli", "run")
+    # It evaluates, although the other job has no time left.
+    wait_until((project.folder / "begun").exists)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert "psy: ended by SIGTERM; " in errors

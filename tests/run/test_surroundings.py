@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from projects import TIMEOUT
+from slurm_stand_in import SlurmStandIn
 
 pytestmark = pytest.mark.slow
 
@@ -191,3 +193,40 @@ def test_other_paths_that_are_not_utf8_are_refused(
     folder = project(tmp_path / "project", text)
     assert psy(folder, "run", "2>said") == 2
     assert f"{variable} is 'w\\udce9.pkl'; it must be" in (folder / "said").read_text()
+
+
+@pytest.mark.parametrize("missing", [("squeue",), ("sbatch", "scontrol"), ("scancel",)])
+def test_commands_of_a_queue_that_are_missing_are_named_at_once(
+    tmp_path: Path, missing: tuple[str, ...]
+) -> None:
+    queue = SlurmStandIn(tmp_path / "queue")
+    queue.hold("nothing")
+    queue.environment()
+    for name in missing:
+        (queue.folder / "bin" / name).unlink()
+    task = TASK.replace("import Param", "import Param, Slurm")
+    folder = project(tmp_path / "project", f"{task}scheduler = Slurm()\n")
+    few = tmp_path / "few"
+    few.mkdir()
+    for name in ("sh", "sed", "bash"):
+        (few / name).symlink_to(str(shutil.which(name)))
+    assert psy(folder, "run", ">said 2>&1", PATH=f"{queue.folder}/bin:{few}") == 2
+    assert (folder / "said").read_text() == (
+        f"psy: {', '.join(missing)} cannot be run: not on the PATH. Run psy where the "
+        "queue's commands are on the PATH, or choose another scheduler.\n"
+    )
+    assert not list(queue.jobs())
+    queue.environment()
+    assert psy(folder, "run", PATH=f"{queue.folder}/bin:{few}") == 0
+    assert result(folder) == [1, 2]
+
+
+def test_accounting_may_be_missing(tmp_path: Path) -> None:
+    queue = SlurmStandIn(tmp_path / "queue")
+    queue.hold("nothing")
+    queue.environment()
+    (queue.folder / "bin/sacct").unlink()
+    task = TASK.replace("import Param", "import Param, Slurm")
+    folder = project(tmp_path / "project", f"{task}scheduler = Slurm()\n")
+    assert psy(folder, "run", PATH=f"{queue.folder}/bin:/usr/bin:/bin") == 0
+    assert result(folder) == [1, 2]

@@ -11,13 +11,12 @@ from typing import Any
 
 from psyrun.cli.doctor.finding import Finding, ok, problem, warning
 from psyrun.errors import SchedulerError
+from psyrun.scheduler import Slurm, Sqsub
 from psyrun.scheduler.commands import call, words_of
 from psyrun.scheduler.jobs import JobId
 from psyrun.scheduler.slurm.commands import ask
 from psyrun.scheduler.slurm.partitions import default_partition, partitions
 
-_NEEDED = ("sbatch", "squeue", "scancel", "scontrol")
-_NEEDED_OF_SQSUB = ("sqsub", "sqjobs", "sqkill")
 _COMMENT = 10.0  # seconds that sacct has to show a job
 _FEW_JOBS = 100  # a task's max_jobs, unless it says otherwise
 
@@ -37,14 +36,14 @@ def check_slurm(values: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _commands() -> Finding:
-    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    missing = [name for name in Slurm.PROGRAMS if shutil.which(name) is None]
     if missing:
         return problem(
             "commands",
             f"{', '.join(missing)} not found on the PATH. Log in to a login node of "
             "the cluster, or load the module that has them.",
         )
-    found = [name for name in (*_NEEDED, "sacct") if shutil.which(name)]
+    found = [name for name in (*Slurm.PROGRAMS, "sacct") if shutil.which(name)]
     version = call(["sbatch", "--version"]).stdout.strip()
     return ok("commands", f"{', '.join(found)} of {version}")
 
@@ -161,7 +160,7 @@ def after_slurm(jobid: JobId, key: str) -> Iterator[Finding]:
 
 def check_sqsub() -> Iterator[Finding]:
     """Check that the commands of Sqsub are there."""
-    missing = [name for name in _NEEDED_OF_SQSUB if shutil.which(name) is None]
+    missing = [name for name in Sqsub.PROGRAMS if shutil.which(name) is None]
     if missing:
         yield problem(
             "commands",
@@ -169,4 +168,4 @@ def check_sqsub() -> Iterator[Finding]:
             "cluster.",
         )
     else:
-        yield ok("commands", ", ".join(_NEEDED_OF_SQSUB))
+        yield ok("commands", ", ".join(Sqsub.PROGRAMS))

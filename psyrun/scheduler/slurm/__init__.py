@@ -87,6 +87,7 @@ class Slurm(Scheduler):
     """
 
     PROFILE = "slurm"
+    PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
     USER_DEFAULT_ARGS = {"timelimit": "0-01:00", "memory": "1G", "n_cpus": 1}
     OPTIONS = slurm_options.OPTIONS
 

@@ -8,9 +8,17 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler.commands import TIME_OUT, call, environment_without, words_of
+from psyrun.utils.environment import JOB_OF_SLURM, deadline, forget_job_of_slurm
+
+_SHORT_TIME_OUT = 5.0  # seconds for an answer that is not worth more
+
+# It prints local time without the zone, or NONE; the user may have chosen another form
+# of times.
+_END_OF = ("env", "SLURM_TIME_FORMAT=standard", "squeue", "-h", "-o", "%e", "-j")
 
 _UNREACHABLE = re.compile(
     r"Unable to contact slurm|timed out|Connection refused|standby"
@@ -103,19 +111,49 @@ def _words(said: str) -> str:
     return words_of("; ".join(dict.fromkeys(filter(None, lines))))
 
 
+class OwnJob(NamedTuple):
+    """The job of Slurm that this process belongs to, and when it ends.
+
+    `id` is empty if there is none, and `end`, in seconds since the epoch, infinity
+    where that is not known.
+    """
+
+    id: str = ""
+    end: float = float("inf")
+
+    @classmethod
+    def of_environment(cls) -> OwnJob:
+        """Return the job that the environment names, if it has not ended.
+
+        What is started in a terminal that a job has opened may outlive it. What is
+        left of such a job is removed from the environment.
+        """
+        job, shown = os.environ.get(JOB_OF_SLURM, ""), ""
+        with suppress(SchedulerError):
+            if job:
+                done = ask([*_END_OF, job], time_out=_SHORT_TIME_OUT)
+                shown = done.stdout.strip()
+                is_refused = "Invalid job id" in done.stderr
+                is_there = shown or (done.returncode and not is_refused)
+                job = job if is_there else ""
+        if not job:
+            forget_job_of_slurm()
+        return cls(job, min(deadline(), _seconds(shown) or float("inf")))
+
+
 def end_time() -> float | None:
     """Ask squeue when this job ends, in seconds since the epoch.
 
     Slurm tells its jobs themselves only from version 23.02 on. None where there is
     no limit, this process belongs to no job, or Slurm does not answer.
     """
-    job = os.environ.get("SLURM_JOB_ID")
-    if not job:
-        return None
-    with suppress(SchedulerError, ValueError):
-        # It prints local time without the zone, or NONE; the user may have chosen
-        # another form of times.
-        squeue = ["env", "SLURM_TIME_FORMAT=standard", "squeue"]
-        shown = ask_or_fail([*squeue, "-h", "-j", job, "-o", "%e"])
+    job = os.environ.get(JOB_OF_SLURM)
+    with suppress(SchedulerError):
+        return _seconds(ask_or_fail([*_END_OF, job])) if job else None
+    return None
+
+
+def _seconds(shown: str) -> float | None:
+    with suppress(ValueError):
         return datetime.fromisoformat(shown.strip()).timestamp()
     return None

@@ -23,6 +23,7 @@ from psyrun.scheduler.jobs import JobArray, JobId
 from psyrun.scheduler.slurm.accounting import SACCT_TIME_OUT
 from psyrun.scheduler.slurm.commands import ask, ask_or_fail, refusal
 from psyrun.scheduler.slurm.squeue import expand_ids
+from psyrun.utils.environment import JOB_OF_SLURM
 
 TIME_OUT = 300.0
 """Seconds that sbatch has. Where the queue is full it tries for 2 min itself."""
@@ -226,7 +227,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _environment() -> dict[str, str]:
     """Return the environment of jobs, without what describes another one."""
-    is_in_job = "SLURM_JOB_ID" in os.environ
+    is_in_job = JOB_OF_SLURM in os.environ
     dropped = ("SLURM_",) if is_in_job else _OF_A_JOB
     kept = (*_ASKED_FOR, *_OF_SITES)
     left = environment_without("SRUN_", *dropped, *_CHANGES_JOBS)
