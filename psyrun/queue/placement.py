@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from psyrun.steps.command import StepCommand
 from psyrun.tasks.config import PLACES
+from psyrun.utils.environment import JOB_VARIABLE
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, Round
 from psyrun.workdir.plan import DEFAULT_PYTHON
@@ -34,6 +35,12 @@ MOST_BYTES = 50 << 20
 MOST_SECONDS = 5.0
 MOST_MEMORY = 500 << 20
 """What importing the task may take, in seconds of CPU time and in bytes."""
+
+SHARE_OF_JOB = 5
+"""What part of these sizes a controller in a job of a queue may handle.
+
+Its memory may be just what itself and Snakemake take.
+"""
 
 _AUTO, _LOCAL, _ = PLACES
 
@@ -56,7 +63,7 @@ class ImportCost:
     @property
     def is_small(self) -> bool:
         """Whether it may be taken again, on a machine that others use, too."""
-        return self.seconds <= MOST_SECONDS and self.memory <= MOST_MEMORY
+        return self.seconds <= MOST_SECONDS and self.memory <= _at_most(MOST_MEMORY)
 
 
 def is_local(task: QueuedTask, step: StepCommand) -> bool:
@@ -89,7 +96,7 @@ def _is_small_split(task: QueuedTask) -> bool:
     if plan.n_items is None or plan.n_items > MOST_ASSIGNMENTS:
         return False
     if plan.keep == "result":
-        return _size(Path(plan.resultfile)) <= MOST_BYTES
+        return _size(Path(plan.resultfile)) <= _at_most(MOST_BYTES)
     return _are_small([task.layout.round(number) for number in plan.keep_rounds])
 
 
@@ -108,9 +115,13 @@ def _are_small(rounds: list[Round]) -> bool:
     stored = [folder for r in rounds for folder in (r.folder, r.blocks)]
     journals = [r.journals for r in rounds]
     return all(
-        sum(map(_size_of_files, folders)) <= MOST_BYTES
+        sum(map(_size_of_files, folders)) <= _at_most(MOST_BYTES)
         for folders in (stored, journals)
     )
+
+
+def _at_most(size: int) -> int:
+    return size // SHARE_OF_JOB if os.environ.get(JOB_VARIABLE) else size
 
 
 def _size_of_files(folder: Path) -> int:

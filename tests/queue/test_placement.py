@@ -21,6 +21,7 @@ from psyrun.queue.placement import (
 )
 from psyrun.queue.site import QueuedTask
 from psyrun.steps.command import StepCommand
+from psyrun.utils.environment import JOB_VARIABLE
 from psyrun.workdir.division import Division
 
 MakeTask = Callable[..., QueuedTask]
@@ -133,6 +134,17 @@ def test_many_rows_or_blocks_are_merged_in_a_job(
 def test_large_blocks_are_merged_in_a_job(small: QueuedTask) -> None:
     for block in range(3):
         make_file(small.layout.round(1).block(block, ".pkl"), MOST_BYTES // 3)
+    assert placed(small) == (True, False)
+
+
+def test_a_controller_in_a_job_has_less_memory_for_it(
+    small: QueuedTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = replace(small, import_cost=ImportCost(0.1, MOST_MEMORY // 2))
+    assert placed(large) == (True, True)
+    monkeypatch.setenv(JOB_VARIABLE, "key:0")
+    assert placed(large) == (False, False)
+    make_file(small.layout.round(1).block(0, ".pkl"), MOST_BYTES // 2)
     assert placed(small) == (True, False)
 
 
