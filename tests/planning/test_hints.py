@@ -13,6 +13,7 @@ READ = {
     "numpy": "import numpy as np\nconfig = np.loadtxt('config.json', dtype=str)",
     "beside the file": "config = json.load(Path(__file__).parents[1].joinpath("
     "'config.json').open())",
+    "descriptor": "import os\nconfig = os.read(os.open('config.json', os.O_RDONLY), 9)",
     "module": "from model import config",
 }
 
@@ -51,6 +52,8 @@ def test_a_file_that_is_read_at_import_is_hinted_at_once(reading, lines) -> None
 UNSAID = {
     "listed": "config = json.load(open('config.json'))\nfile_dep = ['config.json']",
     "written": "config = open('other.json', 'w').write('1')",
+    "written before": "Path('made.json').write_text('1')\n"
+    "config = json.load(open('made.json'))",
     "not at import": "config = 1\ndef other(): return open('config.json')",
     "only says how to run": "config = 1\n"
     "max_jobs = json.load(open('config.json'))['n']",

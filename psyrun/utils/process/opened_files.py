@@ -11,19 +11,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 
 class _Collected:
     into: set[str] | None = None
+    written: ClassVar[set[str]] = set()
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open" and _Collected.into is not None:
-        name, mode, _ = arguments
-        # Without a mode, a file was opened by its descriptor or by `os.open`.
-        if isinstance(name, str) and mode is not None and set("wax+").isdisjoint(mode):
-            _Collected.into.add(os.path.abspath(name))  # noqa: PTH100
+        name, mode, flags = arguments
+        if not isinstance(name, str | os.PathLike):
+            return
+        path = os.path.abspath(os.fsdecode(name))  # noqa: PTH100
+        # Without a mode, it was opened by `os.open`.
+        if mode is None and flags & os.O_ACCMODE == os.O_RDONLY:
+            mode = "r"
+        if mode is None or not set("wax+").isdisjoint(mode):
+            _Collected.written.add(path)
+        elif path not in _Collected.written:
+            _Collected.into.add(path)
 
 
 @cache
@@ -33,10 +41,14 @@ def _add_hook() -> None:
 
 @contextmanager
 def opened_files() -> Iterator[set[str]]:
-    """Collect the absolute paths of files that the body opens for reading."""
+    """Collect the absolute paths of files that the body opens for reading.
+
+    Those that it has written before are not among them.
+    """
     _add_hook()
     found: set[str] = set()
     _Collected.into = found
+    _Collected.written.clear()
     try:
         yield found
     finally:
