@@ -339,13 +339,11 @@ def row_of(
 def _column_name(key: object) -> str | int | float | None:
     """Return the key of a result as text or a number of Python's own."""
     name = base_value(key)
-    if type(name).__module__ == "numpy":
-        # A number of NumPy's, such as those of `arange`, is the same key.
-        name = getattr(name, "item", lambda: name)()
     if not isinstance(name, _KEYS) or name != name:
         raise ResultError(
             f"execute returned the key {text_of(key)} of type {type(key).__name__}; "
-            "results must have names, such as 'y', or numbers."
+            "results must have names, such as 'y', or numbers of Python, as int() and "
+            "float() make them."
         )
     return float(name) if isinstance(name, float) else name
 
