@@ -204,13 +204,16 @@ def write_picked(
     """
     readers = [p if isinstance(p, int) else _RowReader(p) for p in parts]
     _write_header(member, len(picks), target)
-    for piece in picks.divided(max(1, _PICKED_BYTES // max(target.n_bytes, 1))):
-        column = np.empty((len(piece), *target.shape), target.dtype)
+    step = max(1, _PICKED_BYTES // max(target.n_bytes, 1))
+    buffer = np.empty((min(step, len(picks)), *target.shape), target.dtype)
+    for piece in picks.divided(step):
+        column = buffer[: len(piece)]
         for number, places, rows in piece.by_origin():
             reader = readers[number]
             part = len(rows) if isinstance(reader, int) else reader.take(rows)
             column[places] = to_row_type(key, part, target)
-        member.write(column.tobytes())
+        if column.nbytes:
+            member.write(column.reshape(-1).view(np.uint8).data)
     for reader in readers:
         if isinstance(reader, _RowReader):
             reader.end()
