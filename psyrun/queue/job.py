@@ -22,6 +22,7 @@ from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.hanging import forget
 from psyrun.workdir.layout import Round
 from psyrun.workdir.lock import break_lock, live_holder, remove_stale_lock
+from psyrun.workdir.plan import DEFAULT_PYTHON
 
 
 @dataclass(eq=False)
@@ -151,7 +152,11 @@ class QueuedJob:
         is_here = self.local_status is not None
         if not is_here and self.batch is None:
             return False
-        return record_not_started(self.step, self.task.plan.python, is_here=is_here)
+        python = self.task.plan.python
+        if python == DEFAULT_PYTHON and self.batch is not None:
+            # That of the run that submitted it, which may be an earlier one.
+            python = self.batch.python
+        return record_not_started(self.step, python, is_here=is_here)
 
     @property
     def has_come_to_end(self) -> bool:

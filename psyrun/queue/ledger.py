@@ -29,10 +29,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from psyrun.errors import StoreError
-from psyrun.queue.script import JobTrace, command, write_script
+from psyrun.queue.script import JobTrace, command, python_of, write_script
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
 from psyrun.utils.environment import ORIGIN_VARIABLE
 from psyrun.utils.files import read_json, write_json
+from psyrun.utils.process.interpreter import why_not_started
 from psyrun.workdir.layout import TaskLayout
 
 _RECORD, _IDS, _ENDING = "array.json", "ids.json", ".end.json"
@@ -176,6 +177,18 @@ class Batch:
             return Ending(**{**record, "cause": Cause(record["cause"])})
         return self.trace(position).ending
 
+    @property
+    def python(self) -> str:
+        """The Python that stands for itself in the commands."""
+        return python_of(self.folder)
+
+    def with_cause(self, ending: Ending) -> Ending:
+        """Return the ending of its only job with why psyrun was not started, if so."""
+        why = why_not_started(self.python, self.trace(0).text)
+        if not why or ending.cause is not Cause.FAILED:
+            return ending
+        return ending._replace(text=why.rstrip("."))
+
     def state(self, position: int) -> BatchState:
         """Return how a job stands."""
         names = [f"{position}{_ENDING}", self.array.output(position).name]
@@ -229,6 +242,14 @@ class Ledger:
     def has_submitted(self, job: str) -> bool:
         """Whether the queue is recorded to have taken a job, alone in its array."""
         return any(b.is_submitted and b.job(0) == job for b in self.batches())
+
+    def ending_of(self, job: str) -> Ending | None:
+        """Return why a job, alone in its array, ended; None if that is not known."""
+        for batch in self.batches():
+            if batch.job(0) == job:
+                ending = batch.ending(0)
+                return ending and batch.with_cause(ending)
+        return None
 
     def begin(self, intent: Intent) -> Batch:
         """Record what is about to be submitted; raises `StoreError` if impossible."""

@@ -9,9 +9,11 @@ long after the queue has forgotten the job.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from psyrun.utils.environment import (
     VARIABLES,
 )
 from psyrun.utils.text import describe_exit
+from psyrun.workdir.plan import DEFAULT_PYTHON
 
 COMMANDS, SCRIPT = "commands", "run.sh"
 _LONGEST_TRACE = 1 << 16  # bytes of the end of a trace that are read
@@ -34,6 +37,8 @@ EXPLAINED = (1, 2)
 
 _STANDARD_PATH = "/usr/local/bin:/usr/bin:/bin"
 """For jobs whose queue gives them none."""
+
+_PYTHON = re.compile(r"^PATH=(.*?):\$", re.MULTILINE)
 
 # The commands stand in a file of their own, one on each line, so that neither
 # the length of a script nor that of an argument limits their number.
@@ -95,6 +100,16 @@ def write_script(
         mark=_MARK,
     )
     (folder / SCRIPT).write_bytes(os.fsencode(text))
+
+
+def python_of(folder: Path) -> str:
+    """Return what stands for Python in the commands that `write_script` was given."""
+    with suppress(OSError, ValueError):
+        text = os.fsdecode((folder / SCRIPT).read_bytes())
+        found = _PYTHON.search(text)
+        if found is not None:
+            return str(Path(*shlex.split(found[1]), DEFAULT_PYTHON))
+    return DEFAULT_PYTHON
 
 
 def _deadline(minutes: int | None) -> str:

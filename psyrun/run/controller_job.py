@@ -202,9 +202,9 @@ def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
         for batch in one.batches:
             if batch.job(0) == job and (batch.key, 0) not in one.alive:
                 _, ending, is_explained = batch.state(0)
-                if is_explained:
-                    return ending
-                return why_ended([evidence(batch, 0)], one.scheduler)[0]
+                if not is_explained:
+                    (ending,) = why_ended([evidence(batch, 0)], one.scheduler)
+                return ending and batch.with_cause(ending)
     return None
 
 

@@ -136,6 +136,10 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     if record is not None and record.is_waiting:
         waits = "the controller waits"
         ledger = Ledger(record.home, record.home.controllers)
+        if ended := ledger.ending_of(record.job):
+            remark = f"its controller ended ({ended.text})"
+            remark += f"; 'psy run {status.name}' goes on"
+            return replace(status, remark=remark)
         if not ledger.has_submitted(record.job):
             waits = f"its submission was cut off; 'psy run {status.name}' goes on"
         remark = ", ".join(filter(None, [waits, queue.text]))

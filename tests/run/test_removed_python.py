@@ -119,3 +119,32 @@ def test_what_a_run_has_evaluated_is_kept_if_its_python_goes(
     assert project.result()["y"] == [0, 1, 4, 9]
     again = [path for path, time in before.items() if path.stat().st_mtime != time]
     assert not again
+
+
+@pytest.mark.parametrize(("breaks", "said"), CAUSES, ids=NAMES)
+def test_a_controller_in_a_queue_whose_python_is_gone_is_told_of(
+    environment: Environment,
+    project: Project,
+    queue: SlurmStandIn,
+    breaks: Callable[[Environment], None],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue.environment()
+    monkeypatch.setenv("PATH", f"{queue.folder}/bin:/usr/bin:/bin")
+    project.write(QUEUED)
+    queue.hold("a:controller")
+    environment.psy(project.folder, "run", "--detach=job")
+    assert "the controller waits" in project.psy("status").stdout
+    breaks(environment)
+    let_go(queue)
+    # Another environment, whose own Python is there.
+    cause = f"its controller ended ({environment.python}: "
+    status = project.psy("status").stdout
+    assert cause in status
+    assert said.partition(".")[0] in status
+    told = project.psy("attach", "a", status=1).stderr
+    assert said in told
+    assert "'psy run a'" in told
+    project.psy("run", "a")
+    assert project.result()["y"] == [0, 1, 4, 9]
