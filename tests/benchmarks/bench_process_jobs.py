@@ -78,10 +78,11 @@ class Used(NamedTuple):
 
 
 def used(command: list[str], folder: Path) -> Used:
+    # Where it is set, an installation for editing is compiled in each process.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", *command]
     before, begun = children_cpu(), time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, check=True, capture_output=True
-    )
+    subprocess.run(command, cwd=folder, env=kept, check=True, capture_output=True)
     return Used(time.perf_counter() - begun, children_cpu() - before)
 
 
