@@ -214,6 +214,7 @@ class TaskRun:
         self.render()
 
     def _record_version(self) -> None:
+        self._version.remember(self.layout.source)
         unlisted = unlisted_files(self.task, self._version.source, self.opened)
         path = self.layout.version
         new = record_parts(self._version, self.plan.fingerprint, path, unlisted)

@@ -56,6 +56,7 @@ class ImportedTask:
             task = load_task(Path(taskfile))
         layout = TaskLayout.of(task.workdir, task.name)
         version = version_of(task, layout.digests, layout.source, layout.loaded)
+        version.remember(layout.source)
         loaded = tuple(version.new(watch.take()))
         found = import_watch.obstacles()
         return cls(task, version, loaded, RandomStates.find(), found)

@@ -94,6 +94,13 @@ class Version:
         source = self.source.fingerprint
         return LoadedFile(source, name, code.is_module, content, form)
 
+    def remember(self, known: Path) -> None:
+        """Record what is known of the source, which takes long to find out."""
+        # Only time is lost if that cannot be written.
+        with suppress(StoreError, OSError):
+            if (record := self.source.record()) is not None:
+                write_json(known, record)
+
     def _unexpected(self, file: LoadedFile) -> list[LoadedFile]:
         expected = self._now.get((file.file, file.is_module))
         if expected is None:
@@ -103,7 +110,7 @@ class Version:
 
 
 def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
-    """Return the version of a task; what takes long to find out is remembered.
+    """Return the version of a task.
 
     Parameters
     ----------
@@ -112,7 +119,7 @@ def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
     cache : Path
         File in which the digests of large files are remembered.
     known : Path
-        File in which is remembered what is known of the source.
+        File in which `Version.remember` has recorded what is known of the source.
     loaded : Path
         Folder with the records of code that jobs loaded.
 
@@ -134,10 +141,6 @@ def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
     )
     if digests != before:
         write_json(cache, digests)
-    # Only time is lost if that cannot be written.
-    with suppress(StoreError, OSError):
-        if (record := found.source.record()) is not None:
-            write_json(known, record)
     return found
 
 
