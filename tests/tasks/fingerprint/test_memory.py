@@ -168,6 +168,7 @@ def test_jobs_and_status_use_what_a_run_found_out(tmp_path: Path) -> None:
     assert known.stat().st_ino == before.st_ino
     known.write_text("{")
     assert " done " in project.psy("status").stdout
+    project.edit("x**2", "x**3")
     project.psy("run")
     assert json.loads(known.read_text())["facts"]
     project.psy("clean", "a")
