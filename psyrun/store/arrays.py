@@ -76,12 +76,9 @@ class RowType:
 
         Texts may be objects, as in `psyrun.store.npz_text`.
         """
-        if (
-            column.dtype == object
-            and len(column)
-            and isinstance(column[0], str | bytes)
-        ):
-            return cls(np.asarray(column[0]).dtype, ())
+        first = column.flat[0] if column.dtype == object and column.size else None
+        if isinstance(first, str | bytes):
+            return cls(np.asarray(first).dtype, column.shape[1:])
         return cls(column.dtype, column.shape[1:])
 
     @classmethod

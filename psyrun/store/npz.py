@@ -8,6 +8,7 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import zipfile
@@ -39,6 +40,7 @@ from psyrun.store.npz_merging import (
     write_picked,
 )
 from psyrun.store.npz_text import (
+    count_texts,
     differ_much,
     is_text,
     join_texts,
@@ -154,7 +156,7 @@ class NpzStore(Store):
         offsets = offsets_name(archive, key)
         header = read_header(archive, offsets or key + _MEMBER)
         if header and offsets:
-            return header.shape[0] - 1
+            return count_texts(offsets, header.shape)
         shape = header.shape if header else self._read(archive, key, filename).shape
         if not shape:
             raise damaged(filename, "was not written by NpzStore")
@@ -366,9 +368,10 @@ def _keys(archive: zipfile.ZipFile) -> list[str]:
 def _is_uneven_text(arrays: Sequence[StoredArray]) -> bool:
     """Whether texts of which some are much longer would be joined."""
     types = [array.row_type for array in arrays]
-    if not all(t.dtype.kind in "SU" and not t.shape for t in types):
+    if not all(t.dtype.kind in "SU" and t.shape == types[0].shape for t in types):
         return False
-    return differ_much((a.n_rows, a.row_type.dtype.itemsize) for a in arrays)
+    n_texts = math.prod(types[0].shape) if types else 0
+    return differ_much((a.n_rows * n_texts, a.row_type.dtype.itemsize) for a in arrays)
 
 
 @contextmanager

@@ -126,6 +126,55 @@ def test_texts_of_uneven_lengths_take_the_space_they_need(tmp_path, case) -> Non
     assert path.stat().st_size < 100_000
 
 
+LISTS = {
+    "lists": [["é", ""]] * 500 + [["x" * LONG, "y"]],
+    "tuples of bytes": [(b"y", b"")] * 500 + [(b"x" * LONG, b"y")],
+    "nested": [[["a"], ["b"]]] * 500 + [[["x" * LONG], ["y"]]],
+    "arrays": [np.array(["a", "b"])] * 500 + [np.array(["x" * LONG, "y"])],
+    "objects": [np.array(["a", "b"], object)] * 500 + [["x" * LONG, "y"]],
+    "one array": np.array([["a", "b"]] * 500 + [["x" * LONG, "y"]]),
+    "members of an enumeration": [[Mode.A, "b"]] * 500 + [["x" * LONG, "y"]],
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_lists_of_texts_of_uneven_lengths_take_the_space_they_need(
+    tmp_path, case
+) -> None:
+    path, rows = tmp_path / "r.npz", LISTS[case]
+    texts = np.array([np.array(row, object) for row in rows], object)
+    if case == "members of an enumeration":
+        texts[:-1, 0] = Mode.A.value
+    STORE.save(path, {"n": range(501), "k": rows})
+    assert path.stat().st_size < 100_000
+    loaded = STORE.load(path)["k"]
+    assert loaded.shape == texts.shape
+    assert loaded.tolist() == texts.tolist()
+    assert STORE.load(path, -1)["k"].tolist() == texts[-1:].tolist()
+    assert STORE.count(path) == 501
+    STORE.append(path, {"n": [1], "k": texts[:1].tolist()})
+    assert STORE.load(path)["k"].tolist() == [*texts.tolist(), texts[0].tolist()]
+    assert path.stat().st_size < 100_000
+    with pytest.raises(StoreError, match="key 'k' holds"):
+        STORE.append(path, {"n": [1], "k": [[["a", "b", "c"]]]})
+
+
+def test_one_list_with_a_long_text_among_many_files_is_merged(tmp_path) -> None:
+    rows = [[["a", "b"]] * 700, [["x" * LONG, "y"]], *([[["b", "c"]] * 700] * 5)]
+    for number, some in enumerate(rows):
+        STORE.save(tmp_path / f"{number}.npz", {"k": some})
+    merge([tmp_path / f"{number}.npz" for number in range(7)], tmp_path / "m.npz")
+    expected = [row for some in rows for row in some]
+    assert STORE.load(tmp_path / "m.npz")["k"].tolist() == expected
+    assert (tmp_path / "m.npz").stat().st_size < 300_000
+
+
+def test_lists_of_texts_with_a_null_character_are_refused(tmp_path) -> None:
+    rows = [["a", "b\0"]] * 500 + [["x" * LONG, "y"]]
+    with pytest.raises(StoreError, match="null character"):
+        STORE.save(tmp_path / "r.npz", {"k": rows})
+
+
 def test_numpy_reads_texts_of_uneven_lengths(tmp_path) -> None:
     path, texts = tmp_path / "r.npz", TEXTS["text"]
     STORE.save(path, {"k": texts})
@@ -137,7 +186,7 @@ def test_numpy_reads_texts_of_uneven_lengths(tmp_path) -> None:
 
 
 def test_keys_may_look_like_the_members_of_texts(tmp_path) -> None:
-    keys = ["k", "k.text-v1.data", "k.text-v1.offsets", "k.text-v2.data"]
+    keys = ["k", "k.text-v1.data", "k.text-v1.offsets", "k.text-v3.data"]
     data = dict.fromkeys(keys, TEXTS["text"])
     STORE.save(tmp_path / "r.npz", data)
     loaded = STORE.load(tmp_path / "r.npz")
@@ -182,7 +231,10 @@ def test_texts_of_uneven_lengths_do_not_go_with_others(tmp_path) -> None:
     [
         ("k.text-v1", [0, 2, 1], "not whole"),
         ("k.text-v1", [], "not whole"),
-        ("k.text-v2", [0, 1], "later version"),
+        ("k.text-v2", [[0, 2]], "not whole"),
+        ("k.text-v2", [[2, 1]], "not whole"),
+        ("k.text-v2", 1, "not"),
+        ("k.text-v3", [0, 1], "later version"),
     ],
 )
 def test_damaged_and_later_texts_are_reported(tmp_path, name, offsets, problem) -> None:
