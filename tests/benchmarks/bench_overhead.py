@@ -25,6 +25,7 @@ from psyrun.planning.prepare import PlanOptions, load_tasks
 from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.process import process
 from psyrun.steps.split import split
+from psyrun.steps.watchdog import Watchdog
 
 N_ASSIGNMENTS = 100_000
 MICROSECONDS = 1e6 / N_ASSIGNMENTS
@@ -86,7 +87,12 @@ def pair(taskfile: Path) -> tuple[Cost, Cost]:
     """Time the process job and the bare loop."""
     with contextlib.redirect_stdout(io.StringIO()):
         job = split_job(taskfile)
-        return cost(lambda: process(job, 0)), cost(lambda: bare_loop(job))
+        return cost(lambda: process_job(job)), cost(lambda: bare_loop(job))
+
+
+def process_job(job: Job) -> None:
+    with Watchdog(job.round.hanging_of("process-0").absolute()) as watchdog:
+        process(job, 0, watchdog)
 
 
 def report(kind: str, ours: Sequence[float], bare: Sequence[float]) -> None:
