@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from psyrun.errors import StoreError, one_line
 from psyrun.store.base import Store, Writer
@@ -15,6 +15,9 @@ from psyrun.store.rows import Columns, count_rows, select_rows
 from psyrun.utils import unpickling
 from psyrun.utils.files import Filename, damaged, explained, replacing
 from psyrun.utils.typing import override
+
+if TYPE_CHECKING:
+    from psyrun.store.arrays import Indices
 
 # Spoils of a broken pickle can be of nearly any type; these two say that the
 # file is whole and that a class it needs is not there.
@@ -42,6 +45,7 @@ class PickleStore(Store):
     """
 
     ext: ClassVar[str] = ".pkl"
+    merges_unloaded: ClassVar[bool] = True
 
     protocol: int = pickle.HIGHEST_PROTOCOL
 
@@ -77,13 +81,35 @@ class PickleStore(Store):
     @override
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
         """Write a file piece by piece, of which only the last is in memory."""
-        own = (type(self).save, type(self).load)
-        if (
-            own != (PickleStore.save, PickleStore.load)
-            or 0 <= self.protocol < OLDEST_PROTOCOL
-        ):
+        if not self._is_format_kept() or 0 <= self.protocol < OLDEST_PROTOCOL:
             return super().writer(filename)
         return self._streaming(filename)
+
+    def _is_format_kept(self) -> bool:
+        """Whether no subclass writes or reads files in another way."""
+        own = (type(self).save, type(self).load)
+        return own == (PickleStore.save, PickleStore.load)
+
+    @override
+    def merge_rows(
+        self,
+        filename: Filename,
+        sources: Sequence[Filename],
+        origin: Indices,
+        rows: Indices,
+    ) -> None:
+        """Write rows that are picked from some files, of which one is in memory.
+
+        Meanwhile the rows are in temporary files beside `filename`, too.
+        """
+        from psyrun.store.pickle_picking import ranges, write_picked
+        from psyrun.store.picks import Picks
+
+        n_ranges = ranges(sources) if self._is_format_kept() else 1
+        if n_ranges == 1:
+            super().merge_rows(filename, sources, origin, rows)
+        else:
+            write_picked(self, filename, sources, Picks(origin, rows), n_ranges)
 
     @contextmanager
     def _streaming(self, filename: Filename) -> Iterator[Writer]:

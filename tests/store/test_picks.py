@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psyrun.errors import StoreError
-from psyrun.store import H5Store, NpzStore, PickleStore
+from psyrun.store import H5Store, NpzStore, PickleStore, pickle_picking
 from psyrun.store.base import Store
 from psyrun.store.h5 import picking
 
@@ -59,6 +59,7 @@ def test_picked_rows_are_those_of_the_files_together(
             patch.setattr(f"psyrun.store.{module}._STEP_BYTES", step)
         patch.setattr("psyrun.store.npz_merging._PICKED_BYTES", step)
         patch.setattr(picking, "_MAX_OPEN", n_open)
+        patch.setattr(pickle_picking, "_LEAST_BYTES", step)
         store.merge_rows(target, sources, origin, rows)
     store.merge(whole := folder / f"whole{store.ext}", sources)
     expected = store.load(whole)
@@ -78,24 +79,30 @@ def shown(row: object) -> list[float]:
     return values[~np.isnan(values)].tolist()
 
 
-@pytest.mark.parametrize("store", [NpzStore(), H5Store()], ids=["npz", "h5"])
-def test_little_is_in_memory(store: Store, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("store", "n_files"), [(NpzStore(), 1), (H5Store(), 1), (PickleStore(), 2.5)]
+)
+def test_little_is_in_memory(
+    store: Store, n_files: float, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr("psyrun.store.npz_merging._PICKED_BYTES", 1 << 20)
     monkeypatch.setattr(picking, "_STEP_BYTES", 1 << 20)
-    sources = [tmp_path / f"{number}{store.ext}" for number in range(4)]
+    monkeypatch.setattr(pickle_picking, "_LEAST_BYTES", 1 << 20)
+    sources = [tmp_path / f"{number}{store.ext}" for number in range(8)]
     for number, source in enumerate(sources):
-        rows = np.arange(number, 256, 4.0)
-        store.save(source, {"y": np.repeat(rows[:, np.newaxis], 1 << 14, 1)})
+        rows = np.arange(number, 256, 8.0)
+        store.save(source, {"y": np.repeat(rows[:, np.newaxis], 1 << 15, 1)})
     tracemalloc.start()
     try:
         order = np.arange(256)
-        store.merge_rows(tmp_path / f"r{store.ext}", sources, order % 4, order // 4)
+        store.merge_rows(tmp_path / f"r{store.ext}", sources, order % 8, order // 8)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < sources[0].stat().st_size
-    found = store.load(tmp_path / f"r{store.ext}")["y"]
+    assert peak < n_files * sources[0].stat().st_size
+    found = np.array(store.load(tmp_path / f"r{store.ext}")["y"])
     assert found[:, -1].tolist() == list(range(256))
+    assert len(list(tmp_path.iterdir())) == 9
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
@@ -111,3 +118,19 @@ def test_a_damaged_file_is_found(tmp_path: Path, place: float, rows: range) -> N
     with pytest.raises(StoreError, match=r"0\.npz: is not .* whole .*CRC"):
         store.merge_rows(target, [path], origin, np.array(rows))
     assert store.load(target)["y"].tolist() == [1]
+
+
+def test_a_damaged_pickle_leaves_the_result_of_before(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(pickle_picking, "_LEAST_BYTES", 1)
+    sources = [tmp_path / f"{number}.pkl" for number in range(3)]
+    for number, source in enumerate(sources):
+        PickleStore().save(source, {"y": [number, number + 3]})
+    PickleStore().save(target := tmp_path / "r.pkl", {"y": [7]})
+    sources[1].write_bytes(b"damaged")
+    order = np.arange(6)
+    with pytest.raises(StoreError, match=r"1\.pkl: is not a pickle or not whole"):
+        PickleStore().merge_rows(target, sources, order % 3, order // 3)
+    assert PickleStore().load(target) == {"y": [7]}
+    assert len(list(tmp_path.iterdir())) == 4

@@ -1,0 +1,116 @@
+"""Rows that are picked from pickle files, of which one at a time is loaded.
+
+They are brought into order as a large card index is: the rows of each file go to
+temporary files, one for each range of places in the result, and these are then read one
+after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from psyrun.store.arrays import Indices
+from psyrun.store.base import Writer
+from psyrun.store.picks import Picks
+from psyrun.store.rows import Columns
+from psyrun.utils.files import Filename, explained
+
+if TYPE_CHECKING:
+    from psyrun.store.pickle import PickleStore
+
+_LEAST_BYTES = 1 << 25  # of a range; less is as well in memory at once
+
+
+def ranges(sources: Sequence[Filename]) -> int:
+    """Return how many ranges of places there are to be: each about as large as a file.
+
+    One says that all rows may be in memory.
+    """
+    sizes = [_size(source) for source in sources]
+    return max(1, ceil(sum(sizes) / max(_LEAST_BYTES, *sizes, 0)))
+
+
+def _size(source: Filename) -> int:
+    with explained(source):
+        return Path(source).stat().st_size
+
+
+def write_picked(
+    store: PickleStore,
+    filename: Filename,
+    sources: Sequence[Filename],
+    picks: Picks,
+    n_ranges: int,
+) -> None:
+    """Write rows that are picked from files; see `ranges`."""
+    step = max(1, ceil(len(picks) / n_ranges))
+    with _folder_beside(filename) as folder:
+        with explained(filename):
+            for number, source in enumerate(sources):
+                _distribute(store, source, number, picks, step, folder)
+        with store.writer(filename) as writer:
+            for number in range(n_ranges):
+                _collect(store, folder / str(number), writer)
+
+
+@contextmanager
+def _folder_beside(filename: Filename) -> Iterator[Path]:
+    target = Path(os.path.realpath(filename))
+    with explained(filename):
+        folder = TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp"
+        )
+    with folder as name:
+        yield Path(name)
+
+
+def _distribute(
+    store: PickleStore,
+    source: Filename,
+    number: int,
+    picks: Picks,
+    step: int,
+    folder: Path,
+) -> None:
+    """Append the rows of one file to the files of their ranges."""
+    places = np.flatnonzero(picks.origin == number)
+    if not len(places):
+        return
+    columns = store.load(source)
+    in_range = places // step
+    for each in np.unique(in_range).tolist():
+        chosen = places[in_range == each]
+        rows = _taken(columns, picks.rows[chosen])
+        with (folder / str(each)).open("ab") as file:
+            pickle.dump((chosen, rows), file, pickle.HIGHEST_PROTOCOL)
+
+
+def _collect(store: PickleStore, path: Path, writer: Writer) -> None:
+    """Write the rows of a range in order."""
+    if not path.exists():
+        return
+    places: list[Indices] = []
+    batches: list[Columns] = []
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        while file.tell() < size:
+            chosen, rows = pickle.load(file)
+            places.append(chosen)
+            batches.append(rows)
+    path.unlink()
+    columns = store.concatenate(batches)
+    writer.append(_taken(columns, np.argsort(np.concatenate(places))))
+
+
+def _taken(columns: Columns, rows: Indices) -> Columns:
+    order = rows.tolist()
+    return {key: [column[row] for row in order] for key, column in columns.items()}
