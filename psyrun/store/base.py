@@ -183,6 +183,10 @@ class Store(ABC):
                     # Else it would stay in memory while the next one is read.
                     del piece
 
+    def _keeps_format_of(self, store: type[Store]) -> bool:
+        """Whether this writes and reads files as a store that it is derived from."""
+        return (type(self).save, type(self).load) == (store.save, store.load)
+
     def merge_rows(
         self,
         filename: Filename,

@@ -9,7 +9,6 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 from __future__ import annotations
 
 import math
-import os
 import pickle
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,7 +54,7 @@ from psyrun.store.pickle import check_picklable
 from psyrun.store.picks import Picks
 from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
 from psyrun.store.values import unstorable
-from psyrun.utils.files import Filename, damaged, explained, replacing
+from psyrun.utils.files import Filename, damaged, explained, folder_beside, replacing
 from psyrun.utils.typing import override
 
 _KINDS = NUMERIC + "SUMmV"
@@ -184,7 +183,7 @@ class NpzStore(Store):
         The values of one key are in memory together if they are compressed,
         Python objects or structured.
         """
-        if not self._is_format_kept():
+        if not self._keeps_format_of(NpzStore):
             super().merge(filename, sources)
             return
         found = [self._content(source) for source in sources]
@@ -200,7 +199,7 @@ class NpzStore(Store):
         rows: Indices,
     ) -> None:
         """Write rows that are picked from some files, some MB of a key at a time."""
-        if not self._is_format_kept():
+        if not self._keeps_format_of(NpzStore):
             super().merge_rows(filename, sources, origin, rows)
             return
         files = [self._content(source) for source in sources]
@@ -276,7 +275,7 @@ class NpzStore(Store):
         About 32 MiB of rows are in memory; more are written to a hidden folder
         beside the file until all are there.
         """
-        if not self._is_format_kept():
+        if not self._keeps_format_of(NpzStore):
             return super().writer(filename)
         return self._spilling(filename)
 
@@ -289,11 +288,6 @@ class NpzStore(Store):
                 return
             rows.spill()
             self.merge(filename, rows.files)
-
-    def _is_format_kept(self) -> bool:
-        """Whether no subclass writes or reads files in another way."""
-        own = (type(self).save, type(self).load)
-        return own == (NpzStore.save, NpzStore.load)
 
     @override
     def concatenate(self, batches: Sequence[Columns]) -> dict[str, Any]:
@@ -434,11 +428,7 @@ class _Spilling:
     def spill(self) -> None:
         """Move the rows in memory to a file."""
         if self._folder is None:
-            target = Path(os.path.realpath(self._filename))
-            with explained(self._filename):
-                self._folder = TemporaryDirectory(
-                    dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp"
-                )
+            self._folder = folder_beside(self._filename)
         path = Path(self._folder.name, f"{len(self.files)}{NpzStore.ext}")
         self._store.write_columns(path, self.rows(), self._filename)
         self.files.append(path)

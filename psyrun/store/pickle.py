@@ -81,14 +81,12 @@ class PickleStore(Store):
     @override
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
         """Write a file piece by piece, of which only the last is in memory."""
-        if not self._is_format_kept() or 0 <= self.protocol < OLDEST_PROTOCOL:
+        if (
+            not self._keeps_format_of(PickleStore)
+            or 0 <= self.protocol < OLDEST_PROTOCOL
+        ):
             return super().writer(filename)
         return self._streaming(filename)
-
-    def _is_format_kept(self) -> bool:
-        """Whether no subclass writes or reads files in another way."""
-        own = (type(self).save, type(self).load)
-        return own == (PickleStore.save, PickleStore.load)
 
     @override
     def merge_rows(
@@ -105,7 +103,7 @@ class PickleStore(Store):
         from psyrun.store.pickle_picking import ranges, write_picked
         from psyrun.store.picks import Picks
 
-        n_ranges = ranges(sources) if self._is_format_kept() else 1
+        n_ranges = ranges(sources) if self._keeps_format_of(PickleStore) else 1
         if n_ranges == 1:
             super().merge_rows(filename, sources, origin, rows)
         else:

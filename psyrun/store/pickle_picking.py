@@ -7,13 +7,10 @@ after the other.
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +19,7 @@ from psyrun.store.arrays import Indices
 from psyrun.store.base import Writer
 from psyrun.store.picks import Picks
 from psyrun.store.rows import Columns
-from psyrun.utils.files import Filename, explained
+from psyrun.utils.files import Filename, explained, folder_beside
 
 if TYPE_CHECKING:
     from psyrun.store.pickle import PickleStore
@@ -53,24 +50,14 @@ def write_picked(
 ) -> None:
     """Write rows that are picked from files; see `ranges`."""
     step = max(1, ceil(len(picks) / n_ranges))
-    with _folder_beside(filename) as folder:
+    with folder_beside(filename) as name:
+        folder = Path(name)
         with explained(filename):
             for number, source in enumerate(sources):
                 _distribute(store, source, number, picks, step, folder)
         with store.writer(filename) as writer:
             for number in range(n_ranges):
                 _collect(store, folder / str(number), writer)
-
-
-@contextmanager
-def _folder_beside(filename: Filename) -> Iterator[Path]:
-    target = Path(os.path.realpath(filename))
-    with explained(filename):
-        folder = TemporaryDirectory(
-            dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp"
-        )
-    with folder as name:
-        yield Path(name)
 
 
 def _distribute(

@@ -10,9 +10,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from psyrun.errors import NoSuchFileError, StoreError, one_line
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 Filename: TypeAlias = str | os.PathLike[str]
 _LONGEST_STEM = 100
@@ -43,11 +46,28 @@ def replacing(filename: Filename) -> Iterator[Path]:
             beside.unlink()
 
 
+def folder_beside(filename: Filename) -> TemporaryDirectory[str]:
+    """Return a new hidden folder beside `filename`, for what it is to be made from.
+
+    Raises `StoreError` if it cannot be made.
+    """
+    from tempfile import TemporaryDirectory
+
+    target = Path(os.path.realpath(filename))
+    with explained(filename):
+        return TemporaryDirectory(
+            dir=target.parent, prefix=f".{_stem(target)}.", suffix=".tmp"
+        )
+
+
 def _beside(target: Path) -> Path:
-    # Names of 255 bytes are common on no file system; longer ones exist on none.
-    stem = os.fsencode(target.name)[:_LONGEST_STEM].decode(errors="ignore")
     owner = f"{socket.gethostname()[:50]}.{os.getpid()}.{secrets.token_hex(4)}"
-    return target.with_name(f".{stem}.{owner}.tmp")
+    return target.with_name(f".{_stem(target)}.{owner}.tmp")
+
+
+def _stem(target: Path) -> str:
+    # Names of 255 bytes are common on no file system; longer ones exist on none.
+    return os.fsencode(target.name)[:_LONGEST_STEM].decode(errors="ignore")
 
 
 def synchronise(path: Path) -> None:

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psyrun.errors import StoreError
-from psyrun.utils.files import read_json, replacing, write_json, write_text
+from psyrun.utils.files import (
+    folder_beside,
+    read_json,
+    replacing,
+    write_json,
+    write_text,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -79,3 +85,14 @@ def test_a_folder_in_place_of_a_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="file: Is a directory"):
         write_text(tmp_path / "file", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_beside_a_file_goes_with_the_context(tmp_path) -> None:
+    # As many bytes as a name may have, in fewer characters.
+    target = tmp_path / ("ü" * 120)
+    with folder_beside(target) as name:
+        assert Path(name).parent == tmp_path
+        assert Path(name).name.startswith(".ü")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StoreError, match="no such file or folder"):
+        folder_beside(tmp_path / "none" / "r.npz")
