@@ -57,6 +57,7 @@ from psyrun.workdir.plan import Plan
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 _PIPE = 0  # standard input, which the controller holds open
+_NOTHING = 0  # the same in copies, which have the null device there
 _PAUSE = 0.5  # seconds between two looks at it
 _HEAD = 4  # bytes before a request that tell its length
 
@@ -226,7 +227,7 @@ class _Server:
                 for connection in (other.client, other.channel):
                     if connection is not None:
                         connection.close()
-            os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+            os.dup2(os.open(os.devnull, os.O_RDWR), _NOTHING)
             code = act()
         finally:
             leave(code)
@@ -371,8 +372,7 @@ class _Request:
 
     def enter(self) -> None:
         """Go to the folder and print to the files of the request."""
-        for target, stream in enumerate(self.streams, start=1):
-            os.dup2(stream, target)
+        _print_to(*self.streams)
         os.chdir(self.text.split(b"\0")[0])
 
     def close(self) -> None:
@@ -427,17 +427,18 @@ def _do_all(channel: socket.socket, task: ImportedTask | None) -> int:
         if code or len(sys.modules) != n_modules:
             return code
         end_offspring()
-        _redirect(0)
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # Who reads what was printed may wait for its end.
+        _print_to(_NOTHING, _NOTHING)
         channel.sendall(b"\0")
 
 
-def _redirect(output: int) -> None:
-    """Have all that is printed go to another file from now on."""
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    for target in (1, 2):
-        os.dup2(output, target)
+def _print_to(*files: int) -> None:
+    """Have what is printed go to the first of two files, and errors to the second."""
+    for target, file in enumerate(files, start=1):
+        os.dup2(file, target)
 
 
 if __name__ == "__main__":
