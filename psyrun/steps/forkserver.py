@@ -42,7 +42,12 @@ from psyrun.steps.main import run
 from psyrun.steps.watchdog import Watchdog
 from psyrun.utils.environment import FOLDER_VARIABLE
 from psyrun.utils.former import FORMER
-from psyrun.utils.process.basics import end_threads, prepare_forked_process
+from psyrun.utils.process.basics import (
+    end_threads,
+    fork,
+    holding_signals,
+    prepare_forked_process,
+)
 from psyrun.utils.process.ending import forget_parent, leave, prepare_forks
 from psyrun.utils.process.isolation import isolate, isolated
 from psyrun.utils.process.offspring import (
@@ -203,11 +208,10 @@ class _Server:
 
     def _fork(self, act: Callable[[], int]) -> int:
         server = os.getpid()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            self._be_copy(server, act)
+        with holding_signals():
+            pid = fork()
+            if pid == 0:
+                self._be_copy(server, act)
         return pid
 
     def _be_copy(self, server: int, act: Callable[[], int]) -> NoReturn:

@@ -16,16 +16,16 @@ import os
 import signal
 import sys
 import time
-import warnings
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from psyrun.errors import JobError, OutOfTimeError, PsyrunError
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.watchdog import Watchdog, Watched
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
-from psyrun.utils.process.basics import end_threads, log_line
+from psyrun.utils.process.basics import end_threads, fork, holding_signals, log_line
 from psyrun.utils.process.ending import forget_parent, prepare_forks
 from psyrun.utils.process.offspring import children, end_strays
 from psyrun.utils.text import describe_exit, describe_parameters, parameters_text
@@ -140,33 +140,35 @@ class _Pool:
         """Start a worker; it begins with what its predecessor left."""
         self._in_flight.clear(number)
         if self._fresh is None:
-            pid = self._fork(number, rest)
-        else:
-            # No reader of rows: a copy is not sure to read what a new process does.
-            intact, messages = self._intact.get(number, 0), self._messages.file
-            start = Start(number, rest.start, rest.stop, intact, os.getpid(), messages)
-            pid = self._fresh.start(start)
-        self._workers[pid] = number
+            self._fork(number, rest)
+            return
+        # No reader of rows: a copy is not sure to read what a new process does.
+        intact, messages = self._intact.get(number, 0), self._messages.file
+        start = Start(number, rest.start, rest.stop, intact, os.getpid(), messages)
+        self._workers[self._fresh.start(start)] = number
 
-    def _fork(self, number: int, rest: range) -> int:
+    def _fork(self, number: int, rest: range) -> None:
         parent = os.getpid()
         with suppress(OSError, ValueError):
             # What is in the buffers now must not be written by each copy.
             sys.stdout.flush()
             sys.stderr.flush()
         reader = RowReader.start() if self._evaluation.needs_reader else None
-        with warnings.catch_warnings():
-            # Threads of numerical libraries handle forks by themselves.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            intact = self._intact.get(number, 0)
-            shared = (self._in_flight, self._messages)
-            Worker(self._in_copy, number, *shared, parent, intact, reader).run(rest)
+        with holding_signals():
+            pid = fork()
+            if pid == 0:
+                self._be_worker(number, rest, parent, reader)
+            self._workers[pid] = number
         if reader is not None:
             self._readers[number] = reader.pid
             reader.close()
-        return pid
+
+    def _be_worker(
+        self, number: int, rest: range, parent: int, reader: RowReader | None
+    ) -> NoReturn:
+        intact = self._intact.get(number, 0)
+        shared = (self._in_flight, self._messages)
+        Worker(self._in_copy, number, *shared, parent, intact, reader).run(rest)
 
     def _in_copy(self) -> Evaluation:
         """Do what is to be done in a copy of this process."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import socket
-import warnings
 from contextlib import suppress
 from typing import NoReturn
 
-from psyrun.utils.process.basics import prepare_forked_process
+from psyrun.utils.process.basics import fork, holding_signals, prepare_forked_process
 from psyrun.workdir.journal import reading_error
 
 _SIZE = 8  # bytes of the length before each message
@@ -31,12 +30,11 @@ class RowReader:
         """Fork a reader; it ends with those that hold this end of its connection."""
         parent = os.getpid()
         ours, theirs = socket.socketpair()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            ours.close()
-            _serve(theirs, parent)
+        with holding_signals():
+            pid = fork()
+            if pid == 0:
+                ours.close()
+                _serve(theirs, parent)
         theirs.close()
         return cls(ours, pid)
 

@@ -225,6 +225,25 @@ def test_a_job_that_no_server_runs_leaves_nothing(
     marked.expect_none()
 
 
+@pytest.mark.parametrize("setup", ["pass", "return {}"])
+def test_an_interruption_at_a_fork_is_not_forgotten(marked: Marked, setup: str) -> None:
+    # What a callback raises is printed only.
+    top = (
+        "import signal\n\ndef interrupt():\n    if Path('interrupt').exists():\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n\n"
+        "os.register_at_fork(after_in_parent=interrupt)"
+    )
+    marked.write((top, setup, "pass"))
+    marked.project.psy("run")
+    (marked.project.work() / "round-1/blocks/0.pkl").unlink()
+    for name in ("interrupt", "hold"):
+        (marked.project.folder / name).touch()
+    process = marked.project.start(*STEP)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    marked.expect_none()
+
+
 @ways
 def test_nothing_is_left_after_a_trial(
     marked: Marked, way: tuple[str, str, str]

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MAPS = Path("/proc/self/maps")
 _PAUSE_SOFT = 1  # omp_pause_soft of OpenMP 5.0: settings stay, threads end
 
@@ -36,6 +38,35 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+@contextmanager
+def holding_signals() -> Iterator[None]:
+    """Hold back what asks this process to end, while it forks.
+
+    What is raised in callbacks that Python calls at a fork is printed and forgotten,
+    also a `KeyboardInterrupt`. And the new process would do what only its parent has to
+    do; it lets signals through by `prepare_forked_process` or `begin_program`.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def fork() -> int:
+    """Fork as `os.fork` does, without its warning of threads."""
+    with warnings.catch_warnings():
+        # Those of numerical libraries handle it by themselves.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def begin_program() -> None:
+    """Prepare a process, started while signals were held, for the program it runs."""
+    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
 def prepare_forked_process(parent: int) -> None:
     """Prepare a forked process: the kernel kills it when its parent ends (Linux only).
 
@@ -44,6 +75,7 @@ def prepare_forked_process(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
