@@ -140,7 +140,7 @@ def test_an_interrupted_run_leaves_its_jobs_in_the_queue(
     process = start(project)
     wait_until(lambda: len(queue(project, "R")) == 4)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "psy kill a" in errors
     assert len(queue(project, "R")) == 4
@@ -491,7 +491,7 @@ def test_kill_cancels_exactly_what_it_is_told_to(
     wait_until(lambda: len(queue(project, "R")) == 8)
     said = project.psy("kill", "a").stdout
     assert "4 jobs in the queue" in said
-    runs[0].communicate(timeout=60)
+    runs[0].communicate(timeout=180)
     assert len(queue(project, "R")) == 4
     go(project)
     _, errors = runs[1].communicate(timeout=120)

@@ -450,7 +450,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     assert len(workers) == 3
     parent.kill()
     parent.wait()
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 60)
 
 
 def to_be_saved(folder: Path, how: str) -> Callable[[int], None]:
