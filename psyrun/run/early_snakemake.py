@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError
-from psyrun.utils.process.basics import begin_program, holding_signals
+from psyrun.utils.process.basics import die_with_parent, holding_signals
 from psyrun.utils.process.isolation import isolated, without_current_folder
 from psyrun.workdir.layout import TaskLayout, layout_of
 
@@ -39,7 +39,7 @@ class EarlySnakemake:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=begin_program,
+                preexec_fn=die_with_parent,
             )
         self._is_taken = False
         # The import of a task may fork processes: else the events would not end

@@ -16,7 +16,7 @@ from typing import IO, Any
 from psyrun.errors import PsyrunError
 from psyrun.run.early_snakemake import EarlySnakemake, own_environment
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.process.basics import begin_program, holding_signals
+from psyrun.utils.process.basics import die_with_parent, holding_signals
 from psyrun.utils.resources import shipped
 
 SNAKEFILES = "psy_snakefiles"
@@ -125,7 +125,7 @@ class Snakemake:
                 # Out of reach of the terminal's Ctrl-C, so that the order in which
                 # things end is up to the controller.
                 start_new_session=True,
-                preexec_fn=begin_program,
+                preexec_fn=die_with_parent,
             )
         os.close(write_end)
         self.events = events

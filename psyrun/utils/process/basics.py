@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -44,13 +45,23 @@ def holding_signals() -> Iterator[None]:
 
     What is raised in callbacks that Python calls at a fork is printed and forgotten,
     also a `KeyboardInterrupt`. And the new process would do what only its parent has to
-    do; it lets signals through by `prepare_forked_process` or `begin_program`.
+    do. To mask signals would not do, as other threads take them for this one.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    came: list[int] = []
     try:
+        if threading.current_thread() is threading.main_thread():
+            for each in _ENDING:
+                handler = signal.getsignal(each)
+                if callable(handler):
+                    handlers[each] = handler
+                    signal.signal(each, lambda number, _: came.append(number))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            handlers[number](number, sys._getframe())
 
 
 def fork() -> int:
@@ -61,12 +72,6 @@ def fork() -> int:
         return os.fork()
 
 
-def begin_program() -> None:
-    """Prepare a process, started while signals were held, for the program it runs."""
-    die_with_parent()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-
-
 def prepare_forked_process(parent: int) -> None:
     """Prepare a forked process: the kernel kills it when its parent ends (Linux only).
 
@@ -75,7 +80,6 @@ def prepare_forked_process(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
