@@ -50,7 +50,7 @@ def make(tmp_path) -> Callable[..., JobArray]:
     return make
 
 
-def wait_for(condition: Callable[[], object], patience: float = 90) -> None:
+def wait_for(condition: Callable[[], object], patience: float = 300) -> None:
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline

@@ -273,7 +273,7 @@ def test_of_many_who_break_a_stale_lock_one_at_a_time_holds_it(tmp_path: Path) -
     ]
     for process in processes:
         process.start()
-    counts = [found.get(timeout=60) for _ in processes]
+    counts = [found.get(timeout=180) for _ in processes]
     for process in processes:
         process.join()
     assert sum(wins for wins, _ in counts) >= rounds
