@@ -33,7 +33,7 @@ def debug(write_task):
             input=commands,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=60,
         )
 
     return call

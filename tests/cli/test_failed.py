@@ -148,7 +148,7 @@ def test_a_damaged_record_is_named(psy, failing, work):
 
 def test_a_run_sums_up_what_failed(start_psy, failing):
     failing()
-    err = start_psy("run").communicate(timeout=180)[1]
+    err = start_psy("run").communicate(timeout=60)[1]
     assert err == (
         "\nsquare: 1 assignment failed\n"
         f"  1 x ValueError: x is bad, {PLACE}\n"
@@ -164,7 +164,7 @@ def test_a_run_tells_which_jobs_failed_for_another_reason(start_psy, failing):
     path = failing()
     path.write_text(path.read_text() + "\n\ndef setup(proc_id):\n    1 / 0\n")
     process = start_psy("run")
-    err = process.communicate(timeout=180)[1]
+    err = process.communicate(timeout=60)[1]
     log = "psy-work/square/square:process:0.log"
     told = "psy-tasks/task_square.py:17: `setup` raised ZeroDivisionError: division by"
     assert f"square:process:0 failed; its log is {log}:\n  {told}" in err
@@ -175,7 +175,7 @@ def test_a_run_tells_which_jobs_failed_for_another_reason(start_psy, failing):
 def test_a_run_tells_what_the_result_goes_without(start_psy, failing):
     failing()
     process = start_psy("run", "--accept-failures")
-    out = process.communicate(timeout=180)[0]
+    out = process.communicate(timeout=60)[0]
     without = "   without 1 assignment that failed; see 'psy failed square'\n"
     assert out.endswith(f"square: psy-work/square/result.pkl\n{without}")
     assert process.returncode == 0
@@ -186,5 +186,5 @@ def test_a_run_tells_what_it_evaluated_again(start_psy, failing, work):
     path.write_text(path.read_text().replace("x == 3", "not os.path.exists('fixed')"))
     work("split", "process 0")
     Path("fixed").touch()
-    out = start_psy("run").communicate(timeout=180)[0]
+    out = start_psy("run").communicate(timeout=60)[0]
     assert out.endswith("   5 failed assignments evaluated again\n")

@@ -31,7 +31,7 @@ def execute(x):
 LAYOUT = TaskLayout.of("psy-work", "slow")
 
 
-def wait_for(condition, seconds=180):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

@@ -69,7 +69,7 @@ class SlurmCluster:
         """Install what is missing, with apt-get."""
         install(self.settings.accounting)
 
-    def start(self, patience: float = 180) -> None:
+    def start(self, patience: float = 60) -> None:
         """Start the cluster, or what is missing of it.
 
         Nothing happens if it runs already with the same settings. If it runs with
@@ -116,7 +116,7 @@ class SlurmCluster:
         lines = self.run_cli(*sinfo, check=False).splitlines()
         return dict(line.split() for line in lines)
 
-    def wait_until_idle(self, patience: float = 180) -> None:
+    def wait_until_idle(self, patience: float = 60) -> None:
         """Wait until no job is queued or runs, and both nodes are idle."""
 
         def is_idle() -> bool:
@@ -127,7 +127,7 @@ class SlurmCluster:
 
     def run_cli(self, *command: str, check: bool = True) -> str:
         """Run one of Slurm's commands and return what it prints."""
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         if check and done.returncode:
             raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
@@ -148,7 +148,7 @@ class SlurmCluster:
         if with_jobs:
             self._daemons.kill_what_it_started(f"slurmd-{node}")
 
-    def start_node(self, node: str, patience: float = 180) -> None:
+    def start_node(self, node: str, patience: float = 60) -> None:
         """Start a node's slurmd and wait until the node takes jobs."""
         self._start(self._parts[f"slurmd-{node}"])
 
@@ -157,7 +157,7 @@ class SlurmCluster:
 
         self._wait(takes_jobs, patience, f"has no node {node}")
 
-    def wait_for_state(self, job: str, state: str, patience: float = 180) -> None:
+    def wait_for_state(self, job: str, state: str, patience: float = 60) -> None:
         """Wait until squeue says a state of a job, such as 'RUNNING'."""
         squeue = ("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T")
         self._wait(

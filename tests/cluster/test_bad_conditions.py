@@ -112,7 +112,7 @@ def test_jobs_that_ran_when_the_controller_died_are_adopted(
     second = start(project)
     read_until("4 jobs of before go on", second.stdout)
     go(project)
-    _, errors = second.communicate(timeout=300)
+    _, errors = second.communicate(timeout=120)
     assert second.returncode == 0, errors
     assert set(submissions.jobs().values()) == {1}
     assert project.calls() == list(range(8))
@@ -140,7 +140,7 @@ def test_an_interrupted_run_leaves_its_jobs_in_the_queue(
     process = start(project)
     wait_until(lambda: len(queue(project, "R")) == 4)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "psy kill a" in errors
     assert len(queue(project, "R")) == 4
@@ -180,7 +180,7 @@ def test_jobs_are_adopted_that_go_where_the_profile_says(
     second = project.start(*snakemake)
     read_until("4 jobs of before go on", second.stderr)
     go(project)
-    _, errors = second.communicate(timeout=300)
+    _, errors = second.communicate(timeout=120)
     assert second.returncode == 0, errors
     assert project.result()["y"] == SQUARES
     assert set(submissions.jobs().values()) == {1}
@@ -199,7 +199,7 @@ def test_a_cancelled_job_is_told_and_repeated_by_the_next_run(
     # The others end within milliseconds, and so might this one before the signal.
     wait_until(lambda: "process:1" not in dict(running_jobs(layout(project))))
     go(project)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "a:process:1" in errors
     assert "cancelled" in errors
@@ -217,7 +217,7 @@ def test_all_jobs_may_be_cancelled(slurm: SlurmCluster, tmp_path: Path) -> None:
     process = start(project)
     wait_until_all_evaluate(project)
     subprocess.run(["scancel", *queue(project)], check=True)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "cancelled" in errors
     go(project)
@@ -299,7 +299,7 @@ OVER_MEMORY = """\
 def test_a_job_over_its_memory_says_so(slurm: SlurmCluster, tmp_path: Path) -> None:
     project = queued_project(tmp_path / "project")
     project.edit("    return {", OVER_MEMORY.format(size=600, seconds=60))
-    _, errors = start(project).communicate(timeout=300)
+    _, errors = start(project).communicate(timeout=120)
     assert "JobEnded: out of memory" in errors
     assert "a:process:2" in errors
     assert "5: x=5" in errors
@@ -425,7 +425,7 @@ def test_jobs_that_can_never_start_end_the_run(
     process = start(project)
     read_until("1 job in the queue (PartitionDown: ", process.stdout)
     closing_partition()
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "can never start (PartitionTimeLimit" in errors
     assert "lower timelimit, or choose another partition" in errors
@@ -468,7 +468,7 @@ def test_who_cancelled_a_job_is_told_where_accounting_runs(
     process = start(project)
     wait_until_all_evaluate(project)
     subprocess.run(["scancel", *queue(project)], check=True)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=120)
     assert "cancelled by root" in errors
 
 
@@ -491,10 +491,10 @@ def test_kill_cancels_exactly_what_it_is_told_to(
     wait_until(lambda: len(queue(project, "R")) == 8)
     said = project.psy("kill", "a").stdout
     assert "4 jobs in the queue" in said
-    runs[0].communicate(timeout=180)
+    runs[0].communicate(timeout=60)
     assert len(queue(project, "R")) == 4
     go(project)
-    _, errors = runs[1].communicate(timeout=300)
+    _, errors = runs[1].communicate(timeout=120)
     assert runs[1].returncode == 0, errors
     project.calls()
     project.psy("run", "a")
@@ -541,7 +541,7 @@ def test_jobs_that_start_after_an_edit_evaluate_nothing(
     wait_until(lambda: queue(project, "PD"))
     project.edit("x**2", "x**3")
     held_nodes()
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "was changed after the job was planned" in errors
     assert project.calls() == []

@@ -26,7 +26,7 @@ def submit(tmp_path: Path) -> Callable[..., str]:
 
 def ended(cluster: SlurmCluster, job: str) -> list[str]:
     """Wait until a job has ended, and return its states, one per array task."""
-    end = time.monotonic() + 180
+    end = time.monotonic() + 90
     while True:
         squeue = ("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T")
         states = cluster.run_cli(*squeue).split()
@@ -77,11 +77,11 @@ def test_jobs_are_known_after_the_controller_was_down(slurm, submit):
 def test_jobs_fail_with_their_node(slurm, submit, tmp_path):
     job = submit(slurm, "touch started; sleep 300", "--no-requeue", "-w", "n1")
     # Slurm calls a job running before its node has heard of it.
-    assert wait_until((tmp_path / "started").exists, patience=180)
+    assert wait_until((tmp_path / "started").exists, patience=60)
     slurm.kill_node("n1")
     assert ended(slurm, job) == ["NODE_FAIL"]
     slurm.start_node("n1")
-    assert wait_until(slurm.is_up, patience=180)
+    assert wait_until(slurm.is_up, patience=30)
 
 
 def test_starting_what_runs_changes_nothing(slurm):
@@ -103,7 +103,7 @@ def test_accounting_shows_the_job(slurm_with_accounting, submit):
     job = submit(cluster, "exit 3", "--comment=a key")
     assert ended(cluster, job) == ["FAILED"]
     sacct = ("sacct", "-n", "-P", "-X", "-j", job, "-o", "State,ExitCode,Comment")
-    end = time.monotonic() + 180
+    end = time.monotonic() + 30
     while (shown := cluster.run_cli(*sacct).strip()) != "FAILED|3:0|a key":
         # It lags behind.
         assert time.monotonic() < end, shown

@@ -212,7 +212,7 @@ def test_kill_cancels_a_controller_that_waits_in_the_queue(
     attached = project.start("psyrun.cli", "attach", "a")
     assert attached.stdout is not None and attached.stdout.readline()
     assert "1 job in the queue" in project.psy("kill", "a").stdout
-    assert "psy kill" in attached.communicate(timeout=180)[1]
+    assert "psy kill" in attached.communicate(timeout=60)[1]
     assert attached.returncode == 130
     project.psy("clean", "a")
     assert not project.work().exists()

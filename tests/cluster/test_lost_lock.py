@@ -32,7 +32,7 @@ def test_jobs_in_the_queue_are_left_to_whoever_took_over(
     process.send_signal(signal.SIGSTOP)
     lock.write_text(json.dumps(asdict(ELSEWHERE)))
     process.send_signal(signal.SIGCONT)
-    told = process.communicate(timeout=180)[1]
+    told = process.communicate(timeout=30)[1]
     assert process.returncode == 2
     assert f"task 'a' is run by {ELSEWHERE} now" in told
     assert recorded_holder(lock) == ELSEWHERE

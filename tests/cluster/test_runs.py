@@ -94,7 +94,7 @@ def test_tasks_of_an_array_that_are_cancelled_before_they_begin_are_told(
     held = array()
     slurm.run_cli("scancel", f"{held}_1")
     slurm.run_cli("scontrol", "release", held)
-    _, errors = run.communicate(timeout=300)
+    _, errors = run.communicate(timeout=120)
     assert "a:process:1 failed" in errors
     assert "cancelled before it began" in errors
     assert "6 of 8 assignments are kept" in errors
@@ -117,7 +117,7 @@ def test_projects_with_equal_names_do_not_disturb_each_other(
     runs = [project.start("psyrun.cli", "run") for project in projects]
     projects[1].psy("status")
     for run, project in zip(runs, projects, strict=True):
-        _, errors = run.communicate(timeout=300)
+        _, errors = run.communicate(timeout=120)
         assert run.returncode == 0, errors
         assert project.calls() == list(range(8))
 

@@ -50,16 +50,16 @@ def make(tmp_path) -> Callable[..., JobArray]:
     return make
 
 
-def wait_for(condition: Callable[[], object], patience: float = 300) -> None:
+def wait_for(condition: Callable[[], object], patience: float = 90) -> None:
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
-def await_end(jobs: list) -> None:
+def await_end(jobs: list, patience: float = 90) -> None:
     living = Slurm().get_statuses
-    wait_for(lambda: all(job.status == "D" for job in living(jobs).values()))
+    wait_for(lambda: all(job.status == "D" for job in living(jobs).values()), patience)
 
 
 def one(cluster: SlurmCluster, **arguments: object) -> str:
@@ -182,7 +182,8 @@ def test_a_job_over_its_time_is_known(slurm):
 def test_a_node_that_dies_is_known(slurm):
     job = one(slurm, nodelist="n2")
     slurm.kill_node("n2")
-    await_end([job])
+    # Slurm itself takes a while to notice; by itself, the job would take longer.
+    await_end([job], 240)
     assert Slurm().get_endings([job])[job].cause is Cause.NODE
 
 

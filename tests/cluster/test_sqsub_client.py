@@ -71,7 +71,7 @@ def test_all_jobs_are_asked_for_with_one_call(sqsub, array):
     assert len(Sqsub().get_statuses(jobs)) == 4
     assert len(sqsub.calls("sqjobs")) == before + 1
     Sqsub().kill_all(jobs)
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 60
     while Sqsub().get_jobs():
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -39,7 +39,7 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def wait_for(jobid: str, state: str) -> None:
-    end = time.monotonic() + 180
+    end = time.monotonic() + 60
     while run(f"sqjobs {jobid}").stdout.splitlines()[-1].split()[2] != state:
         assert time.monotonic() < end, run(f"sqjobs; squeue -j {jobid}").stdout
         time.sleep(0.2)

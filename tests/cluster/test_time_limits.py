@@ -127,7 +127,7 @@ def test_a_run_in_salloc_says_that_its_time_was_over(
     wait_until(lambda: len(calls(project)) == 4)
     job = (project.folder / "job").read_text().strip()
     wait_until(lambda: "Go on with" in said(project), 100)
-    salloc.wait(timeout=180)
+    salloc.wait(timeout=60)
     assert f"psy: ended by the time limit of Slurm job {job}" in said(project)
     assert GOES_ON in said(project)
     (project.folder / "go").touch()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 300
+TIMEOUT = 120
 
 COUNTED = """\
 from pathlib import Path
@@ -105,7 +105,7 @@ class Project:
             return pickle.load(file)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait for something to happen; fail if it takes too long."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -143,7 +143,7 @@ def test_a_job_that_is_watched(
     item.command = case.command.format(output=item.outputs[0])
     driver, batch, ended = start(item)
     end(accounting, batch, case)
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 30
     while not (ended := ended or driver.step()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)

@@ -31,7 +31,7 @@ MakeTask = Callable[..., QueuedTask]
 MakeItem = Callable[..., QueuedJob]
 
 
-def drive(driver: Driver, n_jobs: int, patience: float = 180) -> dict[str, FinishedJob]:
+def drive(driver: Driver, n_jobs: int, patience: float = 30) -> dict[str, FinishedJob]:
     """Drive until jobs have ended; return how, by name."""
     ended: dict[str, FinishedJob] = {}
     deadline = time.monotonic() + patience
@@ -477,7 +477,7 @@ def test_killing_ends_all_jobs(
     submit(driver, [make_item(task, block, "sleep 100") for block in range(3)])
     until_submitted(driver, task)
     driver.kill()
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 10
     while queue.get_jobs():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -524,7 +524,7 @@ def test_a_task_is_not_cleaned_while_it_runs(project, capfd):
     wait_until(Path("begun").exists)
     status = main(["clean", "slow"])
     Path("go-on").touch()
-    run.communicate(timeout=180)
+    run.communicate(timeout=60)
     assert (status, run.returncode) == (2, 0)
     error = capfd.readouterr().err
     assert error.startswith(f"psy: task 'slow' is run by process {run.pid} on ")
@@ -541,7 +541,7 @@ def test_cleaning_twice_finds_nothing_the_second_time(project, capfd):
 
 def test_cleaning_twice_at_once_hurts_nobody(project):
     cleaning = [project.start("psyrun.cli", "clean", "a") for _ in range(3)]
-    ended = [(*clean.communicate(timeout=180), clean.returncode) for clean in cleaning]
+    ended = [(*clean.communicate(timeout=60), clean.returncode) for clean in cleaning]
     assert sum("removed" in out for out, _, _ in ended) == 1
     assert {status for _, _, status in ended} <= {0, 2}
     assert all(error.count("\n") <= 1 for _, error, _ in ended)

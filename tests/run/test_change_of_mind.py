@@ -31,7 +31,7 @@ def interrupt(project: Project) -> str:
         wait_until(lambda: 1 in psyrun.load(project.work(), partial=True).get("x", []))
         time.sleep(0.5)  # for the row, as one of before looks like it
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=180)
+        _, errors = process.communicate(timeout=60)
     finally:
         if process.poll() is None:
             kill_all_of(process)

@@ -194,8 +194,8 @@ def test_a_run_in_a_terminal_is_followed(slow):
     attached = slow.start("psyrun.cli", "attach", "a")
     time.sleep(1)
     (slow.folder / "go").touch()
-    told, errors = attached.communicate(timeout=180)
-    said, _ = run.communicate(timeout=180)
+    told, errors = attached.communicate(timeout=60)
+    said, _ = run.communicate(timeout=60)
     assert (attached.returncode, errors) == (0, "")
     # Now and then a line tells of the progress; each of the two has its own clock.
     told, said = (
@@ -212,9 +212,9 @@ def test_plain_snakemake_is_followed(slow):
     attached = slow.start("psyrun.cli", "attach", "a")
     time.sleep(1)
     (slow.folder / "go").touch()
-    run.communicate(timeout=180)
+    run.communicate(timeout=60)
     layout(slow).run_record.unlink(missing_ok=True)
-    assert "a: " in attached.communicate(timeout=180)[0]
+    assert "a: " in attached.communicate(timeout=60)[0]
     assert attached.returncode == 0
 
 
@@ -223,7 +223,7 @@ def test_an_interruption_ends_only_the_following(slow):
     attached = slow.start("psyrun.cli", "attach", "a")
     assert attached.stdout.readline()
     attached.send_signal(signal.SIGINT)
-    assert "the run goes on" in attached.communicate(timeout=180)[1]
+    assert "the run goes on" in attached.communicate(timeout=20)[1]
     assert attached.returncode == 130
     assert controller(slow)
 
@@ -234,7 +234,7 @@ def test_a_controller_that_was_killed_is_told_of(slow):
     attached = slow.start("psyrun.cli", "attach", "a")
     assert attached.stdout.readline()
     os.kill(controller(slow), signal.SIGKILL)
-    told = attached.communicate(timeout=180)[1]
+    told = attached.communicate(timeout=30)[1]
     assert attached.returncode == 1
     assert "ended unexpectedly" in told and "'psy run a'" in told
     assert slow.psy("attach", "a", status=1).stderr == told
@@ -251,7 +251,7 @@ def test_kill_stops_it_and_attach_tells_so(slow):
     attached = slow.start("psyrun.cli", "attach", "a")
     assert attached.stdout.readline()
     assert "a: stopped" in slow.psy("kill", "a").stdout
-    assert "stopped by 'psy kill'" in attached.communicate(timeout=180)[1]
+    assert "stopped by 'psy kill'" in attached.communicate(timeout=30)[1]
     assert attached.returncode == 130
 
 

@@ -64,7 +64,7 @@ def test_a_run_that_was_ended_says_by_what(
     process = project.start("psyrun.cli", "run")
     wait_until((project.folder / "begun").exists)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said in errors
     assert "Go on with 'psy run a'" in errors
@@ -88,5 +88,5 @@ def test_a_job_that_has_ended_is_not_believed(
     # It evaluates, although the other job has no time left.
     wait_until((project.folder / "begun").exists)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=60)
     assert "psy: ended by SIGTERM; " in errors

@@ -120,7 +120,7 @@ def test_a_deadlock_is_told_of_once_while_it_lasts(watched: Watched, top: str) -
     )
     assert "freshworker" in Path(f"/proc/{pid}/cmdline").read_text() or not top
     os.kill(pid, signal.SIGKILL)
-    output, _ = run.communicate(timeout=180)
+    output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
     assert len(re.findall("seems to hang", output)) == 1
     assert "seems to hang" not in watched.status("-v")
@@ -145,7 +145,7 @@ def test_a_process_that_goes_on_is_told_of_too(watched: Watched) -> None:
     run = watched.start("run")
     pid = watched.hanging()
     (watched.project.folder / "go").touch()
-    output, _ = run.communicate(timeout=180)
+    output, _ = run.communicate(timeout=60)
     assert run.returncode == 0, output
     assert watched.project.result()["y"] == [0, 1, 2, 3]
     assert f"a:process:0: process {pid} seems" in output
@@ -158,7 +158,7 @@ def test_an_import_that_hangs_before_the_first_job_is_told_of(watched: Watched) 
     pid = watched.hanging()
     assert f"import seems to hang: py-spy dump --pid {pid}" in watched.status()
     (watched.project.folder / "go").touch()
-    output, errors = run.communicate(timeout=180)
+    output, errors = run.communicate(timeout=60)
     assert run.returncode == 0
     assert "in the import of the task file" in output
     assert not errors
@@ -174,7 +174,7 @@ def test_a_run_of_plain_snakemake_is_looked_after_too(watched: Watched) -> None:
     line = next(li for li in follower.stdout if "seems to hang" in li)
     assert "in the import of the task file" in line
     (watched.project.folder / "go").touch()
-    output, errors = run.communicate(timeout=180)
+    output, errors = run.communicate(timeout=60)
     assert run.returncode == 0, output + errors
 
 
@@ -191,6 +191,6 @@ def test_a_job_that_imports_the_task_by_itself_is_looked_after(
     wait_until(lambda: "split seems to hang" in watched.status())
     assert f"py-spy dump --pid {job.pid}" in watched.status()
     (project.folder / "go").touch()
-    _, errors = job.communicate(timeout=180)
+    _, errors = job.communicate(timeout=60)
     assert job.returncode == 0
     assert "in the import of the task file" in errors

@@ -80,7 +80,7 @@ def test_after_a_kill_only_what_is_missing_is_evaluated(slow, victims) -> None:
         # Some end by themselves, as soon as others are gone.
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     slow.psy("run", "-j", "2")
     calls = slow.calls()
     # At most the evaluation in flight in each of the two jobs is repeated.
@@ -94,8 +94,8 @@ def test_killed_plain_snakemake_takes_its_jobs_along(slow) -> None:
     wait_until(lambda: n_calls(slow) >= 8)
     family = descendants(process.pid)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=180)
-    wait_until(lambda: not any(map(command_of, family)), seconds=60)
+    process.communicate(timeout=60)
+    wait_until(lambda: not any(map(command_of, family)), seconds=10)
     slow.psy("run")
     assert len(slow.calls()) <= len(ALL) + 2
 
@@ -116,7 +116,7 @@ def test_a_run_that_is_asked_to_end_says_what_is_kept(slow, number) -> None:
     wait_until(lambda: n_calls(slow) >= 5)
     family = descendants(process.pid)
     process.send_signal(number)
-    errors = process.communicate(timeout=180)[1]
+    errors = process.communicate(timeout=30)[1]
     assert process.returncode == 130
     assert "of 40 assignments are kept" in errors and "psy run a" in errors
     assert not any(map(command_of, family))
@@ -128,7 +128,7 @@ def test_a_missing_remainder_is_divided_anew(slow) -> None:
     process = slow.start("psyrun.cli", "run")
     wait_until(lambda: n_calls(slow) >= 24)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     slow.edit("max_jobs = 2", "max_jobs = 5")
     lines = slow.psy("run", "-j", "2").stdout.splitlines()
     assert ".  a:process:4" in lines
@@ -142,7 +142,7 @@ def test_a_second_run_says_who_runs_the_task(slow) -> None:
     errors = slow.psy("run", status=2).stderr
     assert f"process {process.pid} on {os.uname().nodename} since" in errors
     assert "is run by process" in slow.snakemake(status=1).stderr
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     assert slow.calls() == ALL
 
 
@@ -151,7 +151,7 @@ def test_different_tasks_run_side_by_side(slow) -> None:
     process = slow.start("psyrun.cli", "run", "a")
     wait_until(lambda: n_calls(slow) >= 1)
     slow.psy("run", "b", "-j", "2")
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     assert slow.calls() == slow.calls("calls_b") == ALL
 
 
@@ -159,7 +159,7 @@ def test_a_stale_lock_is_taken_over_and_said(slow) -> None:
     process = slow.start("psyrun.cli", "run")
     wait_until(lambda: n_calls(slow) >= 1)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     assert f"taking over from process {process.pid}" in slow.psy("run").stdout
 
 
@@ -186,7 +186,7 @@ def test_a_suspended_run_ends_if_another_host_took_over(slow) -> None:
     record.write_text(record.read_text().replace('"token": "', '"token": "other'))
     theirs = record.read_bytes()
     process.send_signal(signal.SIGCONT)
-    errors = process.communicate(timeout=180)[1]
+    errors = process.communicate(timeout=30)[1]
     assert process.returncode == 2
     (told,) = errors.splitlines()
     assert told.startswith(f"psy: task 'a' is run by {ELSEWHERE} now")
@@ -207,7 +207,7 @@ def test_a_run_that_was_done_by_another_host_meanwhile_tells_no_end(slow) -> Non
     wait_until(lambda: state_of(snakemake) == "Z")
     (slow.work() / "lock").unlink()
     process.send_signal(signal.SIGCONT)
-    output, errors = process.communicate(timeout=180)
+    output, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "lock of this run was removed" in errors and "psy run a" in errors
     assert "result.pkl" not in output
@@ -217,7 +217,7 @@ def test_clean_refuses_while_the_task_runs(slow) -> None:
     process = slow.start("psyrun.cli", "run", "-j", "2")
     wait_until(lambda: n_calls(slow) >= 1)
     assert "is run by" in slow.psy("clean", "a", status=2).stderr
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     assert len(slow.result()["x"]) == len(ALL)
 
 

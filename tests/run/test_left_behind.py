@@ -125,7 +125,7 @@ class Marked:
         return found
 
     def expect_none(self) -> None:
-        wait_until(lambda: not self.processes(), 60)
+        wait_until(lambda: not self.processes(), 20)
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(
 ) -> None:
     process = begin(marked, way)
     end(process, marked.project)
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     marked.expect_none()
 
 
@@ -189,9 +189,9 @@ def test_what_a_killed_worker_left_is_ended_while_the_run_goes_on(
     started = marked.processes("time.sleep(1000)", "sleep\0")
     (worker,) = map(int, (marked.project.folder / "worker-0").read_text().split())
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), 60)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), 20)
     (marked.project.folder / "hold").unlink()
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     marked.expect_none()
 
 
@@ -200,7 +200,7 @@ def test_a_killed_server_leaves_nothing(marked: Marked) -> None:
     commands = {pid: command_of(pid) for pid in children(process.pid)}
     (server,) = (pid for pid, text in commands.items() if "forkserver" in text)
     os.kill(server, signal.SIGKILL)
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     marked.expect_none()
 
 
@@ -221,7 +221,7 @@ def test_a_job_that_no_server_runs_leaves_nothing(
         process = marked.project.start(*STEP)
         wait_until((folder / "at-0").exists)
         process.send_signal(number)
-        process.communicate(timeout=180)
+        process.communicate(timeout=60)
     marked.expect_none()
 
 
@@ -239,7 +239,7 @@ def test_an_interruption_at_a_fork_is_not_forgotten(marked: Marked, setup: str) 
     for name in ("interrupt", "hold"):
         (marked.project.folder / name).touch()
     process = marked.project.start(*STEP)
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     marked.expect_none()
 

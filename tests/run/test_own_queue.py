@@ -77,7 +77,7 @@ def test_jobs_in_the_queue_of_another_scheduler_are_cancelled(
     process = orphaned.start("psyrun.cli", "run", "-j", "2")
     wait_until(lambda: n_calls(orphaned) == 2)
     (orphaned.folder / "go").touch()
-    said, errors = process.communicate(timeout=180)
+    said, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "cancelled 2 queued jobs" in said
     assert orphaned.calls() == [0, 1, 2, 3]
@@ -103,7 +103,7 @@ def test_jobs_of_other_tasks_of_the_same_run_are_told(tmp_path: Path) -> None:
     said = project.psy("kill", "a").stdout
     assert "a: stopped" in said
     assert "b: watched by nobody now, as the same run was on it: 2 running jobs" in said
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     (project.folder / "go").touch()
     project.psy("run", "b")
     assert project.result("b")["y"] == [0, 1, 4, 9]
@@ -167,7 +167,7 @@ def test_a_run_decides_once(tmp_path: Path) -> None:
     process = project.start("counting_psy", "run")
     wait_until(lambda: len({*who_asked(project)}) == 2)
     (project.folder / "go").touch()
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert project.calls() == [0, 1, 2, 3]
     assert who_asked(project, "left") == [str(process.pid)]

@@ -36,7 +36,7 @@ def test_a_merge_that_fails_after_its_record_is_done_again(project) -> None:
     wait_until(lambda: (project.folder / "merging").exists())
     pid = int((project.folder / "merging").read_text())
     os.kill(pid, 9)
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     (project.folder / "held").touch()
     project.psy("run")
     assert project.result()["y"] == [1, 8, 27, 64]

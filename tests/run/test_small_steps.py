@@ -164,7 +164,7 @@ def test_ctrl_c_ends_a_step_and_the_next_run_goes_on(
 ) -> None:
     process = waiting(project, step)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=180)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in said
     go_on(project)
@@ -175,7 +175,7 @@ def test_kill_ends_a_step(project: Project) -> None:
     process = waiting(project, "split")
     assert "running" in project.psy("status").stdout
     assert "a: stopped" in project.psy("kill", "a").stdout
-    process.communicate(timeout=180)
+    process.communicate(timeout=60)
     assert "nothing is running" in project.psy("kill", "a").stdout
     go_on(project)
 

@@ -112,7 +112,7 @@ class Served:
     def ask(self, *arguments: str, status: int = 0) -> str:
         """Have a step run and return what it printed."""
         client = self.start(*arguments)
-        output, _ = client.communicate(timeout=180)
+        output, _ = client.communicate(timeout=30)
         assert client.returncode == status, output
         return output
 
@@ -121,7 +121,7 @@ class Served:
         self.ask("split", *ROUND)
         (self.folder / "sleep").touch()
         client = self.start("process", *ROUND, "0")
-        wait_until((self.folder / "calls").exists, 60)
+        wait_until((self.folder / "calls").exists, 10)
         return client
 
     def jobs(self) -> list[int]:
@@ -172,7 +172,7 @@ def state(pid: int) -> str:
 
 
 def finish(client: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = client.communicate(timeout=180)
+    output, _ = client.communicate(timeout=30)
     return client.returncode, output
 
 
@@ -189,7 +189,7 @@ def test_jobs_run_side_by_side(served: Served) -> None:
     served.ask("split", *ROUND)
     (served.folder / "sleep").touch()
     clients = [served.start("process", *ROUND, block) for block in "01"]
-    wait_until(lambda: len(served.jobs()) == 4, 60)
+    wait_until(lambda: len(served.jobs()) == 4, 10)
     (served.folder / "sleep").unlink()
     assert [finish(client)[0] for client in clients] == [0, 0]
 
@@ -215,7 +215,7 @@ def test_a_job_ended_by_a_signal_gives_the_exit_status_of_a_shell(
     job = served.jobs()[0]
     os.kill(job, number)
     assert finish(client)[0] == 128 + number
-    wait_until(lambda: not served.jobs(), 60)
+    wait_until(lambda: not served.jobs(), 10)
 
 
 def test_a_killed_client_takes_its_job_along(served: Served) -> None:
@@ -224,7 +224,7 @@ def test_a_killed_client_takes_its_job_along(served: Served) -> None:
     assert len(jobs) == 2
     client.kill()
     client.communicate()
-    wait_until(lambda: all(is_gone(pid) for pid in jobs), 60)
+    wait_until(lambda: all(is_gone(pid) for pid in jobs), 10)
     (served.folder / "sleep").unlink()
     served.ask("process", *ROUND, "0")
 
@@ -236,7 +236,7 @@ def test_the_end_of_the_controller_ends_everything(served: Served) -> None:
     status, output = finish(client)
     assert (status, output) == (70, "the run that this job belongs to has ended\n")
     assert is_gone(served.server)
-    wait_until(lambda: all(is_gone(pid) for pid in jobs), 60)
+    wait_until(lambda: all(is_gone(pid) for pid in jobs), 10)
 
 
 def test_a_job_whose_server_dies_is_told(served: Served) -> None:
@@ -245,7 +245,7 @@ def test_a_job_whose_server_dies_is_told(served: Served) -> None:
     os.kill(served.server, signal.SIGKILL)
     status, output = finish(client)
     assert status == 70 and "has ended" in output
-    wait_until(lambda: all(is_gone(pid) for pid in jobs), 60)
+    wait_until(lambda: all(is_gone(pid) for pid in jobs), 10)
 
 
 def test_without_a_server_no_job_runs(served: Served) -> None:
@@ -271,7 +271,7 @@ def test_a_client_that_dies_as_its_job_ends_does_no_harm(served: Served) -> None
         time.sleep(0.2)
         job, worker = served.jobs()
         (served.folder / "sleep").unlink()
-        wait_until(lambda: is_gone(worker) and state(job) == "S", 60)
+        wait_until(lambda: is_gone(worker) and state(job) == "S", 10)
         client.kill()
         client.communicate()
     for block in "01":
@@ -297,7 +297,7 @@ def test_a_copy_that_fails_is_not_used_again(served: Served) -> None:
     served.ask("process", *ROUND, "1")
     (copy,) = served.jobs()
     os.kill(copy, signal.SIGKILL)
-    wait_until(lambda: is_gone(copy), 60)
+    wait_until(lambda: is_gone(copy), 10)
     served.ask("process", *ROUND, "0")
 
 

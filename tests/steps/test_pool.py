@@ -422,7 +422,7 @@ def test_hundreds_of_workers_share_a_million_assignments() -> None:
     script += "s = PipeWorkQueue(10**6, 500);"
     script += "print(sum(len(piece) for piece in s.take()))"
     command = [sys.executable, "-c", script]
-    ended = subprocess.run(command, timeout=180, capture_output=True, text=True)
+    ended = subprocess.run(command, timeout=20, capture_output=True, text=True)
     assert ended.stdout == "1000000\n"
 
 
@@ -450,7 +450,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     assert len(workers) == 3
     parent.kill()
     parent.wait()
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 60)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
 
 
 def to_be_saved(folder: Path, how: str) -> Callable[[int], None]:

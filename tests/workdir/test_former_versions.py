@@ -272,7 +272,7 @@ def test_jobs_in_the_queue_are_adopted(former: Former, slurm: Slurm) -> None:
     wait_until(lambda: submitted(queue)["one:process"] > 4 or process.poll())
     for job in queue.ids("PD"):
         queue.run(job)
-    errors = process.communicate(timeout=180)[1]
+    errors = process.communicate(timeout=60)[1]
     assert process.returncode == 0, errors
     assert submitted(queue) == {"one:split": 1, "one:process": 5, "one:merge": 1}
     assert project.calls() == [3, 4, 5, 6, 7]

@@ -123,7 +123,7 @@ def test_a_process_number_used_again_is_not_the_holder(tmp_path: Path) -> None:
 def test_a_zombie_holds_no_lock(tmp_path: Path) -> None:
     holder = hold(tmp_path / "lock")
     holder.kill()
-    wait_until(lambda: live_holder(tmp_path / "lock") is None, 60)
+    wait_until(lambda: live_holder(tmp_path / "lock") is None, 10)
     assert Path(f"/proc/{holder.pid}").exists()
     end(holder)
 
@@ -174,7 +174,7 @@ def age(path: Path) -> float:
 def test_a_lock_is_renewed_while_it_is_held(tmp_path: Path, quick: None) -> None:
     with lock(tmp_path) as held:
         os.utime(held.path, (0, 0))
-        wait_until(lambda: age(held.path) < EXPIRY, 60)
+        wait_until(lambda: age(held.path) < EXPIRY, 10)
         assert not held.is_lost
     assert not held.is_lost
 
@@ -273,7 +273,7 @@ def test_of_many_who_break_a_stale_lock_one_at_a_time_holds_it(tmp_path: Path) -
     ]
     for process in processes:
         process.start()
-    counts = [found.get(timeout=180) for _ in processes]
+    counts = [found.get(timeout=60) for _ in processes]
     for process in processes:
         process.join()
     assert sum(wins for wins, _ in counts) >= rounds

@@ -50,7 +50,7 @@ def test_a_native_thread_is_found(added: Callable[[], set[str]]) -> None:
     finally:
         libc.pthread_cancel(thread)
         libc.pthread_join(thread, None)
-    wait_until(lambda: not added(), 60)
+    wait_until(lambda: not added(), 10)
 
 
 def test_an_open_device_is_a_gpu_in_use(
