@@ -10,7 +10,7 @@ from collections.abc import Callable
 from psyrun.queue.driver import FinishedJob
 from psyrun.queue.job import QueuedJob
 from psyrun.scheduler.jobs import Cause, Ending
-from psyrun.utils.process.basics import die_with_parent
+from psyrun.utils.process.basics import start_below
 from psyrun.utils.process.isolation import isolated
 from psyrun.utils.text import describe_exit
 
@@ -77,12 +77,11 @@ class LocalSteps:
 
     def _start(self, item: QueuedJob) -> None:
         try:
-            self._running[item] = subprocess.Popen(
+            self._running[item] = start_below(
                 # The command in place of the shell, so that it is what is ended.
                 ["sh", "-c", f"exec {item.command}"],
                 env=isolated(os.environ),
                 stdin=subprocess.DEVNULL,
-                preexec_fn=die_with_parent,
             )
         except OSError as error:
             self._give_away(item, f"cannot be started ({error.strerror})")

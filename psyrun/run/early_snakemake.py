@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError
-from psyrun.utils.process.basics import die_with_parent, holding_signals
+from psyrun.utils.process.basics import start_below
 from psyrun.utils.process.isolation import isolated, without_current_folder
 from psyrun.workdir.layout import TaskLayout, layout_of
 
@@ -30,17 +30,15 @@ class EarlySnakemake:
 
     def __init__(self) -> None:
         self.events, self._write_end = os.pipe()
-        with holding_signals():
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "psyrun.run.early_snakemake"],
-                env=own_environment(),
-                pass_fds=[self._write_end],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+        self._process = start_below(
+            [sys.executable, "-m", "psyrun.run.early_snakemake"],
+            env=own_environment(),
+            pass_fds=[self._write_end],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._is_taken = False
         # The import of a task may fork processes: else the events would not end
         # before these do.

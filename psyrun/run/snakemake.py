@@ -16,7 +16,7 @@ from typing import IO, Any
 from psyrun.errors import PsyrunError
 from psyrun.run.early_snakemake import EarlySnakemake, own_environment
 from psyrun.scheduler.immediate import LOCAL
-from psyrun.utils.process.basics import die_with_parent, holding_signals
+from psyrun.utils.process.basics import start_below
 from psyrun.utils.resources import shipped
 
 SNAKEFILES = "psy_snakefiles"
@@ -114,19 +114,17 @@ class Snakemake:
                 self.events = early.events
                 return
         events, write_end = os.pipe()
-        with holding_signals():
-            self._process = subprocess.Popen(
-                arguments,
-                env={**environment, "PSYRUN_EVENTS": str(write_end)},
-                pass_fds=[write_end],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Out of reach of the terminal's Ctrl-C, so that the order in which
-                # things end is up to the controller.
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+        self._process = start_below(
+            arguments,
+            env={**environment, "PSYRUN_EVENTS": str(write_end)},
+            pass_fds=[write_end],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Out of reach of the terminal's Ctrl-C, so that the order in which
+            # things end is up to the controller.
+            start_new_session=True,
+        )
         os.close(write_end)
         self.events = events
 

@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    import subprocess
     from types import FrameType
     from typing import Any
 
@@ -33,7 +34,18 @@ def log_line(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def die_with_parent() -> None:
+def start_below(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program, as `subprocess.Popen` does, that ends with this process.
+
+    On Linux, however this process ends. A request to end it waits meanwhile.
+    """
+    import subprocess
+
+    with holding_signals():
+        return subprocess.Popen(command, preexec_fn=_die_with_parent, **options)
+
+
+def _die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -80,7 +92,7 @@ def prepare_forked_process(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
+    _die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
 
