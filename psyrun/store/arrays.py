@@ -335,4 +335,4 @@ def take(columns: Mapping[str, Any], rows: Indices) -> dict[str, Any]:
 def _pick(column: Sequence[Any], rows: Indices) -> Any:
     if isinstance(column, np.ndarray):
         return column[rows]
-    return [column[row] for row in rows]
+    return [column[row] for row in rows.tolist()]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from psyrun.store.arrays import Indices
+from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Writer
 from psyrun.store.picks import Picks
 from psyrun.store.rows import Columns
@@ -76,7 +76,7 @@ def _distribute(
     in_range = places // step
     for each in np.unique(in_range).tolist():
         chosen = places[in_range == each]
-        rows = _taken(columns, picks.rows[chosen])
+        rows = take(columns, picks.rows[chosen])
         with (folder / str(each)).open("ab") as file:
             pickle.dump((chosen, rows), file, pickle.HIGHEST_PROTOCOL)
 
@@ -95,9 +95,4 @@ def _collect(store: PickleStore, path: Path, writer: Writer) -> None:
             batches.append(rows)
     path.unlink()
     columns = store.concatenate(batches)
-    writer.append(_taken(columns, np.argsort(np.concatenate(places))))
-
-
-def _taken(columns: Columns, rows: Indices) -> Columns:
-    order = rows.tolist()
-    return {key: [column[row] for row in order] for key, column in columns.items()}
+    writer.append(take(columns, np.argsort(np.concatenate(places))))
