@@ -35,7 +35,7 @@ from psyrun.queue.site import QueuedTask, time_limit
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
 from psyrun.scheduler.registry import frozen
-from psyrun.workdir.lock import Holder, recorded_holder
+from psyrun.workdir.holder import Holder, recorded_holder
 
 RAISED_BY = 2.0
 """By how much the memory or the time of a job is raised with each retry."""

@@ -21,7 +21,11 @@ from psyrun.steps.not_started import record_not_started
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.hanging import forget
 from psyrun.workdir.layout import Round
-from psyrun.workdir.lock import break_lock, live_holder, remove_stale_lock
+from psyrun.workdir.lock import (
+    break_lock,
+    live_holder,
+    remove_stale_lock,
+)
 from psyrun.workdir.plan import DEFAULT_PYTHON
 
 

@@ -14,8 +14,9 @@ from psyrun.queue.ledger import ArrayJob, Batch, JobKeys, Ledger
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId
 from psyrun.scheduler.registry import thawed
+from psyrun.workdir.holder import recorded_holder
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import break_lock, locks_of, recorded_holder, running_jobs
+from psyrun.workdir.lock import break_lock, locks_of, running_jobs
 
 _ENDING = 120.0  # seconds that jobs are given to end after they were cancelled
 _SETTLING = 3.0  # seconds; a job writes its last word before the queue forgets it

@@ -14,8 +14,9 @@ from psyrun.queue.ledger import Ledger
 from psyrun.run.controller_job import controllers, ending
 from psyrun.run.display import Display
 from psyrun.run.hanging import HangReports
+from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import Round, TaskLayout
-from psyrun.workdir.lock import Holder, live_holder
+from psyrun.workdir.lock import live_holder
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, Tally, is_merged
 from psyrun.workdir.run_record import RunRecord

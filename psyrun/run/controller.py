@@ -26,8 +26,8 @@ from psyrun.steps.command import StepCommand
 from psyrun.steps.not_started import record_not_started
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
 from psyrun.utils.files import read_json
+from psyrun.workdir.holder import recorded_holder
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
-from psyrun.workdir.lock import recorded_holder
 from psyrun.workdir.progress import RoundProgress, Tally
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -24,8 +24,9 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.scheduler.registry import frozen
 from psyrun.utils.environment import JOB_OF_SLURM, JOB_VARIABLE, VARIABLES, deadline
+from psyrun.workdir.holder import recorded_holder
 from psyrun.workdir.layout import TaskLayout, layout_of
-from psyrun.workdir.lock import break_lock, locks_of, recorded_holder
+from psyrun.workdir.lock import break_lock, locks_of
 from psyrun.workdir.run_record import RunRecord
 
 if TYPE_CHECKING:

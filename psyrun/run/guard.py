@@ -21,7 +21,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 
-from psyrun.utils.process.basics import process_start
+from psyrun.utils.process.identity import process_start
 from psyrun.utils.process.isolation import isolated
 from psyrun.utils.process.offspring import (
     adopt_orphans,

@@ -16,8 +16,8 @@ from psyrun.errors import PsyrunError
 from psyrun.run.display import Display, LogDisplay
 from psyrun.utils.console import INTERRUPTED
 from psyrun.utils.typing import override
+from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import Holder
 from psyrun.workdir.progress import Tally
 from psyrun.workdir.run_record import Mode, RunRecord
 

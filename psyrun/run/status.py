@@ -20,8 +20,9 @@ from psyrun.utils.files import read_json
 from psyrun.utils.text import counted
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.hanging import Hanging, hanging
+from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
-from psyrun.workdir.lock import Holder, live_holder, running_jobs
+from psyrun.workdir.lock import live_holder, running_jobs
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord

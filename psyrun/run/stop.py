@@ -17,10 +17,11 @@ from psyrun.run import controller_job
 from psyrun.tasks.discovery import find_tasks
 from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.console import warn
-from psyrun.utils.process.basics import process_start
+from psyrun.utils.process.identity import process_start
 from psyrun.utils.text import counted
+from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout, layout_of
-from psyrun.workdir.lock import Holder, Lock, live_holder, running_jobs
+from psyrun.workdir.lock import Lock, live_holder, running_jobs
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
 _PATIENCE_WITH_OTHERS = 60.0  # seconds until a controller elsewhere has stopped

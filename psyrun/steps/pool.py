@@ -25,7 +25,12 @@ from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.watchdog import Watchdog, Watched
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
-from psyrun.utils.process.basics import end_threads, fork, holding_signals, log_line
+from psyrun.utils.process.basics import (
+    end_threads,
+    fork,
+    holding_signals,
+    log_line,
+)
 from psyrun.utils.process.ending import forget_parent, prepare_forks
 from psyrun.utils.process.offspring import children, end_strays
 from psyrun.utils.text import describe_exit, describe_parameters, parameters_text

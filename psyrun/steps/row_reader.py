@@ -12,7 +12,11 @@ import socket
 from contextlib import suppress
 from typing import NoReturn
 
-from psyrun.utils.process.basics import fork, holding_signals, prepare_forked_process
+from psyrun.utils.process.basics import (
+    fork,
+    holding_signals,
+    prepare_forked_process,
+)
 from psyrun.workdir.journal import reading_error
 
 _SIZE = 8  # bytes of the length before each message

@@ -16,8 +16,8 @@ from typing import Any
 from psyrun.errors import StoreError
 from psyrun.utils.files import read_json, write_json
 from psyrun.utils.text import duration, shortened
+from psyrun.workdir.holder import Holder, is_live
 from psyrun.workdir.layout import Round
-from psyrun.workdir.lock import Holder, is_live
 
 _LONGEST = 200  # characters of what a process is at
 _NEARLY_NOTHING = 0.1  # seconds of CPU time
@@ -103,10 +103,10 @@ def _hanging(path: Path) -> list[Hanging]:
 
 def _read(path: Path) -> tuple[Holder, list[Hanging]] | None:
     """Return who wrote a note, and what stands in it; None if it is gone or damaged."""
-    with suppress(StoreError, OSError, KeyError, TypeError):
+    with suppress(StoreError, OSError, KeyError, TypeError, ValueError):
         record = read_json(path)
         if record is not None:
-            holder = Holder(**record["holder"])
+            holder = Holder.of_record(record["holder"])
             where: dict[str, Any] = {"host": holder.host, "is_here": holder.is_here}
             job = path.stem.replace("-", ":")
             found = [Hanging(**one, **where, job=job) for one in record["processes"]]

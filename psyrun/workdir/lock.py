@@ -1,72 +1,33 @@
 """Locks that say who holds them and are not outlived by their holder.
 
-A lock is a small file made by an exclusive link, which is atomic on network
-file systems too. It names host, process and the moment the process started;
-on the same host it is stale as soon as that process is gone. From another
-host it is stale when its heartbeat, the file's time of modification, has not
-been renewed for `EXPIRY` seconds.
+A lock is a small file made by an exclusive link, which is atomic on network file
+systems too, or, where there are no links, by exclusive creation. It names its holder,
+and is stale as soon as that does not live any more, see `psyrun.workdir.holder`. Its
+heartbeat is the file's time of modification.
 """
 
 from __future__ import annotations
 
 import atexit
+import errno
 import json
 import os
-import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, RunningError
-from psyrun.utils.environment import JOB_VARIABLE
 from psyrun.utils.files import synchronise
-from psyrun.utils.process.basics import process_start
+from psyrun.workdir import holder as heartbeats
+from psyrun.workdir.holder import Holder, heartbeat_age, is_live, recorded_holder
 from psyrun.workdir.layout import Round, TaskLayout
 
-HEARTBEAT = 20.0
-EXPIRY = 300.0
 _REMOVAL_EXPIRY = 30.0
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The process that holds a lock.
-
-    Attributes
-    ----------
-    started : str
-        When that process started, as the system tells it: a process number
-        that was used again does not pass for the holder.
-    since : float
-        When the lock was taken, in seconds since the epoch.
-    job : str
-        The job of a queue that the process belongs to; empty if none. Where
-        the queue says that it ended, the lock is stale at once.
-    """
-
-    host: str
-    pid: int
-    started: str
-    since: float
-    job: str = ""
-
-    def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.pid} on {self.host} since {since}"
-
-    @property
-    def is_here(self) -> bool:
-        """Whether the holder runs on this machine."""
-        return self.host == socket.gethostname()
-
-    @classmethod
-    def me(cls) -> Holder:
-        """Return this process as a holder."""
-        pid, job = os.getpid(), os.environ.get(JOB_VARIABLE, "")
-        started = process_start(pid) or ""
-        return cls(socket.gethostname(), pid, started, time.time(), job)
+_PAUSE = 0.05  # seconds that another process is given to remove a lock
+# exFAT, SMB and some others have no links, and say so in different ways.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
 class Lock:
@@ -100,17 +61,16 @@ class Lock:
 
     def _link(self) -> bool:
         mine = Holder.me()
-        temporary = self.path.with_name(f".{self.path.name}.{mine.host}-{mine.pid}")
+        temporary = self.path.with_name(f".{self.path.name}.{mine.token}.tmp")
         temporary.write_text(json.dumps(asdict(mine)), encoding="utf-8")
         synchronise(temporary)
         try:
-            os.link(temporary, self.path)
-        except FileExistsError:
-            return False
+            has_link = _link(temporary, self.path)
         finally:
-            temporary.unlink()
-        self._mine = mine
-        return True
+            temporary.unlink(missing_ok=True)
+        if has_link:
+            self._mine = mine
+        return has_link
 
     def _break_stale(self) -> Holder | None:
         """Remove a stale lock.
@@ -122,15 +82,17 @@ class Lock:
         former = recorded_holder(self.path)
         if former is None or is_live(former, self.path):
             return None
-        right = self.path.with_name(f".{self.path.name}.{former.pid}-{former.started}")
+        name = f".{self.path.name}.{former.pid}-{former.started}{former.token}"
+        right = self.path.with_name(name)
         try:
-            os.link(self.path, right)
+            if not _link(self.path, right):
+                self._wait_for_right(right)
+                return None
         except FileNotFoundError:
             return None
-        except FileExistsError:
-            self._wait_for_right(right)
-            return None
-        if recorded_holder(right) == former:
+        # It may have woken up, or somebody else was faster.
+        is_stale = recorded_holder(self.path) == former
+        if is_stale and not is_live(former, self.path):
             self.path.unlink(missing_ok=True)
         right.unlink(missing_ok=True)
         return former
@@ -139,8 +101,10 @@ class Lock:
         """Another process removes the lock now, or was killed while doing so."""
         with suppress(FileNotFoundError):
             # A link changes the time of status change of what it links to.
-            if time.time() - right.stat().st_ctime < _REMOVAL_EXPIRY:
-                time.sleep(0.05)
+            status = right.stat()
+            taken = status.st_ctime - status.st_mtime
+            if heartbeat_age(right) - taken < _REMOVAL_EXPIRY:
+                time.sleep(_PAUSE)
             else:
                 right.unlink()
 
@@ -161,7 +125,7 @@ class Lock:
         return self._is_lost
 
     def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT) and not self.is_lost:
+        while not self._stop.wait(heartbeats.HEARTBEAT) and not self.is_lost:
             with suppress(OSError):
                 os.utime(self.path)
 
@@ -232,23 +196,31 @@ def jobs_of(round_: Round) -> dict[str, Holder]:
     return {name.replace("-", ":"): holder for name, holder in holders.items()}
 
 
-def recorded_holder(path: Path) -> Holder | None:
-    """Return the holder that a lock names, whether that process lives or not."""
+def _link(source: Path, target: Path) -> bool:
+    """Give a file a second name, or copy it; whether nobody else has had that name."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise PsyrunError(
-            f"{path}: is not a lock of psyrun; delete the file if nobody runs the task."
-        ) from error
-
-
-def is_live(holder: Holder, path: Path) -> bool:
-    """Whether the process lives that wrote a file, or that renewed it lately."""
-    if holder.is_here:
-        return process_start(holder.pid) == holder.started
-    try:
-        return time.time() - path.stat().st_mtime < EXPIRY
-    except FileNotFoundError:
+        os.link(source, target)
+        return True
+    except FileExistsError:
+        # Network file systems may ask again for a link that was made already.
+        with suppress(OSError):
+            return source.samefile(target)
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    return _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> bool:
+    content = source.read_bytes()
+    try:
+        file = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        os.write(file, content)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    return True

@@ -15,8 +15,9 @@ from typing import Literal, TypeAlias
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.workdir.holder import Holder, recorded_holder
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import Holder, live_holder, recorded_holder
+from psyrun.workdir.lock import live_holder
 
 Mode: TypeAlias = Literal["terminal", "process", "job"]
 """Where a controller runs: in a terminal, by itself, or in a queue."""
@@ -84,7 +85,8 @@ class RunRecord:
     def is_held(self) -> bool:
         """Whether the controller lives: it holds the lock of one of its tasks."""
         return self.holder is not None and any(
-            _is_same(live_holder(layout.lock), self.holder) for layout in self.layouts
+            self.holder.is_same_process(live_holder(layout.lock))
+            for layout in self.layouts
         )
 
     def save(self) -> None:
@@ -102,7 +104,7 @@ class RunRecord:
             if last is None or last.token == self.token:
                 return True
             # This run may not have been recorded yet.
-            return _is_same(recorded_holder(layout.lock), Holder.me())
+            return Holder.me().is_same_process(recorded_holder(layout.lock))
         except (OSError, PsyrunError):
             return True
 
@@ -120,12 +122,8 @@ class RunRecord:
             return None
         try:
             holder = record.pop("holder")
-            return cls(holder=None if holder is None else Holder(**holder), **record)
-        except (AttributeError, KeyError, TypeError) as error:
+            return cls(
+                holder=None if holder is None else Holder.of_record(holder), **record
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise damaged(path, "has other entries than expected") from error
-
-
-def _is_same(one: Holder | None, other: Holder) -> bool:
-    """Whether one process holds two locks; it took each at another moment."""
-    keys = ("host", "pid", "started")
-    return one is not None and all(getattr(one, k) == getattr(other, k) for k in keys)

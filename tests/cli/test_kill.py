@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from psyrun.queue.ledger import Intent, Ledger
-from psyrun.utils.process.basics import process_start
+from psyrun.utils.process.identity import process_start
+from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import Holder, live_holder, running_jobs
+from psyrun.workdir.lock import live_holder, running_jobs
 
 SLOW = """\
 import os, subprocess, sys, time

@@ -16,9 +16,10 @@ from slurm_cluster import SlurmCluster
 from sqsub_stand_in import SqsubStandIn
 
 from psyrun import Sqsub
-from psyrun.utils.process.basics import process_start
+from psyrun.utils.process.identity import process_start
+from psyrun.workdir.holder import Holder, recorded_holder
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.lock import Holder, live_holder, recorded_holder
+from psyrun.workdir.lock import live_holder
 
 SQUARES = [x**2 for x in range(8)]
 LIMITS = """\

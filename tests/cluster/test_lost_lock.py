@@ -13,7 +13,7 @@ from projects import Project, wait_until
 from queued import Submissions, queued_project
 from slurm_cluster import SlurmCluster
 
-from psyrun.workdir.lock import Holder, recorded_holder
+from psyrun.workdir.holder import Holder, recorded_holder
 
 ELSEWHERE = Holder("elsewhere", 1, "1", 0.0)
 

@@ -25,7 +25,8 @@ from psyrun.queue.recovery import find_earlier_jobs
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import Cause, Ending, JobArray, JobStatus, Obstacle
 from psyrun.utils.files import read_json
-from psyrun.workdir.lock import Holder, Lock
+from psyrun.workdir.holder import Holder
+from psyrun.workdir.lock import Lock
 
 MakeTask = Callable[..., QueuedTask]
 MakeItem = Callable[..., QueuedJob]

@@ -13,7 +13,7 @@ from typing import IO
 import pytest
 from projects import Project, wait_until
 
-from psyrun.utils.process.basics import process_start
+from psyrun.utils.process.identity import process_start
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import live_holder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from projects import Project, descendants, wait_until
 
-from psyrun.workdir.lock import Holder, recorded_holder
+from psyrun.workdir.holder import Holder, recorded_holder
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from psyrun.run.stop import _processes, _ProcessTree
-from psyrun.utils.process.basics import process_start
-from psyrun.workdir.lock import Holder
+from psyrun.utils.process.identity import process_start
+from psyrun.workdir.holder import Holder
 
 # Starts a child, out of reach of its parent's group, when it is told to.
 SHELL = "read line; setsid sleep 1000 & echo $!; wait"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from psyrun.workdir.hanging import Hanging, forget, hanging, note, renew
+from psyrun.workdir.holder import EXPIRY
 from psyrun.workdir.layout import Round
-from psyrun.workdir.lock import EXPIRY
 
 
 @pytest.fixture

@@ -17,11 +17,10 @@ import pytest
 from projects import wait_until
 
 from psyrun.errors import PsyrunError, RunningError
-from psyrun.utils.process.basics import process_start
+from psyrun.utils.process.identity import process_start
+from psyrun.workdir.holder import EXPIRY, Holder
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import (
-    EXPIRY,
-    Holder,
     Lock,
     jobs_of,
     live_holder,
@@ -164,7 +163,7 @@ def test_a_lock_that_somebody_took_over_is_not_released(tmp_path: Path) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have locks renewed several times a second."""
-    monkeypatch.setattr("psyrun.workdir.lock.HEARTBEAT", 0.02)
+    monkeypatch.setattr("psyrun.workdir.holder.HEARTBEAT", 0.02)
 
 
 def age(path: Path) -> float:

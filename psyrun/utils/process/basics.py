@@ -1,4 +1,4 @@
-"""Processes: their last lines, parents, time of start, and threads."""
+"""Processes: their last lines, parents, and threads."""
 
 from __future__ import annotations
 
@@ -95,31 +95,6 @@ def prepare_forked_process(parent: int) -> None:
     _die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
-
-
-def process_start(pid: int) -> str | None:
-    """Return when a process of this machine started, None if it is gone.
-
-    A zombie counts as gone. The text is only good for comparison.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None if Path("/proc/self/stat").exists() else _probe(pid)
-    # Fields after the command, which may hold blanks: proc(5), 3 and 22.
-    fields = stat.rpartition(b")")[2].split()
-    return None if fields[0] in b"ZX" else fields[19].decode()
-
-
-def _probe(pid: int) -> str | None:
-    """Stand in for `process_start` on systems without /proc."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "alive"
 
 
 def end_threads() -> None:

@@ -1,0 +1,198 @@
+"""Processes that hold something, such as a lock: which they are, and if they live.
+
+On the same system, whose table of processes can be looked at, a holder is gone as soon
+as its process is. From elsewhere (another machine, another container, or before a new
+start of the machine) its heartbeat decides: the time of modification of its file, which
+a holder renews every `HEARTBEAT` seconds. That is compared with the time that the file
+system gives to a file that is written now, as clocks of machines differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from psyrun.errors import PsyrunError
+from psyrun.utils.environment import JOB_VARIABLE
+from psyrun.utils.process.identity import UNSEEN, boot, process_start, process_table
+
+HEARTBEAT = 20.0
+EXPIRY = 300.0
+_MOST = 1 << 16  # bytes of a record
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock.
+
+    Attributes
+    ----------
+    started : str
+        When that process started, as the system tells it: a process number
+        that was used again does not pass for the holder.
+    since : float
+        When the lock was taken, in seconds since the epoch.
+    job : str
+        The job of a queue that the process belongs to; empty if none. Where
+        the queue says that it ended, the lock is stale at once.
+    boot, table : str
+        Of which boot of a system, and of which of its tables of processes, the process
+        is; empty if unknown, as in files of former versions.
+    token : str
+        Text that nobody else has who took a lock, not even the same process.
+    """
+
+    host: str
+    pid: int
+    started: str
+    since: float
+    job: str = ""
+    boot: str = ""
+    table: str = ""
+    token: str = ""
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        where = f"{self.host}, in another container or machine of that name,"
+        is_clear = self.is_here or self.host != socket.gethostname()
+        return f"process {self.pid} on {self.host if is_clear else where} since {since}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the holder is among the processes that can be seen from here."""
+        if self.host != socket.gethostname():
+            return False
+        is_known = self.boot and boot()
+        return not is_known or (self.boot, self.table) == (boot(), process_table())
+
+    @classmethod
+    def me(cls) -> Holder:
+        """Return this process as a holder."""
+        pid, job = os.getpid(), os.environ.get(JOB_VARIABLE, "")
+        started, token = process_start(pid) or UNSEEN, secrets.token_hex(8)
+        place = {"boot": boot(), "table": process_table()}
+        host = socket.gethostname()
+        return cls(host, pid, started, time.time(), job, token=token, **place)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Holder:
+        """Return the holder that a record names; what a later version adds is left out.
+
+        Raises `ValueError` if it is no such record.
+        """
+        if not isinstance(record, Mapping):
+            raise ValueError("is no record of a process")
+        known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
+        try:
+            holder = cls(**known)
+        except TypeError:
+            raise ValueError("lacks what names a process") from None
+        if not holder._is_sound:
+            raise ValueError("has entries of other types than expected")
+        return holder
+
+    @property
+    def _is_sound(self) -> bool:
+        texts = (self.host, self.started, self.job, self.boot, self.table, self.token)
+        return (
+            all(isinstance(text, str) and text.isprintable() for text in texts)
+            and type(self.pid) is int
+            and self.pid > 0
+            and type(self.since) in (int, float)
+            and math.isfinite(self.since)
+            and abs(self.since) < 1e11
+        )
+
+    def is_same_process(self, other: Holder | None) -> bool:
+        """Whether another lock is held by the same process, whenever it took that."""
+        keys = ("host", "pid", "started", "boot", "table")
+        return other is not None and all(
+            getattr(self, key) == getattr(other, key) for key in keys
+        )
+
+
+def recorded_holder(path: Path) -> Holder | None:
+    """Return the holder that a lock names, whether that process lives or not.
+
+    Raises `PsyrunError` for a file that is no lock.
+    """
+    try:
+        return Holder.of_record(json.loads(_content(path)))
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise _no_lock(path) from None
+        return None
+    except (ValueError, RecursionError, IsADirectoryError) as error:
+        raise _no_lock(path) from error
+
+
+def _no_lock(path: Path) -> PsyrunError:
+    return PsyrunError(
+        f"{path}: is not a lock of psyrun; delete the file if nobody runs the task."
+    )
+
+
+def _content(path: Path) -> bytes:
+    # A pipe with nobody at its other end does not keep a reader waiting then.
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(file, _MOST)
+    finally:
+        os.close(file)
+
+
+def is_live(holder: Holder, path: Path) -> bool:
+    """Whether the process lives that wrote a file, or that renewed it lately."""
+    if holder.is_here:
+        started = process_start(holder.pid)
+        # What is hidden from this user is not gone.
+        return started is not None and started in (holder.started, UNSEEN)
+    try:
+        return abs(heartbeat_age(path)) < EXPIRY
+    except FileNotFoundError:
+        return False
+
+
+def heartbeat_age(path: Path) -> float:
+    """Return how long ago a file was renewed, in seconds, by the clock of its disk.
+
+    Raises `OSError` if it cannot be looked at.
+    """
+    renewed = path.stat().st_mtime
+    return time.time() + _clock_offset(path.parent) - renewed
+
+
+_offsets: dict[Path, tuple[float, float]] = {}
+"""What `_clock_offset` found of folders, and when (monotonic)."""
+
+
+def _clock_offset(folder: Path) -> float:
+    """Return by how many seconds the clock of a folder's disk is ahead of ours."""
+    now = time.monotonic()
+    offset, until = _offsets.get(folder, (0.0, 0.0))
+    if now > until:
+        offset = _measured_offset(folder)
+        _offsets[folder] = offset, now + 1.0
+    return offset
+
+
+def _measured_offset(folder: Path) -> float:
+    probe = folder / f".clock.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    # Who may not write there has nothing else to go by than the own clock.
+    with suppress(OSError):
+        file = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            return os.fstat(file).st_mtime - time.time()
+        finally:
+            os.close(file)
+            probe.unlink(missing_ok=True)
+    return 0.0
