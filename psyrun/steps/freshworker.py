@@ -60,8 +60,6 @@ class Start:
         Which worker it is.
     first, end : int
         The positions that an earlier worker left.
-    intact : int
-        Up to which byte its journal is known to be intact.
     job : int
         The process of the job.
     messages : int
@@ -71,7 +69,6 @@ class Start:
     number: int
     first: int
     end: int
-    intact: int
     job: int
     messages: int
 
@@ -128,7 +125,6 @@ def _run(shared: Shared, start: Start) -> NoReturn:
         InFlightTable.of_job(table),
         ExitMessages.to(start.messages),
         start.job,
-        start.intact,
     )
     worker.run(range(start.first, start.end))
 

@@ -86,8 +86,6 @@ class _Pool:
         self._is_out_of_time = False
         # What the import of the task started is there for all workers.
         self._not_ours = children()
-        # Up to where journals were verified: workers may die by the thousand.
-        self._intact: dict[int, int] = {}
 
     def run(self) -> None:
         # Other jobs of the run may have failed while this one was queued.
@@ -148,8 +146,8 @@ class _Pool:
             self._fork(number, rest)
             return
         # No reader of rows: a copy is not sure to read what a new process does.
-        intact, messages = self._intact.get(number, 0), self._messages.file
-        start = Start(number, rest.start, rest.stop, intact, os.getpid(), messages)
+        messages = self._messages.file
+        start = Start(number, rest.start, rest.stop, os.getpid(), messages)
         self._workers[self._fresh.start(start)] = number
 
     def _fork(self, number: int, rest: range) -> None:
@@ -171,9 +169,8 @@ class _Pool:
     def _be_worker(
         self, number: int, rest: range, parent: int, reader: RowReader | None
     ) -> NoReturn:
-        intact = self._intact.get(number, 0)
         shared = (self._in_flight, self._messages)
-        Worker(self._in_copy, number, *shared, parent, intact, reader).run(rest)
+        Worker(self._in_copy, number, *shared, parent, reader).run(rest)
 
     def _in_copy(self) -> Evaluation:
         """Do what is to be done in a copy of this process."""
@@ -233,10 +230,9 @@ class _Pool:
 
     def _record_death(self, number: int, lost: InFlight, pid: int, code: int) -> None:
         failure = describe_death(code, pid, self._evaluation.space[lost.index])
-        path, intact = self._evaluation.journal(number), self._intact.get(number, 0)
-        journal = Journal(path, self._evaluation.session, intact)
+        path = self._evaluation.journal(number)
+        journal = Journal(path, self._evaluation.session)
         journal.failure(lost.index, time.time(), 0.0, 0, failure)
-        self._intact[number] = journal.end
         journal.close()
         log_line(f"assignment {lost.index}: {failure['message']}")
 

@@ -128,9 +128,8 @@ class _SetupError(Exception):
 class Worker:
     """A worker process of the job `parent`.
 
-    Up to byte `intact`, the worker's journal is known to be intact. `find_work` is
-    called when the process is prepared. `reader` returns why the pickle of a row cannot
-    be read; the worker itself reads it by default.
+    `find_work` is called when the process is prepared. `reader` returns why the pickle
+    of a row cannot be read; the worker itself reads it by default.
     """
 
     def __init__(
@@ -140,7 +139,6 @@ class Worker:
         in_flight: InFlightTable,
         messages: ExitMessages,
         parent: int,
-        intact: int = 0,
         reader: Callable[[bytes], str] | None = None,
     ) -> None:
         self._find_work = find_work
@@ -148,7 +146,6 @@ class Worker:
         self._in_flight = in_flight
         self._messages = messages
         self._parent = parent
-        self._intact = intact
         self._read_back = reader or reading_error
         self._longest = 0.0
         self._watch = code_watch()
@@ -193,7 +190,7 @@ class Worker:
         self._extras = self._set_up()
         session = {**self._evaluation.session, "pid": os.getpid()}
         path = self._evaluation.journal(self._number)
-        self._journal = Journal(path, session, self._intact)
+        self._journal = Journal(path, session)
         self._labels = Labels()
         self._evaluate(rest)
         for positions in self._evaluation.queue.take():

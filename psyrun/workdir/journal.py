@@ -18,8 +18,9 @@ failure, a session and a withdrawal are JSON, so that counts, times and failures
 can be read without unpickling anything. A withdrawal takes back the row that the
 same journal has of an assignment, as it cannot be read, and says why: it is a
 failure from then on. Each frame is handed to the operating system
-in one call: a process that is killed leaves at most one torn frame, at the
-end, and readers drop it. While the machine itself stands, nothing that was
+in one call: a process that is killed leaves at most one torn frame, which readers
+pass over, as they do with what a disk has damaged: they go on with the next frame that
+has a right checksum. While the machine itself stands, nothing that was
 appended is lost. Against power loss a frame is also flushed to disk, with all
 before it, if the last flush was more than `FLUSH_SECONDS` ago: no more than
 that time's work can be lost.
@@ -79,19 +80,15 @@ class Entry:
 class Journal:
     """A journal to append to, by one writer at a time.
 
-    A torn frame that an earlier writer left at its end is cut off. `session` holds
-    for all that follows (host, process, fingerprint); None goes on with that of the
-    earlier writer. Up to byte `intact`, the journal is known to be intact and is not
-    verified again.
+    What is there stays, also a torn frame that an earlier writer left at its end, which
+    readers pass over. `session` holds for all that follows (host, process,
+    fingerprint); None goes on with that of the earlier writer.
     """
 
-    def __init__(
-        self, path: Path, session: Mapping[str, Any] | None, intact: int = 0
-    ) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        self._end = _intact_length(path, intact)
-        os.ftruncate(self._file, self._end)
-        os.lseek(self._file, self._end, os.SEEK_SET)
+    def __init__(self, path: Path, session: Mapping[str, Any] | None) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._file = os.open(path, flags, 0o666)
+        self._end = os.fstat(self._file).st_size
         self._flushed = time.monotonic()
         if session is not None:
             payload = json.dumps(session).encode()
@@ -160,8 +157,8 @@ class Journal:
             if written < size:
                 self._append_rest((head + checksum + payload)[written:])
         except OSError:
+            # Nobody else writes to it.
             os.ftruncate(self._file, self._end)
-            os.lseek(self._file, self._end, os.SEEK_SET)
             raise
         self._end += size
         self._flush_now_and_then()
@@ -177,11 +174,6 @@ class Journal:
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             os.fsync(self._file)
             self._flushed = time.monotonic()
-
-    @property
-    def end(self) -> int:
-        """Length of the journal, in bytes."""
-        return self._end
 
     def close(self) -> None:
         """Close the file."""
@@ -309,8 +301,8 @@ def _refusal(what: str, cause: str) -> str:
 def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]:
     """Yield the frames of a journal, which may still be written to.
 
-    They come in the order of writing from byte `start` on, up to the first that is
-    not intact. Payloads are read only to compare checksums, with `verify`.
+    They come in the order of writing from byte `start` on; those that are not intact
+    are left out. Payloads are read only to compare checksums, with `verify`.
     """
     with path.open("rb", buffering=0) as file:
         for position, head in _frames(file.fileno(), start, verify=verify):
@@ -327,9 +319,17 @@ def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, int]]:
 
 
 def _frames(
-    file: int, start: int, *, verify: bool = False
+    file: int,
+    start: int,
+    *,
+    verify: bool = False,
+    damages: list[range] | None = None,
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield position and header of whole frames, with a right checksum if asked."""
+    """Yield position and header of whole frames, with a right checksum if asked.
+
+    What is no frame is passed over, up to the next intact one; `damages` takes where
+    that was, in bytes. At the end of the file it is a frame that is being written.
+    """
     size = os.fstat(file).st_size
     position = base = start
     read = b""
@@ -340,31 +340,80 @@ def _frames(
                 return
         head = _HEAD.unpack_from(read, position - base)
         end = position + _FRAME + head[7]
-        if head[0] != _MAGIC or end > size:
-            return
-        if verify:
+        is_whole = head[0] == _MAGIC and end <= size
+        # A torn frame ends somewhere in those that were appended after it.
+        is_doubtful = end < size and not _is_magic_at(file, end, read, end - base)
+        if is_whole and (verify or is_doubtful):
             frame = read[position - base : end - base]
-            whole = len(frame) == end - position
-            if not _is_intact(
-                frame if whole else os.pread(file, end - position, position)
-            ):
+            if len(frame) < end - position:
+                frame = os.pread(file, end - position, position)
+            is_whole = _is_intact(frame)
+        if not is_whole:
+            following = _next_intact(file, position + 1, size, far=verify)
+            if following is None:
                 return
+            if damages is not None:
+                damages.append(range(position, following))
+            position = following
+            continue
         yield position, head
         position = end
+
+
+def _is_magic_at(file: int, position: int, read: bytes, place: int) -> bool:
+    """Whether a frame seems to begin at a position, which may be read already."""
+    magic = read[place : place + len(_MAGIC)]
+    if len(magic) < len(_MAGIC):
+        magic = os.pread(file, len(_MAGIC), position)
+    return _MAGIC.startswith(magic)
+
+
+def _next_intact(file: int, start: int, size: int, *, far: bool) -> int | None:
+    """Return where the next intact frame begins, None if there is none.
+
+    A frame of a worker that was killed may be followed by those of the next one, and
+    a disk may have lost what was in between. If not `far`, it is not looked for in
+    what may be a large row that is being written.
+    """
+    end = size if far else min(size, start + _READ_AHEAD)
+    while start + _FRAME <= end:
+        read = os.pread(file, min(_READ_AHEAD, end - start), start)
+        at = read.find(_MAGIC)
+        while at >= 0:
+            if _is_frame_at(file, start + at, size):
+                return start + at
+            at = read.find(_MAGIC, at + 1)
+        # The magic number may lie across two pieces.
+        start += max(len(read) - len(_MAGIC) + 1, 1)
+    return None
+
+
+def _is_frame_at(file: int, position: int, size: int) -> bool:
+    head = os.pread(file, _HEAD.size, position)
+    if len(head) < _HEAD.size:
+        return False
+    _, kind, is_plain, *_, length = _HEAD.unpack(head)
+    end = position + _FRAME + length
+    is_likely = ROW <= kind <= WITHDRAWAL and is_plain <= 1 and end <= size
+    return is_likely and _is_intact(os.pread(file, end - position, position))
+
+
+def damages(path: Path) -> list[range]:
+    """Return which parts of a journal, in bytes, are damaged; not what is at its end.
+
+    That may be a frame that is being written, or whose writer was killed.
+    """
+    found: list[range] = []
+    with path.open("rb", buffering=0) as file:
+        for _ in _frames(file.fileno(), 0, verify=True, damages=found):
+            pass
+    return found
 
 
 def _is_intact(frame: bytes) -> bool:
     expected = _CHECKSUM.unpack_from(frame, _HEAD.size)[0]
     actual = zlib.crc32(frame[_FRAME:], zlib.crc32(frame[: _HEAD.size]))
     return bool(actual == expected)
-
-
-def _intact_length(path: Path, start: int) -> int:
-    """Return where the last intact frame ends, in bytes."""
-    end = start
-    for entry in scan(path, start, verify=True):
-        end = entry.offset + entry.length
-    return end
 
 
 def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
