@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -141,7 +142,9 @@ class EndedJob:
     def _record(self, indices: Iterable[int], ending: Ending) -> None:
         """Record assignments as failed, in a journal that no job writes to."""
         points = self._points(indices)
-        journal = Journal(self.round.journal_of_queue(self.block), self._session)
+        # Who looks into the same end of a job twice, writes two.
+        path = self.round.journal_of_queue(self.block, secrets.token_hex(6))
+        journal = Journal(path, self._session)
         for index, parameters in points.items():
             failure = describe_end_of_job(ending.text, parameters)
             journal.failure(index, time.time(), 0.0, 0, failure)

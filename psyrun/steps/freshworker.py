@@ -118,7 +118,8 @@ def _run(shared: Shared, start: Start) -> NoReturn:
     from psyrun.workdir.in_flight import InFlightTable
 
     layout = TaskLayout(shared.folder)
-    table = layout.round(shared.round_number).in_flight(shared.block)
+    round_ = layout.round(shared.round_number)
+    table = round_.in_flight(shared.block, shared.session["token"])
     worker = Worker(
         lambda: _work(shared, layout),
         start.number,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.errors import PsyrunError, StoreError
+from psyrun.errors import LostLockError, PsyrunError, StoreError
 from psyrun.steps.command import StepCommand
 from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.merge import merge
@@ -21,6 +23,10 @@ from psyrun.utils.process.ending import leave
 from psyrun.utils.process.offspring import GRACE, outlive_offspring
 from psyrun.utils.streams import print_anything
 from psyrun.utils.tracebacks import user_traceback
+from psyrun.workdir.attempts import own_job
+
+_PATIENCE = 120.0  # seconds that the controller of a run that has lost its lock gets
+_PAUSE = 0.1
 
 
 def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
@@ -38,6 +44,11 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
     note.unlink(missing_ok=True)
     try:
         _run(command, preloaded)
+    except LostLockError as error:
+        # What there is of the round is another run's.
+        log_line(str(error))
+        _let_run_end()
+        return error.exit_status
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
     except OSError as error:
@@ -53,6 +64,18 @@ def run_alone(arguments: list[str]) -> NoReturn:
     outlive_offspring()
     # A log that cannot be written must not turn success into failure.
     leave(run(arguments))
+
+
+def _let_run_end() -> None:
+    """Give who controls this run the time to find out that it has lost its lock.
+
+    Else Snakemake would see a job that failed, and remove what another run has made.
+    """
+    parent, deadline = os.getppid(), time.monotonic() + _PATIENCE
+    while not own_job()["queued_as"] and os.getppid() == parent:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_PAUSE)
 
 
 def _end(number: int, frame: object) -> NoReturn:

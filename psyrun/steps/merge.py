@@ -10,6 +10,7 @@ import numpy as np
 from psyrun.errors import JobError
 from psyrun.steps.job import Job
 from psyrun.tasks.loaded_code import forget_others
+from psyrun.utils.files import checking
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
@@ -20,7 +21,7 @@ from psyrun.workdir.progress import MergeRecord
 def merge(job: Job) -> None:
     """Write the result file; the former one stays until the new one is whole."""
     plan = job.plan
-    with job.lock(MERGE):
+    with job.lock(MERGE) as lock, checking(lock.check):
         _check_complete(job)
         result = Path(plan.resultfile)
         result.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,7 @@ def merge(job: Job) -> None:
         repeated = _repetitions(job)
         record = MergeRecord(plan.merge, plan.resultfile, n_rows, n_failed, **repeated)
         record.save(job.round)
+        lock.check()
         _clean_up(job)
         log_line(f"{n_rows} rows written to {result}")
         # The last thing of all: Snakemake takes it away if the job fails after it.

@@ -20,7 +20,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.errors import JobError, OutOfTimeError, PsyrunError
+from psyrun.errors import JobError, LostLockError, OutOfTimeError, PsyrunError
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.watchdog import Watchdog, Watched
@@ -192,6 +192,11 @@ class _Pool:
             self._is_out_of_time = True
         elif code == WorkerExit.TOO_MANY_FAILURES:
             raise JobError(_TOO_MANY_FAILURES)
+        elif code == WorkerExit.LOST_LOCK:
+            raise LostLockError(
+                "the job was suspended, and another run has taken it over meanwhile. "
+                "What was recorded here is kept."
+            )
         elif code in (WorkerExit.NO_RECORD, WorkerExit.NO_SPACE):
             is_full = code == WorkerExit.NO_SPACE
             message = self._messages.last_of(number) or "see the job's log"

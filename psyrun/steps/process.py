@@ -27,7 +27,7 @@ from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
-from psyrun.utils.files import explained, replacing, write_json
+from psyrun.utils.files import checking, explained, replacing, write_json
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
@@ -36,6 +36,7 @@ from psyrun.workdir.attempts import Attempts, own_job
 from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS
+from psyrun.workdir.lock import is_held_in
 from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
 
 _SHOWN = 10
@@ -47,7 +48,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
     Raises `FailedAssignmentsError` if assignments failed. The others are kept in the
     journals.
     """
-    with job.lock(f"{PROCESS}-{block}"):
+    with job.lock(f"{PROCESS}-{block}") as lock, checking(lock.check):
         # Whoever wants a block again removes its file first, as Snakemake does. So
         # this is a second job of a queue for the same block, or a late one, and the
         # journals may be gone already.
@@ -55,7 +56,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
             log_line(f"block {block} is finished already; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
-        _evaluate(job, block, _recorded(job, block), watchdog)
+        _evaluate(job, block, _recorded(job, block), watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
         recorded = _recorded(job, block)
         failed = _failed(recorded)
@@ -86,7 +87,11 @@ def _recorded(job: Job, block: int) -> dict[int, Entry]:
 
 
 def _evaluate(
-    job: Job, block: int, recorded: Mapping[int, Entry], watchdog: Watchdog
+    job: Job,
+    block: int,
+    recorded: Mapping[int, Entry],
+    watchdog: Watchdog,
+    session: str,
 ) -> None:
     before = Attempts.of(job.round, block, own_job()["origin"], recorded)
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
@@ -99,12 +104,12 @@ def _evaluate(
             block=block,
             indices=portion.indices,
             queue=portion.queue,
-            session=_session(job, before),
+            session=_session(job, before, session),
         )
         evaluate(
             evaluation_of(job, shared),
             portion.n_workers,
-            job.round.in_flight(block),
+            job.round.in_flight(block, session),
             _fresh_workers(job, shared),
             watchdog,
         )
@@ -125,7 +130,8 @@ def _fresh_workers(job: Job, shared: Shared) -> FreshWorkers | None:
 
 def evaluation_of(job: Job, shared: Shared) -> Evaluation:
     """Return what the workers of a job evaluate."""
-    task, block = job.task, shared.block
+    task, block, session = job.task, shared.block, shared.session
+    lock = job.round.lock(f"{PROCESS}-{block}")
     return Evaluation(
         space=job.data.division.space,
         indices=shared.indices,
@@ -138,12 +144,13 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         has_too_many_failures=FailureLimit(
             job.layout, job.round, job.plan.max_failures
         ).is_exceeded,
-        journal=lambda worker: job.round.journal(block, worker),
-        session=shared.session,
+        journal=lambda worker: job.round.journal(block, worker, session["token"]),
+        session=session,
         deadline=deadline(),
         random_states=job.imported.random_states,
         record_loaded_code=job.record_loaded_code,
         enter=lambda: enter_as_left(task.module.__name__),
+        holds_lock=lambda: is_held_in(lock, session["token"]),
     )
 
 
@@ -189,12 +196,13 @@ def _row_check(job: Job) -> RowCheck:
     return RowCheck(job.data.store, job.round.keys, *kept)
 
 
-def _session(job: Job, before: Attempts) -> dict[str, Any]:
+def _session(job: Job, before: Attempts, token: str) -> dict[str, Any]:
     repeated = [] if job.plan.accept_failures else before.failed - before.settled
     return {
         "host": socket.gethostname(),
         "job": os.getpid(),
         "pid": os.getpid(),
+        "token": token,
         "fingerprint": job.plan.fingerprint,
         "failed_before": len(repeated),
         "cut_off_before": len(before.interrupted),

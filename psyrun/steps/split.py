@@ -14,6 +14,7 @@ from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
+from psyrun.utils.files import checking
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
@@ -33,7 +34,7 @@ class _Kept(NamedTuple):
 
 def split(job: Job) -> None:
     """Write the frozen space of a round, and the rows that its plan keeps."""
-    with job.lock(SPLIT):
+    with job.lock(SPLIT) as lock, checking(lock.check):
         with enough_memory_for(job.task.pspace, job.plan.taskfile):
             division = _divide(job)
             _check_parameters(job, division)
@@ -170,7 +171,7 @@ def _in_same_space(data: RoundData, n_blocks: int) -> Division:
     n_rows = len(indices)
     kept = np.full(len(division.space), -1, np.int64)
     kept[indices] = np.arange(n_rows)
-    paths = [data.round.in_flight(block) for block in range(division.n_blocks)]
+    paths = [data.round.last_in_flight(block) for block in range(division.n_blocks)]
     lost = {index for path in paths for index in interrupted(path)}
     return Division(
         division.space,

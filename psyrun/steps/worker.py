@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from psyrun.errors import (
     IneffectiveExcludeWarning,
+    LostLockError,
     PsyrunError,
     RecordError,
     ResultError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 _KEYS = (str, int, float, type(None))
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _BYTES_PER_PEAK = 1024 if sys.platform == "darwin" else 1
+_LOOK_AT_LOCK = 60.0  # seconds between looks; it may be lost after `EXPIRY`
 _LONGEST_MESSAGE = 4000  # bytes; pipes take that at once
 
 Execute: TypeAlias = Callable[..., Any]
@@ -64,6 +66,8 @@ class WorkerExit(IntEnum):
     """More assignments failed than allowed."""
     NO_SPACE = 77
     """The journal could not be written, as the disk is full."""
+    LOST_LOCK = 78
+    """Another run has taken over the job, while this one was suspended."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class Evaluation:
         and streams.
     record_loaded_code : callable
         Records which files of code were loaded since it was called last.
+    holds_lock : callable
+        Whether the job still has its lock.
     taskdir : Path
         Absolute folder of the task file, for what is only there.
     """
@@ -113,6 +119,7 @@ class Evaluation:
     random_states: RandomStates = field(default_factory=RandomStates.find)
     record_loaded_code: Callable[[], None] = lambda: None
     enter: Callable[[], None] = lambda: None
+    holds_lock: Callable[[], bool] = lambda: True
     taskdir: Path = Path()
 
     @property
@@ -148,6 +155,7 @@ class Worker:
         self._parent = parent
         self._read_back = reader or reading_error
         self._longest = 0.0
+        self._looked = time.time()
         self._watch = code_watch()
 
     def run(self, rest: range) -> NoReturn:
@@ -238,6 +246,7 @@ class Worker:
                 if self._unseen:
                     self._look_for_excluded({*parameters, *result, *extras})
                 self._record(index, start, lasted, parameters, row)
+            self._heed_lock(wall_clock())
             self._longest = max(self._longest, lasted)
         self._in_flight.clear(self._number)
 
@@ -254,6 +263,13 @@ class Worker:
         for key in sorted(self._unseen.difference(keys)):
             log_line(f"warning: exclude_from_result: {IneffectiveExcludeWarning(key)}")
         self._unseen = frozenset()
+
+    def _heed_lock(self, now: float) -> None:
+        """Stop if the job has lost its lock, as it can after a pause."""
+        if abs(now - self._looked) > _LOOK_AT_LOCK:
+            self._looked = now
+            if not self._evaluation.holds_lock():
+                self._stop(WorkerExit.LOST_LOCK)
 
     def _stop_if_pointless(self, now: float) -> None:
         if os.getppid() != self._parent:
@@ -277,6 +293,8 @@ class Worker:
             self._journal.row(index, start, lasted, _peak(), row, self._read_back)
         except RecordError:
             raise
+        except LostLockError:
+            self._stop(WorkerExit.LOST_LOCK)
         except Exception as error:
             # A `StoreError` is about the row, any other `OSError` about the journal.
             if isinstance(error, OSError) and not isinstance(error, StoreError):

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 
 Filename: TypeAlias = str | os.PathLike[str]
 _LONGEST_STEM = 100
+
+
+_checks: list[Callable[[], object]] = []
+
+
+@contextmanager
+def checking(check: Callable[[], object]) -> Iterator[None]:
+    """Call something before each file of the body takes its name; it may raise.
+
+    A process may have been suspended for long while it wrote the file.
+    """
+    _checks.append(check)
+    try:
+        yield
+    finally:
+        _checks.remove(check)
 
 
 @contextmanager
@@ -38,6 +54,8 @@ def replacing(filename: Filename) -> Iterator[Path]:
         yield beside
         with explained(filename):
             synchronise(beside)
+            for check in _checks:
+                check()
             beside.replace(target)
             synchronise(target.parent)
     finally:

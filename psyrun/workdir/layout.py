@@ -43,6 +43,17 @@ from psyrun.utils.files import read_json
 SPLIT, PROCESS, MERGE = "split", "process", "merge"
 
 
+def _ending(session: str) -> str:
+    return f"-{session}" if session else ""
+
+
+def _names(folder: Path) -> list[str]:
+    # A folder may have the files of thousands of jobs, each of which asks.
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+    return []
+
+
 @dataclass(frozen=True)
 class Round:
     """Paths of one round, ``<workdir>/<task>/round-<number>``."""
@@ -85,25 +96,44 @@ class Round:
         """The folder of the journals."""
         return self.folder / "journal"
 
-    def journal(self, block: int, worker: int) -> Path:
-        """Journal of one worker of one process job."""
-        return self.journals / f"{block}-{worker}.journal"
+    def journal(self, block: int, worker: int, session: str = "") -> Path:
+        """Journal of one worker of one process job.
+
+        Nobody else writes to it, as each job has a `session` of its own; those of
+        former versions had none.
+        """
+        return self.journals / f"{block}-{worker}{_ending(session)}.journal"
 
     def journals_of(self, block: int) -> list[Path]:
         """All journals of one process job that exist."""
-        # The folder has those of all jobs, and each of these asks.
-        with suppress(FileNotFoundError), os.scandir(self.journals) as entries:
-            names = [e.name for e in entries if e.name.startswith(f"{block}-")]
-            return [self.journals / n for n in sorted(names) if n.endswith(".journal")]
-        return []
+        names = [n for n in _names(self.journals) if n.startswith(f"{block}-")]
+        return [self.journals / n for n in sorted(names) if n.endswith(".journal")]
 
-    def in_flight(self, block: int) -> Path:
+    def in_flight(self, block: int, session: str = "") -> Path:
         """File with what the workers of a process job evaluate at the moment."""
-        return self.journals / f"{block}.slots"
+        return self.journals / f"{block}{_ending(session)}.slots"
 
-    def journal_of_queue(self, block: int) -> Path:
+    def in_flight_of(self, block: int) -> dict[str, Path]:
+        """Return these files of all process jobs of a block by session, last ones last.
+
+        An earlier one may still live, where it was suspended and lost its lock.
+        """
+        found: list[tuple[int, str, Path]] = []
+        for name in _names(self.journals):
+            number, _, session = name.removesuffix(".slots").partition("-")
+            if number == str(block) and name.endswith(".slots"):
+                path = self.journals / name
+                with suppress(FileNotFoundError):
+                    found.append((path.stat().st_mtime_ns, session, path))
+        return {session: path for _, session, path in sorted(found)}
+
+    def last_in_flight(self, block: int) -> Path:
+        """Return the one of the last process job of a block."""
+        return next(reversed(self.in_flight_of(block).values()), self.in_flight(block))
+
+    def journal_of_queue(self, block: int, session: str) -> Path:
         """Journal of what ended process jobs in a queue, which they could not write."""
-        return self.journals / f"{block}-queue.journal"
+        return self.journals / f"{block}-queue{_ending(session)}.journal"
 
     def suspects(self, block: int) -> Path:
         """List of assignments, one of which has ended a process job, as JSON."""

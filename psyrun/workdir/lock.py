@@ -18,13 +18,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from psyrun.errors import PsyrunError, RunningError
+from psyrun.errors import LostLockError, PsyrunError, RunningError
 from psyrun.utils.files import synchronise
 from psyrun.workdir import holder as heartbeats
 from psyrun.workdir.holder import Holder, heartbeat_age, is_live, recorded_holder
 from psyrun.workdir.layout import Round, TaskLayout
 
 _REMOVAL_EXPIRY = 30.0
+_SESSION = 12  # characters that a session is named by
 _PAUSE = 0.05  # seconds that another process is given to remove a lock
 # exFAT, SMB and some others have no links, and say so in different ways.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
@@ -58,6 +59,11 @@ class Lock:
         atexit.register(self.release)
         threading.Thread(target=self._beat, daemon=True).start()
         return former
+
+    @property
+    def session(self) -> str:
+        """Short text for the time that it is held now, which no other holder has."""
+        return "" if self._mine is None else self._mine.token[:_SESSION]
 
     def _link(self) -> bool:
         mine = Holder.me()
@@ -124,6 +130,15 @@ class Lock:
                 self._is_lost = is_other and not self._stop.is_set()
         return self._is_lost
 
+    def check(self) -> None:
+        """Raise `LostLockError` if the lock is lost."""
+        if self.is_lost:
+            raise LostLockError(
+                f"{self.subject} was suspended, and its lock was taken over meanwhile. "
+                "Nothing of the other run was overwritten; what was recorded here is "
+                "kept."
+            )
+
     def _beat(self) -> None:
         while not self._stop.wait(heartbeats.HEARTBEAT) and not self.is_lost:
             with suppress(OSError):
@@ -144,6 +159,16 @@ class Lock:
 
     def __exit__(self, *exception: object) -> None:
         self.release()
+
+
+def is_held_in(path: Path, session: str) -> bool:
+    """Whether a lock is still held in a session, see `Lock.session`."""
+    try:
+        holder = recorded_holder(path)
+    except (OSError, PsyrunError):
+        # What cannot be read now may still be ours.
+        return True
+    return holder is not None and holder.token.startswith(session)
 
 
 def live_holder(path: Path) -> Holder | None:
