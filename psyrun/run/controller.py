@@ -20,13 +20,13 @@ from psyrun.run.display import EXECUTED, Display
 from psyrun.run.early_snakemake import EarlySnakemake
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.hanging import HangReports
+from psyrun.run.lock_watch import lost_lock
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.command import StepCommand
 from psyrun.steps.not_started import record_not_started
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
 from psyrun.utils.files import read_json
-from psyrun.workdir.holder import recorded_holder
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.progress import RoundProgress, Tally
 
@@ -273,7 +273,7 @@ class Controller:
         """Stop where the tasks are not ours any more."""
         for task in self._tasks.values():
             if task.lock is not None and task.lock.is_lost:
-                raise _lost(task)
+                raise lost_lock(task.layout)
 
     def _stop_if_asked(self) -> None:
         """Do what another machine's ``psy kill`` asks for."""
@@ -306,20 +306,6 @@ class Controller:
         if task is None or step not in (SPLIT, PROCESS, MERGE):
             return None
         return FailedJob(task, step, event["wildcards"].get("block"))
-
-
-def _lost(task: TaskRun) -> LostLockError:
-    """Return the error that says who runs a task now."""
-    name, holder = task.name, recorded_holder(task.layout.lock)
-    if holder is None:
-        return LostLockError(
-            f"task {name!r}: the lock of this run was removed, so it has stopped. Go "
-            f"on with 'psy run {name}'."
-        )
-    return LostLockError(
-        f"task {name!r} is run by {holder} now, who took over as nothing was heard of "
-        f"this run. Follow it with 'psy attach {name}'."
-    )
 
 
 class _InterruptedError(KeyboardInterrupt):

@@ -23,6 +23,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger
 from psyrun.run.forkservers import ForkServers
+from psyrun.run.lock_watch import LockWatch
 from psyrun.run.snakemake import SNAKEFILES
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
@@ -64,6 +65,8 @@ class Workflow:
         else:
             paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
             plans = [Plan.required(TaskLayout(path.parent)) for path in paths]
+        self._layouts = [TaskLayout(path.parent) for path in paths]
+        self._watch: LockWatch | None = None
         self.targets = [target for plan in plans for target in _targets(plan)]
         # Snakemake takes relative paths as relative to the including file.
         self.snakefiles = [str(path.resolve()) for path in paths]
@@ -101,6 +104,8 @@ class Workflow:
             task.site_scheduler = scheduler or ""
             with _errors_without_traceback():
                 _accept(task)
+        self._watch = LockWatch(self._layouts)
+        self._watch.start()
         if not tasks:
             return
         # A task for a queue need not be imported here.
@@ -118,6 +123,8 @@ class Workflow:
                 # have been something else, though, such as a rule of the user's.
                 if is_merged(task.layout, task.plan):
                     Ledger(task.layout).remove_round(task.plan.round)
+        if self._watch is not None:
+            self._watch.stop()
         if self._servers is not None:
             self._servers.stop()
             self._servers = None

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _KEYS = (str, int, float, type(None))
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _BYTES_PER_PEAK = 1024 if sys.platform == "darwin" else 1
-_LOOK_AT_LOCK = 60.0  # seconds between looks; it may be lost after `EXPIRY`
+_LOOK_AT_LOCK = 5.0  # seconds between looks
 _LONGEST_MESSAGE = 4000  # bytes; pipes take that at once
 
 Execute: TypeAlias = Callable[..., Any]

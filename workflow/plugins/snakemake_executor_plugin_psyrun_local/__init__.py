@@ -17,6 +17,7 @@ from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecMode
 
+from psyrun.run.lock_watch import check_locks
 from psyrun.steps.command import StepCommand
 from psyrun.steps.forkclient import Request, server_address
 from psyrun.utils.process.basics import cancel_timers
@@ -46,6 +47,8 @@ class Executor(RealExecutor):
 
     def run_job(self, job: Any) -> None:
         """Start one job."""
+        # Before what the job made is removed: it may be another run's by now.
+        check_locks()
         step = None if job.is_group() else StepCommand.parse(job.shellcmd)
         address = None if step is None else server_address(step.arguments)
         if step is None or address is None:
