@@ -25,6 +25,7 @@ from psyrun.utils.environment import (
     ORIGIN_VARIABLE,
     VARIABLES,
 )
+from psyrun.utils.files import replacing
 from psyrun.utils.text import describe_exit
 from psyrun.workdir.plan import DEFAULT_PYTHON
 
@@ -84,7 +85,7 @@ def write_script(
     time limit of each job.
     """
     folder = folder.absolute()
-    (folder / COMMANDS).write_bytes(os.fsencode("".join(f"{c}\n" for c in commands)))
+    _write(folder / COMMANDS, "".join(f"{command}\n" for command in commands))
     text = _TEXT.format(
         project=shlex.quote(str(project.absolute())),
         # What stands for Python in the rules is the one that runs here.
@@ -99,7 +100,13 @@ def write_script(
         commands=shlex.quote(str(folder / COMMANDS)),
         mark=_MARK,
     )
-    (folder / SCRIPT).write_bytes(os.fsencode(text))
+    _write(folder / SCRIPT, text)
+
+
+def _write(path: Path, text: str) -> None:
+    # A queue may start it after the power has failed here.
+    with replacing(path) as beside:
+        beside.write_bytes(os.fsencode(text))
 
 
 def python_of(folder: Path) -> str:

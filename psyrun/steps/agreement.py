@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import socket
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 
 from psyrun.errors import RecordError, one_line
 from psyrun.store.arrays import Array, RowType
+from psyrun.utils.files import place, read_placed, write_text
 
 T = TypeVar("T")
 Key: TypeAlias = Hashable
@@ -74,16 +73,15 @@ def agree_on_word(reference: Path, name: str, mine: str) -> str:
 
 
 def _agree(path: Path, mine: object, read: Callable[[Any], T]) -> T:
-    beside = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}")
+    if not path.exists():
+        place(path, json.dumps(mine))
     try:
-        beside.write_text(json.dumps(mine), encoding="utf-8")
-        os.link(beside, path)
-    except FileExistsError:
-        pass
-    finally:
-        beside.unlink(missing_ok=True)
-    try:
-        return read(json.loads(path.read_text(encoding="utf-8")))
+        text = read_placed(path)
+        if not text:
+            # Nothing was agreed on before the power failed.
+            write_text(path, json.dumps(mine))
+            text = read_placed(path)
+        return read(json.loads(text))
     except _BROKEN as error:
         raise RecordError(
             f"{path}: is damaged ({one_line(error)}). Remove it, then run again."

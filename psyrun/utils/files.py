@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Filename: TypeAlias = str | os.PathLike[str]
 _LONGEST_STEM = 100
+_LOOKS, _PAUSE = 20, 0.05  # until a file that stays empty is taken for what it is
 
 
 _checks: list[Callable[[], object]] = []
@@ -86,6 +88,66 @@ def _beside(target: Path) -> Path:
 def _stem(target: Path) -> str:
     # Names of 255 bytes are common on no file system; longer ones exist on none.
     return os.fsencode(target.name)[:_LONGEST_STEM].decode(errors="ignore")
+
+
+def place(path: Path, text: str) -> bool:
+    """Write a file unless there is one of that name, and return whether it was written.
+
+    Of several processes that do so at once, one is first, also on network file
+    systems. Others see the file whole; where there are no links, empty for a moment.
+    """
+    beside = _beside(path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        synchronise(beside)
+        return _link(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+# exFAT, SMB and some others have no links, and say so in different ways.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+        return True
+    except FileExistsError:
+        # Network file systems may ask again for a link that was made already.
+        with suppress(OSError):
+            return source.samefile(target)
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    return _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> bool:
+    content = source.read_bytes()
+    try:
+        file = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        os.write(file, content)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    return True
+
+
+def read_placed(path: Path) -> str:
+    """Return what stands in a file that was written with `place`.
+
+    It is empty only if the power failed. Raises `FileNotFoundError` if there is none.
+    """
+    for _ in range(_LOOKS):
+        if text := path.read_text(encoding="utf-8"):
+            return text
+        time.sleep(_PAUSE)
+    return ""
 
 
 def synchronise(path: Path) -> None:

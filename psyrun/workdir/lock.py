@@ -9,7 +9,6 @@ heartbeat is the file's time of modification.
 from __future__ import annotations
 
 import atexit
-import errno
 import json
 import os
 import threading
@@ -19,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from psyrun.errors import LostLockError, PsyrunError, RunningError
-from psyrun.utils.files import synchronise
+from psyrun.utils.files import place
 from psyrun.workdir import holder as heartbeats
 from psyrun.workdir.holder import Holder, heartbeat_age, is_live, recorded_holder
 from psyrun.workdir.layout import Round, TaskLayout
@@ -27,8 +26,6 @@ from psyrun.workdir.layout import Round, TaskLayout
 _REMOVAL_EXPIRY = 30.0
 _SESSION = 12  # characters that a session is named by
 _PAUSE = 0.05  # seconds that another process is given to remove a lock
-# exFAT, SMB and some others have no links, and say so in different ways.
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
 class Lock:
@@ -51,7 +48,7 @@ class Lock:
         self._stop = threading.Event()
         self._is_lost = False
         former = None
-        while not self._link():
+        while not self._take():
             holder = live_holder(self.path)
             if holder is not None:
                 raise RunningError(f"{self.subject} is run by {holder}.")
@@ -65,25 +62,19 @@ class Lock:
         """Short text for the time that it is held now, which no other holder has."""
         return "" if self._mine is None else self._mine.token[:_SESSION]
 
-    def _link(self) -> bool:
+    def _take(self) -> bool:
         mine = Holder.me()
-        temporary = self.path.with_name(f".{self.path.name}.{mine.token}.tmp")
-        temporary.write_text(json.dumps(asdict(mine)), encoding="utf-8")
-        synchronise(temporary)
-        try:
-            has_link = _link(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        if has_link:
+        is_first = place(self.path, json.dumps(asdict(mine)))
+        if is_first:
             self._mine = mine
-        return has_link
+        return is_first
 
     def _break_stale(self) -> Holder | None:
         """Remove a stale lock.
 
         A plain removal could hit the new lock of a faster process. So the right to
-        remove the lock of one dead holder is itself taken by an exclusive link, and
-        until its owner has removed the lock, no other can stand in its place.
+        remove the lock of one dead holder is itself a file that one process makes, and
+        until that has removed the lock, no other can stand in its place.
         """
         former = recorded_holder(self.path)
         if former is None or is_live(former, self.path):
@@ -91,10 +82,9 @@ class Lock:
         name = f".{self.path.name}.{former.pid}-{former.started}{former.token}"
         right = self.path.with_name(name)
         try:
-            if not _link(self.path, right):
-                self._wait_for_right(right)
-                return None
-        except FileNotFoundError:
+            os.close(os.open(right, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            self._wait_for_right(right)
             return None
         # It may have woken up, or somebody else was faster.
         is_stale = recorded_holder(self.path) == former
@@ -106,10 +96,7 @@ class Lock:
     def _wait_for_right(self, right: Path) -> None:
         """Another process removes the lock now, or was killed while doing so."""
         with suppress(FileNotFoundError):
-            # A link changes the time of status change of what it links to.
-            status = right.stat()
-            taken = status.st_ctime - status.st_mtime
-            if heartbeat_age(right) - taken < _REMOVAL_EXPIRY:
+            if heartbeat_age(right) < _REMOVAL_EXPIRY:
                 time.sleep(_PAUSE)
             else:
                 right.unlink()
@@ -219,33 +206,3 @@ def jobs_of(round_: Round) -> dict[str, Holder]:
     """Return who runs the jobs of a round, by job."""
     holders = live_holders(round_.locks)
     return {name.replace("-", ":"): holder for name, holder in holders.items()}
-
-
-def _link(source: Path, target: Path) -> bool:
-    """Give a file a second name, or copy it; whether nobody else has had that name."""
-    try:
-        os.link(source, target)
-        return True
-    except FileExistsError:
-        # Network file systems may ask again for a link that was made already.
-        with suppress(OSError):
-            return source.samefile(target)
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    return _copy(source, target)
-
-
-def _copy(source: Path, target: Path) -> bool:
-    content = source.read_bytes()
-    try:
-        file = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
-        return False
-    try:
-        os.write(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    return True

@@ -237,7 +237,17 @@ def test_a_key_that_is_no_name_is_a_failure(
     assert type(key).__name__ in bench.failures[BAD]["message"]
 
 
-@pytest.mark.parametrize("keys", ["", "{", "[[1]]", "5"])
+def test_keys_that_a_power_failure_left_empty_are_agreed_on_anew(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "keys.json").touch()
+    bench.settings["check"] = RowCheck(PickleStore(), tmp_path / "keys.json")
+    bench.evaluate(square, 3)
+    assert bench.known.keys() == set(range(len(bench.known)))
+    assert (tmp_path / "keys.json").read_text()
+
+
+@pytest.mark.parametrize("keys", ["{", "[[1]]", "5"])
 def test_damaged_keys_end_the_job_and_are_told(
     bench: Bench, tmp_path: Path, keys: str
 ) -> None:

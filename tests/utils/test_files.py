@@ -1,5 +1,6 @@
 """Small files that are written whole, and damaged ones."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 
 from psyrun.errors import StoreError
 from psyrun.utils.files import (
+    checking,
     folder_beside,
+    place,
     read_json,
+    read_placed,
     replacing,
     write_json,
     write_text,
@@ -96,3 +100,36 @@ def test_a_folder_beside_a_file_goes_with_the_context(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StoreError, match="no such file or folder"):
         folder_beside(tmp_path / "none" / "r.npz")
+
+
+def test_a_placed_file_is_that_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "word"
+    assert place(path, "one")
+    assert not place(path, "two")
+    assert read_placed(path) == "one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_placed_once_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_a_placed_file_is_that_of_the_first(tmp_path)
+
+
+def test_a_check_before_a_file_takes_its_name_can_stop_that(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def refuse() -> None:
+        raise RuntimeError("not now")
+
+    with pytest.raises(RuntimeError, match="not now"), checking(refuse):
+        write_text(path, "after")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+    write_text(path, "after")
+    assert path.read_text() == "after"
