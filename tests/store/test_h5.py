@@ -1,6 +1,8 @@
 """What only H5Store does."""
 
+import contextlib
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 import tracemalloc
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -334,3 +337,52 @@ def test_text_is_refused_by_an_error_that_scripts_of_0_8_expect(tmp_path, write)
     with pytest.raises(NotImplementedError, match="H5Store takes bool, int") as caught:
         getattr(H5Store(), write)(tmp_path / "a.h5", {"a": ["text"]})
     assert isinstance(caught.value, StoreError)
+
+
+class _Runs:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+PLACES = ["/", "/psyrun_results", "/psyrun_results/x"]
+ATTRIBUTES = ["TITLE", "FILTERS", "CLASS", "VERSION", "FLAVOR", "EXTDIM", "position"]
+
+
+@pytest.mark.parametrize("name", [*ATTRIBUTES, "rows", "row_shape", "other"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_nothing_in_a_file_is_unpickled(tmp_path: Path, place: int, name: str) -> None:
+    path, mark = tmp_path / "a.h5", tmp_path / "mark"
+    store = H5Store()
+    store.save(str(path), {"x": [1, 2], "y": [0.5, 1.5]})
+    payload = np.bytes_(pickle.dumps(_Runs(mark), 0))
+    assert payload.endswith(b".")
+    with tables.open_file(path, "r+") as file:
+        groups = list(file.walk_nodes("/", "Group"))
+        node = [*groups[:2], *file.walk_nodes("/", "Array")][place]
+        node._v_attrs._g_setattr(node, name, payload)
+    with contextlib.suppress(StoreError):
+        assert store.load(str(path))["x"].tolist() == [1, 2]
+    with contextlib.suppress(StoreError):
+        store.append(str(path), {"x": [3], "y": [0.5]})
+    with contextlib.suppress(StoreError):
+        store.load(str(path), slice(0, 1))
+    assert not mark.exists()
+
+
+def test_a_pickled_attribute_is_refused_and_others_may_use_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    H5Store().save(str(path), {"x": [1, 2]})
+    with tables.open_file(path, "r+") as file:
+        file.root._v_attrs.mine = {"a": 1}
+    assert H5Store().load(str(path))["x"].tolist() == [1, 2]
+    with tables.open_file(path, "r+") as file:
+        assert file.root._v_attrs.mine == {"a": 1}
+        (group,) = [n for n in file.walk_nodes("/", "Group") if n is not file.root]
+        group._v_attrs.rows = {"a": 1}
+    with pytest.raises(StoreError, match=r"a\.h5: has an attribute that is a pickle"):
+        H5Store().load(str(path))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import tables
 
 from psyrun.errors import StoreError, one_line
+from psyrun.store.h5.attributes import raw_attributes
 from psyrun.utils.files import Filename, explained
 
 SPARE_BYTES = 16 * 1024
@@ -24,6 +25,14 @@ def opened(
     Errors call the file by `name`. Raises `StoreError` if it cannot be opened, or
     not be written when it is closed.
     """
+    with raw_attributes(name), _opened(filename, mode, name, **parameters) as file:
+        yield file
+
+
+@contextmanager
+def _opened(
+    filename: Filename, mode: str, name: Filename, **parameters: int
+) -> Iterator[tables.File]:
     with h5_explained(name), explained(name):
         if mode != "w":
             os.stat(filename)  # noqa: PTH116

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import StoreError
 from psyrun.store.arrays import RowType
+from psyrun.store.h5.attributes import pickled
 from psyrun.utils.files import Filename, damaged
 
 _STEP_BYTES = 1 << 20
@@ -60,12 +61,17 @@ def arrays(group: tables.Group) -> dict[str, tables.EArray]:
     Opening them takes most of the time if they are many, so that it is done once.
     """
     nodes = group._f_list_nodes("Array")
+    if any(isinstance(node.flavor, bytes) for node in nodes):
+        raise pickled(group._v_file.filename)
     ordered = sorted(nodes, key=lambda node: _attribute(node, "position", len(nodes)))
     return {key_of(node._v_name): node for node in ordered}
 
 
 def _attribute(node: tables.Node, name: str, default: Any) -> Any:
-    return getattr(node._v_attrs, name, default)
+    value = getattr(node._v_attrs, name, default)
+    if isinstance(value, bytes):
+        raise pickled(node._v_file.filename)
+    return value
 
 
 def count(
