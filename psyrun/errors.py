@@ -122,9 +122,25 @@ def did_you_mean(
 def message_of(error: BaseException) -> str:
     """Return the text of an exception, also if its class fails to make one."""
     try:
-        return str(error)
+        return visible(str(error))
     except Exception:
         return "<exception str() failed>"
+
+
+_CONTROLS = {
+    number: f"\\x{number:02x}"
+    for number in (*range(0x20), *range(0x7F, 0xA0))
+    if chr(number) not in "\n\t"
+}
+
+
+def visible(text: str) -> str:
+    r"""Return a text whose control characters show as in ``\x1b``.
+
+    A terminal would do what they say: hide lines, or show others. Line breaks and tabs
+    stay.
+    """
+    return text.translate(_CONTROLS)
 
 
 def one_line(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from psyrun.cli import HERE, SUMMARIES, WITHOUT_TASKDIR, module_of
-from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.errors import PsyrunError, did_you_mean, one_line
 from psyrun.utils import __version__
 from psyrun.utils.console import report_error, warn
 from psyrun.utils.process.interpreter import own_fault
@@ -36,6 +36,7 @@ exit status: 0 done; 1 some assignment or job failed; 2 you must change
 something; 130 interrupted
 """
 
+_OWN_FAULT = 1
 _PIPE_CLOSED = 141  # 128 and the number of SIGPIPE, as shells have it
 
 
@@ -140,6 +141,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         warn(fault)
         return PsyrunError.exit_status
+    except Exception as error:
+        if debug:
+            raise
+        warn(
+            f"{one_line(error)}. This is a fault of psyrun, and nothing that was "
+            "recorded is lost. Please report it to its developers, with what the same "
+            "command prints with --debug."
+        )
+        return _OWN_FAULT
     return status
 
 

@@ -21,7 +21,7 @@ from psyrun.planning.checks import (
 from psyrun.planning.current import current_state, known_fingerprints
 from psyrun.planning.decide import Decision, Desired, decide
 from psyrun.planning.hints import unlisted_files
-from psyrun.planning.snakefile import check_path, environment, render
+from psyrun.planning.snakefile import check_path, check_taskfile, environment, render
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import QueuedTask
@@ -335,6 +335,7 @@ def load_tasks(
 
 def _loaded(path: Path, options: PlanOptions, refuse: Refuse) -> Task | None:
     try:
+        check_taskfile(str(path))
         task = load_task(path, options.overrides)
         check(task)
         check_path(str(task.workdir), "workdir", str(task.path))

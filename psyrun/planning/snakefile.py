@@ -14,6 +14,7 @@ from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, TaskLayout
 from psyrun.workdir.plan import Plan
 
 FORBIDDEN = "{}\"'\\\n"
+_CONTROLS = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 Resources: TypeAlias = Mapping[str, Mapping[str, int | str]]
 """What the jobs of each step need, such as ``{'split': {'mem_mb': 100}}``."""
 
@@ -80,11 +81,26 @@ def _literal(path: str | Path) -> str:
 def check_path(path: str, variable: str, where: str) -> None:
     """Refuse a path with a character that has a meaning in a Snakefile."""
     found = [char for char in FORBIDDEN if char in path]
+    found += [char for char in _CONTROLS if char in path and char not in found]
     if found:
         shown = " ".join(repr(char) for char in found)
         raise TaskError(
             f"{where}: {variable} is {path!r}; it must not contain {shown}. "
             "Choose another path."
+        )
+
+
+def check_taskfile(path: str) -> None:
+    """Refuse the path of a task file that would not stay in a comment.
+
+    What follows a line break there would be code of the Snakefile.
+    """
+    found = [char for char in _CONTROLS if char in path]
+    if found:
+        shown = " ".join(map(repr, found))
+        raise TaskError(
+            f"{path!r}: the path of a task file must not contain {shown}. Rename the "
+            "folder or the file."
         )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from psyrun.errors import FailedAssignmentsError, PsyrunError
+from psyrun.errors import FailedAssignmentsError, PsyrunError, visible
 from psyrun.planning.prepare import TaskRun
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.results.assignments import interrupted_with
@@ -267,7 +267,7 @@ def _show_not_started(jobs: Sequence[FailedJob]) -> None:
 
 
 def _show(lines: Iterable[str]) -> None:
-    print("", *lines, sep="\n", file=sys.stderr)
+    print("", *map(visible, lines), sep="\n", file=sys.stderr)
 
 
 def _has_failed_assignments(job: FailedJob) -> bool:

@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, visible
 from psyrun.utils.streams import close_standard_output, is_of_standard_output
 
 INTERRUPTED = 130
@@ -34,8 +34,8 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted."
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. Fix it, then try again."
-    return " ".join(str(error).split())
+        return visible(f"{error.filename}: {error.strerror}. Fix it, then try again.")
+    return " ".join(visible(str(error)).split())
 
 
 def for_each_task(
@@ -66,4 +66,4 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def warn(text: str) -> None:
     """Print a line to standard error."""
-    print(f"psy: {text}", file=sys.stderr, flush=True)
+    print(f"psy: {visible(text)}", file=sys.stderr, flush=True)

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from psyrun.errors import visible
+
 _LONGEST = 200  # characters
 _MOST = _LONGEST // 3 + 1  # entries of a container: more would not fit
 _MOST_OF_ARRAY = 20  # numbers
@@ -81,7 +83,7 @@ def parameters_text(parameters: Mapping[str, str]) -> str:
     """Return texts of parameters on one line, such as ``x=1, y=2``."""
     pairs = (f"{name}={text}" for name, text in parameters.items())
     # The repr of an array has several lines.
-    return " ".join(", ".join(pairs).split())
+    return " ".join(visible(", ".join(pairs)).split())
 
 
 def shortened(text: str, length: int) -> str:

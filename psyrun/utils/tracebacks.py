@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from psyrun.errors import visible
+
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
 
@@ -29,7 +31,7 @@ def user_traceback(error: BaseException | None) -> str:
             if earlier and earlier.stack and all(map(_is_own, earlier.stack)):
                 setattr(link, name, None)
         link = link.__cause__ or link.__context__
-    return "".join(told.format())
+    return visible("".join(told.format()))
 
 
 def _cut_own_frames(frames: traceback.StackSummary) -> None:

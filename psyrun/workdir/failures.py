@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import message_of
+from psyrun.errors import message_of, visible
 from psyrun.utils.files import read_json
 from psyrun.utils.text import (
     describe_exit,
@@ -145,9 +145,9 @@ def _failure(
     return Failure(
         index=index,
         type=record["type"],
-        message=record["message"],
+        message=visible(record["message"]),
         where=record["where"],
-        traceback=record["traceback"],
+        traceback=visible(record["traceback"]),
         parameters=record["parameters"],
         # Not known of a worker that died.
         duration=record.get("duration") or None,

@@ -226,3 +226,18 @@ def shortest_time(command, repeats=7):
         subprocess.run(command, check=True, capture_output=True)
         times.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
     return min(times)
+
+
+def test_a_fault_of_psyrun_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(args: object) -> int:
+        raise RuntimeError("broken\nin \x1b[31mtwo lines")
+
+    monkeypatch.setattr("psyrun.cli.list.execute", fail)
+    assert main(["list"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(r"psy: RuntimeError: broken in \x1b[31mtwo lines. This is")
+    assert told.count("\n") == 1 and "--debug" in told
+    with pytest.raises(RuntimeError):
+        main(["list", "--debug"])

@@ -15,6 +15,7 @@ from psyrun.planning.decide import Current, decide
 from psyrun.planning.snakefile import (
     FORBIDDEN,
     check_path,
+    check_taskfile,
     environment,
     render,
     rule_suffix,
@@ -192,3 +193,12 @@ def test_the_environment_names_this_version() -> None:
 
     found = yaml.safe_load(environment("1.2.3"))
     assert {"pip": ["psyrun ==1.2.3"]} in found["dependencies"]
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\x0b", "\x1b", "\x85"])
+def test_a_path_cannot_end_the_comment_that_names_it(character: str) -> None:
+    path = f"tasks{character}import os/task_a.py"
+    with pytest.raises(TaskError, match="must not contain"):
+        check_taskfile(path)
+    with pytest.raises(TaskError, match="must not contain"):
+        check_path(path, "workdir", "task_a.py")
