@@ -115,9 +115,7 @@ def interrupted_with(round_: Round, path: Path, block: int) -> list[Mapping[str,
     """
     known = journal.latest(round_.journals_of(block))
     indices = [
-        index
-        for index in interrupted(round_.last_in_flight(block))
-        if index not in known
+        index for index in interrupted(round_.in_flight_of(block)) if index not in known
     ]
     if not indices:
         return []
@@ -127,8 +125,7 @@ def interrupted_with(round_: Round, path: Path, block: int) -> list[Mapping[str,
 
 def _interrupted(data: RoundData, missing: Iterable[int]) -> list[int]:
     """Return the assignments that jobs were at which were ended."""
-    blocks = range(data.division.n_blocks)
-    paths = [data.round.last_in_flight(block) for block in blocks]
+    paths = [path for _, path in data.round.last_in_flight().values()]
     at = {index for path in paths for index in interrupted(path)}
     return sorted(at.intersection(missing))
 
@@ -138,6 +135,7 @@ def _held(data: RoundData, plan: Plan, jobs: Iterable[str]) -> set[int]:
     steps = (job.partition(":") for job in jobs)
     blocks = [int(block) for step, _, block in steps if step == PROCESS]
     if plan.fetches:
-        slots = (interrupted(data.round.last_in_flight(block)) for block in blocks)
-        return {index for indices in slots for index in indices}
+        last = data.round.last_in_flight()
+        paths = [last[block][1] for block in blocks if block in last]
+        return {index for path in paths for index in interrupted(path)}
     return {int(i) for block in blocks for i in data.division.indices(block)}

@@ -20,7 +20,7 @@ from psyrun.run.display import EXECUTED, Display
 from psyrun.run.early_snakemake import EarlySnakemake
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.hanging import HangReports
-from psyrun.run.lock_watch import lost_lock
+from psyrun.run.lock_watch import as_text, lost_lock
 from psyrun.run.snakemake import Snakemake, command, decode_events
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.command import StepCommand
@@ -216,7 +216,9 @@ class Controller:
 
         So nobody waits for jobs in a queue to start some on this machine.
         """
-        environment = {CONTROLLED_VARIABLE: "1", **environment}
+        locks = [task.lock for task in self._tasks.values() if task.lock is not None]
+        held = as_text({lock.path.absolute(): lock.token for lock in locks})
+        environment = {CONTROLLED_VARIABLE: held, **environment}
         if not extra:
             environment[OWN_RULES_VARIABLE] = "1"
         for profile, tasks in self._by_profile().items():

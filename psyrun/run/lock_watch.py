@@ -6,37 +6,38 @@ it would remove what that run has made: files of jobs that it starts, or has see
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from psyrun.errors import LostLockError, PsyrunError
-from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.offspring import descendants
-from psyrun.workdir.holder import HEARTBEAT, Holder, recorded_holder
+from psyrun.workdir.holder import HEARTBEAT, recorded_holder
 from psyrun.workdir.layout import TaskLayout
 
 _PAUSE = 1.0  # seconds between looks at the clock
 _SUSPENDED = 5.0  # seconds that no pause takes, unless this process was suspended
-_LONGEST_TURN = 1000.0  # seconds that a thread goes on before others get their turn
+
+Tokens: TypeAlias = Mapping[Path, str]
+"""Locks by path, each with the token of who holds it for this run."""
 
 
 class LockWatch:
-    """Watches the locks of some tasks, of which this process or its parent holds each.
+    """Watches the locks of a run, which this process or its parent holds.
 
-    It is asked before each job, and looks by itself now and then, and as soon as the
-    process goes on after it was suspended.
+    It is asked before each job and after it, and looks by itself now and then, and as
+    soon as the process goes on after it was suspended.
     """
 
-    def __init__(self, layouts: Sequence[TaskLayout]) -> None:
-        found = {layout: _recorded(layout) for layout in layouts}
-        self._held = {at: holder for at, holder in found.items() if holder is not None}
+    def __init__(self, held: Tokens) -> None:
+        self._held = {path.absolute(): token for path, token in held.items()}
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -54,9 +55,10 @@ class LockWatch:
 
     def check(self) -> None:
         """End this process, and all that it started, if a lock is lost."""
-        for layout, holder in self._held.items():
-            if not self._stop.is_set() and is_lost(layout, holder):
-                _end(layout)
+        for path, token in self._held.items():
+            # It may have been given back while it was read.
+            if _is_lost(path, token) and not self._stop.is_set():
+                _end(TaskLayout(path.parent))
 
     def _continued(self, number: int, frame: FrameType | None) -> None:
         self.check()
@@ -80,17 +82,32 @@ def check_locks() -> None:
         _current.check()
 
 
-def is_lost(layout: TaskLayout, holder: Holder) -> bool:
-    """Whether somebody else has taken the lock of a task, or has removed it."""
+def as_text(held: Tokens) -> str:
+    """Return tokens as the value of an environment variable."""
+    return json.dumps({str(path): token for path, token in held.items()})
+
+
+def of_text(text: str) -> Tokens:
+    """Return what `as_text` was given; nothing for another text."""
+    with suppress(ValueError, AttributeError):
+        return {Path(path): str(token) for path, token in json.loads(text).items()}
+    return {}
+
+
+def _is_lost(path: Path, token: str) -> bool:
+    """Whether somebody else has taken a lock, or has removed it."""
     # What cannot be read now may still be ours.
     with suppress(OSError, PsyrunError):
-        return recorded_holder(layout.lock) != holder
+        holder = recorded_holder(path)
+        return holder is None or holder.token != token
     return False
 
 
 def lost_lock(layout: TaskLayout) -> LostLockError:
     """Return the error that says who runs a task now."""
-    name, holder = layout.name, _recorded(layout)
+    name, holder = layout.name, None
+    with suppress(OSError, PsyrunError):
+        holder = recorded_holder(layout.lock)
     if holder is None:
         return LostLockError(
             f"task {name!r}: the lock of this run was removed, so it has stopped. Go "
@@ -102,16 +119,10 @@ def lost_lock(layout: TaskLayout) -> LostLockError:
     )
 
 
-def _recorded(layout: TaskLayout) -> Holder | None:
-    with suppress(OSError, PsyrunError):
-        return recorded_holder(layout.lock)
-    return None
-
-
 def _end(layout: TaskLayout) -> NoReturn:
-    # No other thread is to see the jobs end.
-    sys.setswitchinterval(_LONGEST_TURN)
-    log_line(str(lost_lock(layout)))
+    # This may be called while a line is being printed.
+    with suppress(OSError):
+        os.write(2, f"{lost_lock(layout)}\n".encode(errors="backslashreplace"))
     for pid in descendants(os.getpid()):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)

@@ -23,11 +23,12 @@ from snakemake_interface_common.exceptions import WorkflowError
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger
 from psyrun.run.forkservers import ForkServers
-from psyrun.run.lock_watch import LockWatch
+from psyrun.run.lock_watch import LockWatch, of_text
 from psyrun.run.snakemake import SNAKEFILES
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
+from psyrun.utils.environment import CONTROLLED_VARIABLE
 from psyrun.utils.files import read_json
 from psyrun.utils.process.isolation import restore_safe_path
 from psyrun.workdir.layout import TaskLayout, record_of_task
@@ -65,7 +66,6 @@ class Workflow:
         else:
             paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
             plans = [Plan.required(TaskLayout(path.parent)) for path in paths]
-        self._layouts = [TaskLayout(path.parent) for path in paths]
         self._watch: LockWatch | None = None
         self.targets = [target for plan in plans for target in _targets(plan)]
         # Snakemake takes relative paths as relative to the including file.
@@ -104,7 +104,11 @@ class Workflow:
             task.site_scheduler = scheduler or ""
             with _errors_without_traceback():
                 _accept(task)
-        self._watch = LockWatch(self._layouts)
+        locks = [task.lock for task in tasks if task.lock is not None]
+        held = {lock.path: lock.token for lock in locks}
+        # Those of `psy run`, if it has started this process.
+        held.update(of_text(os.environ.get(CONTROLLED_VARIABLE, "")))
+        self._watch = LockWatch(held)
         self._watch.start()
         if not tasks:
             return

@@ -16,7 +16,7 @@ import numpy as np
 
 from psyrun.errors import RecordError, one_line
 from psyrun.store.arrays import Array, RowType
-from psyrun.utils.files import place, read_placed, write_text
+from psyrun.utils.files import place, read_placed
 
 T = TypeVar("T")
 Key: TypeAlias = Hashable
@@ -79,7 +79,8 @@ def _agree(path: Path, mine: object, read: Callable[[Any], T]) -> T:
         text = read_placed(path)
         if not text:
             # Nothing was agreed on before the power failed.
-            write_text(path, json.dumps(mine))
+            path.unlink(missing_ok=True)
+            place(path, json.dumps(mine))
             text = read_placed(path)
         return read(json.loads(text))
     except _BROKEN as error:

@@ -40,13 +40,14 @@ def merge(job: Job) -> None:
 def _repetitions(job: Job) -> dict[str, int]:
     """Count assignments that were evaluated again, by cause."""
     keys = ("failed_before", "cut_off_before")
-    jobs: dict[tuple[str, int, str], dict[str, int]] = {}
+    jobs: dict[tuple[str, int, str, str], dict[str, int]] = {}
     for path in job.round.journals.glob("*.journal"):
         sessions = [e for e in journal.scan(path) if e.kind == journal.SESSION]
         for session in journal.failures(sessions):
             # All workers of a job note the same numbers; a process does several jobs.
             block = path.name.partition("-")[0]
-            jobs[session["host"], session["job"], block] = session
+            token = session.get("token", "")
+            jobs[session["host"], session["job"], block, token] = session
     counts = DivisionCounts.load(job.round)
     return {
         key: getattr(counts, key, 0) + sum(session[key] for session in jobs.values())

@@ -25,6 +25,7 @@ from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.watchdog import Watchdog, Watched
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
+from psyrun.utils.files import forget_checks
 from psyrun.utils.process.basics import (
     end_threads,
     fork,
@@ -36,7 +37,7 @@ from psyrun.utils.process.offspring import children, end_strays
 from psyrun.utils.text import describe_exit, describe_parameters, parameters_text
 from psyrun.workdir.failures import describe_death
 from psyrun.workdir.in_flight import InFlight, InFlightTable
-from psyrun.workdir.journal import Journal
+from psyrun.workdir.journal import Journal, cut_torn
 
 _TOO_MANY_FAILURES = (
     "stopped: more assignments failed than max_failures allows. What is done is kept: "
@@ -86,6 +87,8 @@ class _Pool:
         self._is_out_of_time = False
         # What the import of the task started is there for all workers.
         self._not_ours = children()
+        # Up to where journals were verified: workers may die by the thousand.
+        self._intact: dict[int, int] = {}
 
     def run(self) -> None:
         # Other jobs of the run may have failed while this one was queued.
@@ -175,6 +178,7 @@ class _Pool:
     def _in_copy(self) -> Evaluation:
         """Do what is to be done in a copy of this process."""
         forget_parent()
+        forget_checks()
         # What is there now need not be looked through at the end.
         gc.freeze()
         self._evaluation.random_states.renew()
@@ -236,6 +240,8 @@ class _Pool:
     def _record_death(self, number: int, lost: InFlight, pid: int, code: int) -> None:
         failure = describe_death(code, pid, self._evaluation.space[lost.index])
         path = self._evaluation.journal(number)
+        # Nobody else writes to it, and its writer is dead.
+        self._intact[number] = cut_torn(path, self._intact.get(number, 0))
         journal = Journal(path, self._evaluation.session)
         journal.failure(lost.index, time.time(), 0.0, 0, failure)
         journal.close()

@@ -27,7 +27,7 @@ from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
-from psyrun.utils.files import checking, explained, replacing, write_json
+from psyrun.utils.files import check_all, checking, explained, replacing, write_json
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
@@ -253,8 +253,12 @@ def write_block(
     failed = _failed(recorded)
     source = JournalRows(rows_of(recorded), data.store)
     # An earlier job of this block may have accepted other failures.
-    for path in (data.round.rows(block), data.round.failed(block)):
-        path.unlink(missing_ok=True)
+    has_lists = {data.round.rows(block): failed or lists_rows}
+    has_lists[data.round.failed(block)] = failed
+    check_all()
+    for path, is_there in has_lists.items():
+        if not is_there:
+            path.unlink(missing_ok=True)
     if failed or lists_rows:
         target = data.round.rows(block)
         with explained(target), replacing(target) as path, path.open("wb") as file:

@@ -171,7 +171,7 @@ def _in_same_space(data: RoundData, n_blocks: int) -> Division:
     n_rows = len(indices)
     kept = np.full(len(division.space), -1, np.int64)
     kept[indices] = np.arange(n_rows)
-    paths = [data.round.last_in_flight(block) for block in range(division.n_blocks)]
+    paths = [path for _, path in data.round.last_in_flight().values()]
     lost = {index for path in paths for index in interrupted(path)}
     return Division(
         division.space,

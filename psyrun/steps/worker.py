@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from psyrun.errors import (
     IneffectiveExcludeWarning,
-    LostLockError,
     PsyrunError,
     RecordError,
     ResultError,
@@ -293,8 +292,6 @@ class Worker:
             self._journal.row(index, start, lasted, _peak(), row, self._read_back)
         except RecordError:
             raise
-        except LostLockError:
-            self._stop(WorkerExit.LOST_LOCK)
         except Exception as error:
             # A `StoreError` is about the row, any other `OSError` about the journal.
             if isinstance(error, OSError) and not isinstance(error, StoreError):

@@ -22,7 +22,8 @@ CONTROLLED_VARIABLE = "PSYRUN_CONTROLLED"
 """Environment variable that tells Snakemake that a controller has started it.
 
 Jobs then stay in the queue when Snakemake is interrupted, and the ledgers are
-complete: the controller has asked the queue what it has of earlier runs.
+complete: the controller has asked the queue what it has of earlier runs. Its value
+names the locks that the controller holds.
 """
 
 OWN_RULES_VARIABLE = "PSYRUN_OWN_RULES"

@@ -39,6 +39,17 @@ def checking(check: Callable[[], object]) -> Iterator[None]:
         _checks.remove(check)
 
 
+def check_all() -> None:
+    """Call what is to be called before a file takes its name or is removed."""
+    for check in _checks:
+        check()
+
+
+def forget_checks() -> None:
+    """Call nothing, in a forked process whose files are its own."""
+    _checks.clear()
+
+
 @contextmanager
 def replacing(filename: Filename) -> Iterator[Path]:
     """Write to an empty hidden file beside `filename`, then let it take that name.
@@ -56,8 +67,7 @@ def replacing(filename: Filename) -> Iterator[Path]:
         yield beside
         with explained(filename):
             synchronise(beside)
-            for check in _checks:
-                check()
+            check_all()
             beside.replace(target)
             synchronise(target.parent)
     finally:
@@ -125,16 +135,18 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def _copy(source: Path, target: Path) -> bool:
-    content = source.read_bytes()
     try:
         file = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return False
     try:
-        os.write(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(source.read_bytes())
+            stream.flush()
+            os.fsync(file)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     return True
 
 

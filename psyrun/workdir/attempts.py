@@ -16,7 +16,7 @@ from typing import Any
 from psyrun.utils.environment import JOB_VARIABLE, ORIGIN_VARIABLE
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir import journal
-from psyrun.workdir.in_flight import InFlight, interrupted, slots
+from psyrun.workdir.in_flight import interrupted, slots
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
 
@@ -67,7 +67,7 @@ class Attempts:
         failed = frozenset(recorded) - done
         paths = round_.journals_of(block) if origin else ()
         settled = _failed_with(origin, paths)
-        at = frozenset(interrupted(round_.last_in_flight(block)))
+        at = frozenset(interrupted(round_.in_flight_of(block)))
         suspects = frozenset(read_json(round_.suspects(block)) or ())
         return cls(
             done=done,
@@ -123,19 +123,16 @@ class JobTraces:
         recorded = {i for written in journals.values() for i in written.indices}
         begun = min((w.begun for w in journals.values() if w.begun), default=None)
         evaluating = []
-        for session, worker, slot in _slots_of(round_, block):
+        session, path = round_.last_in_flight().get(
+            block, ("", round_.in_flight(block))
+        )
+        for worker, slot in enumerate(slots(path)):
             own = journals.get(round_.journal(block, worker, session))
             is_at_work = slot is not None and slot.index not in recorded | done
             if slot is not None and is_at_work and own is not None and own.is_last:
                 after = None if begun is None else max(0.0, own.ended - begun)
                 evaluating.append(Evaluating(slot.index, after))
         return cls(len(recorded), tuple(evaluating))
-
-
-def _slots_of(round_: Round, block: int) -> Iterator[tuple[str, int, InFlight | None]]:
-    for session, path in round_.in_flight_of(block).items():
-        for worker, slot in enumerate(slots(path)):
-            yield session, worker, slot
 
 
 @dataclass

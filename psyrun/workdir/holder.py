@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import socket
 import time
@@ -27,7 +28,10 @@ from psyrun.utils.process.identity import UNSEEN, boot, process_start, process_t
 
 HEARTBEAT = 20.0
 EXPIRY = 300.0
+_NAME = re.compile(r"[\w.:]{0,64}", re.ASCII)  # it becomes part of that of a file
 _MOST = 1 << 16  # bytes of a record
+_FORMERLY_UNSEEN = "alive"  # on macOS, in records of former versions
+_LOOKS, _PAUSE = 10, 0.05  # until a file that stays empty is taken for what it is
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class Holder:
         texts = (self.host, self.started, self.job, self.boot, self.table, self.token)
         return (
             all(isinstance(text, str) and text.isprintable() for text in texts)
+            and all(_NAME.fullmatch(text) for text in (self.started, self.token))
             and type(self.pid) is int
             and self.pid > 0
             and type(self.since) in (int, float)
@@ -143,19 +148,26 @@ def _no_lock(path: Path) -> PsyrunError:
 
 def _content(path: Path) -> bytes:
     # A pipe with nobody at its other end does not keep a reader waiting then.
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        return os.read(file, _MOST)
-    finally:
-        os.close(file)
+    for _ in range(_LOOKS):
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            if found := os.read(file, _MOST):
+                return found
+        finally:
+            os.close(file)
+        # Where there are no links, it is empty for a moment.
+        time.sleep(_PAUSE)
+    return b""
 
 
 def is_live(holder: Holder, path: Path) -> bool:
     """Whether the process lives that wrote a file, or that renewed it lately."""
     if holder.is_here:
         started = process_start(holder.pid)
-        # What is hidden from this user is not gone.
-        return started is not None and started in (holder.started, UNSEEN)
+        # What is hidden from this user is not gone, nor what did not see itself.
+        unknown = (UNSEEN, _FORMERLY_UNSEEN)
+        is_comparable = started not in unknown and holder.started not in unknown
+        return started is not None and (started == holder.started or not is_comparable)
     try:
         return abs(heartbeat_age(path)) < EXPIRY
     except FileNotFoundError:
@@ -189,10 +201,19 @@ def _measured_offset(folder: Path) -> float:
     probe = folder / f".clock.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     # Who may not write there has nothing else to go by than the own clock.
     with suppress(OSError):
-        file = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
-            return os.fstat(file).st_mtime - time.time()
-        finally:
-            os.close(file)
-            probe.unlink(missing_ok=True)
+        for _ in range(_LOOKS):
+            before = time.time()
+            made = _time_of_new(probe)
+            # In between, this process may have been suspended, or its network.
+            if abs(time.time() - before) < 1.0:
+                return made - before
     return 0.0
+
+
+def _time_of_new(path: Path) -> float:
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        return os.fstat(file).st_mtime
+    finally:
+        os.close(file)
+        path.unlink(missing_ok=True)

@@ -416,6 +416,24 @@ def _is_intact(frame: bytes) -> bool:
     return bool(actual == expected)
 
 
+def cut_torn(path: Path, start: int = 0) -> int:
+    """Cut off what follows the last intact frame, and return where that ends, in bytes.
+
+    For who alone writes to the journal, and whose last writer was killed. Up to byte
+    `start`, all is known to be intact.
+    """
+    end = start
+    try:
+        for entry in scan(path, start, verify=True):
+            end = entry.offset + entry.length
+        if path.stat().st_size > end:
+            os.truncate(path, end)
+    except FileNotFoundError:
+        # It was killed before it had one.
+        return 0
+    return end
+
+
 def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
     """Return the row of each assignment in some journals, else its last failure.
 
@@ -427,7 +445,7 @@ def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
             if entry.kind == SESSION:
                 continue
             before = found.get(entry.index)
-            if before is None or before.kind != ROW or _withdraws(entry, before):
+            if before is None or _counts_more(entry, before):
                 found[entry.index] = entry
     for entry in found.values():
         if entry.kind == WITHDRAWAL:
@@ -435,8 +453,13 @@ def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
     return found
 
 
-def _withdraws(entry: Entry, row: Entry) -> bool:
-    return entry.kind == WITHDRAWAL and entry.path == row.path
+def _counts_more(entry: Entry, before: Entry) -> bool:
+    if before.kind == ROW:
+        return entry.kind == WITHDRAWAL and entry.path == before.path
+    if entry.kind == ROW or entry.path == before.path:
+        return True
+    # The names of journals do not tell in which order they were written.
+    return entry.start >= before.start
 
 
 def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:

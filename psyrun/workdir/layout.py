@@ -113,23 +113,23 @@ class Round:
         """File with what the workers of a process job evaluate at the moment."""
         return self.journals / f"{block}{_ending(session)}.slots"
 
-    def in_flight_of(self, block: int) -> dict[str, Path]:
-        """Return these files of all process jobs of a block by session, last ones last.
+    def last_in_flight(self) -> dict[int, tuple[str, Path]]:
+        """Return the last one of these files of each block, and its session.
 
-        An earlier one may still live, where it was suspended and lost its lock.
+        An earlier one may still be written to, by a job that was suspended and has
+        lost its lock.
         """
-        found: list[tuple[int, str, Path]] = []
-        for name in _names(self.journals):
+        found: dict[int, tuple[str, Path]] = {}
+        for name in sorted(_names(self.journals)):
             number, _, session = name.removesuffix(".slots").partition("-")
-            if number == str(block) and name.endswith(".slots"):
-                path = self.journals / name
-                with suppress(FileNotFoundError):
-                    found.append((path.stat().st_mtime_ns, session, path))
-        return {session: path for _, session, path in sorted(found)}
+            if name.endswith(".slots") and number.isdecimal():
+                block, path = int(number), self.journals / name
+                found[block] = max(found.get(block, ("", path)), (session, path))
+        return found
 
-    def last_in_flight(self, block: int) -> Path:
-        """Return the one of the last process job of a block."""
-        return next(reversed(self.in_flight_of(block).values()), self.in_flight(block))
+    def in_flight_of(self, block: int) -> Path:
+        """Return the last one of these files of one block, which may not exist."""
+        return self.last_in_flight().get(block, ("", self.in_flight(block)))[1]
 
     def journal_of_queue(self, block: int, session: str) -> Path:
         """Journal of what ended process jobs in a queue, which they could not write."""

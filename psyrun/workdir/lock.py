@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -24,7 +25,7 @@ from psyrun.workdir.holder import Holder, heartbeat_age, is_live, recorded_holde
 from psyrun.workdir.layout import Round, TaskLayout
 
 _REMOVAL_EXPIRY = 30.0
-_SESSION = 12  # characters that a session is named by
+_SESSION = 8  # characters of a token in the name of a session
 _PAUSE = 0.05  # seconds that another process is given to remove a lock
 
 
@@ -51,16 +52,34 @@ class Lock:
         while not self._take():
             holder = live_holder(self.path)
             if holder is not None:
-                raise RunningError(f"{self.subject} is run by {holder}.")
+                text = f"{self.subject} is run by {holder}."
+                raise RunningError(f"{text}{self._hint(holder)}")
             former = self._break_stale() or former
         atexit.register(self.release)
         threading.Thread(target=self._beat, daemon=True).start()
         return former
 
+    def _hint(self, holder: Holder) -> str:
+        """Say how long a holder of before a restart, or in a container, is believed."""
+        if holder.is_here or holder.host != socket.gethostname():
+            return ""
+        with suppress(OSError):
+            rest = max(1, round(heartbeats.EXPIRY - heartbeat_age(self.path)))
+            return (
+                f" If that ended with its container or a restart of {holder.host}, try "
+                f"again in {rest} s."
+            )
+        return ""
+
+    @property
+    def token(self) -> str:
+        """Text that no other holder has; empty while it is not held."""
+        return "" if self._mine is None else self._mine.token
+
     @property
     def session(self) -> str:
-        """Short text for the time that it is held now, which no other holder has."""
-        return "" if self._mine is None else self._mine.token[:_SESSION]
+        """Short text for the time that it is held now; later ones sort later."""
+        return "" if self._mine is None else session_of(self._mine)
 
     def _take(self) -> bool:
         mine = Holder.me()
@@ -120,11 +139,13 @@ class Lock:
     def check(self) -> None:
         """Raise `LostLockError` if the lock is lost."""
         if self.is_lost:
-            raise LostLockError(
-                f"{self.subject} was suspended, and its lock was taken over meanwhile. "
-                "Nothing of the other run was overwritten; what was recorded here is "
-                "kept."
-            )
+            raise self._lost()
+
+    def _lost(self) -> LostLockError:
+        return LostLockError(
+            f"{self.subject} was suspended, and its lock was taken over meanwhile. "
+            "Nothing of the other run was overwritten; what was recorded here is kept."
+        )
 
     def _beat(self) -> None:
         while not self._stop.wait(heartbeats.HEARTBEAT) and not self.is_lost:
@@ -144,8 +165,12 @@ class Lock:
         self.acquire()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: object, frames: object) -> None:
+        is_lost = self.is_lost
         self.release()
+        # Whatever was missing then, another run may have removed.
+        if is_lost and isinstance(error, Exception):
+            raise self._lost() from error
 
 
 def is_held_in(path: Path, session: str) -> bool:
@@ -155,7 +180,12 @@ def is_held_in(path: Path, session: str) -> bool:
     except (OSError, PsyrunError):
         # What cannot be read now may still be ours.
         return True
-    return holder is not None and holder.token.startswith(session)
+    return holder is not None and session_of(holder) == session
+
+
+def session_of(holder: Holder) -> str:
+    """Return the session in which a lock is held; it is part of the names of files."""
+    return f"{int(holder.since):09x}{holder.token[:_SESSION]}"
 
 
 def live_holder(path: Path) -> Holder | None:

@@ -28,6 +28,7 @@ from psyrun.queue.job import QueuedJob
 from psyrun.queue.local_steps import LocalSteps
 from psyrun.queue.placement import is_local
 from psyrun.queue.site import SiteSettings
+from psyrun.run.lock_watch import check_locks
 from psyrun.scheduler.jobs import Cause
 from psyrun.steps.command import StepCommand
 from psyrun.utils.environment import CONTROLLED_VARIABLE
@@ -112,6 +113,8 @@ class Executor(RemoteExecutor):
 
     def run_job(self, job: Any) -> None:
         """Take over one job."""
+        # Before what the job made is removed: it may be another run's by now.
+        check_locks()
         step = None if job.is_group() else StepCommand.parse(job.shellcmd)
         if step is None:
             self._ordinary.run_job(job)
@@ -177,6 +180,7 @@ class Executor(RemoteExecutor):
 
     def _tell(self, ended: FinishedJob) -> None:
         item, ending = ended
+        check_locks()
         if ending.cause is Cause.DONE:
             self.report_job_success(item.owner)
             return

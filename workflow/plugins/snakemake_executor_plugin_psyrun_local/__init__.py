@@ -75,6 +75,8 @@ class Executor(RealExecutor):
                 self._requests.discard(request)
 
     def _ended(self, info: SubmittedJobInfo, done: Future[int]) -> None:
+        # Snakemake removes what a job that failed has made.
+        check_locks()
         error = done.exception()
         if error is None and done.result() == 0:
             self.report_job_success(info)
