@@ -386,7 +386,7 @@ def test_the_lock_of_a_job_that_was_killed_is_removed(
         assert driver.step() == []
     assert lock.path.exists()
     text = lock.path.read_text()
-    lock.path.write_text(text.replace(Holder.me().started, "long ago"))
+    lock.path.write_text(text.replace(Holder.me().started, "earlier"))
     drive(driver, 1)
     assert not lock.path.exists()
 
