@@ -31,6 +31,10 @@ class StoreError(PsyrunError, OSError):
     """
 
 
+class DamagedFileError(StoreError):
+    """A file is not what was written."""
+
+
 class NoSuchFileError(StoreError, FileNotFoundError):
     """There is no data file of that name."""
 

@@ -71,8 +71,13 @@ def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
         current,
         missing_blocks=tuple(sorted(missing)),
         merged=None if merged is None else merged.merge,
-        merged_into=merged.into if merged and merged.is_complete(round_) else "",
+        merged_into="" if merged is None else _merged_into(merged, round_),
     )
+
+
+def _merged_into(merged: MergeRecord, round_: Round) -> str:
+    is_there = not merged.problem_of_result(Path(merged.into), quick=True)
+    return merged.into if merged.is_complete(round_) and is_there else ""
 
 
 def _rounds_with_rows(
@@ -115,4 +120,8 @@ def _data(task: Task, round_: Round) -> RoundData:
     counts = DivisionCounts.load(round_)
     ext = task.store.ext if counts is None else counts.ext
     # The split says which rows these are, when it leaves them out.
-    return RoundData(round_, store_with(ext, task.store), lambda *_: None)
+    return RoundData(round_, store_with(ext, task.store), _ignore, _ignore)
+
+
+def _ignore(*_: object) -> None:
+    pass

@@ -77,7 +77,8 @@ class Current:
     merged : str or None
         Name of the last merge of its round, None where none has ended.
     merged_into : str
-        Where that merge wrote to; empty if it did not end well.
+        Where that merge wrote to; empty if it did not end well, or the file is not
+        what it wrote.
     has_result : bool
         Whether the desired result file exists.
     occupied_rounds : tuple of int

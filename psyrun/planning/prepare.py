@@ -31,6 +31,7 @@ from psyrun.tasks.discovery import Refuse, raise_error
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, record_parts, version_of
 from psyrun.utils import __version__
+from psyrun.utils.checksums import keep_beside
 from psyrun.utils.files import write_json, write_text
 from psyrun.utils.process.opened_files import opened_files
 from psyrun.utils.resources import shipped
@@ -38,6 +39,7 @@ from psyrun.utils.text import counted, listed
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
+from psyrun.workdir.progress import changed_result
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -211,7 +213,22 @@ class TaskRun:
         self._record_version()
         _note_where(self.task)
         make_folder_for_result(self.task)
+        self._keep_changed_result()
         self.render()
+
+    def _keep_changed_result(self) -> None:
+        """Move a result aside that is not what was written, and that a merge replaces.
+
+        It may have been damaged, but also edited on purpose.
+        """
+        path = Path(self.plan.resultfile)
+        problem = changed_result(self.layout, path) if self.decision.merge else ""
+        if problem:
+            kept = keep_beside(path)
+            self.remarks.append(
+                f"{self.name}: {path}: was changed after it was merged: it {problem}. "
+                f"It is kept as {kept}, and merged again"
+            )
 
     def _record_version(self) -> None:
         self._version.remember(self.layout.source)

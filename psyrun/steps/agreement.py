@@ -16,7 +16,7 @@ import numpy as np
 
 from psyrun.errors import RecordError, one_line
 from psyrun.store.arrays import Array, RowType
-from psyrun.utils.files import place, read_placed
+from psyrun.utils.files import place, read_placed, seal, unseal
 
 T = TypeVar("T")
 Key: TypeAlias = Hashable
@@ -73,16 +73,17 @@ def agree_on_word(reference: Path, name: str, mine: str) -> str:
 
 
 def _agree(path: Path, mine: object, read: Callable[[Any], T]) -> T:
+    own = json.dumps(seal(mine))
     if not path.exists():
-        place(path, json.dumps(mine))
+        place(path, own)
     try:
         text = read_placed(path)
         if not text:
             # Nothing was agreed on before the power failed.
             path.unlink(missing_ok=True)
-            place(path, json.dumps(mine))
+            place(path, own)
             text = read_placed(path)
-        return read(json.loads(text))
+        return read(unseal(json.loads(text)))
     except _BROKEN as error:
         raise RecordError(
             f"{path}: is damaged ({one_line(error)}). Remove it, then run again."

@@ -10,6 +10,7 @@ import numpy as np
 from psyrun.errors import JobError
 from psyrun.steps.job import Job
 from psyrun.tasks.loaded_code import forget_others
+from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import checking
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import journal
@@ -26,9 +27,18 @@ def merge(job: Job) -> None:
         result = Path(plan.resultfile)
         result.parent.mkdir(parents=True, exist_ok=True)
         n_rows = job.data.save(job.store(plan.result_ext), str(result))
+        written, modified = Checksum.of(result), result.stat().st_mtime_ns
         n_failed = job.data.n_accepted_failures()
         repeated = _repetitions(job)
-        record = MergeRecord(plan.merge, plan.resultfile, n_rows, n_failed, **repeated)
+        record = MergeRecord(
+            plan.merge,
+            plan.resultfile,
+            n_rows,
+            n_failed,
+            **repeated,
+            result=written,
+            modified=modified,
+        )
         record.save(job.round)
         lock.check()
         _clean_up(job)

@@ -27,17 +27,17 @@ from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
-from psyrun.utils.files import check_all, checking, explained, replacing, write_json
+from psyrun.utils.files import checking
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
 from psyrun.workdir.attempts import Attempts, own_job
+from psyrun.workdir.blocks import failed_of, write_block
 from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.lock import is_held_in
-from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
 
 _SHOWN = 10
 
@@ -59,7 +59,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         _evaluate(job, block, _recorded(job, block), watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
         recorded = _recorded(job, block)
-        failed = _failed(recorded)
+        failed = failed_of(recorded)
         n_rows = counted(len(recorded) - len(failed), "assignment")
         log_line(f"{n_rows} with a row, {len(failed)} failed")
         if failed and not job.plan.accept_failures:
@@ -210,11 +210,6 @@ def _session(job: Job, before: Attempts, token: str) -> dict[str, Any]:
     }
 
 
-def _failed(recorded: Mapping[int, Entry]) -> list[Entry]:
-    entries = (recorded[index] for index in sorted(recorded))
-    return [entry for entry in entries if entry.kind == journal.FAILURE]
-
-
 def _report(failed: list[Entry]) -> None:
     log_line(f"{counted(len(failed), 'assignment')} failed:")
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
@@ -239,37 +234,3 @@ def _check_complete(job: Job, block: int, recorded: Mapping[int, Entry]) -> None
             f"{counted(n_missing, 'assignment')} without a row, as a worker was "
             "killed. Run again: only what is missing is evaluated then."
         )
-
-
-def write_block(
-    data: RoundData, block: int, recorded: Mapping[int, Entry], *, lists_rows: bool
-) -> None:
-    """Write what the journals of a block hold to its store file.
-
-    Failures are listed beside it, and with `lists_rows` also the assignments with a
-    row, even if none failed, as they are not those of the division.
-    """
-    data.round.blocks.mkdir(exist_ok=True)
-    failed = _failed(recorded)
-    source = JournalRows(rows_of(recorded), data.store)
-    # An earlier job of this block may have accepted other failures.
-    has_lists = {data.round.rows(block): failed or lists_rows}
-    has_lists[data.round.failed(block)] = failed
-    check_all()
-    for path, is_there in has_lists.items():
-        if not is_there:
-            path.unlink(missing_ok=True)
-    if failed or lists_rows:
-        target = data.round.rows(block)
-        with explained(target), replacing(target) as path, path.open("wb") as file:
-            np.save(file, source.indices)
-    if failed:
-        causes = zip(failed, journal.failures(failed), strict=True)
-        accepted = {
-            entry.index: {**cause, "duration": entry.duration, "peak": entry.peak}
-            for entry, cause in causes
-        }
-        write_json(data.round.failed(block), accepted)
-    with data.store.writer(str(data.round.block(block, data.store.ext))) as writer:
-        for rows in chunks(np.arange(len(source.indices))):
-            writer.append(source.take(rows))

@@ -103,12 +103,17 @@ def _earlier_round(job: Job, number: int) -> tuple[RoundData, str]:
             f"{round_.folder}: is gone; its rows cannot be taken over. Start the task "
             "again with 'psy run'."
         )
-    data = RoundData(round_, job.store(counts.ext), _say_unreadable)
+    store = job.store(counts.ext)
+    data = RoundData(round_, store, _say_unreadable, _say_damaged)
     return data, counts.fingerprint
 
 
 def _say_unreadable(row: Entry, cause: str) -> None:
     log_line(f"assignment {row.index} of before has no row: {cause}")
+
+
+def _say_damaged(block: int, problem: str) -> None:
+    log_line(f"block {block} of before is not used: {problem}")
 
 
 def _keep(job: Job, pieces: Iterable[ColumnDict]) -> _Kept:

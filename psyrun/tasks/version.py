@@ -128,7 +128,8 @@ def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
     TaskError
         If a file that it depends on cannot be read.
     """
-    digests: dict[str, str] = read_json(cache) or {}
+    remembered = _record(cache)
+    digests: dict[str, str] = remembered if isinstance(remembered, dict) else {}
     before = dict(digests)
     found = version_of_file(
         task.path,
@@ -187,7 +188,8 @@ def record_parts(
 
     Of the files `unlisted`, those are returned that no record had before.
     """
-    before = (read_json(path) or {}).get("unlisted", [])
+    former = _record(path)
+    before = former.get("unlisted", []) if isinstance(former, dict) else []
     new = [file for file in unlisted if file not in before]
     parts = version.source.parts
     record = {"fingerprint": fingerprint, "parts": parts, "unlisted": [*before, *new]}
@@ -200,8 +202,8 @@ def changed_files(version: Version, fingerprint: str, path: Path) -> tuple[str, 
 
     Those of its source are known if `record_parts` has recorded them at `path`.
     """
-    record = read_json(path) or {}
-    if record.get("fingerprint") != fingerprint:
+    record = _record(path)
+    if not isinstance(record, dict) or record.get("fingerprint") != fingerprint:
         return version.changed
     before, now = record["parts"], version.source.parts
     files = sorted({*before, *now})

@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -210,9 +211,48 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, making its folder if there is none."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+_SEAL, _CONTENT = "#crc32", "#content"
+
+
+def seal(value: Any) -> dict[Any, Any]:
+    """Return a value for JSON with a checksum of itself, for `unseal`."""
+    content = value if isinstance(value, dict) else {_CONTENT: value}
+    return {**content, _SEAL: _crc(content)}
+
+
+def unseal(record: Any) -> Any:
+    """Return what was sealed, and a record of former versions, without seal, as it is.
+
+    Raises `ValueError` if it is not what was sealed.
+    """
+    if not isinstance(record, dict):
+        return record
+    if _SEAL not in record:
+        if any(map(_is_nearly_the_seal, record)):
+            raise ValueError("its checksum has another name")
+        return record
+    content = {key: value for key, value in record.items() if key != _SEAL}
+    if record[_SEAL] != _crc(content):
+        raise ValueError("its content does not fit to its checksum")
+    return content[_CONTENT] if content.keys() == {_CONTENT} else content
+
+
+def _is_nearly_the_seal(name: str) -> bool:
+    return len(name) == len(_SEAL) and sum(map(str.__ne__, name, _SEAL)) == 1
+
+
+def _crc(content: Any) -> int:
+    # Its text is the same however it was written to a file.
+    return zlib.crc32(json.dumps(content).encode())
+
+
+def write_json(path: Path, value: Any, *, sealed: bool = True) -> None:
+    """Write a JSON file atomically, making its folder if there is none.
+
+    With a seal, it is noticed if a value in it is not read as it was written.
+    """
+    record = seal(value) if sealed else value
+    write_text(path, json.dumps(record, indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -221,8 +261,12 @@ def read_json(path: Path) -> Any:
     Raises `StoreError` if it is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise damaged(path, f"is not JSON ({error})") from error
+    try:
+        return unseal(record)
+    except ValueError as error:
+        raise damaged(path, f"is damaged: {error}") from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import DamagedFileError, PsyrunError
 from psyrun.workdir.journal import UnreadableRowError
 from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import FileStamp, finished_blocks, stamp_of
@@ -68,7 +68,11 @@ def consistent_pieces(
     from psyrun.workdir.rows import RoundData
 
     before = _stamps(round_, store.ext)
-    yield from RoundData(round_, store, on_unreadable).pieces()
+    problem: DamagedFileError | None = None
+    try:
+        yield from RoundData(round_, store, on_unreadable).pieces()
+    except DamagedFileError as error:
+        problem = error
     after = _stamps(round_, store.ext)
     # A block that was replaced may hold other rows than were listed before, and
     # a merge removes journals that may not have been listed any more.
@@ -76,6 +80,8 @@ def consistent_pieces(
         raise ConcurrentChangeError(
             f"{round_.folder}: changed while it was read. Try again."
         )
+    if problem is not None:
+        raise problem
 
 
 def _stamps(round_: Round, ext: str) -> dict[Path, FileStamp | None]:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from psyrun.backend import equal_ranges
 from psyrun.errors import PsyrunError
 from psyrun.utils import unpickling
-from psyrun.utils.files import damaged, read_json, replacing, write_json
+from psyrun.utils.checksums import Checksum, verify
+from psyrun.utils.files import (
+    check_all,
+    damaged,
+    read_json,
+    replacing,
+    write_json,
+)
 from psyrun.workdir.layout import Round
 from psyrun.workdir.plan import Plan
 
@@ -23,6 +30,10 @@ if TYPE_CHECKING:
     from psyrun.store.arrays import RowType
 
     Indices = NDArray[np.int64]
+
+
+ADVICE = "'psy doctor --repair' mends what can be mended."
+"""What to do about a damaged file that other records of the task depend on."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,19 @@ class Division:
             "space": freeze(self.space),
         }
         round_.folder.mkdir(parents=True, exist_ok=True)
-        counts = DivisionCounts(
+        with replacing(round_.space) as path:
+            with path.open("wb") as file:
+                pickle.dump(frozen, file, pickle.HIGHEST_PROTOCOL)
+            counts = self._counts(round_, plan, Checksum.of(path))
+            check_all()
+            # Until it is there again, the round counts as not divided.
+            round_.space.unlink(missing_ok=True)
+            write_json(round_.division, asdict(counts))
+
+    def _counts(self, round_: Round, plan: Plan, space: Checksum) -> DivisionCounts:
+        has_kept = self.kept is not None
+        kept = round_.kept(plan.block_ext)
+        return DivisionCounts(
             n_items=len(self.space),
             n_open=len(self.open),
             n_blocks=self.n_blocks,
@@ -125,10 +148,9 @@ class Division:
             ext=plan.block_ext,
             fetches=plan.fetches,
             fingerprint=plan.fingerprint,
+            space=space,
+            kept=Checksum.of(kept) if has_kept and kept.exists() else None,
         )
-        write_json(round_.division, asdict(counts))
-        with replacing(round_.space) as path, path.open("wb") as file:
-            pickle.dump(frozen, file, pickle.HIGHEST_PROTOCOL)
 
     @classmethod
     def load(cls, round_: Round) -> Division:
@@ -139,6 +161,8 @@ class Division:
         """
         from psyrun.pspace.freezing import thaw
 
+        counts = DivisionCounts.load(round_)
+        verify(round_.space, None if counts is None else counts.space, ADVICE)
         try:
             with round_.space.open("rb") as file:
                 frozen = unpickling.load(file)
@@ -171,6 +195,9 @@ class DivisionCounts:
         Whether process jobs fetch their work.
     fingerprint : str
         Of the version of the task that the blocks are computed with.
+    space, kept : Checksum or None
+        Of the frozen space, and of the file with kept rows. None where there is no
+        such file, or an earlier version of psyrun wrote it.
     """
 
     n_items: int
@@ -183,6 +210,8 @@ class DivisionCounts:
     ext: str
     fetches: bool
     fingerprint: str
+    space: Checksum | None = None
+    kept: Checksum | None = None
 
     @classmethod
     def load(cls, round_: Round) -> DivisionCounts | None:
@@ -191,8 +220,12 @@ class DivisionCounts:
             return None
         record = read_json(round_.division)
         try:
-            return None if record is None else cls(**record)
-        except TypeError as error:
+            if record is None:
+                return None
+            checksums = ("space", "kept")
+            sums = {name: Checksum.of_record(record.get(name)) for name in checksums}
+            return cls(**{**record, **sums})
+        except (AttributeError, TypeError) as error:
             raise damaged(round_.division, "has other entries than expected") from error
 
     @property

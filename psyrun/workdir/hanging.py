@@ -71,7 +71,8 @@ class Hanging:
 def note(path: Path, found: Sequence[Hanging]) -> None:
     """Write the note of this process, which keeps it fresh with `renew`."""
     processes = [_entry(one) for one in found]
-    write_json(path, {"holder": asdict(Holder.me()), "processes": processes})
+    record = {"holder": asdict(Holder.me()), "processes": processes}
+    write_json(path, record, sealed=False)
 
 
 def _entry(one: Hanging) -> dict[str, object]:

@@ -23,10 +23,12 @@ A task owns one folder, ``<workdir>/<task>``::
         split.json        how it was divided
         kept.<ext>        rows taken over from earlier rounds
         blocks/<i>.<ext>  the rows of each process job
+        blocks/.<i>.json  the checksum of these files
         journal/          one record per assignment, while jobs run
         claims/           which work was fetched (load balancing)
         locks/            which jobs run
         hanging/          which of their processes seem to hang
+        damaged/          files that were not what was written
         merged.json       what the last merge wrote
         merged-<name>     that it ended, for Snakemake
 """
@@ -86,6 +88,19 @@ class Round:
     def rows(self, block: int) -> Path:
         """List of the assignments in a block's store file, if not as divided."""
         return self.blocks / f".{block}.rows.npy"
+
+    def block_record(self, block: int) -> Path:
+        """Checksums of a block's store file and of its lists, as JSON."""
+        return self.blocks / f".{block}.json"
+
+    def new_block(self, block: int, ext: str) -> Path:
+        """Where a block's store file is written until it is whole."""
+        return self.blocks / f".{block}.new{ext}"
+
+    @property
+    def damaged(self) -> Path:
+        """The folder of files that were not what was written."""
+        return self.folder / "damaged"
 
     def kept(self, ext: str) -> Path:
         """Rows taken over from an earlier round or result."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, read_json, write_json
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
@@ -175,6 +176,10 @@ class MergeRecord:
     failed_before, cut_off_before : int
         Assignments that were evaluated again because they had failed, or because
         their job was killed.
+    result : Checksum or None
+        Of the result file; None where an earlier version of psyrun wrote it.
+    modified : int or None
+        When the result file was written, in nanoseconds since the epoch.
     """
 
     merge: str
@@ -183,6 +188,26 @@ class MergeRecord:
     n_failed: int = 0
     failed_before: int = 0
     cut_off_before: int = 0
+    result: Checksum | None = None
+    modified: int | None = None
+
+    def problem_of_result(self, path: Path, *, quick: bool = False) -> str:
+        """Return why a file is not the result that was written; empty if it is.
+
+        With `quick`, a file of the right size is read only if it was modified since.
+        Of a result that an earlier version of psyrun wrote it is only known whether it
+        is there.
+        """
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return "is gone"
+        if self.result is None:
+            return ""
+        is_untouched = status.st_mtime_ns == self.modified
+        if quick and is_untouched and status.st_size == self.result.size:
+            return ""
+        return self.result.problem_of(path)
 
     def save(self, round_: Round) -> None:
         """Write the record of a round."""
@@ -193,8 +218,11 @@ class MergeRecord:
         """Read the record of a round, None where no merge got that far."""
         record = read_json(round_.merged)
         try:
-            return None if record is None else cls(**record)
-        except TypeError as error:
+            if record is None:
+                return None
+            result = Checksum.of_record(record.get("result"))
+            return cls(**{**record, "result": result})
+        except (AttributeError, TypeError) as error:
             raise damaged(round_.merged, "has other entries than expected") from error
 
     def is_complete(self, round_: Round) -> bool:
@@ -206,6 +234,19 @@ class MergeRecord:
         return round_.merge_mark(self.merge).exists()
 
 
+def changed_result(layout: TaskLayout, path: Path) -> str:
+    """Return why a result file is not what the last merge wrote; empty if it is.
+
+    Nothing is said of a file that no merge of the task wrote.
+    """
+    for round_ in reversed(layout.rounds().values()):
+        merged = MergeRecord.load(round_)
+        if merged is not None and merged.into == str(path):
+            is_known = merged.is_complete(round_) and path.exists()
+            return merged.problem_of_result(path, quick=True) if is_known else ""
+    return ""
+
+
 def is_merged(layout: TaskLayout, plan: Plan) -> bool:
     """Whether the result of a plan is there, and nothing is missing."""
     round_ = layout.round(plan.round)
@@ -215,6 +256,6 @@ def is_merged(layout: TaskLayout, plan: Plan) -> bool:
         and merged.is_complete(round_)
         and merged.merge == plan.merge
         and merged.into == plan.resultfile
-        and Path(plan.resultfile).exists()
+        and not merged.problem_of_result(Path(plan.resultfile), quick=True)
         and len(finished_blocks(round_, plan.block_ext)) == plan.n_blocks
     )

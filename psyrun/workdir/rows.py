@@ -9,19 +9,23 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from psyrun.errors import DamagedFileError, StoreError, one_line
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict, count_rows
+from psyrun.utils.checksums import verify
 from psyrun.utils.files import damaged, read_json
 from psyrun.utils.typing import override
 from psyrun.workdir import journal
-from psyrun.workdir.division import Division
+from psyrun.workdir.checksums import BlockRecord, problem_of_block
+from psyrun.workdir.division import ADVICE, Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
 from psyrun.workdir.reuse import joined_points
 
 # Rows handled at once: enough to spread the cost of a call, few for memory.
 CHUNK = 10_000
+_KEPT = -1  # in the place of a block
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,19 @@ class RoundData:
 
     A row that a journal holds, but that cannot be read, counts as failed if there is
     `on_unreadable`, which is called with it and the reason in one line; else it is an
-    error, when it is read.
+    error, when it is read. A block that is not what was written is not used: its rows
+    are those of the journals, if they have all of them or there is `on_damaged`, which
+    is called once with the block and what is wrong in one line; else it is an error.
     """
 
     round: Round
     store: Store
     on_unreadable: Callable[[journal.Entry, str], object] | None = None
+    on_damaged: Callable[[int, str], object] | None = None
+    _problems: dict[int, str] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _told: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
     _recorded: dict[int, dict[int, journal.Entry]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -44,6 +55,25 @@ class RoundData:
     def division(self) -> Division:
         """The frozen space and its division."""
         return Division.load(self.round)
+
+    @cached_property
+    def _counts(self) -> DivisionCounts | None:
+        return DivisionCounts.load(self.round)
+
+    def problem_of(self, block: int) -> str:
+        """Return what is wrong with a block's files; empty if nothing is.
+
+        They are read once.
+        """
+        if block not in self._problems:
+            space = None if self._counts is None else self._counts.space
+            ext = self.store.ext
+            self._problems[block] = problem_of_block(self.round, block, ext, space)
+        return self._problems[block]
+
+    def forget_problem(self, block: int) -> None:
+        """Look at a block again when it is needed, as it was replaced."""
+        self._problems.pop(block, None)
 
     def with_row(self) -> Indices:
         """Return the assignments that have a row, in the order of the space."""
@@ -123,10 +153,17 @@ class RoundData:
         kept = self.division.kept
         found: list[RowSource] = []
         if kept is not None:
+            self._verify_kept()
             indices = np.flatnonzero(kept >= 0)
             found.append(FileRows(self.store, self._kept_path, indices, kept[indices]))
         found += [self._source(block) for block in range(self.division.n_blocks)]
         return [source for source in found if len(source.indices)]
+
+    def _verify_kept(self) -> None:
+        # Once, although not all of its rows may be asked for together.
+        if _KEPT not in self._problems and self._counts is not None:
+            verify(self._kept_path, self._counts.kept, ADVICE)
+            self._problems[_KEPT] = ""
 
     @property
     def _kept_path(self) -> str:
@@ -134,9 +171,32 @@ class RoundData:
 
     def _source(self, block: int) -> RowSource:
         path = self.round.block(block, self.store.ext)
-        if path.exists():
+        if path.exists() and not self.problem_of(block):
             return FileRows(self.store, str(path), self.indices_of_block(block))
-        return JournalRows(self._rows_of_journals(block), self.store)
+        rows = self._rows_of_journals(block)
+        if path.exists() and not self.is_in_journals(block):
+            self._tell_damaged(block)
+        return JournalRows(rows, self.store)
+
+    def is_in_journals(self, block: int) -> bool:
+        """Whether the journals have all rows of a finished block."""
+        try:
+            record = BlockRecord.load(self.round, block)
+        except StoreError:
+            record = None
+        return record is not None and record.n_rows == len(
+            self._rows_of_journals(block)
+        )
+
+    def _tell_damaged(self, block: int) -> None:
+        problem = self.problem_of(block)
+        if self.on_damaged is None:
+            raise DamagedFileError(
+                f"{problem}: it is damaged. 'psy run' evaluates again what it held."
+            )
+        if block not in self._told:
+            self._told.add(block)
+            self.on_damaged(block, problem)
 
     def _rows_of_journals(self, block: int) -> dict[int, journal.Entry]:
         paths = self.round.journals_of(block)
@@ -165,7 +225,10 @@ class RoundData:
         """Return the assignments whose rows a block's store file holds."""
         listed = self.round.rows(block)
         if listed.exists():
-            indices: Indices = np.load(listed)
+            try:
+                indices: Indices = np.load(listed)
+            except (ValueError, EOFError) as error:
+                raise damaged(listed, f"is no list ({one_line(error)})") from error
             return indices
         return np.asarray(self.division.indices(block), dtype=np.int64)
 

@@ -111,7 +111,7 @@ class RunRecord:
     def _save(self, layouts: Iterable[TaskLayout]) -> None:
         for layout in layouts:
             with suppress(OSError, PsyrunError):
-                write_json(layout.run_record, asdict(self))
+                write_json(layout.run_record, asdict(self), sealed=False)
 
     @classmethod
     def load(cls, layout: TaskLayout) -> RunRecord | None:

@@ -1,0 +1,100 @@
+"""Store files of process jobs, which are written from journals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from psyrun.store.arrays import Indices
+from psyrun.utils.checksums import Checksum
+from psyrun.utils.files import (
+    check_all,
+    explained,
+    replacing,
+    synchronise,
+    write_json,
+)
+from psyrun.workdir import journal
+from psyrun.workdir.checksums import BlockRecord
+from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.journal import Entry
+from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
+
+
+def failed_of(recorded: Mapping[int, Entry]) -> list[Entry]:
+    """Return the entries that are failures, in the order of the assignments."""
+    entries = (recorded[index] for index in sorted(recorded))
+    return [entry for entry in entries if entry.kind == journal.FAILURE]
+
+
+def write_block(
+    data: RoundData, block: int, recorded: Mapping[int, Entry], *, lists_rows: bool
+) -> None:
+    """Write what the journals of a block hold to its store file.
+
+    Failures are listed beside it, and with `lists_rows` also the assignments with a
+    row, even if none failed, as they are not those of the division. A record of all
+    of them is there before the store file gets its name.
+    """
+    data.round.blocks.mkdir(exist_ok=True)
+    failed = failed_of(recorded)
+    source = JournalRows(rows_of(recorded), data.store)
+    new = data.round.new_block(block, data.store.ext)
+    try:
+        with data.store.writer(str(new)) as writer:
+            for rows in chunks(np.arange(len(source.indices))):
+                writer.append(source.take(rows))
+        # An earlier job of this block may have accepted other failures.
+        check_all()
+        listed = source.indices if failed or lists_rows else None
+        _write_lists(data, block, listed, failed)
+        _record(data, block, len(source.indices), new)
+        target = data.round.block(block, data.store.ext)
+        with explained(target):
+            synchronise(new)
+            check_all()
+            new.replace(target)
+            synchronise(target.parent)
+    finally:
+        with suppress(OSError):
+            new.unlink()
+
+
+def _write_lists(
+    data: RoundData, block: int, indices: Indices | None, failed: list[Entry]
+) -> None:
+    """Write the lists of a block, and remove those that it does not have."""
+    listed, accepted = data.round.rows(block), data.round.failed(block)
+    if indices is None:
+        listed.unlink(missing_ok=True)
+    else:
+        with explained(listed), replacing(listed) as path, path.open("wb") as file:
+            np.save(file, indices)
+    if not failed:
+        accepted.unlink(missing_ok=True)
+        return
+    causes = zip(failed, journal.failures(failed), strict=True)
+    record = {
+        entry.index: {**cause, "duration": entry.duration, "peak": entry.peak}
+        for entry, cause in causes
+    }
+    write_json(accepted, record)
+
+
+def _record(data: RoundData, block: int, n_rows: int, file: Path) -> None:
+    """Record what the files of a block are, of which one has no name yet."""
+    counts = DivisionCounts.load(data.round)
+    BlockRecord(
+        n_rows,
+        Checksum.of(file),
+        rows=_of_existing(data.round.rows(block)),
+        failed=_of_existing(data.round.failed(block)),
+        space=None if counts is None else counts.space,
+    ).save(data.round, block)
+
+
+def _of_existing(path: Path) -> Checksum | None:
+    return Checksum.of(path) if path.exists() else None

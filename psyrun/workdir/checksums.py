@@ -1,0 +1,96 @@
+"""What is recorded of finished files, by which it is noticed if one has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from psyrun.errors import StoreError
+from psyrun.utils.checksums import Checksum
+from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.workdir.layout import Round
+
+
+@dataclass(frozen=True)
+class BlockRecord:
+    """What the files of a finished block are recognized by.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows in its store file.
+    file, rows, failed : Checksum or None
+        Of its store file, of the list of its assignments and of that of accepted
+        failures; None where there is no such list.
+    space : Checksum or None
+        Of the frozen space that its assignments are counted in.
+    overridden : tuple of str
+        Parameters that have other values in its rows than in the space, as `execute`
+        returned results of that name.
+    """
+
+    n_rows: int
+    file: Checksum
+    rows: Checksum | None = None
+    failed: Checksum | None = None
+    space: Checksum | None = None
+    overridden: tuple[str, ...] = ()
+
+    def save(self, round_: Round, block: int) -> None:
+        """Write the record of a block, before the block gets its name."""
+        write_json(round_.block_record(block), asdict(self))
+
+    @classmethod
+    def load(cls, round_: Round, block: int) -> BlockRecord | None:
+        """Read the record of a block; None where an earlier version wrote the block.
+
+        Raises `StoreError` if it is damaged.
+        """
+        path = round_.block_record(block)
+        record = read_json(path)
+        if record is None:
+            return None
+        try:
+            names = ("file", "rows", "failed", "space")
+            sums = {name: Checksum.of_record(record.get(name)) for name in names}
+            overridden = tuple(record.get("overridden", ()))
+            return cls(**{**record, **sums, "overridden": overridden})
+        except (AttributeError, TypeError) as error:
+            raise damaged(path, "has other entries than expected") from error
+
+
+def problem_of_block(
+    round_: Round, block: int, ext: str, space: Checksum | None = None
+) -> str:
+    """Return in one line what is wrong with a finished block; empty if nothing is.
+
+    All of its files are read. `space` is what the checksum of the space has to be. A
+    block without a record is not judged.
+    """
+    try:
+        record = BlockRecord.load(round_, block)
+        if record is None:
+            return ""
+        if None not in (space, record.space) and record.space != space:
+            return f"{round_.block(block, ext)}: holds rows of another space"
+        for path, checksum in _files(record, round_, block, ext):
+            if problem := _problem(path, checksum):
+                return f"{path}: {problem}"
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _files(
+    record: BlockRecord, round_: Round, block: int, ext: str
+) -> Iterator[tuple[Path, Checksum | None]]:
+    yield round_.block(block, ext), record.file
+    yield round_.rows(block), record.rows
+    yield round_.failed(block), record.failed
+
+
+def _problem(path: Path, checksum: Checksum | None) -> str:
+    if checksum is not None:
+        return checksum.problem_of(path)
+    return "is there, although there was no such list" if path.exists() else ""
