@@ -25,9 +25,11 @@ from psyrun.scheduler import Cause, Ending
 
 class Queue(LocalQueue):
     def get_endings(self, jobids):
-        if not Path("cause").exists():
+        # Another job may be about to write the same into it.
+        text = Path("cause").read_text() if Path("cause").exists() else ""
+        if not text:
             return {{}}
-        cause = Cause(Path("cause").read_text())
+        cause = Cause(text)
         return dict.fromkeys(jobids, Ending(cause, f"short of {{cause}}"))
 
     def raised(self, values, cause, factor):
