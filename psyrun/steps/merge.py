@@ -89,7 +89,7 @@ def _clean_up(job: Job) -> None:
     """Remove journals, claims, earlier rounds and the marks of earlier merges."""
     for mark in job.round.folder.glob(job.round.merge_mark("*").name):
         mark.unlink(missing_ok=True)
-    for folder in (job.round.journals, job.round.claims):
+    for folder in (job.round.journals, job.round.claims, job.round.finished):
         shutil.rmtree(folder, ignore_errors=True)
     for number, round_ in job.layout.rounds().items():
         if number < job.plan.round:

@@ -27,7 +27,7 @@ from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
-from psyrun.utils.files import checking
+from psyrun.utils.files import checking, link
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
@@ -36,10 +36,11 @@ from psyrun.workdir.attempts import Attempts, own_job
 from psyrun.workdir.blocks import failed_of, write_block
 from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.journal import Entry, Journal
-from psyrun.workdir.layout import PROCESS
+from psyrun.workdir.layout import PROCESS, Round
 from psyrun.workdir.lock import is_held_in
 
 _SHOWN = 10
+_WORTH_WHILE = 8192  # bytes of the journals of a block
 
 
 def process(job: Job, block: int, watchdog: Watchdog) -> None:
@@ -55,6 +56,9 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         if job.round.block(block, job.plan.block_ext).exists():
             log_line(f"block {block} is finished already; nothing is evaluated")
             return
+        if _is_put_back(job, block):
+            log_line(f"block {block} was finished before; nothing is evaluated")
+            return
         job.round.journals.mkdir(parents=True, exist_ok=True)
         _evaluate(job, block, _recorded(job, block), watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
@@ -66,6 +70,34 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
             _report(failed)
         _check_complete(job, block, recorded)
         write_block(job.data, block, recorded, lists_rows=job.plan.fetches)
+        if not failed:
+            _empty_journals(job.round, block, job.plan.block_ext)
+
+
+def _is_put_back(job: Job, block: int) -> bool:
+    """Give a file its first name back, which was removed after it had the second."""
+    finished = job.round.finished_block(block, job.plan.block_ext)
+    target = job.round.block(block, job.plan.block_ext)
+    if not finished.exists() or job.data.rows_of_block(block) is None:
+        return False
+    target.parent.mkdir(exist_ok=True)
+    return link(finished, target)
+
+
+def _empty_journals(round_: Round, block: int, ext: str) -> None:
+    """Have the rows of a finished block only once on disk, if that is worth while.
+
+    Whoever kills the job now has Snakemake remove the block, so that it needs a second
+    name first.
+    """
+    paths = round_.journals_of(block)
+    if sum(path.stat().st_size for path in paths) < _WORTH_WHILE:
+        return
+    round_.finished.mkdir(exist_ok=True)
+    if not link(round_.block(block, ext), round_.finished_block(block, ext)):
+        return
+    for path in paths:
+        journal.forget_outcomes(path)
 
 
 def _recorded(job: Job, block: int) -> dict[int, Entry]:

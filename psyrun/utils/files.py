@@ -151,6 +151,29 @@ def _copy(source: Path, target: Path) -> bool:
     return True
 
 
+def link(source: Filename, target: Path) -> bool:
+    """Give a file a second name on the same disk, and return whether that is possible.
+
+    What had that name before is replaced. Raises `StoreError` if the folder cannot be
+    written to.
+    """
+    beside = _beside(target)
+    try:
+        with explained(target):
+            os.link(os.path.realpath(source), beside)
+            check_all()
+            beside.replace(target)
+            synchronise(target.parent)
+    except StoreError as error:
+        if error.errno not in (*_NO_LINKS, errno.EXDEV):
+            raise
+        return False
+    finally:
+        # Two names of one file do not replace each other.
+        beside.unlink(missing_ok=True)
+    return True
+
+
 def read_placed(path: Path) -> str:
     """Return what stands in a file that was written with `place`.
 

@@ -61,20 +61,20 @@ class BlockRecord:
 
 
 def problem_of_block(
-    round_: Round, block: int, ext: str, space: Checksum | None = None
+    round_: Round, block: int, file: Path, space: Checksum | None = None
 ) -> str:
     """Return in one line what is wrong with a finished block; empty if nothing is.
 
-    All of its files are read. `space` is what the checksum of the space has to be. A
-    block without a record is not judged.
+    All of its files are read. `file` is its store file, and `space` is what the
+    checksum of the space has to be. A block without a record is not judged.
     """
     try:
         record = BlockRecord.load(round_, block)
         if record is None:
             return ""
         if None not in (space, record.space) and record.space != space:
-            return f"{round_.block(block, ext)}: holds rows of another space"
-        for path, checksum in _files(record, round_, block, ext):
+            return f"{file}: holds rows of another space"
+        for path, checksum in _files(record, round_, block, file):
             if problem := _problem(path, checksum):
                 return f"{path}: {problem}"
     except StoreError as error:
@@ -83,9 +83,9 @@ def problem_of_block(
 
 
 def _files(
-    record: BlockRecord, round_: Round, block: int, ext: str
+    record: BlockRecord, round_: Round, block: int, file: Path
 ) -> Iterator[tuple[Path, Checksum | None]]:
-    yield round_.block(block, ext), record.file
+    yield file, record.file
     yield round_.rows(block), record.rows
     yield round_.failed(block), record.failed
 

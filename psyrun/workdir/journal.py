@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import StoreError, one_line
+from psyrun.errors import NoSuchFileError, StoreError, one_line
 from psyrun.utils import unpickling
 
 ROW, FAILURE, SESSION, WITHDRAWAL = 1, 2, 3, 4
@@ -434,6 +434,20 @@ def cut_torn(path: Path, start: int = 0) -> int:
     return end
 
 
+def forget_outcomes(path: Path) -> None:
+    """Leave of a journal only its sessions: what it recorded is safe elsewhere.
+
+    A reader that has it open goes on with what it was.
+    """
+    sessions = [each for each in scan(path, verify=True) if each.kind == SESSION]
+    beside = path.with_name(f"{path.name}.tmp")
+    with path.open("rb") as journal, beside.open("wb") as file:
+        for entry in sessions:
+            journal.seek(entry.offset - _FRAME)
+            file.write(journal.read(_FRAME + entry.length))
+    beside.replace(path)
+
+
 def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
     """Return the row of each assignment in some journals, else its last failure.
 
@@ -470,10 +484,26 @@ def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
             file = files.get(entry.path)
             if file is None:
                 file = files[entry.path] = os.open(entry.path, os.O_RDONLY)
-            yield os.pread(file, entry.length, entry.offset)
+            frame = os.pread(file, _FRAME + entry.length, entry.offset - _FRAME)
+            if len(frame) < _FRAME + entry.length or not _is_of(frame, entry):
+                raise _replaced(entry.path)
+            yield frame[_FRAME:]
     finally:
         for file in files.values():
             os.close(file)
+
+
+def _is_of(frame: bytes, entry: Entry) -> bool:
+    magic, kind, _, index, *_, length = _HEAD.unpack_from(frame)
+    # That of a withdrawal is read as a failure.
+    is_kind = kind == entry.kind or (kind, entry.kind) == (WITHDRAWAL, FAILURE)
+    return (
+        magic == _MAGIC and is_kind and (index, length) == (entry.index, entry.length)
+    )
+
+
+def _replaced(path: Path) -> NoSuchFileError:
+    return NoSuchFileError(f"{path}: its rows are elsewhere now. Try again.")
 
 
 def rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:

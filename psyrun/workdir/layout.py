@@ -24,6 +24,7 @@ A task owns one folder, ``<workdir>/<task>``::
         kept.<ext>        rows taken over from earlier rounds
         blocks/<i>.<ext>  the rows of each process job
         blocks/.<i>.json  the checksum of these files
+        finished/         second names of these
         journal/          one record per assignment, while jobs run
         claims/           which work was fetched (load balancing)
         locks/            which jobs run
@@ -80,6 +81,19 @@ class Round:
     def block(self, block: int | str, ext: str) -> Path:
         """Store file of one process job."""
         return self.blocks / f"{block}{ext}"
+
+    @property
+    def finished(self) -> Path:
+        """The folder of second names of blocks."""
+        return self.folder / "finished"
+
+    def finished_block(self, block: int, ext: str) -> Path:
+        """Second name of the store file of a process job, which Snakemake leaves alone.
+
+        It removes the first one if the job is killed before it ends. Only blocks that
+        lack no row have one; their journals have lost their rows.
+        """
+        return self.finished / f"{block}{ext}"
 
     def failed(self, block: int) -> Path:
         """List of accepted failures, which a block's store file lacks, as JSON."""

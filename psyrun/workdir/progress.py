@@ -11,6 +11,7 @@ from typing import TypeAlias
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, read_json, write_json
 from psyrun.workdir import journal
+from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
@@ -124,6 +125,7 @@ class RoundProgress:
         self._round = round_
         self._unfinished: dict[int, _UnfinishedBlock] = {}
         self._accepted = _AcceptedFailures(round_)
+        self._n_rows: dict[int, int] = {}
 
     def tally(self) -> Tally:
         """Count assignments."""
@@ -134,14 +136,34 @@ class RoundProgress:
         if merged is not None:
             n_failed = merged.n_failed
             return Tally(counts.n_items - n_failed, n_failed, counts.n_items)
-        # Which assignments a job fetched is known from its journals only.
-        finished = set() if counts.fetches else finished_blocks(self._round, counts.ext)
-        sizes = counts.sizes
+        finished = self._finished(counts)
         failed = self._accepted.count(finished)
-        done = counts.n_items - counts.n_open + sum(sizes[b] for b in finished)
+        done = counts.n_items - counts.n_open + self._n_of(finished, counts)
         tally = Tally(done - failed, failed, counts.n_items)
         self._read_journals(finished)
         return sum((block.tally for block in self._unfinished.values()), tally)
+
+    def _finished(self, counts: DivisionCounts) -> set[int]:
+        """Return the blocks whose assignments are counted by those of their files."""
+        emptied = {
+            int(stem)
+            for entry in _entries(self._round.finished)
+            if (stem := entry.name.removesuffix(counts.ext)).isdecimal()
+        }
+        # Which assignments a job fetched is known from its journals, as long as these
+        # have them.
+        finished = finished_blocks(self._round, counts.ext)
+        return emptied if counts.fetches else finished | emptied
+
+    def _n_of(self, finished: set[int], counts: DivisionCounts) -> int:
+        """Return how many assignments finished blocks have."""
+        if not counts.fetches:
+            sizes = counts.sizes
+            return sum(sizes[block] for block in finished)
+        for block in finished - self._n_rows.keys():
+            record = BlockRecord.load(self._round, block)
+            self._n_rows[block] = 0 if record is None else record.n_rows
+        return sum(self._n_rows[block] for block in finished)
 
     def _read_journals(self, finished: set[int]) -> None:
         for block in finished & self._unfinished.keys():

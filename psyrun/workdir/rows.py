@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from psyrun.errors import DamagedFileError, StoreError, one_line
+from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_line
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict, count_rows
@@ -67,8 +68,8 @@ class RoundData:
         """
         if block not in self._problems:
             space = None if self._counts is None else self._counts.space
-            ext = self.store.ext
-            self._problems[block] = problem_of_block(self.round, block, ext, space)
+            path = self._file_of(block) or self.round.block(block, self.store.ext)
+            self._problems[block] = problem_of_block(self.round, block, path, space)
         return self._problems[block]
 
     def forget_problem(self, block: int) -> None:
@@ -170,13 +171,28 @@ class RoundData:
         return str(self.round.kept(self.store.ext))
 
     def _source(self, block: int) -> RowSource:
-        path = self.round.block(block, self.store.ext)
-        if path.exists() and not self.problem_of(block):
-            return FileRows(self.store, str(path), self.indices_of_block(block))
+        if (source := self.rows_of_block(block)) is not None:
+            return source
         rows = self._rows_of_journals(block)
-        if path.exists() and not self.is_in_journals(block):
+        # Its journals may have lost their rows meanwhile.
+        if (source := self.rows_of_block(block)) is not None:
+            return source
+        if self._file_of(block) is not None and not self.is_in_journals(block):
             self._tell_damaged(block)
-        return JournalRows(rows, self.store)
+        return JournalRows(rows, self.store, lambda: self.rows_of_block(block))
+
+    def rows_of_block(self, block: int) -> FileRows | None:
+        """Return the rows in the file of a block, None if there is no sound one."""
+        path = self._file_of(block)
+        if path is None or self.problem_of(block):
+            return None
+        return FileRows(self.store, str(path), self.indices_of_block(block))
+
+    def _file_of(self, block: int) -> Path | None:
+        """Return the file of a finished block, by the one or the other name."""
+        ext = self.store.ext
+        names = self.round.block(block, ext), self.round.finished_block(block, ext)
+        return next((path for path in names if path.exists()), None)
 
     def is_in_journals(self, block: int) -> bool:
         """Whether the journals have all rows of a finished block."""
@@ -375,17 +391,32 @@ class FileRows(RowSource):
 
 
 class JournalRows(RowSource):
-    """Rows of journals: entries of kind `ROW` by assignment, ascending."""
+    """Rows of journals: entries of kind `ROW` by assignment, ascending.
 
-    def __init__(self, recorded: Mapping[int, journal.Entry], store: Store) -> None:
+    `of_file` returns them from where they are once the journals have lost them.
+    """
+
+    def __init__(
+        self,
+        recorded: Mapping[int, journal.Entry],
+        store: Store,
+        of_file: Callable[[], RowSource | None] = lambda: None,
+    ) -> None:
         self.indices = np.fromiter(recorded, np.int64, len(recorded))
         self._recorded = recorded
         self._store = store
+        self._of_file = of_file
 
     @override
     def take(self, rows: Indices) -> ColumnDict:
         entries = [self._recorded[int(index)] for index in self.indices[rows]]
-        return columns_of(journal.rows(entries), self._store)
+        try:
+            return columns_of(journal.rows(entries), self._store)
+        except NoSuchFileError:
+            source = self._of_file()
+            if source is None:
+                raise
+        return source.take(np.searchsorted(source.indices, self.indices[rows]))
 
     @override
     def stored(self) -> StoredRows | None:
