@@ -57,7 +57,7 @@ class BlockWork:
                 round_.claims, len(fetchable), n_workers, str(block)
             )
             # Most jobs are the first ones of their blocks.
-            ranges = claims.claimed_by_owner() if past != Attempts() else ()
+            ranges = claims.claimed_by_owner() if _has_traces(round_, block) else ()
             indices = fetchable[_array(p for one in ranges for p in one)]
         else:
             indices = np.asarray(division.indices(block), np.int64)
@@ -71,6 +71,11 @@ class BlockWork:
             claims=claims,
             fetchable=fetchable,
         )
+
+
+def _has_traces(round_: Round, block: int) -> bool:
+    """Whether there were jobs of a block, though they may have recorded nothing."""
+    return bool(round_.journals_of(block)) or round_.in_flight_of(block).exists()
 
 
 def _array(indices: Iterable[int]) -> Indices:

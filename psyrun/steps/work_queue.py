@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -30,8 +30,11 @@ _PIPE_FRACTION = 4
 class WorkQueue(Protocol):
     """Hands out ranges of positions; each position to one worker only."""
 
-    def take(self) -> Iterator[range]:
-        """Yield ranges until none is left. Called in the worker."""
+    def take(self, heed: Callable[[], object] = lambda: None) -> Iterator[range]:
+        """Yield ranges until none is left. Called in the worker.
+
+        `heed` is called before a range is taken from others; it may raise.
+        """
 
     @property
     def files(self) -> list[int]:
@@ -64,7 +67,7 @@ class PipeWorkQueue(WorkQueue):
         os.close(write_end)
 
     @override
-    def take(self) -> Iterator[range]:
+    def take(self, heed: Callable[[], object] = lambda: None) -> Iterator[range]:
         # A read of a few bytes from a pipe is atomic, so workers can share it.
         while piece := os.read(self._read_end, _RANGE.size):
             yield range(*_RANGE.unpack(piece))
@@ -122,8 +125,9 @@ class ClaimWorkQueue(WorkQueue):
                 yield self._ranges[number]
 
     @override
-    def take(self) -> Iterator[range]:
+    def take(self, heed: Callable[[], object] = lambda: None) -> Iterator[range]:
         for number in range(max(self._claimed(), default=-1) + 1, len(self._ranges)):
+            heed()
             with suppress(FileExistsError):
                 flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
                 file = os.open(self._folder / str(number), flags, 0o666)

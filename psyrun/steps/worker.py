@@ -200,7 +200,7 @@ class Worker:
         self._journal = Journal(path, session)
         self._labels = Labels()
         self._evaluate(rest)
-        for positions in self._evaluation.queue.take():
+        for positions in self._evaluation.queue.take(self._stop_if_lost):
             self._evaluate(positions)
         self._evaluation.record_loaded_code()
         self._journal.close()
@@ -267,8 +267,11 @@ class Worker:
         """Stop if the job has lost its lock, as it can after a pause."""
         if abs(now - self._looked) > _LOOK_AT_LOCK:
             self._looked = now
-            if not self._evaluation.holds_lock():
-                self._stop(WorkerExit.LOST_LOCK)
+            self._stop_if_lost()
+
+    def _stop_if_lost(self) -> None:
+        if not self._evaluation.holds_lock():
+            self._stop(WorkerExit.LOST_LOCK)
 
     def _stop_if_pointless(self, now: float) -> None:
         if os.getppid() != self._parent:

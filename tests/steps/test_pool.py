@@ -24,15 +24,16 @@ import pytest
 from projects import descendants, wait_until
 
 from psyrun import Param
-from psyrun.errors import PsyrunError, StoreError
+from psyrun.errors import LostLockError, PsyrunError, StoreError
 from psyrun.steps.pool import evaluate
 from psyrun.steps.row_check import RowCheck
-from psyrun.steps.work_queue import PipeWorkQueue
+from psyrun.steps.work_queue import ClaimWorkQueue, PipeWorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store import PickleStore
 from psyrun.utils.environment import EXIT_LIMIT_VARIABLE
 from psyrun.workdir import journal
 from psyrun.workdir.journal import Entry
+from psyrun.workdir.lock import Lock, is_held_in
 
 pools = pytest.mark.parametrize("pool_size", [1, 3])
 N = 20
@@ -64,10 +65,10 @@ class Bench:
             return execute(x, **extras)
 
         defaults = {"setup": None, "exclude": (), "check": accept}
-        settings = defaults | {"space": Param(x=range(N))} | self.settings
+        queue = {"queue": PipeWorkQueue(N, pool_size), "space": Param(x=range(N))}
+        settings = defaults | queue | self.settings
         work = Evaluation(
             indices=range(N),
-            queue=PipeWorkQueue(N, pool_size),
             execute=counted,
             journal=lambda worker: self.folder / f"0-{worker}.journal",
             session={},
@@ -539,3 +540,41 @@ def test_a_worker_that_dies_at_its_end_has_done_its_work(
     bench.evaluate(square, 1)
     bench.assert_only_failed()
     assert "SIGKILL" in capfd.readouterr().err
+
+
+@pytest.fixture
+def vigilant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have workers look at their lock after each assignment, as after a pause."""
+    monkeypatch.setattr("psyrun.steps.worker._LOOK_AT_LOCK", -1.0)
+
+
+@pools
+def test_workers_stop_when_the_lock_is_lost_and_keep_their_rows(
+    bench: Bench, vigilant: None, pool_size: int
+) -> None:
+    lock = Lock(bench.folder / "lock", "job")
+
+    def lose_lock() -> dict[str, int]:
+        lock.path.unlink(missing_ok=True)
+        return square(BAD)
+
+    lock.acquire()
+    session = lock.session
+    bench.settings["holds_lock"] = lambda: is_held_in(lock.path, session)
+    with pytest.raises(LostLockError, match="another run has taken it over"):
+        bench.evaluate(at_bad(lose_lock), pool_size)
+    lock.release()
+    # What was recorded before is there; what was in flight may be lost.
+    calls = [int(x) for x in bench.noted("calls")]
+    assert set(calls) - bench.rows.keys() <= set(calls[-pool_size:])
+    assert bench.rows.keys() <= set(calls)
+    assert len(calls) < N
+
+
+def test_a_job_that_has_lost_its_lock_fetches_no_work(bench: Bench) -> None:
+    claims = bench.folder / "claims"
+    bench.settings["queue"] = ClaimWorkQueue(claims, N, 2, "0")
+    bench.settings["holds_lock"] = lambda: False
+    with pytest.raises(LostLockError):
+        bench.evaluate(square, 2)
+    assert list(claims.iterdir()) == [] and bench.noted("calls") == []
