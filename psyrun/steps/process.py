@@ -27,7 +27,7 @@ from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
-from psyrun.utils.files import checking, link
+from psyrun.utils.files import check_all, checking, link
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
@@ -60,9 +60,10 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
             log_line(f"block {block} was finished before; nothing is evaluated")
             return
         job.round.journals.mkdir(parents=True, exist_ok=True)
-        _evaluate(job, block, _recorded(job, block), watchdog, lock.session)
+        recorded = _recorded(job, block, lock.session)
+        _evaluate(job, block, recorded, watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
-        recorded = _recorded(job, block)
+        recorded = _recorded(job, block, lock.session)
         failed = failed_of(recorded)
         n_rows = counted(len(recorded) - len(failed), "assignment")
         log_line(f"{n_rows} with a row, {len(failed)} failed")
@@ -94,28 +95,34 @@ def _empty_journals(round_: Round, block: int, ext: str) -> None:
     if sum(path.stat().st_size for path in paths) < _WORTH_WHILE:
         return
     round_.finished.mkdir(exist_ok=True)
+    check_all()
     if not link(round_.block(block, ext), round_.finished_block(block, ext)):
         return
     for path in paths:
+        check_all()
         journal.forget_outcomes(path)
 
 
-def _recorded(job: Job, block: int) -> dict[int, Entry]:
+def _recorded(job: Job, block: int, session: str) -> dict[int, Entry]:
     """Return what became of the assignments of a block.
 
-    What has a row that cannot be read in this process is recorded as failed before.
+    What has a row that cannot be read in this process is recorded as failed before,
+    in a journal of its own: who wrote the row may still write to the other.
     """
     paths = job.round.journals_of(block)
     recorded = journal.latest(paths, verify=True)
     unreadable = job.data.unreadable(recorded)
+    if not unreadable:
+        return recorded
+    path = job.round.journal_of_reader(block, session)
+    withdrawals = Journal(path, _session_of_reader(job, session))
     for row, cause in unreadable:
         error = StoreError(cause)
         failure = describe_failure(error, job.data.division.space[row.index])
-        add_to = Journal(row.path, session=None)
-        add_to.withdraw(row, failure)
-        add_to.close()
+        withdrawals.withdraw(row, failure)
         log_line(f"assignment {row.index}: {cause}")
-    return journal.latest(paths, verify=True) if unreadable else recorded
+    withdrawals.close()
+    return journal.latest({*paths, path}, verify=True)
 
 
 def _evaluate(
@@ -240,6 +247,12 @@ def _session(job: Job, before: Attempts, token: str) -> dict[str, Any]:
         "cut_off_before": len(before.interrupted),
         **own_job(),
     }
+
+
+def _session_of_reader(job: Job, token: str) -> dict[str, Any]:
+    session = _session(job, Attempts(), f"{token}-read")
+    # Of no origin: what cannot be read is evaluated again, also by this job.
+    return {**session, "queued_as": "", "origin": ""}
 
 
 def _report(failed: list[Entry]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from psyrun.errors import message_of, visible
@@ -121,7 +120,8 @@ def accepted_failures(round_: Round, block: int) -> dict[int, dict[str, Any]]:
 
 def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
     """Return the last failure of each assignment without a row, and its session."""
-    rows: dict[int, Path] = {}
+    rows: dict[int, float] = {}
+    withdrawn: set[tuple[int, float]] = set()
     failed: dict[int, tuple[Entry, Entry]] = {}
     for path in sorted(round_.journals.glob("*.journal")):
         session = None
@@ -129,14 +129,15 @@ def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
             if entry.kind == journal.SESSION:
                 session = entry
             elif entry.kind == journal.ROW:
-                rows.setdefault(entry.index, path)
+                rows[entry.index] = max(entry.start, rows.get(entry.index, 0.0))
             elif session is not None:
-                if entry.kind == journal.WITHDRAWAL and rows.get(entry.index) == path:
-                    del rows[entry.index]
+                if entry.kind == journal.WITHDRAWAL:
+                    withdrawn.add((entry.index, entry.start))
                 before = failed.get(entry.index)
                 if before is None or before[0].start <= entry.start:
                     failed[entry.index] = (entry, session)
-    return {index: failed[index] for index in failed.keys() - rows.keys()}
+    there = rows.items() - withdrawn
+    return {index: failed[index] for index in failed.keys() - dict(there).keys()}
 
 
 def _failure(

@@ -15,9 +15,9 @@ ends. A frame is a header and a payload::
 
 All numbers are little-endian. The payload of a row is its pickle, those of a
 failure, a session and a withdrawal are JSON, so that counts, times and failures
-can be read without unpickling anything. A withdrawal takes back the row that the
-same journal has of an assignment, as it cannot be read, and says why: it is a
-failure from then on. Each frame is handed to the operating system
+can be read without unpickling anything. A withdrawal takes back the row of an
+assignment that has the same start, in whichever journal, as it cannot be read, and
+says why: it is a failure from then on. Each frame is handed to the operating system
 in one call: a process that is killed leaves at most one torn frame, which readers
 pass over, as they do with what a disk has damaged: they go on with the next frame that
 has a right checksum. While the machine itself stands, nothing that was
@@ -131,9 +131,9 @@ class Journal:
         self._append(FAILURE, index, start, duration, peak, payload)
 
     def withdraw(self, row: Entry, failure: Mapping[str, Any]) -> None:
-        """Take back a row of this journal that cannot be read: its assignment failed.
+        """Take back a row that cannot be read: its assignment failed.
 
-        What it took is what the row took.
+        What it took is what the row took, which may stand in another's journal.
         """
         payload = json.dumps(failure).encode()
         self._append(WITHDRAWAL, row.index, row.start, row.duration, row.peak, payload)
@@ -311,11 +311,12 @@ def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]
             yield Entry(kind, bool(is_plain), index, begun, duration, peak, *where)
 
 
-def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, int]]:
-    """Yield kind and index of frames, and the byte where each ends; a fast `scan`."""
+def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, float, range]]:
+    """Yield kind, index and start of frames, and their bytes; a fast `scan`."""
     with path.open("rb", buffering=0) as file:
         for position, head in _frames(file.fileno(), start):
-            yield head[1], head[3], position + _FRAME + head[7]
+            where = range(position, position + _FRAME + head[7])
+            yield head[1], head[3], head[4], where
 
 
 def _frames(
@@ -449,31 +450,47 @@ def forget_outcomes(path: Path) -> None:
 
 
 def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
-    """Return the row of each assignment in some journals, else its last failure.
+    """Return the last row of each assignment in some journals, else its last failure.
 
     A row that was withdrawn is a failure.
     """
-    found: dict[int, Entry] = {}
-    for path in paths:
-        for entry in scan(path, verify=verify):
-            if entry.kind == SESSION:
-                continue
-            before = found.get(entry.index)
-            if before is None or _counts_more(entry, before):
-                found[entry.index] = entry
-    for entry in found.values():
-        if entry.kind == WITHDRAWAL:
-            entry.kind = FAILURE
-    return found
+    rows: dict[int, Entry] = {}
+    others: list[Entry] = []
+    failed: dict[int, Entry] = {}
+    withdrawn: set[tuple[int, float]] = set()
+    for entry in (entry for path in paths for entry in scan(path, verify=verify)):
+        index = entry.index
+        if entry.kind == ROW:
+            first = rows.setdefault(index, entry)
+            if first is not entry:
+                others.append(entry)
+        elif entry.kind != SESSION:
+            if entry.kind == WITHDRAWAL:
+                withdrawn.add((index, entry.start))
+                entry.kind = FAILURE
+            failed[index] = _later(entry, failed.get(index))
+    for row in others:
+        if _is_better(row, rows[row.index], withdrawn):
+            rows[row.index] = row
+    return failed | {i: r for i, r in rows.items() if (i, r.start) not in withdrawn}
 
 
-def _counts_more(entry: Entry, before: Entry) -> bool:
-    if before.kind == ROW:
-        return entry.kind == WITHDRAWAL and entry.path == before.path
-    if entry.kind == ROW or entry.path == before.path:
-        return True
+def _later(failure: Entry, other: Entry | None) -> Entry:
+    if other is None or failure.path == other.path or failure.start >= other.start:
+        return failure
     # The names of journals do not tell in which order they were written.
-    return entry.start >= before.start
+    return other
+
+
+def _is_better(row: Entry, other: Entry, withdrawn: Collection[object]) -> bool:
+    """Whether a row counts more than another one of its assignment.
+
+    A late one, of a job that had lost its lock, began before that of the other job.
+    """
+    is_there = (row.index, row.start) not in withdrawn
+    is_other_there = (other.index, other.start) not in withdrawn
+    is_of_later_job = row.path != other.path and row.start > other.start
+    return is_there and (is_of_later_job or not is_other_there)
 
 
 def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:

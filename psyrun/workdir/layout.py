@@ -160,6 +160,10 @@ class Round:
         """Return the last one of these files of one block, which may not exist."""
         return self.last_in_flight().get(block, ("", self.in_flight(block)))[1]
 
+    def journal_of_reader(self, block: int, session: str) -> Path:
+        """Journal of the rows that a process job could not read any more."""
+        return self.journals / f"{block}-read{_ending(session)}.journal"
+
     def journal_of_queue(self, block: int, session: str) -> Path:
         """Journal of what ended process jobs in a queue, which they could not write."""
         return self.journals / f"{block}-queue{_ending(session)}.journal"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 
+_LATE = 60.0  # seconds
 FileStamp: TypeAlias = tuple[int, ...]
 """Of a file: other numbers once it was replaced."""
 
@@ -49,21 +51,38 @@ class _UnfinishedBlock:
     """What was read of the growing journals of one block."""
 
     positions: dict[Path, int] = field(default_factory=dict)
-    rows: dict[int, Path] = field(default_factory=dict)
+    gaps: dict[Path, tuple[int, float]] = field(default_factory=dict)
+    rows: dict[int, float] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
+    withdrawn: set[tuple[int, float]] = field(default_factory=set)
 
     def read_more(self, path: Path) -> None:
         # The journals are removed when their round is merged.
         with suppress(FileNotFoundError):
-            start = self.positions.get(path, 0)
-            for kind, index, end in journal.outcomes(path, start):
-                self.positions[path] = end
-                if kind == journal.ROW:
-                    self.rows.setdefault(index, path)
-                elif kind in (journal.FAILURE, journal.WITHDRAWAL):
-                    self.failed.add(index)
-                    if kind == journal.WITHDRAWAL and self.rows.get(index) == path:
-                        del self.rows[index]
+            position = self.positions.get(path, 0)
+            for kind, index, begun, where in journal.outcomes(path, position):
+                self._take(kind, index, begun)
+                if where.start == position or self._is_damage(path, position):
+                    position = where.stop
+            self.positions[path] = position
+
+    def _is_damage(self, path: Path, gap: int) -> bool:
+        """Whether what is no record stays none: network disks show some late."""
+        found, since = self.gaps.get(path, (gap, time.monotonic()))
+        if found != gap:
+            since = time.monotonic()
+        self.gaps[path] = gap, since
+        return time.monotonic() - since > _LATE
+
+    def _take(self, kind: int, index: int, begun: float) -> None:
+        if kind == journal.ROW and (index, begun) not in self.withdrawn:
+            self.rows[index] = max(begun, self.rows.get(index, begun))
+        elif kind in (journal.FAILURE, journal.WITHDRAWAL):
+            self.failed.add(index)
+        if kind == journal.WITHDRAWAL:
+            self.withdrawn.add((index, begun))
+            if self.rows.get(index) == begun:
+                del self.rows[index]
 
     @property
     def tally(self) -> Tally:

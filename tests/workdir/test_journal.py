@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def test_a_journal_cut_anywhere_has_lost_nothing_before(tmp_path: Path) -> None:
     for _, n_frames in truncations(path):
         whole = dict(list(rows.items())[: n_frames - 1])
         assert [entry.index for entry in scan(path)][1:] == list(whole)
-        assert [index for _, index, _ in journal.outcomes(path)][1:] == list(whole)
+        assert [index for _, index, *_ in journal.outcomes(path)][1:] == list(whole)
         assert list(latest([path])) == list(whole)
         assert rows_in(path) == whole
 
@@ -173,7 +173,7 @@ def test_large_rows_come_back(tmp_path: Path, size: int) -> None:
     rows = {0: {"x": os.urandom(size)}, 1: {"x": b"small"}, 2: {"x": os.urandom(size)}}
     write(path, rows)
     assert rows_in(path) == rows
-    assert [index for _, index, _ in journal.outcomes(path)][1:] == [0, 1, 2]
+    assert [index for _, index, *_ in journal.outcomes(path)][1:] == [0, 1, 2]
 
 
 def test_reading_goes_on_from_where_it_stopped(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_reading_goes_on_from_where_it_stopped(tmp_path: Path) -> None:
     assert not list(scan(path, end))
     assert not list(journal.outcomes(path, end))
     write(path, {2: {}})
-    assert [index for _, index, _ in journal.outcomes(path, end)] == [0, 2]
+    assert [index for _, index, *_ in journal.outcomes(path, end)] == [0, 2]
 
 
 def test_a_reader_beside_a_writer_sees_a_growing_part_of_the_rows(
@@ -317,7 +317,7 @@ def test_what_is_appended_after_a_torn_frame_is_read(tmp_path: Path) -> None:
     write(path, {9: {"x": 9}})
     assert path.stat().st_size > size
     assert list(rows_in(path)) == [0, 1, 2, 9]
-    assert [index for _, index, _ in journal.outcomes(path)] == [0, 0, 1, 2, 0, 9]
+    assert [index for _, index, *_ in journal.outcomes(path)] == [0, 0, 1, 2, 0, 9]
 
 
 def test_a_late_writer_destroys_nothing(tmp_path: Path) -> None:
@@ -328,3 +328,45 @@ def test_a_late_writer_destroys_nothing(tmp_path: Path) -> None:
     late.row(500, 0.0, 0.0, 0, {"x": 500})
     late.close()
     assert rows_in(path) == {i: {"x": i} for i in range(501)}
+
+
+def two_sessions(folder: Path) -> tuple[list[Path], Journal]:
+    """Return the journals of two jobs of a block, and the first one to append to."""
+    first, second = folder / "0-0-a.journal", folder / "0-0-b.journal"
+    late = Journal(first, {"token": "a"})
+    late.row(0, 1.0, 0.0, 0, {"x": 0})
+    taken_over = Journal(second, {"token": "b"})
+    for index in (1, 2):
+        taken_over.row(index, 9.0, 0.0, 0, {"x": index})
+    taken_over.close()
+    return [first, second], late
+
+
+def test_a_late_record_is_read_and_takes_the_place_of_no_other(tmp_path: Path) -> None:
+    paths, late = two_sessions(tmp_path)
+    theirs = paths[1].read_bytes()
+    late.row(1, 2.0, 0.0, 0, {"x": "late"})
+    late.failure(2, 2.0, 0.0, 0, {"message": "late"})
+    late.row(3, 2.0, 0.0, 0, {"x": 3})
+    late.close()
+    assert paths[1].read_bytes() == theirs
+    for order in (paths, paths[::-1]):
+        found = latest(order, verify=True)
+        rows = dict(zip(found, journal.rows(found.values()), strict=True))
+        assert rows == {index: {"x": index} for index in range(4)}
+
+
+def test_a_row_is_taken_back_in_another_journal_than_its_own(tmp_path: Path) -> None:
+    paths, late = two_sessions(tmp_path)
+    late.close()
+    theirs = [path.read_bytes() for path in paths]
+    reader = Journal(tmp_path / "0-read-c.journal", {"token": "c"})
+    for row in latest(paths).values():
+        reader.withdraw(row, {"message": "cannot be read"})
+    reader.row(2, 20.0, 0.0, 0, {"x": "again"})
+    reader.close()
+    assert [path.read_bytes() for path in paths] == theirs
+    for order in permutations([*paths, tmp_path / "0-read-c.journal"]):
+        found = latest(order, verify=True)
+        assert {i: e.kind for i, e in found.items()} == {0: FAILURE, 1: FAILURE, 2: ROW}
+        assert list(journal.rows([found[2]])) == [{"x": "again"}]

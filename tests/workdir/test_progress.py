@@ -1,5 +1,6 @@
 """How far a round is, read while its jobs work."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,53 @@ def test_only_files_of_the_store_are_finished_blocks(tmp_path: Path) -> None:
 
 def test_tallies_add_up() -> None:
     assert Tally(1, 2, 3) + Tally(10, 20, 30) == Tally(11, 22, 33)
+
+
+def with_gap(round_: Round) -> tuple[Path, bytes]:
+    """Have a journal one of whose records is not there yet; return it as it will be."""
+    record(round_, 0, [1, 2, 3], [])
+    path = round_.journal(0, 0)
+    whole = path.read_bytes()
+    _, first, second, _ = (where for *_, where in journal.outcomes(path))
+    gap = range(second.start, second.stop)
+    assert first.stop == second.start
+    path.write_bytes(whole[: gap.start] + bytes(len(gap)) + whole[gap.stop :])
+    return path, whole
+
+
+def test_a_record_that_a_network_disk_shows_late_is_counted(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    path, whole = with_gap(round_)
+    assert [progress.tally() for _ in range(3)] == [Tally(4, 0, 10)] * 3
+    path.write_bytes(whole)
+    assert progress.tally() == Tally(5, 0, 10)
+
+
+def test_what_follows_a_damaged_record_is_read_once(
+    round_: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psyrun.workdir.progress._LATE", -1.0)
+    progress = RoundProgress(round_)
+    path, _ = with_gap(round_)
+    assert progress.tally() == Tally(4, 0, 10)
+    read: list[int] = []
+    outcomes = journal.outcomes
+
+    def counted(path: Path, start: int = 0) -> Iterator[tuple[int, int, float, range]]:
+        read.append(start)
+        return outcomes(path, start)
+
+    monkeypatch.setattr(journal, "outcomes", counted)
+    assert progress.tally() == Tally(4, 0, 10)
+    assert read == [path.stat().st_size]
+
+
+def test_a_row_that_another_job_took_back_has_failed(round_: Round) -> None:
+    progress = RoundProgress(round_)
+    record(round_, 0, [1, 2], [])
+    assert progress.tally() == Tally(4, 0, 10)
+    rows = journal.latest(round_.journals_of(0))
+    reader = Journal(round_.journal_of_reader(0, "later"), {})
+    reader.withdraw(rows[1], {"message": "cannot be read"})
+    reader.close()
+    assert progress.tally() == RoundProgress(round_).tally() == Tally(3, 1, 10)
