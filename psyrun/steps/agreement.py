@@ -8,15 +8,16 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from psyrun.errors import RecordError, one_line
+from psyrun.errors import RecordError, StoreError, one_line
 from psyrun.store.arrays import Array, RowType
-from psyrun.utils.files import place, read_placed, seal, unseal
+from psyrun.utils.files import place, read_placed, seal, unseal, write_text
 
 T = TypeVar("T")
 Key: TypeAlias = Hashable
@@ -79,15 +80,26 @@ def _agree(path: Path, mine: object, read: Callable[[Any], T]) -> T:
     try:
         text = read_placed(path)
         if not text:
-            # Nothing was agreed on before the power failed.
-            path.unlink(missing_ok=True)
-            place(path, own)
-            text = read_placed(path)
+            text = _agree_again(path, own)
         return read(unseal(json.loads(text)))
     except _BROKEN as error:
         raise RecordError(
             f"{path}: is damaged ({one_line(error)}). Remove it, then run again."
         ) from error
+
+
+def _agree_again(path: Path, own: str) -> str:
+    """Agree on what a file holds that a power failure has left empty.
+
+    It is not removed: somebody else may have removed it already, and agreed anew.
+    """
+    again = path.with_name(f"{path.stem}-again{path.suffix}")
+    place(again, own)
+    text = read_placed(again)
+    # All that do so write the same; else the next one comes here, too.
+    with suppress(StoreError):
+        write_text(path, text)
+    return text
 
 
 def _word(record: Any) -> str:

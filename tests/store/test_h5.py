@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 import warnings
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from psyrun.errors import StoreError
 from psyrun.store import H5Store
+from psyrun.store.h5.attributes import raw_attributes
 from psyrun.store.h5.layout import MAX_CHUNKS, key_of, node_name
 from psyrun.store.merging import merge
 from psyrun.testing.store import as_lists
@@ -386,3 +388,19 @@ def test_a_pickled_attribute_is_refused_and_others_may_use_them(tmp_path: Path) 
         group._v_attrs.rows = {"a": 1}
     with pytest.raises(StoreError, match=r"a\.h5: has an attribute that is a pickle"):
         H5Store().load(str(path))
+
+
+def test_a_reading_that_ends_in_another_thread_has_no_effect_on_others(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.h5"
+    H5Store().save(str(path), {"x": [1, 2]})
+    with tables.open_file(path, "r+") as file:
+        file.root._v_attrs.mine = {"a": 1}
+    reading = raw_attributes(path)
+    reading.__enter__()
+    thread = threading.Thread(target=reading.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    with tables.open_file(path) as file:
+        assert file.root._v_attrs.mine == {"a": 1}

@@ -31,12 +31,17 @@ class _Pickle:
 
     def loads(self, *arguments: Any, **options: Any) -> Any:
         """Load a pickle, unless it is of a file that this thread reads for us."""
-        if getattr(_state, "depth", 0):
+        if _state.reading:
             raise _PickledAttributeError
         return pickle.loads(*arguments, **options)
 
 
-_state = threading.local()
+class _State(threading.local):
+    def __init__(self) -> None:
+        self.reading: list[object] = []
+
+
+_state = _State()
 
 
 @contextmanager
@@ -49,13 +54,15 @@ def raw_attributes(filename: Filename) -> Iterator[None]:
     # What others do with PyTables in this process goes on as before.
     if not isinstance(tables.attributeset.pickle, _Pickle):
         tables.attributeset.pickle = _Pickle()
-    _state.depth = getattr(_state, "depth", 0) + 1
+    # A generator may be closed in another thread than it was begun in.
+    reading, this = _state.reading, object()
+    reading.append(this)
     try:
         yield
     except _PickledAttributeError:
         raise pickled(filename) from None
     finally:
-        _state.depth -= 1
+        reading.remove(this)
 
 
 def pickled(filename: Filename) -> StoreError:
