@@ -36,7 +36,7 @@ help:
 	@echo 'make test-cluster    run the tests that need Slurm, on a cluster set up for them'
 	@echo 'make test-packaging  build, install and try the package in each way'
 	@echo 'make test-pythons    run what differs between Pythons with each one found here'
-	@echo 'make chaos           kill 200 runs at random moments (about 40 minutes)'
+	@echo 'make chaos           kill 200 runs, suspend 60 (about an hour)'
 	@echo 'make bench           run the benchmarks'
 	@echo 'make lint            check style'
 	@echo 'make types           check types'
@@ -82,7 +82,8 @@ test-pythons: $(INSTALLED)
 	done; exit $$status
 
 chaos: $(INSTALLED)
-	$(IN_VENV) PYTHONPATH=tests/helpers python tests/chaos/chaos.py
+	$(IN_VENV) export PYTHONPATH=tests/helpers; python tests/chaos/chaos.py && \
+		python tests/chaos/takeovers.py --runs 60 && python tests/chaos/namespaces.py
 
 bench: $(INSTALLED)
 	$(IN_VENV) for benchmark in $(BENCHMARKS); do python $$benchmark || exit 1; done
