@@ -32,7 +32,7 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, record_parts, version_of
 from psyrun.utils import __version__
 from psyrun.utils.checksums import keep_beside
-from psyrun.utils.files import write_json, write_text
+from psyrun.utils.files import checking, write_json, write_text
 from psyrun.utils.process.opened_files import opened_files
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
@@ -178,6 +178,7 @@ class TaskRun:
 
     def decide(self, warn: Warn) -> None:
         """Decide what is to be done, now that nobody else can start anything."""
+        self.check_lock()
         found = find_earlier_jobs(self.layout, self.task.scheduler, warn, records=True)
         release_locks(self.layout, found)
         self._earlier = found
@@ -201,6 +202,11 @@ class TaskRun:
             jobs = counted(n_alive, "job")
             self.remarks.append(f"{self.name}: {jobs} of before go on")
 
+    def check_lock(self) -> None:
+        """Raise `LostLockError` if another run has taken the lock over meanwhile."""
+        if self.lock is not None:
+            self.lock.check()
+
     def accept(self) -> None:
         """Record the plan as the one that is followed, and write its Snakefile.
 
@@ -209,6 +215,10 @@ class TaskRun:
         PsyrunError
             If the folder of the result cannot be made.
         """
+        with checking(self.check_lock):
+            self._accept()
+
+    def _accept(self) -> None:
         self.plan.save(self.layout)
         self._record_version()
         _note_where(self.task)

@@ -28,6 +28,7 @@ from psyrun.steps.not_started import record_not_started
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
 from psyrun.utils.files import read_json
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
+from psyrun.workdir.lock import remove_stale_locks
 from psyrun.workdir.progress import RoundProgress, Tally
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -193,6 +194,9 @@ class Controller:
                     servers.stop()
                     for snakemake in self._snakemakes:
                         snakemake.interrupt()
+        for task in self._tasks.values():
+            if task.lock is not None and task.lock.is_lost:
+                remove_stale_locks(task.layout)
         # However it ended: where it was lost, nothing is to be recorded of it.
         self._check_locks()
         outcome.tally = self._tally()

@@ -68,4 +68,8 @@ class ForkServers:
                 # It may still be importing the task.
                 server.kill()
                 server.wait()
+        self.remove_folder()
+
+    def remove_folder(self) -> None:
+        """Remove the folder of their sockets, when they have ended."""
         shutil.rmtree(self._folder, ignore_errors=True)

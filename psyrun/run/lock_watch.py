@@ -11,17 +11,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeAlias
 
 from psyrun.errors import LostLockError, PsyrunError
+from psyrun.utils.process.identity import process_start
 from psyrun.utils.process.offspring import descendants
 from psyrun.workdir.holder import HEARTBEAT, recorded_holder
 from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.lock import remove_stale_locks
 
+_PATIENCE = 2.0  # seconds that processes get to end once they are killed
 _PAUSE = 1.0  # seconds between looks at the clock
 _SUSPENDED = 5.0  # seconds that no pause takes, unless this process was suspended
 
@@ -33,10 +36,14 @@ class LockWatch:
     """Watches the locks of a run, which this process or its parent holds.
 
     It is asked before each job and after it, and looks by itself now and then, and as
-    soon as the process goes on after it was suspended.
+    soon as the process goes on after it was suspended. Before it ends the process, it
+    calls `clean_up`.
     """
 
-    def __init__(self, held: Tokens) -> None:
+    def __init__(
+        self, held: Tokens, clean_up: Callable[[], object] = lambda: None
+    ) -> None:
+        self._clean_up = clean_up
         self._held = {path.absolute(): token for path, token in held.items()}
         self._stop = threading.Event()
 
@@ -44,6 +51,7 @@ class LockWatch:
         """Watch them until `stop`."""
         global _current
         _current = self
+        self.check()
         threading.Thread(target=self._watch, daemon=True).start()
         # Snakemake itself has no use for this signal.
         with suppress(ValueError):
@@ -58,7 +66,7 @@ class LockWatch:
         for path, token in self._held.items():
             # It may have been given back while it was read.
             if _is_lost(path, token) and not self._stop.is_set():
-                _end(TaskLayout(path.parent))
+                _end(TaskLayout(path.parent), self._clean_up)
 
     def _continued(self, number: int, frame: FrameType | None) -> None:
         self.check()
@@ -119,11 +127,23 @@ def lost_lock(layout: TaskLayout) -> LostLockError:
     )
 
 
-def _end(layout: TaskLayout) -> NoReturn:
+def _end(layout: TaskLayout, clean_up: Callable[[], object]) -> NoReturn:
     # This may be called while a line is being printed.
     with suppress(OSError):
         os.write(2, f"{lost_lock(layout)}\n".encode(errors="backslashreplace"))
-    for pid in descendants(os.getpid()):
+    started = descendants(os.getpid())
+    for pid in started:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+    _wait_for_end(started)
+    # Whoever runs the task now would have to wait until they expire.
+    remove_stale_locks(layout)
+    clean_up()
     os._exit(2)
+
+
+def _wait_for_end(pids: Iterable[int]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    for pid in pids:
+        while process_start(pid) is not None and time.monotonic() < deadline:
+            time.sleep(0.01)

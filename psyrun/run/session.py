@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -115,6 +115,7 @@ class Session:
         return self._status
 
     def _evaluate(self, tasks: list[TaskRun]) -> None:
+        _check_locks(tasks)
         with self._log or RunLog.begin(_layouts(tasks), self._options.mode) as log:
             self._begin(tasks, log)
             self._show(tasks)
@@ -249,6 +250,7 @@ class Session:
             )
 
     def _put_in_queue(self, tasks: list[TaskRun]) -> None:
+        _check_locks(tasks)
         log = RunLog.begin(_layouts(tasks), JOB)
         with log:
             jobid = self._submit(tasks[0], log)
@@ -362,6 +364,12 @@ def _choose_display(options: RunOptions) -> Display:
 
 def _layouts(tasks: Sequence[TaskRun]) -> dict[str, TaskLayout]:
     return {task.name: task.layout for task in tasks}
+
+
+def _check_locks(tasks: Iterable[TaskRun]) -> None:
+    """Leave all as it is if this process was suspended, and another run has begun."""
+    for task in tasks:
+        task.check_lock()
 
 
 def _refuse_waiting(task: TaskRun) -> None:

@@ -108,7 +108,7 @@ class Workflow:
         held = {lock.path: lock.token for lock in locks}
         # Those of `psy run`, if it has started this process.
         held.update(of_text(os.environ.get(CONTROLLED_VARIABLE, "")))
-        self._watch = LockWatch(held)
+        self._watch = LockWatch(held, self._remove_sockets)
         self._watch.start()
         if not tasks:
             return
@@ -118,6 +118,10 @@ class Workflow:
             (task.layout.folder, task.plan.taskfile, task.plan.python) for task in local
         )
         os.environ.update(self._servers.environment)
+
+    def _remove_sockets(self) -> None:
+        if self._servers is not None:
+            self._servers.remove_folder()
 
     def stop(self, *, is_done: bool = False) -> None:
         """End what `start` began; `is_done` says whether Snakemake has succeeded."""

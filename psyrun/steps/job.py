@@ -22,6 +22,9 @@ from psyrun.workdir.lock import Lock
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
+# A job of a run that has lost the task may hold its lock until that has ended it.
+_PATIENCE = 10.0  # seconds
+
 
 @dataclass(frozen=True)
 class ImportedTask:
@@ -154,4 +157,5 @@ class Job:
     def lock(self, step: str) -> Lock:
         """Return the lock of a step."""
         name = step.replace("-", ":")
-        return Lock(self.round.lock(step), f"{self.plan.task}:{name}")
+        path, subject = self.round.lock(step), f"{self.plan.task}:{name}"
+        return Lock(path, subject, patience=_PATIENCE)

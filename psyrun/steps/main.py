@@ -24,6 +24,7 @@ from psyrun.utils.process.offspring import GRACE, outlive_offspring
 from psyrun.utils.streams import print_anything
 from psyrun.utils.tracebacks import user_traceback
 from psyrun.workdir.attempts import own_job
+from psyrun.workdir.holder import Holder, recorded_holder
 
 _PATIENCE = 120.0  # seconds that the controller of a run that has lost its lock gets
 _PAUSE = 0.1
@@ -42,12 +43,13 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
     command = replace(command, folder=command.folder.absolute())
     note = command.round.error(command.name)
     note.unlink(missing_ok=True)
+    controller = _controller(command)
     try:
         _run(command, preloaded)
     except LostLockError as error:
         # What there is of the round is another run's.
         log_line(str(error))
-        _let_run_end()
+        _let_run_end(command, controller)
         return error.exit_status
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
@@ -66,15 +68,26 @@ def run_alone(arguments: list[str]) -> NoReturn:
     leave(run(arguments))
 
 
-def _let_run_end() -> None:
+def _controller(command: StepCommand) -> Holder | None:
+    """Return who controls this run, in the same job of a queue, if there is one."""
+    with suppress(OSError, PsyrunError):
+        holder = recorded_holder(command.layout.lock)
+        if holder is not None and holder.job == own_job()["queued_as"]:
+            return holder
+    return None
+
+
+def _let_run_end(command: StepCommand, controller: Holder | None) -> None:
     """Give who controls this run the time to find out that it has lost its lock.
 
     Else Snakemake would see a job that failed, and remove what another run has made.
+    Where it still has that of the task, that is its own.
     """
+    if controller is None or _controller(command) == controller:
+        return
+    log_line(f"waiting for {controller} to end, as its run goes on elsewhere")
     parent, deadline = os.getppid(), time.monotonic() + _PATIENCE
-    while not own_job()["queued_as"] and os.getppid() == parent:
-        if time.monotonic() > deadline:
-            return
+    while os.getppid() == parent and time.monotonic() < deadline:
         time.sleep(_PAUSE)
 
 

@@ -43,6 +43,7 @@ def merge(job: Job) -> None:
         lock.check()
         _clean_up(job)
         log_line(f"{n_rows} rows written to {result}")
+        lock.check()
         # The last thing of all: Snakemake takes it away if the job fails after it.
         job.round.merge_mark(plan.merge).touch()
 

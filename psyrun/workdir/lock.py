@@ -30,11 +30,15 @@ _PAUSE = 0.05  # seconds that another process is given to remove a lock
 
 
 class Lock:
-    """An exclusive lock on a task or one of its jobs, which messages name `subject`."""
+    """An exclusive lock on a task or one of its jobs, which messages name `subject`.
 
-    def __init__(self, path: Path, subject: str) -> None:
+    For up to `patience` seconds, it is waited for who else holds it.
+    """
+
+    def __init__(self, path: Path, subject: str, patience: float = 0.0) -> None:
         self.path = path
         self.subject = subject
+        self._patience = patience
         self._mine: Holder | None = None
         self._is_lost = False
         self._stop = threading.Event()
@@ -48,13 +52,16 @@ class Lock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._stop = threading.Event()
         self._is_lost = False
-        former = None
+        former, deadline = None, time.monotonic() + self._patience
         while not self._take():
             holder = live_holder(self.path)
-            if holder is not None:
+            if holder is None:
+                former = self._break_stale() or former
+            elif time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+            else:
                 text = f"{self.subject} is run by {holder}."
                 raise RunningError(f"{text}{self._hint(holder)}")
-            former = self._break_stale() or former
         atexit.register(self.release)
         threading.Thread(target=self._beat, daemon=True).start()
         return former
@@ -142,8 +149,12 @@ class Lock:
             raise self._lost()
 
     def _lost(self) -> LostLockError:
+        cause = "was suspended, and its lock was taken over meanwhile"
+        with suppress(OSError, PsyrunError):
+            if recorded_holder(self.path) is None:
+                cause = "has stopped, as its lock was removed or taken over meanwhile"
         return LostLockError(
-            f"{self.subject} was suspended, and its lock was taken over meanwhile. "
+            f"{self.subject} {cause}. "
             "Nothing of the other run was overwritten; what was recorded here is kept."
         )
 
@@ -204,6 +215,13 @@ def break_lock(path: Path, job: str) -> None:
 def remove_stale_lock(path: Path) -> None:
     """Remove a lock whose holder does not live, as other machines cannot see that."""
     Lock(path, path.name)._break_stale()
+
+
+def remove_stale_locks(layout: TaskLayout) -> None:
+    """Remove the locks of jobs that have ended, as other machines cannot see that."""
+    for path in locks_of(layout):
+        with suppress(OSError, PsyrunError):
+            remove_stale_lock(path)
 
 
 def locks_of(layout: TaskLayout) -> list[Path]:

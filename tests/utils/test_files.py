@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psyrun.errors import StoreError
+from psyrun.errors import PsyrunError, StoreError
 from psyrun.utils.files import (
+    check_all,
     checking,
     folder_beside,
+    forget_checks,
     place,
     read_json,
     read_placed,
@@ -133,3 +135,29 @@ def test_a_check_before_a_file_takes_its_name_can_stop_that(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [path]
     write_text(path, "after")
     assert path.read_text() == "after"
+
+
+def test_all_checks_are_called_while_they_hold(tmp_path: Path) -> None:
+    called: list[str] = []
+    with checking(lambda: called.append("outer")):
+        with checking(lambda: called.append("inner")):
+            check_all()
+        write_text(tmp_path / "a", "a")
+    write_text(tmp_path / "b", "b")
+    assert called == ["outer", "inner", "outer"]
+
+
+def test_a_fork_forgets_the_checks_of_its_parent(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise PsyrunError("lost")
+
+    with checking(refuse), pytest.raises(PsyrunError, match="lost"):
+        write_text(tmp_path / "a", "a")
+    with checking(refuse):
+        pid = os.fork()
+        if pid == 0:
+            forget_checks()
+            write_text(tmp_path / "b", "b")
+            os._exit(0)
+        os.waitpid(pid, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]

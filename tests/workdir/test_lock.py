@@ -16,15 +16,17 @@ from pathlib import Path
 import pytest
 from projects import wait_until
 
-from psyrun.errors import PsyrunError, RunningError
+from psyrun.errors import LostLockError, PsyrunError, RunningError
 from psyrun.utils.process.identity import process_start
 from psyrun.workdir.holder import EXPIRY, Holder
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import (
     Lock,
+    is_held_in,
     jobs_of,
     live_holder,
     live_holders,
+    remove_stale_locks,
     running_jobs,
 )
 
@@ -305,3 +307,72 @@ def test_the_start_of_a_process_stays_the_same() -> None:
     assert process_start(os.getpid()) == process_start(os.getpid())
     assert process_start(os.getpid()) != process_start(1)
     assert process_start(dead_holder().pid) is None
+
+
+def test_a_job_waits_for_who_is_about_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = lock(tmp_path)
+    other, sleep = hold(held.path), time.sleep
+
+    def end_it(seconds: float) -> None:
+        """Let the other end as soon as it is waited for."""
+        other.kill()
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", end_it)
+    former = Lock(held.path, "job", patience=60).acquire()
+    assert former is not None and former.pid == other.pid
+    other.communicate()
+
+
+def test_who_does_not_end_is_named_when_patience_is_over(tmp_path: Path) -> None:
+    with lock(tmp_path) as held, pytest.raises(RunningError, match="is run by process"):
+        Lock(held.path, "job", patience=0.1).acquire()
+
+
+def test_a_heartbeat_of_before_the_clock_was_set_back_is_fresh(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    elsewhere = Holder("elsewhere", 1, "1", 0.0)
+    write(path, elsewhere, age=-10 * EXPIRY)
+    assert live_holder(path) == elsewhere
+
+
+def test_only_a_session_that_holds_the_lock_holds_it(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    held.acquire()
+    session = held.session
+    assert is_held_in(held.path, session)
+    assert not is_held_in(held.path, "0000000000abcdef1")
+    content = held.path.read_bytes()
+    # What cannot be read now may still be ours.
+    held.path.write_text("{")
+    assert is_held_in(held.path, session)
+    held.path.write_bytes(content)
+    held.release()
+    assert not is_held_in(held.path, session)
+    with held:
+        assert held.session != session
+
+
+def test_what_fails_after_a_lock_was_lost_tells_of_the_lock(tmp_path: Path) -> None:
+    with (
+        pytest.raises(LostLockError, match="removed or taken over"),
+        lock(tmp_path) as held,
+    ):
+        held.path.unlink()
+        raise FileNotFoundError("what another run has removed")
+
+
+def test_locks_of_jobs_that_were_killed_are_removed_by_their_machine(
+    tmp_path: Path,
+) -> None:
+    layout = TaskLayout.of(tmp_path, "a")
+    locks = layout.round(1).locks
+    locks.mkdir(parents=True)
+    write(locks / "process-0", dead_holder())
+    write(locks / "process-1", Holder("elsewhere", 1, "1", 0.0))
+    write(locks / "process-2", Holder.me())
+    remove_stale_locks(layout)
+    assert list(live_holders(locks)) == ["process-1", "process-2"]
+    assert not (locks / "process-0").exists()
