@@ -82,17 +82,16 @@ class Journal:
 
     What is there stays, also a torn frame that an earlier writer left at its end, which
     readers pass over. `session` holds for all that follows (host, process,
-    fingerprint); None goes on with that of the earlier writer.
+    fingerprint).
     """
 
-    def __init__(self, path: Path, session: Mapping[str, Any] | None) -> None:
+    def __init__(self, path: Path, session: Mapping[str, Any]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._file = os.open(path, flags, 0o666)
         self._end = os.fstat(self._file).st_size
         self._flushed = time.monotonic()
-        if session is not None:
-            payload = json.dumps(session).encode()
-            self._append(SESSION, 0, time.time(), 0.0, 0, payload)
+        payload = json.dumps(session).encode()
+        self._append(SESSION, 0, time.time(), 0.0, 0, payload)
 
     def row(
         self,
