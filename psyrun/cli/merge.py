@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, StoreError
+from psyrun.utils.files import read_json
 from psyrun.utils.text import counted
+from psyrun.workdir.layout import record_of_task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Merge, and print how much there was."""
+    _refuse_to_replace_a_result(args.merged, args.taskdir)
     return _merge_task(args) if args.partial else _merge_folder(args)
 
 
@@ -52,6 +56,27 @@ def _refuse_to_replace_a_part(directory: Path, merged: Path) -> None:
             "another name or folder for the merged file; or remove it if it is the "
             "outcome of an earlier merge."
         )
+
+
+def _refuse_to_replace_a_result(merged: Path, taskdir: Path) -> None:
+    """Refuse to replace what a task of the project needs to be up to date."""
+    if not merged.exists():
+        return
+    target = merged.resolve()
+    pattern = record_of_task(taskdir, "*")
+    for record in sorted(pattern.parent.glob(pattern.name)):
+        # Records are a convenience: a damaged one must not stop others.
+        with suppress(StoreError, KeyError, TypeError, AttributeError):
+            where = read_json(record)
+            folder = (Path(where["workdir"]) / record.stem).resolve()
+            if (
+                target == Path(where["resultfile"]).resolve()
+                or folder in target.parents
+            ):
+                raise PsyrunError(
+                    f"{merged}: is of the task {record.stem!r}, and 'psy run' writes "
+                    "it. Choose another name for the merged file."
+                )
 
 
 def _merge_task(args: argparse.Namespace) -> int:

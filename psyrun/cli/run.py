@@ -41,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop when more than N assignments failed",
     )
     parser.add_argument(
+        "--move-aside",
+        action="store_true",
+        help="rename a file that is in the place of the result but not psyrun's",
+    )
+    parser.add_argument(
         "-q", "--quiet", action="store_true", help="only show what went wrong"
     )
     parser.add_argument(
@@ -81,7 +86,9 @@ def _run(args: argparse.Namespace, early: EarlySnakemake | None) -> int:
     from psyrun.planning.prepare import PlanOptions
     from psyrun.run.session import run_tasks
 
-    plan = PlanOptions(args.keep_going, args.accept_failures, args.max_failures)
+    plan = PlanOptions(
+        args.keep_going, args.accept_failures, args.max_failures, args.move_aside
+    )
     options = RunOptions(
         taskdir=args.taskdir,
         tasks=args.task,

@@ -18,10 +18,12 @@ from psyrun.tasks.discovery import Refuse, task_path
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.paths import hints
 from psyrun.tasks.storable import check_parameters
+from psyrun.utils.checksums import name_beside
 from psyrun.utils.files import read_json
 from psyrun.utils.process.isolation import isolated
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
+from psyrun.workdir.result_file import KEPT, is_foreign
 
 # Without the current folder, which has no psyrun to be found.
 _IMPORT = "import sys; sys.path = [p for p in sys.path if p]; import psyrun.steps"
@@ -111,13 +113,41 @@ def check_imports(task: Task) -> None:
 
 def make_folder_for_result(task: Task) -> None:
     """Find out before the work whether its result can be written."""
+    path = Path(task.resultfile)
+    folder = Path(os.path.realpath(path)).parent
+    if path.is_symlink() and not folder.is_dir():
+        raise TaskError(
+            f"{task.path}: resultfile {str(path)!r} is a link into {str(folder)!r}, "
+            "where there is no such folder. Make it, or mend the link."
+        )
     try:
-        Path(task.resultfile).parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TaskError(
             f"{task.path}: the folder of resultfile {str(task.resultfile)!r} cannot be "
             f"made ({error.strerror}). Choose another one."
         ) from error
+
+
+def check_result(task: Task, last: Plan | None, now: Plan) -> None:
+    """Refuse a plan whose result would take the place of a file of the user's own.
+
+    Where the plan before had the same result, it was looked at then. What has come
+    there since is set aside by the merge.
+    """
+    path = task.resultfile
+    layout = TaskLayout.of(task.workdir, task.name)
+    if last is not None and os.path.realpath(last.resultfile) == os.path.realpath(path):
+        return
+    if now.keep == "result" or not is_foreign(layout, path):
+        return
+    raise TaskError(
+        f"{task.path}: resultfile {str(path)!r} exists, and there is no record of "
+        "psyrun having written it. Choose another resultfile, or move the file away: "
+        f"'psy run --move-aside {task.name}' renames it to "
+        f"{name_beside(path, KEPT).name!r}. If it is a result of this task, 'psy run "
+        f"--continue {task.name}' adds to it."
+    )
 
 
 def check_storable(task: Task) -> None:
@@ -148,7 +178,13 @@ def _check_place(task: Task) -> None:
 
 def _check_file_dep(task: Task) -> None:
     workdir = Path(os.path.realpath(task.workdir))
+    result = os.path.realpath(task.resultfile)
     for path in task.file_dep:
+        if os.path.realpath(path) == result:
+            raise TaskError(
+                f"{task.path}: file_dep holds {str(path)!r}, which is the resultfile, "
+                "and so would be replaced. Choose another resultfile."
+            )
         if Path(os.path.realpath(path)) in [workdir, *workdir.parents]:
             raise TaskError(
                 f"{task.path}: file_dep holds {str(path)!r}, which contains the work "

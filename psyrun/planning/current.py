@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psyrun.errors import PsyrunError, TaskError
+from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
 from psyrun.workdir.division import DivisionCounts
@@ -16,6 +16,7 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord, RoundProgress, finished_blocks
 
 if TYPE_CHECKING:
+    from psyrun.store.rows import ColumnDict
     from psyrun.workdir.rows import RoundData
 
 
@@ -101,7 +102,7 @@ def _count_new(
 ) -> int:
     from psyrun.workdir.reuse import from_result, from_rounds
 
-    columns = {} if numbers else task.store.load(desired.resultfile)
+    columns = {} if numbers else _result(task)
     rounds = [_data(task, layout.round(number)).points() for number in numbers]
     try:
         if numbers:
@@ -111,6 +112,26 @@ def _count_new(
     except PsyrunError as error:
         raise TaskError(f"{task.path}: {error}") from error
     return int((found.rows < 0).sum())
+
+
+def _result(task: Task) -> ColumnDict:
+    """Return the columns of a result whose rows are to be kept.
+
+    A file of the user's own in its place is refused.
+    """
+    try:
+        columns = task.store.load(task.resultfile)
+        keys = task.pspace.keys()
+        if not columns or set(keys).intersection(columns):
+            return columns
+        cause = f"has none of the parameters {', '.join(keys)}"
+    except StoreError as error:
+        cause = str(error).removeprefix(f"{task.resultfile}: ").partition(";")[0]
+    raise TaskError(
+        f"{task.path}: resultfile {str(task.resultfile)!r} cannot be continued: it "
+        f"{cause}. Choose another resultfile, or rename the file with 'psy run "
+        f"--continue --move-aside {task.name}'."
+    )
 
 
 def _data(task: Task, round_: Round) -> RoundData:

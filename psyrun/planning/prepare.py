@@ -14,6 +14,7 @@ from typing import Any
 from psyrun.errors import PsyrunError, RunningError, StoreError, enough_memory_for
 from psyrun.planning.checks import (
     check,
+    check_result,
     check_results,
     check_work_folder,
     make_folder_for_result,
@@ -40,6 +41,7 @@ from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 from psyrun.workdir.progress import changed_result
+from psyrun.workdir.result_file import KEPT, is_foreign
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -56,6 +58,8 @@ class PlanOptions:
         Whether the result may lack the assignments that failed.
     max_failures : int or None
         How many assignments may fail, if that is not left to the task file.
+    move_aside : bool
+        Whether a file that is not psyrun's is renamed where the result is to go.
     token : str
         Name for a new merge.
     """
@@ -63,6 +67,7 @@ class PlanOptions:
     keep_going: bool = False
     accept_failures: bool = False
     max_failures: int | None = None
+    move_aside: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
@@ -224,6 +229,7 @@ class TaskRun:
         _note_where(self.task)
         make_folder_for_result(self.task)
         self._keep_changed_result()
+        self._move_aside()
         self.render()
 
     def _keep_changed_result(self) -> None:
@@ -239,6 +245,12 @@ class TaskRun:
                 f"{self.name}: {path}: was changed after it was merged: it {problem}. "
                 f"It is kept as {kept}, and merged again"
             )
+
+    def _move_aside(self) -> None:
+        path = Path(self.plan.resultfile)
+        is_wanted = self.options.move_aside and self.decision.merge
+        if is_wanted and is_foreign(self.layout, path):
+            self.remarks.append(f"{path}: is kept as {keep_beside(path, KEPT)}")
 
     def _record_version(self) -> None:
         self._version.remember(self.layout.source)
@@ -269,6 +281,8 @@ class TaskRun:
         known = list(known_fingerprints(self.layout))
         desired = _desired(task, self.options, version.named(known))
         current = current_state(task, desired)
+        if self.options.move_aside and is_foreign(self.layout, task.resultfile):
+            current = replace(current, has_result=False)
         if current.plan is not None:
             number = current.plan.round
             has_jobs = any(one.in_round(number) for one in adoptable)
@@ -276,6 +290,8 @@ class TaskRun:
         with enough_memory_for(task.pspace, task.path):
             decision = decide(desired, current, keep_going=self.options.keep_going)
         check_work_folder(task, current.plan, decision.plan)
+        if decision.merge and not self.options.move_aside:
+            check_result(task, current.plan, decision.plan)
         last = "" if current.plan is None else current.plan.fingerprint
         self.changed = changed_files(version, last, self.layout.version)
         self._version = version

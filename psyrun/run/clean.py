@@ -79,6 +79,7 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.source,
         layout.version,
         layout.loaded,
+        layout.results,
         layout.snakemake_log,
         layout.queue,
         layout.controllers,

@@ -65,6 +65,7 @@ class RunOptions:
         flags = {
             "--continue": self.plan.keep_going,
             "--accept-failures": self.plan.accept_failures,
+            "--move-aside": self.plan.move_aside,
             "--quiet": self.is_quiet,
             "--debug": self.is_debugged,
         }

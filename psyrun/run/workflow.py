@@ -79,6 +79,7 @@ class Workflow:
         options = PlanOptions(
             keep_going=_is_true(config.get("psy_continue", False)),
             accept_failures=_is_true(config.get("psy_accept_failures", False)),
+            move_aside=_is_true(config.get("psy_move_aside", False)),
         )
         paths = _taskfiles(config).values()
         # Which executor there will be is not known before it starts.

@@ -10,13 +10,14 @@ import numpy as np
 from psyrun.errors import JobError
 from psyrun.steps.job import Job
 from psyrun.tasks.loaded_code import forget_others
-from psyrun.utils.checksums import Checksum
+from psyrun.utils.checksums import Checksum, keep_beside
 from psyrun.utils.files import checking
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE
 from psyrun.workdir.progress import MergeRecord
+from psyrun.workdir.result_file import KEPT, is_foreign, note_result
 
 
 def merge(job: Job) -> None:
@@ -26,6 +27,8 @@ def merge(job: Job) -> None:
         _check_complete(job)
         result = Path(plan.resultfile)
         result.parent.mkdir(parents=True, exist_ok=True)
+        _keep_foreign(job)
+        note_result(job.layout, MergeRecord(plan.merge, plan.resultfile, 0))
         n_rows = job.data.save(job.store(plan.result_ext), str(result))
         written, modified = Checksum.of(result), result.stat().st_mtime_ns
         n_failed = job.data.n_accepted_failures()
@@ -39,6 +42,7 @@ def merge(job: Job) -> None:
             result=written,
             modified=modified,
         )
+        note_result(job.layout, record)
         record.save(job.round)
         lock.check()
         _clean_up(job)
@@ -46,6 +50,15 @@ def merge(job: Job) -> None:
         lock.check()
         # The last thing of all: Snakemake takes it away if the job fails after it.
         job.round.merge_mark(plan.merge).touch()
+
+
+def _keep_foreign(job: Job) -> None:
+    """Set a file aside that is not the result, and has come there during the run."""
+    path = Path(job.plan.resultfile)
+    # All rows of a result that is continued are in the new one.
+    if job.plan.keep != "result" and is_foreign(job.layout, path):
+        kept = keep_beside(path, KEPT)
+        log_line(f"{path} was not written by psyrun; it is kept as {kept}")
 
 
 def _repetitions(job: Job) -> dict[str, int]:

@@ -85,16 +85,21 @@ def set_aside(path: Path, folder: Path) -> Path:
     return path.replace(target)
 
 
-def keep_beside(path: Path) -> Path:
-    """Give a file that was changed another name in its folder, and return that.
+def keep_beside(path: Path, word: str = "changed") -> Path:
+    """Give a file another name in its folder, with a word in it, and return that.
 
     A symbolic link stays: it is the file it points to.
     """
-    target = Path(os.path.realpath(path))
-    kept = free_name(target.with_name(f"{target.stem}.changed{target.suffix}"))
+    kept = name_beside(path, word)
     with explained(path):
-        target.replace(kept)
+        Path(os.path.realpath(path)).replace(kept)
     return kept if path.is_symlink() else path.with_name(kept.name)
+
+
+def name_beside(path: Path, word: str) -> Path:
+    """Return the name that `keep_beside` would give to a file."""
+    target = Path(os.path.realpath(path))
+    return free_name(target.with_name(f"{target.stem}.{word}{target.suffix}"))
 
 
 def free_name(path: Path) -> Path:

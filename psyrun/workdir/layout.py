@@ -14,6 +14,7 @@ A task owns one folder, ``<workdir>/<task>``::
     stop                  asks the controller to stop
     run.json              who runs it, or how its last run ended
     run.log               what `psy run` printed
+    results.json          where its merges have written to
     loaded/               which files of code its jobs loaded
     queue/                what was submitted to a queue
     controller/           controllers that were put in a queue
@@ -307,6 +308,11 @@ class TaskLayout:
     def loaded(self) -> Path:
         """The folder of records of the code that its jobs loaded."""
         return self.folder / "loaded"
+
+    @property
+    def results(self) -> Path:
+        """Where merges have written results to, as JSON."""
+        return self.folder / "results.json"
 
     def round(self, number: int) -> Round:
         """Paths of one round."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, read_json, write_json
@@ -259,12 +260,15 @@ class MergeRecord:
         """Read the record of a round, None where no merge got that far."""
         record = read_json(round_.merged)
         try:
-            if record is None:
-                return None
-            result = Checksum.of_record(record.get("result"))
-            return cls(**{**record, "result": result})
+            return None if record is None else cls.of_record(record)
         except (AttributeError, TypeError) as error:
             raise damaged(round_.merged, "has other entries than expected") from error
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> MergeRecord:
+        """Return one from JSON; `AttributeError` or `TypeError` if it is none."""
+        result = Checksum.of_record(record.get("result"))
+        return cls(**{**record, "result": result})
 
     def is_complete(self, round_: Round) -> bool:
         """Whether the merge ended well.

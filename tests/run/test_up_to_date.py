@@ -86,15 +86,6 @@ def test_another_resultfile_is_merged_into_without_evaluation(done, options) -> 
     assert (done.folder / "other/place.pkl").exists()
 
 
-@pytest.mark.parametrize("start", ["psy", "snakemake"])
-def test_a_foreign_file_in_the_place_of_the_result_is_replaced(done, start) -> None:
-    (done.folder / "foreign.pkl").write_text("foreign")
-    done.edit("max_jobs = 2", "resultfile = 'foreign.pkl'")
-    done.psy("run") if start == "psy" else done.snakemake()
-    assert done.calls() == NOTHING
-    assert (done.folder / "foreign.pkl").read_bytes() != b"foreign"
-
-
 def test_touched_files_in_the_work_folder_change_nothing(done) -> None:
     (done.work() / "round-1/space.pkl").touch()
     (done.work() / "round-1/blocks/1.pkl").unlink()
