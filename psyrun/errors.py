@@ -47,6 +47,10 @@ class SchedulerError(PsyrunError):
     """A scheduler cannot be used as asked."""
 
 
+class UntrustedError(SchedulerError):
+    """A scheduler would have to be imported that somebody else may have written."""
+
+
 class BrokenSchedulerError(SchedulerError):
     """The code of a scheduler is wrong, so that asking again does not help."""
 

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Merge, and print how much there was."""
-    _refuse_to_replace_a_result(args.merged, args.taskdir)
+    if args.partial or any(args.directory.glob(f"*{args.merged.suffix}")):
+        _refuse_to_replace_a_result(args.merged, args.taskdir)
     return _merge_task(args) if args.partial else _merge_folder(args)
 
 

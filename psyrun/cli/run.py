@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="only show what went wrong"
     )
+    _add_detach(parser)
+    parser.add_argument("--controller", help=argparse.SUPPRESS)
+
+
+def _add_detach(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detach",
         action="store_const",
@@ -62,7 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=JOB,
         help="put the whole run in the queue of the tasks",
     )
-    parser.add_argument("--controller", help=argparse.SUPPRESS)
 
 
 def execute(args: argparse.Namespace) -> int:

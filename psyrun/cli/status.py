@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.cli.arguments import add_tasks
+from psyrun.errors import visible
 from psyrun.run.status import AssignmentCounts, TaskStatus, status_of
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned
@@ -43,7 +44,7 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     statuses = [status_of(path, name) for name, path in tasks.items()]
     for line in aligned([_HEAD, *map(_cells, statuses)]):
-        print(line)
+        print(visible(line))
     if args.verbose:
         limit = None if args.verbose > 1 else _SHOWN
         for status in statuses:
@@ -140,6 +141,6 @@ def _print_some(
         return
     print(f"\n{name}: {count} {what}")
     for line in islice(lines, limit):
-        print(f"  {line}")
+        print(visible(f"  {line}"))
     if limit is not None and count > limit:
         print(f"  and {count - limit} more; see all with 'psy status -vv {name}'")

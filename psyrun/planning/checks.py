@@ -23,7 +23,7 @@ from psyrun.utils.files import read_json
 from psyrun.utils.process.isolation import isolated
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
-from psyrun.workdir.result_file import KEPT, is_foreign
+from psyrun.workdir.result_file import KEPT, is_foreign, original_of_result
 
 # Without the current folder, which has no psyrun to be found.
 _IMPORT = "import sys; sys.path = [p for p in sys.path if p]; import psyrun.steps"
@@ -129,17 +129,24 @@ def make_folder_for_result(task: Task) -> None:
         ) from error
 
 
-def check_result(task: Task, last: Plan | None, now: Plan) -> None:
+def check_result(task: Task, last: Plan | None, now: Plan, *, may_move: bool) -> None:
     """Refuse a plan whose result would take the place of a file of the user's own.
 
-    Where the plan before had the same result, it was looked at then. What has come
-    there since is set aside by the merge.
+    That is no reason if it is to be moved aside, unless it is another task's. Where
+    the plan before had the same result, it was looked at then. What has come there
+    since is set aside by the merge.
     """
     path = task.resultfile
     layout = TaskLayout.of(task.workdir, task.name)
+    original = original_of_result(layout, path)
+    if original is not None and path.exists():
+        raise TaskError(
+            f"{task.path}: resultfile {str(path)!r} is the result of {original}, of "
+            "which this work folder is a copy. Choose another resultfile."
+        )
     if last is not None and os.path.realpath(last.resultfile) == os.path.realpath(path):
         return
-    if now.keep == "result" or not is_foreign(layout, path):
+    if may_move or now.keep == "result" or not is_foreign(layout, path):
         return
     raise TaskError(
         f"{task.path}: resultfile {str(path)!r} exists, and there is no record of "

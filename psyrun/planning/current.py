@@ -14,6 +14,7 @@ from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord, RoundProgress, finished_blocks
+from psyrun.workdir.result_file import is_in_work_folder
 
 if TYPE_CHECKING:
     from psyrun.store.rows import ColumnDict
@@ -119,18 +120,24 @@ def _result(task: Task) -> ColumnDict:
 
     A file of the user's own in its place is refused.
     """
+    layout = TaskLayout.of(task.workdir, task.name)
     try:
         columns = task.store.load(task.resultfile)
-        keys = task.pspace.keys()
-        if not columns or set(keys).intersection(columns):
-            return columns
-        cause = f"has none of the parameters {', '.join(keys)}"
     except StoreError as error:
+        if is_in_work_folder(layout, task.resultfile):
+            raise
         cause = str(error).removeprefix(f"{task.resultfile}: ").partition(";")[0]
-    raise TaskError(
+        raise _not_continued(task, cause) from error
+    keys = task.pspace.keys()
+    if columns and not set(keys).intersection(columns):
+        raise _not_continued(task, f"has none of the parameters {', '.join(keys)}")
+    return columns
+
+
+def _not_continued(task: Task, cause: str) -> TaskError:
+    return TaskError(
         f"{task.path}: resultfile {str(task.resultfile)!r} cannot be continued: it "
-        f"{cause}. Choose another resultfile, or rename the file with 'psy run "
-        f"--continue --move-aside {task.name}'."
+        f"{cause}. Choose another resultfile, or move the file away."
     )
 
 

@@ -37,8 +37,10 @@ from psyrun.utils.files import checking, write_json, write_text
 from psyrun.utils.process.opened_files import opened_files
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
+from psyrun.workdir.copies import settle
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
+from psyrun.workdir.origin import note_taskfile
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 from psyrun.workdir.progress import changed_result
 from psyrun.workdir.result_file import KEPT, is_foreign
@@ -154,6 +156,7 @@ class TaskRun:
         RunningError
             If somebody else runs it.
         """
+        settle(self.layout)
         lock, name = Lock(self.layout.lock, f"task {self.name!r}"), self.name
         try:
             former = lock.acquire()
@@ -227,6 +230,7 @@ class TaskRun:
         self.plan.save(self.layout)
         self._record_version()
         _note_where(self.task)
+        note_taskfile(self.layout, self.task.path)
         make_folder_for_result(self.task)
         self._keep_changed_result()
         self._move_aside()
@@ -290,8 +294,9 @@ class TaskRun:
         with enough_memory_for(task.pspace, task.path):
             decision = decide(desired, current, keep_going=self.options.keep_going)
         check_work_folder(task, current.plan, decision.plan)
-        if decision.merge and not self.options.move_aside:
-            check_result(task, current.plan, decision.plan)
+        if decision.merge:
+            may_move = self.options.move_aside
+            check_result(task, current.plan, decision.plan, may_move=may_move)
         last = "" if current.plan is None else current.plan.fingerprint
         self.changed = changed_files(version, last, self.layout.version)
         self._version = version
@@ -383,6 +388,7 @@ def _loaded(path: Path, options: PlanOptions, refuse: Refuse) -> Task | None:
         check(task)
         check_path(str(task.workdir), "workdir", str(task.path))
         check_path(str(task.resultfile), "resultfile", str(task.path))
+        check_path(task.python, "python", str(task.path))
     except (PsyrunError, OSError) as error:
         refuse(path, error)
         return None

@@ -29,7 +29,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from psyrun.errors import StoreError
-from psyrun.queue.script import JobTrace, command, python_of, write_script
+from psyrun.queue.script import (
+    COMMANDS,
+    JobTrace,
+    command,
+    commands_of,
+    python_of,
+    write_script,
+)
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
 from psyrun.utils.environment import ORIGIN_VARIABLE
 from psyrun.utils.files import read_json, write_json
@@ -141,7 +148,20 @@ class Batch:
     def ids(self) -> dict[int, JobId]:
         """What the queue calls the jobs that it took, by position."""
         record = read_json(self.folder / _IDS) or {}
-        return {int(position): jobid for position, jobid in record.items()}
+        found = {int(position): jobid for position, jobid in record.items()}
+        # They become arguments of commands, where others could be options.
+        if not all(_is_id(jobid) for jobid in found.values()):
+            raise _lost(self.folder)
+        return found
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether it was copied from another ledger, whose jobs these are."""
+        own = self.folder / COMMANDS
+        with suppress(OSError):
+            there = commands_of(self.folder)
+            return there is not None and there.stat().st_ino != own.stat().st_ino
+        return False
 
     def forget_id(self, position: int) -> None:
         """Take a job for one that the queue does not have."""
@@ -237,7 +257,8 @@ class Ledger:
         """Return the arrays, the oldest first."""
         records = (path.parent for path in self._folder.glob(f"*/{_RECORD}"))
         found = [_load(folder) for folder in records]
-        return sorted((b for b in found if b), key=lambda batch: batch.intent.since)
+        own = (batch for batch in found if batch and not batch.is_copied)
+        return sorted(own, key=lambda batch: batch.intent.since)
 
     def has_submitted(self, job: str) -> bool:
         """Whether the queue is recorded to have taken a job, alone in its array."""
@@ -271,6 +292,12 @@ class Ledger:
         for batch in self.batches():
             if batch.intent.round <= number and not batch.open():
                 batch.remove()
+
+
+def _is_id(jobid: object) -> bool:
+    return isinstance(jobid, int) or (
+        isinstance(jobid, str) and not jobid.startswith("-") and jobid.isprintable()
+    )
 
 
 def _commands(intent: Intent) -> list[str]:

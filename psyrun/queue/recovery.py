@@ -11,9 +11,9 @@ from psyrun.queue.asking import Warn, ask_until_answered
 from psyrun.queue.blame import EndedJob
 from psyrun.queue.diagnosis import VANISHED, Evidence, why_ended
 from psyrun.queue.ledger import ArrayJob, Batch, JobKeys, Ledger
+from psyrun.queue.trust import Thaw, if_own, scheduler_of
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId
-from psyrun.scheduler.registry import thawed
 from psyrun.workdir.holder import recorded_holder
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import break_lock, locks_of, running_jobs
@@ -78,6 +78,7 @@ def find_earlier_jobs(
     *,
     records: bool,
     ledger: Ledger | None = None,
+    thaw: Thaw = if_own,
 ) -> list[EarlierJobs]:
     """Return what earlier runs of a task have left in queues, for each kind of queue.
 
@@ -88,11 +89,13 @@ def find_earlier_jobs(
     records : bool
         Whether to complete the ledger where a submission was cut off, which
         only the holder of the task's lock may do.
+    thaw : callable
+        Returns the scheduler of arrays whose class is not installed.
 
     Raises
     ------
     SchedulerError
-        If a scheduler cannot be made any more.
+        If a scheduler cannot be made any more, or is not trusted.
     QueueUnreachableError
         If a queue does not answer.
     """
@@ -103,7 +106,9 @@ def find_earlier_jobs(
     for name, batches in kinds.items():
         used = scheduler
         if used is None or class_path(used) != name:
-            used = thawed(name, batches[-1].intent.frozen_scheduler)
+            used = scheduler_of(batches[-1], thaw)
+        if used is None:
+            continue
         known = _complete(batches, used, warn, records=records)
         jobs = _unexplained(known, with_failed=records)
         jobs = _without_foreign(jobs, used, warn, records=records)

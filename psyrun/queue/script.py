@@ -40,6 +40,7 @@ _STANDARD_PATH = "/usr/local/bin:/usr/bin:/bin"
 """For jobs whose queue gives them none."""
 
 _PYTHON = re.compile(r"^PATH=(.*?):\$", re.MULTILINE)
+_COMMANDS = re.compile(r"^commands=(.*)$", re.MULTILINE)
 
 # The commands stand in a file of their own, one on each line, so that neither
 # the length of a script nor that of an argument limits their number.
@@ -117,6 +118,16 @@ def python_of(folder: Path) -> str:
         if found is not None:
             return str(Path(*shlex.split(found[1]), DEFAULT_PYTHON))
     return DEFAULT_PYTHON
+
+
+def commands_of(folder: Path) -> Path | None:
+    """Return where the script of a folder has its commands from; None if not known."""
+    with suppress(OSError, ValueError):
+        text = os.fsdecode((folder / SCRIPT).read_bytes())
+        found = _COMMANDS.search(text)
+        if found is not None:
+            return Path(*shlex.split(found[1]))
+    return None
 
 
 def _deadline(minutes: int | None) -> str:

@@ -8,12 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.errors import PsyrunError, SchedulerError
+from psyrun.errors import PsyrunError, SchedulerError, visible
 from psyrun.queue.asking import ignore_warning
 from psyrun.queue.ledger import Ledger
 from psyrun.run.controller_job import controllers, ending
 from psyrun.run.display import Display
 from psyrun.run.hanging import HangReports
+from psyrun.utils.console import warn
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import live_holder
@@ -158,7 +159,7 @@ class Follower:
         self._display.close()
         status = record.status or 0
         stream = sys.stderr if status else sys.stdout
-        print(record.summary.rstrip(), file=stream, flush=True)
+        print(visible(record.summary.rstrip()), file=stream, flush=True)
         return status
 
     def _refuse_superseded(self) -> NoReturn:
@@ -171,11 +172,10 @@ class Follower:
     def _report_death(self, record: RunRecord) -> int:
         self._display.close()
         who = record.holder or "its controller in the queue"
-        print(
-            f"psy: {self._name}: {who} ended unexpectedly{self._cause(record)}. What "
+        warn(
+            f"{self._name}: {who} ended unexpectedly{self._cause(record)}. What "
             "was evaluated is kept, and jobs in a queue go on. Go on with 'psy run "
-            f"{self._name}'.",
-            file=sys.stderr,
+            f"{self._name}'."
         )
         return 1
 
@@ -216,4 +216,4 @@ class _GrowingLog:
             text = data[self._shown : end].decode(errors="replace")
             self._shown = end
             for line in text.splitlines():
-                display.line(line)
+                display.line(visible(line))

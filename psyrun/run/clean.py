@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
-from psyrun.errors import PsyrunError, RunningError
+from psyrun.errors import RunningError, TaskError
 from psyrun.queue.asking import ignore_warning
-from psyrun.queue.recovery import find_earlier_jobs, release_locks
-from psyrun.run.controller_job import controllers
+from psyrun.queue.ledger import Ledger
+from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
+from psyrun.queue.trust import never
+from psyrun.run.controller_job import controllers, controllers_of
+from psyrun.scheduler.registry import installed
 from psyrun.utils.text import counted
+from psyrun.utils.users import name_of_user
+from psyrun.workdir.copies import separate
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.lock import Lock, running_jobs
+from psyrun.workdir.origin import other_owner
 from psyrun.workdir.progress import MergeRecord
+from psyrun.workdir.result_file import (
+    is_in_work_folder,
+    merge_records,
+    original_of_result,
+)
+
+Kept: TypeAlias = list[tuple[Path, str]]
+_LEFT_BEHIND = re.compile(r"lock|\.lock\..*|\..*\.tmp")
 
 GENERATED = "# Written by psyrun"
 """How the Snakefiles begin that psyrun generates."""
@@ -23,8 +39,11 @@ GENERATED = "# Written by psyrun"
 def clean_task(taskdir: Path, name: str) -> int:
     """Remove what was generated for a task, and return the exit status."""
     layout = layout_of(taskdir, name)
-    removed = _clean_folder(layout) if _is_own(layout) else []
+    refuse_other_owner(layout, taskdir)
+    removed, kept = _clean_folder(layout) if _is_own(layout) else ([], [])
     record_of_task(taskdir, name).unlink(missing_ok=True)
+    for path, why in kept:
+        print(f"{path}: kept, as {why}")
     if not removed:
         print(f"{name}: there is nothing to remove")
         return 0
@@ -35,51 +54,93 @@ def clean_task(taskdir: Path, name: str) -> int:
     return 0
 
 
+def refuse_other_owner(layout: TaskLayout, taskdir: Path) -> None:
+    """Refuse what is of a task of another folder, or another project, of that name."""
+    owner = other_owner(layout, taskdir / f"task_{layout.name}.py")
+    if owner is not None:
+        raise TaskError(
+            f"{layout.folder}: is the work folder of {owner}, not of the task in "
+            f"{taskdir}. Name the folder of that task with --taskdir, in its project."
+        )
+
+
 def _is_own(layout: TaskLayout) -> bool:
     """Whether a folder that is called like the task's was made by psyrun."""
-    if layout.state.is_file():
+    if layout.state.is_file() or layout.origin.is_file():
         return True
     with suppress(OSError, UnicodeDecodeError):
-        return layout.snakefile.read_text(encoding="utf-8").startswith(GENERATED)
+        if layout.snakefile.read_text(encoding="utf-8").startswith(GENERATED):
+            return True
+    with suppress(OSError):
+        # Left by a removal that was cut off at its very end.
+        names = [path.name for path in layout.folder.iterdir()]
+        return bool(names) and all(map(_LEFT_BEHIND.fullmatch, names))
     return False
 
 
-def _clean_folder(layout: TaskLayout) -> list[Path]:
-    """Remove what psyrun wrote of a task, and the folder if that was all."""
+def _clean_folder(layout: TaskLayout) -> tuple[list[Path], Kept]:
+    """Remove what psyrun wrote of a task, and the folder if that was all.
+
+    Whoever is cut off in between finds all that tells of the rest.
+    """
+    separate(layout)
     with _locked_and_idle(layout):
-        results = _results(layout)
+        results, kept = _results(layout)
         # Somebody else may have cleaned while the lock was waited for.
         is_own = _is_own(layout)
         for path in [*results, *_own_entries(layout)]:
             _remove(path)
-    elsewhere = [path for path in results if layout.folder not in path.parents]
+    elsewhere = [path for path in results if not is_in_work_folder(layout, path)]
     with suppress(OSError):
         layout.folder.rmdir()
-    return [*elsewhere, layout.folder] if is_own else []
+    return [*elsewhere, layout.folder] if is_own else [], kept
 
 
-def _results(layout: TaskLayout) -> list[Path]:
-    """Return the result files that were merged into."""
-    paths = set()
-    for round_ in layout.rounds().values():
-        # A damaged record must not keep the rest from being removed.
-        with suppress(PsyrunError):
-            merged = MergeRecord.load(round_)
-            paths |= set() if merged is None else {Path(merged.into)}
-    return sorted(path for path in paths if path.is_file())
+def _results(layout: TaskLayout) -> tuple[list[Path], Kept]:
+    """Return the results to be removed, and those to be kept, with the reason."""
+    results: list[Path] = []
+    kept: Kept = []
+    for record in merge_records(layout):
+        path = Path(record.into)
+        if not path.is_file() or path in results:
+            continue
+        why = _why_kept(layout, record)
+        if why:
+            kept.append((path, why))
+        else:
+            # A link is the user's; what was written is the file it points to.
+            results.append(path.resolve() if path.is_symlink() else path)
+    return sorted(results), kept
+
+
+def _why_kept(layout: TaskLayout, record: MergeRecord) -> str:
+    """Return why a file is kept that is recorded as a result; empty if it is not."""
+    path = Path(record.into)
+    if path.stem == "result" and path.absolute().parent == layout.folder.absolute():
+        return ""
+    original = original_of_result(layout, path)
+    if original is not None:
+        return f"it is the result of {original}, which was copied"
+    if record.result is None:
+        return (
+            "it was written by a former version of psyrun, which recorded too little "
+            "to recognize it; delete it if you do not need it"
+        )
+    if problem := record.problem_of_result(path, quick=True):
+        return f"it is not what psyrun wrote: it {problem}"
+    if path.stat().st_uid != layout.folder.stat().st_uid:
+        return f"it belongs to {name_of_user(path.stat().st_uid)}"
+    return ""
 
 
 def _own_entries(layout: TaskLayout) -> list[Path]:
     folder = layout.folder
     entries = [
-        layout.snakefile,
         layout.environment,
-        layout.state,
         layout.digests,
         layout.source,
         layout.version,
         layout.loaded,
-        layout.results,
         layout.snakemake_log,
         layout.queue,
         layout.controllers,
@@ -91,6 +152,11 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         *folder.glob(".lock.*"),
         *folder.glob(".*.tmp"),
         *(round_.folder for round_ in layout.rounds().values()),
+        layout.results,
+        # By these, the folder is known as psyrun's.
+        layout.snakefile,
+        layout.state,
+        layout.origin,
     ]
     return [path for path in entries if path.exists()]
 
@@ -119,10 +185,10 @@ def _locked_and_idle(layout: TaskLayout) -> Iterator[None]:
 
 
 def _refuse_jobs(layout: TaskLayout, hint: str) -> None:
-    found = find_earlier_jobs(layout, None, ignore_warning, records=True)
+    found = find_earlier_jobs(layout, None, ignore_warning, records=True, thaw=never)
     release_locks(layout, found)
-    found += controllers(layout, ignore_warning)
-    n_jobs = sum(len(one.alive) for one in found)
+    found += controllers(layout, ignore_warning, never)
+    n_jobs = sum(len(one.alive) for one in found) + _n_not_asked(layout, found)
     if n_jobs:
         raise RunningError(
             f"task {layout.name!r}: {counted(n_jobs, 'job')} of it are in the queue. "
@@ -132,3 +198,19 @@ def _refuse_jobs(layout: TaskLayout, hint: str) -> None:
         raise RunningError(
             f"task {layout.name!r}: its job {job} is still run by {holder}. {hint}"
         )
+
+
+def _n_not_asked(layout: TaskLayout, found: Sequence[EarlierJobs]) -> int:
+    """Return how many jobs have not ended, as far as is recorded, in other queues.
+
+    To ask those would take code of the project.
+    """
+    asked = {batch.key for one in found for batch in one.batches}
+    ledgers = (Ledger(layout), Ledger(layout, controllers_of(layout)))
+    others = [
+        batch
+        for ledger in ledgers
+        for batch in ledger.batches()
+        if batch.key not in asked and installed(batch.intent.scheduler) is None
+    ]
+    return sum(len(batch.open()) for batch in others)

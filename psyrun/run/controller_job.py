@@ -17,6 +17,7 @@ from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.recovery import EarlierJobs, class_path, evidence, find_earlier_jobs
 from psyrun.queue.site import QueuedTask, parse_arguments
 from psyrun.queue.site import time_limit as time_limit_of
+from psyrun.queue.trust import Thaw, if_own
 from psyrun.run.log import RunLog
 from psyrun.run.snakemake import site_arguments
 from psyrun.scheduler.base import Scheduler
@@ -177,20 +178,35 @@ def _forget_environment() -> None:
             del os.environ[name]
 
 
-def controllers(layout: TaskLayout, warn: Warn) -> list[EarlierJobs]:
+def controllers(
+    layout: TaskLayout, warn: Warn, thaw: Thaw = if_own
+) -> list[EarlierJobs]:
     """Return the controllers of a task that were put in queues."""
+    ledger = Ledger(layout, controllers_of(layout))
+    return find_earlier_jobs(
+        layout, None, warn, records=False, ledger=ledger, thaw=thaw
+    )
+
+
+def controllers_of(layout: TaskLayout) -> Path:
+    """Return the folder of the controllers of a task, which another task may have.
+
+    A record that somebody else wrote does not point to one's own tasks.
+    """
     record = RunRecord.load(layout)
-    home = layout if record is None else record.home
-    ledger = Ledger(layout, home.controllers)
-    return find_earlier_jobs(layout, None, warn, records=False, ledger=ledger)
+    with suppress(OSError):
+        if record is not None:
+            owners = {each.run_record.stat().st_uid for each in (layout, record.home)}
+            return (record.home if len(owners) == 1 else layout).controllers
+    return layout.controllers
 
 
-def waiting_job(layout: TaskLayout, warn: Warn) -> str | None:
+def waiting_job(layout: TaskLayout, warn: Warn, thaw: Thaw = if_own) -> str | None:
     """Return the id of the controller that was put in a queue and has not begun."""
     record = RunRecord.load(layout)
     if record is None or not record.is_waiting:
         return None
-    for one in controllers(layout, warn):
+    for one in controllers(layout, warn, thaw):
         for batch, position in one.active_jobs():
             if batch.job(position) == record.job != this_job():
                 return str(batch.ids[position])
@@ -209,7 +225,7 @@ def ending(layout: TaskLayout, job: str, warn: Warn) -> Ending | None:
     return None
 
 
-def release_lock(layout: TaskLayout, warn: Warn) -> None:
+def release_lock(layout: TaskLayout, warn: Warn, thaw: Thaw = if_own) -> None:
     """Remove the locks of a controller whose job has ended, as its queue says.
 
     Among them are those of the steps that it had done in its job.
@@ -217,24 +233,24 @@ def release_lock(layout: TaskLayout, warn: Warn) -> None:
     holder = recorded_holder(layout.lock)
     if holder is None or not holder.job:
         return
-    for one in controllers(layout, warn):
+    for one in controllers(layout, warn, thaw):
         ended = [b.job(0) for b in one.batches if (b.key, 0) not in one.alive]
         if holder.job in ended:
             for path in (*locks_of(layout), layout.lock):
                 break_lock(path, holder.job)
 
 
-def stop(layout: TaskLayout, warn: Warn) -> tuple[int, set[str]]:
+def stop(layout: TaskLayout, warn: Warn, thaw: Thaw = if_own) -> tuple[int, set[str]]:
     """Cancel a task's controllers in queues; return their number and their tasks."""
     n_jobs = 0
     # One that ends for want of time may just have submitted the next.
     while cancelled := [
         job
-        for one in controllers(layout, warn)
+        for one in controllers(layout, warn, thaw)
         for job in one.cancel(lambda _: True, warn)
     ]:
         n_jobs += len(cancelled)
-    release_lock(layout, warn)
+    release_lock(layout, warn, thaw)
     record = RunRecord.load(layout)
     if not n_jobs or record is None:
         return n_jobs, set()

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TextIO
 
+from psyrun.errors import visible
 from psyrun.utils.console import warn
 from psyrun.utils.streams import close_standard_output
 from psyrun.utils.text import duration
@@ -60,7 +61,7 @@ class PlainDisplay(Display):
     @override
     def line(self, text: str) -> None:
         try:
-            print(text, file=self._stream or sys.stdout, flush=True)
+            print(visible(text), file=self._stream or sys.stdout, flush=True)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
@@ -110,7 +111,7 @@ class BarDisplay(Display):
 
     @override
     def line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, soft_wrap=True)
 
     @override
     def progress(self, tally: Tally) -> None:

@@ -12,6 +12,7 @@ from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
 from psyrun.planning.checks import check_imports, check_project_folder
 from psyrun.planning.prepare import TaskRun, load_tasks
 from psyrun.queue.site import QueuedTask, parse_arguments
+from psyrun.queue.trust import like
 from psyrun.run import controller_job, detach
 from psyrun.run.controller import Controller, RunOutcome
 from psyrun.run.display import EXECUTED, SKIPPED, Display, LogDisplay, choose_display
@@ -175,7 +176,8 @@ class Session:
         while True:
             try:
                 _refuse_waiting(task)
-                controller_job.release_lock(task.layout, warn)
+                thaw = like(task.task.scheduler)
+                controller_job.release_lock(task.layout, warn, thaw)
                 task.acquire()
                 return
             except RunningError:
@@ -374,7 +376,8 @@ def _check_locks(tasks: Iterable[TaskRun]) -> None:
 
 def _refuse_waiting(task: TaskRun) -> None:
     """Refuse a task whose controller was put in a queue and has not begun."""
-    job = controller_job.waiting_job(task.layout, warn)
+    thaw = like(task.task.scheduler)
+    job = controller_job.waiting_job(task.layout, warn, thaw)
     if job is not None:
         raise RunningError(
             f"task {task.name!r}: its controller waits in the queue as job {job}. "

@@ -23,6 +23,7 @@ from psyrun.workdir.hanging import Hanging, hanging
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.lock import live_holder, running_jobs
+from psyrun.workdir.origin import original_of
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord
@@ -127,7 +128,9 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     queue = QueueReport.of(layout)
     status = replace(status, ended=queue.ended)
     record = RunRecord.load(layout)
-    holder = live_holder(layout.lock)
+    # In a copy, that is who runs the original.
+    is_copy = original_of(layout) is not None
+    holder = None if is_copy else live_holder(layout.lock)
     if holder is not None:
         where = record.whereabouts if record is not None else ""
         if _is_being_stopped(layout, holder):
@@ -149,7 +152,7 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
         remark = f"{queue.text}, watched by nobody; 'psy run {status.name}' goes on"
         return replace(status, state="queued", remark=remark)
     # Jobs of this machine may live on when their controller was killed.
-    for _, worker in running_jobs(layout):
+    for _, worker in [] if is_copy else running_jobs(layout):
         return replace(status, state="running", remark=f"by {worker}")
     remark = _why_not_started(layout) if status.state == "incomplete" else ""
     return replace(status, remark=remark)

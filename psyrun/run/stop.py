@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterable, Sequence
@@ -11,17 +12,20 @@ from pathlib import Path
 import psutil
 
 from psyrun.errors import RunningError
-from psyrun.queue.ledger import Ledger, QueueReport
+from psyrun.queue.ledger import Batch, Ledger, QueueReport
 from psyrun.queue.recovery import find_earlier_jobs, release_locks
+from psyrun.queue.trust import Thaw
 from psyrun.run import controller_job
+from psyrun.run.clean import refuse_other_owner
 from psyrun.tasks.discovery import find_tasks
-from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.console import warn
 from psyrun.utils.process.identity import process_start
 from psyrun.utils.text import counted
+from psyrun.utils.users import name_of_user, own_uids
+from psyrun.workdir.copies import separate
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout, layout_of
-from psyrun.workdir.lock import Lock, live_holder, running_jobs
+from psyrun.workdir.lock import Lock, live_holder, locks_of, running_jobs
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
 _PATIENCE_WITH_OTHERS = 60.0  # seconds until a controller elsewhere has stopped
@@ -29,19 +33,23 @@ _PATIENCE = 15.0  # seconds until processes are killed
 _INTERVAL = 0.05  # seconds between looks at processes
 
 
-def kill_task(taskdir: Path, name: str) -> int:
-    """Stop the run of a task, and return the exit status."""
+def kill_task(taskdir: Path, name: str, thaw: Thaw) -> int:
+    """Stop the run of a task, and return the exit status.
+
+    Of schedulers that are not installed, only those are used that `thaw` returns.
+    """
     layout = layout_of(taskdir, name)
-    # Tasks may bring schedulers of their own.
-    add_to_import_path(taskdir)
-    controller_job.release_lock(layout, warn)
+    refuse_other_owner(layout, taskdir)
+    separate(layout)
+    _refuse_others(layout)
+    controller_job.release_lock(layout, warn, thaw)
     controller = live_holder(layout.lock)
     jobs = _jobs_outside_queues(layout)
     others = _tasks_run_by(controller, taskdir)
     _stop_processes(layout, controller, jobs)
-    n_queued, tasks_in_queue = controller_job.stop(layout, warn)
+    n_queued, tasks_in_queue = controller_job.stop(layout, warn, thaw)
     if Ledger(layout).batches():
-        n_queued += _cancel(layout)
+        n_queued += _cancel(layout, thaw)
     if not (jobs or n_queued or controller):
         print(f"{name}: nothing is running")
         return 0
@@ -51,6 +59,46 @@ def kill_task(taskdir: Path, name: str) -> int:
     for other in sorted((others | tasks_in_queue) - {name}):
         print(f"{other}: {_state_of_other(layout_of(taskdir, other))}")
     return 0
+
+
+def _refuse_others(layout: TaskLayout) -> None:
+    """Refuse to stop what somebody else runs, before anything is done about it."""
+    for path in (layout.lock, *locks_of(layout)):
+        holder = live_holder(path)
+        if holder is not None:
+            with suppress(FileNotFoundError):
+                _refuse_other(layout, path, holder)
+    for batch in (*Ledger(layout).batches(), *_controllers(layout)):
+        owner = batch.folder.stat().st_uid
+        is_other = owner not in own_uids(layout.folder) and os.geteuid()
+        if is_other and batch.open():
+            raise _others(layout, owner, "has jobs in a queue that are of")
+
+
+def _controllers(layout: TaskLayout) -> list[Batch]:
+    return Ledger(layout, controller_job.controllers_of(layout)).batches()
+
+
+def _refuse_other(layout: TaskLayout, path: Path, holder: Holder) -> None:
+    owner, ours = path.stat().st_uid, own_uids(path.parent)
+    if owner not in ours and os.geteuid():
+        raise _others(layout, owner, f"is run by {holder}, of")
+    # A lock can name any process.
+    for process in _processes([holder]) if holder.is_here and not holder.job else ():
+        with suppress(psutil.NoSuchProcess):
+            user = process.uids().real
+            if user != owner and not (user == os.geteuid() and owner in ours):
+                raise RunningError(
+                    f"{path}: belongs to {name_of_user(owner)}, but names the process "
+                    f"{holder.pid} of {name_of_user(user)}; nothing was stopped."
+                )
+
+
+def _others(layout: TaskLayout, owner: int, how: str) -> RunningError:
+    return RunningError(
+        f"task {layout.name!r} {how} {name_of_user(owner)}. Ask them to stop it with "
+        f"'psy kill {layout.name}'; nothing was changed."
+    )
 
 
 def _jobs_outside_queues(layout: TaskLayout) -> list[Holder]:
@@ -83,14 +131,15 @@ def _state_of_other(layout: TaskLayout) -> str:
     )
 
 
-def _cancel(layout: TaskLayout) -> int:
+def _cancel(layout: TaskLayout, thaw: Thaw) -> int:
     """Cancel the jobs of a task that are queued or running, and return their number."""
     with Lock(layout.lock, f"task {layout.name!r}"):
         # Shows others that this is no run.
         layout.stop.touch()
-        found = find_earlier_jobs(layout, None, warn, records=True)
+        found = find_earlier_jobs(layout, None, warn, records=True, thaw=thaw)
         cancelled = [job for one in found for job in one.cancel(lambda _: True, warn)]
-        release_locks(layout, find_earlier_jobs(layout, None, warn, records=False))
+        left = find_earlier_jobs(layout, None, warn, records=False, thaw=thaw)
+        release_locks(layout, left)
     return len(cancelled)
 
 

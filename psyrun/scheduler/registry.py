@@ -85,6 +85,27 @@ def frozen(scheduler: Scheduler) -> str:
         return ""
 
 
+def installed(target: str) -> Scheduler | None:
+    """Return a new scheduler of a class that is installed, else None.
+
+    Parameters
+    ----------
+    target : str
+        Where the class is: ``'module:Class'``.
+
+    Returns
+    -------
+    Scheduler or None
+        None also if it cannot be made without arguments.
+    """
+    if not _SCHEDULERS.has_path(target):
+        return None
+    kind = _SCHEDULERS.load_path(*target.split(":", 1))
+    with suppress(TypeError):
+        return kind()
+    return None
+
+
 def thawed(target: str, text: str) -> Scheduler:
     """Return a scheduler that was frozen, or a new one of its class.
 

@@ -17,7 +17,7 @@ from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE
 from psyrun.workdir.progress import MergeRecord
-from psyrun.workdir.result_file import KEPT, is_foreign, note_result
+from psyrun.workdir.result_file import KEPT, is_foreign, note_result, original_of_result
 
 
 def merge(job: Job) -> None:
@@ -55,6 +55,9 @@ def merge(job: Job) -> None:
 def _keep_foreign(job: Job) -> None:
     """Set a file aside that is not the result, and has come there during the run."""
     path = Path(job.plan.resultfile)
+    original = original_of_result(job.layout, path)
+    if original is not None and path.exists():
+        raise JobError(f"{path}: is the result of {original}, which was copied.")
     # All rows of a result that is continued are in the new one.
     if job.plan.keep != "result" and is_foreign(job.layout, path):
         kept = keep_beside(path, KEPT)

@@ -80,6 +80,10 @@ class Plugins(Generic[T]):
         (entry,) = found.values()
         return entry
 
+    def has_path(self, path: str) -> bool:
+        """Whether a class, as ``'module:Class'``, is installed under some name."""
+        return any(entry.value == path for entry in self._entries())
+
     def load_path(self, module: str, attribute: str) -> type[T]:
         """Return a class by where it is, whether it is an installed plug-in or not."""
         entry = self._entry("", f"{module}:{attribute}")

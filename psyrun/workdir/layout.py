@@ -8,6 +8,7 @@ A task owns one folder, ``<workdir>/<task>``::
     digests.json          digests of large files
     source.json           what was found out about the source
     version.json          what the version of the task was made from
+    origin.json           where the folder was made
     lock                  who runs the task now
     snakemake.log         what Snakemake printed
     <task>:split.log …    what each job printed
@@ -308,6 +309,16 @@ class TaskLayout:
     def loaded(self) -> Path:
         """The folder of records of the code that its jobs loaded."""
         return self.folder / "loaded"
+
+    @property
+    def origin(self) -> Path:
+        """Where the folder was made, as JSON."""
+        return self.folder / "origin.json"
+
+    @property
+    def settling(self) -> Path:
+        """Lock of whoever makes a copy of the folder independent."""
+        return self.folder / ".lock.settling"
 
     @property
     def results(self) -> Path:

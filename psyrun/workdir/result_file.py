@@ -15,6 +15,7 @@ from pathlib import Path
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import Filename, read_json, write_json
 from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.origin import Origin
 from psyrun.workdir.progress import MergeRecord
 
 KEPT = "kept"
@@ -40,6 +41,8 @@ def is_result(layout: TaskLayout, path: Filename) -> bool:
 
     What is not known of it, as a former version of psyrun wrote it, does not count.
     """
+    if original_of_result(layout, path) is not None:
+        return False
     for written in _written(layout):
         if os.path.realpath(written.into) == os.path.realpath(path):
             return not written.problem_of_result(Path(path), quick=True)
@@ -63,6 +66,20 @@ def _written(layout: TaskLayout) -> Iterator[MergeRecord]:
     yield from _listed(layout)
     # Former versions had no list.
     yield from merge_records(layout)
+
+
+def original_of_result(layout: TaskLayout, path: Filename) -> Path | None:
+    """Return the work folder whose result a file is, if this is a copy of it."""
+    origin = Origin.load(layout)
+    if origin is None or os.path.realpath(path) not in origin.inherited:
+        return None
+    former = Path(origin.former)
+    return former if former.exists() else None
+
+
+def recorded_results(layout: TaskLayout) -> list[str]:
+    """Return where results were written to, the last one first."""
+    return list(dict.fromkeys(record.into for record in _written(layout)))
 
 
 def _listed(layout: TaskLayout) -> list[MergeRecord]:

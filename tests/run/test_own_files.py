@@ -115,7 +115,7 @@ def test_a_former_result_can_be_written_to_again(project):
     project.psy("run")
     project.edit("'two.pkl'", "'one.pkl'")
     project.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
-    project.psy("run")
+    project.psy("run", "--continue")
     assert project.calls() == [1, 2, 3, 4, 5]
     assert rows(project.folder / "one.pkl") == [1, 4, 9, 16, 25]
 
