@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.utils.process.isolation import isolate, isolated
+from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Shared:
         The folder of the task, and the job.
     indices, queue, session : ndarray, WorkQueue, mapping
         As in `psyrun.steps.worker.Evaluation`.
+    controller : Holder or None
+        As in `psyrun.steps.job.Job`.
     """
 
     directory: str
@@ -48,6 +51,7 @@ class Shared:
     indices: Sequence[int] | Indices
     queue: WorkQueue
     session: Mapping[str, Any]
+    controller: Holder | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def _work(shared: Shared, layout: TaskLayout) -> Evaluation:
     from psyrun.steps.job import Job
     from psyrun.steps.process import evaluation_of
 
-    job = Job.of(layout, shared.round_number, None)
+    job = Job.of(layout, shared.round_number, None, shared.controller)
     # Those among the parameters, which are read later, are to stay as they are.
     job.imported.random_states.renew()
     return evaluation_of(job, shared)

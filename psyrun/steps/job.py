@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from psyrun.errors import PsyrunError, RecordError, StoreError, TaskError
+from psyrun.errors import (
+    LostLockError,
+    PsyrunError,
+    RecordError,
+    StoreError,
+    TaskError,
+)
 from psyrun.store import Store
 from psyrun.store.registry import store_with
 from psyrun.tasks.loaded_code import LoadedFile
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, version_of
+from psyrun.utils.files import checking
 from psyrun.utils.process.code_watch import code_watch
 from psyrun.utils.process.forkable import ImportWatch, Obstacles
 from psyrun.utils.process.random_state import RandomStates
 from psyrun.utils.text import listed
+from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import SPLIT, Round, TaskLayout
-from psyrun.workdir.lock import Lock
+from psyrun.workdir.lock import Lock, is_held_by
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
@@ -75,14 +85,29 @@ class ImportedTask:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a plan; `preloaded` is its task, if it was imported already."""
+    """One job of a plan.
+
+    Attributes
+    ----------
+    preloaded : ImportedTask or None
+        Its task, if it was imported already.
+    controller : Holder or None
+        Who ran the task when the job began, if it ends with that.
+    """
 
     plan: Plan
     layout: TaskLayout
     preloaded: ImportedTask | None = None
+    controller: Holder | None = None
 
     @classmethod
-    def of(cls, layout: TaskLayout, number: int, preloaded: ImportedTask | None) -> Job:
+    def of(
+        cls,
+        layout: TaskLayout,
+        number: int,
+        preloaded: ImportedTask | None,
+        controller: Holder | None = None,
+    ) -> Job:
         """Return a job of a round; refuse one that is not that of the task's plan."""
         plan = Plan.required(layout)
         if plan.round != number:
@@ -90,7 +115,7 @@ class Job:
                 f"{layout.round(number).folder}: another plan has taken the place of "
                 "this one. Start the task again with 'psy run'."
             )
-        return cls(plan, layout, preloaded)
+        return cls(plan, layout, preloaded, controller)
 
     @cached_property
     def round(self) -> Round:
@@ -154,8 +179,36 @@ class Job:
         """The space and the rows of the round."""
         return RoundData(self.round, self.store(self.plan.block_ext))
 
-    def lock(self, step: str) -> Lock:
-        """Return the lock of a step."""
+    @contextmanager
+    def locked(self, step: str) -> Iterator[Lock]:
+        """Hold the lock of a step; no file takes its name once that is lost.
+
+        Nor does one once the run has lost its task: another run may have begun
+        another round, whose locks are others.
+        """
+        lock = self._lock(step)
+        with lock, checking(lock.check), checking(self._check_controller):
+            try:
+                yield lock
+            except Exception:
+                # What was missing then, another run may have removed.
+                self._check_controller()
+                raise
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether the run that began the job still has its task."""
+        controller = self.controller
+        return controller is None or is_held_by(self.layout.lock, controller)
+
+    def _check_controller(self) -> None:
+        if not self.is_controlled:
+            raise LostLockError(
+                f"task {self.plan.task!r} is another run's now, or its lock was "
+                "removed. What was recorded here is kept."
+            )
+
+    def _lock(self, step: str) -> Lock:
         name = step.replace("-", ":")
         path, subject = self.round.lock(step), f"{self.plan.task}:{name}"
         return Lock(path, subject, patience=_PATIENCE)

@@ -23,8 +23,8 @@ from psyrun.utils.process.ending import leave
 from psyrun.utils.process.offspring import GRACE, outlive_offspring
 from psyrun.utils.streams import print_anything
 from psyrun.utils.tracebacks import user_traceback
-from psyrun.workdir.attempts import own_job
-from psyrun.workdir.holder import Holder, recorded_holder
+from psyrun.workdir.holder import Holder
+from psyrun.workdir.lock import is_held_by, local_controller
 
 _PATIENCE = 120.0  # seconds that the controller of a run that has lost its lock gets
 _PAUSE = 0.1
@@ -43,9 +43,9 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
     command = replace(command, folder=command.folder.absolute())
     note = command.round.error(command.name)
     note.unlink(missing_ok=True)
-    controller = _controller(command)
+    controller = local_controller(command.layout)
     try:
-        _run(command, preloaded)
+        _run(command, preloaded, controller)
     except LostLockError as error:
         # What there is of the round is another run's.
         log_line(str(error))
@@ -68,22 +68,13 @@ def run_alone(arguments: list[str]) -> NoReturn:
     leave(run(arguments))
 
 
-def _controller(command: StepCommand) -> Holder | None:
-    """Return who controls this run, in the same job of a queue, if there is one."""
-    with suppress(OSError, PsyrunError):
-        holder = recorded_holder(command.layout.lock)
-        if holder is not None and holder.job == own_job()["queued_as"]:
-            return holder
-    return None
-
-
 def _let_run_end(command: StepCommand, controller: Holder | None) -> None:
     """Give who controls this run the time to find out that it has lost its lock.
 
     Else Snakemake would see a job that failed, and remove what another run has made.
     Where it still has that of the task, that is its own.
     """
-    if controller is None or _controller(command) == controller:
+    if controller is None or is_held_by(command.layout.lock, controller):
         return
     log_line(f"waiting for {controller} to end, as its run goes on elsewhere")
     parent, deadline = os.getppid(), time.monotonic() + _PATIENCE
@@ -107,8 +98,10 @@ def _fail(note: Path, error: Exception, message: str, status: int) -> int:
     return status
 
 
-def _run(command: StepCommand, preloaded: ImportedTask | None) -> None:
-    job = Job.of(command.layout, command.round_number, preloaded)
+def _run(
+    command: StepCommand, preloaded: ImportedTask | None, controller: Holder | None
+) -> None:
+    job = Job.of(command.layout, command.round_number, preloaded, controller)
     note = command.round.hanging_of(command.name)
     with Watchdog(note, lambda: job.activity) as watchdog:
         _run_step(job, command, watchdog)

@@ -11,7 +11,7 @@ from psyrun.errors import JobError
 from psyrun.steps.job import Job
 from psyrun.tasks.loaded_code import forget_others
 from psyrun.utils.checksums import Checksum, keep_beside
-from psyrun.utils.files import checking
+from psyrun.utils.files import check_all
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
@@ -23,7 +23,7 @@ from psyrun.workdir.result_file import KEPT, is_foreign, note_result, original_o
 def merge(job: Job) -> None:
     """Write the result file; the former one stays until the new one is whole."""
     plan = job.plan
-    with job.lock(MERGE) as lock, checking(lock.check):
+    with job.locked(MERGE):
         _check_complete(job)
         result = Path(plan.resultfile)
         result.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +44,10 @@ def merge(job: Job) -> None:
         )
         note_result(job.layout, record)
         record.save(job.round)
-        lock.check()
+        check_all()
         _clean_up(job)
         log_line(f"{n_rows} rows written to {result}")
-        lock.check()
+        check_all()
         # The last thing of all: Snakemake takes it away if the job fails after it.
         job.round.merge_mark(plan.merge).touch()
 

@@ -27,7 +27,7 @@ from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
-from psyrun.utils.files import check_all, checking, link
+from psyrun.utils.files import check_all, link
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
@@ -49,7 +49,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
     Raises `FailedAssignmentsError` if assignments failed. The others are kept in the
     journals.
     """
-    with job.lock(f"{PROCESS}-{block}") as lock, checking(lock.check):
+    with job.locked(f"{PROCESS}-{block}") as lock:
         # Whoever wants a block again removes its file first, as Snakemake does. So
         # this is a second job of a queue for the same block, or a late one, and the
         # journals may be gone already.
@@ -144,6 +144,7 @@ def _evaluate(
             indices=portion.indices,
             queue=portion.queue,
             session=_session(job, before, session),
+            controller=job.controller,
         )
         evaluate(
             evaluation_of(job, shared),
@@ -189,7 +190,7 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         random_states=job.imported.random_states,
         record_loaded_code=job.record_loaded_code,
         enter=lambda: enter_as_left(task.module.__name__),
-        holds_lock=lambda: is_held_in(lock, session["token"]),
+        holds_lock=lambda: is_held_in(lock, session["token"]) and job.is_controlled,
     )
 
 

@@ -14,7 +14,6 @@ from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
-from psyrun.utils.files import checking
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
@@ -34,7 +33,7 @@ class _Kept(NamedTuple):
 
 def split(job: Job) -> None:
     """Write the frozen space of a round, and the rows that its plan keeps."""
-    with job.lock(SPLIT) as lock, checking(lock.check):
+    with job.locked(SPLIT):
         with enough_memory_for(job.task.pspace, job.plan.taskfile):
             division = _divide(job)
             _check_parameters(job, division)

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from psyrun.errors import LostLockError, PsyrunError, RunningError
+from psyrun.utils.environment import JOB_VARIABLE
 from psyrun.utils.files import place
 from psyrun.workdir import holder as heartbeats
 from psyrun.workdir.holder import Holder, heartbeat_age, is_live, recorded_holder
@@ -192,6 +193,27 @@ def is_held_in(path: Path, session: str) -> bool:
         # What cannot be read now may still be ours.
         return True
     return holder is not None and session_of(holder) == session
+
+
+def is_held_by(path: Path, holder: Holder) -> bool:
+    """Whether a lock is still held as it was."""
+    with suppress(OSError, PsyrunError):
+        return recorded_holder(path) == holder
+    # What cannot be read now may still be theirs.
+    return True
+
+
+def local_controller(layout: TaskLayout) -> Holder | None:
+    """Return who runs a task, if this process and that can see each other.
+
+    In a queue, both must be in the same job: others go on without their controller.
+    """
+    with suppress(OSError, PsyrunError):
+        holder = recorded_holder(layout.lock)
+        job = os.environ.get(JOB_VARIABLE, "")
+        if holder is not None and holder.is_here and holder.job == job:
+            return holder
+    return None
 
 
 def session_of(holder: Holder) -> str:

@@ -155,12 +155,12 @@ WAIT = """
 import os, sys
 from pathlib import Path
 from psyrun.steps.command import StepCommand
-from psyrun.steps.main import _controller, _let_run_end
-from psyrun.workdir.lock import Lock
+from psyrun.steps.main import _let_run_end
+from psyrun.workdir.lock import Lock, local_controller
 command = StepCommand.read(["merge", sys.argv[1], "1"])
 lock = Lock(command.layout.lock, "task")
 lock.acquire()
-before = _controller(command)
+before = local_controller(command.layout)
 _let_run_end(command, before)
 print("goes on", flush=True)
 lock.path.unlink()
