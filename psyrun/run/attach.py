@@ -18,6 +18,7 @@ from psyrun.utils.console import warn
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import live_holder
+from psyrun.workdir.origin import original_of
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, Tally, is_merged
 from psyrun.workdir.run_record import RunRecord
@@ -53,6 +54,7 @@ class Follower:
             If the task was never run.
         """
         record, holder = self._record(), live_holder(self._layout.lock)
+        self._refuse_copy(record)
         if record is not None and self._is_alive(record):
             return self._follow(record)
         if holder is not None:
@@ -72,6 +74,14 @@ class Follower:
         status = self._print_summary(record)
         self._display.line(f"See 'psy status {self._name}'.")
         return status
+
+    def _refuse_copy(self, record: RunRecord | None) -> None:
+        original = original_of(self._layout)
+        if original is not None and (record is None or record.ended is None):
+            raise PsyrunError(
+                f"{self._name}: nothing runs here, as this is a copy of "
+                f"{original.folder}. Start a run with 'psy run --detach {self._name}'."
+            )
 
     def _record(self) -> RunRecord | None:
         return RunRecord.load(self._layout)

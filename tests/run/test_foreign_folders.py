@@ -231,6 +231,8 @@ def sleeping(tmp_path):
 def test_killing_and_cleaning_a_copy_does_not_end_the_run_of_the_original(sleeping):
     project, run = sleeping
     copy = copied(project, "cp -a")
+    assert "running" not in copy.psy("status", "a").stdout
+    assert "this is a copy of" in copy.psy("attach", "a", status=2).stderr
     assert "nothing is running" in copy.psy("kill", "a").stdout
     copy.psy("clean", "a")
     assert not copy.work().exists()
