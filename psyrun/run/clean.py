@@ -188,29 +188,34 @@ def _refuse_jobs(layout: TaskLayout, hint: str) -> None:
     found = find_earlier_jobs(layout, None, ignore_warning, records=True, thaw=never)
     release_locks(layout, found)
     found += controllers(layout, ignore_warning, never)
-    n_jobs = sum(len(one.alive) for one in found) + _n_not_asked(layout, found)
+    n_jobs = sum(len(one.alive) for one in found)
     if n_jobs:
         raise RunningError(
             f"task {layout.name!r}: {counted(n_jobs, 'job')} of it are in the queue. "
             f"{hint}"
         )
+    _refuse_jobs_of_others(layout, found, hint)
     for job, holder in running_jobs(layout):
         raise RunningError(
             f"task {layout.name!r}: its job {job} is still run by {holder}. {hint}"
         )
 
 
-def _n_not_asked(layout: TaskLayout, found: Sequence[EarlierJobs]) -> int:
-    """Return how many jobs have not ended, as far as is recorded, in other queues.
+def _refuse_jobs_of_others(
+    layout: TaskLayout, found: Sequence[EarlierJobs], hint: str
+) -> None:
+    """Refuse jobs that have not ended, as far as is recorded, in other queues.
 
     To ask those would take code of the project.
     """
     asked = {batch.key for one in found for batch in one.batches}
     ledgers = (Ledger(layout), Ledger(layout, controllers_of(layout)))
-    others = [
-        batch
-        for ledger in ledgers
-        for batch in ledger.batches()
-        if batch.key not in asked and installed(batch.intent.scheduler) is None
-    ]
-    return sum(len(batch.open()) for batch in others)
+    for batch in (batch for ledger in ledgers for batch in ledger.batches()):
+        is_other = batch.key not in asked and not installed(batch.intent.scheduler)
+        if is_other and (n_jobs := len(batch.open())):
+            name = batch.intent.scheduler.replace(":", ".")
+            raise RunningError(
+                f"task {layout.name!r}: {counted(n_jobs, 'job')} of it may be in the "
+                f"queue of {name!r}. {hint} If that scheduler is gone, and the jobs "
+                f"have ended, delete {batch.folder} first."
+            )

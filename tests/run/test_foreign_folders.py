@@ -296,6 +296,7 @@ def test_a_job_that_may_run_there_keeps_it_until_it_is_killed(project, monkeypat
     imported = with_queue(project, monkeypatch, ended=False)
     error = project.psy("clean", "a", status=2).stderr
     assert "psy kill a" in error
+    assert "queue of 'my_queue.Queue'" in error
     assert not imported.exists()
     project.psy("kill", "a")
     assert imported.exists()
