@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -323,6 +325,25 @@ def test_a_queue_that_others_may_have_written_is_not_imported(
     assert not imported.exists()
     project.psy("kill", "--trust", "a")
     assert imported.exists()
+
+
+@pytest.mark.parametrize(("answer", "status"), [(b"n\n", 2), (b"yes\n", 0)])
+def test_on_a_terminal_one_is_asked(project, monkeypatch, answer, status):
+    imported = with_queue(project, monkeypatch, ended=False)
+    project.work().chmod(0o777)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "psyrun.cli", "kill", "a"])
+    os.write(terminal, answer)
+    shown = b""
+    # On Linux, it is an error to read from a terminal that nobody has open.
+    with suppress(OSError):
+        while data := os.read(terminal, 4096):
+            shown += data
+    os.close(terminal)
+    assert b"Trust it now?" in shown
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
+    assert imported.exists() == (status == 0)
 
 
 @as_root
