@@ -23,7 +23,12 @@ from psyrun.utils.files import read_json
 from psyrun.utils.process.isolation import isolated
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
-from psyrun.workdir.result_file import KEPT, is_foreign, original_of_result
+from psyrun.workdir.result_file import (
+    KEPT,
+    is_foreign,
+    is_result,
+    original_of_result,
+)
 
 # Without the current folder, which has no psyrun to be found.
 _IMPORT = "import sys; sys.path = [p for p in sys.path if p]; import psyrun.steps"
@@ -148,6 +153,9 @@ def check_result(task: Task, last: Plan | None, now: Plan, *, may_move: bool) ->
         return
     if may_move or now.keep == "result" or not is_foreign(layout, path):
         return
+    if any(is_result(other, path) for other in _others(task)):
+        # That task has another result now, or is gone; this one is set aside.
+        return
     raise TaskError(
         f"{task.path}: resultfile {str(path)!r} exists, and there is no record of "
         "psyrun having written it. Choose another resultfile, or move the file away: "
@@ -155,6 +163,17 @@ def check_result(task: Task, last: Plan | None, now: Plan, *, may_move: bool) ->
         f"{name_beside(path, KEPT).name!r}. If it is a result of this task, 'psy run "
         f"--continue {task.name}' adds to it."
     )
+
+
+def _others(task: Task) -> Iterator[TaskLayout]:
+    """Yield the work folders of the other tasks, as far as they are known."""
+    with suppress(OSError):
+        for folder in sorted(task.workdir.iterdir()):
+            yield TaskLayout(folder)
+    pattern = record_of_task(task.taskdir, "*")
+    for path in sorted(pattern.parent.glob(pattern.name)):
+        with suppress(StoreError, KeyError, TypeError):
+            yield TaskLayout.of(read_json(path)["workdir"], path.stem)
 
 
 def check_storable(task: Task) -> None:

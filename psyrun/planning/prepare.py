@@ -252,8 +252,9 @@ class TaskRun:
 
     def _move_aside(self) -> None:
         path = Path(self.plan.resultfile)
-        is_wanted = self.options.move_aside and self.decision.merge
-        if is_wanted and is_foreign(self.layout, path):
+        # All rows of a result that is continued are in the new one.
+        is_replaced = self.decision.merge and self.plan.keep != "result"
+        if is_replaced and is_foreign(self.layout, path):
             self.remarks.append(f"{path}: is kept as {keep_beside(path, KEPT)}")
 
     def _record_version(self) -> None:
