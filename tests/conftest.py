@@ -1,3 +1,4 @@
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,3 +35,17 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path / "project")
     project.write(COUNTED)
     return project
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What is forced to disk in the test."""
+    found: list[Path] = []
+    synchronise = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synchronise(descriptor)
+        found.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found

@@ -19,7 +19,7 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.paths import hints
 from psyrun.tasks.storable import check_parameters
 from psyrun.utils.checksums import name_beside
-from psyrun.utils.files import read_json
+from psyrun.utils.files import make_folder, read_json
 from psyrun.utils.process.isolation import isolated
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
@@ -126,7 +126,7 @@ def make_folder_for_result(task: Task) -> None:
             "where there is no such folder. Make it, or mend the link."
         )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     except OSError as error:
         raise TaskError(
             f"{task.path}: the folder of resultfile {str(task.resultfile)!r} cannot be "

@@ -39,7 +39,7 @@ from psyrun.queue.script import (
 )
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
 from psyrun.utils.environment import ORIGIN_VARIABLE
-from psyrun.utils.files import read_json, write_json
+from psyrun.utils.files import make_folder, read_json, write_json
 from psyrun.utils.process.interpreter import why_not_started
 from psyrun.workdir.layout import TaskLayout
 
@@ -277,7 +277,7 @@ class Ledger:
         key = secrets.token_hex(8)
         folder = self._folder / key
         try:
-            folder.mkdir(parents=True)
+            make_folder(folder)
             write_script(folder, key, _commands(intent), Path.cwd(), intent.minutes)
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror}.") from error

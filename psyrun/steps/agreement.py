@@ -17,7 +17,7 @@ import numpy as np
 
 from psyrun.errors import RecordError, StoreError, one_line
 from psyrun.store.arrays import Array, RowType
-from psyrun.utils.files import place, read_placed, seal, unseal, write_text
+from psyrun.utils.files import place, read_placed, seal, synchronise, unseal, write_text
 
 T = TypeVar("T")
 Key: TypeAlias = Hashable
@@ -75,8 +75,9 @@ def agree_on_word(reference: Path, name: str, mine: str) -> str:
 
 def _agree(path: Path, mine: object, read: Callable[[Any], T]) -> T:
     own = json.dumps(seal(mine))
-    if not path.exists():
-        place(path, own)
+    if not path.exists() and place(path, own):
+        # Rows rely on it.
+        synchronise(path.parent)
     try:
         text = read_placed(path)
         if not text:

@@ -11,7 +11,7 @@ from psyrun.errors import JobError
 from psyrun.steps.job import Job
 from psyrun.tasks.loaded_code import forget_others
 from psyrun.utils.checksums import Checksum, keep_beside
-from psyrun.utils.files import check_all
+from psyrun.utils.files import check_all, make_folder
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
@@ -26,7 +26,7 @@ def merge(job: Job) -> None:
     with job.locked(MERGE):
         _check_complete(job)
         result = Path(plan.resultfile)
-        result.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(result.parent)
         _keep_foreign(job)
         note_result(job.layout, MergeRecord(plan.merge, plan.resultfile, 0))
         n_rows = job.data.save(job.store(plan.result_ext), str(result))

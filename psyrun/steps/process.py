@@ -27,7 +27,7 @@ from psyrun.steps.work_queue import PipeWorkQueue, WorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store.arrays import Indices
 from psyrun.utils.environment import deadline
-from psyrun.utils.files import check_all, link
+from psyrun.utils.files import check_all, link, make_folder
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.state import enter_as_left
 from psyrun.utils.text import counted, parameters_text
@@ -59,7 +59,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         if _is_put_back(job, block):
             log_line(f"block {block} was finished before; nothing is evaluated")
             return
-        job.round.journals.mkdir(parents=True, exist_ok=True)
+        make_folder(job.round.journals)
         recorded = _recorded(job, block, lock.session)
         _evaluate(job, block, recorded, watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
@@ -94,7 +94,7 @@ def _empty_journals(round_: Round, block: int, ext: str) -> None:
     paths = round_.journals_of(block)
     if sum(path.stat().st_size for path in paths) < _WORTH_WHILE:
         return
-    round_.finished.mkdir(exist_ok=True)
+    make_folder(round_.finished)
     check_all()
     if not link(round_.block(block, ext), round_.finished_block(block, ext)):
         return

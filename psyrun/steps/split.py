@@ -14,6 +14,7 @@ from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
+from psyrun.utils.files import make_folder
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
@@ -38,7 +39,7 @@ def split(job: Job) -> None:
             division = _divide(job)
             _check_parameters(job, division)
             division.save(job.round, job.plan)
-        job.round.blocks.mkdir(exist_ok=True)
+        make_folder(job.round.blocks)
     print(
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
         f"before; {len(division.open)} to evaluate in {division.n_blocks} blocks"
@@ -117,7 +118,7 @@ def _say_damaged(block: int, problem: str) -> None:
 
 def _keep(job: Job, pieces: Iterable[ColumnDict]) -> _Kept:
     """Write rows to the kept file of the round and return what they are."""
-    job.round.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(job.round.folder)
     store = job.store(job.plan.block_ext)
     path = str(job.round.kept(store.ext))
     large: set[str] = set()

@@ -186,6 +186,20 @@ def read_placed(path: Path) -> str:
     return ""
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing, and have them on disk.
+
+    Else what is synced in it might have no name after a power failure.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    # Who may write to a folder need not be allowed to read it.
+    with suppress(OSError):
+        synchronise(folder.parent)
+
+
 def synchronise(path: Path) -> None:
     """Force a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -229,7 +243,7 @@ def damaged(filename: Filename, problem: str) -> StoreError:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, making its folder if there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as temporary, explained(path):
         temporary.write_text(text, encoding="utf-8")
 

@@ -13,6 +13,7 @@ from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import (
     check_all,
     explained,
+    make_folder,
     replacing,
     synchronise,
     write_json,
@@ -39,7 +40,7 @@ def write_block(
     row, even if none failed, as they are not those of the division. A record of all
     of them is there before the store file gets its name.
     """
-    data.round.blocks.mkdir(exist_ok=True)
+    make_folder(data.round.blocks)
     failed = failed_of(recorded)
     source = JournalRows(rows_of(recorded), data.store)
     new = data.round.new_block(block, data.store.ext)

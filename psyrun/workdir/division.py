@@ -15,6 +15,7 @@ from psyrun.utils.checksums import Checksum, verify
 from psyrun.utils.files import (
     check_all,
     damaged,
+    make_folder,
     read_json,
     replacing,
     write_json,
@@ -124,7 +125,7 @@ class Division:
             **{each.name: getattr(self, each.name) for each in fields(self)},
             "space": freeze(self.space),
         }
-        round_.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(round_.folder)
         with replacing(round_.space) as path:
             with path.open("wb") as file:
                 pickle.dump(frozen, file, pickle.HIGHEST_PROTOCOL)

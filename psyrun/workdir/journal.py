@@ -23,7 +23,7 @@ pass over, as they do with what a disk has damaged: they go on with the next fra
 has a right checksum. While the machine itself stands, nothing that was
 appended is lost. Against power loss a frame is also flushed to disk, with all
 before it, if the last flush was more than `FLUSH_SECONDS` ago: no more than
-that time's work can be lost.
+that time's work can be lost. A journal that is closed is on disk.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from typing import Any
 
 from psyrun.errors import NoSuchFileError, StoreError, one_line
 from psyrun.utils import unpickling
+from psyrun.utils.files import synchronise
 
 ROW, FAILURE, SESSION, WITHDRAWAL = 1, 2, 3, 4
 FLUSH_SECONDS = 5.0
@@ -88,6 +89,8 @@ class Journal:
     def __init__(self, path: Path, session: Mapping[str, Any]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._file = os.open(path, flags, 0o666)
+        self._folder = path.parent
+        self._is_named = False
         self._end = os.fstat(self._file).st_size
         self._flushed = time.monotonic()
         payload = json.dumps(session).encode()
@@ -171,11 +174,21 @@ class Journal:
 
     def _flush_now_and_then(self) -> None:
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            os.fsync(self._file)
+            self._flush()
             self._flushed = time.monotonic()
 
+    def _flush(self) -> None:
+        os.fsync(self._file)
+        if not self._is_named:
+            with suppress(OSError):
+                synchronise(self._folder)
+            self._is_named = True
+
     def close(self) -> None:
-        """Close the file."""
+        """Force what was recorded to disk, and close the file."""
+        # It is recorded, whether or not it would outlive a power failure.
+        with suppress(OSError):
+            self._flush()
         os.close(self._file)
 
 

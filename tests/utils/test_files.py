@@ -15,6 +15,7 @@ from psyrun.utils.files import (
     checking,
     folder_beside,
     forget_checks,
+    make_folder,
     place,
     read_json,
     read_placed,
@@ -161,3 +162,20 @@ def test_a_fork_forgets_the_checks_of_its_parent(tmp_path: Path) -> None:
             os._exit(0)
         os.waitpid(pid, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_new_folder_is_on_disk_with_those_above_it(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_a_file_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    write_text(tmp_path / "a" / "text", "x")
+    above, beside, folder = synced
+    assert (above, folder) == (tmp_path, tmp_path / "a")
+    assert beside.name.startswith(".text.")

@@ -370,3 +370,23 @@ def test_a_row_is_taken_back_in_another_journal_than_its_own(tmp_path: Path) -> 
         found = latest(order, verify=True)
         assert {i: e.kind for i, e in found.items()} == {0: FAILURE, 1: FAILURE, 2: ROW}
         assert list(journal.rows([found[2]])) == [{"x": "again"}]
+
+
+def test_a_journal_that_is_closed_is_on_disk_with_its_name(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    path = tmp_path / "j"
+    write(path, {0: {"x": 0}})
+    assert {path, tmp_path} <= set(synced)
+
+
+def test_a_row_is_on_disk_after_some_seconds(
+    tmp_path: Path, synced: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Journal(tmp_path / "j", {"host": "a"})
+    one.row(0, 0.0, 0.0, 0, {"x": 0})
+    assert not synced
+    monkeypatch.setattr(journal, "FLUSH_SECONDS", 0.0)
+    one.row(1, 0.0, 0.0, 0, {"x": 1})
+    assert set(synced) == {tmp_path / "j", tmp_path}
+    one.close()
