@@ -42,9 +42,9 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
     # The user's code may change the current folder.
     command = replace(command, folder=command.folder.absolute())
     note = command.round.error(command.name)
-    note.unlink(missing_ok=True)
     controller = local_controller(command.layout)
     try:
+        note.unlink(missing_ok=True)
         _run(command, preloaded, controller)
     except LostLockError as error:
         # What there is of the round is another run's.

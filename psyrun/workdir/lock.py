@@ -165,12 +165,17 @@ class Lock:
                 os.utime(self.path)
 
     def release(self) -> None:
-        """Give the lock back; a forked child that inherited it does nothing."""
+        """Give the lock back; a forked child that inherited it does nothing.
+
+        One that cannot be removed is stale once this process has ended. What was done
+        under it is done all the same.
+        """
         if self._mine is not None and self._mine.pid == os.getpid():
             self._stop.set()
-            if recorded_holder(self.path) == self._mine:
-                self.path.unlink(missing_ok=True)
             atexit.unregister(self.release)
+            with suppress(OSError, PsyrunError):
+                if recorded_holder(self.path) == self._mine:
+                    self.path.unlink(missing_ok=True)
             self._mine = None
 
     def __enter__(self) -> Lock:

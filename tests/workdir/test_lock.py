@@ -213,6 +213,17 @@ def test_a_lock_that_cannot_be_read_now_is_not_lost(tmp_path: Path) -> None:
         held.path.write_bytes(content)
 
 
+def test_a_lock_that_cannot_be_removed_makes_nothing_fail(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    with Lock(folder / "lock", "a task") as lock:
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("a file has taken the place of the folder")
+        with pytest.raises(NotADirectoryError):
+            lock.path.unlink()
+    assert not lock.token
+
+
 def test_a_breaker_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
     former = dead_holder()
     write(tmp_path / "lock", former)
