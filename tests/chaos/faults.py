@@ -328,11 +328,12 @@ class Walk:
 
     def listing(self) -> set[str]:
         """Return all files, numbers and tokens replaced."""
-        skipped = ("calls", "fired", "out/merged", ".snakemake/log/")
+        # `tempfile` writes tmp/******** to find out whether it can.
+        skipped = r"calls|fired|tmp(/[a-z0-9_]{8})?|out(/merged.*)?|.snakemake/log/.*"
         found = set()
         for path in self.folder.rglob("*"):
             name = str(path.relative_to(self.folder))
-            if not name.startswith(skipped) and name != "tmp":
+            if not re.fullmatch(skipped, name) and path.name != "errors":
                 found.add(re.sub(r"(?!h5)[A-Za-z_=]*[0-9][A-Za-z_=0-9]*", "#", name))
         return found
 
@@ -358,7 +359,7 @@ class Course:
 
     sites: dict[str, Counter[str]]
     files: set[str]
-    planned: Path
+    planned: Path = Path()
 
     def fault(self, action: str, chance: random.Random, share: float) -> Fault:
         """Choose what happens: each site and each number of it equally often."""
@@ -377,31 +378,42 @@ class Course:
         return Fault(site, when, name, name != "EINTR" and chance.random() < 0.3)
 
 
-def course_of(family: Family, folder: Path, shim: Path) -> Course:
-    """Record a walk through all actions."""
+def course_of_runs(family: Family, folder: Path, shim: Path) -> Course:
+    """Record a walk through all commands."""
     walk = Walk(family, folder, shim)
-    sites: dict[str, Counter[str]] = {}
-    files: set[str] = set()
+    course = Course({}, set())
     for action in ("run", "more", "again", "merge", "clean", "plain"):
-        log = folder.with_suffix(f".{action}.log")
         walk.prepare(action)
-        done = walk.do(action, log=log)
-        assert done.returncode == 0, f"{action}: {done.text}"
-        sites[action] = Counter(log.read_text().splitlines())
-        log.unlink()
+        _record(course, walk, action)
         if action != "clean":
-            files |= walk.listing()
+            course.files |= walk.listing()
     shutil.rmtree(folder)
+    return course
+
+
+def course_of_steps(family: Family, folder: Path, shim: Path) -> Course:
+    """Record all jobs of a run, and keep a copy of the folder before."""
     saved = folder.with_name(f"planned-{FAMILIES.index(family)}")
     walk = planned(family, folder, shim)
     shutil.copytree(folder, saved, ignore=shutil.ignore_patterns("tmp", "fired"))
+    course = Course({}, set(), saved)
     for step in STEPS:
-        done = walk.do(step, log=log)
-        assert done.returncode == 0, f"{step}: {done.text}"
-        sites[step] = Counter(log.read_text().splitlines())
-        log.unlink()
+        _record(course, walk, step)
+    course.files |= walk.listing()
+    shutil.rmtree(folder / "tmp")
+    (folder / "tmp").mkdir()
+    assert walk.do("run").returncode == 0
+    course.files |= walk.listing()
     shutil.rmtree(folder)
-    return Course(sites, files, saved)
+    return course
+
+
+def _record(course: Course, walk: Walk, action: str) -> None:
+    log = walk.folder.with_suffix(".log")
+    done = walk.do(action, log=log)
+    assert done.returncode == 0, f"{action}: {done.text}"
+    course.sites[action] = Counter(log.read_text().splitlines())
+    log.unlink()
 
 
 def planned(family: Family, folder: Path, shim: Path) -> Walk:
@@ -508,6 +520,8 @@ class Trial:
         Of the faults that are kills.
     """
 
+    record = staticmethod(course_of_runs)
+
     def __init__(self, number: int, seed: int, share: float) -> None:
         self.family = FAMILIES[number % len(FAMILIES)]
         self._chance = random.Random(f"faults {seed} {number}")
@@ -557,6 +571,8 @@ class Trial:
 class StepTrial(Trial):
     """The jobs of a run, each by itself as on a node of a cluster, with faults."""
 
+    record = staticmethod(course_of_steps)
+
     def play(self, folder: Path, shim: Path, course: Course) -> None:
         shutil.copytree(course.planned, folder)
         walk = Walk(self.family, folder, shim)
@@ -596,7 +612,7 @@ def main() -> int:
         begun = time.monotonic()
         trial = (StepTrial if args.steps else Trial)(number, args.seed, args.kills)
         if trial.family not in courses:
-            courses[trial.family] = course_of(trial.family, folder / "course", shim)
+            courses[trial.family] = trial.record(trial.family, folder / "course", shim)
         trial.play(folder / str(number), shim, courses[trial.family])
         counts = trial.counts
         taken = time.monotonic() - begun
