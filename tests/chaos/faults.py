@@ -178,6 +178,12 @@ class Done:
     returncode: int
     text: str
 
+    @property
+    def has_traceback(self) -> bool:
+        """Whether there is one, other than of what `execute` raised."""
+        own = re.sub(r"Traceback.*?never possible", "", self.text, flags=re.DOTALL)
+        return "Traceback" in own
+
 
 class Walk:
     """A project, and the commands that it goes through.
@@ -433,7 +439,7 @@ def in_flight(walk: Walk, fault: Fault) -> int:
 def check_status(walk: Walk, lost: int) -> list[str]:
     """Compare what `psy status` says with what was evaluated."""
     done = walk.do("status")
-    if done.returncode or "Traceback" in done.text:
+    if done.returncode or done.has_traceback:
         return [f"psy status: {done.text}"]
     cells = done.text.splitlines()[-1].split()
     if cells[1] in ("running", "unreadable", "outdated"):
@@ -456,7 +462,7 @@ def check_end(
     problems = []
     if runs:
         done = walk.do("run")
-        if done.returncode or "Traceback" in done.text:
+        if done.returncode or done.has_traceback:
             problems.append(f"the last run ends with {done.returncode}: {done.text}")
     problems += [f"lives on: {name}" for name in walk.linger()]
     problems += walk.problems_of_result()
@@ -476,7 +482,7 @@ def check_cleaned(walk: Walk) -> list[str]:
     """Clean once more; compare with the folder before the first run."""
     done = walk.do("clean")
     problems = []
-    if done.returncode or "Traceback" in done.text:
+    if done.returncode or done.has_traceback:
         problems.append(f"cleaning ends with {done.returncode}: {done.text}")
     left = walk.listing() - walk.at_first
     left = {x for x in left if not x.startswith((".snakemake", "psy-tasks/.psyrun"))}
@@ -500,7 +506,7 @@ def disturb(walk: Walk, action: str, fault: Fault, counts: Counts) -> list[str]:
     if not was_hit and done.returncode:
         problems.append(f"undisturbed, but ends with {done.returncode}: {done.text}")
     if not fault.is_kill:
-        if "Traceback" in done.text:
+        if done.has_traceback:
             problems.append(f"a traceback: {done.text}")
         if done.returncode and not done.text.strip():
             problems.append(f"ends with {done.returncode} and says nothing")
@@ -560,7 +566,7 @@ class Trial:
 
     def _ends_well(self, walk: Walk) -> list[str]:
         done = walk.do("run")
-        if done.returncode or "Traceback" in done.text:
+        if done.returncode or done.has_traceback:
             return [f"a run after cleaning ends with {done.returncode}: {done.text}"]
         return walk.problems_of_result()
 
@@ -580,7 +586,7 @@ class StepTrial(Trial):
             for _ in range(self._chance.choice([1, 2, 2, 3])):
                 self._hit(walk, step, course)
             done = walk.do(step)
-            if done.returncode or "Traceback" in done.text:
+            if done.returncode or done.has_traceback:
                 self._note([f"{step} ends with {done.returncode}: {done.text}"])
         runs = self._chance.random() < 0.4
         self._note(check_end(walk, course, self.counts, runs=runs))
