@@ -39,7 +39,7 @@ from psyrun.queue.script import (
 )
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
 from psyrun.utils.environment import ORIGIN_VARIABLE
-from psyrun.utils.files import make_folder, read_json, write_json
+from psyrun.utils.files import damaged, make_folder, read_json, read_record, write_json
 from psyrun.utils.process.interpreter import why_not_started
 from psyrun.workdir.layout import TaskLayout
 
@@ -147,8 +147,11 @@ class Batch:
     @cached_property
     def ids(self) -> dict[int, JobId]:
         """What the queue calls the jobs that it took, by position."""
-        record = read_json(self.folder / _IDS) or {}
-        found = {int(position): jobid for position, jobid in record.items()}
+        record = read_record(self.folder / _IDS) or {}
+        try:
+            found = {int(position): jobid for position, jobid in record.items()}
+        except ValueError as error:
+            raise _lost(self.folder) from error
         # They become arguments of commands, where others could be options.
         if not all(_is_id(jobid) for jobid in found.values()):
             raise _lost(self.folder)
@@ -192,9 +195,13 @@ class Batch:
 
     def ending(self, position: int) -> Ending | None:
         """Return why a job ended; None if it has not, as far as is known."""
-        record = read_json(self.folder / f"{position}{_ENDING}")
+        path = self.folder / f"{position}{_ENDING}"
+        record = read_record(path, "cause")
         if record is not None:
-            return Ending(**{**record, "cause": Cause(record["cause"])})
+            try:
+                return Ending(**{**record, "cause": Cause(record["cause"])})
+            except (TypeError, ValueError) as error:
+                raise damaged(path, "does not tell why a job ended") from error
         return self.trace(position).ending
 
     @property
@@ -329,7 +336,7 @@ def _lost(folder: Path) -> StoreError:
     """Return the error for an array whose record cannot be used."""
     ids: list[JobId] = []
     with suppress(AttributeError, StoreError):
-        ids = list((read_json(folder / _IDS) or {}).values())
+        ids = [i for i in (read_json(folder / _IDS) or {}).values() if _is_id(i)]
     which = f" {', '.join(map(str, ids))}" if ids else f" that show {folder.name!r}"
     return StoreError(
         f"{folder / _RECORD}: is damaged; it tells of jobs in a queue, which may still "

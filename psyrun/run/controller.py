@@ -26,7 +26,7 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.command import StepCommand
 from psyrun.steps.not_started import record_not_started
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
-from psyrun.utils.files import read_json
+from psyrun.utils.files import read_record
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.lock import remove_stale_locks
 from psyrun.workdir.progress import RoundProgress, Tally
@@ -52,8 +52,7 @@ class FailedJob:
         """Why it failed, as the job recorded it: message and exit status."""
         round_ = self.task.layout.round(self.task.plan.round)
         step = self.step if self.block is None else f"{self.step}-{self.block}"
-        note: dict[str, Any] | None = read_json(round_.error(step))
-        return note
+        return read_record(round_.error(step), "message")
 
     def look_into_start(self) -> None:
         """Record why it failed if it did not begin, on this machine."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.scheduler.jobs import Ending
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.tasks.module import check_syntax
-from psyrun.utils.files import read_json
+from psyrun.utils.files import read_json, read_record
 from psyrun.utils.text import counted
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.hanging import Hanging, hanging
@@ -165,7 +165,7 @@ def _why_not_started(layout: TaskLayout) -> str:
         return ""
     notes = layout.round(plan.round).errors.glob("*.json")
     last = max(notes, key=lambda path: path.stat().st_mtime, default=None)
-    note = None if last is None else read_json(last)
+    note = None if last is None else read_record(last, "type", "message")
     if note is None or note.get("type") != NOT_STARTED:
         return ""
     return f"jobs did not start: {note['message']}"
@@ -183,7 +183,7 @@ def _version(path: Path, layout: TaskLayout) -> Version:
     from psyrun.tasks.version import version_of_file
 
     conf_path = path.parent / "psy-conf.py"
-    record: dict[str, Any] = read_json(record_of_task(path.parent, layout.name)) or {}
+    record = read_record(record_of_task(path.parent, layout.name)) or {}
     return version_of_file(
         path,
         conf_path if conf_path.is_file() else None,

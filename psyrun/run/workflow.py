@@ -29,7 +29,7 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.environment import CONTROLLED_VARIABLE
-from psyrun.utils.files import read_json
+from psyrun.utils.files import read_record
 from psyrun.utils.process.isolation import restore_safe_path
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.plan import Plan
@@ -200,7 +200,7 @@ def _is_true(value: object) -> bool:
 def _recorded(config: Mapping[str, Any]) -> list[Path]:
     """Return the Snakefiles that the controlling process wrote."""
     records = {
-        name: read_json(record_of_task(path.parent, name))
+        name: read_record(record_of_task(path.parent, name), "workdir")
         for name, path in _taskfiles(config).items()
     }
     return [

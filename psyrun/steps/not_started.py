@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from psyrun.steps.command import StepCommand
-from psyrun.utils.files import read_json, write_json
+from psyrun.utils.files import read_record, write_json
 from psyrun.utils.process.interpreter import own_fault, why_not_started
 
 NOT_STARTED = "NotStarted"
@@ -46,7 +45,7 @@ def _has_recorded(step: StepCommand, said: str) -> bool:
 
     What was recorded before stays until it begins.
     """
-    note: dict[str, Any] | None = read_json(step.round.error(step.name))
+    note = read_record(step.round.error(step.name), "message")
     if note is None:
         return False
     lines = str(note["message"]).splitlines()

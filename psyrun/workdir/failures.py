@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psyrun.errors import message_of, visible
-from psyrun.utils.files import read_json
+from psyrun.utils.files import damaged, read_record
 from psyrun.utils.text import (
     describe_exit,
     describe_parameters,
@@ -114,8 +114,12 @@ def failures_of(round_: Round) -> list[Failure]:
 
 def accepted_failures(round_: Round, block: int) -> dict[int, dict[str, Any]]:
     """Return the records of the failures that a block's store file lacks."""
-    record = read_json(round_.failed(block)) or {}
-    return {int(index): failure for index, failure in record.items()}
+    path = round_.failed(block)
+    record = read_record(path) or {}
+    try:
+        return {int(index): failure for index, failure in record.items()}
+    except ValueError as error:
+        raise damaged(path, "is no list of failures") from error
 
 
 def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:

@@ -43,7 +43,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from psyrun.utils.files import read_json
+from psyrun.utils.files import read_record
 
 SPLIT, PROCESS, MERGE = "split", "process", "merge"
 
@@ -357,5 +357,5 @@ def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout
 
     A task without a record is looked for in the work folder `default`.
     """
-    record = read_json(record_of_task(taskdir, name)) or {"workdir": default}
-    return TaskLayout.of(record["workdir"], name)
+    record = read_record(record_of_task(taskdir, name), "workdir")
+    return TaskLayout.of(record["workdir"] if record else default, name)
