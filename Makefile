@@ -36,7 +36,7 @@ help:
 	@echo 'make test-cluster    run the tests that need Slurm, on a cluster set up for them'
 	@echo 'make test-packaging  build, install and try the package in each way'
 	@echo 'make test-pythons    run what differs between Pythons with each one found here'
-	@echo 'make chaos           kill and suspend runs, fail system calls (three hours)'
+	@echo 'make chaos           kill, suspend, damage and cut off runs, fail system calls (hours)'
 	@echo 'make bench           run the benchmarks'
 	@echo 'make lint            check style'
 	@echo 'make types           check types'
@@ -84,7 +84,8 @@ test-pythons: $(INSTALLED)
 chaos: $(INSTALLED)
 	$(IN_VENV) export PYTHONPATH=tests/helpers; python tests/chaos/chaos.py && \
 		python tests/chaos/takeovers.py --runs 60 && python tests/chaos/namespaces.py && \
-		python tests/chaos/faults.py && python tests/chaos/faults.py --steps
+		python tests/chaos/faults.py && python tests/chaos/faults.py --steps && \
+		python tests/chaos/powercuts.py && python tests/chaos/fuzz.py
 
 bench: $(INSTALLED)
 	$(IN_VENV) for benchmark in $(BENCHMARKS); do python $$benchmark || exit 1; done

@@ -298,14 +298,14 @@ def play(number: int, seed: str, folder: Path) -> tuple[PowerCut, Outcome]:
     return one, outcome
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=60, help="how many cuts")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
     parser.add_argument("--seconds", type=float, help="begin no more after this time")
     parser.add_argument("--seed", default=os.environ.get("CHAOS_SEED", "0"))
     parser.add_argument("--out", type=Path, help="file for a record of each")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if why := why_not():
         print(f"skipped: {why}")
         return 0
