@@ -27,6 +27,7 @@ def merge(job: Job) -> None:
         _check_complete(job)
         result = Path(plan.resultfile)
         make_folder(result.parent)
+        check_all()
         _keep_foreign(job)
         note_result(job.layout, MergeRecord(plan.merge, plan.resultfile, 0))
         n_rows = job.data.save(job.store(plan.result_ext), str(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -43,7 +44,10 @@ def write_block(
     make_folder(data.round.blocks)
     failed = failed_of(recorded)
     source = JournalRows(rows_of(recorded), data.store)
-    new = data.round.new_block(block, data.store.ext)
+    check_all()
+    for left in data.round.new_blocks(block, data.store.ext):
+        left.unlink(missing_ok=True)
+    new = data.round.new_block(block, data.store.ext, secrets.token_hex(4))
     try:
         with data.store.writer(str(new)) as writer:
             for rows in chunks(np.arange(len(source.indices))):

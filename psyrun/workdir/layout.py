@@ -109,9 +109,17 @@ class Round:
         """Checksums of a block's store file and of its lists, as JSON."""
         return self.blocks / f".{block}.json"
 
-    def new_block(self, block: int, ext: str) -> Path:
-        """Where a block's store file is written until it is whole."""
-        return self.blocks / f".{block}.new{ext}"
+    def new_block(self, block: int, ext: str, token: str) -> Path:
+        """Store file of one process job while it is written, by who has that token.
+
+        A job that was suspended, and has lost its lock, may write another one.
+        """
+        return self.blocks / f".{block}-{token}.new{ext}"
+
+    def new_blocks(self, block: int, ext: str) -> list[Path]:
+        """All such files of one process job that exist."""
+        names = [n for n in _names(self.blocks) if n.startswith(f".{block}-")]
+        return [self.blocks / name for name in names if name.endswith(f".new{ext}")]
 
     @property
     def damaged(self) -> Path:

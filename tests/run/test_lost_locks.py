@@ -89,7 +89,10 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix not in own and path.name != "run.json"
+        if path.is_file()
+        and path.suffix not in own
+        and path.name != "run.json"
+        and ".new." not in path.name
     }
 
 
