@@ -152,3 +152,15 @@ def test_psy_merge_does_not_replace_what_is_of_a_task(project, name):
     error = project.psy("merge", "parts", name, status=2).stderr
     assert "is of the task 'a'" in error
     assert (project.folder / name).read_bytes() == before
+
+
+def test_a_result_that_another_task_gave_up_is_set_aside(project):
+    path = project.folder / "data.pkl"
+    path.unlink()
+    project.psy("run", "a")
+    before = path.read_bytes()
+    project.edit("'data.pkl'", "'other.pkl'")
+    project.write(INSTEAD.replace("x**2", "x**3"), "b")
+    assert "is kept as data.kept.pkl" in project.psy("run", "b").stdout
+    assert path.with_name("data.kept.pkl").read_bytes() == before
+    assert rows(path) == [1, 8, 27, 64]
