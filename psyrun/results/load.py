@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.errors import PsyrunError, StoreError, did_you_mean
 from psyrun.store.base import Store
 from psyrun.store.registry import store_for, store_named, store_with
 from psyrun.store.rows import Columns, count_rows
@@ -21,8 +22,9 @@ from psyrun.workdir.consistent_reads import (
 )
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry, UnreadableRowError
-from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
+from psyrun.workdir.layout import MERGE, TaskLayout, layout_of, record_of_task
 from psyrun.workdir.plan import Plan
+from psyrun.workdir.progress import changed_result
 
 _T = TypeVar("_T")
 Stores: TypeAlias = Callable[[str], Store]
@@ -138,10 +140,27 @@ class RecordedTask:
                 f"{path}: there is no result yet. Finish it with 'psy run "
                 f"{plan.task}', or load what there is with partial=True."
             )
+        self._warn_if_changed(plan)
         return with_stores(
             self.root / plan.taskfile,
             lambda stores: stores(plan.result_ext).load(path),
         )
+
+    def _warn_if_changed(self, plan: Plan) -> None:
+        """Say it if the result file is not the one that was written."""
+        if self.layout.round(plan.round).lock(MERGE).exists():
+            # It is being written.
+            return
+        problem = ""
+        with suppress(StoreError):
+            problem = changed_result(self.layout, Path(plan.resultfile))
+        if problem:
+            warnings.warn(
+                f"{plan.resultfile}: it {problem}, so it was changed or damaged. 'psy "
+                f"run {plan.task}' writes it again.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def with_pieces(self, use: Callable[[Iterator[Columns], Stores, str], _T]) -> _T:
         """Return what a function makes of all rows there are so far.

@@ -106,14 +106,16 @@ def call(command: list[str]) -> int:
 def load(*, partial: bool) -> int:
     """Load the result as a user does, and print what is wrong with it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             columns = psyrun.load("a", partial=partial)
     except PsyrunError as error:
         print(f"psy: {error}", file=sys.stderr)
         return 2
     problem = problem_of(columns, is_whole=not partial)
-    if problem:
+    if told:
+        print(told[0].message, file=sys.stderr)
+    elif problem:
         print(f"WRONG DATA: {problem}")
     return 0
 

@@ -328,3 +328,15 @@ def test_a_journal_that_is_torn_is_read_up_to_there(work):
     (journal,) = round_.journals_of(0)
     journal.write_bytes(journal.read_bytes() + b"pJ\1\0half a frame")
     assert psyrun.load("square", partial=True) == squares(range(4))
+
+
+def test_a_result_that_was_damaged_is_told_of(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.psy("run")
+    monkeypatch.chdir(project.folder)
+    assert list(psyrun.load("a")["y"]) == [1, 4, 9, 16]
+    blocks = project.work() / "round-1" / "blocks"
+    shutil.copy(blocks / "0.pkl", project.work() / "result.pkl")
+    with pytest.warns(UserWarning, match=r"result\.pkl: it has .* 'psy run a' writes"):
+        psyrun.load("a")
