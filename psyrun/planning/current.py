@@ -12,6 +12,7 @@ from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.merged_rows import lost_blocks
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord, RoundProgress, finished_blocks
 from psyrun.workdir.result_file import is_in_work_folder
@@ -68,6 +69,7 @@ def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
 
 def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
     missing = set(range(plan.n_blocks)) - finished_blocks(round_, plan.block_ext)
+    missing |= lost_blocks(round_, plan.block_ext)
     merged = MergeRecord.load(round_)
     return replace(
         current,

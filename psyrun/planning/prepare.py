@@ -40,6 +40,7 @@ from psyrun.utils.text import counted, listed
 from psyrun.workdir.copies import settle
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
+from psyrun.workdir.merged_rows import forget_lost
 from psyrun.workdir.origin import note_taskfile
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 from psyrun.workdir.progress import changed_result
@@ -232,9 +233,20 @@ class TaskRun:
         _note_where(self.task)
         note_taskfile(self.layout, self.task.path)
         make_folder_for_result(self.task)
+        self._forget_lost_rows()
         self._keep_changed_result()
         self._move_aside()
         self.render()
+
+    def _forget_lost_rows(self) -> None:
+        """Have blocks made again whose rows are gone, as the result was changed."""
+        n_lost = forget_lost(self.layout.round(self.plan.round), self.plan.block_ext)
+        if n_lost:
+            blocks = counted(n_lost, "block")
+            self.remarks.append(
+                f"{self.name}: the result had the only copy of its rows; {blocks} are "
+                "evaluated again"
+            )
 
     def _keep_changed_result(self) -> None:
         """Move a result aside that is not what was written, and that a merge replaces.
@@ -426,6 +438,7 @@ def _desired(task: Task, options: PlanOptions, fingerprint: str) -> Desired:
         pool_size=task.pool_size,
         accept_failures=options.accept_failures,
         max_failures=task.max_failures,
+        keep_blocks=task.keep_blocks,
         ext=task.store.ext,
         resultfile=str(task.resultfile),
         python=DEFAULT_PYTHON if task.python == sys.executable else task.python,

@@ -22,6 +22,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger
+from psyrun.run.backups import link_backups
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.lock_watch import LockWatch, of_text
 from psyrun.run.snakemake import SNAKEFILES
@@ -67,6 +68,7 @@ class Workflow:
             paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
             plans = [Plan.required(TaskLayout(path.parent)) for path in paths]
         self._watch: LockWatch | None = None
+        self._results = {Path(plan.resultfile) for plan in plans}
         self.targets = [target for plan in plans for target in _targets(plan)]
         # Snakemake takes relative paths as relative to the including file.
         self.snakefiles = [str(path.resolve()) for path in paths]
@@ -98,6 +100,7 @@ class Workflow:
         """Lock the tasks, accept their plans and start their fork servers."""
         atexit.register(self.stop)
         OwnJob.of_environment()
+        link_backups(self._results)
         tasks = [task for task in self._tasks if not task.decision.is_done]
         # psyrun's executor has it.
         scheduler = getattr(workflow.executor_settings, "scheduler", None)

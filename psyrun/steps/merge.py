@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from psyrun.utils.process.basics import log_line
 from psyrun.workdir import journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE
+from psyrun.workdir.merged_rows import empty_blocks, keep_rows
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.result_file import KEPT, is_foreign, note_result, original_of_result
 
@@ -30,7 +33,9 @@ def merge(job: Job) -> None:
         check_all()
         _keep_foreign(job)
         note_result(job.layout, MergeRecord(plan.merge, plan.resultfile, 0))
-        n_rows = job.data.save(job.store(plan.result_ext), str(result))
+        lacks = _without_row(job)
+        _remove_taken_over(job)
+        n_rows = _write(job, result)
         written, modified = Checksum.of(result), result.stat().st_mtime_ns
         n_failed = job.data.n_accepted_failures()
         repeated = _repetitions(job)
@@ -46,6 +51,7 @@ def merge(job: Job) -> None:
         note_result(job.layout, record)
         record.save(job.round)
         check_all()
+        _keep_once(job, record, lacks)
         _clean_up(job)
         log_line(f"{n_rows} rows written to {result}")
         check_all()
@@ -63,6 +69,50 @@ def _keep_foreign(job: Job) -> None:
     if job.plan.keep != "result" and is_foreign(job.layout, path):
         kept = keep_beside(path, KEPT)
         log_line(f"{path} was not written by psyrun; it is kept as {kept}")
+
+
+def _write(job: Job, result: Path) -> int:
+    """Write all rows to the result, and return their number once that is checked."""
+    store = job.store(job.plan.result_ext)
+    n_rows = job.data.save(store, str(result))
+    n_found = store.count(str(result))
+    if n_found != n_rows:
+        raise JobError(
+            f"{result}: has {n_found} rows instead of the {n_rows} that were written. "
+            "Check the disk, then run again."
+        )
+    return n_rows
+
+
+def _keep_once(job: Job, record: MergeRecord, lacks: list[int]) -> None:
+    """Let the rows of the result be the only ones on disk, where that is possible."""
+    plan, written = job.plan, record.result
+    if plan.result_ext != plan.block_ext or written is None:
+        return
+    result = Path(plan.resultfile)
+    is_kept = keep_rows(job.round, result, record.n_rows, lacks, written)
+    if is_kept and not plan.keep_blocks:
+        empty_blocks(job.round, plan.block_ext)
+
+
+def _without_row(job: Job) -> list[int]:
+    is_there = np.zeros(len(job.data.division.space), dtype=bool)
+    is_there[job.data.with_row()] = True
+    found: list[int] = np.flatnonzero(~is_there).tolist()
+    return found
+
+
+def _remove_taken_over(job: Job) -> None:
+    """Remove the rows of former rounds that this one has as well.
+
+    Records stay that tell what the result is that is still there.
+    """
+    for round_ in map(job.layout.round, job.plan.keep_rounds):
+        for folder in (round_.blocks, round_.finished, round_.journals):
+            shutil.rmtree(folder, ignore_errors=True)
+        round_.merged_rows.unlink(missing_ok=True)
+        for path in (*round_.folder.glob("rows-*"), *round_.folder.glob("kept.*")):
+            path.unlink(missing_ok=True)
 
 
 def _repetitions(job: Job) -> dict[str, int]:
@@ -112,4 +162,13 @@ def _clean_up(job: Job) -> None:
     for number, round_ in job.layout.rounds().items():
         if number < job.plan.round:
             shutil.rmtree(round_.folder, ignore_errors=True)
+    _remove_leftovers(job)
     forget_others(job.layout.loaded, job.imported.version.source.fingerprint)
+
+
+def _remove_leftovers(job: Job) -> None:
+    """Remove what merges were writing that were killed; nobody else writes these."""
+    result = Path(os.path.realpath(job.plan.resultfile))
+    left = [*result.parent.glob(f".{glob.escape(result.name)}.*.tmp")]
+    for path in (*left, *job.round.folder.glob(".rows-*")):
+        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS, Round
 from psyrun.workdir.lock import is_held_in
+from psyrun.workdir.merged_rows import empty_block
+from psyrun.workdir.rows import RowSource
 
 _SHOWN = 10
 _WORTH_WHILE = 8192  # bytes of the journals of a block
@@ -59,9 +62,13 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         if _is_put_back(job, block):
             log_line(f"block {block} was finished before; nothing is evaluated")
             return
+        have = None if job.plan.fetches else job.data.rows_of_result(block)
+        if _is_in_result(job, block, have):
+            log_line(f"block {block} stands in the result; nothing is evaluated")
+            return
         make_folder(job.round.journals)
-        recorded = _recorded(job, block, lock.session)
-        _evaluate(job, block, recorded, watchdog, lock.session)
+        before = _attempts(job, block, have, lock.session)
+        _evaluate(job, block, before, watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
         recorded = _recorded(job, block, lock.session)
         failed = failed_of(recorded)
@@ -69,8 +76,9 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         log_line(f"{n_rows} with a row, {len(failed)} failed")
         if failed and not job.plan.accept_failures:
             _report(failed)
-        _check_complete(job, block, recorded)
-        write_block(job.data, block, recorded, lists_rows=job.plan.fetches)
+        _check_complete(job, block, before.done.union(recorded))
+        fetches = job.plan.fetches
+        write_block(job.data, block, recorded, lists_rows=fetches, have=have)
         if not failed:
             _empty_journals(job.round, block, job.plan.block_ext)
 
@@ -83,6 +91,32 @@ def _is_put_back(job: Job, block: int) -> bool:
         return False
     target.parent.mkdir(exist_ok=True)
     return link(finished, target)
+
+
+def _is_in_result(job: Job, block: int, have: RowSource | None) -> bool:
+    """Put a file in the place of a block, if the result has all of its rows.
+
+    It is empty, unless blocks are to be kept.
+    """
+    merged = job.data.merged
+    if merged is None:
+        return False
+    lacks = np.isin(job.data.division.indices(block), merged.lacks)
+    if len(merged.lacks) if have is None else lacks.any():
+        return False
+    if have is not None and job.plan.keep_blocks:
+        write_block(job.data, block, {}, lists_rows=False, have=have)
+    else:
+        empty_block(job.round, block, job.plan.block_ext)
+    return True
+
+
+def _attempts(job: Job, block: int, have: RowSource | None, session: str) -> Attempts:
+    """Return what was done of a block before; `have` are rows of the result."""
+    recorded = _recorded(job, block, session)
+    found = Attempts.of(job.round, block, own_job()["origin"], recorded)
+    done = [] if have is None else have.indices.tolist()
+    return replace(found, done=found.done.union(done))
 
 
 def _empty_journals(round_: Round, block: int, ext: str) -> None:
@@ -128,11 +162,10 @@ def _recorded(job: Job, block: int, session: str) -> dict[int, Entry]:
 def _evaluate(
     job: Job,
     block: int,
-    recorded: Mapping[int, Entry],
+    before: Attempts,
     watchdog: Watchdog,
     session: str,
 ) -> None:
-    before = Attempts.of(job.round, block, own_job()["origin"], recorded)
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
         portions = list(_portions(job, block, before))
     for portion in portions:
@@ -268,13 +301,13 @@ def _report(failed: list[Entry]) -> None:
     )
 
 
-def _check_complete(job: Job, block: int, recorded: Mapping[int, Entry]) -> None:
+def _check_complete(job: Job, block: int, settled: Collection[int]) -> None:
     """Refuse to write a block with assignments missing.
 
     Their worker was killed before it could note that it began with them.
     """
     expected = [] if job.plan.fetches else job.data.division.indices(block)
-    n_missing = sum(int(index) not in recorded for index in expected)
+    n_missing = sum(int(index) not in settled for index in expected)
     if n_missing:
         raise JobError(
             f"{counted(n_missing, 'assignment')} without a row, as a worker was "

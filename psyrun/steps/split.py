@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +16,13 @@ from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
-from psyrun.utils.files import make_folder
+from psyrun.utils.files import link, make_folder
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import SPLIT
+from psyrun.workdir.merged_rows import sound_rows
 from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
 from psyrun.workdir.rows import RoundData
@@ -35,6 +38,9 @@ class _Kept(NamedTuple):
 def split(job: Job) -> None:
     """Write the frozen space of a round, and the rows that its plan keeps."""
     with job.locked(SPLIT):
+        if _is_put_back(job):
+            print("the space of the result stays, as its rows belong to it")
+            return
         with enough_memory_for(job.task.pspace, job.plan.taskfile):
             division = _divide(job)
             _check_parameters(job, division)
@@ -44,6 +50,13 @@ def split(job: Job) -> None:
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
         f"before; {len(division.open)} to evaluate in {division.n_blocks} blocks"
     )
+
+
+def _is_put_back(job: Job) -> bool:
+    """Take the frozen space of a round that was merged, which Snakemake has removed."""
+    round_ = job.round
+    is_merged = sound_rows(round_) is not None and round_.merged_space.exists()
+    return is_merged and link(round_.merged_space, round_.space)
 
 
 def _check_parameters(job: Job, division: Division) -> None:
@@ -69,7 +82,8 @@ def _divide(job: Job) -> Division:
 def _divide_after_rounds(job: Job) -> Division:
     found = [_earlier_round(job, number) for number in job.plan.keep_rounds]
     rounds = [data for data, _ in found]
-    kept = _keep(job, (rows for data in rounds for rows in data.pieces()))
+    pieces = (rows for data in rounds for rows in data.pieces())
+    kept = _keep(job, pieces, _file_of(rounds))
     fingerprints, versions = _versions(found)
     if job.plan.same_space:
         division = _in_same_space(rounds[0], job.plan.n_blocks)
@@ -116,15 +130,26 @@ def _say_damaged(block: int, problem: str) -> None:
     log_line(f"block {block} of before is not used: {problem}")
 
 
-def _keep(job: Job, pieces: Iterable[ColumnDict]) -> _Kept:
-    """Write rows to the kept file of the round and return what they are."""
+def _file_of(rounds: Sequence[RoundData]) -> Path | None:
+    """Return the file that has all rows of some rounds, None if there is none."""
+    return rounds[0].whole_file() if len(rounds) == 1 else None
+
+
+def _keep(job: Job, pieces: Iterable[ColumnDict], whole: Path | None = None) -> _Kept:
+    """Write rows to the kept file of the round and return what they are.
+
+    If there is a file that is as `whole` as that will be, it gets a second name.
+    """
     make_folder(job.round.folder)
     store = job.store(job.plan.block_ext)
     path = str(job.round.kept(store.ext))
     large: set[str] = set()
-    with store.writer(path) as writer:
-        for rows in pieces:
-            writer.append(rows)
+    is_whole = whole is not None and whole.suffix == store.ext
+    is_there = whole is not None and is_whole and link(whole, Path(path))
+    with nullcontext() if is_there else store.writer(path) as writer:
+        for rows in pieces if writer or store.has_typed_columns else ():
+            if writer is not None:
+                writer.append(rows)
             if store.has_typed_columns:
                 large.update(key for key in rows if has_large_integers(key, rows[key]))
     return _Kept(_types_in(store, path), frozenset(large))

@@ -222,6 +222,13 @@ class Config:
         default="what the profile says, else `'auto'`",
         value=None,
     )
+    keep_blocks: bool = special(
+        values.flag,
+        "`True` or `False`",
+        "whether the files with the rows of each process job are kept once these are "
+        "in the result, which doubles the space on disk",
+        value=False,
+    )
     overwrite_dirty: bool = special(
         values.flag,
         "`True` or `False`",

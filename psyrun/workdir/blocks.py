@@ -23,7 +23,7 @@ from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
-from psyrun.workdir.rows import JournalRows, RoundData, chunks, rows_of
+from psyrun.workdir.rows import JournalRows, RoundData, RowSource, ordered, rows_of
 
 
 def failed_of(recorded: Mapping[int, Entry]) -> list[Entry]:
@@ -33,30 +33,38 @@ def failed_of(recorded: Mapping[int, Entry]) -> list[Entry]:
 
 
 def write_block(
-    data: RoundData, block: int, recorded: Mapping[int, Entry], *, lists_rows: bool
+    data: RoundData,
+    block: int,
+    recorded: Mapping[int, Entry],
+    *,
+    lists_rows: bool,
+    have: RowSource | None = None,
 ) -> None:
     """Write what the journals of a block hold to its store file.
 
     Failures are listed beside it, and with `lists_rows` also the assignments with a
     row, even if none failed, as they are not those of the division. A record of all
-    of them is there before the store file gets its name.
+    of them is there before the store file gets its name. The other rows are taken from
+    `have`.
     """
     make_folder(data.round.blocks)
     failed = failed_of(recorded)
-    source = JournalRows(rows_of(recorded), data.store)
+    parts = [JournalRows(rows_of(recorded), data.store), *([have] if have else [])]
+    sources = ordered(part for part in parts if len(part.indices))
+    indices = np.sort(np.concatenate([part.indices for part in parts]))
     check_all()
     for left in data.round.new_blocks(block, data.store.ext):
         left.unlink(missing_ok=True)
     new = data.round.new_block(block, data.store.ext, secrets.token_hex(4))
     try:
         with data.store.writer(str(new)) as writer:
-            for rows in chunks(np.arange(len(source.indices))):
-                writer.append(source.take(rows))
+            for rows in data.in_order(sources):
+                writer.append(rows)
         # An earlier job of this block may have accepted other failures.
         check_all()
-        listed = source.indices if failed or lists_rows else None
+        listed = indices if failed or lists_rows else None
         _write_lists(data, block, listed, failed)
-        _record(data, block, len(source.indices), new)
+        _record(data, block, len(indices), new)
         target = data.round.block(block, data.store.ext)
         with explained(target):
             synchronise(new)

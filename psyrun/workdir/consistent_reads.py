@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from psyrun.errors import DamagedFileError, PsyrunError
+from psyrun.errors import PsyrunError, StoreError
 from psyrun.workdir.journal import UnreadableRowError
 from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import FileStamp, finished_blocks, stamp_of
@@ -68,10 +68,10 @@ def consistent_pieces(
     from psyrun.workdir.rows import RoundData
 
     before = _stamps(round_, store.ext)
-    problem: DamagedFileError | None = None
+    problem: StoreError | None = None
     try:
         yield from RoundData(round_, store, on_unreadable).pieces()
-    except DamagedFileError as error:
+    except StoreError as error:
         problem = error
     after = _stamps(round_, store.ext)
     # A block that was replaced may hold other rows than were listed before, and
@@ -87,7 +87,8 @@ def consistent_pieces(
 def _stamps(round_: Round, ext: str) -> dict[Path, FileStamp | None]:
     """Return the stamps of the files that must not change while rows are read."""
     blocks = [round_.block(block, ext) for block in finished_blocks(round_, ext)]
-    return {path: _stamp(path) for path in [*blocks, round_.merged]}
+    records = [round_.merged, round_.merged_rows]
+    return {path: _stamp(path) for path in [*blocks, *records]}
 
 
 def _stamp(path: Path) -> FileStamp | None:

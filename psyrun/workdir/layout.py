@@ -32,6 +32,8 @@ A task owns one folder, ``<workdir>/<task>``::
         locks/            which jobs run
         hanging/          which of their processes seem to hang
         damaged/          files that were not what was written
+        rows-<name>.<ext> the rows of a merged round: a second name of its result
+        rows.json         what is recorded of them
         merged.json       what the last merge wrote
         merged-<name>     that it ended, for Snakemake
 """
@@ -203,6 +205,16 @@ class Round:
     def merged(self) -> Path:
         """What the last merge wrote, as JSON."""
         return self.folder / "merged.json"
+
+    @property
+    def merged_rows(self) -> Path:
+        """What is recorded of the rows of a merged round, as JSON."""
+        return self.folder / "rows.json"
+
+    @property
+    def merged_space(self) -> Path:
+        """Second name of the frozen space that these rows belong to."""
+        return self.folder / "space-of-rows.pkl"
 
     @property
     def locks(self) -> Path:

@@ -27,6 +27,8 @@ class TaskSettings:
         How many assignments may fail before jobs stop.
     python : str
         Command that starts Python for the jobs.
+    keep_blocks : bool
+        Whether the files of process jobs stay when their rows are in the result.
     """
 
     task: str
@@ -38,6 +40,7 @@ class TaskSettings:
     max_failures: int | None
     resultfile: str
     python: str
+    keep_blocks: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

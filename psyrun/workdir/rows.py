@@ -14,14 +14,15 @@ from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_lin
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict, count_rows
-from psyrun.utils.checksums import verify
-from psyrun.utils.files import damaged, read_json
+from psyrun.utils.checksums import set_aside, verify
+from psyrun.utils.files import damaged, duplicate, read_json
 from psyrun.utils.typing import override
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord, problem_of_block
 from psyrun.workdir.division import ADVICE, Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
+from psyrun.workdir.merged_rows import MergedRows, is_emptied, sound_rows
 from psyrun.workdir.reuse import joined_points
 
 # Rows handled at once: enough to spread the cost of a call, few for memory.
@@ -97,9 +98,12 @@ class RoundData:
 
     def save(self, store: Store, filename: str) -> int:
         """Write all rows to a file and return their number; see `pieces`."""
-        parts = self._stored() if store.ext == self.store.ext else []
-        if parts:
-            return _merge(store, filename, parts)
+        if store.ext == self.store.ext:
+            if (whole := self.whole_file()) is not None:
+                duplicate(whole, filename)
+                return store.count(filename)
+            if parts := self._stored():
+                return _merge(store, filename, parts)
         with store.writer(filename) as writer:
             return self.write(writer)
 
@@ -112,9 +116,9 @@ class RoundData:
         if not self.store.merges_unloaded:
             return []
         parts = [source.stored() for source in self._ordered()]
-        if (former := self.division.former) is not None and len(former):
+        if len(former := self._former.rows):
             places = len(self.division.space) + np.arange(len(former))
-            parts.append(StoredRows(places, self._kept_path, former))
+            parts.append(StoredRows(places, self._former.path, former))
         found = [part for part in parts if part is not None]
         return found if len(found) == len(parts) else []
 
@@ -135,7 +139,16 @@ class RoundData:
         assignment where the store loads slices; else by one file, or all of
         them where their rows are interleaved.
         """
-        sources = self._ordered()
+        yield from self.in_order(self._ordered())
+        path = self._former.path
+        for rows in chunks(self._former.rows):
+            yield FileRows(self.store, path, rows, rows).take_rows(rows)
+
+    def in_order(self, sources: Sequence[RowSource]) -> Iterator[ColumnDict]:
+        """Yield the rows of some sources, sorted by their first assignments.
+
+        They come in the order of the space, in pieces.
+        """
         if _are_in_sequence([source.indices for source in sources]):
             for source in sources:
                 for rows in chunks(np.arange(len(source.indices))):
@@ -143,14 +156,14 @@ class RoundData:
                 source.forget()
         elif sources:
             yield from self._interleaved(sources)
-        for rows in chunks(self.division.former):
-            yield FileRows(self.store, self._kept_path, rows, rows).take_rows(rows)
 
     def _ordered(self) -> list[RowSource]:
-        return sorted(self.sources(), key=lambda source: int(source.indices[0]))
+        return ordered(self.sources())
 
     def sources(self) -> list[RowSource]:
         """Return all files with rows of the space."""
+        if self.merged is not None:
+            return self._after_merge(self.merged)
         kept = self.division.kept
         found: list[RowSource] = []
         if kept is not None:
@@ -159,6 +172,63 @@ class RoundData:
             found.append(FileRows(self.store, self._kept_path, indices, kept[indices]))
         found += [self._source(block) for block in range(self.division.n_blocks)]
         return [source for source in found if len(source.indices)]
+
+    @cached_property
+    def merged(self) -> MergedRows | None:
+        """What is recorded of the rows in the result, if it has those of the round."""
+        return sound_rows(self.round)
+
+    def _after_merge(self, merged: MergedRows) -> list[RowSource]:
+        """Return the rows of the result, and those that were evaluated since."""
+        found: list[RowSource] = [self._of_result(merged)]
+        # Without failures it has them all.
+        if merged.lacks:
+            blocks = range(self.division.n_blocks)
+            sources = (self._source(block) for block in blocks)
+            found += [source.only(merged.lacks) for source in sources]
+        return [source for source in found if len(source.indices)]
+
+    def _of_result(self, merged: MergedRows) -> FileRows:
+        indices = merged.indices(len(self.division.space))
+        path = str(merged.path(self.round))
+        return FileRows(self.store, path, indices, np.arange(len(indices)))
+
+    def rows_of_result(self, block: int) -> FileRows | None:
+        """Return the rows of a block that the result has, None if nothing is merged.
+
+        If the block fetched its work, it is not known any more which they are.
+        """
+        if self.merged is None:
+            return None
+        return self._of_result(self.merged).only(self.division.indices(block))
+
+    def whole_file(self) -> Path | None:
+        """Return the file that has all rows and nothing else, None if there is none.
+
+        Raises `DamagedFileError` if it is not what was written.
+        """
+        if self.merged is None or len(self._after_merge(self.merged)) != 1:
+            return None
+        path = self.merged.path(self.round)
+        if problem := self.merged.problem(self.round, quick=False):
+            set_aside(path, self.round.damaged)
+            raise DamagedFileError(
+                f"{path}: is damaged, it {problem}. Run again: its rows are evaluated "
+                "once more."
+            )
+        return path
+
+    @cached_property
+    def _former(self) -> _FormerRows:
+        """Where the rows are whose assignments are no longer in the space."""
+        merged, former = self.merged, self.division.former
+        if former is None:
+            return _FormerRows("", np.empty(0, np.int64))
+        if merged is None:
+            return _FormerRows(self._kept_path, former)
+        first = merged.n_rows - len(former)
+        path = str(merged.path(self.round))
+        return _FormerRows(path, np.arange(first, merged.n_rows))
 
     def _verify_kept(self) -> None:
         # Once, although not all of its rows may be asked for together.
@@ -192,7 +262,8 @@ class RoundData:
         """Return the file of a finished block, by the one or the other name."""
         ext = self.store.ext
         names = self.round.block(block, ext), self.round.finished_block(block, ext)
-        return next((path for path in names if path.exists()), None)
+        found = (path for path in names if path.exists())
+        return next((p for p in found if not is_emptied(self.round, block, p)), None)
 
     def is_in_journals(self, block: int) -> bool:
         """Whether the journals have all rows of a finished block."""
@@ -271,10 +342,22 @@ class RoundData:
         return take(columns, np.argsort(np.concatenate(places)))
 
 
+def ordered(sources: Iterable[RowSource]) -> list[RowSource]:
+    """Sort sources by their first assignments; each has one at least."""
+    return sorted(sources, key=lambda source: int(source.indices[0]))
+
+
 def _are_in_sequence(sources: Sequence[Indices]) -> bool:
     ends = [int(indices[-1]) for indices in sources]
     begins = [int(indices[0]) for indices in sources[1:]]
     return all(end < begin for end, begin in zip(ends, begins, strict=False))
+
+
+class _FormerRows(NamedTuple):
+    """Rows of a file, by their positions in it."""
+
+    path: str
+    rows: Indices
 
 
 class StoredRows(NamedTuple):
@@ -322,6 +405,9 @@ class RowSource(Protocol):
 
     def take(self, rows: Indices) -> ColumnDict:
         """Return some rows by their positions in `indices`."""
+
+    def only(self, indices: Sequence[int] | Indices) -> RowSource:
+        """Return the rows of some of these assignments."""
 
     def stored(self) -> StoredRows | None:
         """Return where these rows are in a file, None if they are in none."""
@@ -379,6 +465,12 @@ class FileRows(RowSource):
         self._is_checked = True
 
     @override
+    def only(self, indices: Sequence[int] | Indices) -> FileRows:
+        positions = np.flatnonzero(np.isin(self.indices, np.asarray(indices)))
+        rows = positions if self._rows is None else self._rows[positions]
+        return FileRows(self._store, self._path, self.indices[positions], rows)
+
+    @override
     def stored(self) -> StoredRows | None:
         n_rows = self._store.count(self._path)
         self._check(n_rows)
@@ -417,6 +509,12 @@ class JournalRows(RowSource):
             if source is None:
                 raise
         return source.take(np.searchsorted(source.indices, self.indices[rows]))
+
+    @override
+    def only(self, indices: Sequence[int] | Indices) -> JournalRows:
+        wanted = set(map(int, indices))
+        some = {i: entry for i, entry in self._recorded.items() if i in wanted}
+        return JournalRows(some, self._store, self._of_file)
 
     @override
     def stored(self) -> StoredRows | None:

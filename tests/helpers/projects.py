@@ -100,6 +100,12 @@ class Project:
         path.unlink(missing_ok=True)
         return sorted(map(int, found))
 
+    def lose_block(self, block: int) -> None:
+        """Remove the rows of a block where they are, except for the result itself."""
+        for path in self.work().glob("round-1/rows*"):
+            path.unlink()
+        (self.work() / f"round-1/blocks/{block}.pkl").unlink()
+
     def result(self, name: str = "a") -> dict[str, list[Any]]:
         with (self.work(name) / "result.pkl").open("rb") as file:
             return pickle.load(file)

@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,26 @@ def size(folder: Path) -> int:
     return 512 * sum({s.st_ino: s.st_blocks for s in stats}.values())
 
 
+@contextmanager
+def at_most(folder: Path, limit: float) -> Iterator[None]:
+    """Look all the time how much is on disk, and expect no more than that."""
+    sizes, is_done = [0], threading.Event()
+
+    def watch() -> None:
+        while not is_done.wait(0.01):
+            with suppress(FileNotFoundError):
+                sizes.append(size(folder))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        thread.join()
+    assert max(sizes) < limit
+
+
 def expect_all(project: Project, n: int = N) -> None:
     (result,) = project.work().glob("result.*")
     columns = psyrun.load(result)
@@ -101,3 +124,121 @@ def test_a_process_job_that_is_killed_anywhere_repeats_only_what_was_in_flight(
         data = psyrun.load(copy.work(), partial=True)
         assert [int(x) for x in data["x"]] == list(range(N // 2))
         shutil.rmtree(copy.folder)
+
+
+def test_rows_are_on_disk_once_when_all_is_done(large: Project) -> None:
+    large.psy("run")
+    assert size(large.folder) < 1.1 * ROWS
+    assert " done " in large.psy("status").stdout
+    assert len(psyrun.load(large.work(), partial=True)["x"]) == N
+    large.calls()
+    assert "Nothing" in large.snakemake().stderr
+    large.psy("run")
+    assert large.calls() == []
+    expect_all(large)
+
+
+def test_rows_are_on_disk_twice_at_most(project: Project) -> None:
+    large = LARGE.replace("20_000", "120_000")
+    project.write("from pathlib import Path\n" + large)
+    with at_most(project.folder, 2.1 * 6 * ROWS):
+        project.psy("run")
+    project.edit(f"range({N})", f"range({N + 1})")
+    with at_most(project.folder, 2.1 * 6 * ROWS * (N + 1) / N):
+        project.psy("run", "--continue")
+    expect_all(project, N + 1)
+
+
+def test_rows_that_are_kept_are_on_disk_once(large: Project) -> None:
+    large.psy("run")
+    large.calls()
+    large.edit(f"range({N})", f"range({N + 1})")
+    large.psy("run", "--continue")
+    assert large.calls() == [N]
+    expect_all(large, N + 1)
+    assert size(large.folder) < 1.1 * ROWS * (N + 1) / N
+
+
+def test_a_merge_that_is_killed_anywhere_loses_nothing(unmerged: Project) -> None:
+    for copy in killed(unmerged, "merge"):
+        assert len(psyrun.load(copy.work(), partial=True)["x"]) == N
+        copy.run("psyrun.steps", "merge", "psy-work/a", "1")
+        assert copy.calls() == []
+        expect_all(copy)
+        assert size(copy.folder) < 1.1 * ROWS
+        shutil.rmtree(copy.folder)
+
+
+REMOVED = {
+    "result": "result.*",
+    "block": "round-1/blocks/1.*",
+    "blocks": "round-1/blocks",
+    "mark": "round-1/merged-*",
+}
+
+
+@pytest.mark.parametrize("what", REMOVED)
+def test_rows_that_stand_in_the_result_are_not_evaluated_again(
+    project: Project, what: str
+) -> None:
+    project.write("from pathlib import Path\n" + LARGE)
+    project.psy("run")
+    project.calls()
+    for path in project.work().glob(REMOVED[what]):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    project.psy("run")
+    assert project.calls() == []
+    expect_all(project)
+    assert size(project.folder) < 1.1 * ROWS
+
+
+def test_nothing_is_evaluated_again_when_snakemake_is_told_to_do_all(
+    project: Project,
+) -> None:
+    random = "from pathlib import Path\nimport random\n" + LARGE
+    project.write(random.replace(f"list(range({N}))", "[random.random()] * 4"))
+    project.psy("run")
+    before = project.result()
+    (project.folder / "calls").unlink()
+    project.snakemake("--forceall")
+    assert not (project.folder / "calls").exists()
+    assert project.result()["x"] == before["x"]
+
+
+def test_blocks_are_kept_if_asked_for(project: Project) -> None:
+    project.write("from pathlib import Path\nkeep_blocks = True\n" + LARGE)
+    project.psy("run")
+    project.calls()
+    first, second = sorted(project.work().glob("round-1/blocks/[01].pkl"))
+    rows = psyrun.load(second)["x"]
+    assert [*psyrun.load(first)["x"], *rows] == list(range(N))
+    second.unlink()
+    project.psy("run")
+    assert project.calls() == []
+    assert psyrun.load(second)["x"] == rows
+
+
+def test_a_result_that_was_damaged_is_computed_again(project: Project) -> None:
+    project.write("from pathlib import Path\n" + LARGE)
+    project.psy("run")
+    project.calls()
+    with (project.work() / "result.pkl").open("r+b") as file:
+        file.truncate(100_000)
+    assert "had the only copy of its rows" in project.psy("run").stdout
+    assert project.calls() == list(range(N))
+    expect_all(project)
+
+
+def test_accepted_failures_are_tried_again_when_their_block_is_removed(
+    project: Project,
+) -> None:
+    failing = "if x == 1 and not Path('ok').exists():\n        1 / 0\n    return"
+    project.write("from pathlib import Path\n" + LARGE.replace("return", failing))
+    project.psy("run", "--accept-failures")
+    assert "1 failed" in project.psy("status").stdout
+    (project.folder / "ok").touch()
+    project.calls()
+    (project.work() / "round-1/blocks/0.pkl").unlink()
+    project.psy("run")
+    assert project.calls() == [1]
+    expect_all(project)

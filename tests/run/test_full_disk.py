@@ -39,8 +39,9 @@ def execute(x):
     return {{"y": np.random.default_rng(x).random({n_values})}}
 """
 
-# What fills the disk: the journals, the blocks beside them, or the result.
-SIZES = {"journals": "1m", "blocks": "2600k", "result": "4200k"}
+# What fills the disk, one job after the other: the journal of the first, the block of
+# the second beside its journal, or the result beside the blocks.
+SIZES = {"journals": "700k", "blocks": "2200k", "result": "2900k"}
 
 
 @pytest.fixture(params=SIZES.values(), ids=SIZES.keys())
@@ -74,7 +75,10 @@ def project(disk: Path, ext: str) -> Project:
 def check_files(disk: Path, ext: str) -> None:
     """Read all there is: data files are whole, and so is each record."""
     for path in disk.glob(f"a/round-*/blocks/*{ext}"):
-        assert len(store_named(ext).load(str(path))["x"]) == N_ASSIGNMENTS / N_WORKERS
+        # Blocks are emptied when the result has their rows.
+        n_rows = N_ASSIGNMENTS / N_WORKERS
+        if path.stat().st_size:
+            assert len(store_named(ext).load(str(path))["x"]) == n_rows
     for path in disk.rglob("*.journal"):
         entries = list(journal.scan(path, verify=True))
         assert entries[-1].offset + entries[-1].length == path.stat().st_size
@@ -83,7 +87,7 @@ def check_files(disk: Path, ext: str) -> None:
 
 @pytest.mark.parametrize("ext", [".pkl", ".npz", ".h5"])
 def test_a_full_disk_is_told_and_mended(project, disk, ext) -> None:
-    output = project.psy("run", "-j", str(N_WORKERS), status=2).stderr
+    output = project.psy("run", "-j", "1", status=2).stderr
     assert "No space left on device" in output
     assert "Traceback" not in output
     check_files(disk, ext)

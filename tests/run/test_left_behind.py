@@ -212,7 +212,8 @@ def test_a_job_that_no_server_runs_leaves_nothing(
     marked.write(WAYS[way])
     marked.project.psy("run")
     folder = marked.project.folder
-    for path in [*folder.glob("at-*"), marked.project.work() / "round-1/blocks/0.pkl"]:
+    marked.project.lose_block(0)
+    for path in folder.glob("at-*"):
         path.unlink()
     if number is None:
         marked.project.run(*STEP)
@@ -235,7 +236,7 @@ def test_an_interruption_at_a_fork_is_not_forgotten(marked: Marked, setup: str) 
     )
     marked.write((top, setup, "pass"))
     marked.project.psy("run")
-    (marked.project.work() / "round-1/blocks/0.pkl").unlink()
+    marked.project.lose_block(0)
     for name in ("interrupt", "hold"):
         (marked.project.folder / name).touch()
     process = marked.project.start(*STEP)

@@ -456,7 +456,7 @@ def test_a_job_refuses_code_that_was_changed_after_another_loaded_it(project) ->
     (project.folder / "model.py").write_text(CODE)
     project.write(EDITED.replace("{first}", "pass"))
     project.psy("run")
-    (project.work() / "round-1/blocks/2.pkl").unlink()
+    project.lose_block(2)
     (project.folder / "model.py").write_text(CODE.replace("1", "2"))
     said = step(project, "process", "2", status=2)
     assert "model.py: was changed after the job was planned" in said

@@ -43,8 +43,15 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
     assert {
         *("backend", "max_failures", "max_jobs", "min_items", "pool_size", "python"),
         *("scheduler", "scheduler_args", "schedular_args", "retries"),
-        *("file_dep", "overwrite_dirty", "resultfile", "store", "workdir"),
-        "split_and_merge",
+        *(
+            "file_dep",
+            "keep_blocks",
+            "overwrite_dirty",
+            "resultfile",
+            "store",
+            "workdir",
+        ),
+        *("split_and_merge", "workdir"),
     } == INCIDENTAL
 
 

@@ -143,6 +143,7 @@ WRONG = {
     "min_items = None": f"min_items is None; {POSITIVE}",
     "min_items = 'ten'": f"min_items is 'ten'; {POSITIVE}",
     "pool_size = 1.0": f"pool_size is 1.0; {POSITIVE}",
+    "keep_blocks = 1": "keep_blocks is 1; it must be True or False.",
     "overwrite_dirty = 0": "overwrite_dirty is 0; it must be True or False.",
     "split_and_merge = 'here'": "split_and_merge is 'here'; it must be one of 'auto',",
     "split_and_merge = ['local']": "split_and_merge is ['local']; it must be one of",
