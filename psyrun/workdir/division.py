@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Indices = NDArray[np.int64]
 
 
-ADVICE = "'psy doctor --repair' mends what can be mended."
+ADVICE = "'psy doctor --repair' mends what can be mended, then run again."
 """What to do about a damaged file that other records of the task depend on."""
 
 
