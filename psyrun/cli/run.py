@@ -87,7 +87,7 @@ def _early_snakemake(args: argparse.Namespace) -> EarlySnakemake | None:
 
 
 def _run(args: argparse.Namespace, early: EarlySnakemake | None) -> int:
-    from psyrun.planning.prepare import PlanOptions
+    from psyrun.planning.desired import PlanOptions
     from psyrun.run.session import run_tasks
 
     plan = PlanOptions(

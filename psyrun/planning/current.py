@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
+from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.merged_rows import lost_blocks
@@ -31,6 +32,8 @@ def current_state(task: Task, desired: Desired) -> Current:
     plan = Plan.load(layout)
     last = None if plan is None else layout.round(plan.round)
     rounds = layout.rounds().items()
+    for _, round_ in rounds:
+        check_division(round_)
     current = Current(
         plan,
         is_split=last is not None and DivisionCounts.load(last) is not None,
@@ -74,7 +77,7 @@ def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
     return replace(
         current,
         missing_blocks=tuple(sorted(missing)),
-        merged=None if merged is None else merged.merge,
+        merged=_last_merge(plan, round_, merged),
         merged_into="" if merged is None else _merged_into(merged, round_),
     )
 
@@ -82,6 +85,13 @@ def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
 def _merged_into(merged: MergeRecord, round_: Round) -> str:
     is_there = not merged.problem_of_result(Path(merged.into), quick=True)
     return merged.into if merged.is_complete(round_) and is_there else ""
+
+
+def _last_merge(plan: Plan, round_: Round, merged: MergeRecord | None) -> str | None:
+    if merged is not None:
+        return merged.merge
+    # Else Snakemake would take the merge for done, whose record is lost.
+    return plan.merge if round_.merge_mark(plan.merge).exists() else None
 
 
 def _rounds_with_rows(

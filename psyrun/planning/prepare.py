@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from psyrun.errors import PsyrunError, RunningError, StoreError, enough_memory_for
+from psyrun.errors import (
+    DamagedFileError,
+    PsyrunError,
+    RunningError,
+    StoreError,
+    enough_memory_for,
+)
 from psyrun.planning.checks import (
     check,
     check_result,
@@ -20,14 +23,15 @@ from psyrun.planning.checks import (
     make_folder_for_result,
 )
 from psyrun.planning.current import current_state, known_fingerprints
-from psyrun.planning.decide import Decision, Desired, decide
+from psyrun.planning.decide import Decision, decide
+from psyrun.planning.desired import PlanOptions, desired_of
 from psyrun.planning.hints import unlisted_files
+from psyrun.planning.repair import Repair
 from psyrun.planning.snakefile import check_path, check_taskfile, environment, render
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import ImmediateRun, scheduler_class
-from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.discovery import Refuse, raise_error
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, record_parts, version_of
@@ -42,42 +46,11 @@ from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
 from psyrun.workdir.merged_rows import forget_lost
 from psyrun.workdir.origin import note_taskfile
-from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
+from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import changed_result
 from psyrun.workdir.result_file import KEPT, is_foreign
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """Options of a run that its plans depend on.
-
-    Attributes
-    ----------
-    keep_going : bool
-        Whether outdated rows are kept (``--continue``).
-    accept_failures : bool
-        Whether the result may lack the assignments that failed.
-    max_failures : int or None
-        How many assignments may fail, if that is not left to the task file.
-    move_aside : bool
-        Whether a file that is not psyrun's is renamed where the result is to go.
-    token : str
-        Name for a new merge.
-    """
-
-    keep_going: bool = False
-    accept_failures: bool = False
-    max_failures: int | None = None
-    move_aside: bool = False
-    token: str = field(default_factory=lambda: secrets.token_hex(4))
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """Special variables that take the place of those of the task file."""
-        is_given = self.max_failures is not None
-        return {"max_failures": self.max_failures} if is_given else {}
 
 
 @dataclass(eq=False)
@@ -99,6 +72,8 @@ class TaskRun:
         What to do, once it is decided.
     remarks : list of str
         What the user should know of the runs before.
+    mended : list of str
+        What was damaged of their records, and what was done about it.
     changed : tuple of str
         Files that are known to differ from those of the last plan.
     opened : frozenset of str
@@ -111,6 +86,7 @@ class TaskRun:
     lock: Lock | None = None
     decision: Decision = field(init=False)
     remarks: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
     changed: tuple[str, ...] = ()
     opened: frozenset[str] = frozenset()
     _version: Version = field(init=False)
@@ -191,7 +167,47 @@ class TaskRun:
         found = find_earlier_jobs(self.layout, self.task.scheduler, warn, records=True)
         release_locks(self.layout, found)
         self._earlier = found
-        self.decision = self._decide(self._adoptable(found))
+        self.decision = self._decide_after_repair(self._adoptable(found))
+
+    def _decide_after_repair(self, adoptable: Sequence[EarlierJobs]) -> Decision:
+        """Decide, and rebuild before what is damaged of what that depends on.
+
+        What is large is looked at only if there is something to do.
+        """
+        repair = Repair(self.task, self.layout)
+        repair.mend_records()
+        try:
+            decision = self._decide(adoptable)
+            is_to_check = not decision.is_done
+        except DamagedFileError:
+            if not repair.mend_spaces():
+                raise
+            is_to_check = False
+            decision = self._decide(adoptable)
+        if is_to_check and repair.mend_spaces():
+            decision = self._decide(adoptable)
+        self.mended += repair.said
+        return decision
+
+    def repair(self) -> list[str]:
+        """Rebuild all that is damaged of the records, and say what was done.
+
+        Raises
+        ------
+        RunningError
+            If a job of an earlier run goes on.
+        """
+        for job, holder in running_jobs(self.layout):
+            raise RunningError(
+                f"task {self.name!r}: its job {job} is run by {holder}. Wait for it, "
+                f"or stop it with 'psy kill {self.name}'."
+            )
+        repair = Repair(self.task, self.layout)
+        repair.mend_records()
+        repair.mend_spaces()
+        repair.mend_files()
+        _note_where(self.task)
+        return repair.said
 
     def settle_earlier_jobs(self, warn: Warn) -> None:
         """See to it that only jobs go on that fit to the plan.
@@ -296,7 +312,7 @@ class TaskRun:
             task, self.layout.digests, self.layout.source, self.layout.loaded
         )
         known = list(known_fingerprints(self.layout))
-        desired = _desired(task, self.options, version.named(known))
+        desired = desired_of(task, self.options, version.named(known))
         current = current_state(task, desired)
         if self.options.move_aside and is_foreign(self.layout, task.resultfile):
             current = replace(current, has_result=False)
@@ -425,22 +441,3 @@ def _note_where(task: Task) -> None:
         if not folder.exists():
             write_text(folder / ".gitignore", "*\n")
         write_json(record_of_task(task.taskdir, task.name), record)
-
-
-def _desired(task: Task, options: PlanOptions, fingerprint: str) -> Desired:
-    return Desired(
-        task=task.name,
-        taskfile=str(task.path),
-        workdir=str(task.workdir),
-        fingerprint=fingerprint,
-        n_items=len(task.pspace),
-        **{name: getattr(task, name) for name in DIVIDING},
-        pool_size=task.pool_size,
-        accept_failures=options.accept_failures,
-        max_failures=task.max_failures,
-        keep_blocks=task.keep_blocks,
-        ext=task.store.ext,
-        resultfile=str(task.resultfile),
-        python=DEFAULT_PYTHON if task.python == sys.executable else task.python,
-        token=options.token,
-    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import TypeAlias
@@ -57,6 +59,42 @@ def render(plan: Plan, template: str, resources: Resources | None = None) -> str
         folder=shlex.quote(str(layout.folder)),
         round=plan.round,
     )
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What the Snakefile of a task says of its plan; named as in `Plan`."""
+
+    round: int
+    fingerprint: str
+    n_blocks: int
+    block_ext: str
+    resultfile: str
+    merge: str
+
+    @classmethod
+    def read(cls, path: Path) -> Rendered | None:
+        """Read a Snakefile that `render` has written, None where that is not whole."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+        found = [re.search(pattern, text) for pattern in _STATED.values()]
+        if not all(found):
+            return None
+        values = dict(zip(_STATED, (m[1] for m in found if m), strict=True))
+        number, n_blocks = int(values.pop("round")), int(values.pop("n_blocks"))
+        return cls(round=number, n_blocks=n_blocks, **values)
+
+
+_STATED = {
+    "round": r"psyrun\.steps split .* (\d+) > ",
+    "fingerprint": r'\bfingerprint="(\w+)"',
+    "n_blocks": r"\bblock=range\((\d+)\)",
+    "block_ext": r'/blocks/\{block\}(\.[^"]+)"',
+    "resultfile": r'\bupdate\(\s*"([^"]+)"',
+    "merge": r'\bdone="[^"]*/merged-(\w+)"',
+}
 
 
 def _resources(needs: Mapping[str, int | str]) -> str:

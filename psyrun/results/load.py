@@ -20,6 +20,7 @@ from psyrun.workdir.consistent_reads import (
     is_concurrent_change,
     retry_while_changing,
 )
+from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry, UnreadableRowError
 from psyrun.workdir.layout import MERGE, TaskLayout, layout_of, record_of_task
@@ -190,6 +191,7 @@ class RecordedTask:
             plan = self.plan
             for number in (plan.round, *plan.keep_rounds, *plan.superseded):
                 round_ = self.layout.round(number)
+                check_division(round_)
                 counts = DivisionCounts.load(round_)
                 if counts is not None:
                     return use(

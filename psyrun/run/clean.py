@@ -19,6 +19,7 @@ from psyrun.scheduler.registry import installed
 from psyrun.utils.text import counted
 from psyrun.utils.users import name_of_user
 from psyrun.workdir.copies import separate
+from psyrun.workdir.damage import SUFFIX
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.lock import Lock, running_jobs
 from psyrun.workdir.origin import other_owner
@@ -150,6 +151,8 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         *folder.glob(f"{layout.name}:*.log"),
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),
+        *folder.glob(f"*.json{SUFFIX}*"),
+        *folder.glob(f"round-*{SUFFIX}*"),
         *folder.glob(".*.tmp"),
         *(round_.folder for round_ in layout.rounds().values()),
         layout.results,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from psyrun.planning.prepare import PlanOptions
+    from psyrun.planning.desired import PlanOptions
     from psyrun.workdir.run_record import Mode
 
 PROCESS: Final = "process"

@@ -202,6 +202,8 @@ class Session:
             task.preview(warn)
         else:
             task.decide(warn)
+        for line in task.mended:
+            self._display.line(line)
         if not task.decision.is_done:
             check_imports(task.task)
 

@@ -18,6 +18,7 @@ from psyrun.steps.not_started import NOT_STARTED
 from psyrun.tasks.module import check_syntax
 from psyrun.utils.files import read_json, read_record
 from psyrun.utils.text import counted
+from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.hanging import Hanging, hanging
 from psyrun.workdir.holder import Holder
@@ -225,6 +226,7 @@ def _n_rows(layout: TaskLayout, numbers: Iterable[int]) -> int:
 
 def _numbers(layout: TaskLayout, plan: Plan) -> AssignmentCounts | None:
     round_ = layout.round(plan.round)
+    check_division(round_)
     counts = DivisionCounts.load(round_)
     if counts is None:
         return None

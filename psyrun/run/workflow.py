@@ -76,7 +76,8 @@ class Workflow:
     def _plan(self, config: Mapping[str, Any]) -> None:
         # `psy run` has planned already, and Snakemake starts sooner without these.
         from psyrun.planning.checks import check_imports
-        from psyrun.planning.prepare import PlanOptions, load_tasks
+        from psyrun.planning.desired import PlanOptions
+        from psyrun.planning.prepare import load_tasks
 
         options = PlanOptions(
             keep_going=_is_true(config.get("psy_continue", False)),
@@ -156,7 +157,7 @@ def _accept(task: TaskRun) -> None:
     task.acquire()
     task.decide(_warn)
     task.settle_earlier_jobs(_warn)
-    for remark in task.remarks:
+    for remark in [*task.mended, *task.remarks]:
         _warn(remark)
     if task.decision != plan_read:
         raise PsyrunError(

@@ -17,7 +17,15 @@ import numpy as np
 
 from psyrun.errors import RecordError, StoreError, one_line
 from psyrun.store.arrays import Array, RowType
-from psyrun.utils.files import place, read_placed, seal, synchronise, unseal, write_text
+from psyrun.utils.files import (
+    damaged,
+    place,
+    read_placed,
+    seal,
+    synchronise,
+    unseal,
+    write_text,
+)
 
 T = TypeVar("T")
 Key: TypeAlias = Hashable
@@ -73,6 +81,23 @@ def agree_on_word(reference: Path, name: str, mine: str) -> str:
     return _agree(path, mine, _word)
 
 
+def check_agreement(reference: Path) -> None:
+    """Refuse with `RecordError` what was agreed on, if one of its files is damaged."""
+    if reference.exists():
+        agree_on_first(reference, {})
+    for path in files_of(reference):
+        if path != reference:
+            agree_on_word(reference, path.stem.removeprefix(f"{reference.stem}-"), "")
+
+
+def files_of(reference: Path) -> list[Path]:
+    """Return the files of what was agreed on."""
+    stem, suffix = reference.stem, reference.suffix
+    others = sorted(reference.parent.glob(f"{stem}-*{suffix}"))
+    others = [path for path in others if not path.stem.endswith("-again")]
+    return [path for path in (reference, *others) if path.exists()]
+
+
 def _agree(path: Path, mine: object, read: Callable[[Any], T]) -> T:
     own = json.dumps(seal(mine))
     if not path.exists() and place(path, own):
@@ -84,9 +109,8 @@ def _agree(path: Path, mine: object, read: Callable[[Any], T]) -> T:
             text = _agree_again(path, own)
         return read(unseal(json.loads(text)))
     except _BROKEN as error:
-        raise RecordError(
-            f"{path}: is damaged ({one_line(error)}). Remove it, then run again."
-        ) from error
+        problem = f"is damaged ({one_line(error)})"
+        raise RecordError(str(damaged(path, problem))) from error
 
 
 def _agree_again(path: Path, own: str) -> str:

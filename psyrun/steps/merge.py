@@ -141,8 +141,8 @@ def _check_complete(job: Job) -> None:
     n_twice = int(np.count_nonzero(indices[1:] == indices[:-1]))
     if n_twice:
         raise JobError(
-            f"{job.round.blocks}: holds the rows of {n_twice} assignments twice. "
-            "Remove that folder, then run again."
+            f"{job.round.blocks}: holds the rows of {n_twice} assignments twice. Mend "
+            f"it with 'psy doctor --repair {job.plan.task}'."
         )
     n_missing = n_items - len(indices) - data.n_accepted_failures()
     if n_missing:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import DamagedFileError
-from psyrun.utils.files import Filename, explained
+from psyrun.utils.files import Filename, damaged, explained
 
 _PIECE = 1 << 20  # bytes that are read at once
 
@@ -68,14 +67,11 @@ class Checksum:
         return ""
 
 
-def verify(path: Filename, checksum: Checksum | None, advice: str) -> None:
-    """Raise `DamagedFileError` if a file is not the one of a checksum, if there is one.
-
-    `advice` is a sentence about what to do then.
-    """
+def verify(path: Filename, checksum: Checksum | None) -> None:
+    """Raise `DamagedFileError` if there is a checksum, and a file has another one."""
     problem = "" if checksum is None else checksum.problem_of(path)
     if problem:
-        raise DamagedFileError(f"{path}: is damaged, it {problem}. {advice}")
+        raise damaged(path, f"is damaged, it {problem}")
 
 
 def set_aside(path: Path, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from psyrun.errors import NoSuchFileError, StoreError, one_line
+from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_line
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -242,14 +242,18 @@ def explained(filename: Filename) -> Iterator[None]:
         raise refused from error
 
 
-def damaged(filename: Filename, problem: str) -> StoreError:
+file_advice: list[Callable[[Path], str]] = []
+"""Functions that say in a few words how a damaged file is mended, if they know."""
+
+
+def damaged(filename: Filename, problem: str) -> DamagedFileError:
     """Return the error for a file whose content cannot be used.
 
     The problem is a phrase such as "is not JSON".
     """
-    return StoreError(
-        f"{filename}: {problem}; delete the file or restore a copy of it."
-    )
+    known = (advise(Path(filename)) for advise in file_advice)
+    advice = next(filter(None, known), "restore a copy of it, or make it again")
+    return DamagedFileError(f"{filename}: {problem}; {advice}.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,6 +23,7 @@ from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
+from psyrun.workdir.layout import Round
 from psyrun.workdir.rows import JournalRows, RoundData, RowSource, ordered, rows_of
 
 
@@ -64,7 +65,7 @@ def write_block(
         check_all()
         listed = indices if failed or lists_rows else None
         _write_lists(data, block, listed, failed)
-        _record(data, block, len(indices), new)
+        record_block(data.round, block, len(indices), new)
         target = data.round.block(block, data.store.ext)
         with explained(target):
             synchronise(new)
@@ -97,16 +98,16 @@ def _write_lists(
     write_json(accepted, record)
 
 
-def _record(data: RoundData, block: int, n_rows: int, file: Path) -> None:
-    """Record what the files of a block are, of which one has no name yet."""
-    counts = DivisionCounts.load(data.round)
+def record_block(round_: Round, block: int, n_rows: int, file: Path) -> None:
+    """Record what the files of a block are, of which one may have no name yet."""
+    counts = DivisionCounts.load(round_)
     BlockRecord(
         n_rows,
         Checksum.of(file),
-        rows=_of_existing(data.round.rows(block)),
-        failed=_of_existing(data.round.failed(block)),
+        rows=_of_existing(round_.rows(block)),
+        failed=_of_existing(round_.failed(block)),
         space=None if counts is None else counts.space,
-    ).save(data.round, block)
+    ).save(round_, block)
 
 
 def _of_existing(path: Path) -> Checksum | None:

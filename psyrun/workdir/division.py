@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from psyrun.backend import equal_ranges
-from psyrun.errors import PsyrunError
+from psyrun.errors import one_line
 from psyrun.utils import unpickling
 from psyrun.utils.checksums import Checksum, verify
 from psyrun.utils.files import (
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from psyrun.store.arrays import RowType
 
     Indices = NDArray[np.int64]
-
-
-ADVICE = "'psy doctor --repair' mends what can be mended, then run again."
-"""What to do about a damaged file that other records of the task depend on."""
 
 
 @dataclass(frozen=True)
@@ -157,21 +153,22 @@ class Division:
     def load(cls, round_: Round) -> Division:
         """Read the frozen space of a round.
 
-        Raises `PsyrunError` if the file is damaged or holds values that cannot be
-        loaded.
+        Raises `DamagedFileError` if the file is damaged or holds values that cannot
+        be loaded.
         """
         from psyrun.pspace.freezing import thaw
 
         counts = DivisionCounts.load(round_)
-        verify(round_.space, None if counts is None else counts.space, ADVICE)
+        verify(round_.space, None if counts is None else counts.space)
         try:
             with round_.space.open("rb") as file:
                 frozen = unpickling.load(file)
             return cls(**{**frozen, "space": thaw(frozen["space"])})
-        except (pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
-            raise PsyrunError(
-                f"{round_.space}: is damaged ({error}). Remove it, then run again."
-            ) from error
+        except FileNotFoundError:
+            raise
+        # What was damaged can raise anything.
+        except Exception as error:
+            raise damaged(round_.space, f"is damaged ({one_line(error)})") from error
 
 
 @dataclass(frozen=True)
@@ -217,8 +214,11 @@ class DivisionCounts:
     @classmethod
     def load(cls, round_: Round) -> DivisionCounts | None:
         """Read the numbers of a round, None where it was not divided yet."""
-        if not round_.space.exists():
-            return None
+        return cls.read(round_) if round_.space.exists() else None
+
+    @classmethod
+    def read(cls, round_: Round) -> DivisionCounts | None:
+        """Read the numbers of a round, also if its space is gone."""
         record = read_json(round_.division)
         try:
             if record is None:

@@ -17,6 +17,7 @@ from psyrun.utils.text import (
 from psyrun.utils.tracebacks import place, user_traceback
 from psyrun.workdir import journal
 from psyrun.workdir.consistent_reads import retry_while_changing
+from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round, TaskLayout
@@ -96,6 +97,7 @@ def failures_of(round_: Round) -> list[Failure]:
     Some are in journals, others listed beside finished blocks. Raises
     `FileNotFoundError` if a journal was removed meanwhile.
     """
+    check_division(round_)
     counts = DivisionCounts.load(round_)
     blocks = set() if counts is None else finished_blocks(round_, counts.ext)
     accepted = {i: r for b in blocks for i, r in accepted_failures(round_, b).items()}

@@ -48,6 +48,8 @@ from pathlib import Path
 from psyrun.utils.files import read_record
 
 SPLIT, PROCESS, MERGE = "split", "process", "merge"
+RECORDS = ".psyrun"
+"""Name of the folder beside task files with what is recorded of them."""
 
 
 def _ending(session: str) -> str:
@@ -369,7 +371,7 @@ class TaskLayout:
 
 def record_of_task(taskdir: Path, name: str) -> Path:
     """Where it is recorded in which work folder a task was run last."""
-    return taskdir / ".psyrun" / f"{name}.json"
+    return taskdir / RECORDS / f"{name}.json"
 
 
 def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from psyrun.errors import PsyrunError
-from psyrun.utils.files import read_json, write_json
+from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.workdir.damage import rounds_in_use
 from psyrun.workdir.layout import TaskLayout
 
 FORMAT = 1
@@ -98,11 +99,15 @@ class Plan(TaskSettings):
     def load(cls, layout: TaskLayout) -> Plan | None:
         """Return the plan that was accepted last, None for a task that is new.
 
-        Raises `PsyrunError` if another version of psyrun wrote it.
+        Raises `DamagedFileError` if it cannot be read, or is gone while rows of the
+        task are there.
         """
         record = read_json(layout.state)
         if record is None:
+            if rounds_in_use(layout):
+                raise damaged(layout.state, "is gone, but there are rows of the task")
             return None
+        number = record.get("format") if isinstance(record, dict) else None
         try:
             if record.pop("format") == FORMAT:
                 for name in ("keep_rounds", "superseded"):
@@ -110,11 +115,12 @@ class Plan(TaskSettings):
                 return cls(**record)
         except (AttributeError, KeyError, TypeError):
             pass
-        raise PsyrunError(
-            f"{layout.state}: was not written by this version of psyrun. Keep the "
-            "result file if you need it, remove the folder with 'psy clean', then run "
-            "again."
-        )
+        problem = "was not written by this version of psyrun"
+        if isinstance(number, int) and number > FORMAT:
+            raise PsyrunError(
+                f"{layout.state}: {problem}, but by a newer one. Install that again."
+            )
+        raise damaged(layout.state, problem)
 
     @classmethod
     def required(cls, layout: TaskLayout) -> Plan:

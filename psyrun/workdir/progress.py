@@ -203,6 +203,14 @@ def finished_blocks(round_: Round, ext: str) -> set[int]:
     return {int(stem) for stem in stems if stem.isdecimal()}
 
 
+def block_files(round_: Round, ext: str) -> dict[int, Path]:
+    """Return the store files of the blocks that are finished, by one of their names."""
+    entries = [*_entries(round_.finished), *_entries(round_.blocks)]
+    named = ((entry.name.removesuffix(ext), entry.path) for entry in entries)
+    found = {int(stem): Path(path) for stem, path in named if stem.isdecimal()}
+    return dict(sorted(found.items()))
+
+
 @dataclass(frozen=True)
 class MergeRecord:
     """What a merge wrote.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_line
+from psyrun.errors import NoSuchFileError, StoreError, one_line
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict, count_rows
@@ -19,7 +19,7 @@ from psyrun.utils.files import damaged, duplicate, read_json
 from psyrun.utils.typing import override
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord, problem_of_block
-from psyrun.workdir.division import ADVICE, Division, DivisionCounts
+from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
 from psyrun.workdir.merged_rows import MergedRows, is_emptied, sound_rows
@@ -233,7 +233,7 @@ class RoundData:
     def _verify_kept(self) -> None:
         # Once, although not all of its rows may be asked for together.
         if _KEPT not in self._problems and self._counts is not None:
-            verify(self._kept_path, self._counts.kept, ADVICE)
+            verify(self._kept_path, self._counts.kept)
             self._problems[_KEPT] = ""
 
     @property
@@ -278,9 +278,8 @@ class RoundData:
     def _tell_damaged(self, block: int) -> None:
         problem = self.problem_of(block)
         if self.on_damaged is None:
-            raise DamagedFileError(
-                f"{problem}: it is damaged. 'psy run' evaluates again what it held."
-            )
+            path, _, what = problem.partition(": ")
+            raise damaged(path, what)
         if block not in self._told:
             self._told.add(block)
             self.on_damaged(block, problem)

@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -121,6 +122,7 @@ def test_before_the_split_it_is_said_that_rows_of_a_result_are_kept(
     write_task()
     layout = finish().layout
     layout.state.unlink()
+    shutil.rmtree(layout.round(1).folder)
     work(keep_going=True)
     assert columns(psy("status"))[-1] == f"rows of {layout.folder}/result.pkl kept"
 

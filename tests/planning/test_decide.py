@@ -343,7 +343,7 @@ def test_a_plan_of_another_version_is_refused(
     layout: TaskLayout, change: dict[str, Any]
 ) -> None:
     write_json(layout.state, {**read_json(layout.state), **change})
-    with pytest.raises(PsyrunError, match=r"^/.*/state\.json: .*'psy clean'"):
+    with pytest.raises(PsyrunError, match=r"^/.*/state\.json: .*'psy doctor --repair"):
         Plan.load(layout)
 
 

@@ -416,12 +416,12 @@ def test_an_empty_folder_is_not_merged(refused):
     assert "check the folder" in error
 
 
-@pytest.mark.parametrize("verb", [["run"], ["run", "-c"], ["run", "-n"]])
+@pytest.mark.parametrize("verb", [["run", "-n"], ["failed", "a"], ["run", "-n", "-c"]])
 def test_a_damaged_record_is_named(project, refused, verb):
     (project.work() / "state.json").write_text("{")
     error = refused(*verb)
     assert error.startswith("psy: psy-work/a/state.json: is not JSON")
-    assert "delete the file or restore a copy of it" in error
+    assert "'psy doctor --repair a'" in error
 
 
 @pytest.mark.parametrize("are_known", [True, False])
@@ -457,13 +457,14 @@ def test_a_run_that_goes_on_is_told_of_before_what_a_change_would_do(project, ca
 def test_a_truncated_frozen_space_is_named(project, refused):
     cut(project.work() / "round-1/space.pkl")
     project.edit("x**2", "x**3")
-    error = refused("run", "--continue")
+    error = refused("run", "-n", "--continue")
     assert error.startswith("psy: psy-work/a/round-1/space.pkl: ")
-    assert "run again" in error
+    assert "'psy doctor --repair a'" in error
 
 
 def test_a_truncated_result_is_named_when_it_is_to_be_added_to(project, refused):
     (project.work() / "state.json").unlink()
+    shutil.rmtree(project.work() / "round-1")
     cut(project.work() / "result.pkl")
     error = refused("run", "--continue")
     assert error.startswith("psy: psy-work/a/result.pkl: is not a pickle or not whole")

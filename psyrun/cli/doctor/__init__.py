@@ -1,10 +1,10 @@
-"""``psy doctor``: check this machine and queues, and say what to fix."""
+"""``psy doctor``: check this machine, queues and work folders; say what to fix."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,23 @@ _SHORT = {"timelimit": "5m"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "queue",
-        nargs="?",
+        "names",
+        nargs="*",
         metavar="QUEUE",
         help="a scheduler such as slurm, sqsub or MODULE.CLASS; without it, check this "
-        "machine, and the queues whose commands are here",
+        "machine, and the queues whose commands are here. With --verify or --repair, "
+        "names of tasks (default: all tasks)",
+    )
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument(
+        "--verify",
+        action="store_true",
+        help="check all files that psyrun wrote of tasks; nothing is changed",
+    )
+    files.add_argument(
+        "--repair",
+        action="store_true",
+        help="rebuild what is damaged or gone of them from what is left",
     )
     parser.add_argument(
         "--arg",
@@ -52,6 +64,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Check, and print a line for each check."""
+    if args.verify or args.repair:
+        from psyrun.cli.doctor.work_folder import check_work_folders
+
+        return check_work_folders(args)
+    return _check(args, _queue_of(args.names))
+
+
+def _queue_of(names: Sequence[str]) -> str | None:
+    if len(names) > 1:
+        raise PsyrunError(
+            f"doctor: {names[1]!r} is one queue too many. Name one, or check the files "
+            "of tasks with 'psy doctor --verify'."
+        )
+    return names[0] if names else None
+
+
+def _check(args: argparse.Namespace, queue: str | None) -> int:
     from psyrun.queue.site import read_pairs
 
     add_to_import_path(args.taskdir)
@@ -61,11 +90,11 @@ def execute(args: argparse.Namespace) -> int:
     try:
         conf = _conf(args.taskdir)
     except PsyrunError as error:
-        if args.queue is not None:
+        if queue is not None:
             raise
         status = report_error(error, debug=args.debug)
-    if args.queue is not None:
-        return _report(_of_queue(_class(args.queue), conf, given, args.timeout))
+    if queue is not None:
+        return _report(_of_queue(_class(queue), conf, given, args.timeout))
     status = max(status, _report(_of_machine(args.taskdir, conf)))
     for name, program in _SUBMITS_WITH.items():
         if shutil.which(program):

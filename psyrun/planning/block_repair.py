@@ -1,0 +1,239 @@
+"""Makes the files of a block anew, from each other, the result and the space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from psyrun.errors import PsyrunError
+from psyrun.pspace.matching import match_stored
+from psyrun.store import Store
+from psyrun.store.arrays import Indices, take
+from psyrun.store.rows import ColumnDict, count_rows
+from psyrun.utils.checksums import Checksum
+from psyrun.utils.files import replacing, write_json
+from psyrun.utils.text import describe_parameters
+from psyrun.workdir.blocks import record_block
+from psyrun.workdir.checksums import BlockRecord
+from psyrun.workdir.damage import set_aside, try_to
+from psyrun.workdir.division import Division, DivisionCounts
+from psyrun.workdir.failures import accepted_failures
+from psyrun.workdir.layout import Round
+from psyrun.workdir.progress import MergeRecord, block_files
+
+_UNKNOWN = {
+    "type": "Unknown",
+    "message": "the record of the failure was damaged",
+    "where": "",
+    "traceback": "",
+}
+
+
+class Stored(NamedTuple):
+    """Rows of some assignments, which are in order."""
+
+    indices: Indices
+    columns: ColumnDict
+
+
+@dataclass
+class BlockRepair:
+    """The blocks of a round, whose space and numbers can be read.
+
+    Parameters
+    ----------
+    stores : callable
+        Returns the store for an extension.
+    """
+
+    round: Round
+    counts: DivisionCounts
+    division: Division
+    stores: Callable[[str], Store]
+
+    def mend(self, block: int) -> str:
+        """Make what is damaged of a block anew, and return from what in a few words.
+
+        If that is not known, the block is set aside.
+        """
+        record = try_to(BlockRecord.load, self.round, block)
+        failed = self._failed(block, record)
+        own = self._columns(block, record)
+        indices = self._indices(block, record, own, failed)
+        there = self.of_result
+        columns, origin = own, "its rows"
+        if own is None and there is not None and indices is not None:
+            rows = np.searchsorted(there.indices, indices)
+            columns, origin = take(there.columns, rows), "the result"
+        self._set_aside(block, record, is_sound=own is not None)
+        if columns is None or indices is None:
+            for path in self._files(block):
+                if path.exists():
+                    set_aside(path)
+            return ""
+        if own is None or not self._path(block).exists():
+            self._store.save(self._path(block), columns)
+        self._write_lists(block, indices, failed)
+        record_block(self.round, block, len(indices), self._path(block))
+        return origin
+
+    @cached_property
+    def of_result(self) -> Stored | None:
+        """The rows of the result that are those of the space, if it is whole."""
+        merged = try_to(MergeRecord.load, self.round)
+        if merged is None or not merged.is_complete(self.round):
+            return None
+        if merged.problem_of_result(Path(merged.into)):
+            return None
+        columns = try_to(self.stores(Path(merged.into).suffix).load, merged.into)
+        if columns is None or count_rows(columns) != merged.n_rows:
+            return None
+        n_rows = merged.n_rows - self.counts.n_former
+        columns = take(columns, np.arange(n_rows))
+        if n_rows == self.counts.n_items:
+            return Stored(np.arange(n_rows), columns)
+        indices = self._matched(columns)
+        return None if indices is None else Stored(indices, columns)
+
+    @cached_property
+    def _there(self) -> dict[int, Path]:
+        return block_files(self.round, self.counts.ext)
+
+    @property
+    def _store(self) -> Store:
+        return self.stores(self.counts.ext)
+
+    def _path(self, block: int) -> Path:
+        return self.round.block(block, self.counts.ext)
+
+    def _files(self, block: int) -> tuple[Path, ...]:
+        lists = self.round.rows(block), self.round.failed(block)
+        return self._path(block), *lists, self.round.block_record(block)
+
+    def _matched(self, columns: ColumnDict) -> Indices | None:
+        """Return the assignments of rows in order, found by their parameters."""
+        space = self.division.space
+        keys = [key for key in space.keys() if key in columns]  # noqa: SIM118
+        if not keys or not count_rows(columns):
+            return None
+        try:
+            rows = match_stored(space, columns, keys)
+        except PsyrunError:
+            return None
+        indices = np.flatnonzero(rows >= 0)
+        is_right = np.array_equal(rows[indices], np.arange(count_rows(columns)))
+        return indices if is_right else None
+
+    def _columns(self, block: int, record: BlockRecord | None) -> ColumnDict | None:
+        """Return the rows in the store file, None if it is not what was written."""
+        path = self._there.get(block, self._path(block))
+        if record is not None and record.file.problem_of(path):
+            return None
+        return try_to(self._store.load, path)
+
+    def _failed(
+        self, block: int, record: BlockRecord | None
+    ) -> dict[int, dict[str, Any]] | None:
+        """Return the accepted failures of a block, None if the list is damaged."""
+        path = self.round.failed(block)
+        if _is_other(path, None if record is None else record.failed):
+            return None
+        return try_to(accepted_failures, self.round, block)
+
+    def _indices(
+        self,
+        block: int,
+        record: BlockRecord | None,
+        columns: ColumnDict | None,
+        failed: dict[int, dict[str, Any]] | None,
+    ) -> Indices | None:
+        """Return the assignments of a block that have rows, None if not known."""
+        path, known = self.round.rows(block), None if record is None else record.rows
+        listed = None if _is_other(path, known) else _read_list(path)
+        if listed is not None and _is_as_long(listed, columns):
+            return listed
+        if not self.counts.fetches and failed is not None:
+            divided = np.asarray(self.division.indices(block), dtype=np.int64)
+            there = np.setdiff1d(divided, np.array([*failed], dtype=np.int64))
+            if _is_as_long(there, columns):
+                return there
+        if columns is not None:
+            return self._matched(columns)
+        return self._rest(block)
+
+    def _rest(self, block: int) -> Indices | None:
+        """Return the rows of the result that are in no other block."""
+        if self.of_result is None:
+            return None
+        if not self.counts.fetches:
+            divided = np.asarray(self.division.indices(block), dtype=np.int64)
+            return np.intersect1d(divided, self.of_result.indices)
+        others = self._there.keys() - {block}
+        if len(others) < self.counts.n_blocks - 1:
+            return None
+        lists = [_read_list(self.round.rows(other)) for other in others]
+        found = [each for each in lists if each is not None]
+        if len(found) < len(lists):
+            return None
+        is_open = np.asarray(self.division.open, dtype=np.int64)
+        there = np.intersect1d(is_open, self.of_result.indices)
+        return np.setdiff1d(there, np.concatenate([there[:0], *found]))
+
+    def _set_aside(
+        self, block: int, record: BlockRecord | None, *, is_sound: bool
+    ) -> None:
+        """Set aside what is not what was written."""
+        known = (None, None) if record is None else (record.rows, record.failed)
+        second = self.round.finished_block(block, self.counts.ext)
+        for path in (self._path(block), second):
+            if path.exists() and not is_sound:
+                set_aside(path)
+        lists = self.round.rows(block), self.round.failed(block)
+        for path, checksum in zip(lists, known, strict=True):
+            if path.exists() and _is_other(path, checksum):
+                set_aside(path)
+        if record is None and self.round.block_record(block).exists():
+            set_aside(self.round.block_record(block))
+
+    def _write_lists(
+        self, block: int, indices: Indices, failed: dict[int, dict[str, Any]] | None
+    ) -> None:
+        """Write the lists of a block; what is not known of a failure is left out."""
+        divided = np.asarray(self.division.indices(block), dtype=np.int64)
+        if failed is None:
+            # Of those that were fetched, it is not known by whom.
+            own = indices if self.counts.fetches else divided
+            lacking = np.setdiff1d(own, indices).tolist()
+            failed = {index: self._unknown_failure(index) for index in lacking}
+        is_divided = np.array_equal(divided, indices)
+        if self.counts.fetches or not is_divided:
+            with replacing(self.round.rows(block)) as path, path.open("wb") as file:
+                np.save(file, indices)
+        if failed:
+            write_json(self.round.failed(block), failed)
+
+    def _unknown_failure(self, index: int) -> dict[str, Any]:
+        parameters = describe_parameters(self.division.space[index])
+        return {**_UNKNOWN, "parameters": parameters}
+
+
+def _is_other(path: Path, checksum: Checksum | None) -> bool:
+    """Whether a list is not what was recorded; where nothing was, any may be right."""
+    return checksum is not None and bool(checksum.problem_of(path))
+
+
+def _is_as_long(indices: Indices, columns: ColumnDict | None) -> bool:
+    return columns is None or len(indices) == count_rows(columns)
+
+
+def _read_list(path: Path) -> Indices | None:
+    try:
+        indices: Indices = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return indices

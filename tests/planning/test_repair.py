@@ -1,0 +1,330 @@
+"""Damaged records are rebuilt, and no row is evaluated again because of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from accepting import accept_plan, finish_accepting_failures
+
+from psyrun.cli.main import main
+from psyrun.planning.prepare import TaskRun
+from psyrun.results.load import load
+from psyrun.steps.main import run
+
+TASK = """\
+import os
+import random
+
+from psyrun import Param
+from psyrun.backend import DistributeBackend, LoadBalancingBackend
+
+pspace = Param(x={values})
+backend = {backend}
+max_jobs = 3
+exclude_from_result = {exclude}
+{store}
+
+
+def execute(x):
+    with open("calls", "a") as file:
+        file.write(f"{{x}}\\n")
+    if os.path.exists(f"broken-{{x}}"):
+        raise ValueError("as asked")
+    return {{"y": 2 * x}}
+"""
+FIXED, RANDOM = "range(10)", "[random.random() for _ in range(10)]"
+BACKENDS = ("DistributeBackend", "LoadBalancingBackend")
+
+
+class Folder:
+    """A project folder, the current one, whose task is run step by step."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.work = Path("psy-work/a")
+        Path("psy-tasks").mkdir()
+
+    def write(
+        self,
+        values: str = FIXED,
+        backend: str = BACKENDS[0],
+        exclude: str = "[]",
+        store: str = "",
+    ) -> None:
+        text = TASK.format(values=values, backend=backend, exclude=exclude, store=store)
+        Path("psy-tasks/task_a.py").write_text(text)
+
+    def plan(self, *, keep_going: bool = False) -> TaskRun:
+        return accept_plan(Path("psy-tasks/task_a.py"), keep_going=keep_going)
+
+    def run(self, *, keep_going: bool = False, blocks: int = 99) -> TaskRun:
+        """Do what a run decides to do, only the first `blocks` of its process jobs."""
+        task = self.plan(keep_going=keep_going)
+        where = [str(task.layout.folder), str(task.plan.round)]
+        decision = task.decision
+        if decision.split:
+            run(["split", *where])
+        for block in decision.blocks[:blocks]:
+            run(["process", *where, str(block)])
+        if decision.merge and blocks >= len(decision.blocks):
+            run(["merge", *where])
+        task.release()
+        return task
+
+    def calls(self) -> int:
+        """Return how many assignments were evaluated since it was asked last."""
+        path = Path("calls")
+        n_calls = len(path.read_text().split()) if path.exists() else 0
+        path.unlink(missing_ok=True)
+        return n_calls
+
+    def is_done(self) -> bool:
+        task = self.plan()
+        task.release()
+        return task.decision.is_done
+
+    def rows(self) -> list[tuple[float, float]]:
+        columns = load("a")
+        return list(zip(map(float, columns["x"]), columns["y"], strict=True))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Iterator[Folder]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield Folder(tmp_path)
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def other(path: Path) -> None:
+    path.write_text('{"another": "record"}\n')
+
+
+DAMAGES: list[Callable[[Path], None]] = [gone, cut, other]
+RECORDS = ["state.json", "round-1/split.json", "round-1/space.pkl"]
+
+
+@pytest.mark.parametrize("values", [FIXED, RANDOM])
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", [*RECORDS, "round-1/merged.json"])
+def test_nothing_of_a_finished_task_is_evaluated_again(
+    folder, name, damage, values
+) -> None:
+    folder.write(values)
+    folder.run()
+    before, path = folder.rows(), folder.work / name
+    assert folder.calls() == 10
+    damage(path)
+    task = folder.run()
+    assert folder.calls() == 0
+    assert len(task.mended) == (damage is not gone or "merged" not in name)
+    assert all(str(path) in line for line in task.mended)
+    assert folder.rows() == before
+    assert folder.is_done()
+    kept = list(path.parent.glob(f"{path.name}.damaged*"))
+    assert bool(kept) == (damage is not gone)
+
+
+@pytest.mark.parametrize("values", [FIXED, RANDOM])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("damage", [gone, cut])
+@pytest.mark.parametrize("name", [*RECORDS, "round-1/keys.json"])
+def test_rows_of_an_interrupted_run_are_not_evaluated_again(
+    folder, name, damage, backend, values
+) -> None:
+    folder.write(values, backend)
+    for x in range(10):
+        Path(f"broken-{x}").touch()
+    Path("broken-2").unlink()
+    folder.run(blocks=2)
+    first, n_before = load("a", partial=True), folder.calls()
+    n_rows = len(first.get("x", []))
+    for path in Path().glob("broken-*"):
+        path.unlink()
+    damage(folder.work / name)
+    folder.run()
+    # With load balancing, what a job had fetched is divided anew by the next run.
+    folder.run()
+    assert n_before
+    assert folder.calls() == 10 - n_rows
+    assert folder.is_done()
+    assert set(first.get("x", [])) <= set(load("a")["x"])
+
+
+@pytest.mark.parametrize("names", [RECORDS[:2], RECORDS[::2], RECORDS[1:], RECORDS])
+def test_several_records_are_rebuilt_from_what_is_left(folder, names) -> None:
+    folder.write()
+    folder.run()
+    folder.calls()
+    for name in names:
+        cut(folder.work / name)
+    folder.run()
+    assert folder.calls() == 0
+    assert folder.is_done()
+    assert folder.rows() == [(x, 2 * x) for x in range(10)]
+
+
+@pytest.mark.parametrize("damage", [gone, cut])
+@pytest.mark.parametrize(
+    "name", ["state.json", "round-2/split.json", "round-2/space.pkl"]
+)
+@pytest.mark.parametrize("is_merged", [True, False])
+def test_rows_that_were_taken_over_are_not_lost_with_a_record(
+    folder, name, damage, is_merged
+) -> None:
+    folder.write()
+    folder.run()
+    folder.write("range(14)")
+    folder.run(keep_going=True, blocks=99 if is_merged else 1)
+    n_before = folder.calls()
+    damage(folder.work / name)
+    folder.run(keep_going=True)
+    assert n_before + folder.calls() == 14
+    assert folder.rows() == [(x, 2 * x) for x in range(14)]
+    assert folder.is_done()
+
+
+def test_an_outdated_space_is_made_from_rows(folder) -> None:
+    folder.write()
+    folder.run()
+    folder.write("range(5, 12)")
+    cut(folder.work / "round-1/space.pkl")
+    folder.calls()
+    folder.run(keep_going=True)
+    assert folder.calls() == 2
+    assert folder.rows()[:7] == [(x, 2 * x) for x in range(5, 12)]
+    assert sorted(folder.rows())[:5] == [(x, 2 * x) for x in range(5)]
+
+
+@pytest.mark.parametrize("store", ["store = '.npz'", "store = '.h5'"])
+def test_types_that_were_agreed_on_are_found_again(folder, store) -> None:
+    folder.write(store=store)
+    folder.run(blocks=0)
+    Path("broken-1").touch()
+    folder.run(blocks=1)
+    agreed = json.loads((folder.work / "round-1/keys.json").read_text())
+    cut(folder.work / "round-1/keys.json")
+    Path("broken-1").unlink()
+    folder.run()
+    assert json.loads((folder.work / "round-1/keys.json").read_text()) == agreed
+    assert [y for _, y in folder.rows()] == [2 * x for x in range(10)]
+
+
+@pytest.mark.parametrize("name", ["state.json", "round-1/split.json"])
+def test_others_name_what_mends_a_damaged_record(folder, name, capfd) -> None:
+    folder.write()
+    folder.run()
+    folder.calls()
+    cut(folder.work / name)
+    for command in (["status"], ["failed", "a"], ["merge", "--partial", "a", "b.pkl"]):
+        main(command)
+        output, errors = capfd.readouterr()
+        assert f"{folder.work / name}: " in output + errors
+        assert "'psy doctor --repair a'" in output + errors
+    assert main(["doctor", "--repair", "a"]) == 0
+    assert str(folder.work / name) in capfd.readouterr().out
+    assert main(["failed", "a"]) == 0
+    assert folder.is_done()
+
+
+def test_a_plan_of_a_newer_version_is_left_alone(folder, capfd) -> None:
+    folder.write()
+    folder.run()
+    path = folder.work / "state.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({"format": record["format"] + 1, "unknown": True}))
+    assert main(["run"]) == 2
+    assert "newer" in capfd.readouterr().err
+    assert "unknown" in path.read_text()
+
+
+def test_what_was_removed_on_purpose_is_new(folder) -> None:
+    folder.write()
+    folder.run()
+    folder.calls()
+    shutil.rmtree(folder.work)
+    folder.run()
+    assert folder.calls() == 10
+
+
+FILES_OF_BLOCKS = [
+    "round-1/blocks/1.pkl",
+    "round-1/blocks/.1.json",
+    "round-1/blocks/.1.rows.npy",
+    "round-1/blocks/.1.failed.json",
+]
+
+
+@pytest.mark.parametrize("damage", [gone, cut])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", FILES_OF_BLOCKS)
+def test_files_of_a_merged_block_are_made_anew(
+    folder, name, backend, damage, capfd
+) -> None:
+    folder.write(backend=backend)
+    Path("broken-5").touch()
+    finish_accepting_failures("a")
+    Path("broken-5").unlink()
+    folder.calls()
+    path = folder.work / name
+    if not path.exists() or (damage is gone and path.suffix != ".npy"):
+        pytest.skip("no such file, or it is noticed elsewhere")
+    damage(path)
+    assert main(["doctor", "--verify", "a"]) == 1
+    shown = capfd.readouterr().out
+    assert "round-1/blocks/" in shown
+    assert "'psy doctor --repair a'" in shown
+    assert main(["doctor", "--repair", "a"]) == 0
+    assert main(["doctor", "--verify", "a"]) == 0
+    (folder.work / "result.pkl").unlink()
+    folder.run()
+    assert folder.calls() <= 1
+    assert [row for row in folder.rows() if row[0] != 5] == [
+        (x, 2 * x) for x in range(10) if x != 5
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*RECORDS, "round-1/merged.json", "version.json", "digests.json", "result.pkl"],
+)
+def test_what_is_wrong_is_said_and_mended(folder, name, capfd) -> None:
+    folder.write()
+    folder.run()
+    folder.calls()
+    assert main(["doctor", "--verify"]) == 0
+    assert "ok" in capfd.readouterr().out
+    (folder.work / name).write_text("{")
+    assert main(["doctor", "--verify"]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert any(line.startswith(f"problem  {name}: ") for line in lines)
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[-1].endswith(". Mend it with 'psy doctor --repair a'.")
+    main(["doctor", "--repair"])
+    folder.run()
+    assert main(["doctor", "--verify"]) == 0
+    assert folder.calls() == 0
+
+
+def test_a_damaged_journal_is_said(folder, capfd) -> None:
+    folder.write()
+    folder.run(blocks=1)
+    (path,) = (folder.work / "round-1/journal").glob("0-*.journal")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert main(["doctor", "--verify"]) == 1
+    assert path.name in capfd.readouterr().out
