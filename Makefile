@@ -85,7 +85,8 @@ chaos: $(INSTALLED)
 	$(IN_VENV) export PYTHONPATH=tests/helpers; python tests/chaos/chaos.py && \
 		python tests/chaos/takeovers.py --runs 60 && python tests/chaos/namespaces.py && \
 		python tests/chaos/faults.py && python tests/chaos/faults.py --steps && \
-		python tests/chaos/powercuts.py && python tests/chaos/fuzz.py
+		python tests/chaos/powercuts.py && python tests/chaos/fuzz.py && \
+		python tests/chaos/advice.py --runs 300
 
 bench: $(INSTALLED)
 	$(IN_VENV) for benchmark in $(BENCHMARKS); do python $$benchmark || exit 1; done
