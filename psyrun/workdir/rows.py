@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from psyrun.errors import NoSuchFileError, StoreError, one_line
+from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_line
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict, count_rows
