@@ -47,6 +47,7 @@ SCENARIOS = {
     "run": {
         "bad_assignments",
         "bad_input",
+        "bad_values",
         "broken_task_files",
         "change_of_mind",
         "deaths_of_jobs",
@@ -66,6 +67,7 @@ SCENARIOS = {
         "many_assignments",
         "own_files",
         "module_names",
+        "odd_files",
         "own_queue",
         "removed_python",
         "second_looks",

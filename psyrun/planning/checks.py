@@ -19,9 +19,9 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.paths import hints
 from psyrun.tasks.storable import check_parameters
 from psyrun.utils.checksums import name_beside
-from psyrun.utils.files import make_folder, read_json
+from psyrun.utils.files import make_folder
 from psyrun.utils.process.isolation import isolated
-from psyrun.workdir.layout import TaskLayout, record_of_task
+from psyrun.workdir.layout import TaskLayout, TaskRecord, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 from psyrun.workdir.result_file import (
     KEPT,
@@ -172,8 +172,10 @@ def _others(task: Task) -> Iterator[TaskLayout]:
             yield TaskLayout(folder)
     pattern = record_of_task(task.taskdir, "*")
     for path in sorted(pattern.parent.glob(pattern.name)):
-        with suppress(StoreError, KeyError, TypeError):
-            yield TaskLayout.of(read_json(path)["workdir"], path.stem)
+        with suppress(StoreError, OSError):
+            found = TaskRecord.load(task.taskdir, path.stem)
+            if found is not None:
+                yield TaskLayout.of(found.workdir, path.stem)
 
 
 def check_storable(task: Task) -> None:
@@ -281,8 +283,10 @@ def _recorded_results(tasks: Sequence[Task]) -> Iterator[tuple[Path, str]]:
             if path in now or not path.is_file():
                 continue
             # Records are a convenience: a damaged one must not stop other tasks.
-            with suppress(StoreError, KeyError, TypeError):
-                yield path, os.path.realpath(read_json(record)["resultfile"])
+            with suppress(StoreError, OSError):
+                found = TaskRecord.load(taskdir, record.stem)
+                if found is not None and found.resultfile:
+                    yield path, os.path.realpath(found.resultfile)
 
 
 def _writes(path: Path, result: str) -> bool:

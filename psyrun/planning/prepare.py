@@ -37,7 +37,7 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, record_parts, version_of
 from psyrun.utils import __version__
 from psyrun.utils.checksums import keep_beside
-from psyrun.utils.files import checking, write_json, write_text
+from psyrun.utils.files import checking, remove_abandoned, write_json, write_text
 from psyrun.utils.process.opened_files import opened_files
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
@@ -147,8 +147,18 @@ class TaskRun:
             self.remarks.append(
                 f"task {name!r}: taking over from {former}, which ended unexpectedly."
             )
+        self._remove_abandoned()
         # A request to stop was meant for whoever ran the task before.
         self.layout.stop.unlink(missing_ok=True)
+
+    def _remove_abandoned(self) -> None:
+        """Remove what writers of earlier runs have left that were killed."""
+        result = self.task.resultfile
+        remove_abandoned(result.parent, result.name)
+        rounds = self.layout.rounds().values()
+        within = [path for each in rounds for path in (each.folder, each.blocks)]
+        for folder in (self.layout.folder, *within):
+            remove_abandoned(folder)
 
     def release(self) -> None:
         """Give the lock back."""

@@ -18,7 +18,7 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Ending, JobId
 from psyrun.steps.command import StepCommand
 from psyrun.steps.not_started import record_not_started
-from psyrun.utils.files import read_record, write_json
+from psyrun.utils.files import write_json
 from psyrun.workdir.hanging import forget
 from psyrun.workdir.layout import Round
 from psyrun.workdir.lock import (
@@ -27,6 +27,7 @@ from psyrun.workdir.lock import (
     remove_stale_lock,
 )
 from psyrun.workdir.plan import DEFAULT_PYTHON
+from psyrun.workdir.step_note import step_note
 
 
 @dataclass(eq=False)
@@ -203,7 +204,7 @@ class QueuedJob:
         """Whether the job stopped as the rest would have taken too long."""
         if not self.has_come_to_end:
             return False
-        note = read_record(self.round.error(self.step.name))
+        note = step_note(self.round.error(self.step.name))
         return note is not None and note.get("type") == OutOfTimeError.__name__
 
 

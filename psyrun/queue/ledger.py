@@ -39,8 +39,9 @@ from psyrun.queue.script import (
 )
 from psyrun.scheduler.jobs import Cause, Ending, JobArray, JobId
 from psyrun.utils.environment import ORIGIN_VARIABLE
-from psyrun.utils.files import damaged, make_folder, read_json, read_record, write_json
+from psyrun.utils.files import damaged, make_folder, read_json, write_json
 from psyrun.utils.process.interpreter import why_not_started
+from psyrun.utils.records import RecordedTypeError, of_record, read_record
 from psyrun.workdir.layout import TaskLayout
 
 _RECORD, _IDS, _ENDING = "array.json", "ids.json", ".end.json"
@@ -97,6 +98,13 @@ class Intent:
         return {**asdict(self), "scheduler_args": plain}
 
 
+@dataclass(frozen=True)
+class _EndingRecord:
+    cause: Cause
+    text: str
+    exit_status: int | None = None
+
+
 class BatchState(NamedTuple):
     """How a job stands, as far as it is recorded.
 
@@ -147,15 +155,15 @@ class Batch:
     @cached_property
     def ids(self) -> dict[int, JobId]:
         """What the queue calls the jobs that it took, by position."""
-        record = read_record(self.folder / _IDS) or {}
-        try:
-            found = {int(position): jobid for position, jobid in record.items()}
-        except ValueError as error:
-            raise _lost(self.folder) from error
+        path = self.folder / _IDS
+        record = read_record(path, dict[str, str | int]) or {}
+        n_jobs = len(self.intent.targets)
+        if not all(p.isdecimal() and int(p) < n_jobs for p in record):
+            raise damaged(path, "has numbers of jobs that were not submitted")
         # They become arguments of commands, where others could be options.
-        if not all(_is_id(jobid) for jobid in found.values()):
+        if not all(_is_id(jobid) for jobid in record.values()):
             raise _lost(self.folder)
-        return found
+        return {int(position): jobid for position, jobid in record.items()}
 
     @property
     def is_copied(self) -> bool:
@@ -195,13 +203,9 @@ class Batch:
 
     def ending(self, position: int) -> Ending | None:
         """Return why a job ended; None if it has not, as far as is known."""
-        path = self.folder / f"{position}{_ENDING}"
-        record = read_record(path, "cause")
+        record = read_record(self.folder / f"{position}{_ENDING}", _EndingRecord)
         if record is not None:
-            try:
-                return Ending(**{**record, "cause": Cause(record["cause"])})
-            except (TypeError, ValueError) as error:
-                raise damaged(path, "does not tell why a job ended") from error
+            return Ending(record.cause, record.text, record.exit_status)
         return self.trace(position).ending
 
     @property
@@ -301,12 +305,6 @@ class Ledger:
                 batch.remove()
 
 
-def _is_id(jobid: object) -> bool:
-    return isinstance(jobid, int) or (
-        isinstance(jobid, str) and not jobid.startswith("-") and jobid.isprintable()
-    )
-
-
 def _commands(intent: Intent) -> list[str]:
     """Return the commands of jobs; they are told what they go on with."""
     return [
@@ -322,14 +320,19 @@ def _load(folder: Path) -> Batch | None:
         raise _lost(folder) from error
     if record is None:
         return None
-    lists = ("names", "targets", "commands", "origins")
     try:
-        values: dict[str, Any] = {
-            k: tuple(v) if k in lists else v for k, v in record.items()
-        }
-        return Batch(folder, Intent(**values))
-    except (AttributeError, TypeError) as error:
+        intent = of_record(Intent, record)
+        if len({len(intent.names), len(intent.targets), len(intent.commands)}) > 1:
+            raise RecordedTypeError("lists of different lengths")
+        return Batch(folder, intent)
+    except RecordedTypeError as error:
         raise _lost(folder) from error
+
+
+def _is_id(jobid: JobId) -> bool:
+    # A command of the queue is called with it.
+    text = str(jobid)
+    return bool(text) and text.isprintable() and not text.startswith("-")
 
 
 def _lost(folder: Path) -> StoreError:

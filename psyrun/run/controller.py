@@ -26,10 +26,11 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.command import StepCommand
 from psyrun.steps.not_started import record_not_started
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
-from psyrun.utils.files import read_record
+from psyrun.utils.files import remove_pipe
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.lock import remove_stale_locks
 from psyrun.workdir.progress import RoundProgress, Tally
+from psyrun.workdir.step_note import step_note
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -52,7 +53,7 @@ class FailedJob:
         """Why it failed, as the job recorded it: message and exit status."""
         round_ = self.task.layout.round(self.task.plan.round)
         step = self.step if self.block is None else f"{self.step}-{self.block}"
-        return read_record(round_.error(step), "message")
+        return step_note(round_.error(step))
 
     def look_into_start(self) -> None:
         """Record why it failed if it did not begin, on this machine."""
@@ -227,6 +228,7 @@ class Controller:
         for profile, tasks in self._by_profile().items():
             snakefiles = [task.layout.snakefile for task in tasks]
             arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)
+            remove_pipe(tasks[0].layout.snakemake_log)
             log = stack.enter_context(tasks[0].layout.snakemake_log.open("wb"))
             early, self._early = self._early, None
             self._snakemakes.append(Snakemake(arguments, environment, log, early))

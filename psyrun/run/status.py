@@ -16,18 +16,18 @@ from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.scheduler.jobs import Ending
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.tasks.module import check_syntax
-from psyrun.utils.files import read_json, read_record
 from psyrun.utils.text import counted
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.hanging import Hanging, hanging
 from psyrun.workdir.holder import Holder
-from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
+from psyrun.workdir.layout import TaskLayout, TaskRecord, layout_of
 from psyrun.workdir.lock import live_holder, running_jobs
 from psyrun.workdir.origin import original_of
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord
+from psyrun.workdir.step_note import step_note
 
 if TYPE_CHECKING:
     from psyrun.tasks.version import Version
@@ -166,7 +166,7 @@ def _why_not_started(layout: TaskLayout) -> str:
         return ""
     notes = layout.round(plan.round).errors.glob("*.json")
     last = max(notes, key=lambda path: path.stat().st_mtime, default=None)
-    note = None if last is None else read_record(last, "type", "message")
+    note = None if last is None else step_note(last)
     if note is None or note.get("type") != NOT_STARTED:
         return ""
     return f"jobs did not start: {note['message']}"
@@ -181,18 +181,18 @@ def _is_being_stopped(layout: TaskLayout, holder: Holder) -> bool:
 
 
 def _version(path: Path, layout: TaskLayout) -> Version:
-    from psyrun.tasks.version import version_of_file
+    from psyrun.tasks.version import known_digests, version_of_file
 
     conf_path = path.parent / "psy-conf.py"
-    record = read_record(record_of_task(path.parent, layout.name)) or {}
+    record = TaskRecord.load(path.parent, layout.name)
     return version_of_file(
         path,
         conf_path if conf_path.is_file() else None,
-        record.get("file_dep", []),
+        () if record is None else record.file_dep,
         layout.source,
         layout.loaded,
-        digests=read_json(layout.digests),
-        resultfile=Path(record["resultfile"]) if "resultfile" in record else None,
+        digests=known_digests(layout.digests),
+        resultfile=Path(record.resultfile) if record and record.resultfile else None,
     )
 
 

@@ -30,9 +30,8 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.environment import CONTROLLED_VARIABLE
-from psyrun.utils.files import read_record
 from psyrun.utils.process.isolation import restore_safe_path
-from psyrun.workdir.layout import TaskLayout, record_of_task
+from psyrun.workdir.layout import TaskLayout, TaskRecord
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
 
@@ -204,11 +203,11 @@ def _is_true(value: object) -> bool:
 def _recorded(config: Mapping[str, Any]) -> list[Path]:
     """Return the Snakefiles that the controlling process wrote."""
     records = {
-        name: read_record(record_of_task(path.parent, name), "workdir")
+        name: TaskRecord.load(path.parent, name)
         for name, path in _taskfiles(config).items()
     }
     return [
-        TaskLayout.of(record["workdir"], name).snakefile
+        TaskLayout.of(record.workdir, name).snakefile
         for name, record in records.items()
         if record is not None
     ]

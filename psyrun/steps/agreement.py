@@ -29,7 +29,14 @@ from psyrun.utils.files import (
 
 T = TypeVar("T")
 Key: TypeAlias = Hashable
-_BROKEN = (AttributeError, ValueError, TypeError, SyntaxError)
+_BROKEN = (
+    AttributeError,
+    LookupError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 from psyrun.steps.command import StepCommand
-from psyrun.utils.files import read_record, write_json
+from psyrun.utils.files import write_json
 from psyrun.utils.process.interpreter import own_fault, why_not_started
+from psyrun.workdir.step_note import step_note
 
 NOT_STARTED = "NotStarted"
 """Type of the error that is recorded for such a step."""
@@ -45,7 +46,7 @@ def _has_recorded(step: StepCommand, said: str) -> bool:
 
     What was recorded before stays until it begins.
     """
-    note = read_record(step.round.error(step.name), "message")
+    note = step_note(step.round.error(step.name))
     if note is None:
         return False
     lines = str(note["message"]).splitlines()

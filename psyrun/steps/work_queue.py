@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from psyrun.utils.files import read_bytes
 from psyrun.utils.typing import override
 
 _RANGE = struct.Struct("<QQ")
@@ -121,7 +122,7 @@ class ClaimWorkQueue(WorkQueue):
     def claimed_by_owner(self) -> Iterator[range]:
         """Yield the ranges that the owner has claimed so far."""
         for number in self._claimed():
-            if (self._folder / str(number)).read_text("utf-8") == self._owner:
+            if read_bytes(self._folder / str(number)) == self._owner.encode():
                 yield self._ranges[number]
 
     @override
@@ -145,4 +146,5 @@ class ClaimWorkQueue(WorkQueue):
         pass
 
     def _claimed(self) -> list[int]:
-        return sorted(int(path.name) for path in self._folder.iterdir())
+        names = (path.name for path in self._folder.iterdir())
+        return sorted(int(name) for name in names if name.isdecimal())

@@ -340,7 +340,7 @@ def row_of(
             "results, such as {'y': 1.0}."
         )
     row: dict[Any, Any] = dict(parameters)
-    row.update((_column_name(key), value) for key, value in result.items())
+    row.update(_named(result))
     for key in exclude:
         row.pop(key, None)
     if not row:
@@ -349,6 +349,19 @@ def row_of(
             "results away. Return a result that is not in it, or exclude less."
         )
     return row
+
+
+def _named(result: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    try:
+        return [(_column_name(key), value) for key, value in result.items()]
+    except ResultError:
+        raise
+    except Exception as error:
+        # It is of a class of the user's.
+        raise ResultError(
+            f"execute returned {type(result).__name__}, which cannot be read as a dict "
+            f"({one_line(error)}); return a dict of results, such as {{'y': 1.0}}."
+        ) from error
 
 
 def _column_name(key: object) -> str | int | float | None:

@@ -14,7 +14,7 @@ import numpy as np
 from psyrun.errors import one_line
 from psyrun.store.arrays import Array, Indices, RowType, to_row_type
 from psyrun.store.picks import Picks
-from psyrun.utils.files import Filename, damaged, explained
+from psyrun.utils.files import Filename, damaged, explained, refuse_pipe
 
 _STEP_BYTES = 1 << 20
 _PICKED_BYTES = 1 << 23
@@ -126,6 +126,7 @@ class StoredArray:
 def reading(filename: Filename) -> Iterator[None]:
     """Turn what reading a file raises into a `StoreError` with its name."""
     with explained(filename):
+        refuse_pipe(filename)
         try:
             yield
         except _BROKEN as error:

@@ -13,7 +13,7 @@ from psyrun.store.base import Store, Writer
 from psyrun.store.pickle_stream import OLDEST_PROTOCOL, PickledColumns
 from psyrun.store.rows import Columns, count_rows, select_rows
 from psyrun.utils import unpickling
-from psyrun.utils.files import Filename, damaged, explained, replacing
+from psyrun.utils.files import Filename, damaged, explained, opened, replacing
 from psyrun.utils.typing import override
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _ignore(buffer: pickle.PickleBuffer) -> None:
 
 
 def _unpickle(filename: Filename) -> Any:
-    with explained(filename), open(filename, "rb") as file:  # noqa: PTH123
+    with explained(filename), opened(filename) as file:
         try:
             return unpickling.load(file)
         except OSError:

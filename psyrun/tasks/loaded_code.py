@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.utils.records import RecordedTypeError, of_record
 
 FORMAT = 1
 
@@ -74,6 +75,7 @@ def _load(path: Path) -> LoadedFile | None:
     if record is None:
         return None
     try:
-        return LoadedFile(**{k: v for k, v in record.items() if k != "format"})
-    except (AttributeError, TypeError) as error:
+        known = {k: v for k, v in record.items() if k != "format"}
+        return of_record(LoadedFile, known)
+    except (AttributeError, RecordedTypeError) as error:
         raise damaged(path, "has other entries than expected") from error

@@ -107,9 +107,9 @@ def load_task(
     path = Path(path)
     name = task_name(path)
     add_to_import_path(path.parent)
-    conf_path = path.parent / CONF_NAME
+    conf_path = common_file(path.parent)
     conf: dict[str, Setting] = {}
-    if conf_path.is_file():
+    if conf_path is not None:
         conf = _settings(conf_path, "psy-conf")[1]
     module, own = _settings(path, f"task_{name.replace('.', '_')}")
     separate_imports()
@@ -124,11 +124,30 @@ def load_task(
         name=name,
         path=path,
         taskdir=path.parent,
-        conf_path=conf_path if conf_path.is_file() else None,
+        conf_path=conf_path,
         module=module,
         argument_sources=sources,
         **values,
     )
+
+
+def common_file(taskdir: Path) -> Path | None:
+    """Return the file of what the tasks of a folder have in common, None without one.
+
+    Raises `TaskError` if something of that name is no file: its tasks would have other
+    settings than they should have.
+    """
+    path = taskdir / CONF_NAME
+    if path.is_file():
+        return path
+    if path.is_symlink() and not path.exists():
+        raise TaskError(
+            f"{path}: is a link to {str(path.readlink())!r}, which is not there. Mend "
+            "the link, or remove it."
+        )
+    if path.exists():
+        raise TaskError(f"{path}: is no file. Rename it, or put a file there.")
+    return None
 
 
 def _settings(path: Path, module_name: str) -> tuple[ModuleType, dict[str, Setting]]:

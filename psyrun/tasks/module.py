@@ -16,6 +16,7 @@ from types import CodeType, FrameType, ModuleType, TracebackType
 
 from psyrun.errors import PsyrunError, TaskError, one_line
 from psyrun.tasks import paths
+from psyrun.utils.files import read_bytes
 from psyrun.utils.process.state import guarded
 
 
@@ -90,11 +91,11 @@ def check_syntax(path: Path) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
+        cause = error.strerror or "it is a named pipe"
         raise TaskError(
-            f"{path}: cannot be read: {error.strerror}. See the tasks there are with "
-            "'psy list'."
+            f"{path}: cannot be read: {cause}. See the tasks there are with 'psy list'."
         ) from error
 
 
@@ -107,6 +108,10 @@ def _compile(source: bytes, path: Path) -> tuple[ast.Module, CodeType]:
         raise TaskError(f"{place}: {error.msg}. Correct the syntax there.") from error
     except ValueError as error:
         raise TaskError(f"{path}: {error}. Save it as a text file.") from error
+    except (MemoryError, RecursionError) as error:
+        raise TaskError(
+            f"{path}: is nested too deeply for Python. Write shorter expressions."
+        ) from error
 
 
 def _new_module(path: Path, module_name: str) -> ModuleType:

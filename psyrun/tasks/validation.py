@@ -112,7 +112,14 @@ def check_setup(
     setup: Callable[..., Any] | None, settings: Mapping[str, Setting]
 ) -> None:
     """Refuse a `setup` that cannot be called with the number of a process."""
-    signature = None if setup is None else _signature(setup)
+    if setup is None:
+        return
+    if kind := _kind_without_result(setup):
+        raise TaskError(
+            f"{settings['setup'].where}: setup is {kind}, so that a call does nothing. "
+            "Define it as a plain function."
+        )
+    signature = _signature(setup)
     if signature is None:
         return
     try:
@@ -123,6 +130,13 @@ def check_setup(
             "with one argument, the number of the process. Define it as "
             "'def setup(proc_id):'."
         ) from None
+
+
+def _kind_without_result(function: Callable[..., Any]) -> str:
+    """Return what a function is whose calls do not run it; empty for others."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "an asynchronous function"
+    return "a generator" if inspect.isgeneratorfunction(function) else ""
 
 
 def check_execute(
@@ -136,10 +150,15 @@ def check_execute(
     `setup` may supply further arguments. A function whose signature is unknown is
     taken.
     """
+    where, keys = settings["execute"].where, list(space.keys())
+    if kind := _kind_without_result(execute):
+        raise TaskError(
+            f"{where}: execute is {kind}, so that a call returns no results. Define it "
+            "as a plain function that returns a dictionary."
+        )
     signature = _signature(execute)
     if signature is None:
         return
-    where, keys = settings["execute"].where, list(space.keys())
     for key in keys:
         if not _takes(signature, key):
             raise TaskError(

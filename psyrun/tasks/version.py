@@ -23,6 +23,7 @@ from psyrun.tasks.fingerprint.imports import parse, statements_of
 from psyrun.tasks.loaded_code import LoadedFile, loaded_files
 from psyrun.utils.files import read_json, write_json
 from psyrun.utils.process.code_watch import LoadedCode, is_below
+from psyrun.utils.records import RecordedTypeError, of_record
 
 if TYPE_CHECKING:
     from psyrun.tasks.loading import Task
@@ -128,8 +129,7 @@ def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
     TaskError
         If a file that it depends on cannot be read.
     """
-    remembered = _record(cache)
-    digests: dict[str, str] = remembered if isinstance(remembered, dict) else {}
+    digests = known_digests(cache)
     before = dict(digests)
     found = version_of_file(
         task.path,
@@ -174,10 +174,34 @@ def version_of_file(
     return Version(source, tuple(changed), workdir, now, parts)
 
 
+def known_digests(cache: Path) -> dict[str, str]:
+    """Return the digests of large files that are remembered."""
+    record = _record(cache)
+    return {
+        key: value
+        for key, value in (record.items() if isinstance(record, dict) else ())
+        if isinstance(value, str)
+    }
+
+
 def _record(path: Path) -> object:
     # It is only there to save time.
     with suppress(StoreError, OSError):
         return read_json(path)
+    return None
+
+
+@dataclass(frozen=True)
+class _Parts:
+    fingerprint: str
+    parts: dict[str, str]
+    unlisted: tuple[str, ...] = ()
+
+
+def _parts(path: Path) -> _Parts | None:
+    # It only tells what has changed.
+    with suppress(RecordedTypeError):
+        return of_record(_Parts, _record(path))
     return None
 
 
@@ -188,8 +212,8 @@ def record_parts(
 
     Of the files `unlisted`, those are returned that no record had before.
     """
-    former = _record(path)
-    before = former.get("unlisted", []) if isinstance(former, dict) else []
+    former = _parts(path)
+    before = list(former.unlisted) if former else []
     new = [file for file in unlisted if file not in before]
     parts = version.source.parts
     record = {"fingerprint": fingerprint, "parts": parts, "unlisted": [*before, *new]}
@@ -202,10 +226,10 @@ def changed_files(version: Version, fingerprint: str, path: Path) -> tuple[str, 
 
     Those of its source are known if `record_parts` has recorded them at `path`.
     """
-    record = _record(path)
-    if not isinstance(record, dict) or record.get("fingerprint") != fingerprint:
+    record = _parts(path)
+    if record is None or record.fingerprint != fingerprint:
         return version.changed
-    before, now = record["parts"], version.source.parts
+    before, now = record.parts, version.source.parts
     files = sorted({*before, *now})
     changed = [file for file in files if before.get(file) != now.get(file)]
     return tuple(dict.fromkeys([*changed, *version.changed]))

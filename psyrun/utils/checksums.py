@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyrun.utils.files import Filename, damaged, explained
+from psyrun.utils.files import Filename, damaged, explained, opened
 
 _PIECE = 1 << 20  # bytes that are read at once
 
@@ -32,7 +32,7 @@ class Checksum:
     def of(cls, path: Filename) -> Checksum:
         """Return that of a file; `StoreError` if it cannot be read."""
         size = crc = 0
-        with explained(path), Path(path).open("rb", buffering=0) as file:
+        with explained(path), opened(path, buffering=0) as file:
             while piece := file.read(_PIECE):
                 size += len(piece)
                 crc = zlib.crc32(piece, crc)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
+import stat
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_line
 
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
 
 Filename: TypeAlias = str | os.PathLike[str]
 _LONGEST_STEM = 100
+_SUFFIX = ".tmp"
+_MADE = re.compile(
+    r"\.(?P<stem>.+)\.(?P<host>[^/]{1,50})\.(?P<pid>[0-9]{1,9})"
+    r"\.(?P<place>[0-9a-f]{8})\.[0-9a-z_]+\.tmp",
+    re.DOTALL,
+)
 _LOOKS, _PAUSE = 20, 0.05  # until a file that stays empty is taken for what it is
 
 
@@ -57,8 +66,9 @@ def replacing(filename: Filename) -> Iterator[Path]:
     """Write to an empty hidden file beside `filename`, then let it take that name.
 
     When the body ends, the file is forced to disk and renamed; when it raises, the
-    file is removed and whatever was at `filename` stays. It has the permissions that
-    the umask leaves. A symbolic link stays a link: the file it points to is replaced.
+    file is removed and whatever was at `filename` stays. It has the permissions of
+    what it replaces, else those that the umask leaves. A symbolic link stays a link:
+    the file it points to is replaced.
     Raises `StoreError` if the folder cannot be written to or the disk is full.
     """
     target = Path(os.path.realpath(filename))
@@ -70,12 +80,20 @@ def replacing(filename: Filename) -> Iterator[Path]:
         with explained(filename):
             synchronise(beside)
             check_all()
+            _keep_mode(target, beside)
             beside.replace(target)
             synchronise(target.parent)
     finally:
         # After the rename there is nothing left to remove.
         with suppress(OSError):
             beside.unlink()
+
+
+def _keep_mode(former: Path, path: Path) -> None:
+    with suppress(OSError):
+        mode = former.stat().st_mode
+        if stat.S_ISREG(mode):
+            path.chmod(stat.S_IMODE(mode) & 0o777)
 
 
 def folder_beside(filename: Filename) -> TemporaryDirectory[str]:
@@ -88,13 +106,57 @@ def folder_beside(filename: Filename) -> TemporaryDirectory[str]:
     target = Path(os.path.realpath(filename))
     with explained(filename):
         return TemporaryDirectory(
-            dir=target.parent, prefix=f".{_stem(target)}.", suffix=".tmp"
+            dir=target.parent, prefix=f".{_stem(target)}.{_owner()}.", suffix=_SUFFIX
         )
 
 
 def _beside(target: Path) -> Path:
-    owner = f"{socket.gethostname()[:50]}.{os.getpid()}.{secrets.token_hex(4)}"
-    return target.with_name(f".{_stem(target)}.{owner}.tmp")
+    random = secrets.token_hex(4)
+    return target.with_name(f".{_stem(target)}.{_owner()}.{random}{_SUFFIX}")
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()[:50]}.{os.getpid()}.{_place()}"
+
+
+@cache
+def _place() -> str:
+    """Return what differs between machines, boots and containers of one name."""
+    from psyrun.utils.process.identity import boot, process_table
+
+    return f"{zlib.crc32(f'{boot()} {process_table()}'.encode()):08x}"
+
+
+def remove_abandoned(folder: Path, stem: str = "") -> None:
+    """Remove what processes of this system were writing in a folder when they died.
+
+    That is files that `replacing` has made, and folders of `folder_beside`; with a
+    `stem`, only those for a file of that name.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(_SUFFIX) and _is_abandoned(entry.name, stem):
+                _remove(entry)
+
+
+def _is_abandoned(name: str, stem: str) -> bool:
+    from psyrun.utils.process.identity import process_start
+
+    made = _MADE.fullmatch(name)
+    if made is None or (stem and made["stem"] != _stem(Path(stem))):
+        return False
+    is_here = (made["host"], made["place"]) == (socket.gethostname()[:50], _place())
+    return is_here and process_start(int(made["pid"])) is None
+
+
+def _remove(entry: os.DirEntry[str]) -> None:
+    import shutil
+
+    with suppress(OSError):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink()
 
 
 def _stem(target: Path) -> str:
@@ -145,7 +207,7 @@ def _copy(source: Path, target: Path) -> bool:
         with os.fdopen(file, "wb") as stream:
             stream.write(source.read_bytes())
             stream.flush()
-            os.fsync(file)
+            force(file)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -191,7 +253,7 @@ def read_placed(path: Path) -> str:
     It is empty only if the power failed. Raises `FileNotFoundError` if there is none.
     """
     for _ in range(_LOOKS):
-        if text := path.read_text(encoding="utf-8"):
+        if text := read_bytes(path).decode():
             return text
         time.sleep(_PAUSE)
     return ""
@@ -213,11 +275,30 @@ def make_folder(folder: Path) -> None:
 
 def synchronise(path: Path) -> None:
     """Force a file, or the names in a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        # Names can be made in a folder that cannot be listed.
+        if path.is_dir():
+            return
+        raise
+    try:
+        force(descriptor)
     finally:
         os.close(descriptor)
+
+
+# Of folders, or at all: some network and FUSE file systems.
+_CANNOT_FORCE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+def force(descriptor: int) -> None:
+    """Force an open file to disk, where the file system can do that."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FORCE:
+            raise
 
 
 @contextmanager
@@ -240,6 +321,40 @@ def explained(filename: Filename) -> Iterator[None]:
         )
         refused.errno = error.errno
         raise refused from error
+
+
+def refuse_pipe(filename: Filename) -> None:
+    """Raise a `StoreError` for a named pipe, which keeps its readers waiting."""
+    if _is_named_pipe(filename):
+        raise damaged(filename, "is a named pipe, and no file")
+
+
+def _is_named_pipe(filename: Filename) -> bool:
+    try:
+        if not stat.S_ISFIFO(os.stat(filename).st_mode):  # noqa: PTH116
+            return False
+        # Those that a shell made for this process have no name, and somebody writes.
+        return os.path.exists(os.path.realpath(filename))  # noqa: PTH110
+    except (OSError, ValueError):
+        return False
+
+
+def opened(filename: Filename, buffering: int = -1) -> BinaryIO:
+    """Open a file to read bytes from it; `StoreError` if it is a named pipe."""
+    refuse_pipe(filename)
+    return open(filename, "rb", buffering)  # noqa: PTH123
+
+
+def remove_pipe(path: Path) -> None:
+    """Remove a named pipe that stands where a file is to be written."""
+    if _is_named_pipe(path):
+        path.unlink(missing_ok=True)
+
+
+def read_bytes(filename: Filename) -> bytes:
+    """Return what is in a file; `StoreError` if it is a named pipe."""
+    with opened(filename) as file:
+        return file.read()
 
 
 file_advice: list[Callable[[Path], str]] = []
@@ -313,10 +428,10 @@ def read_json(path: Path) -> Any:
     Raises `StoreError` if it is damaged.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_bytes(path).decode())
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, f"is not JSON ({error})") from error
     try:
         return unseal(record)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.utils.environment import JOB_VARIABLE, ORIGIN_VARIABLE
-from psyrun.utils.files import read_json, write_json
+from psyrun.utils.files import write_json
+from psyrun.utils.records import read_record
 from psyrun.workdir import journal
 from psyrun.workdir.in_flight import interrupted, slots
 from psyrun.workdir.journal import Entry
@@ -68,7 +69,7 @@ class Attempts:
         paths = round_.journals_of(block) if origin else ()
         settled = _failed_with(origin, paths)
         at = frozenset(interrupted(round_.in_flight_of(block)))
-        suspects = frozenset(read_json(round_.suspects(block)) or ())
+        suspects = frozenset(_suspects(round_.suspects(block)))
         return cls(
             done=done,
             failed=failed,
@@ -78,10 +79,14 @@ class Attempts:
         )
 
 
+def _suspects(path: Path) -> list[int]:
+    return read_record(path, list[int]) or []
+
+
 def suspect(round_: Round, block: int, indices: Iterable[int]) -> bool:
     """Have assignments evaluated one at a time; return whether some were not yet."""
     path = round_.suspects(block)
-    known = set(read_json(path) or ())
+    known = set(_suspects(path))
     is_new = not known.issuperset(indices)
     if is_new:
         write_json(path, sorted(known.union(indices)))

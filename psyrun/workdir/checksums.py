@@ -8,7 +8,8 @@ from pathlib import Path
 
 from psyrun.errors import StoreError
 from psyrun.utils.checksums import Checksum
-from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.utils.files import write_json
+from psyrun.utils.records import read_record
 from psyrun.workdir.layout import Round
 
 
@@ -47,17 +48,8 @@ class BlockRecord:
 
         Raises `StoreError` if it is damaged.
         """
-        path = round_.block_record(block)
-        record = read_json(path)
-        if record is None:
-            return None
-        try:
-            names = ("file", "rows", "failed", "space")
-            sums = {name: Checksum.of_record(record.get(name)) for name in names}
-            overridden = tuple(record.get("overridden", ()))
-            return cls(**{**record, **sums, "overridden": overridden})
-        except (AttributeError, TypeError) as error:
-            raise damaged(path, "has other entries than expected") from error
+        record: BlockRecord | None = read_record(round_.block_record(block), cls)
+        return record
 
 
 def problem_of_block(

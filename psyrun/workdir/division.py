@@ -16,12 +16,13 @@ from psyrun.utils.files import (
     check_all,
     damaged,
     make_folder,
-    read_json,
+    opened,
     replacing,
     write_json,
 )
+from psyrun.utils.records import read_record
 from psyrun.workdir.layout import Round
-from psyrun.workdir.plan import Plan
+from psyrun.workdir.plan import MOST_BLOCKS, Plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,10 +162,10 @@ class Division:
         counts = DivisionCounts.load(round_)
         verify(round_.space, None if counts is None else counts.space)
         try:
-            with round_.space.open("rb") as file:
+            with opened(round_.space) as file:
                 frozen = unpickling.load(file)
             return cls(**{**frozen, "space": thaw(frozen["space"])})
-        except FileNotFoundError:
+        except (OSError, ImportError, AttributeError):
             raise
         # What was damaged can raise anything.
         except Exception as error:
@@ -219,15 +220,18 @@ class DivisionCounts:
     @classmethod
     def read(cls, round_: Round) -> DivisionCounts | None:
         """Read the numbers of a round, also if its space is gone."""
-        record = read_json(round_.division)
-        try:
-            if record is None:
-                return None
-            checksums = ("space", "kept")
-            sums = {name: Checksum.of_record(record.get(name)) for name in checksums}
-            return cls(**{**record, **sums})
-        except (AttributeError, TypeError) as error:
-            raise damaged(round_.division, "has other entries than expected") from error
+        counts: DivisionCounts | None = read_record(round_.division, cls)
+        if counts is not None and not counts._is_sound:
+            raise damaged(round_.division, "has numbers that cannot be")
+        return counts
+
+    @property
+    def _is_sound(self) -> bool:
+        return (
+            0 <= self.n_open <= self.n_items
+            and 0 <= self.n_blocks <= MOST_BLOCKS
+            and self.n_former >= 0
+        )
 
     @property
     def sizes(self) -> list[int]:

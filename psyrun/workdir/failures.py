@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from psyrun.errors import message_of, visible
-from psyrun.utils.files import damaged, read_record
+from psyrun.utils.files import damaged
+from psyrun.utils.records import RecordedTypeError, of_kind, read_record
 from psyrun.utils.text import (
     describe_exit,
     describe_parameters,
@@ -22,7 +23,7 @@ from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.progress import finished_blocks
+from psyrun.workdir.progress import Failures, finished_blocks
 
 _LONGEST_CAUSE = 300  # characters
 
@@ -117,11 +118,24 @@ def failures_of(round_: Round) -> list[Failure]:
 def accepted_failures(round_: Round, block: int) -> dict[int, dict[str, Any]]:
     """Return the records of the failures that a block's store file lacks."""
     path = round_.failed(block)
-    record = read_record(path) or {}
+    record = read_record(path, Failures) or {}
+    if not all(i.isdecimal() and _is_sound(record[i]) for i in record):
+        raise damaged(path, "has other entries than expected")
+    return {int(index): failure for index, failure in record.items()}
+
+
+def _is_sound(failure: Mapping[str, Any]) -> bool:
+    texts = ("type", "message", "where", "traceback")
     try:
-        return {int(index): failure for index, failure in record.items()}
-    except ValueError as error:
-        raise damaged(path, "is no list of failures") from error
+        of_kind([failure[name] for name in texts], list[str])
+        of_kind(failure["parameters"], dict[str, str])
+        of_kind(
+            [failure.get(name) for name in ("duration", "peak")], list[float | None]
+        )
+        of_kind(failure.get("host"), str | None)
+    except (KeyError, RecordedTypeError):
+        return False
+    return True
 
 
 def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:

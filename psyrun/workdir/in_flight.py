@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from psyrun.utils.files import read_bytes
+
 _RECORD = struct.Struct("<qqq")
 _IDLE = -1
 _ENDED = -2  # the position is the exit status then
@@ -90,7 +92,7 @@ def _shared_memory(path: Path) -> mmap.mmap:
 def slots(path: Path) -> list[InFlight | None]:
     """Return what each worker of a job was evaluating when the job ended."""
     with suppress(FileNotFoundError):
-        data = path.read_bytes()
+        data = read_bytes(path)
         whole = data[: len(data) - len(data) % _RECORD.size]
         records = _RECORD.iter_unpack(whole)
         return [None if one[0] < 0 else InFlight(*one) for one in records]

@@ -44,7 +44,7 @@ from typing import Any
 
 from psyrun.errors import NoSuchFileError, StoreError, one_line
 from psyrun.utils import unpickling
-from psyrun.utils.files import synchronise
+from psyrun.utils.files import force, opened, refuse_pipe, synchronise
 
 ROW, FAILURE, SESSION, WITHDRAWAL = 1, 2, 3, 4
 FLUSH_SECONDS = 5.0
@@ -178,7 +178,7 @@ class Journal:
             self._flushed = time.monotonic()
 
     def _flush(self) -> None:
-        os.fsync(self._file)
+        force(self._file)
         if not self._is_named:
             with suppress(OSError):
                 synchronise(self._folder)
@@ -316,7 +316,7 @@ def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]
     They come in the order of writing from byte `start` on; those that are not intact
     are left out. Payloads are read only to compare checksums, with `verify`.
     """
-    with path.open("rb", buffering=0) as file:
+    with opened(path, buffering=0) as file:
         for position, head in _frames(file.fileno(), start, verify=verify):
             _, kind, is_plain, index, begun, duration, peak, length = head
             where = (path, position + _FRAME, length)
@@ -325,7 +325,7 @@ def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]
 
 def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, float, range]]:
     """Yield kind, index and start of frames, and their bytes; a fast `scan`."""
-    with path.open("rb", buffering=0) as file:
+    with opened(path, buffering=0) as file:
         for position, head in _frames(file.fileno(), start):
             where = range(position, position + _FRAME + head[7])
             yield head[1], head[3], head[4], where
@@ -417,7 +417,7 @@ def damages(path: Path) -> list[range]:
     That may be a frame that is being written, or whose writer was killed.
     """
     found: list[range] = []
-    with path.open("rb", buffering=0) as file:
+    with opened(path, buffering=0) as file:
         for _ in _frames(file.fileno(), 0, verify=True, damages=found):
             pass
     return found
@@ -512,6 +512,7 @@ def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
         for entry in entries:
             file = files.get(entry.path)
             if file is None:
+                refuse_pipe(entry.path)
                 file = files[entry.path] = os.open(entry.path, os.O_RDONLY)
             frame = os.pread(file, _FRAME + entry.length, entry.offset - _FRAME)
             if len(frame) < _FRAME + entry.length or not _is_of(frame, entry):

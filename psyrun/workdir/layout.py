@@ -45,7 +45,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from psyrun.utils.files import read_record
+from psyrun.utils.files import damaged
+from psyrun.utils.records import is_name, read_record
 
 SPLIT, PROCESS, MERGE = "split", "process", "merge"
 RECORDS = ".psyrun"
@@ -374,10 +375,41 @@ def record_of_task(taskdir: Path, name: str) -> Path:
     return taskdir / RECORDS / f"{name}.json"
 
 
+@dataclass(frozen=True)
+class TaskRecord:
+    """What is known of a task without running its file.
+
+    Attributes
+    ----------
+    workdir, resultfile : str
+        As they were when it was run last; empty if that is not known.
+    file_dep : tuple of str
+        Files that it depends on.
+    """
+
+    workdir: str
+    resultfile: str = ""
+    file_dep: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, taskdir: Path, name: str) -> TaskRecord | None:
+        """Read the record of a task, None where there is none.
+
+        Raises `StoreError` if it is damaged.
+        """
+        path = record_of_task(taskdir, name)
+        record: TaskRecord | None = read_record(path, cls)
+        if record and not all(
+            map(is_name, (record.workdir, record.resultfile, *record.file_dep))
+        ):
+            raise damaged(path, "has names that no file can have")
+        return record
+
+
 def layout_of(taskdir: Path, name: str, default: str = "psy-work") -> TaskLayout:
     """Return the paths of a task without running its file.
 
     A task without a record is looked for in the work folder `default`.
     """
-    record = read_record(record_of_task(taskdir, name), "workdir")
-    return TaskLayout.of(record["workdir"] if record else default, name)
+    record = TaskRecord.load(taskdir, name)
+    return TaskLayout.of(default if record is None else record.workdir, name)

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, field
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.utils.records import RecordedTypeError, is_name, of_record
 from psyrun.workdir.damage import rounds_in_use
 from psyrun.workdir.layout import TaskLayout
 
 FORMAT = 1
+MOST_BLOCKS = 10_000_000
+"""More than a file system has room for, of any task."""
 DEFAULT_PYTHON = "python3"
 """In the rules it stands for the Python that Snakemake runs in."""
 
@@ -110,10 +113,10 @@ class Plan(TaskSettings):
         number = record.get("format") if isinstance(record, dict) else None
         try:
             if record.pop("format") == FORMAT:
-                for name in ("keep_rounds", "superseded"):
-                    record[name] = tuple(record[name])
-                return cls(**record)
-        except (AttributeError, KeyError, TypeError):
+                plan = of_record(cls, record)
+                if plan._is_sound:
+                    return plan
+        except (AttributeError, KeyError, TypeError, RecordedTypeError):
             pass
         problem = "was not written by this version of psyrun"
         if isinstance(number, int) and number > FORMAT:
@@ -121,6 +124,15 @@ class Plan(TaskSettings):
                 f"{layout.state}: {problem}, but by a newer one. Install that again."
             )
         raise damaged(layout.state, problem)
+
+    @property
+    def _is_sound(self) -> bool:
+        paths = (self.taskfile, self.workdir, self.resultfile)
+        return (
+            all(map(is_name, paths))
+            and 0 <= self.n_blocks <= MOST_BLOCKS
+            and self.pool_size > 0
+        )
 
     @classmethod
     def required(cls, layout: TaskLayout) -> Plan:

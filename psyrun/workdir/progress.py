@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.utils.records import checked, is_name, read_record
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
@@ -19,6 +20,8 @@ from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 
 _LATE = 60.0  # seconds
+Failures: TypeAlias = dict[str, dict[str, Any]]
+"""The records of failed assignments, by their numbers."""
 FileStamp: TypeAlias = tuple[int, ...]
 """Of a file: other numbers once it was replaced."""
 
@@ -113,7 +116,12 @@ class _AcceptedFailures:
         before = self._counts.get(block)
         if before is not None and before[0] == stamp:
             return before
-        return stamp, len(read_json(self._round.failed(block)) or ())
+        return stamp, len(_failures(self._round.failed(block)))
+
+
+def _failures(path: Path) -> Failures:
+    record = read_json(path)
+    return {} if record is None else checked(path, record, Failures)
 
 
 def _block_of_record(name: str) -> int:
@@ -266,11 +274,10 @@ class MergeRecord:
     @classmethod
     def load(cls, round_: Round) -> MergeRecord | None:
         """Read the record of a round, None where no merge got that far."""
-        record = read_json(round_.merged)
-        try:
-            return None if record is None else cls.of_record(record)
-        except (AttributeError, TypeError) as error:
-            raise damaged(round_.merged, "has other entries than expected") from error
+        record: MergeRecord | None = read_record(round_.merged, cls)
+        if record is not None and not all(map(is_name, (record.merge, record.into))):
+            raise damaged(round_.merged, "has names that no file can have")
+        return record
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> MergeRecord:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.utils.records import is_name, of_record
 from psyrun.workdir.holder import Holder, recorded_holder
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import live_holder
@@ -122,8 +123,10 @@ class RunRecord:
             return None
         try:
             holder = record.pop("holder")
-            return cls(
-                holder=None if holder is None else Holder.of_record(holder), **record
-            )
+            run = of_record(cls, record)
+            known = None if holder is None else Holder.of_record(holder)
+            if not all(map(is_name, (run.log, *run.tasks.values()))) or not run.tasks:
+                raise ValueError("its paths are none")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise damaged(path, "has other entries than expected") from error
+        return replace(run, holder=known)

@@ -1,10 +1,12 @@
 """Jobs that a warm process runs: real servers, real clients."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -425,3 +427,45 @@ def test_a_server_is_for_jobs_of_its_own_machine(
 
 def test_addresses_are_short_however_long_the_path() -> None:
     assert len(address("/tmp/psyrun-12345678", "folder/" * 100)) < 100
+
+
+def test_sockets_have_room_where_temporary_files_are_far_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    servers = ForkServers([])
+    try:
+        folder = servers.environment[FOLDER_VARIABLE].partition(":")[2]
+        assert len(address(folder, "psy-work/a")) < 104
+        assert list(deep.iterdir()) == []
+    finally:
+        servers.stop()
+    assert not Path(folder).exists()
+
+
+KILLED = """\
+import os, signal
+from psyrun.run.forkservers import ForkServers
+
+ForkServers([])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_folder_of_a_run_that_was_killed_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path(tempfile.mkdtemp(dir="/tmp", prefix="t"))
+    try:
+        environment = {**os.environ, "TMPDIR": str(place)}
+        subprocess.run([sys.executable, "-c", KILLED], env=environment, check=False)
+        (left,) = place.iterdir()
+        (place / "psyrun-of-others").mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(place))
+        ForkServers([]).stop()
+        assert [path.name for path in place.iterdir()] == ["psyrun-of-others"]
+        assert not left.exists()
+    finally:
+        shutil.rmtree(place)

@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,17 @@ from psyrun.utils.files import (
     check_all,
     checking,
     folder_beside,
+    force,
     forget_checks,
     make_folder,
+    opened,
     place,
+    read_bytes,
     read_json,
     read_placed,
     read_record,
+    remove_abandoned,
+    remove_pipe,
     replacing,
     write_json,
     write_text,
@@ -193,3 +200,64 @@ def test_a_record_that_holds_something_else_is_damaged(
         read_record(path, "name")
     path.write_text('{"name": "a"}')
     assert read_record(path, "name") == {"name": "a"}
+
+
+def test_a_file_keeps_the_permissions_that_it_had(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for mode in (0o600, 0o664, 0o444):
+        path.touch()
+        path.chmod(mode)
+        write_text(path, "text")
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        assert path.read_text() == "text"
+
+
+def test_a_named_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    os.mkfifo(path)
+    for read in (read_json, read_bytes, read_placed, opened):
+        with pytest.raises(StoreError, match=r"record.json: is a named pipe"):
+            read(path)
+    remove_pipe(path)
+    assert not path.exists()
+
+
+def test_a_pipe_of_the_shell_is_read() -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"text")
+    os.close(write_end)
+    assert read_bytes(f"/dev/fd/{read_end}") == b"text"
+    os.close(read_end)
+
+
+def test_what_has_no_disk_is_not_forced_to_it() -> None:
+    with open("/dev/null", "wb") as file:  # noqa: PTH123
+        force(file.fileno())  # EINVAL: there is no disk
+
+
+KILLED = """\
+import os, signal, sys
+from psyrun.utils.files import folder_beside, replacing
+
+with replacing(sys.argv[1]), replacing(sys.argv[2]):
+    kept = folder_beside(sys.argv[1])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_killed_writers_have_left_is_removed(tmp_path: Path) -> None:
+    mine, other = tmp_path / "result.pkl", tmp_path / "other.pkl"
+    subprocess.run([sys.executable, "-c", KILLED, mine, other], check=False)
+    strangers = [".result.pkl.swp", ".result.pkl.tmp", ".result.pkl.host.1.ab.tmp"]
+    for name in strangers:
+        (tmp_path / name).touch()
+    n_left = len(list(tmp_path.iterdir()))
+    assert n_left == 3 + len(strangers)
+    with replacing(mine) as beside:
+        # Those of a file of that name only, and not of who still writes.
+        remove_abandoned(tmp_path, mine.name)
+        assert beside.exists()
+        assert len(list(tmp_path.iterdir())) == 2 + len(strangers)
+    remove_abandoned(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {mine.name, *strangers}

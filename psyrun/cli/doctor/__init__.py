@@ -148,11 +148,11 @@ def _made(kind: type[Scheduler], conf: Mapping[str, Any]) -> Scheduler:
 
 def _conf(taskdir: Path) -> dict[str, Any]:
     """Return the variables of psy-conf.py, if there is one."""
-    from psyrun.tasks.loading import CONF_NAME
+    from psyrun.tasks.loading import common_file
     from psyrun.tasks.module import run_file
 
-    path = taskdir / CONF_NAME
-    return run_file(path, "psy-conf")[0].__dict__ if path.is_file() else {}
+    path = common_file(taskdir)
+    return {} if path is None else run_file(path, "psy-conf")[0].__dict__
 
 
 def _workdir(conf: Mapping[str, Any]) -> Path | None:

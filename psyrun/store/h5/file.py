@@ -10,7 +10,7 @@ import tables
 
 from psyrun.errors import StoreError, one_line
 from psyrun.store.h5.attributes import raw_attributes
-from psyrun.utils.files import Filename, explained
+from psyrun.utils.files import Filename, explained, force, refuse_pipe
 
 SPARE_BYTES = 16 * 1024
 """More than the header of an array and the index of its chunks can take."""
@@ -36,6 +36,7 @@ def _opened(
     with h5_explained(name), explained(name):
         if mode != "w":
             os.stat(filename)  # noqa: PTH116
+            refuse_pipe(filename)
         try:
             file = tables.open_file(os.fspath(filename), mode, **parameters)
         except ValueError as error:
@@ -115,4 +116,4 @@ def to_disk(file: tables.File, node: tables.Leaf) -> None:
     Flushing any one array flushes the file; doing so for each takes long.
     """
     node.flush()
-    os.fsync(file.fileno())
+    force(file.fileno())

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from psyrun.utils.files import read_bytes
+
 EXTENSIONS = (".so", ".pyd")
 _FILE, _FOLDER, _NOTHING = "file", "folder", "nothing"
 
@@ -40,7 +42,7 @@ class Files:
     def content(self, file: Path) -> bytes:
         """Return what is in a file; raises `OSError` if it cannot be read."""
         if file not in self._contents:
-            content = file.read_bytes()
+            content = read_bytes(file)
             self._contents[file] = content
             self._digests[str(file)] = hashlib.sha256(content).hexdigest()
         return self._contents[file]
@@ -119,7 +121,7 @@ def _are(answers: Mapping[str, Any], ask: Callable[[str], Any]) -> bool:
 
 def _digest(path: str) -> str | None:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError:
         return None
 
