@@ -26,6 +26,7 @@ from psyrun.utils.streams import (
     close_standard_output,
     open_standard_streams,
     print_anything,
+    receive_signals,
 )
 
 TASKDIR = Path("psy-tasks")
@@ -107,6 +108,7 @@ def _add_taskdir(parser: Parser) -> None:
 
 def program() -> NoReturn:
     """Run ``psy`` as a program, which no thread of a task file keeps from ending."""
+    receive_signals()
     status = main()
     if "psyrun.tasks.loading" in sys.modules:
         # Meanwhile, psyrun may have been removed, which was told of.

@@ -25,7 +25,7 @@ from psyrun.utils.environment import (
     ORIGIN_VARIABLE,
     VARIABLES,
 )
-from psyrun.utils.files import replacing
+from psyrun.utils.files import opened, read_bytes, replacing
 from psyrun.utils.text import describe_exit
 from psyrun.workdir.plan import DEFAULT_PYTHON
 
@@ -113,7 +113,7 @@ def _write(path: Path, text: str) -> None:
 def python_of(folder: Path) -> str:
     """Return what stands for Python in the commands that `write_script` was given."""
     with suppress(OSError, ValueError):
-        text = os.fsdecode((folder / SCRIPT).read_bytes())
+        text = os.fsdecode(read_bytes(folder / SCRIPT))
         found = _PYTHON.search(text)
         if found is not None:
             return str(Path(*shlex.split(found[1]), DEFAULT_PYTHON))
@@ -123,7 +123,7 @@ def python_of(folder: Path) -> str:
 def commands_of(folder: Path) -> Path | None:
     """Return where the script of a folder has its commands from; None if not known."""
     with suppress(OSError, ValueError):
-        text = os.fsdecode((folder / SCRIPT).read_bytes())
+        text = os.fsdecode(read_bytes(folder / SCRIPT))
         found = _COMMANDS.search(text)
         if found is not None:
             return Path(*shlex.split(found[1]))
@@ -183,7 +183,7 @@ class JobTrace:
     def read(cls, path: Path) -> JobTrace:
         """Read a trace; there may be none, and its last line may be torn."""
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 head = file.read(4096)
                 size = file.seek(0, 2)
                 file.seek(max(0, size - _LONGEST_TRACE))

@@ -16,6 +16,7 @@ from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.trust import never
 from psyrun.run.controller_job import controllers, controllers_of
 from psyrun.scheduler.registry import installed
+from psyrun.utils.files import read_bytes
 from psyrun.utils.text import counted
 from psyrun.utils.users import name_of_user
 from psyrun.workdir.copies import separate
@@ -70,7 +71,7 @@ def _is_own(layout: TaskLayout) -> bool:
     if layout.state.is_file() or layout.origin.is_file():
         return True
     with suppress(OSError, UnicodeDecodeError):
-        if layout.snakefile.read_text(encoding="utf-8").startswith(GENERATED):
+        if read_bytes(layout.snakefile).startswith(GENERATED.encode()):
             return True
     with suppress(OSError):
         # Left by a removal that was cut off at its very end.

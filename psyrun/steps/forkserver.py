@@ -57,6 +57,7 @@ from psyrun.utils.process.offspring import (
     end_strays,
     outlive_offspring,
 )
+from psyrun.utils.streams import receive_signals
 from psyrun.workdir.layout import PROCESS, TaskLayout
 from psyrun.workdir.plan import Plan
 
@@ -70,6 +71,7 @@ _HEAD = 4  # bytes before a request that tell its length
 def main(descriptor: str, taskfile: str, folder: str) -> None:
     """Serve the jobs of one task until the controller ends."""
     isolate()
+    receive_signals()
     # Each job needs it, which only what may be without NumPy imports late.
     importlib.import_module("psyrun.pspace.freezing")
     listener = socket.socket(fileno=int(descriptor))

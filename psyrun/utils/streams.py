@@ -58,3 +58,15 @@ def is_of_standard_output(error: OSError) -> bool:
 def close_standard_output() -> None:
     """Let the standard output lead nowhere: Python flushes it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def receive_signals() -> None:
+    """Unblock the signals that whoever started this process has blocked.
+
+    Without SIGCHLD, the end of a job is not noticed, and without the others nothing
+    can be asked to end. Only SIGHUP may be meant to be held back.
+    """
+    import signal
+
+    wanted = signal.valid_signals() - {signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)

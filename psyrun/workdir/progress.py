@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, read_json, write_json
-from psyrun.utils.records import checked, is_name, read_record
+from psyrun.utils.records import checked, is_name, of_record, read_record
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
@@ -281,9 +281,8 @@ class MergeRecord:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> MergeRecord:
-        """Return one from JSON; `AttributeError` or `TypeError` if it is none."""
-        result = Checksum.of_record(record.get("result"))
-        return cls(**{**record, "result": result})
+        """Return one from JSON; `ValueError` if it is none."""
+        return of_record(cls, record)
 
     def is_complete(self, round_: Round) -> bool:
         """Whether the merge ended well.

@@ -83,7 +83,7 @@ def recorded_results(layout: TaskLayout) -> list[str]:
 
 
 def _listed(layout: TaskLayout) -> list[MergeRecord]:
-    with suppress(PsyrunError, AttributeError, TypeError):
+    with suppress(PsyrunError, AttributeError, TypeError, ValueError):
         record = read_json(layout.results) or {}
         return [MergeRecord.of_record(each) for each in record.get("written", ())]
     return []

@@ -189,7 +189,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda text: text[:30].encode().hex())
+@pytest.mark.parametrize("command", COMMANDS, ids=ascii)
 def test_a_command_line_is_refused(project, capfd, command) -> None:
     assert COMMANDS[command] in refused(command.split(" "), capfd)
 

@@ -113,7 +113,8 @@ def test_what_is_no_file_keeps_no_command_waiting(
 ) -> None:
     signal.alarm(3 * LIMIT)
     for name in files_of(templates[kind]):
-        for command in COMMANDS:
+        # Whoever reads a file does so in the same way, whatever is in its place.
+        for command in COMMANDS if make is fifo else COMMANDS[:1]:
             project = copy_of(templates[kind], tmp_path, monkeypatch)
             (project / name).unlink()
             make(project / name)
@@ -201,11 +202,10 @@ def test_records_with_odd_entries_are_told_of_in_a_line(
             value = {key: value[key] for key in list(value)[:1]}
         texts = [
             json.dumps(replaced(value, place, odd)).encode()
-            for place in entries(value)
-            for odd in ODD
+            for number, place in enumerate(entries(value))
+            for odd in ODD[number % 4 :: 4]
         ]
-        for text in [*texts, *RAW]:
+        for number, text in enumerate([*texts, *RAW]):
             path.write_bytes(text)
-            for command in COMMANDS[:2]:
-                check(command, capfd, f"{name}: {text[:200]!r}")
+            check(COMMANDS[number % 2], capfd, f"{name}: {text[:200]!r}")
         path.write_bytes(before)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -229,4 +231,30 @@ def test_accounting_may_be_missing(tmp_path: Path) -> None:
     task = TASK.replace("import Param", "import Param, Slurm")
     folder = project(tmp_path / "project", f"{task}scheduler = Slurm()\n")
     assert psy(folder, "run", PATH=f"{queue.folder}/bin:/usr/bin:/bin") == 0
+    assert result(folder) == [1, 2]
+
+
+def block() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def ignore() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("prepare", [block, ignore])
+def test_who_starts_a_run_may_have_blocked_signals(
+    tmp_path: Path, prepare: Callable[[], None]
+) -> None:
+    folder = project(tmp_path / "project")
+    done = subprocess.run(
+        [sys.executable, "-m", "psyrun.cli", "run"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=False,
+        preexec_fn=prepare,
+    )
+    assert done.returncode == 0, done.stderr
     assert result(folder) == [1, 2]
