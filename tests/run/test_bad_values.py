@@ -198,7 +198,7 @@ RESULTS = {
     'return type("D", (dict,), {"items": lambda self: 1 / 0})(y=1)': (
         "execute returned D, which cannot be read as a dict (ZeroDivisionError: "
     ),
-    'return {"y": open("/dev/null")}': "a value of type TextIOWrapper",
+    'return {"y": __import__("os")}': "a value of type module",
     'return {"y": type("C", (), {"__reduce__": lambda self: 1 / 0})()}': "of type C",
     'return {"y": (i for i in [])}': "a value of type generator",
     'return {("a", "b"): 1}': "execute returned the key ('a', 'b') of type tuple",
