@@ -71,7 +71,10 @@ FILES = {
     "an empty name": (task(space='Param(**{"": [1]})'), "does not take ''"),
     "a number as name": (task(space="Param(**{1: [1]})"), "keywords must be strings"),
     "a module": (task(space='Param(x=[__import__("os")])'), "value of type module"),
-    "an open file": (task(space='Param(x=[open("/dev/null")])'), "TextIOWrapper"),
+    "an open file": (
+        task(space='Param(x=[__import__("sys").__stdout__])'),
+        "TextIOWrapper",
+    ),
     "a generator as value": (task(space="Param(x=[(i for i in [])])"), "generator"),
     "a lock": (task(space='Param(x=[__import__("_thread").allocate_lock()])'), "lock"),
     "infinite jobs": (task('max_jobs = float("inf")'), "max_jobs is inf"),
