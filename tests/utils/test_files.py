@@ -54,9 +54,9 @@ def test_a_file_that_is_not_there_reads_as_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1} {', b"\xff\xfe", b"\0" * 40])
 def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "some.json"
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=r"state\.json: is not JSON.*delete") as error:
+    with pytest.raises(StoreError, match=r"some\.json: is not JSON.*restore") as error:
         read_json(path)
     assert "\n" not in str(error.value)
 
@@ -68,7 +68,7 @@ def test_folders_are_made(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_json_leaves_the_former_file(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "some.json"
     write_json(path, 1)
     with pytest.raises(TypeError):
         write_json(path, object())

@@ -222,7 +222,8 @@ def test_a_block_without_its_failures_is_read_as_what_it_is(
 
 def fail(round_: Round, block: int, index: int) -> None:
     written = Journal(round_.journal(block, 0), {})
-    written.failure(index, 0.0, 0.0, 0, {"type": "ValueError", "message": "no"})
+    failure = {"type": "ValueError", "message": "no", "where": "", "traceback": ""}
+    written.failure(index, 0.0, 0.0, 0, {**failure, "parameters": {}})
     written.close()
 
 
