@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from psyrun.errors import RunningError, TaskError
+from psyrun.errors import PsyrunError, RunningError, TaskError
 from psyrun.queue.asking import ignore_warning
 from psyrun.queue.ledger import Ledger
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
@@ -22,7 +22,7 @@ from psyrun.utils.users import name_of_user
 from psyrun.workdir.copies import separate
 from psyrun.workdir.damage import SUFFIX
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
-from psyrun.workdir.lock import Lock, running_jobs
+from psyrun.workdir.lock import Lock, live_holder, running_jobs
 from psyrun.workdir.origin import other_owner
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.result_file import (
@@ -42,7 +42,8 @@ def clean_task(taskdir: Path, name: str) -> int:
     """Remove what was generated for a task, and return the exit status."""
     layout = layout_of(taskdir, name)
     refuse_other_owner(layout, taskdir)
-    removed, kept = _clean_folder(layout) if _is_own(layout) else ([], [])
+    is_there = _is_own(layout) or _is_left_behind(layout)
+    removed, kept = _clean_folder(layout) if is_there else ([], [])
     record_of_task(taskdir, name).unlink(missing_ok=True)
     for path, why in kept:
         print(f"{path}: kept, as {why}")
@@ -71,12 +72,17 @@ def _is_own(layout: TaskLayout) -> bool:
     if layout.state.is_file() or layout.origin.is_file():
         return True
     with suppress(OSError, UnicodeDecodeError):
-        if read_bytes(layout.snakefile).startswith(GENERATED.encode()):
-            return True
-    with suppress(OSError):
-        # Left by a removal that was cut off at its very end.
+        return read_bytes(layout.snakefile).startswith(GENERATED.encode())
+    return False
+
+
+def _is_left_behind(layout: TaskLayout) -> bool:
+    """Whether a removal of a folder was cut off at its very end."""
+    with suppress(OSError, PsyrunError):
         names = [path.name for path in layout.folder.iterdir()]
-        return bool(names) and all(map(_LEFT_BEHIND.fullmatch, names))
+        is_all = all(map(_LEFT_BEHIND.fullmatch, names))
+        # Who is still at it says so itself.
+        return is_all and live_holder(layout.lock) is None
     return False
 
 
@@ -86,10 +92,11 @@ def _clean_folder(layout: TaskLayout) -> tuple[list[Path], Kept]:
     Whoever is cut off in between finds all that tells of the rest.
     """
     separate(layout)
+    is_left_behind = _is_left_behind(layout)
     with _locked_and_idle(layout):
         results, kept = _results(layout)
         # Somebody else may have cleaned while the lock was waited for.
-        is_own = _is_own(layout)
+        is_own = is_left_behind or _is_own(layout)
         for path in [*results, *_own_entries(layout)]:
             _remove(path)
     elsewhere = [path for path in results if not is_in_work_folder(layout, path)]

@@ -16,6 +16,7 @@ from psyrun.cli.main import main
 from psyrun.queue.ledger import Intent, Ledger
 from psyrun.store.npz import NpzStore
 from psyrun.store.registry import store_for
+from psyrun.workdir.copies import settle
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import Lock
 
@@ -40,6 +41,8 @@ def project(finished, tmp_path, monkeypatch) -> Iterator[Project]:
     folder = tmp_path / "project"
     shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
+    # What is copied is noted once, by whatever looks at it first.
+    settle(TaskLayout(folder / "psy-work/a"))
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield Project(folder)
