@@ -17,6 +17,8 @@ from psyrun.planning.prepare import TaskRun
 from psyrun.results.load import load
 from psyrun.steps.main import run
 
+pytestmark = pytest.mark.slow
+
 TASK = """\
 import os
 import random

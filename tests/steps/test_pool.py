@@ -254,7 +254,7 @@ def test_damaged_keys_end_the_job_and_are_told(
 ) -> None:
     (tmp_path / "keys.json").write_text(keys)
     bench.settings["check"] = RowCheck(PickleStore(), tmp_path / "keys.json")
-    with pytest.raises(PsyrunError, match=r"keys\.json: is damaged \(.*\)\. Remove"):
+    with pytest.raises(PsyrunError, match=r"keys\.json: is damaged \(.*\); restore"):
         bench.evaluate(square, 3)
     assert bench.known == {}
 
