@@ -314,7 +314,7 @@ def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]
     """Yield the frames of a journal, which may still be written to.
 
     They come in the order of writing from byte `start` on; those that are not intact
-    are left out. Payloads are read only to compare checksums, with `verify`.
+    are left out. Payloads of rows are read only to compare checksums, with `verify`.
     """
     with opened(path, buffering=0) as file:
         for position, head in _frames(file.fileno(), start, verify=verify):
@@ -356,7 +356,8 @@ def _frames(
         is_whole = head[0] == _MAGIC and end <= size
         # A torn frame ends somewhere in those that were appended after it.
         is_doubtful = end < size and not _is_magic_at(file, end, read, end - base)
-        if is_whole and (verify or is_doubtful):
+        # All but rows are few and small, and they are read as text.
+        if is_whole and (verify or is_doubtful or head[1] != ROW):
             frame = read[position - base : end - base]
             if len(frame) < end - position:
                 frame = os.pread(file, end - position, position)

@@ -282,6 +282,21 @@ def test_one_bad_frame_costs_one_row(tmp_path: Path, at: int) -> None:
         assert latest([path], verify=True).keys() == expected.keys()
 
 
+def test_a_damaged_failure_is_left_out_by_all_readers(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    written = Journal(path, {})
+    for index in range(2):
+        written.failure(index, 0.0, 0.0, 0, {"type": "ValueError"})
+    written.close()
+    first, second = (entry for entry in scan(path) if entry.kind == FAILURE)
+    damage(path, first, 0)
+    found = [entry for entry in scan(path) if entry.kind == FAILURE]
+    assert found == [second]
+    assert list(journal.failures(found)) == [{"type": "ValueError"}]
+    seen = [index for kind, index, *_ in journal.outcomes(path) if kind == FAILURE]
+    assert seen == [1]
+
+
 @settings(max_examples=200)
 @given(st.data())
 def test_damage_anywhere_costs_what_it_hits(
