@@ -3,15 +3,13 @@
 import os
 from pathlib import Path
 
-import fuzz
-import powercuts
 import pytest
 from image import OPTIONS, Image, why_not
+from scripts import expect_no_fault
 
 from psyrun.utils.files import write_text
 
-SEED = os.environ.get("CHAOS_SEED", "0")
-SECONDS = 60.0
+LIMITS = "--seconds", "60", "--seed", os.environ.get("CHAOS_SEED", "0")
 
 pytestmark = pytest.mark.slow
 needs_image = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -35,10 +33,10 @@ def test_a_power_failure_takes_what_is_not_synced_and_nothing_else(
 
 @needs_image
 def test_runs_go_on_after_a_power_failure() -> None:
-    words = ["--seconds", str(SECONDS), "--runs", "10", "--seed", SEED]
-    assert powercuts.main(words) == 0, f"seed {SEED}"
+    expect_no_fault(
+        "powercuts.py", "--seconds", SECONDS, "--runs", "10", "--seed", SEED
+    )
 
 
 def test_a_damaged_file_gives_right_data_or_an_error() -> None:
-    words = ["--seconds", str(SECONDS), "--runs", "100", "--seed", SEED]
-    assert fuzz.run(words) == 0, f"seed {SEED}"
+    expect_no_fault("fuzz.py", "--runs", "100", *LIMITS)
