@@ -33,9 +33,7 @@ def test_a_power_failure_takes_what_is_not_synced_and_nothing_else(
 
 @needs_image
 def test_runs_go_on_after_a_power_failure() -> None:
-    expect_no_fault(
-        "powercuts.py", "--seconds", SECONDS, "--runs", "10", "--seed", SEED
-    )
+    expect_no_fault("powercuts.py", "--runs", "10", *LIMITS)
 
 
 def test_a_damaged_file_gives_right_data_or_an_error() -> None:
