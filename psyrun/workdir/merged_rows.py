@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from psyrun.errors import StoreError
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, explained, link, read_json, write_json
+from psyrun.utils.records import is_name, read_record
 from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import MergeRecord, finished_blocks
 
@@ -71,15 +72,15 @@ class MergedRows:
 
     @classmethod
     def _load(cls, round_: Round) -> MergedRows | None:
-        record = read_json(round_.merged_rows)
-        if record is None:
-            return None
-        try:
-            file = Checksum(**record["file"])
-            return cls(**{**record, "file": file, "lacks": tuple(record["lacks"])})
-        except (KeyError, TypeError, ValueError) as error:
-            path = round_.merged_rows
-            raise damaged(path, "has other entries than expected") from error
+        found: MergedRows | None = read_record(round_.merged_rows, cls)
+        if found is not None and not found._is_sound:
+            raise damaged(round_.merged_rows, "has entries that cannot be")
+        return found
+
+    @property
+    def _is_sound(self) -> bool:
+        is_here = is_name(self.name) and Path(self.name).name == self.name
+        return is_here and self.n_rows >= 0 and min(self.lacks, default=0) >= 0
 
     def path(self, round_: Round) -> Path:
         """Return where the file is."""
