@@ -437,19 +437,3 @@ def read_json(path: Path) -> Any:
         return unseal(record)
     except ValueError as error:
         raise damaged(path, f"is damaged: {error}") from error
-
-
-def read_record(path: Path, *texts: str) -> dict[str, Any] | None:
-    """Return the object that a JSON file holds, None where there is no such file.
-
-    Raises `StoreError` if it is damaged, holds something else, or lacks one of `texts`.
-    """
-    record = read_json(path)
-    if record is None:
-        return None
-    if not isinstance(record, dict):
-        raise damaged(path, "is no record")
-    for name in texts:
-        if not isinstance(record.get(name), str):
-            raise damaged(path, f"has no text {name!r}")
-    return record

@@ -24,7 +24,6 @@ from psyrun.utils.files import (
     read_bytes,
     read_json,
     read_placed,
-    read_record,
     remove_abandoned,
     remove_pipe,
     replacing,
@@ -187,19 +186,6 @@ def test_a_file_is_on_disk_before_it_has_its_name(
     above, beside, folder = synced
     assert (above, folder) == (tmp_path, tmp_path / "a")
     assert beside.name.startswith(".text.")
-
-
-@pytest.mark.parametrize("text", ["[]", "5", '"name"', "{}", '{"name": 5}'])
-def test_a_record_that_holds_something_else_is_damaged(
-    tmp_path: Path, text: str
-) -> None:
-    path = tmp_path / "record.json"
-    assert read_record(path, "name") is None
-    path.write_text(text)
-    with pytest.raises(StoreError, match=r"record\.json: (is no record|has no text)"):
-        read_record(path, "name")
-    path.write_text('{"name": "a"}')
-    assert read_record(path, "name") == {"name": "a"}
 
 
 def test_a_file_keeps_the_permissions_that_it_had(tmp_path: Path) -> None:

@@ -100,3 +100,19 @@ def test_what_is_no_json_is_named(tmp_path, content):
 
 def test_some_texts_are_no_names():
     assert is_name("ä \udcff") and not is_name("a\0b") and not is_name("\ud800")
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+
+@pytest.mark.parametrize("text", ["[]", "5", '"name"', "{}", '{"name": 5}'])
+def test_a_record_that_holds_something_else_is_damaged(tmp_path, text):
+    path = tmp_path / "record.json"
+    assert read_record(path, Named) is None
+    path.write_text(text)
+    with pytest.raises(StoreError, match=r"record\.json: has other entries"):
+        read_record(path, Named)
+    path.write_text('{"name": "a"}')
+    assert read_record(path, Named) == Named("a")
