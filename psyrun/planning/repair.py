@@ -42,7 +42,7 @@ from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord, block_files
-from psyrun.workdir.rows import columns_of, rows_of
+from psyrun.workdir.row_sources import columns_of, rows_of
 
 
 class _Numbers(NamedTuple):

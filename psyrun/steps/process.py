@@ -40,7 +40,7 @@ from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS, Round
 from psyrun.workdir.lock import is_held_in
 from psyrun.workdir.merged_rows import empty_block
-from psyrun.workdir.rows import RowSource
+from psyrun.workdir.row_sources import RowSource
 
 _SHOWN = 10
 _WORTH_WHILE = 8192  # bytes of the journals of a block

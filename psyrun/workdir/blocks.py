@@ -24,7 +24,8 @@ from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
-from psyrun.workdir.rows import JournalRows, RoundData, RowSource, ordered, rows_of
+from psyrun.workdir.row_sources import JournalRows, RowSource, ordered, rows_of
+from psyrun.workdir.rows import RoundData
 
 
 def failed_of(recorded: Mapping[int, Entry]) -> list[Entry]:

@@ -17,8 +17,7 @@ from psyrun.store.base import Store
 from psyrun.store.h5 import H5Store
 from psyrun.store.npz import NpzStore
 from psyrun.store.registry import store_with
-from psyrun.workdir import journal
-from psyrun.workdir import rows as rounds
+from psyrun.workdir import journal, row_sources
 from psyrun.workdir.division import Division
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.journal import Journal
@@ -188,7 +187,7 @@ def test_the_size_of_pieces_does_not_matter(
 ) -> None:
     folder = tmp_path_factory.mktemp("round")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, "CHUNK", size)
+        patch.setattr(row_sources, "CHUNK", size)
         data = build(folder, case, PickleStore())
         pieces = list(data.pieces())
     assert all(len(piece["x"]) <= size for piece in pieces)
