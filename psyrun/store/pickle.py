@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -73,10 +73,16 @@ class PickleStore(Store):
     def load(
         self, filename: Filename, row: int | slice | None = None
     ) -> dict[str, Any]:
-        columns = _unpickle(filename)
-        if not _is_columns(columns):
-            raise damaged(filename, "was not written by PickleStore")
-        return select_rows(columns, row, filename)
+        return select_rows(_columns_in(filename, unpickling.load), row, filename)
+
+    @override
+    def count(self, filename: Filename) -> int:
+        """Return the number of rows in a file, of which little is in memory."""
+        if not self._keeps_format_of(PickleStore):
+            return super().count(filename)
+        from psyrun.store.pickle_count import without_values
+
+        return count_rows(_columns_in(filename, without_values))
 
     @override
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
@@ -154,10 +160,20 @@ def _ignore(buffer: pickle.PickleBuffer) -> None:
     """Leave a buffer out of the pickle."""
 
 
-def _unpickle(filename: Filename) -> Any:
+def _columns_in(filename: Filename, load: Callable[[IO[bytes]], Any]) -> Columns:
+    columns = _unpickle(filename, load)
+    if not _is_columns(columns):
+        raise damaged(filename, "was not written by PickleStore")
+    found: Columns = columns
+    return found
+
+
+def _unpickle(
+    filename: Filename, load: Callable[[IO[bytes]], Any] = unpickling.load
+) -> Any:
     with explained(filename), opened(filename) as file:
         try:
-            return unpickling.load(file)
+            return load(file)
         except OSError:
             raise
         except _NOT_IMPORTABLE as error:

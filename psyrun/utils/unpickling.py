@@ -26,6 +26,11 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(_FORMER_MODULES.get(module, module), name)
 
 
+def unpickler(file: Any) -> pickle.Unpickler:
+    """Do as `pickle.Unpickler`, and find classes that have other names now."""
+    return _Unpickler(file)
+
+
 def load(file: IO[bytes]) -> Any:
     """Do as `pickle.load`, and find classes of psyrun that have other names now."""
     return _Unpickler(file).load()

@@ -79,6 +79,7 @@ def test_pieces_make_the_file_that_their_rows_make_together(
         assert {type(column) for column in found.values()} <= {list}
         assert repr(found) == repr(expected)
     assert repr(store.load(path)) == repr(expected)
+    assert store.count(path) == len(next(iter(expected.values()), []))
 
 
 def test_what_a_piece_shares_is_shared_afterwards(tmp_path) -> None:
@@ -131,6 +132,40 @@ def test_merging_holds_no_more_than_a_file(tmp_path) -> None:
     found = STORE.load(tmp_path / "all.pkl")
     assert found["x"] == [int(row[-1]) for row in found["y"]]
     assert found["y"][9].flags.writeable
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_rows_are_counted_whatever_wrote_them(tmp_path, protocol) -> None:
+    path = tmp_path / "r.pkl"
+    shared = [{"a": [0] * 9}] * 5000
+    written = {f"c{number}": shared for number in range(3)}
+    path.write_bytes(pickle.dumps({**written, "array": np.arange(5000)}, protocol))
+    assert STORE.count(path) == 5000
+    shorter = {"a": list(range(9000)), "b": list(range(9001))}
+    path.write_bytes(pickle.dumps(shorter, protocol))
+    with pytest.raises(StoreError, match=r"PickleStore"):
+        STORE.count(path)
+    for odd in ([shared, {"a": [1]}], {"a": 3}, "text"):
+        path.write_bytes(pickle.dumps(odd, protocol))
+        with pytest.raises(StoreError, match=r"PickleStore"):
+            STORE.count(path)
+
+
+def test_counting_holds_only_a_few_rows(tmp_path) -> None:
+    path = tmp_path / "r.pkl"
+    with STORE.writer(path) as writer:
+        for number in range(20):
+            texts = [f"{number}-{row}" for row in range(10_000)]
+            writer.append({"t": texts, "y": [float(row) for row in range(10_000)]})
+    tracemalloc.start()
+    try:
+        n_rows = STORE.count(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n_rows == 200_000
+    # A piece at a time, and the file has 20.
+    assert peak < path.stat().st_size / 3
 
 
 class _NeedsFive:
