@@ -99,7 +99,7 @@ def check_result(task: Task, parameters: Mapping[str, Any], result: Any) -> None
         As a run would record it.
     """
     from psyrun.steps.worker import row_of
-    from psyrun.workdir.journal import check_row
+    from psyrun.workdir.row_pickles import check_row
 
     try:
         row = row_of(parameters, result, task.exclude_from_result)

@@ -34,7 +34,7 @@ from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.loading import Task
 from psyrun.tasks.version import Version, version_of
 from psyrun.utils.text import counted
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.damage import rounds_in_use, set_aside, try_to
 from psyrun.workdir.division import Division, DivisionCounts
@@ -230,7 +230,7 @@ class Repair:
             entry
             for path in sorted(round_.journals.glob("*.journal"))
             for entry in journal.scan(path)
-            if entry.kind == journal.SESSION
+            if entry.kind == frames.SESSION
         )
         session = next(journal.failures(sessions), {})
         blocks = [p for p in round_.blocks.glob("[0-9]*") if p.stem.isdecimal()]

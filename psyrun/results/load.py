@@ -22,10 +22,11 @@ from psyrun.workdir.consistent_reads import (
 )
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
-from psyrun.workdir.journal import Entry, UnreadableRowError
+from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import MERGE, TaskLayout, layout_of, record_of_task
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import changed_result
+from psyrun.workdir.row_pickles import UnreadableRowError
 
 _T = TypeVar("_T")
 Stores: TypeAlias = Callable[[str], Store]

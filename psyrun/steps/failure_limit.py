@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.layout import Round, TaskLayout
 
 _INTERVAL = 1.0  # seconds between two looks at the other jobs
@@ -47,5 +47,5 @@ class FailureLimit:
             with suppress(FileNotFoundError):
                 for entry in journal.scan(path, self._positions.get(path, 0)):
                     self._positions[path] = entry.offset + entry.length
-                    is_new = entry.kind == journal.FAILURE and entry.start >= accepted
+                    is_new = entry.kind == frames.FAILURE and entry.start >= accepted
                     self._n_failures += is_new

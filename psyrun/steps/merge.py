@@ -15,7 +15,7 @@ from psyrun.tasks.loaded_code import forget_others
 from psyrun.utils.checksums import Checksum, keep_beside
 from psyrun.utils.files import check_all, make_folder
 from psyrun.utils.process.basics import log_line
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE
 from psyrun.workdir.merged_rows import empty_blocks, keep_rows
@@ -120,7 +120,7 @@ def _repetitions(job: Job) -> dict[str, int]:
     keys = ("failed_before", "cut_off_before")
     jobs: dict[tuple[str, int, str, str], dict[str, int]] = {}
     for path in job.round.journals.glob("*.journal"):
-        sessions = [e for e in journal.scan(path) if e.kind == journal.SESSION]
+        sessions = [e for e in journal.scan(path) if e.kind == frames.SESSION]
         for session in journal.failures(sessions):
             # All workers of a job note the same numbers; a process does several jobs.
             block = path.name.partition("-")[0]

@@ -17,7 +17,7 @@ from psyrun.utils.process.basics import (
     holding_signals,
     prepare_forked_process,
 )
-from psyrun.workdir.journal import reading_error
+from psyrun.workdir.row_pickles import reading_error
 
 _SIZE = 8  # bytes of the length before each message
 

@@ -37,7 +37,8 @@ from psyrun.utils.text import text_of
 from psyrun.utils.tracebacks import user_place, user_traceback
 from psyrun.workdir.failures import describe_failure
 from psyrun.workdir.in_flight import InFlightTable
-from psyrun.workdir.journal import Journal, reading_error
+from psyrun.workdir.journal import Journal
+from psyrun.workdir.row_pickles import reading_error
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace

@@ -16,7 +16,7 @@ from typing import Any
 from psyrun.utils.environment import JOB_VARIABLE, ORIGIN_VARIABLE
 from psyrun.utils.files import write_json
 from psyrun.utils.records import read_record
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.in_flight import interrupted, slots
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
@@ -64,7 +64,7 @@ class Attempts:
         cls, round_: Round, block: int, origin: str, recorded: Mapping[int, Entry]
     ) -> Attempts:
         """Return the attempts at a block whose journals were read already."""
-        done = frozenset(i for i, e in recorded.items() if e.kind == journal.ROW)
+        done = frozenset(i for i, e in recorded.items() if e.kind == frames.ROW)
         failed = frozenset(recorded) - done
         paths = round_.journals_of(block) if origin else ()
         settled = _failed_with(origin, paths)
@@ -161,7 +161,7 @@ class _Written:
             found.is_last = session.get("queued_as", job) == job
             if not found.is_last or "queued_as" not in session:
                 continue
-            if entry.kind == journal.SESSION:
+            if entry.kind == frames.SESSION:
                 found.begun = found.begun or entry.start
                 found.ended = found.ended or entry.start
             else:
@@ -172,7 +172,7 @@ class _Written:
 
 def _failed_with(origin: str, paths: Iterable[Path]) -> frozenset[int]:
     """Return the assignments that jobs of the same origin have seen fail."""
-    kinds = (journal.FAILURE, journal.WITHDRAWAL)
+    kinds = (frames.FAILURE, frames.WITHDRAWAL)
     return frozenset(
         entry.index
         for path in paths
@@ -185,6 +185,6 @@ def _entries(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
     """Yield the entries of a journal, each with the session that it belongs to."""
     session: dict[str, Any] = {}
     for entry in journal.scan(path, verify=True):
-        if entry.kind == journal.SESSION:
+        if entry.kind == frames.SESSION:
             (session,) = journal.failures([entry])
         yield entry, session

@@ -19,7 +19,7 @@ from psyrun.utils.files import (
     synchronise,
     write_json,
 )
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
@@ -31,7 +31,7 @@ from psyrun.workdir.rows import RoundData
 def failed_of(recorded: Mapping[int, Entry]) -> list[Entry]:
     """Return the entries that are failures, in the order of the assignments."""
     entries = (recorded[index] for index in sorted(recorded))
-    return [entry for entry in entries if entry.kind == journal.FAILURE]
+    return [entry for entry in entries if entry.kind == frames.FAILURE]
 
 
 def write_block(

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from psyrun.errors import PsyrunError, StoreError
-from psyrun.workdir.journal import UnreadableRowError
 from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import FileStamp, finished_blocks, stamp_of
+from psyrun.workdir.row_pickles import UnreadableRowError
 
 if TYPE_CHECKING:
     from psyrun.store.base import Store

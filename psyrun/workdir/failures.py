@@ -16,7 +16,7 @@ from psyrun.utils.text import (
     shortened,
 )
 from psyrun.utils.tracebacks import place, user_traceback
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
@@ -146,12 +146,12 @@ def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
     for path in sorted(round_.journals.glob("*.journal")):
         session = None
         for entry in journal.scan(path):
-            if entry.kind == journal.SESSION:
+            if entry.kind == frames.SESSION:
                 session = entry
-            elif entry.kind == journal.ROW:
+            elif entry.kind == frames.ROW:
                 rows[entry.index] = max(entry.start, rows.get(entry.index, 0.0))
             elif session is not None:
-                if entry.kind == journal.WITHDRAWAL:
+                if entry.kind == frames.WITHDRAWAL:
                     withdrawn.add((entry.index, entry.start))
                 before = failed.get(entry.index)
                 if before is None or before[0].start <= entry.start:

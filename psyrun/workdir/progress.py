@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, read_json, write_json
 from psyrun.utils.records import checked, is_name, of_record, read_record
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
@@ -79,11 +79,11 @@ class _UnfinishedBlock:
         return time.monotonic() - since > _LATE
 
     def _take(self, kind: int, index: int, begun: float) -> None:
-        if kind == journal.ROW and (index, begun) not in self.withdrawn:
+        if kind == frames.ROW and (index, begun) not in self.withdrawn:
             self.rows[index] = max(begun, self.rows.get(index, begun))
-        elif kind in (journal.FAILURE, journal.WITHDRAWAL):
+        elif kind in (frames.FAILURE, frames.WITHDRAWAL):
             self.failed.add(index)
-        if kind == journal.WITHDRAWAL:
+        if kind == frames.WITHDRAWAL:
             self.withdrawn.add((index, begun))
             if self.rows.get(index) == begun:
                 del self.rows[index]

@@ -13,7 +13,7 @@ from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.utils.files import damaged
 from psyrun.utils.typing import override
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 
 # Rows handled at once: enough to spread the cost of a call, few for memory.
 CHUNK = 10_000
@@ -59,7 +59,7 @@ def merge_stored(store: Store, filename: str, parts: Sequence[StoredRows]) -> in
 
 def rows_of(entries: Mapping[int, journal.Entry]) -> dict[int, journal.Entry]:
     """Return the entries that are rows, in the order of the assignments."""
-    return {i: entries[i] for i in sorted(entries) if entries[i].kind == journal.ROW}
+    return {i: entries[i] for i in sorted(entries) if entries[i].kind == frames.ROW}
 
 
 def chunks(rows: Indices | None) -> Iterator[Indices]:

@@ -6,7 +6,7 @@ from subprocess import CompletedProcess
 import pytest
 from projects import Project
 
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 
 TASK = """\
 import ctypes
@@ -66,7 +66,7 @@ def first_run(project) -> CompletedProcess[str]:
 def failures(project: Project) -> dict[int, dict[str, str]]:
     """Return what the journals tell of failed assignments."""
     known = journal.latest(project.work().glob("round-*/journal/*.journal"))
-    failed = [entry for entry in known.values() if entry.kind == journal.FAILURE]
+    failed = [entry for entry in known.values() if entry.kind == frames.FAILURE]
     told = journal.failures(failed)
     return {entry.index: why for entry, why in zip(failed, told, strict=True)}
 
@@ -93,7 +93,7 @@ def test_only_bad_assignments_are_evaluated_again(project, first_run) -> None:
     project.psy("run", "-j", "2", status=1)
     journals = project.work().glob("round-*/journal/*.journal")
     entries = [entry for path in journals for entry in journal.scan(path)]
-    assert Counter(e.index for e in entries if e.kind == journal.ROW) == Counter(GOOD)
+    assert Counter(e.index for e in entries if e.kind == frames.ROW) == Counter(GOOD)
     assert set(failures(project)) == BAD
 
 

@@ -31,7 +31,7 @@ from psyrun.steps.work_queue import ClaimWorkQueue, PipeWorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.store import PickleStore
 from psyrun.utils.environment import EXIT_LIMIT_VARIABLE
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.lock import Lock, is_held_in
 
@@ -82,12 +82,12 @@ class Bench:
 
     @property
     def rows(self) -> dict[int, dict[str, Any]]:
-        found = {i: e for i, e in self.known.items() if e.kind == journal.ROW}
+        found = {i: e for i, e in self.known.items() if e.kind == frames.ROW}
         return dict(zip(found, journal.rows(found.values()), strict=True))
 
     @property
     def failures(self) -> dict[int, dict[str, Any]]:
-        found = {i: e for i, e in self.known.items() if e.kind == journal.FAILURE}
+        found = {i: e for i, e in self.known.items() if e.kind == frames.FAILURE}
         return dict(zip(found, journal.failures(found.values()), strict=True))
 
     def assert_only_failed(self, *bad: int) -> None:

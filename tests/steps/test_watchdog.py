@@ -21,7 +21,7 @@ from psyrun.steps.watchdog import Watchdog
 from psyrun.steps.work_queue import PipeWorkQueue
 from psyrun.steps.worker import Evaluation
 from psyrun.utils.environment import HANG_LIMIT_VARIABLE
-from psyrun.workdir import journal
+from psyrun.workdir import frames, journal
 from psyrun.workdir.hanging import Hanging, hanging
 from psyrun.workdir.layout import Round
 
@@ -59,7 +59,7 @@ class Bench:
 
     def assert_done(self) -> None:
         known = journal.latest(self.round.journals_of(0))
-        assert [known[i].kind for i in range(N)] == [journal.ROW] * N
+        assert [known[i].kind for i in range(N)] == [frames.ROW] * N
         assert not list(self.round.hanging.glob("*"))
 
 
@@ -113,7 +113,7 @@ def test_a_worker_whose_lock_was_held_at_the_fork_is_noted_and_lives(
     bench.evaluate(execute)
     thread.join()
     known = journal.latest(bench.round.journals_of(0))
-    failed = [index for index, one in known.items() if one.kind == journal.FAILURE]
+    failed = [index for index, one in known.items() if one.kind == frames.FAILURE]
     assert failed == [3] and len(known) == N
 
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psyrun.workdir import journal
-from psyrun.workdir.journal import FAILURE, ROW, SESSION, Entry, Journal, latest, scan
+from psyrun.workdir.frames import FAILURE, ROW, SESSION
+from psyrun.workdir.journal import Entry, Journal, latest, scan
 
 VALUES = st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 ROWS = st.dictionaries(st.text(), VALUES, max_size=3)
