@@ -74,7 +74,7 @@ class BlockRepair:
         if columns is None or indices is None:
             for path in self._files(block):
                 if path.exists():
-                    set_aside(path)
+                    set_aside(path, self.round.damaged)
             return ""
         if own is None or not self._path(block).exists():
             self._store.save(self._path(block), columns)
@@ -192,13 +192,13 @@ class BlockRepair:
         second = self.round.finished_block(block, self.counts.ext)
         for path in (self._path(block), second):
             if path.exists() and not is_sound:
-                set_aside(path)
+                set_aside(path, self.round.damaged)
         lists = self.round.rows(block), self.round.failed(block)
         for path, checksum in zip(lists, known, strict=True):
             if path.exists() and _is_other(path, checksum):
-                set_aside(path)
+                set_aside(path, self.round.damaged)
         if record is None and self.round.block_record(block).exists():
-            set_aside(self.round.block_record(block))
+            set_aside(self.round.block_record(block), self.round.damaged)
 
     def _write_lists(
         self, block: int, indices: Indices, failed: dict[int, dict[str, Any]] | None

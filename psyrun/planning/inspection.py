@@ -47,8 +47,8 @@ class Fault(NamedTuple):
 
     @property
     def can_be_spared(self) -> bool:
-        """Whether what it held can be found out again."""
-        return self.remedy in (_MADE_ANEW, _SET_ASIDE, _MERGED)
+        """Whether it is psyrun's alone, and what it held can be found out again."""
+        return self.remedy in (_MADE_ANEW, _SET_ASIDE)
 
 
 @dataclass
@@ -193,7 +193,7 @@ _REBUILT = "--repair rebuilds it"
 _MADE_ANEW = "the next run makes it anew"
 _SET_ASIDE = "--repair sets it aside"
 _OF_RESULT = "--repair makes it anew, from the result or journals"
-_MERGED = "it is merged again"
+_MERGED = "the next run merges it again"
 
 
 def _problem(error: Exception) -> str:

@@ -116,8 +116,8 @@ class Repair:
             if block is not None:
                 self._mend_block(Round(fault.path.parents[1]), block, fault.problem)
             elif fault.can_be_spared and fault.path.exists():
-                _aside(fault.path)
-                self._say(fault.path, fault.problem, fault.remedy)
+                kept = set_aside(fault.path, self.layout.damaged)
+                self._say(fault.path, fault.problem, f"set aside as {kept}")
 
     def _say(self, path: Path, problem: str, done: str) -> None:
         self.said.append(f"{self.task.name}: {path}: {problem}; {done}")
@@ -132,7 +132,7 @@ class Repair:
             self._rebuild_counts(number, round_)
 
     def _rebuild_counts(self, number: int, round_: Round) -> None:
-        problem = _aside(round_.division)
+        problem = _aside(round_.division, round_.damaged)
         division = try_to(Division.load, round_)
         if division is None:
             self._rebuild_space(number, round_)
@@ -144,7 +144,7 @@ class Repair:
     def _mend_plan(self) -> None:
         if not _is_damaged(self.layout):
             return
-        problem = _aside(self.layout.state)
+        problem = _aside(self.layout.state, self.layout.damaged)
         known = {
             number: counts
             for number, round_ in self.layout.rounds().items()
@@ -259,7 +259,7 @@ class Repair:
 
     def _mend_merge_record(self, round_: Round) -> None:
         if round_.merged.exists() and try_to(MergeRecord.load, round_) is None:
-            problem = _aside(round_.merged)
+            problem = _aside(round_.merged, round_.damaged)
             self._say(round_.merged, problem, "the result is merged again")
 
     def _mend_agreement(self, round_: Round) -> None:
@@ -270,7 +270,7 @@ class Repair:
         if not problem or counts is None or division is None:
             return
         for path in files:
-            set_aside(path)
+            set_aside(path, round_.damaged)
         paths = sorted(round_.journals.glob("*.journal"))
         recorded = rows_of(journal.latest(paths, verify=True))
         in_order = sorted(recorded.values(), key=lambda entry: entry.start)
@@ -302,7 +302,7 @@ class Repair:
         return store_with(ext, self.task.store)
 
     def _rebuild_space(self, number: int, round_: Round) -> None:
-        problem = _aside(round_.space)
+        problem = _aside(round_.space, round_.damaged)
         numbers = self._numbers(number, round_, None)
         is_same = self._version.named([numbers.fingerprint]) == numbers.fingerprint
         rows = self._rows(round_, numbers, len(self.task.pspace) if is_same else None)
@@ -434,10 +434,9 @@ class Repair:
         """
         rows, n_former = self._all_rows(round_, numbers)
         if not (n_rows := count_rows(rows)):
-            set_aside(round_.folder)
-            self._say(
-                round_.space, problem, "there are no rows; the round is set aside"
-            )
+            kept = set_aside(round_.folder, round_.damaged)
+            done = f"there are no rows; the round is set aside as {kept}"
+            self._say(round_.space, problem, done)
             return
         new = max(self.layout.rounds()) + 1
         store, target = self._store(numbers.ext), self.layout.round(new)
@@ -460,7 +459,7 @@ class Repair:
         replace(
             plan, keep="round", keep_rounds=(new,), same_space=is_same, superseded=()
         ).save(self.layout)
-        set_aside(round_.folder)
+        set_aside(round_.folder, round_.damaged)
         self._say(round_.space, problem, f"its {counted(n_rows, 'row')} are kept")
 
     def _all_rows(self, round_: Round, numbers: _Numbers) -> tuple[ColumnDict, int]:
@@ -538,11 +537,11 @@ def _numbers_of(counts: DivisionCounts) -> _Numbers:
     return _Numbers(*(getattr(counts, name) for name in _Numbers._fields))
 
 
-def _aside(path: Path) -> str:
+def _aside(path: Path, folder: Path) -> str:
     """Set a file aside and return what is wrong with it."""
     if not path.exists():
         return "is gone"
-    return f"is damaged, and set aside as {set_aside(path).name}"
+    return f"is damaged, and set aside as {set_aside(path, folder)}"
 
 
 def _listed(round_: Round, block: int) -> Indices | None:

@@ -20,7 +20,6 @@ from psyrun.utils.files import read_bytes
 from psyrun.utils.text import counted
 from psyrun.utils.users import name_of_user
 from psyrun.workdir.copies import separate
-from psyrun.workdir.damage import SUFFIX
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
 from psyrun.workdir.origin import other_owner
@@ -153,14 +152,13 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.snakemake_log,
         layout.queue,
         layout.controllers,
+        layout.damaged,
         layout.run_record,
         layout.run_log,
         layout.stop,
         *folder.glob(f"{layout.name}:*.log"),
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),
-        *folder.glob(f"*.json{SUFFIX}*"),
-        *folder.glob(f"round-*{SUFFIX}*"),
         *folder.glob(".*.tmp"),
         *(round_.folder for round_ in layout.rounds().values()),
         layout.results,

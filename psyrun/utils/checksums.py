@@ -74,13 +74,6 @@ def verify(path: Filename, checksum: Checksum | None) -> None:
         raise damaged(path, f"is damaged, it {problem}")
 
 
-def set_aside(path: Path, folder: Path) -> Path:
-    """Move a damaged file to a folder, under a name that is free, and return that."""
-    folder.mkdir(parents=True, exist_ok=True)
-    target = free_name(folder / path.name)
-    return path.replace(target)
-
-
 def keep_beside(path: Path, word: str = "changed") -> Path:
     """Give a file another name in its folder, with a word in it, and return that.
 

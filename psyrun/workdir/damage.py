@@ -1,20 +1,21 @@
-"""What a work folder lacks or has damaged, and what is advised then."""
+"""What a work folder lacks or has damaged, what is advised, and where it is kept."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from psyrun.errors import PsyrunError
+from psyrun.utils.checksums import free_name
 from psyrun.utils.files import damaged, file_advice
 from psyrun.workdir.layout import RECORDS, Round, TaskLayout
 
 T = TypeVar("T")
-SUFFIX = ".damaged"
-"""What the name of a file ends with that was set aside."""
+_ROUND = re.compile(r"round-\d+")
 
 
 def task_of(path: Path) -> str:
@@ -22,11 +23,12 @@ def task_of(path: Path) -> str:
     folders = path.absolute().parents
     if folders[0].name == RECORDS:
         return path.stem
-    for folder in folders:
-        if folder.name.startswith("round-"):
-            return folder.parent.name
     layout = TaskLayout(folders[0])
-    return layout.name if layout.state.exists() or layout.snakefile.exists() else ""
+    if layout.state.exists() or layout.snakefile.exists():
+        return layout.name
+    # Files are in the folder of a round, or in one below it.
+    rounds = (each for each in folders[:2] if _ROUND.fullmatch(each.name))
+    return next((each.parent.name for each in rounds), "")
 
 
 def _advice(path: Path) -> str:
@@ -46,12 +48,8 @@ def is_in_use(round_: Round) -> bool:
 def _has_files(folder: Path) -> bool:
     # Files whose names begin with a full stop may be left of one that was not whole.
     with suppress(OSError), os.scandir(folder) as entries:
-        return any(not e.name.startswith(".") for e in entries if _is_whole(e.name))
+        return any(not entry.name.startswith(".") for entry in entries)
     return False
-
-
-def _is_whole(name: str) -> bool:
-    return SUFFIX not in name
 
 
 def rounds_in_use(layout: TaskLayout) -> dict[int, Round]:
@@ -74,12 +72,17 @@ def try_to(read: Callable[..., T], *arguments: Any) -> T | None:
         return None
 
 
-def set_aside(path: Path) -> Path:
-    """Give a file that cannot be used another name, and return that."""
-    aside = path.with_name(f"{path.name}{SUFFIX}")
-    number = 2
-    while aside.exists():
-        aside = path.with_name(f"{path.name}{SUFFIX}-{number}")
-        number += 1
-    path.rename(aside)
-    return aside
+def set_aside(path: Path, folder: Path) -> Path:
+    """Move a file that cannot be used to its task's folder of such, and return where.
+
+    It goes below the folder as it was below that of the task, with a number in its name
+    if there is one of that name already.
+    """
+    target = free_name(folder / path.relative_to(folder.parent))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return path.replace(target)
+
+
+def n_set_aside(layout: TaskLayout) -> int:
+    """Return how many files of a task were set aside."""
+    return sum(path.is_file() for path in layout.damaged.rglob("*"))

@@ -19,6 +19,7 @@ A task owns one folder, ``<workdir>/<task>``::
     loaded/               which files of code its jobs loaded
     queue/                what was submitted to a queue
     controller/           controllers that were put in a queue
+    damaged/              files that could not be used, below it as they were here
     result.<ext>          the result, unless `resultfile` says otherwise
     round-<n>/            one division of the space among jobs
         space.pkl         the frozen space
@@ -31,7 +32,6 @@ A task owns one folder, ``<workdir>/<task>``::
         claims/           which work was fetched (load balancing)
         locks/            which jobs run
         hanging/          which of their processes seem to hang
-        damaged/          files that were not what was written
         rows-<name>.<ext> the rows of a merged round: a second name of its result
         rows.json         what is recorded of them
         merged.json       what the last merge wrote
@@ -128,8 +128,8 @@ class Round:
 
     @property
     def damaged(self) -> Path:
-        """The folder of files that were not what was written."""
-        return self.folder / "damaged"
+        """The folder of files of the task that could not be used, of all rounds."""
+        return self.folder.parent / "damaged"
 
     def kept(self, ext: str) -> Path:
         """Rows taken over from an earlier round or result."""
@@ -312,6 +312,11 @@ class TaskLayout:
     def controllers(self) -> Path:
         """The folder of controllers that were put in a queue."""
         return self.folder / "controller"
+
+    @property
+    def damaged(self) -> Path:
+        """The folder of files that could not be used, below it as they were here."""
+        return self.folder / "damaged"
 
     @property
     def digests(self) -> Path:

@@ -14,10 +14,11 @@ from psyrun.errors import DamagedFileError, StoreError, one_line
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict
-from psyrun.utils.checksums import set_aside, verify
+from psyrun.utils.checksums import verify
 from psyrun.utils.files import damaged, duplicate, read_json
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord, problem_of_block
+from psyrun.workdir.damage import set_aside
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round

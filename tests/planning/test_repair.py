@@ -136,8 +136,7 @@ def test_nothing_of_a_finished_task_is_evaluated_again(
     assert all(str(path) in line for line in task.mended)
     assert folder.rows() == before
     assert folder.is_done()
-    kept = list(path.parent.glob(f"{path.name}.damaged*"))
-    assert bool(kept) == (damage is not gone)
+    assert (folder.work / "damaged" / name).exists() == (damage is not gone)
 
 
 @pytest.mark.parametrize("values", [FIXED, RANDOM])
@@ -332,3 +331,34 @@ def test_a_damaged_journal_is_said(folder, capfd) -> None:
     path.write_bytes(content)
     assert main(["doctor", "--verify"]) == 1
     assert path.name in capfd.readouterr().out
+
+
+def test_what_was_set_aside_is_in_one_place(folder, capfd) -> None:
+    folder.write(store="resultfile = 'out/data.pkl'\nkeep_blocks = True")
+    folder.run()
+    names = {"state.json", "version.json", "round-1/space.pkl", "round-1/blocks/1.pkl"}
+    for _ in range(2):
+        for name in names:
+            cut(folder.work / name)
+        Path("out/data.pkl").write_text("mine")
+        main(["doctor", "--repair"])
+        # The result is the user's, and psyrun's only as it was written.
+        assert Path("out/data.pkl").read_text() == "mine"
+        folder.run()
+    damaged = folder.work / "damaged"
+    kept = {path for path in damaged.rglob("*") if path.is_file()}
+    # With a block goes what is recorded of it.
+    names.add("round-1/blocks/.1.json")
+    numbered = {Path(name).with_stem(f"{Path(name).stem}-2") for name in names}
+    assert kept == {damaged / name for name in names | numbered}
+    assert {path.name for path in Path("out").iterdir()} == {
+        "data.pkl",
+        "data.changed.pkl",
+        "data.changed-2.pkl",
+    }
+    capfd.readouterr()
+    assert main(["doctor", "--verify"]) == 0
+    assert f"a: {len(kept)} damaged files kept in {damaged}" in capfd.readouterr().out
+    assert main(["clean", "a"]) == 0
+    assert not folder.work.exists()
+    assert Path("out/data.changed.pkl").read_text() == "mine"

@@ -13,6 +13,8 @@ from psyrun.planning.prepare import load_tasks
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import report_error
 from psyrun.utils.text import counted
+from psyrun.workdir.damage import n_set_aside
+from psyrun.workdir.layout import TaskLayout
 
 
 def check_work_folders(args: argparse.Namespace) -> int:
@@ -34,12 +36,18 @@ def _verify(name: str, path: Path) -> bool:
     folder, n_files, faults = faults_of_task(path, name)
     for fault in faults:
         print(problem(_place(fault, folder), f"{fault.problem}: {fault.remedy}").line)
+    _tell_set_aside(name, TaskLayout(folder))
     if not faults:
         print(ok(name, f"{counted(n_files, 'file')} in {folder}").line)
         return True
     found = f"{counted(len(faults), 'problem')} in {counted(n_files, 'file')}"
     print(f"{name}: {found}. Mend it with 'psy doctor --repair {name}'.")
     return False
+
+
+def _tell_set_aside(name: str, layout: TaskLayout) -> None:
+    if n_files := n_set_aside(layout):
+        print(f"{name}: {counted(n_files, 'damaged file')} kept in {layout.damaged}")
 
 
 def _place(fault: Fault, folder: Path) -> str:
