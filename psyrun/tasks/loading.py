@@ -21,6 +21,7 @@ the folder of the task files and the current folder first on ``sys.path``.
 
 from __future__ import annotations
 
+import ast
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from psyrun.tasks.discovery import task_name
 from psyrun.tasks.import_path import add_to_import_path, separate_imports
 from psyrun.tasks.module import run_file
 from psyrun.tasks.paths import resolved
-from psyrun.tasks.spelling import check_spelling
+from psyrun.tasks.spelling import check_arguments, check_spelling
 from psyrun.tasks.validation import (
     check_execute,
     check_places,
@@ -110,8 +111,8 @@ def load_task(
     conf_path = common_file(path.parent)
     conf: dict[str, Setting] = {}
     if conf_path is not None:
-        conf = _settings(conf_path, "psy-conf")[1]
-    module, own = _settings(path, f"task_{name.replace('.', '_')}")
+        _, _, conf = _settings(conf_path, "psy-conf")
+    module, statements, own = _settings(path, f"task_{name.replace('.', '_')}")
     separate_imports()
     given = _overriding(overrides or {})
     settings = conf | own | given
@@ -120,6 +121,13 @@ def load_task(
     scheduler = values.get("scheduler", ImmediateRun())
     values[_ARGUMENTS] = joined(scheduler.OPTIONS, *sources)
     _check_arguments(name, settings, values)
+    check_arguments(
+        statements,
+        module.__dict__,
+        str(path),
+        options=scheduler.OPTIONS or {},
+        given=values[_ARGUMENTS],
+    )
     return Task(
         name=name,
         path=path,
@@ -150,8 +158,10 @@ def common_file(taskdir: Path) -> Path | None:
     return None
 
 
-def _settings(path: Path, module_name: str) -> tuple[ModuleType, dict[str, Setting]]:
-    """Run a file and return the special variables that it sets."""
+def _settings(
+    path: Path, module_name: str
+) -> tuple[ModuleType, list[ast.stmt], dict[str, Setting]]:
+    """Run a file and return its statements, and the special variables that it sets."""
     module, statements = run_file(path, module_name)
     namespace = module.__dict__
     _take_old_spelling(namespace, path)
@@ -162,7 +172,7 @@ def _settings(path: Path, module_name: str) -> tuple[ModuleType, dict[str, Setti
         # "from psyrun import store" imports a module; no variable can be one.
         if not isinstance(namespace[name], ModuleType)
     }
-    return module, settings
+    return module, statements, settings
 
 
 def _take_old_spelling(namespace: dict[str, Any], path: Path) -> None:

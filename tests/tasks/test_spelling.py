@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from psyrun.cli import run
 from psyrun.errors import TaskError
-from psyrun.tasks.spelling import edits, nearest_special
+from psyrun.tasks.spelling import OPTIONS_OF_RUN, edits, nearest_special
 
 MISSPELT = {
     "max_job = 3": "max_jobs",
@@ -106,3 +110,62 @@ def test_swapped_letters_are_one_edit():
     assert edits("store", "stroe") == 1
     assert nearest_special("stroe") == "store"
     assert nearest_special("y") is None
+
+
+MISPLACED = {
+    "accept_failures = True": "--accept-failures",
+    "accept_failure = True": "--accept-failures",
+    "ACCEPT_FAILURES = True": "--accept-failures",
+    "move_aside = True": "--move-aside",
+    "dry_run = True": "--dry-run",
+    "continue_ = True": "--continue",
+}
+
+
+@pytest.mark.parametrize("text", MISPLACED)
+def test_an_option_of_psy_run_is_refused_where_it_has_no_effect(load_with, text):
+    name = text.split(" ")[0]
+    said = f"unknown name '{name}'. That is an option: 'psy run {MISPLACED[text]}'"
+    with pytest.raises(TaskError, match=f"^psy-tasks/task_a.py: {said}"):
+        load_with(text)
+    assert load_with(f"_{text}")
+    assert load_with(f"{text}\ndef execute(x): return {{'y': {name}}}")
+    assert load_with(f"{text}\nnames = globals()")
+    with pytest.raises(TaskError, match=f"^psy-tasks/psy-conf.py: {said}"):
+        load_with(conf=text)
+
+
+def test_the_options_of_psy_run_are_those_that_it_has():
+    parser = argparse.ArgumentParser()
+    run.add_arguments(parser)
+    known = parser.format_help()
+    assert all(option in known for option in OPTIONS_OF_RUN.values())
+
+
+UNREAD = {
+    "retry = 3": "Did you mean 'retries'?",
+    "workers = 3": "Did you mean 'pool_size'?",
+    "scheduler = 'Slurm'\ntimelimit = '1h'": "write 'scheduler_args = {'timelimit'",
+    "scheduler = 'Slurm'\ncores_per_socket = 2": "{'cores-per-socket': ...}'.",
+}
+
+
+@pytest.mark.parametrize("text", UNREAD)
+def test_a_variable_that_nothing_reads_is_told_of(load_with, text):
+    with pytest.warns(UserWarning, match=re.escape(UNREAD[text])):
+        load_with(text)
+
+
+READ = [
+    "retry = 3\nretries = retry",
+    "retry = 3\nretries = 1",
+    "def retry(x): return x",
+    "timelimit = '1h'",
+    "scheduler = 'Slurm'\ntimelimit = '1h'\nscheduler_args = {'timelimit': timelimit}",
+    "scheduler = 'Slurm'\ntimelimit = 3\nscheduler_args = {'timelimit': '3h'}",
+]
+
+
+@pytest.mark.parametrize("text", READ)
+def test_a_variable_that_is_read_is_the_users_own(load_with, text):
+    assert load_with(text)
