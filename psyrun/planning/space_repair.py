@@ -80,7 +80,10 @@ class SpaceRepair:
         is_same = is_same and numbers.n_items in (None, len(space))
         if is_same and self._fit(space, rows):
             return space, "the task file"
-        n_items = numbers.n_items or (len(space) if is_same else len(indices))
+        n_items = numbers.n_items or (len(space) if is_same else 0)
+        if indices.max(initial=-1) >= n_items:
+            # How large it was is not known.
+            return None
         points = self._parameters(rows.columns)
         if is_same:
             # A random space: what is evaluated already stays as it is.

@@ -210,6 +210,22 @@ def test_an_outdated_space_is_made_from_rows(folder) -> None:
     assert sorted(folder.rows())[:5] == [(x, 2 * x) for x in range(5)]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_are_kept_of_a_space_of_unknown_size(folder, backend) -> None:
+    folder.write(backend=backend)
+    Path("broken-0").touch()
+    folder.run(blocks=1)
+    rows = load("a", partial=True)["x"]
+    for name in RECORDS[1:]:
+        cut(folder.work / name)
+    Path("broken-0").unlink()
+    folder.write("range(12)", backend)
+    folder.calls()
+    folder.run(keep_going=True)
+    assert folder.calls() == 12 - len(rows)
+    assert folder.rows() == [(x, 2 * x) for x in range(12)]
+
+
 @pytest.mark.parametrize("store", ["store = '.npz'", "store = '.h5'"])
 def test_types_that_were_agreed_on_are_found_again(folder, store) -> None:
     folder.write(store=store)
