@@ -96,8 +96,9 @@ def _divide_after_rounds(job: Job) -> Division:
 
 
 def _divide_after_result(job: Job) -> Division:
-    columns = job.store(job.plan.result_ext).load(job.plan.resultfile)
-    kept = _keep(job, [columns])
+    result = job.plan.resultfile
+    columns = job.store(job.plan.result_ext).load(result)
+    kept = _keep(job, [columns], Path(result))
     found = from_result(job.task.pspace, columns, job.task.exclude_from_result)
     return replace(
         _in_new_space(job, found),

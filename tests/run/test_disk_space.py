@@ -1,15 +1,18 @@
 """Rows are on disk once, and no kill on the way there loses or repeats one."""
 
+import pickle
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tables
 from kill_points import KILLING, killed
-from projects import Project
+from projects import COUNTED, Project
 
 import psyrun
 
@@ -158,6 +161,63 @@ def test_rows_that_are_kept_are_on_disk_once(large: Project) -> None:
     assert large.calls() == [N]
     expect_all(large, N + 1)
     assert size(large.folder) < 1.1 * ROWS * (N + 1) / N
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_result_whose_work_folder_is_gone_is_continued_without_a_copy(
+    project: Project, store: str
+) -> None:
+    chosen = f"from psyrun import {store}\nstore = {store}()\nresultfile = RESULT\n"
+    result = project.folder / f"data{getattr(psyrun, store).ext}"
+    large = chosen.replace("RESULT", f"'{result.name}'")
+    large += LARGE.replace("20_000", "120_000")
+    project.write("from pathlib import Path\n" + large)
+    project.psy("run")
+    project.calls()
+    shutil.rmtree(project.work())
+    project.edit(f"range({N})", f"range(1, {N + 1})")
+    limit = 6 * ROWS * (N + 1) / N
+    with at_most(project.folder, 2.1 * limit):
+        project.psy("run", "--continue")
+    assert project.calls() == [N]
+    assert size(project.folder) < 1.1 * limit
+    columns = psyrun.load(result)
+    assert [int(y[-1]) for y in columns["y"]] == [*range(1, N + 1), 0]
+
+
+def write_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"x": np.arange(4), "y": (0, 1, 4, 9)}, 2))
+
+
+def write_npz(path: Path) -> None:
+    np.savez_compressed(path, x=np.arange(4), y=np.array([0, 1, 4, 9], ">i2"))
+
+
+def write_h5(path: Path) -> None:
+    with tables.open_file(path, "w") as file:
+        file.create_array("/psyrun", "x", np.arange(4), createparents=True)
+        file.create_carray("/psyrun", "y", obj=np.array([0, 1, 4, 9], np.int16))
+
+
+WRITERS = {"PickleStore": write_pickle, "NpzStore": write_npz, "H5Store": write_h5}
+
+
+@pytest.mark.parametrize("store", WRITERS)
+@pytest.mark.parametrize("space", [range(5), range(1, 5), [3, 2], [9]])
+def test_a_result_that_others_wrote_is_continued(
+    project: Project, store: str, space: Iterable[int]
+) -> None:
+    result = project.folder / f"data{getattr(psyrun, store).ext}"
+    WRITERS[store](result)
+    choice = f"from psyrun import {store}\nstore = {store}()\n"
+    project.write(f"{choice}resultfile = {result.name!r}\n{COUNTED}")
+    project.edit("[1, 2, 3, 4]", str([*space]))
+    project.psy("run", "--continue")
+    assert project.calls() == [x for x in space if x > 3]
+    columns = psyrun.load(result)
+    kept = [x for x in range(4) if x not in space]
+    assert [int(x) for x in columns["x"]] == [*space, *kept]
+    assert [int(y) for y in columns["y"]] == [x**2 for x in [*space, *kept]]
 
 
 def test_a_merge_that_is_killed_anywhere_loses_nothing(unmerged: Project) -> None:
