@@ -25,6 +25,7 @@ from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import MergeRecord, block_files
+from psyrun.workdir.rows import RoundData
 
 _UNKNOWN = {
     "type": "Unknown",
@@ -134,7 +135,16 @@ class BlockRepair:
         path = self._there.get(block, self._path(block))
         if record is not None and record.file.problem_of(path):
             return None
+        if record is not None and self._has_others(block, record):
+            return None
         return try_to(self._store.load, path)
+
+    def _has_others(self, block: int, record: BlockRecord) -> bool:
+        """Whether the rows in the store file are those of other assignments."""
+        if record.block not in (None, block):
+            return True
+        data = RoundData(self.round, self._store)
+        return try_to(data.difference, block) != ""
 
     def _failed(
         self, block: int, record: BlockRecord | None

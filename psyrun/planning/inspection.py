@@ -17,7 +17,6 @@ from psyrun.tasks.loading import load_task
 from psyrun.utils.files import read_json
 from psyrun.utils.text import counted
 from psyrun.workdir import journal
-from psyrun.workdir.checksums import problem_of_block
 from psyrun.workdir.damage import check_division, try_to
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
@@ -127,8 +126,7 @@ class Inspection:
                 # Its rows are those of the result.
                 continue
             self.n_files += 1
-            problem = problem_of_block(round_, block, path, counts.space)
-            if problem:
+            if problem := data.problem_of(block):
                 yield Fault(path, problem.removeprefix(f"{path}: "), _OF_RESULT)
                 continue
             yield from self._of_lists(data, block, path)

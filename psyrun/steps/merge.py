@@ -90,7 +90,8 @@ def _keep_once(job: Job, record: MergeRecord, lacks: list[int]) -> None:
     if plan.result_ext != plan.block_ext or written is None:
         return
     result = Path(plan.resultfile)
-    is_kept = keep_rows(job.round, result, record.n_rows, lacks, written)
+    compared = job.data.compared()
+    is_kept = keep_rows(job.round, result, record.n_rows, lacks, written, compared)
     if is_kept and not plan.keep_blocks:
         empty_blocks(job.round, plan.block_ext)
 

@@ -33,6 +33,7 @@ class _Kept(NamedTuple):
 
     kept_types: dict[str, RowType]
     kept_large: frozenset[str]
+    kept_compared: tuple[str, ...] = ()
 
 
 def split(job: Job) -> None:
@@ -90,6 +91,9 @@ def _divide_after_rounds(job: Job) -> Division:
     else:
         points = [data.points() for data in rounds]
         division = _in_new_space(job, from_rounds(job.task.pspace, points))
+    # Rows were found by their parameters, so that they have those of the space.
+    compared = set.intersection(*(data.compared() for data in rounds))
+    kept = kept._replace(kept_compared=tuple(sorted(compared)))
     return replace(
         division, fingerprints=fingerprints, versions=versions, **kept._asdict()
     )

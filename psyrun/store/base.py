@@ -262,6 +262,32 @@ class Store(ABC):
         """
         return list(self.load(filename))
 
+    def load_scalars(self, filename: Filename, keys: Sequence[str]) -> dict[str, Any]:
+        """Read columns that hold one number or text for each row.
+
+        psyrun compares parameters with this before it merges files. The default finds
+        none, so that nothing is compared.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        keys : sequence of str
+            The keys to read; others are left alone.
+
+        Returns
+        -------
+        dict of str to sequence
+            The columns of these keys that the file has, without those that hold
+            anything larger.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        return {}
+
     def check(self, row: Mapping[str, Any]) -> None:  # noqa: B027
         """Raise an error if this store cannot hold the values of one row.
 

@@ -167,6 +167,15 @@ class NpzStore(Store):
             return _keys(archive)
 
     @override
+    def load_scalars(self, filename: Filename, keys: Sequence[str]) -> dict[str, Any]:
+        with _opened(filename) as archive:
+            return {
+                key: self._read(archive, key, filename)
+                for key in _keys(archive)
+                if key in keys and _holds_scalars(archive, key)
+            }
+
+    @override
     def check(self, row: Mapping[str, Any]) -> None:
         """Raise an error if no array holds a value."""
         for key, value in row.items():
@@ -357,6 +366,13 @@ def _keys(archive: zipfile.ZipFile) -> list[str]:
         for name in archive.namelist()
     )
     return list(dict.fromkeys(key for key in keys if key is not None))
+
+
+def _holds_scalars(archive: zipfile.ZipFile, key: str) -> bool:
+    if offsets_name(archive, key) is not None:
+        return True
+    header = read_header(archive, key + _MEMBER)
+    return header is not None and len(header.shape) == 1 and not header.dtype.hasobject
 
 
 def _is_uneven_text(arrays: Sequence[StoredArray]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -83,6 +84,14 @@ class PickleStore(Store):
         from psyrun.store.pickle_count import without_values
 
         return count_rows(_columns_in(filename, without_values))
+
+    @override
+    def load_scalars(self, filename: Filename, keys: Sequence[str]) -> dict[str, Any]:
+        from psyrun.store.pickle_count import Scalars, with_scalars
+
+        columns = _columns_in(filename, partial(with_scalars, keys=keys))
+        found = {k: v.values() for k, v in columns.items() if isinstance(v, Scalars)}
+        return {key: values for key, values in found.items() if values is not None}
 
     @override
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:

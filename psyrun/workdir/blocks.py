@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from psyrun.store.arrays import Indices
+from psyrun.store.base import Writer
+from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import (
     check_all,
@@ -21,6 +23,7 @@ from psyrun.utils.files import (
 )
 from psyrun.workdir import frames, journal
 from psyrun.workdir.checksums import BlockRecord
+from psyrun.workdir.comparison import equal_parameters
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
@@ -60,13 +63,12 @@ def write_block(
     new = data.round.new_block(block, data.store.ext, secrets.token_hex(4))
     try:
         with data.store.writer(str(new)) as writer:
-            for rows in data.in_order(sources):
-                writer.append(rows)
+            compared = _write(writer, data, indices, data.in_order(sources))
         # An earlier job of this block may have accepted other failures.
         check_all()
         listed = indices if failed or lists_rows else None
         _write_lists(data, block, listed, failed)
-        record_block(data.round, block, len(indices), new)
+        record_block(data.round, block, len(indices), new, compared)
         target = data.round.block(block, data.store.ext)
         with explained(target):
             synchronise(new)
@@ -76,6 +78,21 @@ def write_block(
     finally:
         with suppress(OSError):
             new.unlink()
+
+
+def _write(
+    writer: Writer, data: RoundData, indices: Indices, pieces: Iterable[ColumnDict]
+) -> tuple[str, ...]:
+    """Write rows, and return which parameters all have from their assignments."""
+    space, begin = data.division.space, 0
+    compared = set(space.keys())
+    for rows in pieces:
+        writer.append(rows)
+        end = begin + count_rows(rows)
+        there = {key: rows[key] for key in compared if key in rows}
+        compared = equal_parameters(space, indices[begin:end], there)
+        begin = end
+    return tuple(sorted(compared)) if begin else ()
 
 
 def _write_lists(
@@ -99,12 +116,17 @@ def _write_lists(
     write_json(accepted, record)
 
 
-def record_block(round_: Round, block: int, n_rows: int, file: Path) -> None:
+def record_block(
+    round_: Round, block: int, n_rows: int, file: Path, compared: tuple[str, ...] = ()
+) -> None:
     """Record what the files of a block are, of which one may have no name yet."""
     counts = DivisionCounts.load(round_)
     BlockRecord(
         n_rows,
         Checksum.of(file),
+        block=block,
+        modified=file.stat().st_mtime_ns,
+        compared=compared,
         rows=_of_existing(round_.rows(block)),
         failed=_of_existing(round_.failed(block)),
         space=None if counts is None else counts.space,

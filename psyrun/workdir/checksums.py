@@ -8,8 +8,8 @@ from pathlib import Path
 
 from psyrun.errors import StoreError
 from psyrun.utils.checksums import Checksum
-from psyrun.utils.files import write_json
-from psyrun.utils.records import read_record
+from psyrun.utils.files import read_json, write_json
+from psyrun.utils.records import checked
 from psyrun.workdir.layout import Round
 
 
@@ -26,9 +26,12 @@ class BlockRecord:
         failures; None where there is no such list.
     space : Checksum or None
         Of the frozen space that its assignments are counted in.
-    overridden : tuple of str
-        Parameters that have other values in its rows than in the space, as `execute`
-        returned results of that name.
+    block : int or None
+        Its number.
+    modified : int or None
+        When its store file was written, in nanoseconds since the epoch.
+    compared : tuple of str
+        Parameters that have the values of its assignments in all rows.
     """
 
     n_rows: int
@@ -36,7 +39,9 @@ class BlockRecord:
     rows: Checksum | None = None
     failed: Checksum | None = None
     space: Checksum | None = None
-    overridden: tuple[str, ...] = ()
+    block: int | None = None
+    modified: int | None = None
+    compared: tuple[str, ...] = ()
 
     def save(self, round_: Round, block: int) -> None:
         """Write the record of a block, before the block gets its name."""
@@ -48,7 +53,14 @@ class BlockRecord:
 
         Raises `StoreError` if it is damaged.
         """
-        record: BlockRecord | None = read_record(round_.block_record(block), cls)
+        path = round_.block_record(block)
+        entries = read_json(path)
+        if entries is None:
+            return None
+        if isinstance(entries, dict):
+            # Former versions wrote it, but did not compare anything.
+            entries.pop("overridden", None)
+        record: BlockRecord = checked(path, entries, cls)
         return record
 
 
@@ -64,6 +76,8 @@ def problem_of_block(
         record = BlockRecord.load(round_, block)
         if record is None:
             return ""
+        if record.block not in (None, block):
+            return f"{file}: is block {record.block}"
         if None not in (space, record.space) and record.space != space:
             return f"{file}: holds rows of another space"
         for path, checksum in _files(record, round_, block, file):

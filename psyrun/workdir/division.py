@@ -64,6 +64,8 @@ class Division:
         The types in the columns of the kept file, if its store has such.
     kept_large : frozenset of str
         Columns of it with integers that are not all exact as float64.
+    kept_compared : tuple of str
+        Parameters that have the values of the assignments in all of its rows.
     """
 
     space: ParameterSpace
@@ -77,6 +79,7 @@ class Division:
     cut_off_before: int = 0
     kept_types: Mapping[str, RowType] = field(default_factory=dict)
     kept_large: frozenset[str] = frozenset()
+    kept_compared: tuple[str, ...] = ()
 
     @cached_property
     def open(self) -> Sequence[int] | Indices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class MergedRows:
         What it is recognized by.
     modified : int
         When it was written, in nanoseconds since the epoch.
+    compared : tuple of str
+        Parameters that have the values of the assignments in its rows.
     """
 
     name: str
@@ -42,6 +45,7 @@ class MergedRows:
     lacks: tuple[int, ...]
     file: Checksum
     modified: int
+    compared: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, round_: Round) -> MergedRows | None:
@@ -117,7 +121,12 @@ def sound_rows(round_: Round) -> MergedRows | None:
 
 
 def keep_rows(
-    round_: Round, result: Path, n_rows: int, lacks: list[int], file: Checksum
+    round_: Round,
+    result: Path,
+    n_rows: int,
+    lacks: list[int],
+    file: Checksum,
+    compared: Iterable[str] = (),
 ) -> bool:
     """Let the result be what has the rows of a round; return whether that is possible.
 
@@ -129,7 +138,8 @@ def keep_rows(
         path.unlink(missing_ok=True)
         return False
     modified = path.stat().st_mtime_ns
-    record = MergedRows(name, n_rows, tuple(lacks), file, modified)
+    of_file = n_rows, tuple(lacks), file, modified
+    record = MergedRows(name, *of_file, compared=tuple(sorted(compared)))
     write_json(round_.merged_rows, asdict(record))
     for other in round_.folder.glob("rows-*"):
         if other != path:

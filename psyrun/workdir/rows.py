@@ -19,6 +19,7 @@ from psyrun.utils.files import damaged, duplicate, read_json
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord, problem_of_block
 from psyrun.workdir.damage import set_aside
+from psyrun.workdir.comparison import FoundRows
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
@@ -74,17 +75,35 @@ class RoundData:
     def problem_of(self, block: int) -> str:
         """Return what is wrong with a block's files; empty if nothing is.
 
-        They are read once.
+        They are looked at once.
         """
         if block not in self._problems:
             space = None if self._counts is None else self._counts.space
             path = self._file_of(block) or self.round.block(block, self.store.ext)
-            self._problems[block] = problem_of_block(self.round, block, path, space)
+            problem = problem_of_block(self.round, block, path, space)
+            self._problems[block] = problem or self.difference(block)
         return self._problems[block]
 
-    def forget_problem(self, block: int) -> None:
-        """Look at a block again when it is needed, as it was replaced."""
-        self._problems.pop(block, None)
+    def difference(self, block: int) -> str:
+        """Return in one line that a block has rows of others; empty if it has not."""
+        record, path = BlockRecord.load(self.round, block), self._file_of(block)
+        if path is None or record is None or not record.compared:
+            return ""
+        rows = FoundRows(self.store, path, self.indices_of_block(block))
+        return rows.problem(self.division.space, record.compared)
+
+    def compared(self) -> set[str]:
+        """Return the parameters whose values in all rows are those of the space."""
+        if self.merged is not None and not self.merged.lacks:
+            return set(self.merged.compared)
+        kept, blocks = self.division.kept, range(self.division.n_blocks)
+        known = [] if kept is None else [set(self.division.kept_compared)]
+        for block in blocks:
+            record = BlockRecord.load(self.round, block)
+            if record is None or self.rows_of_block(block) is None:
+                return set()
+            known += [set(record.compared)] * (record.n_rows > 0)
+        return set.intersection(*known) if known else set()
 
     def with_row(self) -> Indices:
         """Return the assignments that have a row, in the order of the space."""
@@ -243,7 +262,17 @@ class RoundData:
         # Once, although not all of its rows may be asked for together.
         if _KEPT not in self._problems and self._counts is not None:
             verify(self._kept_path, self._counts.kept)
+            self._compare_kept()
             self._problems[_KEPT] = ""
+
+    def _compare_kept(self) -> None:
+        kept, keys = self.division.kept, self.division.kept_compared
+        if kept is not None and keys:
+            indices = np.flatnonzero(kept >= 0)
+            rows = FoundRows(self.store, self._kept_path, indices, kept[indices])
+            if problem := rows.problem(self.division.space, keys):
+                path, _, what = problem.partition(": ")
+                raise damaged(path, what)
 
     @property
     def _kept_path(self) -> str:

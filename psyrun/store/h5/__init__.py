@@ -105,6 +105,17 @@ class H5Store(Store):
         with self._reading(filename) as group:
             return list(arrays(group))
 
+    @override
+    def load_scalars(self, filename: Filename, keys: Sequence[str]) -> dict[str, Any]:
+        with self._reading(filename) as group:
+            found = arrays(group)
+            n_rows = count(group, found, filename)
+            return {
+                key: read_rows(array, slice(0, n_rows), n_rows)
+                for key, array in found.items()
+                if key in keys and len(array.shape) == 1
+            }
+
     @contextmanager
     def _reading(self, filename: Filename, **parameters: int) -> Iterator[tables.Group]:
         with (
