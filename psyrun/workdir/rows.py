@@ -18,8 +18,8 @@ from psyrun.utils.checksums import verify
 from psyrun.utils.files import damaged, duplicate, read_json
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord, problem_of_block
-from psyrun.workdir.damage import set_aside
 from psyrun.workdir.comparison import FoundRows
+from psyrun.workdir.damage import set_aside
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
