@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
 from accepting import accept_plan, finish_accepting_failures
@@ -16,6 +19,8 @@ from psyrun.cli.main import main
 from psyrun.planning.prepare import TaskRun
 from psyrun.results.load import load
 from psyrun.steps.main import run
+from psyrun.workdir.copies import settle
+from psyrun.workdir.layout import TaskLayout
 
 pytestmark = pytest.mark.slow
 
@@ -47,10 +52,17 @@ BACKENDS = ("DistributeBackend", "LoadBalancingBackend")
 class Folder:
     """A project folder, the current one, whose task is run step by step."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.work = Path("psy-work/a")
-        Path("psy-tasks").mkdir()
+    work = Path("psy-work/a")
+
+    def __init__(self, templates: Templates) -> None:
+        self._templates = templates
+
+    def copy(self, build: Callable[..., object], *arguments: Any) -> None:
+        """Make this folder a copy of one that was built once, with all its files."""
+        # With -a, what has two names has two names there.
+        source = self._templates.path_of(build, arguments)
+        subprocess.run(["cp", "-a", f"{source}/.", "."], check=True)
+        settle(TaskLayout(self.work))
 
     def write(
         self,
@@ -59,6 +71,7 @@ class Folder:
         exclude: str = "[]",
         store: str = "",
     ) -> None:
+        Path("psy-tasks").mkdir(exist_ok=True)
         text = TASK.format(values=values, backend=backend, exclude=exclude, store=store)
         Path("psy-tasks/task_a.py").write_text(text)
 
@@ -96,11 +109,40 @@ class Folder:
         return list(zip(map(float, columns["x"]), columns["y"], strict=True))
 
 
+class Templates:
+    """Project folders from which tests go on, each in a copy of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[tuple[Any, ...], Path] = {}
+
+    def path_of(self, build: Callable[..., object], arguments: Sequence[Any]) -> Path:
+        key = (build, *arguments)
+        if key not in self._known:
+            path = self._path / str(len(self._known))
+            path.mkdir()
+            with chdir(path):
+                build(Folder(self), *arguments)
+            self._known[key] = path
+        return self._known[key]
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory) -> Templates:
+    return Templates(tmp_path_factory.mktemp("templates"))
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Iterator[Folder]:
+def folder(tmp_path, monkeypatch, templates) -> Iterator[Folder]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    yield Folder(tmp_path)
+    yield Folder(templates)
+
+
+def finished(folder: Folder, values: str = FIXED) -> None:
+    folder.write(values)
+    folder.run()
+    assert folder.calls() == 10
 
 
 def gone(path: Path) -> None:
@@ -125,10 +167,8 @@ RECORDS = ["state.json", "round-1/split.json", "round-1/space.pkl"]
 def test_nothing_of_a_finished_task_is_evaluated_again(
     folder, name, damage, values
 ) -> None:
-    folder.write(values)
-    folder.run()
+    folder.copy(finished, values)
     before, path = folder.rows(), folder.work / name
-    assert folder.calls() == 10
     damage(path)
     task = folder.run()
     assert folder.calls() == 0
@@ -139,6 +179,16 @@ def test_nothing_of_a_finished_task_is_evaluated_again(
     assert (folder.work / "damaged" / name).exists() == (damage is not gone)
 
 
+def interrupted(folder: Folder, values: str, backend: str) -> None:
+    folder.write(values, backend)
+    for x in range(10):
+        Path(f"broken-{x}").touch()
+    Path("broken-2").unlink()
+    folder.run(blocks=2)
+    for path in Path().glob("broken-*"):
+        path.unlink()
+
+
 @pytest.mark.parametrize("values", [FIXED, RANDOM])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("damage", [gone, cut])
@@ -146,15 +196,9 @@ def test_nothing_of_a_finished_task_is_evaluated_again(
 def test_rows_of_an_interrupted_run_are_not_evaluated_again(
     folder, name, damage, backend, values
 ) -> None:
-    folder.write(values, backend)
-    for x in range(10):
-        Path(f"broken-{x}").touch()
-    Path("broken-2").unlink()
-    folder.run(blocks=2)
+    folder.copy(interrupted, values, backend)
     first, n_before = load("a", partial=True), folder.calls()
     n_rows = len(first.get("x", []))
-    for path in Path().glob("broken-*"):
-        path.unlink()
     damage(folder.work / name)
     folder.run()
     # With load balancing, what a job had fetched is divided anew by the next run.
@@ -167,15 +211,20 @@ def test_rows_of_an_interrupted_run_are_not_evaluated_again(
 
 @pytest.mark.parametrize("names", [RECORDS[:2], RECORDS[::2], RECORDS[1:], RECORDS])
 def test_several_records_are_rebuilt_from_what_is_left(folder, names) -> None:
-    folder.write()
-    folder.run()
-    folder.calls()
+    folder.copy(finished)
     for name in names:
         cut(folder.work / name)
     folder.run()
     assert folder.calls() == 0
     assert folder.is_done()
     assert folder.rows() == [(x, 2 * x) for x in range(10)]
+
+
+def extended(folder: Folder, is_merged: bool) -> None:
+    folder.write()
+    folder.run()
+    folder.write("range(14)")
+    folder.run(keep_going=True, blocks=99 if is_merged else 1)
 
 
 @pytest.mark.parametrize("damage", [gone, cut])
@@ -186,10 +235,7 @@ def test_several_records_are_rebuilt_from_what_is_left(folder, names) -> None:
 def test_rows_that_were_taken_over_are_not_lost_with_a_record(
     folder, name, damage, is_merged
 ) -> None:
-    folder.write()
-    folder.run()
-    folder.write("range(14)")
-    folder.run(keep_going=True, blocks=99 if is_merged else 1)
+    folder.copy(extended, is_merged)
     n_before = folder.calls()
     damage(folder.work / name)
     folder.run(keep_going=True)
@@ -199,11 +245,9 @@ def test_rows_that_were_taken_over_are_not_lost_with_a_record(
 
 
 def test_an_outdated_space_is_made_from_rows(folder) -> None:
-    folder.write()
-    folder.run()
+    folder.copy(finished)
     folder.write("range(5, 12)")
     cut(folder.work / "round-1/space.pkl")
-    folder.calls()
     folder.run(keep_going=True)
     assert folder.calls() == 2
     assert folder.rows()[:7] == [(x, 2 * x) for x in range(5, 12)]
@@ -242,9 +286,7 @@ def test_types_that_were_agreed_on_are_found_again(folder, store) -> None:
 
 @pytest.mark.parametrize("name", ["state.json", "round-1/split.json"])
 def test_others_name_what_mends_a_damaged_record(folder, name, capfd) -> None:
-    folder.write()
-    folder.run()
-    folder.calls()
+    folder.copy(finished)
     cut(folder.work / name)
     for command in (["status"], ["failed", "a"], ["merge", "--partial", "a", "b.pkl"]):
         main(command)
@@ -258,8 +300,7 @@ def test_others_name_what_mends_a_damaged_record(folder, name, capfd) -> None:
 
 
 def test_a_plan_of_a_newer_version_is_left_alone(folder, capfd) -> None:
-    folder.write()
-    folder.run()
+    folder.copy(finished)
     path = folder.work / "state.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({"format": record["format"] + 1, "unknown": True}))
@@ -269,9 +310,7 @@ def test_a_plan_of_a_newer_version_is_left_alone(folder, capfd) -> None:
 
 
 def test_what_was_removed_on_purpose_is_new(folder) -> None:
-    folder.write()
-    folder.run()
-    folder.calls()
+    folder.copy(finished)
     shutil.rmtree(folder.work)
     folder.run()
     assert folder.calls() == 10
@@ -285,17 +324,21 @@ FILES_OF_BLOCKS = [
 ]
 
 
+def with_accepted_failures(folder: Folder, backend: str) -> None:
+    folder.write(backend=backend, store="keep_blocks = True")
+    Path("broken-5").touch()
+    finish_accepting_failures("a")
+    Path("broken-5").unlink()
+    folder.calls()
+
+
 @pytest.mark.parametrize("damage", [gone, cut])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", FILES_OF_BLOCKS)
 def test_files_of_a_merged_block_are_made_anew(
     folder, name, backend, damage, capfd
 ) -> None:
-    folder.write(backend=backend, store="keep_blocks = True")
-    Path("broken-5").touch()
-    finish_accepting_failures("a")
-    Path("broken-5").unlink()
-    folder.calls()
+    folder.copy(with_accepted_failures, backend)
     path = folder.work / name
     if not path.exists() or (damage is gone and path.suffix != ".npy"):
         pytest.skip("no such file, or it is noticed elsewhere")
@@ -319,9 +362,7 @@ def test_files_of_a_merged_block_are_made_anew(
     [*RECORDS, "round-1/merged.json", "version.json", "digests.json", "result.pkl"],
 )
 def test_what_is_wrong_is_said_and_mended(folder, name, capfd) -> None:
-    folder.write()
-    folder.run()
-    folder.calls()
+    folder.copy(finished)
     assert main(["doctor", "--verify"]) == 0
     assert "ok" in capfd.readouterr().out
     # Its rows have two names there, of which this one gets another file.
