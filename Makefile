@@ -14,6 +14,8 @@ IN_VENV = . $(VENV)/bin/activate &&
 PYTEST = $(IN_VENV) python -m pytest
 IN_PARALLEL = -n 2
 TESTS ?=
+# `make docs` runs the others.
+ALL_BUT_DOCS = --ignore=tests/test_docs.py --ignore=tests/test_guide.py
 
 # What differs between Pythons: syntax trees and the source of functions (fingerprints),
 # pickles, signatures, tracebacks, what is printed, arguments of commands, how processes
@@ -60,10 +62,10 @@ demo: $(INSTALLED)
 	$(IN_VENV) cd $(DEMO) && psy run -j 2 && python report.py
 
 test: $(INSTALLED)
-	$(PYTEST) $(IN_PARALLEL) -m 'not slow and not cluster' $(TESTS)
+	$(PYTEST) $(IN_PARALLEL) -m 'not slow and not cluster' $(or $(TESTS),$(ALL_BUT_DOCS))
 
 test-slow: $(INSTALLED)
-	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster' --ignore=tests/packaging --ignore=tests/test_docs.py
+	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster' --ignore=tests/packaging $(ALL_BUT_DOCS)
 
 # One at a time: some of these tests stop parts of the cluster. Two can be larger: with
 # PSYRUN_JOBS=2500 instead of 250 jobs, and PSYRUN_KILLS=100 instead of 20 kills.

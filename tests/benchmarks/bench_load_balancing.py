@@ -97,7 +97,7 @@ def compare(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, nargs="+", default=[2, 4, 8, 16])
+    parser.add_argument("--workers", type=int, nargs="+", default=[4, 16])
     parser.add_argument("--pool-sizes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
