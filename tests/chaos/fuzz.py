@@ -25,7 +25,7 @@ import time
 import traceback
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -309,10 +309,12 @@ class Templates:
         return len(project.calls())
 
 
-def play(number: int, seed: str, templates: Templates, share: float) -> Trial:
+def play(
+    number: int, seed: str, templates: Templates, share: float, kinds: Sequence[Kind]
+) -> Trial:
     """Damage one file and call commands."""
     chance = random.Random(f"{seed} {number}")
-    kind = KINDS[number % len(KINDS)]
+    kind = kinds[number % len(kinds)]
     project, n_open = templates.copy(kind)
     files = list(files_of(project))
     # So that many files of one kind do not hide others.
@@ -338,6 +340,13 @@ def play(number: int, seed: str, templates: Templates, share: float) -> Trial:
                 trial.faults += judge_run(project, kind, said, n_open)
     trial.commands = len(all_said)
     return trial
+
+
+def chosen(n_kinds: int, seed: str) -> Sequence[Kind]:
+    """Return some kinds of projects, drawn by the seed: to make all takes a while."""
+    if n_kinds >= len(KINDS):
+        return KINDS
+    return random.Random(f"{seed} kinds").sample(KINDS, n_kinds)
 
 
 def prepare() -> None:
@@ -368,6 +377,7 @@ def options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5_000, help="how many files")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
     parser.add_argument("--seconds", type=float, help="stop after this time")
+    parser.add_argument("--kinds", type=int, default=99, help="how many of projects")
     parser.add_argument("--seed", default=os.environ.get("CHAOS_SEED", "0"))
     parser.add_argument(
         "--share", type=float, default=0.25, help="trials with commands that change"
@@ -385,11 +395,11 @@ def run(words: list[str] | None = None) -> int:
     begun = time.monotonic()
     trials: list[Trial] = []
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=where) as folder:
-        templates = Templates(Path(folder))
+        templates, kinds = Templates(Path(folder)), chosen(args.kinds, args.seed)
         for number in range(args.first, args.first + args.runs):
             if args.seconds and time.monotonic() - begun > args.seconds:
                 break
-            trial = play(number, args.seed, templates, args.share)
+            trial = play(number, args.seed, templates, args.share, kinds)
             trials.append(trial)
             # The first tell enough: others are about the same file.
             for fault in trial.faults[:2]:

@@ -9,6 +9,6 @@ SEED = os.environ.get("PSYRUN_SEED", "1")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [["--runs", "2", "--steps"], ["--runs", "1"]])
+@pytest.mark.parametrize("options", [["--steps"], []])
 def test_a_fault_before_any_call_loses_nothing(options: list[str]) -> None:
-    expect_no_fault("faults.py", *options, "--seed", SEED)
+    expect_no_fault("faults.py", "--runs", "1", *options, "--seed", SEED)
