@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,7 @@ from psyrun.workdir.holder import HEARTBEAT, recorded_holder
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import remove_stale_locks
 
-_PATIENCE = 2.0  # seconds that processes get to end once they are killed
+_PATIENCE = 10.0  # seconds that processes get to end once they are killed
 _PAUSE = 1.0  # seconds between looks at the clock
 _SUSPENDED = 5.0  # seconds that no pause takes, unless this process was suspended
 
@@ -131,19 +131,28 @@ def _end(layout: TaskLayout, clean_up: Callable[[], object]) -> NoReturn:
     # This may be called while a line is being printed.
     with suppress(OSError):
         os.write(2, f"{lost_lock(layout)}\n".encode(errors="backslashreplace"))
-    started = descendants(os.getpid())
-    for pid in started:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-    _wait_for_end(started)
+    _end_what_was_started()
     # Whoever runs the task now would have to wait until they expire.
     remove_stale_locks(layout)
     clean_up()
     os._exit(2)
 
 
-def _wait_for_end(pids: Iterable[int]) -> None:
+def _end_what_was_started() -> None:
+    """Kill the processes below this one, also those that they start meanwhile."""
     deadline = time.monotonic() + _PATIENCE
-    for pid in pids:
-        while process_start(pid) is not None and time.monotonic() < deadline:
-            time.sleep(0.01)
+    known: dict[int, str | None] = {}
+    while time.monotonic() < deadline:
+        for pid in descendants(os.getpid()):
+            known.setdefault(pid, process_start(pid))
+        living = [
+            pid
+            for pid, start in known.items()
+            if start is not None and process_start(pid) == start
+        ]
+        if not living:
+            return
+        for pid in living:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)

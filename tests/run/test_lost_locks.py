@@ -32,6 +32,9 @@ def execute(x):
     with Path("calls").open("a") as file:
         file.write(f"{x}\\n")
     time.sleep(float(Path("pause").read_text()))
+    # The last two blocks.
+    while x >= 20 and Path("hold").exists():
+        time.sleep(0.02)
     return {"y": x**2}
 """
 PLAIN = ("snakemake", "--snakefile", str(shipped("workflow", "Snakefile")))
@@ -48,9 +51,10 @@ def slow(project: Project) -> Project:
 
 
 class Run:
-    """A run that has finished a block, and is at the next ones."""
+    """A run that has finished a block, and does not come to an end by itself."""
 
     def __init__(self, project: Project, command: tuple[str, ...]) -> None:
+        (project.folder / "hold").touch()
         self.process = project.start(*command)
         self.round = TaskLayout(project.work()).round(1)
         wait_until(lambda: any(self.round.blocks.glob("*.pkl")) and self._is_at_work())
