@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import IO
 
@@ -188,14 +187,20 @@ def test_the_exit_status_is_that_of_the_run(project):
     assert "nothing runs; the last run ended" in result.stdout
 
 
+def attach(project):
+    """Start following a run; return the process, and the first line that it prints."""
+    process = project.start("psyrun.cli", "attach", "a")
+    return process, process.stdout.readline()
+
+
 def test_a_run_in_a_terminal_is_followed(slow):
     run = slow.start("psyrun.cli", "run", "a")
     wait_until(lambda: (slow.folder / "calls").exists())
-    attached = slow.start("psyrun.cli", "attach", "a")
-    time.sleep(1)
+    attached, first = attach(slow)
     (slow.folder / "go").touch()
-    told, errors = attached.communicate(timeout=60)
+    told = first + attached.stdout.read()
     said, _ = run.communicate(timeout=60)
+    _, errors = attached.communicate(timeout=60)
     assert (attached.returncode, errors) == (0, "")
     # Now and then a line tells of the progress; each of the two has its own clock.
     told, said = (
@@ -209,12 +214,13 @@ def test_plain_snakemake_is_followed(slow):
     run = slow.start("psyrun.cli", "run", "a")
     wait_until(lambda: (slow.folder / "calls").exists())
     layout(slow).run_record.unlink()
-    attached = slow.start("psyrun.cli", "attach", "a")
-    time.sleep(1)
+    attached, first = attach(slow)
     (slow.folder / "go").touch()
     run.communicate(timeout=60)
     layout(slow).run_record.unlink(missing_ok=True)
-    assert "a: " in attached.communicate(timeout=60)[0]
+    told = first + attached.stdout.read()
+    attached.communicate(timeout=60)
+    assert "a: " in told
     assert attached.returncode == 0
 
 

@@ -77,11 +77,26 @@ LOAD_BALANCING = (
 )
 
 
+# Lets each of the jobs fetch something.
+BOTH_BEGIN = """\
+def wait_for_the_other_job():
+    import time
+
+    while Path("both").exists() and len(Path("calls").read_text().split()) < 2:
+        time.sleep(0.02)
+
+
+"""
+
+
 def test_a_deleted_block_of_fetched_work_is_evaluated_alone(project) -> None:
     project.edit("max_jobs", LOAD_BALANCING + "max_jobs")
-    project.edit("    return", "    import time; time.sleep(0.5)\n    return")
+    project.edit("def execute", BOTH_BEGIN + "def execute")
+    project.edit("    return", "    wait_for_the_other_job()\n    return")
+    (project.folder / "both").touch()
     project.psy("run", "-j", "2")
     project.calls()
+    (project.folder / "both").unlink()
     (project.work() / "round-1/blocks/0.pkl").unlink()
     project.psy("run")
     assert len(project.calls()) < len(ALL)
