@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, StoreError
 from psyrun.utils.files import read_json
+from psyrun.utils.leftovers import remove_abandoned
 from psyrun.utils.text import counted
 from psyrun.workdir.layout import record_of_task
 
@@ -34,6 +36,8 @@ def execute(args: argparse.Namespace) -> int:
     """Merge, and print how much there was."""
     if args.partial or any(args.directory.glob(f"*{args.merged.suffix}")):
         _refuse_to_replace_a_result(args.merged, args.taskdir)
+    target = Path(os.path.realpath(args.merged))
+    remove_abandoned(target.parent, target.name)
     return _merge_task(args) if args.partial else _merge_folder(args)
 
 

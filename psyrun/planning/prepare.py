@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -37,18 +38,25 @@ from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.version import Version, changed_files, record_parts, version_of
 from psyrun.utils import __version__
 from psyrun.utils.checksums import keep_beside
-from psyrun.utils.files import checking, remove_abandoned, write_json, write_text
+from psyrun.utils.files import checking, write_json, write_text
+from psyrun.utils.leftovers import remove_abandoned, remove_all_abandoned
 from psyrun.utils.process.opened_files import opened_files
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
 from psyrun.workdir.copies import settle
 from psyrun.workdir.layout import TaskLayout, record_of_task
-from psyrun.workdir.lock import Lock, live_holder, running_jobs
+from psyrun.workdir.lock import (
+    Lock,
+    live_holder,
+    remove_abandoned_rights,
+    running_jobs,
+)
 from psyrun.workdir.merged_rows import forget_lost
 from psyrun.workdir.origin import note_taskfile
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import changed_result
 from psyrun.workdir.result_file import KEPT, is_foreign
+from psyrun.workdir.snakemake_records import forget_incomplete, forget_missing
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -153,12 +161,18 @@ class TaskRun:
 
     def _remove_abandoned(self) -> None:
         """Remove what writers of earlier runs have left that were killed."""
-        result = self.task.resultfile
+        result = Path(os.path.realpath(self.task.resultfile))
         remove_abandoned(result.parent, result.name)
-        rounds = self.layout.rounds().values()
-        within = [path for each in rounds for path in (each.folder, each.blocks)]
-        for folder in (self.layout.folder, *within):
-            remove_abandoned(folder)
+        record = record_of_task(self.task.path.parent, self.name)
+        remove_abandoned(record.parent, record.name)
+        remove_all_abandoned(self.layout.folder)
+        remove_abandoned_rights(self.layout)
+        forget_incomplete(self.layout.folder, [self.task.resultfile])
+
+    def forget_incomplete(self) -> None:
+        """Have Snakemake take no file for incomplete, unless somebody makes it now."""
+        if live_holder(self.layout.lock) is None:
+            forget_incomplete(self.layout.folder, [self.task.resultfile])
 
     def release(self) -> None:
         """Give the lock back."""
@@ -262,6 +276,7 @@ class TaskRun:
         self._forget_lost_rows()
         self._keep_changed_result()
         self._move_aside()
+        forget_missing(self.layout.folder, [self.task.resultfile])
         self.render()
 
     def _forget_lost_rows(self) -> None:

@@ -29,6 +29,7 @@ from psyrun.workdir.result_file import (
     merge_records,
     original_of_result,
 )
+from psyrun.workdir.snakemake_records import forget_incomplete, forget_missing
 
 Kept: TypeAlias = list[tuple[Path, str]]
 _LEFT_BEHIND = re.compile(r"lock|\.lock\..*|\..*\.tmp")
@@ -98,6 +99,8 @@ def _clean_folder(layout: TaskLayout) -> tuple[list[Path], Kept]:
         is_own = is_left_behind or _is_own(layout)
         for path in [*results, *_own_entries(layout)]:
             _remove(path)
+        forget_incomplete(layout.folder, results)
+        forget_missing(layout.folder, results)
     elsewhere = [path for path in results if not is_in_work_folder(layout, path)]
     with suppress(OSError):
         layout.folder.rmdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 from pathlib import Path
@@ -14,10 +13,12 @@ from psyrun.steps.job import Job
 from psyrun.tasks.loaded_code import forget_others
 from psyrun.utils.checksums import Checksum, keep_beside
 from psyrun.utils.files import check_all, make_folder
+from psyrun.utils.leftovers import remove_abandoned
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import frames, journal
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE
+from psyrun.workdir.lock import remove_abandoned_rights
 from psyrun.workdir.merged_rows import empty_blocks, keep_rows
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.result_file import KEPT, is_foreign, note_result, original_of_result
@@ -168,8 +169,13 @@ def _clean_up(job: Job) -> None:
 
 
 def _remove_leftovers(job: Job) -> None:
-    """Remove what merges were writing that were killed; nobody else writes these."""
+    """Remove what jobs were writing that were killed; no other may write now."""
     result = Path(os.path.realpath(job.plan.resultfile))
-    left = [*result.parent.glob(f".{glob.escape(result.name)}.*.tmp")]
-    for path in (*left, *job.round.folder.glob(".rows-*")):
+    remove_abandoned(result.parent, result.name, of_all=True)
+    for folder in (job.round.folder, job.round.blocks):
+        remove_abandoned(folder, of_all=True)
+    for folder in (job.round.locks, job.layout.loaded, job.layout.folder):
+        remove_abandoned(folder)
+    remove_abandoned_rights(job.layout)
+    for path in job.round.folder.glob(".rows-*"):
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)

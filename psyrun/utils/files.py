@@ -5,32 +5,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
-import secrets
 import shutil
-import socket
 import stat
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_line
+from psyrun.utils.leftovers import hidden_beside, name_it, nameless, words_of_folder
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
 Filename: TypeAlias = str | os.PathLike[str]
-_LONGEST_STEM = 100
-_SUFFIX = ".tmp"
-_MADE = re.compile(
-    r"\.(?P<stem>.+)\.(?P<host>[^/]{1,50})\.(?P<pid>[0-9]{1,9})"
-    r"\.(?P<place>[0-9a-f]{8})\.[0-9a-z_]+\.tmp",
-    re.DOTALL,
-)
 _LOOKS, _PAUSE = 20, 0.05  # until a file that stays empty is taken for what it is
 
 
@@ -72,7 +62,7 @@ def replacing(filename: Filename) -> Iterator[Path]:
     Raises `StoreError` if the folder cannot be written to or the disk is full.
     """
     target = Path(os.path.realpath(filename))
-    beside = _beside(target)
+    beside = hidden_beside(target)
     with explained(filename):
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
@@ -105,63 +95,8 @@ def folder_beside(filename: Filename) -> TemporaryDirectory[str]:
 
     target = Path(os.path.realpath(filename))
     with explained(filename):
-        return TemporaryDirectory(
-            dir=target.parent, prefix=f".{_stem(target)}.{_owner()}.", suffix=_SUFFIX
-        )
-
-
-def _beside(target: Path) -> Path:
-    random = secrets.token_hex(4)
-    return target.with_name(f".{_stem(target)}.{_owner()}.{random}{_SUFFIX}")
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()[:50]}.{os.getpid()}.{_place()}"
-
-
-@cache
-def _place() -> str:
-    """Return what differs between machines, boots and containers of one name."""
-    from psyrun.utils.process.identity import boot, process_table
-
-    return f"{zlib.crc32(f'{boot()} {process_table()}'.encode()):08x}"
-
-
-def remove_abandoned(folder: Path, stem: str = "") -> None:
-    """Remove what processes of this system were writing in a folder when they died.
-
-    That is files that `replacing` has made, and folders of `folder_beside`; with a
-    `stem`, only those for a file of that name.
-    """
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(_SUFFIX) and _is_abandoned(entry.name, stem):
-                _remove(entry)
-
-
-def _is_abandoned(name: str, stem: str) -> bool:
-    from psyrun.utils.process.identity import process_start
-
-    made = _MADE.fullmatch(name)
-    if made is None or (stem and made["stem"] != _stem(Path(stem))):
-        return False
-    is_here = (made["host"], made["place"]) == (socket.gethostname()[:50], _place())
-    return is_here and process_start(int(made["pid"])) is None
-
-
-def _remove(entry: os.DirEntry[str]) -> None:
-    import shutil
-
-    with suppress(OSError):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            Path(entry.path).unlink()
-
-
-def _stem(target: Path) -> str:
-    # Names of 255 bytes are common on no file system; longer ones exist on none.
-    return os.fsencode(target.name)[:_LONGEST_STEM].decode(errors="ignore")
+        prefix, suffix = words_of_folder(target)
+        return TemporaryDirectory(dir=target.parent, prefix=prefix, suffix=suffix)
 
 
 def place(path: Path, text: str) -> bool:
@@ -170,7 +105,21 @@ def place(path: Path, text: str) -> bool:
     Of several processes that do so at once, one is first, also on network file
     systems. Others see the file whole; where there are no links, empty for a moment.
     """
-    beside = _beside(path)
+    file = nameless(path.parent)
+    if file is None:
+        return _place_beside(path, text)
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        force(file)
+        try:
+            return name_it(file, path) or _place_beside(path, text)
+        except FileExistsError:
+            return False
+
+
+def _place_beside(path: Path, text: str) -> bool:
+    beside = hidden_beside(path)
     try:
         beside.write_text(text, encoding="utf-8")
         synchronise(beside)
@@ -220,7 +169,7 @@ def link(source: Filename, target: Path) -> bool:
     What had that name before is replaced. Raises `StoreError` if the folder cannot be
     written to.
     """
-    beside = _beside(target)
+    beside = hidden_beside(target)
     try:
         with explained(target):
             os.link(os.path.realpath(source), beside)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
+
+from psyrun.utils.leftovers import probe
 
 
 def name_of_user(uid: int) -> str:
@@ -24,9 +25,6 @@ def own_uids(folder: Path) -> set[int]:
     A network drive may give the files of root, for example, to nobody.
     """
     found = {os.geteuid()}
-    probe = folder / f".user.{secrets.token_hex(8)}.tmp"
-    with suppress(OSError):
-        probe.touch(exist_ok=False)
-        found.add(probe.stat().st_uid)
-        probe.unlink()
+    with suppress(OSError), probe(folder) as file:
+        found.add(os.fstat(file).st_uid)
     return found

@@ -24,6 +24,7 @@ from typing import Any
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.environment import JOB_VARIABLE
+from psyrun.utils.leftovers import probe
 from psyrun.utils.process.identity import UNSEEN, boot, process_start, process_table
 
 HEARTBEAT = 20.0
@@ -199,22 +200,17 @@ def _clock_offset(folder: Path) -> float:
 
 
 def _measured_offset(folder: Path) -> float:
-    probe = folder / f".clock.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     # Who may not write there has nothing else to go by than the own clock.
     with suppress(OSError):
         for _ in range(_LOOKS):
             before = time.time()
-            made = _time_of_new(probe)
+            made = _time_of_new(folder)
             # In between, this process may have been suspended, or its network.
             if abs(time.time() - before) < 1.0:
                 return made - before
     return 0.0
 
 
-def _time_of_new(path: Path) -> float:
-    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
+def _time_of_new(folder: Path) -> float:
+    with probe(folder) as file:
         return os.fstat(file).st_mtime
-    finally:
-        os.close(file)
-        path.unlink(missing_ok=True)

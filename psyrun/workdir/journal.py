@@ -29,6 +29,7 @@ from typing import Any
 from psyrun.errors import NoSuchFileError, one_line
 from psyrun.utils import unpickling
 from psyrun.utils.files import force, opened, refuse_pipe, synchronise
+from psyrun.utils.leftovers import hidden_beside
 from psyrun.workdir.frames import (
     FAILURE,
     HEAD,
@@ -236,7 +237,7 @@ def forget_outcomes(path: Path) -> None:
     A reader that has it open goes on with what it was.
     """
     sessions = [each for each in scan(path, verify=True) if each.kind == SESSION]
-    beside = path.with_name(f"{path.name}.tmp")
+    beside = hidden_beside(path)
     with path.open("rb") as journal, beside.open("wb") as file:
         for entry in sessions:
             journal.seek(entry.offset - PREFIX)

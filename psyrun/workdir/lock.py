@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ from psyrun.workdir.layout import Round, TaskLayout
 
 _REMOVAL_EXPIRY = 30.0
 _SESSION = 8  # characters of a token in the name of a session
+_RIGHT = re.compile(r"\..+\.[0-9]+-(?!.*\.tmp$)[\w.:]*", re.ASCII)
 _PAUSE = 0.05  # seconds that another process is given to remove a lock
 
 
@@ -108,9 +110,7 @@ class Lock:
             return None
         name = f".{self.path.name}.{former.pid}-{former.started}{former.token}"
         right = self.path.with_name(name)
-        try:
-            os.close(os.open(right, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except FileExistsError:
+        if not place(right, json.dumps(asdict(Holder.me()))):
             self._wait_for_right(right)
             return None
         # It may have woken up, or somebody else was faster.
@@ -123,7 +123,7 @@ class Lock:
     def _wait_for_right(self, right: Path) -> None:
         """Another process removes the lock now, or was killed while doing so."""
         with suppress(FileNotFoundError):
-            if heartbeat_age(right) < _REMOVAL_EXPIRY:
+            if _is_used(right):
                 time.sleep(_PAUSE)
             else:
                 right.unlink()
@@ -188,6 +188,26 @@ class Lock:
         # Whatever was missing then, another run may have removed.
         if is_lost and isinstance(error, Exception):
             raise self._lost() from error
+
+
+def _is_used(right: Path) -> bool:
+    """Whether the process lives that made a right to remove a lock, just now."""
+    if heartbeat_age(right) >= _REMOVAL_EXPIRY:
+        return False
+    # Those of former versions are empty.
+    with suppress(PsyrunError):
+        maker = recorded_holder(right)
+        return maker is not None and is_live(maker, right)
+    return True
+
+
+def remove_abandoned_rights(layout: TaskLayout) -> None:
+    """Remove rights to remove a lock whose makers were killed after they did that."""
+    folders = [layout.folder, *(each.locks for each in layout.rounds().values())]
+    for path in (path for folder in folders for path in folder.glob(".*-*")):
+        with suppress(OSError):
+            if _RIGHT.fullmatch(path.name) and not _is_used(path):
+                path.unlink()
 
 
 def is_held_in(path: Path, session: str) -> bool:

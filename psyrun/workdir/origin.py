@@ -15,6 +15,7 @@ from pathlib import Path
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import read_json, write_json
+from psyrun.utils.leftovers import hidden_beside
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
 
@@ -104,7 +105,7 @@ def _is_original(layout: TaskLayout, there: TaskLayout, origin: Origin) -> bool:
 
 def _is_seen(folder: Path, other: Path) -> bool:
     """Whether a file that is made in a folder appears in another one."""
-    probe = folder / f".origin.{secrets.token_hex(8)}.tmp"
+    probe = hidden_beside(folder / "origin")
     try:
         probe.touch(exist_ok=False)
         return (other / probe.name).exists()

@@ -3,8 +3,6 @@
 import errno
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +22,6 @@ from psyrun.utils.files import (
     read_bytes,
     read_json,
     read_placed,
-    remove_abandoned,
     remove_pipe,
     replacing,
     write_json,
@@ -123,7 +120,7 @@ def test_a_placed_file_is_that_of_the_first(tmp_path: Path) -> None:
 def test_a_file_is_placed_once_without_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     monkeypatch.setattr(os, "link", refuse)
@@ -219,31 +216,3 @@ def test_a_pipe_of_the_shell_is_read() -> None:
 def test_what_has_no_disk_is_not_forced_to_it() -> None:
     with open("/dev/null", "wb") as file:  # noqa: PTH123
         force(file.fileno())  # EINVAL: there is no disk
-
-
-KILLED = """\
-import os, signal, sys
-from psyrun.utils.files import folder_beside, replacing
-
-with replacing(sys.argv[1]), replacing(sys.argv[2]):
-    kept = folder_beside(sys.argv[1])
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_what_killed_writers_have_left_is_removed(tmp_path: Path) -> None:
-    mine, other = tmp_path / "result.pkl", tmp_path / "other.pkl"
-    subprocess.run([sys.executable, "-c", KILLED, mine, other], check=False)
-    strangers = [".result.pkl.swp", ".result.pkl.tmp", ".result.pkl.host.1.ab.tmp"]
-    for name in strangers:
-        (tmp_path / name).touch()
-    n_left = len(list(tmp_path.iterdir()))
-    assert n_left == 3 + len(strangers)
-    with replacing(mine) as beside:
-        # Those of a file of that name only, and not of who still writes.
-        remove_abandoned(tmp_path, mine.name)
-        assert beside.exists()
-        assert len(list(tmp_path.iterdir())) == 2 + len(strangers)
-    remove_abandoned(tmp_path)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {mine.name, *strangers}

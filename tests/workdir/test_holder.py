@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -290,9 +291,9 @@ def test_a_link_that_was_made_but_is_said_to_exist_is_ours(
 ) -> None:
     link = os.link
 
-    def ask_again(source: Path, target: Path) -> None:
-        link(source, target)
-        link(source, target)
+    def ask_again(source: Path, target: Path, **options: Any) -> None:
+        link(source, target, **options)
+        link(source, target, **options)
 
     monkeypatch.setattr(os, "link", ask_again)
     with Lock(tmp_path / "lock", "task 'a'") as lock:

@@ -26,6 +26,7 @@ from psyrun.workdir.lock import (
     jobs_of,
     live_holder,
     live_holders,
+    remove_abandoned_rights,
     remove_stale_locks,
     running_jobs,
 )
@@ -231,6 +232,28 @@ def test_a_breaker_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
     with lock(tmp_path) as held:
         mine = live_holder(held.path)
         assert mine is not None and mine.pid == os.getpid()
+
+
+def test_rights_of_killed_breakers_are_removed_and_others_stay(tmp_path: Path) -> None:
+    layout = TaskLayout(tmp_path / "a")
+    locks = layout.round(1).locks
+    locks.mkdir(parents=True)
+    dead, live = [
+        (layout.folder / f".lock.{number}-123ab", locks / f".process-0.{number}-123ab")
+        for number in (1, 2)
+    ]
+    for path in dead:
+        write(path, dead_holder())
+    for path in live:
+        write(path, Holder.me())
+    # As former versions make them.
+    (old := locks / ".merge.3-4").touch()
+    os.utime(old, (0, 0))
+    (new := locks / ".merge.5-6").touch()
+    (strange := layout.folder / ".lock.swp").touch()
+    remove_abandoned_rights(layout)
+    left = {path for path in layout.folder.rglob("*") if path.is_file()}
+    assert left == {*live, new, strange}
 
 
 def test_a_lock_that_was_taken_meanwhile_is_not_broken(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -18,6 +18,7 @@ from psyrun.errors import PsyrunError, one_line
 from psyrun.tasks.discovery import find_tasks
 from psyrun.tasks.module import check_syntax
 from psyrun.utils import __version__
+from psyrun.utils.leftovers import probe
 
 _PLUGINS = (
     "snakemake_executor_plugin_psyrun",
@@ -76,8 +77,8 @@ def _folder(workdir: Path) -> Iterator[Finding]:
     """Check that files can be written where the work folder is, or will be."""
     place = next(path for path in (workdir, *workdir.parents) if path.exists())
     try:
-        with tempfile.NamedTemporaryFile(dir=place, prefix=".psy-doctor-") as file:
-            skew = Path(file.name).stat().st_mtime - time.time()
+        with probe(place) as file:
+            skew = os.fstat(file).st_mtime - time.time()
         free = shutil.disk_usage(place).free
     except OSError as error:
         yield problem(

@@ -17,7 +17,6 @@ import re
 import stat
 import sys
 import sysconfig
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -231,11 +230,23 @@ def is_below(path: str, folder: Path) -> bool:
 
 def _is_shared(folder: Path) -> bool:
     """Tell whether a folder is one that everyone uses."""
-    return folder == folder.parent or folder == Path(tempfile.gettempdir())
+    return folder == folder.parent or folder == _temporary_folder()
 
 
 def _is_temporary(path: str) -> bool:
-    return is_below(path, Path(tempfile.gettempdir()))
+    return is_below(path, _temporary_folder())
+
+
+@cache
+def _temporary_folder() -> Path:
+    """Return the folder for temporary files.
+
+    The library finds it by writing to it, and whoever is killed then leaves that.
+    """
+    named = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    folders = [*filter(None, named), "/tmp", "/var/tmp", "/usr/tmp"]
+    fits = (each for each in folders if os.access(each, os.W_OK | os.X_OK))
+    return Path(os.path.abspath(next(fits, os.curdir)))  # noqa: PTH100
 
 
 @cache
