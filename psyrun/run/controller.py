@@ -6,7 +6,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,7 +175,7 @@ class Controller:
             stack.callback(servers.stop)
             self._servers = servers.pids
             try:
-                self._launch(jobs, extra, servers.environment, stack)
+                self._launch(jobs, extra, servers, stack)
                 self._watch()
                 # One that was killed has a negative status.
                 statuses = [snakemake.wait() for snakemake in self._snakemakes]
@@ -213,7 +213,7 @@ class Controller:
         self,
         jobs: int | None,
         extra: Sequence[str],
-        environment: Mapping[str, str],
+        servers: ForkServers,
         stack: ExitStack,
     ) -> None:
         """Start one Snakemake for each kind of place where jobs run.
@@ -222,12 +222,14 @@ class Controller:
         """
         locks = [task.lock for task in self._tasks.values() if task.lock is not None]
         held = as_text({lock.path.absolute(): lock.token for lock in locks})
-        environment = {CONTROLLED_VARIABLE: held, **environment}
+        own, own_arguments = servers.own_folder
+        environment = {CONTROLLED_VARIABLE: held, **servers.environment, **own}
         if not extra:
             environment[OWN_RULES_VARIABLE] = "1"
         for profile, tasks in self._by_profile().items():
             snakefiles = [task.layout.snakefile for task in tasks]
             arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)
+            arguments += own_arguments
             remove_pipe(tasks[0].layout.snakemake_log)
             log = stack.enter_context(tasks[0].layout.snakemake_log.open("wb"))
             early, self._early = self._early, None

@@ -8,24 +8,18 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from psyrun.errors import PsyrunError
+from psyrun.run.own_folders import new_folder, parents, remove_all_abandoned
 from psyrun.steps.forkclient import address
-from psyrun.utils.environment import FOLDER_VARIABLE
-from psyrun.utils.files import write_json
+from psyrun.utils.environment import FOLDER_VARIABLE, TMPDIR_VARIABLE
 from psyrun.utils.process.isolation import isolated
-from psyrun.workdir.holder import Holder, is_live, recorded_holder
 from psyrun.workdir.plan import DEFAULT_PYTHON
 
-_PREFIX, _HOLDER = "psyrun-", "holder"
 _LONGEST = 90  # bytes of the folder of a socket, whose path has 104 at most on macOS
 _PATIENCE = 5.0  # seconds; a server gives its jobs three of them to end
 
@@ -35,36 +29,14 @@ def _new_folder() -> str:
 
     Then each job is a process of its own.
     """
-    for parent in _parents():
+    remove_all_abandoned()
+    for parent in parents():
         with suppress(OSError):
-            _remove_abandoned(Path(parent))
-            folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
-            if len(os.fsencode(folder)) > _LONGEST:
-                os.rmdir(folder)  # noqa: PTH106
-                continue
-            write_json(Path(folder, _HOLDER), asdict(Holder.me()))
-            return folder
+            folder = new_folder(parent)
+            if len(os.fsencode(folder)) <= _LONGEST:
+                return folder
+            shutil.rmtree(folder)
     return ""
-
-
-def _parents() -> Iterator[str]:
-    # The usual one may be in the depth of a user's folders.
-    with suppress(OSError):
-        yield tempfile.gettempdir()
-    yield from ("/tmp", "/var/tmp")
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Remove the folders of this user's runs that were killed, on this system."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError, PsyrunError):
-            status = folder.lstat()
-            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-                continue
-            path = folder / _HOLDER
-            holder = recorded_holder(path)
-            if holder is not None and holder.is_here and not is_live(holder, path):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 class ForkServers:
@@ -75,8 +47,8 @@ class ForkServers:
         self.environment: dict[str, str] = {}
         self._servers: list[subprocess.Popen[bytes]] = []
         if self._folder:
-            place = f"{socket.gethostname()}:{self._folder}"
-            self.environment = {FOLDER_VARIABLE: place}
+            where = f"{socket.gethostname()}:{self._folder}"
+            self.environment = {FOLDER_VARIABLE: where}
             self._servers = [self._start(*task) for task in tasks]
 
     def _start(
@@ -99,6 +71,18 @@ class ForkServers:
                 # Out of reach of Ctrl-C: it is the controller who ends the run.
                 start_new_session=True,
             )
+
+    @property
+    def own_folder(self) -> tuple[dict[str, str], list[str]]:
+        """Environment and arguments by which Snakemake's own files are in the folder.
+
+        So they go with it, even if Snakemake is killed.
+        """
+        if not self._folder:
+            return {}, []
+        user = {TMPDIR_VARIABLE: os.environ.get("TMPDIR", "")}
+        cache = str(Path(self._folder, "cache"))
+        return {**user, "TMPDIR": self._folder}, ["--runtime-source-cache-path", cache]
 
     @property
     def pids(self) -> list[int]:

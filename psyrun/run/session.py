@@ -20,6 +20,7 @@ from psyrun.run.early_snakemake import EarlySnakemake
 from psyrun.run.guard import Guard
 from psyrun.run.log import RunLog
 from psyrun.run.options import JOB, PROCESS, RunOptions
+from psyrun.run.own_folders import remove_all_abandoned
 from psyrun.run.snakemake import site_arguments
 from psyrun.run.summary import Summary
 from psyrun.scheduler.commands import check_programs
@@ -101,6 +102,7 @@ class Session:
             self._guard.tasks_are_loaded()
             if not self._options.is_dry_run:
                 self._lock(loaded)
+                remove_all_abandoned()
             tasks = self._plan(loaded)
             if self._options.is_dry_run:
                 self._preview(tasks)

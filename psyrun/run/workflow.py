@@ -12,9 +12,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,12 @@ from psyrun.queue.ledger import Ledger
 from psyrun.run.backups import link_backups
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.lock_watch import LockWatch, of_text
+from psyrun.run.own_folders import mark, remove_abandoned
 from psyrun.run.snakemake import SNAKEFILES
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
-from psyrun.utils.environment import CONTROLLED_VARIABLE
+from psyrun.utils.environment import CONTROLLED_VARIABLE, TMPDIR_VARIABLE
 from psyrun.utils.process.isolation import restore_safe_path
 from psyrun.workdir.layout import TaskLayout, TaskRecord
 from psyrun.workdir.plan import Plan
@@ -37,6 +38,8 @@ from psyrun.workdir.progress import is_merged
 
 if TYPE_CHECKING:
     from psyrun.planning.prepare import TaskRun
+
+_RANDOM = "abcdefgh"  # as `tempfile` ends its names, in length
 
 
 class Workflow:
@@ -46,6 +49,8 @@ class Workflow:
     ----------
     is_main_process : bool
         Whether this process controls the run; other ones only run one job.
+    own_folders : collection of Path
+        Where Snakemake keeps files of its own while it runs.
 
     Raises
     ------
@@ -53,10 +58,18 @@ class Workflow:
         If a task is not usable or its outdated rows may not be replaced.
     """
 
-    def __init__(self, config: Mapping[str, Any], *, is_main_process: bool) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        is_main_process: bool,
+        own_folders: Collection[Path] = (),
+    ) -> None:
         self._tasks: list[TaskRun] = []
         self._servers: ForkServers | None = None
         restore_safe_path()
+        if not _restore_temporary_folder() and is_main_process:
+            _mark(own_folders)
         _use_python_of_this_process()
         if SNAKEFILES not in config and is_main_process:
             with _errors_without_traceback():
@@ -94,7 +107,7 @@ class Workflow:
             if why := task.refusal:
                 raise PsyrunError(why)
             task.render()
-            forget_incomplete(outputs(task.plan))
+            task.forget_incomplete()
 
     def start(self, workflow: Any) -> None:
         """Lock the tasks, accept their plans and start their fork servers."""
@@ -186,6 +199,37 @@ def _use_python_of_this_process() -> None:
         os.environ["PATH"] = os.pathsep.join([folder, path])
 
 
+def folders_of(workflow: Any) -> list[Path]:
+    """Return the folders in which Snakemake keeps files of its own while it runs."""
+    with suppress(AttributeError):
+        cache = Path(workflow.sourcecache.runtime_cache_path)
+        return [Path(workflow.snakemake_tmp_dir), cache]
+    return []
+
+
+def _mark(folders: Collection[Path]) -> None:
+    """Have folders of Snakemake be removed by the next one if this is killed."""
+    for folder in folders:
+        with suppress(OSError, PsyrunError):
+            prefix = folder.name[: -len(_RANDOM)]
+            remove_abandoned(folder.parent, prefix)
+            mark(folder)
+
+
+def _restore_temporary_folder() -> bool:
+    """Use the user's folder again, now that Snakemake has made what it needs itself.
+
+    Returns whether it had to be restored.
+    """
+    former = os.environ.pop(TMPDIR_VARIABLE, None)
+    if former is not None:
+        os.environ["TMPDIR"] = former
+        if not former:
+            del os.environ["TMPDIR"]
+        tempfile.tempdir = None
+    return former is not None
+
+
 def _taskfiles(config: Mapping[str, Any]) -> dict[str, Path]:
     taskdir = Path(config.get("psy_taskdir", "psy-tasks"))
     names = config.get("psy_tasks", [])
@@ -211,27 +255,6 @@ def _recorded(config: Mapping[str, Any]) -> list[Path]:
         for name, record in records.items()
         if record is not None
     ]
-
-
-def forget_incomplete(paths: Iterable[Path]) -> None:
-    """Tell Snakemake that files are whole, which it only knows of jobs it saw end.
-
-    For ``--rerun-incomplete`` it would make them again and, as their rules call
-    them ancient, forget what is missing and made from them (9.27). Its other
-    option, to ignore what is incomplete, would be wrong for a user's own rules.
-    """
-    for path in paths:
-        if path.exists():
-            name = urlsafe_b64encode(str(path).encode()).decode()
-            Path(".snakemake", "incomplete", name).unlink(missing_ok=True)
-
-
-def outputs(plan: Plan) -> Iterator[Path]:
-    """Yield what the rules of a plan make."""
-    round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
-    yield round_.space
-    yield from (round_.block(i, plan.block_ext) for i in range(plan.n_blocks))
-    yield from map(Path, _targets(plan))
 
 
 def _targets(plan: Plan) -> list[str]:

@@ -12,6 +12,9 @@ JOB_OF_SLURM = "SLURM_JOB_ID"
 # Holds HOST:FOLDER. Jobs on other machines may inherit it.
 FOLDER_VARIABLE = "PSYRUN_FORKSERVERS"
 
+TMPDIR_VARIABLE = "PSYRUN_TMPDIR"
+"""Environment variable with the user's TMPDIR, while Snakemake starts with another."""
+
 JOB_VARIABLE = "PSYRUN_JOB"
 """Environment variable that tells a process which job of a queue it belongs to."""
 

@@ -86,12 +86,15 @@ class Project:
     def snakemake(
         self, *arguments: str, status: int = 0
     ) -> subprocess.CompletedProcess[str]:
+        return self.run(*self.snakemake_command(), *arguments, status=status)
+
+    def snakemake_command(self) -> list[str]:
         from psyrun.utils.resources import shipped
 
         snakefile = str(shipped("workflow", "Snakefile"))
         profile = str(shipped("profiles", "local"))
         options = ["--snakefile", snakefile, "--profile", profile, "--cores", "2"]
-        return self.run("snakemake", *options, *arguments, status=status)
+        return ["snakemake", *options]
 
     def calls(self, name: str = "calls") -> list[int]:
         """Return for which assignments `execute` was called since last asked."""
