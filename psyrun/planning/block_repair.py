@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from psyrun.errors import PsyrunError
+from psyrun.planning.remaining_rows import read_list
 from psyrun.pspace.matching import match_stored
 from psyrun.store import Store
 from psyrun.store.arrays import Indices, take
@@ -164,7 +165,7 @@ class BlockRepair:
     ) -> Indices | None:
         """Return the assignments of a block that have rows, None if not known."""
         path, known = self.round.rows(block), None if record is None else record.rows
-        listed = None if _is_other(path, known) else _read_list(path)
+        listed = None if _is_other(path, known) else read_list(path)
         if listed is not None and _is_as_long(listed, columns):
             return listed
         if not self.counts.fetches and failed is not None:
@@ -186,7 +187,7 @@ class BlockRepair:
         others = self._there.keys() - {block}
         if len(others) < self.counts.n_blocks - 1:
             return None
-        lists = [_read_list(self.round.rows(other)) for other in others]
+        lists = [read_list(self.round.rows(other)) for other in others]
         found = [each for each in lists if each is not None]
         if len(found) < len(lists):
             return None
@@ -239,11 +240,3 @@ def _is_other(path: Path, checksum: Checksum | None) -> bool:
 
 def _is_as_long(indices: Indices, columns: ColumnDict | None) -> bool:
     return columns is None or len(indices) == count_rows(columns)
-
-
-def _read_list(path: Path) -> Indices | None:
-    try:
-        indices: Indices = np.load(path)
-    except (OSError, ValueError, EOFError):
-        return None
-    return indices

@@ -114,7 +114,7 @@ class RemainingRows:
             if columns is None:
                 unreadable.add(block)
             elif n_rows := count_rows(columns):
-                listed = _listed(self.round, block)
+                listed = read_list(self.round.rows(block))
                 indices = sizes.get(block) if listed is None else listed
                 is_right = indices is not None and len(indices) == n_rows
                 yield FoundRows(columns, indices if is_right else None)
@@ -133,9 +133,10 @@ def _number(path: Path) -> int:
     return int(path.name.strip(".").partition(".")[0])
 
 
-def _listed(round_: Round, block: int) -> Indices | None:
+def read_list(path: Path) -> Indices | None:
+    """Return the assignments that a list names, None if it cannot be read."""
     try:
-        indices: Indices = np.load(round_.rows(block))
+        indices: Indices = np.load(path)
     except (OSError, ValueError, EOFError):
         return None
     return indices

@@ -85,4 +85,4 @@ def set_aside(path: Path, folder: Path) -> Path:
 
 def n_set_aside(layout: TaskLayout) -> int:
     """Return how many files of a task were set aside."""
-    return sum(path.is_file() for path in layout.damaged.rglob("*"))
+    return sum(not path.is_dir() for path in layout.damaged.rglob("*"))
