@@ -33,6 +33,8 @@ _FRAME = re.compile(
     r'^\s*File ".*", line \d+|^\s*$|^Exiting because a job execution failed'
     r"|^At least one job did not complete successfully"
 )
+_TRACEBACK = "Traceback (most recent call last):"
+_OS_ERROR = re.compile(r"\w*Error: \[Errno \d+\] (?P<why>[^:\n]+): '(?P<path>[^\n]*)'")
 _KIND = re.compile("^WorkflowError: ?")
 _SHOWN_JOBS = 3
 _SHOWN_LINES = 3
@@ -212,8 +214,22 @@ def _is_full(folder: Path) -> bool:
 
 def _in_short(text: str) -> str:
     """Leave out where an error was raised, and that another one is to be read."""
+    if _TRACEBACK in text:
+        return _cause_in(text)
     lines = (_KIND.sub("", line) for line in text.splitlines())
     return "\n".join(li for li in lines if not _FRAME.match(li))
+
+
+def _cause_in(traceback: str) -> str:
+    """Return what a traceback of Snakemake ends with."""
+    lines = traceback.partition(_TRACEBACK)[2].splitlines()
+    cause = "\n".join(line for line in lines if line and not line[0].isspace())
+    if match := _OS_ERROR.fullmatch(cause):
+        return (
+            f"{match['path']}: {match['why']}, but Snakemake needs it; check the "
+            "permissions of the folder and the free space on its disk."
+        )
+    return f"Snakemake: {cause}"
 
 
 def _end_of(log: Path) -> str:

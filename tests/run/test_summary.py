@@ -86,3 +86,19 @@ def test_a_project_of_somebody_else_is_left_alone(project: Project) -> None:
 def test_nothing_is_left_at_the_end() -> None:
     assert "left" not in describe(Tally(total=3, done=3), 0.0)
     assert "about 2 s left" in describe(Tally(total=3, done=1), 2.0)
+
+
+@pytest.mark.parametrize("name", ["auxiliary", "metadata"])
+def test_what_snakemake_cannot_make_is_one_line(project: Project, name: str) -> None:
+    (project.folder / ".snakemake").mkdir()
+    path = project.folder / ".snakemake" / name
+    path.touch()
+    said = project.psy("run", "good", status=2).stderr
+    assert f"{path}: " in said
+    assert "but Snakemake needs it; check the permissions" in said
+    assert "Traceback" not in said
+    log = (project.work("good") / "snakemake.log").read_text()
+    assert "Traceback" in log
+    assert str(path) in log
+    path.unlink()
+    project.psy("run", "good")

@@ -43,6 +43,8 @@ class LogHandler(LogHandlerBase):
             told |= {name: getattr(record, name, None) for name in _WANTED[event]}
         elif record.levelno >= ERROR and record.msg:
             told = {"event": "error", "text": record.getMessage()}
+            # What the controller shows of it is shorter.
+            print(record.getMessage(), file=sys.stderr)
         elif getattr(record, "psyrun", False):
             told = {"event": "warning", "text": record.getMessage()}
         else:
