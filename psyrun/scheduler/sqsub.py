@@ -17,6 +17,7 @@ from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.commands import call, exclusive_lock, words_of
 from psyrun.scheduler.jobs import Cause, JobArray, JobId, JobStatus
 from psyrun.scheduler.options import Option, argv
+from psyrun.utils.leftovers import remove_abandoned, words_of_folder
 from psyrun.utils.typing import override
 
 _LOCK = "sqsub.lock"
@@ -88,8 +89,15 @@ class Sqsub(Scheduler):
         name = name or args[0]
         values = self.validate(scheduler_args or {}, name)
         words = sqsub_words(args, output_filename, name, depends_on or ())
-        with tempfile.TemporaryDirectory(dir=self._folder()) as folder:
+        with self._temporary_folder() as folder:
             return self._submit(values, words, Path(folder, "id"))
+
+    def _temporary_folder(self) -> tempfile.TemporaryDirectory[str]:
+        parent = self._folder()
+        if parent is not None:
+            remove_abandoned(parent, "sqsub")
+        prefix, suffix = words_of_folder(Path("sqsub"))
+        return tempfile.TemporaryDirectory(suffix, prefix, parent)
 
     def _submit(
         self,

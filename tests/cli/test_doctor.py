@@ -1,8 +1,12 @@
 """``psy doctor``, without a real queue."""
 
+import os
+import subprocess
 import sys
 
 import pytest
+
+from psyrun.utils.leftovers import owner
 
 # A queue that does what a test needs; `run` is the body of `submit`.
 QUEUE = """\
@@ -104,6 +108,15 @@ def test_a_queue_that_runs_jobs_is_sound(diagnose, project):
         "environment",
         "clock",
     }
+    assert not list(project.glob(".psy-doctor*"))
+
+
+def test_what_a_killed_trial_has_left_goes_with_the_next(diagnose, project):
+    died = subprocess.Popen(["true"])
+    died.wait()
+    words = owner().replace(f".{os.getpid()}.", f".{died.pid}.")
+    (project / f".psy-doctor.{words}.abcdefgh.tmp").mkdir()
+    assert diagnose(RUNS_IT).status == 0
     assert not list(project.glob(".psy-doctor*"))
 
 

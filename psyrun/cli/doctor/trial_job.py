@@ -20,6 +20,7 @@ from psyrun.queue.script import JobTrace, command, write_script
 from psyrun.scheduler import Scheduler
 from psyrun.scheduler.jobs import Ending, JobArray, JobId
 from psyrun.utils.files import read_json
+from psyrun.utils.leftovers import remove_abandoned, words_of_folder
 
 NAME = "psy-doctor"
 _PAUSE = 0.5  # seconds between looks at the queue
@@ -137,7 +138,9 @@ def _places(folders: list[Path]) -> Iterator[dict[Path, Path]]:
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-            place = Path(tempfile.mkdtemp(dir=folder, prefix=f".{NAME}-"))
+            remove_abandoned(folder, NAME)
+            prefix, suffix = words_of_folder(folder / NAME)
+            place = Path(tempfile.mkdtemp(suffix, prefix, folder))
             place.chmod(0o755)
             places[folder] = place
         yield places
