@@ -56,7 +56,11 @@ from psyrun.workdir.origin import note_taskfile
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import changed_result
 from psyrun.workdir.result_file import KEPT, is_foreign
-from psyrun.workdir.snakemake_records import forget_incomplete, forget_missing
+from psyrun.workdir.snakemake_records import (
+    forget_backups,
+    forget_incomplete,
+    forget_missing,
+)
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -168,6 +172,7 @@ class TaskRun:
         remove_all_abandoned(self.layout.folder)
         remove_abandoned_rights(self.layout)
         forget_incomplete(self.layout.folder, [self.task.resultfile])
+        forget_backups([self.task.resultfile])
 
     def forget_incomplete(self) -> None:
         """Have Snakemake take no file for incomplete, unless somebody makes it now."""

@@ -1,7 +1,8 @@
 """What Snakemake has recorded of files that psyrun makes, in ``.snakemake``.
 
-It marks a file as incomplete while its job runs, and records much of it afterwards. It
-removes neither if its process is killed, or if the file is never wanted again.
+It marks a file as incomplete while its job runs, keeps a backup of what that updates,
+and records much of it afterwards. It removes none of these if its process is killed, or
+if the file is never wanted again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,20 @@ def forget_missing(folder: Path, results: Collection[Path] = ()) -> None:
     for record, path in _records("metadata"):
         if _is_in(path, folder, results) and not os.path.lexists(path):
             _remove(record)
+
+
+def forget_backups(results: Collection[Path]) -> None:
+    """Remove the backups of results that were to be replaced when Snakemake was killed.
+
+    A merge replaces a result at once, so each is whole. For whoever holds the lock of
+    the task.
+    """
+    for result in results:
+        parts = result.parts[1:] if result.is_absolute() else result.parts
+        backup = Path(_FOLDER, "backups", *parts)
+        with suppress(OSError):
+            if result.exists() and ".." not in parts:
+                backup.unlink()
 
 
 def _is_in(path: str, folder: Path, results: Collection[Path]) -> bool:

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from snakemake.persistence.file import FilePersistence
 
-from psyrun.workdir.snakemake_records import forget_incomplete, forget_missing
+from psyrun.workdir.snakemake_records import (
+    forget_backups,
+    forget_incomplete,
+    forget_missing,
+)
 
 WORK, RESULT = Path("psy-work/a"), Path("out/a.pkl")
 LONG = "round-1/" + "x" * 120 + "/" + "y" * 120
@@ -68,3 +72,24 @@ def test_a_folder_without_records_is_no_problem(
     forget_incomplete(WORK)
     forget_missing(WORK)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_a_backup_goes_if_the_result_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_absolute: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = RESULT.absolute() if is_absolute else RESULT
+    backup = FilePersistence.__new__(FilePersistence)
+    backup._path = Path(".snakemake")
+    result.parent.mkdir()
+    result.write_text("former rows")
+    path = Path(backup._get_backup_path(result))
+    backup.backup_output(result)
+    result.unlink()
+    forget_backups([result])
+    assert path.read_text() == "former rows"
+    result.touch()
+    forget_backups([result])
+    assert not path.exists()
+    assert result.exists()
