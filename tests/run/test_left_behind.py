@@ -204,25 +204,23 @@ def test_a_killed_server_leaves_nothing(marked: Marked) -> None:
     marked.expect_none()
 
 
-@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("way", AT_TOP + BELOW)
-def test_a_job_that_no_server_runs_leaves_nothing(
-    marked: Marked, way: str, number: signal.Signals | None
-) -> None:
+def test_a_job_that_no_server_runs_leaves_nothing(marked: Marked, way: str) -> None:
     marked.write(WAYS[way])
     marked.project.psy("run")
     folder = marked.project.folder
     marked.project.lose_block(0)
-    for path in folder.glob("at-*"):
-        path.unlink()
-    if number is None:
-        marked.project.run(*STEP)
-    else:
-        (folder / "hold").touch()
+    (folder / "hold").touch()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        (folder / "at-0").unlink()
         process = marked.project.start(*STEP)
         wait_until((folder / "at-0").exists)
         process.send_signal(number)
         process.communicate(timeout=60)
+        assert process.returncode
+        marked.expect_none()
+    (folder / "hold").unlink()
+    marked.project.run(*STEP)
     marked.expect_none()
 
 
