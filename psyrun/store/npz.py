@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -59,7 +60,8 @@ from psyrun.utils.typing import override
 
 _KINDS = NUMERIC + "SUMmV"
 _MEMBER = ".npy"
-_SPILL_BYTES = 1 << 25
+_SPILL_BYTES = 1 << 23
+_MOST_SPILLED = 16  # files for what is in memory
 
 
 class NpzStore(Store):
@@ -244,6 +246,7 @@ class NpzStore(Store):
         key: str,
         files: Sequence[_Content],
         picks: Picks | None,
+        is_read: Callable[[Filename], object] = lambda path: None,
     ) -> None:
         parts = [part for file in files if (part := file.part(key)) is not None]
         arrays = [part for part in parts if isinstance(part, StoredArray)]
@@ -258,11 +261,14 @@ class NpzStore(Store):
             column = self._join(key, self._loaded(key, files))
             order = None if picks is None else picks.joined([f.n_rows for f in files])
             self._write(archive, key, column if order is None else column[order])
+            for file in files:
+                if key in file.arrays:
+                    is_read(file.filename)
             return
         target = common_row_type(key, types, missing)
         with archive.open(key + _MEMBER, "w", force_zip64=True) as member:
             if picks is None:
-                write_joined(member, key, parts, target)
+                write_joined(member, key, parts, target, is_read)
             else:
                 write_picked(member, key, parts, target, picks)
 
@@ -281,8 +287,8 @@ class NpzStore(Store):
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:
         """Write a file piece by piece.
 
-        About 32 MiB of rows are in memory; more are written to a hidden folder
-        beside the file until all are there.
+        About 8 MiB of rows are in memory; more are written to a hidden folder
+        beside the file until all are there. What is in the file is removed there.
         """
         if not self._keeps_format_of(NpzStore):
             return super().writer(filename)
@@ -292,11 +298,24 @@ class NpzStore(Store):
     def _spilling(self, filename: Filename) -> Iterator[Writer]:
         with closing(_Spilling(self, filename)) as rows:
             yield rows
-            if not rows.files:
+            if not rows.parts:
                 self.save(filename, rows.rows())
                 return
             rows.spill()
-            self.merge(filename, rows.files)
+            self._collect(filename, rows)
+
+    def _collect(self, filename: Filename, rows: _Spilling) -> None:
+        parts = [part for part in rows.parts if part.n_rows] or rows.parts[-1:]
+        with replacing(filename) as beside, _created(beside, filename) as archive:
+            for key in dict.fromkeys(key for part in parts for key in part.files):
+                files = [self._spilled(part, key) for part in parts]
+                self._merge_key(archive, key, files, None, rows.is_read)
+
+    def _spilled(self, part: _Spilled, key: str) -> _Content:
+        path = part.files.get(key)
+        if path is None:
+            return _Content("", part.n_rows, {})
+        return self._content(path)
 
     @override
     def concatenate(self, batches: Sequence[Columns]) -> dict[str, Any]:
@@ -409,6 +428,13 @@ class _Content:
         return self.arrays.get(key, self.n_rows)
 
 
+class _Spilled(NamedTuple):
+    """Rows in a folder, and in which file there each key is."""
+
+    n_rows: int
+    files: dict[str, Path]
+
+
 class _Spilling:
     """Rows that are kept in memory, or in a folder once they are many.
 
@@ -424,7 +450,8 @@ class _Spilling:
         self._folder: TemporaryDirectory[str] | None = None
         self._batches: list[Columns] = []
         self._n_bytes = 0
-        self.files: list[Path] = []
+        self._n_unread: Counter[Filename] = Counter()
+        self.parts: list[_Spilled] = []
 
     def append(self, columns: Columns) -> None:
         # What is appended in one piece is written once only.
@@ -432,9 +459,7 @@ class _Spilling:
             self.spill()
         rows = self._store.concatenate([columns])
         self._batches.append(rows)
-        self._n_bytes += sum(
-            column.nbytes + text_size(column) for column in rows.values()
-        )
+        self._n_bytes += sum(map(_size, rows.values()))
 
     def rows(self) -> dict[str, Array]:
         """Return the rows in memory, which are forgotten here."""
@@ -442,14 +467,42 @@ class _Spilling:
         return self._store.concatenate(batches)
 
     def spill(self) -> None:
-        """Move the rows in memory to a file."""
+        """Move the rows in memory to files, each with about as much in it."""
         if self._folder is None:
             self._folder = folder_beside(self._filename)
-        path = Path(self._folder.name, f"{len(self.files)}{NpzStore.ext}")
-        self._store.write_columns(path, self.rows(), self._filename)
-        self.files.append(path)
+        rows, files = self.rows(), dict[str, Path]()
+        for group in _groups(rows):
+            name = f"{len(self.parts)}-{len(files)}{NpzStore.ext}"
+            path = Path(self._folder.name, name)
+            self._store.write_columns(path, group, self._filename)
+            files.update(dict.fromkeys(group, path))
+            self._n_unread[path] = len(group)
+        self.parts.append(_Spilled(count_rows(rows), files))
+
+    def is_read(self, path: Filename) -> None:
+        """Remove a file once all of its keys are read."""
+        self._n_unread[path] -= 1
+        if not self._n_unread[path]:
+            Path(path).unlink()
 
     def close(self) -> None:
         """Remove the folder."""
         if self._folder is not None:
             self._folder.cleanup()
+
+
+def _size(column: Array) -> int:
+    return column.nbytes + text_size(column)
+
+
+def _groups(rows: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    """Divide columns into groups of about the same size, in their order."""
+    least = sum(map(_size, rows.values())) / _MOST_SPILLED
+    group: dict[str, Array] = {}
+    for key, column in rows.items():
+        group[key] = column
+        if sum(map(_size, group.values())) >= least:
+            yield group
+            group = {}
+    if group:
+        yield group

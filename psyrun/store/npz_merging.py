@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
@@ -150,17 +150,24 @@ def _fill(file: Any, buffer: memoryview) -> None:
 
 
 def write_joined(
-    member: IO[bytes], key: str, parts: Sequence[StoredArray | int], target: RowType
+    member: IO[bytes],
+    key: str,
+    parts: Sequence[StoredArray | int],
+    target: RowType,
+    is_read: Callable[[Filename], object] = lambda path: None,
 ) -> None:
     """Write parts of a column one after the other, as one array.
 
     A part is an array, or a number of missing rows. Little of it is in memory at a
-    time. Raises `StoreError` if an integer would change.
+    time. `is_read` is called with the file of each array that is not needed any more.
+    Raises `StoreError` if an integer would change.
     """
     _write_header(member, sum(map(_n_rows, parts)), target)
     for part in parts:
         for piece in _converted(key, part, target):
             member.write(piece)
+        if isinstance(part, StoredArray):
+            is_read(part.path)
 
 
 def _write_header(member: IO[bytes], n_rows: int, target: RowType) -> None:

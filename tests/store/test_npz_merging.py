@@ -147,6 +147,33 @@ def test_a_writer_needs_no_more_memory_than_a_few_pieces(tmp_path, monkeypatch) 
     )
 
 
+@pytest.mark.parametrize("keys", [["y"], ["y", "z"], [f"c{n}" for n in range(40)]])
+def test_a_writer_needs_no_more_space_than_a_few_pieces(
+    tmp_path, monkeypatch, keys
+) -> None:
+    monkeypatch.setattr(npz, "_SPILL_BYTES", 1 << 20)
+    sizes = []
+    remove = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        # There is most of it before something is removed.
+        sizes.append(sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()))
+        remove(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    shape = (20, 10_000 // len(keys))
+    with STORE.writer(tmp_path / "all.npz") as writer:
+        for number in range(40):
+            writer.append({key: np.full(shape, float(number)) for key in keys})
+    size = (tmp_path / "all.npz").stat().st_size
+    assert [p.name for p in tmp_path.iterdir()] == ["all.npz"]
+    assert len(sizes) > 20
+    assert max(sizes) < 1.1 * size + 2 * 20 * 10_000 * 8
+    columns = STORE.load(tmp_path / "all.npz")
+    for key in keys:
+        assert columns[key][::20, -1].tolist() == [*range(40)]
+
+
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
 def test_a_damaged_file_is_found_while_it_is_merged(tmp_path, place) -> None:
     paths = large_files(tmp_path, 3)
