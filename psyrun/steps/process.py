@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +35,12 @@ from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
 from psyrun.workdir.attempts import Attempts, own_job
 from psyrun.workdir.blocks import failed_of, write_block
-from psyrun.workdir.failures import describe_failure
+from psyrun.workdir.failures import accepted_failures, describe_failure
 from psyrun.workdir.journal import Entry, Journal
-from psyrun.workdir.layout import PROCESS, Round
+from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.lock import is_held_in
 from psyrun.workdir.merged_rows import empty_block
-from psyrun.workdir.row_sources import RowSource
+from psyrun.workdir.row_sources import RowSource, chunks
 
 _SHOWN = 10
 _WORTH_WHILE = 8192  # bytes of the journals of a block
@@ -67,6 +67,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
             log_line(f"block {block} stands in the result; nothing is evaluated")
             return
         make_folder(job.round.journals)
+        _return_rows(job, block, lock.session)
         before = _attempts(job, block, have, lock.session)
         _evaluate(job, block, before, watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
@@ -79,18 +80,43 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         _check_complete(job, block, before.done.union(recorded))
         fetches = job.plan.fetches
         write_block(job.data, block, recorded, lists_rows=fetches, have=have)
-        if not failed:
-            _empty_journals(job.round, block, job.plan.block_ext)
+        _empty_journals(job, block, failed)
 
 
 def _is_put_back(job: Job, block: int) -> bool:
-    """Give a file its first name back, which was removed after it had the second."""
+    """Give a file its first name back, which was removed after it had the second.
+
+    Failures are tried again, unless they are still accepted.
+    """
     finished = job.round.finished_block(block, job.plan.block_ext)
     target = job.round.block(block, job.plan.block_ext)
     if not finished.exists() or job.data.rows_of_block(block) is None:
         return False
+    if accepted_failures(job.round, block) and not job.plan.accept_failures:
+        return False
     target.parent.mkdir(exist_ok=True)
     return link(finished, target)
+
+
+def _return_rows(job: Job, block: int, session: str) -> None:
+    """Have rows in a journal again whose block was removed to try its failures again.
+
+    Its second name goes: the block that is written now is another one.
+    """
+    finished = job.round.finished_block(block, job.plan.block_ext)
+    rows = job.data.rows_of_block(block)
+    if rows is None or not finished.exists():
+        return
+    path = job.round.journal_of_reader(block, session)
+    returned = Journal(path, _session_of_reader(job, session))
+    written = finished.stat().st_mtime
+    for part in chunks(np.arange(len(rows.indices))):
+        columns = rows.take(part)
+        for place, index in enumerate(rows.indices[part].tolist()):
+            row = {key: column[place] for key, column in columns.items()}
+            returned.row(index, written, 0.0, 0, row)
+    returned.close()
+    finished.unlink()
 
 
 def _is_in_result(job: Job, block: int, have: RowSource | None) -> bool:
@@ -119,12 +145,13 @@ def _attempts(job: Job, block: int, have: RowSource | None, session: str) -> Att
     return replace(found, done=found.done.union(done))
 
 
-def _empty_journals(round_: Round, block: int, ext: str) -> None:
+def _empty_journals(job: Job, block: int, failed: Iterable[Entry]) -> None:
     """Have the rows of a finished block only once on disk, if that is worth while.
 
     Whoever kills the job now has Snakemake remove the block, so that it needs a second
     name first.
     """
+    round_, ext = job.round, job.plan.block_ext
     paths = round_.journals_of(block)
     if sum(path.stat().st_size for path in paths) < _WORTH_WHILE:
         return
@@ -132,9 +159,10 @@ def _empty_journals(round_: Round, block: int, ext: str) -> None:
     check_all()
     if not link(round_.block(block, ext), round_.finished_block(block, ext)):
         return
+    kept = {entry.index for entry in failed}
     for path in paths:
         check_all()
-        journal.forget_outcomes(path)
+        journal.forget_rows(path, kept)
 
 
 def _recorded(job: Job, block: int, session: str) -> dict[int, Entry]:

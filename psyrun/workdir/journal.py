@@ -231,15 +231,19 @@ def cut_torn(path: Path, start: int = 0) -> int:
     return end
 
 
-def forget_outcomes(path: Path) -> None:
-    """Leave of a journal only its sessions: what it recorded is safe elsewhere.
+def forget_rows(path: Path, failed: Collection[int] = ()) -> None:
+    """Leave of a journal its sessions, and the failures of some assignments.
 
-    A reader that has it open goes on with what it was.
+    The rows are safe elsewhere. A reader that has it open goes on with what it was.
     """
-    sessions = [each for each in scan(path, verify=True) if each.kind == SESSION]
+    left = [
+        entry
+        for entry in scan(path, verify=True)
+        if entry.kind == SESSION or (entry.kind != ROW and entry.index in failed)
+    ]
     beside = hidden_beside(path)
     with path.open("rb") as journal, beside.open("wb") as file:
-        for entry in sessions:
+        for entry in left:
             journal.seek(entry.offset - PREFIX)
             file.write(journal.read(PREFIX + entry.length))
     beside.replace(path)

@@ -97,8 +97,8 @@ class Round:
     def finished_block(self, block: int, ext: str) -> Path:
         """Second name of the store file of a process job, which Snakemake leaves alone.
 
-        It removes the first one if the job is killed before it ends. Only blocks that
-        lack no row have one; their journals have lost their rows.
+        It removes the first one if the job is killed before it ends. Blocks whose
+        journals have lost their rows have one.
         """
         return self.finished / f"{block}{ext}"
 

@@ -166,7 +166,7 @@ class RoundProgress:
             return Tally(counts.n_items - n_failed, n_failed, counts.n_items)
         finished = self._finished(counts)
         failed = self._accepted.count(finished)
-        done = counts.n_items - counts.n_open + self._n_of(finished, counts)
+        done = counts.n_items - counts.n_open + self._n_of(finished, failed, counts)
         tally = Tally(done - failed, failed, counts.n_items)
         self._read_journals(finished)
         return sum((block.tally for block in self._unfinished.values()), tally)
@@ -183,15 +183,15 @@ class RoundProgress:
         finished = finished_blocks(self._round, counts.ext)
         return emptied if counts.fetches else finished | emptied
 
-    def _n_of(self, finished: set[int], counts: DivisionCounts) -> int:
-        """Return how many assignments finished blocks have."""
+    def _n_of(self, finished: set[int], failed: int, counts: DivisionCounts) -> int:
+        """Return how many assignments finished blocks have, also those that failed."""
         if not counts.fetches:
             sizes = counts.sizes
             return sum(sizes[block] for block in finished)
         for block in finished - self._n_rows.keys():
             record = BlockRecord.load(self._round, block)
             self._n_rows[block] = 0 if record is None else record.n_rows
-        return sum(self._n_rows[block] for block in finished)
+        return failed + sum(self._n_rows[block] for block in finished)
 
     def _read_journals(self, finished: set[int]) -> None:
         for block in finished & self._unfinished.keys():

@@ -1,6 +1,5 @@
 """A job that is killed before the n-th change of a name in the work folder."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ seen = {}
 
 
 def kill(event, arguments):
-    if event in CHANGES and "psy-work" in os.path.abspath(str(arguments[0])):
+    if event in CHANGES and any("psy-work" in str(each) for each in arguments):
         seen[os.getpid()] = seen.get(os.getpid(), 0) + 1
         if seen[os.getpid()] == int(Path("kill-at").read_text()):
             os.rename("kill-at", "killed")
@@ -33,15 +32,18 @@ if Path("kill-at").exists():
 
 
 def killed(
-    project: Project, step: str, *block: str, every: int = 1
+    project: Project, step: str, *block: str, every: int = 1, of_round: int = 1
 ) -> Iterator[Project]:
-    """Yield copies of a project in which a job was killed, each at another point."""
+    """Yield copies of a project in which a job was killed, each at another point.
+
+    Files with two names have them in the copy, too.
+    """
     number = 1
     while True:
         copy = Project(project.folder.with_name(f"{project.folder.name}-{number}"))
-        shutil.copytree(project.folder, copy.folder, dirs_exist_ok=True)
+        subprocess.run(["cp", "-a", f"{project.folder}/.", copy.folder], check=True)
         (copy.folder / "kill-at").write_text(str(number))
-        arguments = [step, "psy-work/a", "1", *block]
+        arguments = [step, "psy-work/a", str(of_round), *block]
         done = subprocess.run(
             [sys.executable, "-P", "-m", "psyrun.steps", *arguments],
             cwd=copy.folder,

@@ -35,9 +35,12 @@ def execute(x):
 ROWS = N * 160_000
 HOLDING = """
 import psyrun.steps.merge as merging
+import psyrun.steps.split as splitting
 
 if Path("hold").exists():
     merging._check_complete = None
+if Path("hold-split").exists():
+    splitting._divide = None
 
 """
 STORES = ("NpzStore", "PickleStore", "H5Store")
@@ -127,6 +130,84 @@ def test_a_process_job_that_is_killed_anywhere_repeats_only_what_was_in_flight(
         assert len(calls) <= N // 2 + 1
         data = psyrun.load(copy.work(), partial=True)
         assert [int(x) for x in data["x"]] == list(range(N // 2))
+        shutil.rmtree(copy.folder)
+
+
+FAILING = LARGE.replace(
+    "    return", "    assert x != 1 or Path('ok').exists()\n    return"
+)
+BALANCED = """\
+from psyrun import LoadBalancingBackend
+
+backend = LoadBalancingBackend
+"""
+
+
+@pytest.fixture(params=["", BALANCED], ids=["blocks", "balanced"])
+def accepted(project: Project, request: pytest.FixtureRequest) -> Project:
+    """A project in which one failed, which was accepted, and that is not merged."""
+    project.write(KILLING + HOLDING + request.param + FAILING)
+    (project.folder / "hold").touch()
+    project.psy("run", "--accept-failures", status=1)
+    (project.folder / "hold").unlink()
+    assert project.calls() == list(range(N))
+    return project
+
+
+def expect_accepted(project: Project) -> None:
+    found = psyrun.load(project.work(), partial=True)
+    assert [int(x) for x in found["x"]] == [0, *range(2, N)]
+    assert "AssertionError" in project.psy("failed", "a").stdout
+    assert re.search(rf"\b{N - 1}/{N} +1\b", project.psy("status").stdout)
+
+
+def test_journals_lose_rows_also_if_failures_were_accepted(accepted: Project) -> None:
+    assert size(accepted.folder) < 1.1 * ROWS
+    expect_accepted(accepted)
+    accepted.psy("run", "--accept-failures")
+    assert accepted.calls() == []
+    assert size(accepted.folder) < 1.1 * ROWS
+    expect_accepted(accepted)
+
+
+def test_blocks_of_accepted_failures_that_were_removed_are_put_back(
+    accepted: Project,
+) -> None:
+    for path in accepted.work().glob("round-1/blocks/[01].*"):
+        path.unlink()
+    expect_accepted(accepted)
+    accepted.psy("run", "--accept-failures")
+    assert accepted.calls() == []
+    expect_accepted(accepted)
+
+
+def test_failures_that_are_not_accepted_any_more_are_tried_when_blocks_were_removed(
+    accepted: Project,
+) -> None:
+    for path in accepted.work().glob("round-1/blocks/[01].*"):
+        path.unlink()
+    (accepted.folder / "ok").touch()
+    accepted.psy("run")
+    assert accepted.calls() == [1]
+    expect_all(accepted)
+    assert size(accepted.folder) < 1.1 * ROWS
+
+
+def test_a_job_with_accepted_failures_that_is_killed_anywhere_loses_no_row(
+    accepted: Project,
+) -> None:
+    for path in ("blocks", "finished", "journal", "claims"):
+        shutil.rmtree(accepted.work() / "round-1" / path, ignore_errors=True)
+    n = N if BALANCED in accepted.taskfile().read_text() else N // 2
+    for copy in killed(accepted, "process", "0"):
+        for block in copy.work().glob("round-1/blocks/0.*"):
+            block.unlink()
+        copy.run("psyrun.steps", "process", "psy-work/a", "1", "0")
+        calls = copy.calls()
+        assert sorted(set(calls)) == list(range(n))
+        assert len(calls) <= n + 1
+        data = psyrun.load(copy.work(), partial=True)
+        assert [int(x) for x in data["x"]] == [0, *range(2, n)]
         shutil.rmtree(copy.folder)
 
 
@@ -227,6 +308,62 @@ def test_a_merge_that_is_killed_anywhere_loses_nothing(unmerged: Project) -> Non
         assert copy.calls() == []
         expect_all(copy)
         assert size(copy.folder) < 1.1 * ROWS
+        shutil.rmtree(copy.folder)
+
+
+def expect_nothing_left(project: Project) -> None:
+    assert [*project.folder.rglob("*.tmp*")] == []
+    assert len([*project.work().glob("round-*/rows-*")]) == 1
+    assert [*project.work().glob("round-*/kept.*")] == []
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["folder", "result"])
+def test_a_split_that_is_killed_anywhere_loses_nothing(
+    project: Project, is_gone: bool
+) -> None:
+    result = "resultfile = 'data.pkl'\n" if is_gone else ""
+    project.write(KILLING + HOLDING + result + LARGE)
+    project.psy("run")
+    project.calls()
+    if is_gone:
+        shutil.rmtree(project.work())
+    project.edit(f"range({N})", f"range({N + 1})")
+    (project.folder / "hold-split").touch()
+    project.psy("run", "--continue", status=1)
+    (project.folder / "hold-split").unlink()
+    of_round = max(int(p.name[6:]) for p in project.work().glob("round-*"))
+    for copy in killed(project, "split", of_round=of_round):
+        copy.psy("run", "--continue")
+        assert copy.calls() == [N]
+        if is_gone:
+            assert list(psyrun.load(copy.folder / "data.pkl")["x"]) == [*range(N + 1)]
+        else:
+            expect_all(copy, N + 1)
+        assert size(copy.folder) < 1.1 * ROWS * (N + 1) / N
+        expect_nothing_left(copy)
+        shutil.rmtree(copy.folder)
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_merge_that_removes_earlier_rounds_and_is_killed_loses_nothing(
+    project: Project, store: str
+) -> None:
+    """Earlier rounds: one with a result, and one with blocks and journals only."""
+    choice = f"from psyrun import {store}\nstore = {store}()\n"
+    project.write(KILLING + HOLDING + choice + LARGE)
+    (project.folder / "hold").touch()
+    project.psy("run", status=1)
+    project.edit("max_jobs = 2", "max_jobs = 3")
+    project.edit(f"range({N})", f"range({N + 3})")
+    project.psy("run", "--continue", status=1)
+    (project.folder / "hold").unlink()
+    assert project.calls() == list(range(N + 3))
+    for copy in killed(project, "merge", of_round=2):
+        copy.psy("run", "--continue")
+        assert copy.calls() == []
+        expect_all(copy, N + 3)
+        assert size(copy.folder) < 1.1 * ROWS * (N + 3) / N
+        expect_nothing_left(copy)
         shutil.rmtree(copy.folder)
 
 
