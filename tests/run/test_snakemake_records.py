@@ -1,0 +1,104 @@
+"""Records of Snakemake that are damaged, or about files that are gone."""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from projects import COUNTED, Project
+
+pytestmark = pytest.mark.slow
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def not_utf8(path: Path) -> None:
+    path.write_bytes(b'{"rule": "\xff\xfe"}')
+
+
+def a_list(path: Path) -> None:
+    path.write_text("[1]")
+
+
+def other_types(path: Path) -> None:
+    path.write_text('{"starttime": [], "params": 3, "input": {"a": 1}}')
+
+
+def deep(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_dangling_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/nowhere/record")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path / "project")
+    project.write(COUNTED)
+    project.psy("run")
+    assert len(project.calls()) == 4
+    return project
+
+
+def records(project: Project, kind: str = "metadata") -> list[Path]:
+    found = sorted((project.folder / ".snakemake" / kind).iterdir())
+    assert found or kind != "metadata"
+    return found
+
+
+DAMAGES = [
+    empty,
+    not_utf8,
+    a_list,
+    other_types,
+    deep,
+    a_folder,
+    a_pipe,
+    a_dangling_link,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_record_is_removed(
+    project: Project, damage: Callable[[Path], None]
+) -> None:
+    for path in records(project):
+        damage(path)
+        copy = project.folder / ".snakemake/incomplete" / path.name
+        copy.touch()
+        damage(copy)
+    for block in project.folder.glob("psy-work/a/round-1/merged-*"):
+        block.unlink()
+    project.snakemake("--dry-run")
+    project.psy("run")
+    project.snakemake()
+    assert project.calls() == []
+
+
+def test_what_is_cleaned_is_forgotten(project: Project) -> None:
+    mine = project.folder / ".snakemake/metadata" / _name("psy-work/another/file")
+    mine.write_text("{}")
+    assert len(records(project)) > 1
+    project.psy("clean", "a")
+    assert records(project) == [mine]
+
+
+def _name(path: str) -> str:
+    return urlsafe_b64encode(path.encode()).decode()
