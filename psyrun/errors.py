@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 
@@ -157,6 +159,42 @@ def one_line(error: BaseException) -> str:
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}…"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+_ADVICE = {
+    errno.EMFILE: "Allow this process more open files, for example 'ulimit -n 4096'",
+    errno.ENFILE: "Close other programs: this machine has no more open files to give",
+    errno.EAGAIN: "This user may start no more processes: end some, or allow more, "
+    "see 'ulimit -u'",
+    errno.ENOMEM: "End other programs, or allow this one more memory, see 'ulimit -v'",
+    errno.ENOSPC: "Make room on its disk, see 'df -h', and 'df -i' for files",
+    errno.EDQUOT: "Make room: your quota on its disk is used up, see 'quota -s'",
+    errno.EFBIG: "Allow larger files, see 'ulimit -f'",
+    errno.EROFS: "Its disk can only be read: use a folder on another one",
+    errno.EACCES: "Check the permissions of the file and its folders",
+    errno.EPERM: "Check the permissions of the file and its folders",
+    errno.EIO: "Check its disk, which does not work",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ELOOP: "Mend the links on the path, which lead in a circle",
+}
+_NO_THREAD = "can't start new thread"
+
+
+def reason_of(error: OSError) -> str:
+    """Return why the system refuses something, and what can be done: two sentences."""
+    number = error.errno
+    why = error.strerror or (os.strerror(number) if number else str(error))
+    advice = _ADVICE.get(number or 0, "Check its folder, and the disk that it is on")
+    return f"{why}. {advice}, then try again."
+
+
+def lack_of_memory(error: BaseException) -> str:
+    """Return what to do if memory or threads do not suffice; empty for other errors."""
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory. {_ADVICE[errno.ENOMEM]}, then try again."
+    if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
+        return f"No thread can be started. {_ADVICE[errno.EAGAIN]}, then try again."
+    return ""
 
 
 @contextmanager

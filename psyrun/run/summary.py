@@ -41,6 +41,7 @@ _SHOWN_LINES = 3
 _BY_USER = "interrupted"
 _NEARLY = 60.0  # seconds before its end within which a job is ended for its time limit
 _LEAST_SPACE = 64 * 1024  # bytes
+_LEAST_FILES = 8
 
 
 class Summary:
@@ -128,22 +129,33 @@ class Summary:
         if not self._outcome.failures:
             if fault := own_fault():
                 raise PsyrunError(f"{fault} {self._kept}. {self._how_to_go_on()}")
+            if self._warn_of_full_disk():
+                return PsyrunError.exit_status
             log = self._tasks[0].layout.snakemake_log
-            errors = "\n".join(filter(None, map(_in_short, self._outcome.errors)))
+            said = dict.fromkeys(map(_in_short, self._outcome.errors))
+            errors = "\n".join(filter(None, said))
+            cause = (errors or _end_of(log)).rstrip(".\n ")
             raise PsyrunError(
-                f"{errors or _end_of(log)}\n{self._kept}. "
+                f"{cause}.\n{self._kept[0].upper()}{self._kept[1:]}. "
                 f"All that Snakemake said is in {log}."
             )
         _show_failures(self._outcome, self._tasks)
-        # With this option it does not matter what was changed to fix it.
-        advice = f"then 'psy run --continue {self._names}'."
+        if self._warn_of_full_disk():
+            return PsyrunError.exit_status
+        warn(f"{self._kept}. Fix the cause, {self._advice()}")
+        return self._outcome.exit_status
+
+    def _warn_of_full_disk(self) -> bool:
+        """Say so if a disk is full, so that not even causes can be recorded."""
         full = next(filter(_is_full, _folders(self._tasks)), None)
-        if full is None:
-            warn(f"{self._kept}. Fix the cause, {advice}")
-            return self._outcome.exit_status
-        cause = f"{full}: {os.strerror(errno.ENOSPC)}"
-        warn(f"{cause}. {self._kept}. Make room, {advice}")
-        return 2
+        if full is not None:
+            cause = f"{full}: {os.strerror(errno.ENOSPC)}"
+            warn(f"{cause}. {self._kept}. Make room, {self._advice()}")
+        return full is not None
+
+    def _advice(self) -> str:
+        # With this option it does not matter what was changed to fix it.
+        return f"then 'psy run --continue {self._names}'."
 
     def _show_results(self, display: Display) -> None:
         # With arguments for Snakemake, it may have done something else.
@@ -209,7 +221,9 @@ def _is_full(folder: Path) -> bool:
         disk = os.statvfs(folder)
     except OSError:
         return False
-    return disk.f_bavail * disk.f_frsize < _LEAST_SPACE
+    # Some file systems do not count their files.
+    has_no_names = disk.f_files > 0 and disk.f_favail < _LEAST_FILES
+    return has_no_names or disk.f_bavail * disk.f_frsize < _LEAST_SPACE
 
 
 def _in_short(text: str) -> str:
@@ -232,13 +246,24 @@ def _cause_in(traceback: str) -> str:
     return f"Snakemake: {cause}"
 
 
+def _without_traceback(lines: list[str]) -> list[str]:
+    """Leave out the frames of a traceback, and keep the error that it is about."""
+    if _TRACEBACK not in lines:
+        return lines
+    start = lines.index(_TRACEBACK)
+    # Frames are indented, and the error is not.
+    rest = [line for line in lines[start + 1 :] if line[:1] not in ("", " ")]
+    return [*lines[:start], *_without_traceback(rest)]
+
+
 def _end_of(log: Path) -> str:
     """Return the last lines of Snakemake's log."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     if lines and (match := _WRONG_USAGE.search(lines[-1])):
         # Without the list of all its options that stands before.
         return f"Snakemake: {match[1]}. See 'snakemake --help'."
-    return "\n".join(lines[-_SHOWN_LINES:]) or "Snakemake failed."
+    shown = _without_traceback(lines)[-_SHOWN_LINES:]
+    return "\n".join(shown) or "Snakemake failed without a word."
 
 
 def _show_failures(outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
@@ -297,8 +322,14 @@ def _has_not_started(job: FailedJob) -> bool:
 
 def _described(job: FailedJob) -> Iterator[str]:
     if job.note is None:
-        yield f"{job.name} failed; the end of {job.log}:"
         text = job.log_end()
+        # Its end would be in the log, if it had come to write it.
+        yield (
+            f"{job.name} failed; the end of {job.log}:"
+            if text
+            else f"{job.name} failed without a word: it may have lacked memory, "
+            f"processes or room on the disk; its log is {job.log}"
+        )
     else:
         yield f"{job.name} failed; its log is {job.log}:"
         text = job.note["message"]

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, one_line
+from psyrun.errors import DamagedFileError, NoSuchFileError, StoreError, reason_of
 from psyrun.utils.leftovers import hidden_beside, name_it, nameless, words_of_folder
 
 if TYPE_CHECKING:
@@ -264,10 +264,7 @@ def explained(filename: Filename) -> Iterator[None]:
         missing.errno = errno.ENOENT
         raise missing from error
     except OSError as error:
-        refused = StoreError(
-            f"{filename}: {error.strerror or one_line(error)}; check the "
-            "permissions of the folder and the free space on its disk."
-        )
+        refused = StoreError(f"{filename}: {reason_of(error)}")
         refused.errno = error.errno
         raise refused from error
 
