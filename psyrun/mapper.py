@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.errors import IneffectiveExcludeWarning, JobError
+from psyrun.errors import IneffectiveExcludeWarning, JobError, one_line
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.matching import match_stored
 from psyrun.pspace.param import select
@@ -36,6 +36,7 @@ Row = dict[str, Any]
 
 # An append may rewrite the whole file: let it take a tenth of the time at most.
 _APPEND_SHARE = 0.1
+_MUST = "; it must return a dictionary of results, for example {'y': 1.0}."
 _OUTCOME = ""  # no parameter has this name
 _renewed_for = ""
 
@@ -244,15 +245,21 @@ def _read(
 
 
 def _evaluate(fn: Function, point: Row) -> Row:
-    result: object = fn(**independent_values(point))
+    try:
+        result: object = fn(**independent_values(point))
+    except SystemExit as error:
+        # It would end the program, perhaps with status 0 and without results.
+        raise JobError(f"{_call(fn, point)} raised {one_line(error)}{_MUST}") from error
     if not isinstance(result, Mapping):
-        name = getattr(fn, "__qualname__", repr(fn))
-        values = ", ".join(f"{k}={text_of(v)}" for k, v in point.items())
-        raise JobError(
-            f"{name}({values}) returned a value of type {type(result).__name__}; it "
-            "must return a dictionary of results, for example {'y': 1.0}."
-        )
+        kind = type(result).__name__
+        raise JobError(f"{_call(fn, point)} returned a value of type {kind}{_MUST}")
     return point | dict(result)
+
+
+def _call(fn: Function, point: Row) -> str:
+    name = getattr(fn, "__qualname__", repr(fn))
+    values = ", ".join(f"{k}={text_of(v)}" for k, v in point.items())
+    return f"{name}({values})"
 
 
 def _rows(fn: Function, pspace: ParameterSpace, n_processes: int) -> Iterator[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import random
+import sys
 import threading
 import time
 import warnings
@@ -218,6 +219,16 @@ def test_a_key_that_some_rows_have_is_excluded_without_a_warning(evaluate):
         assert evaluate(odd_ones_only, Param(a=[]), exclude=None) == {"a": []}
 
 
+@pytest.mark.parametrize("status", [None, 0, "stopped"])
+def test_a_function_that_ends_the_program_has_failed(evaluate, status):
+    def ending(a, b):
+        sys.exit(status)
+
+    said = r"ending\(a=1, b='x'\) raised SystemExit.*; it must return a dictionary"
+    with pytest.raises(JobError, match=said):
+        evaluate(ending, Param(a=[1], b=["x"]))
+
+
 @pytest.mark.parametrize("result", [None, [1], 3])
 def test_a_function_must_return_a_mapping(evaluate, result):
     def wrong(a, b):
@@ -288,6 +299,20 @@ def test_one_job_keeps_the_random_numbers_of_this_process():
     random.seed(3)
     rows = map_pspace_parallel(draw, Param(i=[0]), n_jobs=1)
     assert rows["python"] == [random.Random(3).random()]
+
+
+def exiting(x):
+    sys.exit(0) if x == 2 else None
+    return {"y": x}
+
+
+def test_the_end_of_a_worker_is_an_error_and_keeps_the_rows(tmp_path):
+    space, file = Param(x=[1, 2]), tmp_path / "rows.pkl"
+    with pytest.raises(JobError, match=r"exiting\(x=2\) raised SystemExit: 0; it must"):
+        map_pspace_parallel(exiting, space, n_jobs=2)
+    with pytest.raises(JobError, match=r"exiting\(x=2\) raised SystemExit: 0; it must"):
+        map_pspace_hdd_backed(exiting, space, file, pool_size=2)
+    assert PickleStore().load(file) == {"x": [1], "y": [1]}
 
 
 def test_errors_of_workers_name_the_function_and_its_parameters():

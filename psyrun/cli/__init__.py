@@ -36,6 +36,9 @@ WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
 HERE = {"init", "new-task", "merge"}
 """Verbs that are about the current folder, also if the project is one above."""
 
+CALLING = {"test", "debug"}
+"""Verbs that call the functions of a task, which may end the process."""
+
 
 def module_of(verb: str) -> str:
     """Return the name of a verb's module, such as ``psyrun.cli.new_task``."""

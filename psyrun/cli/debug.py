@@ -20,6 +20,7 @@ from psyrun.errors import PsyrunError
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import warn
 from psyrun.utils.process.offspring import outlive_offspring
+from psyrun.utils.process.watched import at
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
 from psyrun.workdir.plan import Plan
@@ -51,8 +52,11 @@ def execute(args: argparse.Namespace) -> int:
     from psyrun.utils.process.state import enter_as_left
 
     outlive_offspring()
-    task = load_task(select(args.taskdir, [args.task])[args.task], with_space=False)
+    path = select(args.taskdir, [args.task])[args.task]
+    at(f"{path}: the file")
+    task = load_task(path, with_space=False)
     parameters = _parameters(task, args.number)
+    at(f"{task.path}: `execute` or `setup`")
     # A crash of a compiled library then shows where it was called.
     faulthandler.enable()
     # The debugger shows things as `execute` has them.

@@ -17,8 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.cli import HERE, SUMMARIES, WITHOUT_TASKDIR, module_of
-from psyrun.errors import PsyrunError, did_you_mean, one_line
+from psyrun.cli import CALLING, HERE, SUMMARIES, WITHOUT_TASKDIR, module_of
+from psyrun.errors import PsyrunError, did_you_mean, lack_of_memory, one_line
 from psyrun.utils import __version__
 from psyrun.utils.console import report_error, warn
 from psyrun.utils.process.interpreter import own_fault
@@ -109,7 +109,7 @@ def _add_taskdir(parser: Parser) -> None:
 def program() -> NoReturn:
     """Run ``psy`` as a program, which no thread of a task file keeps from ending."""
     receive_signals()
-    status = main()
+    status = _main_of_process()
     if "psyrun.tasks.loading" in sys.modules:
         # Meanwhile, psyrun may have been removed, which was told of.
         with suppress(ImportError):
@@ -119,6 +119,18 @@ def program() -> NoReturn:
             # A run that is detached goes on.
             leave(status, ends_offspring=offspring.is_outlived)
     sys.exit(status)
+
+
+def _main_of_process() -> int:
+    """Run ``psy``; what may end with the user's code is done in a copy of this process.
+
+    Only the copy imports task files.
+    """
+    if _verb(sys.argv[1:]) not in CALLING:
+        return main()
+    from psyrun.utils.process.watched import watched
+
+    return watched(main)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -146,6 +158,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        if lack := lack_of_memory(error):
+            warn(lack)
+            return PsyrunError.exit_status
         warn(
             f"{one_line(error)}. This is a fault of psyrun, and nothing that was "
             "recorded is lost. Please report it to its developers, with what the same "
@@ -156,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    verb = next((word for word in arguments if not word.startswith("-")), None)
+    verb = _verb(arguments)
     if verb is not None and verb not in SUMMARIES:
         raise PsyrunError(
             f"unknown command {verb!r}.{did_you_mean(verb, SUMMARIES)} "
@@ -175,6 +190,10 @@ def _run(arguments: list[str]) -> int:
     if args.verb not in WITHOUT_TASKDIR | HERE:
         _enter_project(args.taskdir)
     return int(import_module(module_of(args.verb)).execute(args))
+
+
+def _verb(arguments: Sequence[str]) -> str | None:
+    return next((word for word in arguments if not word.startswith("-")), None)
 
 
 def _enter_project(taskdir: Path) -> None:

@@ -20,6 +20,7 @@ from psyrun.errors import (
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import for_each_task, warn
 from psyrun.utils.process.offspring import outlive_offspring
+from psyrun.utils.process.watched import at
 
 if TYPE_CHECKING:
     from psyrun.tasks.loading import Task
@@ -50,6 +51,7 @@ def _try_assignment(path: Path, index: int) -> int:
     from psyrun.tasks.loading import load_task
     from psyrun.utils.tracebacks import user_traceback
 
+    at(f"{path}: the file")
     task = load_task(path)
     n_items = len(task.pspace)
     if not 0 <= index < n_items:
@@ -61,6 +63,7 @@ def _try_assignment(path: Path, index: int) -> int:
     print(f"{task.name}: assignment {index} of 0 to {n_items - 1}")
     parameters = task.pspace[index]
     _print_values("parameters", parameters)
+    at(f"{path}: `execute` or `setup`")
     start = time.perf_counter()
     try:
         result = _evaluate(task, parameters)

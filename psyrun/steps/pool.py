@@ -186,6 +186,7 @@ class _Pool:
 
     def _ended(self, number: int, pid: int, code: int) -> None:
         lost = self._in_flight.get(number)
+        has_worked = self._in_flight.exit_status(number) is not None
         code = self._status_of_work(number, code)
         if lost is not None:
             # Whatever the status: the user's code may end its process with any.
@@ -214,7 +215,7 @@ class _Pool:
                 f"a worker process ended with {describe_exit(code)} in `setup` or "
                 "between two assignments. What is done is kept: run again for the rest."
             )
-        elif code != 0:
+        elif code != 0 or not has_worked:
             raise PsyrunError(
                 self._messages.last_of(number)
                 or f"a worker process ended with {describe_exit(code)} while it was "

@@ -17,7 +17,7 @@ from types import CodeType, FrameType, ModuleType, TracebackType
 from psyrun.errors import PsyrunError, TaskError, one_line
 from psyrun.tasks import paths
 from psyrun.utils.files import read_bytes
-from psyrun.utils.process.state import guarded
+from psyrun.utils.process.state import guarded, outliving_exit
 
 
 def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
@@ -37,7 +37,7 @@ def run_file(path: Path, module_name: str) -> tuple[ModuleType, list[ast.stmt]]:
 
     def run() -> ModuleType:
         module = sys.modules[module_name] = _new_module(path, module_name)
-        with guarded(module_name):
+        with guarded(module_name), outliving_exit():
             exec(code, module.__dict__)
         return module
 

@@ -1,4 +1,6 @@
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,67 @@ def test_keys_that_the_store_cannot_have_are_refused(psy, write_task, store):
     assert result.status == 1
     assert "key 0 cannot be a name in an" in result.err
     assert "PickleStore" in result.err
+
+
+ENDS = {
+    "os._exit(0)": "exit status 0",
+    "os._exit(3)": "exit status 3",
+    "ctypes.CDLL(None).exit(0)": "exit status 0",
+    "os.kill(os.getpid(), 11)": "signal 11 (SIGSEGV)",
+}
+ENDING = "import ctypes, os\nfrom psyrun import Param\npspace = Param(x=[1, 2])\n"
+
+
+@pytest.mark.parametrize("verb", ["test a", "debug a 0"])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("where", ["execute", "setup"])
+def test_a_function_that_ends_the_process_has_failed(
+    start_psy, write_task, verb, end, where
+):
+    ends = {"setup": "pass", "execute": "pass", where: end}
+    text = f"def setup(proc_id):\n    {ends['setup']}\n    return {{}}\n"
+    text += f"def execute(x):\n    {ends['execute']}\n    return {{'y': x}}\n"
+    write_task("a", ENDING + text)
+    process = start_psy(*verb.split())
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    # The debugger also shows where a library has crashed.
+    said = err[err.index("psy: ") :]
+    assert said == (
+        "psy: psy-tasks/task_a.py: `execute` or `setup` ended its process with "
+        f"{ENDS[end]}, so that there is no result. Let `execute` return a dictionary, "
+        "and raise an error where something is wrong.\n"
+    )
+    assert "x=1" in out or "x = 1" in out
+
+
+@pytest.mark.parametrize("verb", ["test", "run", "debug a 0"])
+def test_a_task_file_that_ends_the_process_is_told_of(start_psy, write_task, verb):
+    write_task("a", ENDING + "os._exit(0)\ndef execute(x):\n    return {'y': x}\n")
+    process = start_psy(*verb.split())
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.startswith("psy: psy-tasks/task_a.py:4: raised SystemExit: 0 while it ")
+
+
+def test_copies_that_a_task_file_makes_may_end(start_psy, write_task):
+    fork = "pid = os.fork()\nif pid == 0:\n    os._exit(7)\n"
+    check = "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7\n"
+    write_task("a", f"{ENDING}{fork}{check}def execute(x):\n    return {{'y': x}}\n")
+    process = start_psy("test")
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_test_that_is_ended_leaves_nothing(start_psy, write_task, project, number):
+    noted = "pathlib.Path('pid').write_text(f'{os.getpid()}\\n')"
+    body = f"import os, pathlib, time\n{noted}\ntime.sleep(60)\nreturn {{'y': x}}"
+    write_task("a", task_with(body))
+    process = start_psy("test")
+    note = project / "pid"
+    while not note.exists() or not note.read_text().endswith("\n"):
+        assert process.poll() is None
+    process.send_signal(number)
+    assert process.wait(30) == -number
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)

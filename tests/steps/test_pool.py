@@ -375,9 +375,11 @@ def test_a_setup_that_returns_no_mapping_is_told(bench: Bench) -> None:
         bench.evaluate(square, 1)
 
 
-def test_a_setup_that_ends_its_process_is_told(bench: Bench) -> None:
-    bench.settings["setup"] = lambda proc_id: os._exit(3)
-    with pytest.raises(PsyrunError, match=r"exit status 3 while it was set up\. Fix"):
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_setup_that_ends_its_process_is_told(bench: Bench, status: int) -> None:
+    bench.settings["setup"] = lambda proc_id: os._exit(status)
+    said = rf"exit status {status} while it was set up\. Fix"
+    with pytest.raises(PsyrunError, match=said):
         bench.evaluate(square, 1)
 
 

@@ -42,10 +42,10 @@ def start_below(command: Sequence[str], **options: Any) -> subprocess.Popen[byte
     import subprocess
 
     with holding_signals():
-        return subprocess.Popen(command, preexec_fn=_die_with_parent, **options)
+        return subprocess.Popen(command, preexec_fn=die_with_parent, **options)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -92,7 +92,7 @@ def prepare_forked_process(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _die_with_parent()
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
 

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 _STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 _HOOKS = ("excepthook", "displayhook", "unraisablehook")
@@ -88,6 +88,28 @@ def as_left(module: str) -> Iterator[None]:
         yield
     finally:
         before.enter()
+
+
+@contextmanager
+def outliving_exit() -> Iterator[None]:
+    """Have `os._exit` raise `SystemExit` in the body, so that this process goes on.
+
+    Copies of this process end as they would, and so does another thread's request.
+    """
+    caller, leave, is_over = (os.getpid(), threading.get_ident()), os._exit, False
+
+    def raise_exit(status: int) -> NoReturn:
+        if is_over or (os.getpid(), threading.get_ident()) != caller:
+            leave(status)
+        raise SystemExit(status)
+
+    os._exit = raise_exit
+    try:
+        yield
+    finally:
+        is_over = True
+        if os._exit is raise_exit:
+            os._exit = leave
 
 
 class _Undo:
