@@ -188,8 +188,15 @@ def reason_of(error: OSError) -> str:
     return f"{why}. {advice}, then try again."
 
 
-def lack_of_memory(error: BaseException) -> str:
-    """Return what to do if memory or threads do not suffice; empty for other errors."""
+def _as_text(filename: object) -> str:
+    return os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)
+
+
+def refusal_of(error: BaseException) -> str:
+    """Return what the system refuses, and what can be done; empty for other errors."""
+    if isinstance(error, OSError) and not isinstance(error, PsyrunError):
+        place = "" if error.filename is None else f"{_as_text(error.filename)}: "
+        return f"{place}{reason_of(error)}"
     if isinstance(error, MemoryError):
         return f"There is not enough memory. {_ADVICE[errno.ENOMEM]}, then try again."
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from psyrun.cli import CALLING, HERE, SUMMARIES, WITHOUT_TASKDIR, module_of
-from psyrun.errors import PsyrunError, did_you_mean, lack_of_memory, one_line
+from psyrun.errors import PsyrunError, did_you_mean, one_line, refusal_of
 from psyrun.utils import __version__
 from psyrun.utils.console import report_error, warn
 from psyrun.utils.process.interpreter import own_fault
@@ -158,8 +158,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        if lack := lack_of_memory(error):
-            warn(lack)
+        if refusal := refusal_of(error):
+            warn(refusal)
             return PsyrunError.exit_status
         warn(
             f"{one_line(error)}. This is a fault of psyrun, and nothing that was "

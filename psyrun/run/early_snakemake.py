@@ -22,6 +22,7 @@ from pathlib import Path
 from psyrun.errors import PsyrunError
 from psyrun.utils.process.basics import start_below
 from psyrun.utils.process.isolation import isolated, without_current_folder
+from psyrun.utils.users import name_for_libraries
 from psyrun.workdir.layout import TaskLayout, layout_of
 
 
@@ -97,7 +98,20 @@ class EarlySnakemake:
 
 def own_environment() -> dict[str, str]:
     """Return the environment of a Snakemake that no file of the project disturbs."""
-    return {**without_current_folder(isolated(os.environ)), **_cache()}
+    own = without_current_folder(isolated(os.environ))
+    return {**own, **name_for_libraries(), **_settings(), **_cache()}
+
+
+def _settings() -> dict[str, str]:
+    """Return a place for Snakemake's settings if this user has no home."""
+    from platformdirs import user_config_path
+
+    with suppress(RuntimeError):
+        if user_config_path("snakemake", "snakemake").is_absolute():
+            return {}
+    folder = Path(".snakemake", "home").absolute()
+    kinds = ("CONFIG", "DATA", "STATE")
+    return {f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in kinds}
 
 
 def _cache() -> dict[str, str]:

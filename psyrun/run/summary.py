@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from psyrun.errors import FailedAssignmentsError, PsyrunError, visible
+from psyrun.errors import FailedAssignmentsError, PsyrunError, refusal_of, visible
 from psyrun.planning.prepare import TaskRun
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.results.assignments import interrupted_with
@@ -135,8 +135,9 @@ class Summary:
             said = dict.fromkeys(map(_in_short, self._outcome.errors))
             errors = "\n".join(filter(None, said))
             cause = (errors or _end_of(log)).rstrip(".\n ")
+            refusal = refusal_of(RuntimeError(cause))
             raise PsyrunError(
-                f"{cause}.\n{self._kept[0].upper()}{self._kept[1:]}. "
+                f"{refusal or f'{cause}.'}\n{_sentence(self._kept)} "
                 f"All that Snakemake said is in {log}."
             )
         _show_failures(self._outcome, self._tasks)
@@ -150,7 +151,7 @@ class Summary:
         full = next(filter(_is_full, _folders(self._tasks)), None)
         if full is not None:
             cause = f"{full}: {os.strerror(errno.ENOSPC)}"
-            warn(f"{cause}. {self._kept}. Make room, {self._advice()}")
+            warn(f"{cause}. {_sentence(self._kept)} Make room, {self._advice()}")
         return full is not None
 
     def _advice(self) -> str:
@@ -166,6 +167,10 @@ class Summary:
             merged = MergeRecord.load(task.layout.round(task.plan.round))
             for remark in _remarks(task.name, merged):
                 display.line(remark)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _ended_by(number: int, limit: TimeLimit) -> str:

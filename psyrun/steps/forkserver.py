@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, refusal_of
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
 from psyrun.steps.watchdog import Watchdog
@@ -46,6 +46,7 @@ from psyrun.utils.process.basics import (
     end_threads,
     fork,
     holding_signals,
+    log_line,
     prepare_forked_process,
 )
 from psyrun.utils.process.ending import forget_parent, leave, prepare_forks
@@ -70,6 +71,18 @@ _HEAD = 4  # bytes before a request that tell its length
 
 def main(descriptor: str, taskfile: str, folder: str) -> None:
     """Serve the jobs of one task until the controller ends."""
+    try:
+        _serve(descriptor, taskfile, folder)
+    except Exception as error:
+        refusal = refusal_of(error)
+        if not refusal:
+            raise
+        # Jobs that come find nobody, and say so.
+        log_line(f"psy: the process that starts jobs of {taskfile} ended: {refusal}")
+        leave(1)
+
+
+def _serve(descriptor: str, taskfile: str, folder: str) -> None:
     isolate()
     receive_signals()
     # Each job needs it, which only what may be without NumPy imports late.

@@ -10,13 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.errors import (
-    LostLockError,
-    PsyrunError,
-    StoreError,
-    lack_of_memory,
-    reason_of,
-)
+from psyrun.errors import LostLockError, PsyrunError, StoreError, refusal_of
 from psyrun.steps.command import StepCommand
 from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.merge import merge
@@ -59,12 +53,9 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
         return error.exit_status
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
-    except OSError as error:
-        place = "" if error.filename is None else f"{error.filename}: "
-        return _fail(note, error, f"{place}{reason_of(error)}", 2)
     except Exception as error:
-        if lack := lack_of_memory(error):
-            return _fail(note, error, lack, 2)
+        if refusal := refusal_of(error):
+            return _fail(note, error, refusal, 2)
         return _fail(note, error, user_traceback(error).strip(), 1)
     return 0
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 
-from psyrun.errors import PsyrunError, reason_of, visible
+from psyrun.errors import PsyrunError, refusal_of, visible
 from psyrun.utils.streams import close_standard_output, is_of_standard_output
 
 INTERRUPTED = 130
@@ -34,14 +33,8 @@ def report_error(error: BaseException, *, debug: bool) -> int:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted."
-    if isinstance(error, OSError) and not isinstance(error, PsyrunError):
-        place = "" if error.filename is None else f"{_text(error.filename)}: "
-        return " ".join(visible(f"{place}{reason_of(error)}").split())
-    return " ".join(visible(str(error)).split())
-
-
-def _text(filename: object) -> str:
-    return os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)
+    text = refusal_of(error) or str(error)
+    return " ".join(visible(text).split())
 
 
 def for_each_task(

@@ -19,6 +19,21 @@ def name_of_user(uid: int) -> str:
         return f"user {uid}"
 
 
+def name_for_libraries() -> dict[str, str]:
+    """Return a variable of the environment that names a user who has no name.
+
+    As in containers that run with any number. `getpass.getuser`, which libraries call,
+    raises an error without. It is empty for users who have one.
+    """
+    import getpass
+
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        return {"LOGNAME": f"uid-{os.getuid()}"}
+    return {}
+
+
 def own_uids(folder: Path) -> set[int]:
     """Return the numbers that files of this process have, in a folder and elsewhere.
 
