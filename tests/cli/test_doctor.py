@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from psyrun.cli.doctor.finding import problem
 from psyrun.utils.leftovers import owner
 
 # A queue that does what a test needs; `run` is the body of `submit`.
@@ -195,3 +196,15 @@ def test_arguments_win_over_defaults_with_other_names(psy, project):
     out = psy("doctor", "slurm", "--arg", "time=5").out
     assert "arguments:" not in out
     assert "sbatch, squeue, scancel, scontrol not found" in out
+
+
+def test_a_long_finding_is_wrapped() -> None:
+    text = "has another content than what was written: its rows are taken from the "
+    found = problem("round-1/blocks/117.pkl", text + "result, or from the journals")
+    lines = found.wrapped.splitlines()
+    assert " ".join(line.strip() for line in lines) == found.line
+    assert lines[0].startswith("problem  round-1/blocks/117.pkl: ")
+    assert all(len(line) <= 80 for line in lines)
+    assert all(line.startswith(" " * 9) for line in lines[1:])
+    long = problem("x" * 100, "is long").wrapped.splitlines()
+    assert long[0].startswith(f"problem  {'x' * 100}: ")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from enum import StrEnum
 from typing import NamedTuple
+
+_WIDTH = 80  # columns
 
 
 class Level(StrEnum):
@@ -25,6 +28,18 @@ class Finding(NamedTuple):
     def line(self) -> str:
         """The finding as one line for people."""
         return f"{self.level:<8} {self.about}: {' '.join(self.text.split())}"
+
+    @property
+    def wrapped(self) -> str:
+        """The finding as lines that fit into a terminal, as long as its words do."""
+        return textwrap.fill(
+            self.text,
+            _WIDTH,
+            initial_indent=f"{self.level:<8} {self.about}: ",
+            subsequent_indent=" " * 9,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
 
 def ok(about: str, text: str) -> Finding:

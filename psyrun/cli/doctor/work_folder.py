@@ -35,7 +35,7 @@ def _verify(name: str, path: Path) -> bool:
     """Print what is wrong with the files of a task; return whether nothing is."""
     folder, n_files, faults = faults_of_task(path, name)
     for fault in faults:
-        print(problem(_place(fault, folder), f"{fault.problem}: {fault.remedy}").line)
+        print(_problem(fault, _place(fault, folder)))
     _tell_set_aside(name, TaskLayout(folder))
     if not faults:
         print(ok(name, f"{counted(n_files, 'file')} in {folder}").line)
@@ -48,6 +48,10 @@ def _verify(name: str, path: Path) -> bool:
 def _tell_set_aside(name: str, layout: TaskLayout) -> None:
     if n_files := n_set_aside(layout):
         print(f"{name}: {counted(n_files, 'damaged file')} kept in {layout.damaged}")
+
+
+def _problem(fault: Fault, place: str) -> str:
+    return problem(place, f"{fault.problem}: {fault.remedy}").wrapped
 
 
 def _place(fault: Fault, folder: Path) -> str:
@@ -68,7 +72,7 @@ def _repair(name: str, path: Path) -> bool:
     for line in said:
         print(line)
     for fault in rest:
-        print(problem(str(fault.path), f"{fault.problem}: {fault.remedy}").line)
+        print(_problem(fault, str(fault.path)))
     done = f"{counted(len(said), 'file')} mended" if said else "nothing is mended"
     print(f"{name}: {done}. Go on with 'psy run {name}'.")
     return not rest

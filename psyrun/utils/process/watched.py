@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def watched(act: Callable[[], int]) -> int:
     """Do something in a copy of this process, and return the status it comes to.
 
     It is returned in both, and the copy has to end itself then. If it ends before, that
-    is said, and the status is 1.
+    is said, and the status is 1; a signal that ended it ends this process, too.
     """
     global _notes
     read_end, write_end = os.pipe()
@@ -50,8 +51,7 @@ def watched(act: Callable[[], int]) -> int:
     with _passing_signals_to(pid) as came:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if came:
-        signal.signal(came[0], signal.SIG_DFL)
-        os.kill(os.getpid(), came[0])
+        _end_by(came[0])
     return _status(read_end, code)
 
 
@@ -109,4 +109,14 @@ def _status(notes: int, code: int) -> int:
         "is no result. Let `execute` return a dictionary, and raise an error where "
         "something is wrong."
     )
+    if code < 0:
+        _end_by(-code)
     return _FAILED
+
+
+def _end_by(number: int) -> None:
+    """End as the copy has ended, which has written its memory to disk if wanted."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

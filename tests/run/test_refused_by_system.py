@@ -1,0 +1,159 @@
+"""What the system refuses: open files, memory, names on a disk, a user's name."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from projects import COUNTED, TIMEOUT, Project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path / "project")
+    project.write(COUNTED)
+    return project
+
+
+def psy(
+    project: Project,
+    *arguments: str,
+    prefix: Sequence[str] = (),
+    limit: tuple[int, int] | None = None,
+    without: Sequence[str] = (),
+) -> tuple[int, str]:
+    """Return the exit status, and what is said, without a traceback in it."""
+    done = subprocess.run(
+        [*prefix, sys.executable, "-m", "psyrun.cli", *arguments],
+        cwd=project.folder,
+        env={name: value for name, value in os.environ.items() if name not in without},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+        preexec_fn=lambda: limit and resource.setrlimit(limit[0], (limit[1],) * 2),
+    )
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert "fault of psyrun" not in said
+    return done.returncode, said
+
+
+def rows(project: Project) -> list[int]:
+    return list(
+        pickle.loads((project.folder / "psy-work/a/result.pkl").read_bytes())["y"]
+    )
+
+
+def is_whole_afterwards(project: Project) -> None:
+    """Check that the next run comes to its end, and evaluates only what was lost."""
+    assert psy(project, "run")[0] == 0
+    assert rows(project) == [1, 4, 9, 16]
+    calls = project.calls()
+    assert set(calls) == {1, 2, 3, 4}
+    # Each of two jobs may have been about to record one.
+    assert len(calls) <= 6
+
+
+LIMITS = {
+    "open files of a job": (resource.RLIMIT_NOFILE, 12, "'ulimit -n 4096'"),
+    "open files of a run": (resource.RLIMIT_NOFILE, 8, "'ulimit -n 4096'"),
+    "the size of files": (resource.RLIMIT_FSIZE, 100, "see 'ulimit -f'"),
+    "memory": (resource.RLIMIT_AS, 150 << 20, ""),
+}
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_a_limit_is_named_and_loses_nothing(project: Project, what: str) -> None:
+    kind, number, said = LIMITS[what]
+    status, printed = psy(project, "run", limit=(kind, number))
+    assert status in (1, 2)
+    assert said in printed
+    is_whole_afterwards(project)
+
+
+@pytest.fixture
+def disk(project: Project) -> Iterator[Path]:
+    """A file system in memory in the place of the project."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    folder = project.folder
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("file systems in memory cannot be mounted here")
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def remount(disk: Path, options: str) -> None:
+    command = ["mount", "-o", f"remount,{options}", str(disk)]
+    subprocess.run(command, check=True)
+
+
+@pytest.mark.parametrize("n_more", [5, 16, 22, 32, 40, 48, 58])
+def test_a_disk_without_names_for_files(
+    project: Project, disk: Path, n_more: int
+) -> None:
+    n_used = os.statvfs(disk).f_files - os.statvfs(disk).f_ffree
+    remount(disk, f"nr_inodes={n_used + n_more}")
+    status, printed = psy(project, "run")
+    assert status in (1, 2)
+    assert "No space left on device" in printed
+    remount(disk, "nr_inodes=10000")
+    is_whole_afterwards(project)
+
+
+@pytest.mark.parametrize("kib", [8, 32, 48, 64, 80, 110])
+def test_a_small_disk(project: Project, disk: Path, kib: int) -> None:
+    used = os.statvfs(disk)
+    n_used = (used.f_blocks - used.f_bfree) * used.f_frsize // 1024
+    remount(disk, f"size={n_used + kib}k")
+    status, printed = psy(project, "run")
+    assert status in (1, 2)
+    assert "No space left on device" in printed
+    remount(disk, "size=10M")
+    is_whole_afterwards(project)
+
+
+def test_a_disk_that_can_only_be_read(project: Project, disk: Path) -> None:
+    assert psy(project, "run")[0] == 0
+    (disk / "psy-tasks/task_a.py").write_text(COUNTED + "max_jobs = 3\n")
+    (disk / "psy-work/a/result.pkl").unlink()
+    remount(disk, "ro")
+    for verb in ("run", "clean a", "merge psy-work m.pkl"):
+        status, said = psy(project, *verb.split())
+        assert status == 2, verb
+        assert "psy: " in said
+    for verb in ("list", "status -v", "failed a", "kill a"):
+        assert psy(project, *verb.split())[0] == 0, verb
+    remount(disk, "rw")
+    is_whole_afterwards(project)
+
+
+UNNAMED = ["unshare", "--user", "--map-user=4321"]
+
+
+@pytest.mark.parametrize("without", [("LOGNAME", "USER"), ("LOGNAME", "USER", "HOME")])
+def test_a_user_may_have_no_name_and_no_home(
+    project: Project, without: Sequence[str]
+) -> None:
+    if subprocess.run([*UNNAMED, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a user without a name cannot be had here")
+    assert psy(project, "run", prefix=UNNAMED, without=without)[0] == 0
+    assert rows(project) == [1, 4, 9, 16]
+    for verb in ("list", "status -v", "failed a", "test a", "kill a", "clean a"):
+        status, _ = psy(project, *verb.split(), prefix=UNNAMED, without=without)
+        assert status == 0, verb
