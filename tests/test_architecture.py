@@ -69,6 +69,7 @@ SCENARIOS = {
         "module_names",
         "odd_files",
         "own_queue",
+        "refused_by_system",
         "removed_python",
         "second_looks",
         "small_steps",
