@@ -24,6 +24,7 @@ from psyrun.utils.console import report_error, warn
 from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.streams import (
     close_standard_output,
+    keep_own_rights,
     open_standard_streams,
     print_anything,
     receive_signals,
@@ -109,6 +110,7 @@ def _add_taskdir(parser: Parser) -> None:
 def program() -> NoReturn:
     """Run ``psy`` as a program, which no thread of a task file keeps from ending."""
     receive_signals()
+    keep_own_rights()
     status = _main_of_process()
     if "psyrun.tasks.loading" in sys.modules:
         # Meanwhile, psyrun may have been removed, which was told of.

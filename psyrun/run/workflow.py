@@ -33,6 +33,7 @@ from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.environment import CONTROLLED_VARIABLE, TMPDIR_VARIABLE
 from psyrun.utils.process.isolation import restore_safe_path
+from psyrun.utils.streams import keep_own_rights
 from psyrun.utils.users import name_for_libraries
 from psyrun.workdir.layout import TaskLayout, TaskRecord
 from psyrun.workdir.plan import Plan
@@ -69,6 +70,7 @@ class Workflow:
     ) -> None:
         self._tasks: list[TaskRun] = []
         self._servers: ForkServers | None = None
+        keep_own_rights()
         remove_unreadable_records()
         os.environ.update(name_for_libraries())
         restore_safe_path()

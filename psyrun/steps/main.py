@@ -21,7 +21,7 @@ from psyrun.utils.files import write_json
 from psyrun.utils.process.basics import log_line
 from psyrun.utils.process.ending import leave
 from psyrun.utils.process.offspring import GRACE, outlive_offspring
-from psyrun.utils.streams import print_anything, receive_signals
+from psyrun.utils.streams import keep_own_rights, print_anything, receive_signals
 from psyrun.utils.tracebacks import user_traceback
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.lock import is_held_by, local_controller
@@ -64,6 +64,7 @@ def run_alone(arguments: list[str]) -> NoReturn:
     """Run one step in a process of its own, which ends with all that it started."""
     signal.signal(signal.SIGTERM, _end)
     receive_signals()
+    keep_own_rights()
     outlive_offspring()
     # A log that cannot be written must not turn success into failure.
     leave(run(arguments))

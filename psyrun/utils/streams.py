@@ -1,4 +1,6 @@
-"""Standard streams: closed, full, or with an encoding that lacks characters.
+"""What a process gets from who starts it: streams, signals and the umask.
+
+Standard streams may be closed, full, or have an encoding that lacks characters.
 
 Each job imports this module, so it imports next to nothing.
 """
@@ -70,3 +72,12 @@ def receive_signals() -> None:
 
     wanted = signal.valid_signals() - {signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
+
+
+def keep_own_rights() -> None:
+    """Let the umask leave this user what he may do with his own new files.
+
+    Else psyrun could not read its records, not even when the umask is another one.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask & ~0o700)

@@ -6,6 +6,7 @@ import os
 import pickle
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -157,3 +158,20 @@ def test_a_user_may_have_no_name_and_no_home(
     for verb in ("list", "status -v", "failed a", "test a", "kill a", "clean a"):
         status, _ = psy(project, *verb.split(), prefix=UNNAMED, without=without)
         assert status == 0, verb
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o177, 0o477, 0o777])
+def test_any_umask_leaves_psyrun_its_files(project: Project, mask: int) -> None:
+    if subprocess.run([*UNNAMED, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("root may read all files")
+    with_mask = ["sh", "-c", f'umask {mask:o}; exec "$@"', "sh", *UNNAMED]
+    assert psy(project, "run", prefix=with_mask)[0] == 0
+    for verb in ("status", "failed a", "test a", "doctor --verify", "run"):
+        assert psy(project, *verb.split(), prefix=with_mask)[0] == 0, verb
+        assert psy(project, *verb.split(), prefix=UNNAMED)[0] == 0, verb
+    folders = [each for each in project.folder.rglob("*") if each.is_dir()]
+    rest = 0o777 & ~mask | 0o700
+    own = [each for each in folders if "psy-work" in each.parts]
+    assert own
+    assert all(stat.S_IMODE(each.stat().st_mode) & ~rest == 0 for each in own)
+    assert psy(project, "clean", "a", prefix=with_mask)[0] == 0
