@@ -245,11 +245,7 @@ def _read(
 
 
 def _evaluate(fn: Function, point: Row) -> Row:
-    try:
-        result: object = fn(**independent_values(point))
-    except SystemExit as error:
-        # It would end the program, perhaps with status 0 and without results.
-        raise JobError(f"{_call(fn, point)} raised {one_line(error)}{_MUST}") from error
+    result: object = fn(**independent_values(point))
     if not isinstance(result, Mapping):
         kind = type(result).__name__
         raise JobError(f"{_call(fn, point)} returned a value of type {kind}{_MUST}")
@@ -275,9 +271,18 @@ def _rows(fn: Function, pspace: ParameterSpace, n_processes: int) -> Iterator[Ro
         yield outcome[_OUTCOME]
 
 
+def _evaluate_apart(fn: Function, point: Row) -> Row:
+    """Evaluate in a worker, which has no say in when the program ends."""
+    try:
+        return _evaluate(fn, point)
+    except SystemExit as error:
+        # It would end the program, perhaps with status 0 and without results.
+        raise JobError(f"{_call(fn, point)} raised {one_line(error)}{_MUST}") from error
+
+
 def _outcome(fn: Function, /, **point: Any) -> Row:
     try:
-        return {_OUTCOME: _evaluate(fn, point)}
+        return {_OUTCOME: _evaluate_apart(fn, point)}
     except Exception as error:
         return {_OUTCOME: error}
 
@@ -300,6 +305,8 @@ def _evaluate_in_worker(call: tuple[int, str], fn: Function, point: Row) -> Row:
     if os.getpid() != parent and name != _renewed_for:
         RandomStates.find().renew()
         _renewed_for = name
+    if os.getpid() != parent:
+        return _evaluate_apart(fn, point)
     return _evaluate(fn, point)
 
 

@@ -219,16 +219,6 @@ def test_a_key_that_some_rows_have_is_excluded_without_a_warning(evaluate):
         assert evaluate(odd_ones_only, Param(a=[]), exclude=None) == {"a": []}
 
 
-@pytest.mark.parametrize("status", [None, 0, "stopped"])
-def test_a_function_that_ends_the_program_has_failed(evaluate, status):
-    def ending(a, b):
-        sys.exit(status)
-
-    said = r"ending\(a=1, b='x'\) raised SystemExit.*; it must return a dictionary"
-    with pytest.raises(JobError, match=said):
-        evaluate(ending, Param(a=[1], b=["x"]))
-
-
 @pytest.mark.parametrize("result", [None, [1], 3])
 def test_a_function_must_return_a_mapping(evaluate, result):
     def wrong(a, b):
