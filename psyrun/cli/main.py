@@ -132,6 +132,7 @@ def _main_of_process() -> int:
         return main()
     from psyrun.utils.process.watched import watched
 
+    open_standard_streams()
     return watched(main)
 
 
@@ -191,7 +192,14 @@ def _run(arguments: list[str]) -> int:
     args.snakemake_args = passed
     if args.verb not in WITHOUT_TASKDIR | HERE:
         _enter_project(args.taskdir)
-    return int(import_module(module_of(args.verb)).execute(args))
+    try:
+        return int(import_module(module_of(args.verb)).execute(args))
+    except SystemExit as error:
+        # Of the user's code, for example of a store; it would pass for success.
+        raise PsyrunError(
+            f"the code of the project ended this command ({one_line(error)}). Raise "
+            "an error there instead; --debug shows where."
+        ) from error
 
 
 def _verb(arguments: Sequence[str]) -> str | None:

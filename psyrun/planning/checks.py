@@ -190,7 +190,7 @@ def check_storable(task: Task) -> None:
 
 def _hint_at_paths(task: Task) -> None:
     """Say what is read from beside the task file, or could be meant to be."""
-    written = (Path(each) for each in getattr(task.module, "file_dep", ()))
+    written = (Path(each) for each in vars(task.module).get("file_dep") or ())
     for hint in hints(task.path, written):
         warnings.warn(hint, UserWarning, stacklevel=2)
 

@@ -38,13 +38,13 @@ def remove_unreadable_records() -> None:
             found = read(self, subject, key) if _is_file_or_absent(path) else None
             if isinstance(found, dict):
                 return found
-        _remove(path)
+        remove_record(path)
         return {}
 
     def read_valid_record(self: Any, key: str) -> Any:
         with suppress(*_UNREADABLE):
             return read_record(self, key)
-        _remove(Path(self._record_path(self._metadata_path, key)))
+        remove_record(Path(self._record_path(self._metadata_path, key)))
         return None
 
     FilePersistence._io_read = io_read
@@ -58,7 +58,8 @@ def _is_file_or_absent(path: Path) -> bool:
         return not path.is_symlink()
 
 
-def _remove(path: Path) -> None:
+def remove_record(path: Path) -> None:
+    """Remove a record, or what stands in its place, if that is possible."""
     # What is in the way of nobody but Snakemake is left to its user.
     with suppress(OSError):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -72,8 +73,7 @@ def forget_records(folder: Path, *files: Path) -> None:
     names, below = {str(path) for path in files}, f"{folder}{os.sep}"
     for path, record in _records():
         if path in names or path.startswith(below):
-            with suppress(OSError):
-                record.unlink()
+            remove_record(record)
 
 
 def _records() -> Iterator[tuple[str, Path]]:

@@ -27,7 +27,7 @@ from psyrun.run.forkservers import ForkServers
 from psyrun.run.lock_watch import LockWatch, of_text
 from psyrun.run.own_folders import mark, remove_abandoned
 from psyrun.run.snakemake import SNAKEFILES
-from psyrun.run.snakemake_records import remove_unreadable_records
+from psyrun.run.unreadable_records import remove_unreadable_records
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select

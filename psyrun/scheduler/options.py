@@ -152,9 +152,9 @@ def _value(value: Any, name: str, job_name: str) -> Any:
         return value
     try:
         return value(job_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         for former in _former_names(job_name):
-            with suppress(Exception):
+            with suppress(Exception, SystemExit):
                 return value(former)
         raise SchedulerError(
             f"scheduler_args: the function for {name!r} raised "

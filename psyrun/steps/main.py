@@ -53,6 +53,11 @@ def run(arguments: list[str], preloaded: ImportedTask | None = None) -> int:
         return error.exit_status
     except PsyrunError as error:
         return _fail(note, error, str(error), error.exit_status)
+    except SystemExit as error:
+        # Another status is that of a request to end.
+        if error.code:
+            raise
+        return _fail(note, error, user_traceback(error).strip(), 1)
     except Exception as error:
         if refusal := refusal_of(error):
             return _fail(note, error, refusal, 2)
@@ -90,7 +95,7 @@ def _end(number: int, frame: object) -> NoReturn:
     leave(128 + number, GRACE)
 
 
-def _fail(note: Path, error: Exception, message: str, status: int) -> int:
+def _fail(note: Path, error: BaseException, message: str, status: int) -> int:
     """Record why a step failed, for whoever shows it to the user, and log it."""
     name = type(error).__name__
     record = {"type": name, "message": message, "exit_status": status}

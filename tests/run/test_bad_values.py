@@ -112,6 +112,17 @@ FILES = {
         task(SLURM + '{"timelimit": lambda: "1h"}'),
         "takes 0 positional arguments",
     ),
+    "a function that exits": (
+        task(SLURM + '{"timelimit": lambda name: exit(0)}'),
+        "the function for 'timelimit' raised SystemExit: 0",
+    ),
+    "a space that exits": (
+        task(
+            "class Values(list):\n    def __len__(self): exit(0)\n"
+            "pspace = Param(x=Values([1, 2]))"
+        ),
+        "SystemExit: 0",
+    ),
     "a line more": (task(SLURM + '{"timelimit": "1h\\n#SBATCH --x"}'), "#SBATCH"),
     "a class that is no store": (task("store = object"), "store is <class 'object'>"),
     "a compressed store": (task('store = "pkl.gz"'), "'.pkl.gz'"),
@@ -228,3 +239,11 @@ def test_a_common_file_that_is_none_is_not_passed_over(project, capfd) -> None:
     conf.rmdir()
     os.mkfifo(conf)
     assert "psy-conf.py: is no file" in refused(["run"], capfd)
+
+
+def test_a_module_that_answers_for_all_names(project, capfd) -> None:
+    refuse = "def __getattr__(name):\n    raise ValueError(name)\n"
+    (project / "psy-work/a/result.pkl").unlink()
+    (project / "psy-tasks/task_a.py").write_bytes(task(refuse))
+    assert main(["run", "-n"]) == 0
+    assert capfd.readouterr().err == ""
