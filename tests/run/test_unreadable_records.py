@@ -1,9 +1,8 @@
-"""Records of Snakemake that are damaged, or about files that are gone."""
+"""Records of Snakemake that cannot be read."""
 
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,15 +89,3 @@ def test_a_damaged_record_is_removed(
     project.psy("run")
     project.snakemake()
     assert project.calls() == []
-
-
-def test_what_is_cleaned_is_forgotten(project: Project) -> None:
-    mine = project.folder / ".snakemake/metadata" / _name("psy-work/another/file")
-    mine.write_text("{}")
-    assert len(records(project)) > 1
-    project.psy("clean", "a")
-    assert records(project) == [mine]
-
-
-def _name(path: str) -> str:
-    return urlsafe_b64encode(path.encode()).decode()
