@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,14 @@ from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import replacing, write_json
 from psyrun.utils.text import describe_parameters
-from psyrun.workdir.blocks import record_block
+from psyrun.workdir import journal
+from psyrun.workdir.blocks import failed_of, record_block, records_of
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.damage import set_aside, try_to
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
+from psyrun.workdir.merged_rows import MergedRows, is_emptied
 from psyrun.workdir.progress import MergeRecord, block_files
 from psyrun.workdir.rows import RoundData
 
@@ -152,9 +154,35 @@ class BlockRepair:
     ) -> dict[int, dict[str, Any]] | None:
         """Return the accepted failures of a block, None if the list is damaged."""
         path = self.round.failed(block)
-        if _is_other(path, None if record is None else record.failed):
-            return None
-        return try_to(accepted_failures, self.round, block)
+        is_other = _is_other(path, None if record is None else record.failed)
+        found = None if is_other else try_to(accepted_failures, self.round, block)
+        return self._in_journals(block) if found is None else found
+
+    def _in_journals(self, block: int) -> dict[int, dict[str, Any]] | None:
+        """Return the failures that are in the journals, which are there until a merge.
+
+        None if there are none: then the list would not be there either.
+        """
+        recorded = journal.latest(self.round.journals_of(block), verify=True)
+        return records_of(failed_of(recorded)) or None
+
+    def mend_list(self, block: int) -> None:
+        """Make the list of accepted failures of a merged block anew.
+
+        What failed is what the result lacks and no other block lists.
+        """
+        merged = try_to(MergedRows.load, self.round)
+        lacks = set(() if merged is None else merged.lacks)
+        for other in self._there.keys() - {block}:
+            lacks -= (try_to(accepted_failures, self.round, other) or {}).keys()
+        if not self.counts.fetches:
+            lacks &= set(map(int, self.division.indices(block)))
+        path = self.round.failed(block)
+        if path.exists():
+            set_aside(path, self.round.damaged)
+        if lacks:
+            unknown = {index: self._unknown_failure(index) for index in sorted(lacks)}
+            write_json(path, unknown)
 
     def _indices(
         self,
@@ -231,6 +259,20 @@ class BlockRepair:
     def _unknown_failure(self, index: int) -> dict[str, Any]:
         parameters = describe_parameters(self.division.space[index])
         return {**_UNKNOWN, "parameters": parameters}
+
+
+def damaged_lists(round_: Round, ext: str) -> Iterator[tuple[int, bool]]:
+    """Yield the blocks whose lists of accepted failures are damaged or gone.
+
+    With each goes whether the rows of the block are in the result.
+    """
+    for block, path in block_files(round_, ext).items():
+        record = try_to(BlockRecord.load, round_, block)
+        known = None if record is None else record.failed
+        listed = round_.failed(block)
+        is_right = try_to(accepted_failures, round_, block) is not None
+        if not is_right or _is_other(listed, known):
+            yield block, is_emptied(round_, block, path)
 
 
 def _is_other(path: Path, checksum: Checksum | None) -> bool:

@@ -209,11 +209,11 @@ class TaskRun:
             decision = self._decide(adoptable)
             is_to_check = not decision.is_done
         except DamagedFileError:
-            if not repair.mend_spaces():
+            if not (repair.mend_spaces() | repair.mend_lists()):
                 raise
             is_to_check = False
             decision = self._decide(adoptable)
-        if is_to_check and repair.mend_spaces():
+        if is_to_check and (repair.mend_spaces() | repair.mend_lists()):
             decision = self._decide(adoptable)
         self.mended += repair.said
         return decision
@@ -234,6 +234,7 @@ class TaskRun:
         repair = Repair(self.task, self.layout)
         repair.mend_records()
         repair.mend_spaces()
+        repair.mend_lists()
         repair.mend_files()
         _note_where(self.task)
         return repair.said

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from psyrun.errors import DamagedFileError, PsyrunError
-from psyrun.planning.block_repair import BlockRepair
+from psyrun.planning.block_repair import BlockRepair, damaged_lists
 from psyrun.planning.inspection import Inspection
 from psyrun.planning.record_repair import Numbers, RecordRepair
 from psyrun.planning.space_repair import SpaceRepair
@@ -79,6 +79,24 @@ class Repair:
             self._mend_agreement(round_)
         return len(self.said) > before
 
+    def mend_lists(self) -> bool:
+        """Make lists of accepted failures anew, without which nothing can be merged."""
+        before = len(self.said)
+        for round_ in rounds_in_use(self.layout).values():
+            counts = try_to(DivisionCounts.load, round_)
+            for block, is_merged in damaged_lists(round_, counts.ext) if counts else ():
+                self._mend_list(round_, block, is_merged=is_merged)
+        return len(self.said) > before
+
+    def _mend_list(self, round_: Round, block: int, *, is_merged: bool) -> None:
+        path = round_.failed(block)
+        problem = "is damaged" if path.exists() else "is gone"
+        if not is_merged:
+            self._mend_block(round_, block, f"its list {path.name} {problem}")
+        elif (repair := self._block_repair(round_)) is not None:
+            repair.mend_list(block)
+            self._say(path, problem, "made anew from what the result lacks")
+
     def mend_files(self) -> None:
         """Set aside all other files that are damaged; rows that are left come back."""
         stores = self._store
@@ -139,14 +157,18 @@ class Repair:
     # Blocks
 
     def _mend_block(self, round_: Round, block: int, problem: str) -> None:
+        if (repair := self._block_repair(round_)) is None:
+            return
+        origin = repair.mend(block)
+        done = f"made anew from {origin}" if origin else _SET_ASIDE
+        self._say(round_.block(block, repair.counts.ext), problem, done)
+
+    def _block_repair(self, round_: Round) -> BlockRepair | None:
         counts = try_to(DivisionCounts.load, round_)
         division = try_to(Division.load, round_)
         if counts is None or division is None:
-            return
-        repair = BlockRepair(round_, counts, division, self._store)
-        origin = repair.mend(block)
-        done = f"made anew from {origin}" if origin else _SET_ASIDE
-        self._say(round_.block(block, counts.ext), problem, done)
+            return None
+        return BlockRepair(round_, counts, division, self._store)
 
     # Merges and agreements
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,12 +109,16 @@ def _write_lists(
     if not failed:
         accepted.unlink(missing_ok=True)
         return
+    write_json(accepted, records_of(failed))
+
+
+def records_of(failed: list[Entry]) -> dict[int, dict[str, Any]]:
+    """Return what is listed of accepted failures, ready for JSON."""
     causes = zip(failed, journal.failures(failed), strict=True)
-    record = {
+    return {
         entry.index: {**cause, "duration": entry.duration, "peak": entry.peak}
         for entry, cause in causes
     }
-    write_json(accepted, record)
 
 
 def record_block(

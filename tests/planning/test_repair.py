@@ -20,6 +20,7 @@ from psyrun.planning.prepare import TaskRun
 from psyrun.results.load import load
 from psyrun.steps.main import run
 from psyrun.workdir.copies import settle
+from psyrun.workdir.failures import failures_of_task
 from psyrun.workdir.layout import TaskLayout
 
 pytestmark = pytest.mark.slow
@@ -355,6 +356,50 @@ def test_files_of_a_merged_block_are_made_anew(
     assert [row for row in folder.rows() if row[0] != 5] == [
         (x, 2 * x) for x in range(10) if x != 5
     ]
+
+
+def with_blocks_and_failures(folder: Folder, backend: str) -> None:
+    """All blocks are written, of which one lacks what has failed; nothing is merged."""
+    folder.write(backend=backend)
+    Path("broken-5").touch()
+    task = accept_plan(Path("psy-tasks/task_a.py"), accept_failures=True)
+    where = [str(task.layout.folder), str(task.plan.round)]
+    blocks = range(task.plan.n_blocks)
+    for step in (["split"], *(["process", str(block)] for block in blocks)):
+        assert run([step[0], *where, *step[1:]]) == 0
+    task.release()
+    Path("broken-5").unlink()
+    folder.calls()
+
+
+@pytest.mark.parametrize("damage", [gone, cut])
+@pytest.mark.parametrize("is_merged", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_lists_of_accepted_failures_are_made_anew_by_the_next_run(
+    folder, backend, is_merged, damage
+) -> None:
+    folder.copy(with_blocks_and_failures, backend)
+    if is_merged:
+        finish = accept_plan(Path("psy-tasks/task_a.py"), accept_failures=True)
+        assert run(["merge", str(finish.layout.folder), "1"]) == 0
+        finish.release()
+    (path,) = (folder.work / "round-1/blocks").glob(".*.failed.json")
+    before = json.loads(path.read_text())
+    damage(path)
+    if is_merged:
+        # Nothing tells of a list that is gone, as nothing needs it any more.
+        assert damage is gone or main(["doctor", "--repair", "a"]) == 0
+    else:
+        task = accept_plan(Path("psy-tasks/task_a.py"), accept_failures=True)
+        assert run(["merge", str(task.layout.folder), "1"]) == 0
+        task.release()
+    if damage is cut or not is_merged:
+        found = json.loads(path.read_text())
+        assert found["5"]["type"] in ("ValueError", "Unknown")
+        assert is_merged or found == before
+        assert [each.index for each in failures_of_task(TaskLayout(folder.work))] == [5]
+    assert folder.calls() == 0
+    assert folder.rows() == [(x, 2 * x) for x in range(10) if x != 5]
 
 
 @pytest.mark.parametrize(
