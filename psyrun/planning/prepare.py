@@ -167,8 +167,7 @@ class TaskRun:
         """Remove what writers of earlier runs have left that were killed."""
         result = Path(os.path.realpath(self.task.resultfile))
         remove_abandoned(result.parent, result.name)
-        record = record_of_task(self.task.path.parent, self.name)
-        remove_abandoned(record.parent, record.name)
+        remove_abandoned(record_of_task(self.task.path.parent, self.name).parent)
         remove_all_abandoned(self.layout.folder)
         remove_abandoned_rights(self.layout)
         forget_incomplete(self.layout.folder, [self.task.resultfile])

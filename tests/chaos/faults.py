@@ -77,6 +77,7 @@ ERRNOS = [
     "EMFILE",
     "ENOMEM",
 ]
+NOTHING_YET = re.compile("no assignment is finished yet|was never run")
 LOOKS = ("open", "read", "list")
 """Calls before which a kill is no different from one before the next call."""
 
@@ -535,7 +536,7 @@ def disturb(walk: Walk, action: str, fault: Fault, counts: Counts) -> list[str]:
         counts.in_flight += in_flight(walk, fault)
     if done.text.startswith("HANGS"):
         problems.append(done.text)
-    is_empty = action == "merge" and "no assignment is finished yet" in done.text
+    is_empty = action == "merge" and NOTHING_YET.search(done.text)
     if not was_hit and done.returncode and not is_empty:
         problems.append(f"undisturbed, but ends with {done.returncode}: {done.text}")
     if not fault.is_kill:
