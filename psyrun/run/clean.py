@@ -159,7 +159,8 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.run_record,
         layout.run_log,
         layout.stop,
-        *folder.glob(f"{layout.name}:*.log"),
+        *layout.logs(),
+        layout.plain_names,
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),
         *folder.glob(".*.tmp"),

@@ -99,6 +99,17 @@ def folder_beside(filename: Filename) -> TemporaryDirectory[str]:
         return TemporaryDirectory(dir=target.parent, prefix=prefix, suffix=suffix)
 
 
+def can_be_made(path: Path) -> bool:
+    """Whether there can be a file of such a name in its folder."""
+    beside = hidden_beside(path)
+    try:
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        beside.unlink()
+    except OSError:
+        return False
+    return True
+
+
 def place(path: Path, text: str) -> bool:
     """Write a file unless there is one of that name, and return whether it was written.
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from psyrun.errors import PsyrunError
+from psyrun.utils.files import can_be_made
 from psyrun.workdir.holder import recorded_holder
-from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.layout import SPLIT, TaskLayout
 from psyrun.workdir.lock import Lock, locks_of
 from psyrun.workdir.origin import Origin, original_of
 from psyrun.workdir.result_file import recorded_results
@@ -44,7 +45,18 @@ def _note_place(layout: TaskLayout) -> None:
             known, folder=here.folder, project=here.project, inode=here.inode
         )
     if here != known:
+        note_possible_names(layout)
         here.save(layout)
+
+
+def note_possible_names(layout: TaskLayout) -> None:
+    """Record whether the disk of a folder takes no colon in the name of a file.
+
+    FAT and exFAT take none, nor do network disks of Windows.
+    """
+    log = layout.log(SPLIT)
+    if not can_be_made(log) and can_be_made(log.with_name(SPLIT)):
+        layout.plain_names.touch()
 
 
 def _separate(layout: TaskLayout, original: TaskLayout, origin: Origin) -> None:
@@ -61,6 +73,7 @@ def _separate(layout: TaskLayout, original: TaskLayout, origin: Origin) -> None:
     }
     here = Origin.here(layout)
     inherited = tuple(sorted(shared))
+    note_possible_names(layout)
     replace(here, former=origin.folder, inherited=inherited).save(layout)
 
 

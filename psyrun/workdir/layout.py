@@ -12,6 +12,7 @@ A task owns one folder, ``<workdir>/<task>``::
     lock                  who runs the task now
     snakemake.log         what Snakemake printed
     <task>:split.log …    what each job printed
+    plain-names           whether ":" in these names is "."
     stop                  asks the controller to stop
     run.json              who runs it, or how its last run ended
     run.log               what `psy run` printed
@@ -367,8 +368,23 @@ class TaskLayout:
         return dict(sorted(found.items()))
 
     def log(self, step: str, block: int | str | None = None) -> Path:
-        """Log file of a job, named as in ``<task>:process:3.log``."""
-        return self.folder / f"{self.job(step, block)}.log"
+        """Log file of a job, named as in ``<task>:process:3.log``.
+
+        Where a disk has no such names, it is ``<task>.process.3.log``.
+        """
+        name = self.job(step, block)
+        if self.plain_names.exists():
+            name = name.replace(":", ".")
+        return self.folder / f"{name}.log"
+
+    @property
+    def plain_names(self) -> Path:
+        """A file that is there if there can be no ``:`` in the names of others."""
+        return self.folder / "plain-names"
+
+    def logs(self) -> list[Path]:
+        """All log files of jobs that are there."""
+        return sorted(self.folder.glob(f"{self.name}[:.]*.log"))
 
     def job(self, step: str, block: int | str | None = None) -> str:
         """Name of a job, such as ``square:process:3``."""
