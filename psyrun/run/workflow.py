@@ -38,6 +38,7 @@ from psyrun.utils.users import name_for_libraries
 from psyrun.workdir.layout import TaskLayout, TaskRecord
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
+from psyrun.workdir.snakemake_records import forget_unreadable
 
 if TYPE_CHECKING:
     from psyrun.planning.prepare import TaskRun
@@ -85,6 +86,10 @@ class Workflow:
         else:
             paths = [Path(path) for path in config.get(SNAKEFILES) or _recorded(config)]
             plans = [Plan.required(TaskLayout(path.parent)) for path in paths]
+        if is_main_process:
+            for plan in plans:
+                folder = TaskLayout.of(plan.workdir, plan.task).folder
+                forget_unreadable(folder, [Path(plan.resultfile)])
         self._watch: LockWatch | None = None
         self._results = {Path(plan.resultfile) for plan in plans}
         self.targets = [target for plan in plans for target in _targets(plan)]
