@@ -36,6 +36,7 @@ _FRAME = re.compile(
 _TRACEBACK = "Traceback (most recent call last):"
 _OS_ERROR = re.compile(r"\w*Error: \[Errno \d+\] (?P<why>[^:\n]+): '(?P<path>[^\n]*)'")
 _KIND = re.compile("^WorkflowError: ?")
+_GREETING = "Using profile "  # of Snakemake, whatever happens then
 _SHOWN_JOBS = 3
 _SHOWN_LINES = 3
 _BY_USER = "interrupted"
@@ -264,6 +265,7 @@ def _without_traceback(lines: list[str]) -> list[str]:
 def _end_of(log: Path) -> str:
     """Return the last lines of Snakemake's log."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = [line for line in lines if not line.startswith(_GREETING)]
     if lines and (match := _WRONG_USAGE.search(lines[-1])):
         # Without the list of all its options that stands before.
         return f"Snakemake: {match[1]}. See 'snakemake --help'."
