@@ -252,10 +252,9 @@ def follow(
             if (project.folder / path).exists():
                 remove(project.folder / path)
                 todo.append(now)
-    status, text = type_(project, ["psy", "run"])
-    said.append(f"$ psy run\n{text}[{status}]")
+    status, text = run_to_the_end(project, said)
     if status:
-        problems.append("psy run does not end well")
+        problems.append(f"psy run does not end well: {text}")
     calls = project.calls()
     repeated = sorted(recorded.intersection(calls))
     if repeated:
@@ -265,6 +264,18 @@ def follow(
         problems.append(f"one more run does not find all done: {text}")
     problems += wrong(project)
     return [*problems, *said] if problems else []
+
+
+def run_to_the_end(project: Project, said: list[str]) -> tuple[int, str]:
+    """Type ``psy run``; if it refuses, what it says to do, and ``psy run`` again."""
+    run = ["psy", "run"]
+    status, text = type_(project, run)
+    said.append(f"$ psy run\n{text}[{status}]")
+    if status and (steps := advised(text)):
+        for step in [*steps, run]:
+            status, text = type_(project, step)
+            said.append(f"$ {shlex.join(step)}\n{text}[{status}]")
+    return status, text
 
 
 def wrong(project: Project) -> list[str]:
