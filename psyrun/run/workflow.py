@@ -35,6 +35,7 @@ from psyrun.utils.environment import CONTROLLED_VARIABLE, TMPDIR_VARIABLE
 from psyrun.utils.process.isolation import restore_safe_path
 from psyrun.utils.streams import keep_own_rights
 from psyrun.utils.users import name_for_libraries
+from psyrun.workdir.holder import correct_time
 from psyrun.workdir.layout import TaskLayout, TaskRecord
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
@@ -90,6 +91,7 @@ class Workflow:
             for plan in plans:
                 folder = TaskLayout.of(plan.workdir, plan.task).folder
                 forget_unreadable(folder, [Path(plan.resultfile)])
+                correct_times(plan)
         self._watch: LockWatch | None = None
         self._results = {Path(plan.resultfile) for plan in plans}
         self.targets = [target for plan in plans for target in _targets(plan)]
@@ -266,6 +268,17 @@ def _recorded(config: Mapping[str, Any]) -> list[Path]:
         for name, record in records.items()
         if record is not None
     ]
+
+
+def correct_times(plan: Plan) -> None:
+    """Correct times of the future, as where the clock of the machine was set back.
+
+    To Snakemake, jobs that make something from such files fail.
+    """
+    round_ = TaskLayout.of(plan.workdir, plan.task).round(plan.round)
+    correct_time(round_.space)
+    for block in range(plan.n_blocks):
+        correct_time(round_.block(block, plan.block_ext))
 
 
 def _targets(plan: Plan) -> list[str]:

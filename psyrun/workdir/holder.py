@@ -29,6 +29,7 @@ from psyrun.utils.process.identity import UNSEEN, boot, process_start, process_t
 
 HEARTBEAT = 20.0
 EXPIRY = 300.0
+_MOST_AHEAD = 60.0  # seconds that clocks of a disk and its users may differ
 _NAME = re.compile(r"[\w.:]{0,64}", re.ASCII)  # it becomes part of that of a file
 _MOST = 1 << 16  # bytes of a record
 _FORMERLY_UNSEEN = "alive"  # on macOS, in records of former versions
@@ -170,7 +171,7 @@ def is_live(holder: Holder, path: Path) -> bool:
         is_comparable = started not in unknown and holder.started not in unknown
         return started is not None and (started == holder.started or not is_comparable)
     try:
-        # It lies in the future for a moment where a clock was set back.
+        # It lies in the future where a clock was set back, see `correct_heartbeat`.
         return heartbeat_age(path) < EXPIRY
     except FileNotFoundError:
         return False
@@ -183,6 +184,26 @@ def heartbeat_age(path: Path) -> float:
     """
     renewed = path.stat().st_mtime
     return time.time() + _clock_offset(path.parent) - renewed
+
+
+def correct_heartbeat(path: Path) -> None:
+    """Let a heartbeat of the future be one of now, from which on it can expire.
+
+    The clock was set back since it was renewed, so that it would seem fresh until the
+    clock comes to that time again. Who lives renews it before it expires.
+    """
+    correct_time(path, _MOST_AHEAD)
+
+
+def correct_time(path: Path, tolerance: float = 0.0) -> None:
+    """Let a file be modified now that is said to be in the future, by the disk's clock.
+
+    Nothing happens to one that lies no more than `tolerance` seconds ahead.
+    """
+    with suppress(OSError):
+        is_ahead = path.stat().st_mtime > time.time() + tolerance
+        if is_ahead and heartbeat_age(path) < -tolerance:
+            os.utime(path)
 
 
 _offsets: dict[Path, tuple[float, float]] = {}

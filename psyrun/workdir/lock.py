@@ -23,7 +23,13 @@ from psyrun.errors import LostLockError, PsyrunError, RunningError
 from psyrun.utils.environment import JOB_VARIABLE
 from psyrun.utils.files import place
 from psyrun.workdir import holder as heartbeats
-from psyrun.workdir.holder import Holder, heartbeat_age, is_live, recorded_holder
+from psyrun.workdir.holder import (
+    Holder,
+    correct_heartbeat,
+    heartbeat_age,
+    is_live,
+    recorded_holder,
+)
 from psyrun.workdir.layout import Round, TaskLayout
 
 _REMOVAL_EXPIRY = 30.0
@@ -57,6 +63,7 @@ class Lock:
         self._is_lost = False
         former, deadline = None, time.monotonic() + self._patience
         while not self._take():
+            correct_heartbeat(self.path)
             holder = live_holder(self.path)
             if holder is None:
                 former = self._break_stale() or former
@@ -192,7 +199,7 @@ class Lock:
 
 def _is_used(right: Path) -> bool:
     """Whether the process lives that made a right to remove a lock, just now."""
-    if heartbeat_age(right) >= _REMOVAL_EXPIRY:
+    if abs(heartbeat_age(right)) >= _REMOVAL_EXPIRY:
         return False
     # Those of former versions are empty.
     with suppress(PsyrunError):

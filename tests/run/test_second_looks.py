@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -304,3 +305,23 @@ def test_notes_of_snakemake_that_are_no_text_do_no_harm(project, command) -> Non
         project.snakemake()
     assert project.calls() == []
     assert project.result()["y"] == [1, 4, 9, 16]
+
+
+@pytest.mark.parametrize("command", ["psy", "snakemake"])
+def test_a_run_goes_on_if_the_clock_was_set_back_since_it_was_killed(
+    project, command
+) -> None:
+    project.psy("run")
+    project.calls()
+    (project.work() / "result.pkl").unlink()
+    project.lose_block(0)
+    for path in project.work().rglob("*"):
+        os.utime(path, (time.time() + 7200,) * 2)
+    if command == "psy":
+        project.psy("run")
+    else:
+        project.snakemake()
+    assert project.calls() == [1, 2]
+    assert project.result()["y"] == [1, 4, 9, 16]
+    project.psy("run")
+    assert project.calls() == []

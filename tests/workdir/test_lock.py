@@ -225,10 +225,15 @@ def test_a_lock_that_cannot_be_removed_makes_nothing_fail(tmp_path: Path) -> Non
     assert not lock.token
 
 
-def test_a_breaker_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [-100.0, 10_000.0])
+def test_a_breaker_that_was_killed_keeps_nobody_out(
+    tmp_path: Path, ahead: float
+) -> None:
     former = dead_holder()
     write(tmp_path / "lock", former)
-    os.link(tmp_path / "lock", tmp_path / f".lock.{former.pid}-{former.started}")
+    right = tmp_path / f".lock.{former.pid}-{former.started}"
+    os.link(tmp_path / "lock", right)
+    os.utime(right, (time.time() + ahead,) * 2)
     with lock(tmp_path) as held:
         mine = live_holder(held.path)
         assert mine is not None and mine.pid == os.getpid()
@@ -370,6 +375,27 @@ def test_a_heartbeat_of_before_the_clock_was_set_back_is_fresh(tmp_path: Path) -
     elsewhere = Holder("elsewhere", 1, "1", 0.0)
     write(path, elsewhere, age=-10 * EXPIRY)
     assert live_holder(path) == elsewhere
+
+
+def test_a_heartbeat_of_before_the_clock_was_set_back_expires(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    elsewhere = Holder("elsewhere", 1, "1", 0.0)
+    write(path, elsewhere, age=-10 * EXPIRY)
+    with pytest.raises(RunningError):
+        lock(tmp_path).acquire()
+    assert path.stat().st_mtime <= time.time()
+    assert live_holder(path) == elsewhere
+    write(path, elsewhere, age=EXPIRY + 1)
+    assert lock(tmp_path).acquire() == elsewhere
+
+
+def test_a_heartbeat_by_a_clock_that_is_a_bit_ahead_stays(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    write(path, Holder("elsewhere", 1, "1", 0.0), age=-30)
+    modified = path.stat().st_mtime_ns
+    with pytest.raises(RunningError):
+        lock(tmp_path).acquire()
+    assert path.stat().st_mtime_ns == modified
 
 
 def test_only_a_session_that_holds_the_lock_holds_it(tmp_path: Path) -> None:
