@@ -194,8 +194,9 @@ class Controller:
                     servers.stop()
                     for snakemake in self._snakemakes:
                         snakemake.interrupt()
+        is_ended = outcome.was_interrupted or outcome.is_out_of_time
         for task in self._tasks.values():
-            if task.lock is not None and task.lock.is_lost:
+            if is_ended or (task.lock is not None and task.lock.is_lost):
                 remove_stale_locks(task.layout)
         # However it ended: where it was lost, nothing is to be recorded of it.
         self._check_locks()

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from projects import Project, wait_until
 
+from psyrun.workdir.holder import recorded_holder
+from psyrun.workdir.layout import TaskLayout
+
 WAITING = """\
 import time
 from pathlib import Path
@@ -90,3 +93,21 @@ def test_a_job_that_has_ended_is_not_believed(
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert "psy: ended by SIGTERM; " in errors
+
+
+def test_a_run_that_was_ended_leaves_no_lock_of_a_job_that_it_had_to_kill(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path)
+    project.write(WAITING)
+    process = project.start("psyrun.cli", "run")
+    wait_until((project.folder / "begun").exists)
+    lock = TaskLayout(project.work()).round(1).lock("process-0")
+    holder = recorded_holder(lock)
+    assert holder is not None
+    # It cannot give the lock back.
+    os.kill(holder.pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not lock.exists()
