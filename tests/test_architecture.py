@@ -65,6 +65,7 @@ SCENARIOS = {
         "load_balancing",
         "loaded_code",
         "many_assignments",
+        "other_disks",
         "own_files",
         "module_names",
         "odd_files",

@@ -51,7 +51,7 @@ def forget_backups(results: Collection[Path]) -> None:
 
 
 def forget_unreadable(folder: Path, results: Collection[Path] = ()) -> None:
-    """Remove the records of files below a folder, or of results, that are no text.
+    """Remove records of files of a task that are no text, or that others have made.
 
     Snakemake passes over what else can be wrong with a record (9.27), and needs none.
     """

@@ -311,6 +311,7 @@ def test_notes_of_snakemake_that_are_no_text_do_no_harm(project, command) -> Non
 def test_a_run_goes_on_if_the_clock_was_set_back_since_it_was_killed(
     project, command
 ) -> None:
+    project.edit("max_jobs = 2", "max_jobs = 2\nkeep_blocks = True")
     project.psy("run")
     project.calls()
     (project.work() / "result.pkl").unlink()
