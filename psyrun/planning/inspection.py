@@ -104,7 +104,7 @@ class Inspection:
         if files_of(round_.keys):
             check = partial(check_agreement, round_.keys)
             yield from self.of(round_.keys, check, _REBUILT)
-        for path in sorted(round_.journals.glob("*.journal")):
+        for path in round_.all_journals():
             yield from self._of_journal(path)
         counts = None
         with suppress(PsyrunError):

@@ -111,17 +111,14 @@ class RecordRepair:
         """Return what the names of the files of jobs, and their journals, tell."""
         sessions = (
             entry
-            for path in sorted(round_.journals.glob("*.journal"))
+            for path in round_.all_journals()
             for entry in journal.scan(path)
             if entry.kind == frames.SESSION
         )
         session = next(journal.failures(sessions), {})
         blocks = [p for p in round_.blocks.glob("[0-9]*") if p.stem.isdecimal()]
         numbers = [int(path.stem) for path in blocks]
-        numbers += [
-            int(path.name.partition("-")[0])
-            for path in round_.journals.glob("[0-9]*-*.journal")
-        ]
+        numbers += [int(path.name.partition("-")[0]) for path in round_.all_journals()]
         ext = blocks[0].suffix if blocks else self.task.store.ext
         fingerprint = str(session.get("fingerprint", ""))
         return Numbers(fingerprint, max(numbers, default=-1) + 1, ext, fetches)

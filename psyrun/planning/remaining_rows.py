@@ -79,7 +79,7 @@ class RemainingRows:
     def _of_result(self, n_items: int | None) -> FoundRows | None:
         """Return the rows of the result, if it has those of a space of this size."""
         columns = self._result()
-        blocks = [_number(path) for path in self.round.blocks.glob(".*.failed.json")]
+        blocks = [_number(path) for path in self.round.failure_lists()]
         lists = [try_to(accepted_failures, self.round, block) for block in blocks]
         failed = [index for each in lists for index in each or ()]
         if columns is None or n_items != count_rows(columns) + len(failed):
@@ -120,7 +120,7 @@ class RemainingRows:
                 yield FoundRows(columns, indices if is_right else None)
         paths = [
             path
-            for path in sorted(self.round.journals.glob("*.journal"))
+            for path in self.round.all_journals()
             if int(path.name.partition("-")[0]) not in finished.keys() - unreadable
         ]
         recorded = rows_of(journal.latest(paths, verify=True))

@@ -186,7 +186,7 @@ class Repair:
             return
         for path in files:
             set_aside(path, round_.damaged)
-        paths = sorted(round_.journals.glob("*.journal"))
+        paths = round_.all_journals()
         recorded = rows_of(journal.latest(paths, verify=True))
         in_order = sorted(recorded.values(), key=lambda entry: entry.start)
         with suppress(PsyrunError):
@@ -225,7 +225,7 @@ def _block_of(path: Path) -> int | None:
 
 
 def _problem_of_agreement(round_: Round) -> str:
-    if not any(round_.journals.glob("*.journal")):
+    if not round_.all_journals():
         return ""
     if not round_.keys.exists() or not round_.keys.stat().st_size:
         return "is gone"

@@ -17,7 +17,7 @@ class FailureLimit:
 
     def __init__(self, layout: TaskLayout, round_: Round, limit: int | None) -> None:
         self._state = layout.state
-        self._journals = round_.journals
+        self._round = round_
         self._limit = limit
         self._next_look = 0.0
         self._positions: dict[Path, int] = {}
@@ -43,7 +43,7 @@ class FailureLimit:
     def _count(self) -> None:
         # Failures of earlier runs are no reason to stop before their repetition.
         accepted = self._state.stat().st_mtime
-        for path in self._journals.glob("*.journal"):
+        for path in self._round.all_journals():
             with suppress(FileNotFoundError):
                 for entry in journal.scan(path, self._positions.get(path, 0)):
                     self._positions[path] = entry.offset + entry.length

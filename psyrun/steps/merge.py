@@ -121,7 +121,7 @@ def _repetitions(job: Job) -> dict[str, int]:
     """Count assignments that were evaluated again, by cause."""
     keys = ("failed_before", "cut_off_before")
     jobs: dict[tuple[str, int, str, str], dict[str, int]] = {}
-    for path in job.round.journals.glob("*.journal"):
+    for path in job.round.all_journals():
         sessions = [e for e in journal.scan(path) if e.kind == frames.SESSION]
         for session in journal.failures(sessions):
             # All workers of a job note the same numbers; a process does several jobs.

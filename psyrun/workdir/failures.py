@@ -143,7 +143,7 @@ def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
     rows: dict[int, float] = {}
     withdrawn: set[tuple[int, float]] = set()
     failed: dict[int, tuple[Entry, Entry]] = {}
-    for path in sorted(round_.journals.glob("*.journal")):
+    for path in round_.all_journals():
         session = None
         for entry in journal.scan(path):
             if entry.kind == frames.SESSION:

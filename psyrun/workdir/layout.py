@@ -42,6 +42,7 @@ A task owns one folder, ``<workdir>/<task>``::
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,20 @@ RECORDS = ".psyrun"
 
 def _ending(session: str) -> str:
     return f"-{session}" if session else ""
+
+
+_JOURNAL = re.compile(r"[0-9]+-.+\.journal", re.DOTALL)
+_FAILURE_LIST = re.compile(r"\.[0-9]+\.failed\.json")
+_LOCK = re.compile(rf"{SPLIT}|{PROCESS}-[0-9]+|{MERGE}")
+
+
+def locks_in(folder: Path) -> list[Path]:
+    """Return the locks of jobs in a folder, stale ones included."""
+    return _matching(folder, _LOCK)
+
+
+def _matching(folder: Path, names: re.Pattern[str]) -> list[Path]:
+    return [folder / name for name in sorted(_names(folder)) if names.fullmatch(name)]
 
 
 def _names(folder: Path) -> list[str]:
@@ -151,8 +166,19 @@ class Round:
 
     def journals_of(self, block: int) -> list[Path]:
         """All journals of one process job that exist."""
-        names = [n for n in _names(self.journals) if n.startswith(f"{block}-")]
-        return [self.journals / n for n in sorted(names) if n.endswith(".journal")]
+        start = f"{block}-"
+        return [path for path in self.all_journals() if path.name.startswith(start)]
+
+    def all_journals(self) -> list[Path]:
+        """All journals that exist.
+
+        Other programs may have left files there, such as ``._0-0.journal``.
+        """
+        return _matching(self.journals, _JOURNAL)
+
+    def failure_lists(self) -> list[Path]:
+        """All lists of accepted failures that exist."""
+        return _matching(self.blocks, _FAILURE_LIST)
 
     def in_flight(self, block: int, session: str = "") -> Path:
         """File with what the workers of a process job evaluate at the moment."""

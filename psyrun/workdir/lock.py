@@ -30,7 +30,7 @@ from psyrun.workdir.holder import (
     is_live,
     recorded_holder,
 )
-from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.layout import Round, TaskLayout, locks_in
 
 _REMOVAL_EXPIRY = 30.0
 _SESSION = 8  # characters of a token in the name of a session
@@ -280,18 +280,13 @@ def remove_stale_locks(layout: TaskLayout) -> None:
 
 def locks_of(layout: TaskLayout) -> list[Path]:
     """Return the locks of the jobs of a task, stale ones included."""
-    return [p for r in layout.rounds().values() for p in _locks_in(r.locks)]
+    return [p for r in layout.rounds().values() for p in locks_in(r.locks)]
 
 
 def live_holders(folder: Path) -> dict[str, Holder]:
     """Return who holds the locks of a folder, by the name of the lock."""
-    found = {path.name: live_holder(path) for path in _locks_in(folder)}
+    found = {path.name: live_holder(path) for path in locks_in(folder)}
     return {name: holder for name, holder in found.items() if holder is not None}
-
-
-def _locks_in(folder: Path) -> list[Path]:
-    paths = sorted(folder.glob("*"))
-    return [path for path in paths if not path.name.startswith(".")]
 
 
 def running_jobs(layout: TaskLayout) -> list[tuple[str, Holder]]:

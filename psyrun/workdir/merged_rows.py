@@ -66,7 +66,7 @@ class MergedRows:
         merged = MergeRecord.load(round_)
         if merged is None or merged.result is None or merged.modified is None:
             return None
-        failed = round_.blocks.glob(".*.failed.json")
+        failed = round_.failure_lists()
         lacks = sorted(int(index) for path in failed for index in read_json(path) or ())
         if len(lacks) != merged.n_failed:
             return None

@@ -199,8 +199,11 @@ class RoundProgress:
         folder = self._round.journals
         for name in sorted(entry.name for entry in _entries(folder)):
             number, _, rest = name.partition("-")
-            if rest.endswith(".journal") and int(number) not in finished:
-                journals = self._unfinished.setdefault(int(number), _UnfinishedBlock())
+            # Other programs may have left files there, such as ``._0-0.journal``.
+            if not rest.endswith(".journal") or not number.isdecimal():
+                continue
+            if (block := int(number)) not in finished:
+                journals = self._unfinished.setdefault(block, _UnfinishedBlock())
                 journals.read_more(folder / name)
 
 
