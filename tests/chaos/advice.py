@@ -330,7 +330,8 @@ def faults_of(text: str, name: str, status: int, command: list[str]) -> list[str
     if to_delete(text):
         found.append("it says to delete a file")
     for line in text.splitlines():
-        is_about = f"/{name}" in line and line.startswith(("psy: ", "a ", "problem"))
+        # The last line of a list of problems names the command for all of them.
+        is_about = f"/{name}" in line and line.startswith(("psy: ", "a "))
         if is_about and status and not advised(line):
             found.append(f"no next step: {line}")
     if status and not advised(text):
