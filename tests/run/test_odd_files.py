@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from projects import COUNTED, Project
+from projects import Project
 
 from psyrun.cli.main import main
 from psyrun.utils.files import unseal
@@ -209,42 +209,3 @@ def test_records_with_odd_entries_are_told_of_in_a_line(
             path.write_bytes(text)
             check(COMMANDS[number % 2], capfd, f"{name}: {text[:200]!r}")
         path.write_bytes(before)
-
-
-def leave_files_of_other_programs(folder: Path) -> None:
-    """Put beside each file what Finder, editors and services for copies put there."""
-    for path in [path for path in folder.rglob("*") if path.is_file()]:
-        copy = path.with_name(f"{path.stem} (conflicted copy){path.suffix}")
-        copy.write_bytes(path.read_bytes())
-        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(60))
-        path.with_name(f"{path.name}~").write_bytes(b"?")
-    for each in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-        for name in (".DS_Store", "Thumbs.db", ".nfs0000000001", "#junk#"):
-            (each / name).write_bytes(b"?")
-
-
-@pytest.mark.parametrize("backend", ["DistributeBackend", "LoadBalancingBackend"])
-def test_files_that_other_programs_leave_do_no_harm(
-    tmp_path: Path, backend: str
-) -> None:
-    project = Project(tmp_path)
-    project.write(COUNTED)
-    both = f"import Param\nfrom psyrun.backend import {backend}"
-    project.edit("import Param", both)
-    project.edit("max_jobs = 2", f"max_jobs = 2\nbackend = {backend}")
-    project.edit("x**2", 'x**2 if Path("mended").exists() else 1 // (x - 3)')
-    project.psy("run", status=1)
-    assert project.calls() == [1, 2, 3, 4]
-    (tmp_path / "mended").touch()
-    leave_files_of_other_programs(project.work())
-    assert "3/4" in project.psy("status", "-vv").stdout
-    assert "ZeroDivisionError" in project.psy("failed", "a").stdout
-    project.psy("doctor", "--verify", "a")
-    project.psy("run")
-    assert project.calls() == [3]
-    assert project.result()["x"] == [1, 2, 3, 4]
-    leave_files_of_other_programs(project.work())
-    project.psy("run")
-    assert project.calls() == []
-    project.psy("clean", "a")
-    assert "new" in project.psy("status").stdout
