@@ -134,20 +134,6 @@ def test_a_run_that_has_lost_its_task_gives_the_locks_of_its_jobs_back(
     assert not list(run.round.locks.glob("process-*"))
 
 
-def test_a_run_whose_folder_was_moved_says_only_that_its_lock_is_gone(
-    slow: Project,
-) -> None:
-    run = Run(slow, WAYS["psy run"])
-    elsewhere = slow.folder.with_name("elsewhere")
-    slow.folder.rename(elsewhere)
-    errors = run.process.communicate(timeout=60)[1]
-    assert run.process.returncode == 2
-    assert errors.startswith("psy: task 'a': the lock of this run was removed")
-    assert not slow.folder.exists()
-    Project(elsewhere).psy("run")
-    assert Project(elsewhere).result()["x"] == list(range(40))
-
-
 def test_a_job_whose_lock_was_removed_by_hand_fails_soon(slow: Project) -> None:
     (slow.folder / "pause").write_text("1")
     process = slow.start("psyrun.cli", "run")
