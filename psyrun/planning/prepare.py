@@ -49,6 +49,7 @@ from psyrun.workdir.lock import (
     Lock,
     live_holder,
     remove_abandoned_rights,
+    remove_stale_locks,
     running_jobs,
 )
 from psyrun.workdir.merged_rows import forget_lost
@@ -169,6 +170,7 @@ class TaskRun:
         remove_abandoned(result.parent, result.name)
         remove_abandoned(record_of_task(self.task.path.parent, self.name).parent)
         remove_all_abandoned(self.layout.folder)
+        remove_stale_locks(self.layout)
         remove_abandoned_rights(self.layout)
         forget_incomplete(self.layout.folder, [self.task.resultfile])
         forget_backups([self.task.resultfile])

@@ -1,14 +1,18 @@
 """Situations in which a first look at what is on disk would mislead."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from projects import Project, wait_until
+
+from psyrun.workdir.holder import Holder
 
 pytestmark = pytest.mark.slow
 
@@ -326,3 +330,13 @@ def test_a_run_goes_on_if_the_clock_was_set_back_since_it_was_killed(
     assert project.result()["y"] == [1, 4, 9, 16]
     project.psy("run")
     assert project.calls() == []
+
+
+def test_a_lock_of_a_killed_job_goes_even_if_nothing_is_to_be_done(project) -> None:
+    project.psy("run")
+    died = subprocess.Popen(["true"])
+    died.wait()
+    path = project.work() / "round-1/locks/process-0"
+    path.write_text(json.dumps(asdict(replace(Holder.me(), pid=died.pid))))
+    assert "process" not in project.psy("run").stderr
+    assert list(path.parent.iterdir()) == []
