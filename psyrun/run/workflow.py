@@ -39,7 +39,6 @@ from psyrun.workdir.holder import correct_time
 from psyrun.workdir.layout import TaskLayout, TaskRecord
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
-from psyrun.workdir.snakemake_records import forget_unreadable
 
 if TYPE_CHECKING:
     from psyrun.planning.prepare import TaskRun
@@ -89,8 +88,6 @@ class Workflow:
             plans = [Plan.required(TaskLayout(path.parent)) for path in paths]
         if is_main_process:
             for plan in plans:
-                folder = TaskLayout.of(plan.workdir, plan.task).folder
-                forget_unreadable(folder, [Path(plan.resultfile)])
                 correct_times(plan)
         self._watch: LockWatch | None = None
         self._results = {Path(plan.resultfile) for plan in plans}

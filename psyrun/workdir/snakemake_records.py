@@ -50,26 +50,6 @@ def forget_backups(results: Collection[Path]) -> None:
                 backup.unlink()
 
 
-def forget_unreadable(folder: Path, results: Collection[Path] = ()) -> None:
-    """Remove records of files of a task that are no text, or that others have made.
-
-    Snakemake passes over what else can be wrong with a record (9.27), and needs none.
-    """
-    for record, path in _records("metadata"):
-        if _is_in(path, folder, results) and not _is_text(record):
-            _remove(record)
-
-
-def _is_text(record: Path) -> bool:
-    try:
-        record.read_text(encoding="utf-8")
-    except (UnicodeDecodeError, PermissionError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def _is_in(path: str, folder: Path, results: Collection[Path]) -> bool:
     return path in map(str, results) or path.startswith(f"{folder}{os.sep}")
 
