@@ -68,6 +68,15 @@ _NOTHING = 0  # the same in copies, which have the null device there
 _PAUSE = 0.5  # seconds between two looks at it
 _HEAD = 4  # bytes before a request that tell its length
 
+_NEEDED_LATE = (
+    "psyrun.pspace.freezing",
+    "psyrun.store.pickle_count",
+    "psyrun.store.pickle_picking",
+)
+"""What jobs need and only what may be without NumPy imports late.
+
+They may go on when the Python that they were started with is gone."""
+
 
 def main(descriptor: str, taskfile: str, folder: str) -> None:
     """Serve the jobs of one task until the controller ends."""
@@ -85,8 +94,8 @@ def main(descriptor: str, taskfile: str, folder: str) -> None:
 def _serve(descriptor: str, taskfile: str, folder: str) -> None:
     isolate()
     receive_signals()
-    # Each job needs it, which only what may be without NumPy imports late.
-    importlib.import_module("psyrun.pspace.freezing")
+    for name in _NEEDED_LATE:
+        importlib.import_module(name)
     listener = socket.socket(fileno=int(descriptor))
     outlive_offspring()
     # Who starts a run has been told.
