@@ -25,7 +25,7 @@ _AT_ONCE = 100_000  # rows, for memory
 
 
 @dataclass(frozen=True)
-class FoundRows:
+class AssignedRows:
     """Rows of some assignments in a store file.
 
     `rows` tells which row of the file belongs to each of `indices`; by default they
@@ -38,7 +38,7 @@ class FoundRows:
     rows: Indices | None = None
 
     def problem(self, space: ParameterSpace, keys: Sequence[str]) -> str:
-        """Return in one line if one of some parameters differs; empty if none does."""
+        """Return what is wrong with some parameters; empty if nothing is."""
         if not _is_comparable(self.store) or not len(self.indices):
             return ""
         columns = self.store.load_scalars(self.path, keys)
@@ -50,7 +50,7 @@ class FoundRows:
         if self.rows is not None:
             columns = take(columns, self.rows)
         for key in differing(space, self.indices, columns, keys):
-            return f"{self.path}: has rows of other assignments, by their {key}"
+            return f"has rows of other assignments, by their {key}"
         return ""
 
 

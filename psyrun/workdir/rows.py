@@ -18,7 +18,7 @@ from psyrun.utils.checksums import verify
 from psyrun.utils.files import damaged, duplicate, read_json
 from psyrun.workdir import journal
 from psyrun.workdir.checksums import BlockRecord, problem_of_block
-from psyrun.workdir.comparison import FoundRows
+from psyrun.workdir.comparison import AssignedRows
 from psyrun.workdir.damage import set_aside
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
@@ -89,8 +89,9 @@ class RoundData:
         record, path = BlockRecord.load(self.round, block), self._file_of(block)
         if path is None or record is None or not record.compared:
             return ""
-        rows = FoundRows(self.store, path, self.indices_of_block(block))
-        return rows.problem(self.division.space, record.compared)
+        rows = AssignedRows(self.store, path, self.indices_of_block(block))
+        problem = rows.problem(self.division.space, record.compared)
+        return f"{path}: {problem}" if problem else ""
 
     def compared(self) -> set[str]:
         """Return the parameters whose values in all rows are those of the space."""
@@ -269,10 +270,9 @@ class RoundData:
         kept, keys = self.division.kept, self.division.kept_compared
         if kept is not None and keys:
             indices = np.flatnonzero(kept >= 0)
-            rows = FoundRows(self.store, self._kept_path, indices, kept[indices])
+            rows = AssignedRows(self.store, self._kept_path, indices, kept[indices])
             if problem := rows.problem(self.division.space, keys):
-                path, _, what = problem.partition(": ")
-                raise damaged(path, what)
+                raise damaged(self._kept_path, problem)
 
     @property
     def _kept_path(self) -> str:

@@ -21,7 +21,7 @@ from psyrun.utils.checksums import Checksum
 from psyrun.workdir import journal
 from psyrun.workdir.blocks import write_block
 from psyrun.workdir.checksums import BlockRecord
-from psyrun.workdir.comparison import FoundRows, differing, equal_parameters
+from psyrun.workdir.comparison import AssignedRows, differing, equal_parameters
 from psyrun.workdir.division import Division
 from psyrun.workdir.layout import Round
 from psyrun.workdir.rows import RoundData
@@ -80,9 +80,9 @@ def test_numbers_and_text_of_others_differ(
         store.save(path, {"p": values[::-1], "y": [0, 0, 0]})
     except StoreError:
         pytest.skip("the store has no such values")
-    assert "by their p" in FoundRows(store, path, rows).problem(space, ["p"])
-    assert not FoundRows(store, path, rows[::-1]).problem(space, ["p"])
-    assert not FoundRows(store, path, rows, rows[::-1]).problem(space, ["p"])
+    assert "by their p" in AssignedRows(store, path, rows).problem(space, ["p"])
+    assert not AssignedRows(store, path, rows[::-1]).problem(space, ["p"])
+    assert not AssignedRows(store, path, rows, rows[::-1]).problem(space, ["p"])
 
 
 @stores
