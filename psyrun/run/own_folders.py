@@ -17,8 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from psyrun.errors import PsyrunError
-from psyrun.utils.files import place as write_once
-from psyrun.utils.leftovers import is_gone, place
+from psyrun.utils.files import place
+from psyrun.utils.leftovers import is_gone, system_id
 from psyrun.workdir.holder import Holder, is_live, recorded_holder
 
 _PREFIX, _HOLDER = "psyrun-", "holder"
@@ -27,7 +27,7 @@ _MADE = re.compile(r"psyrun-(?P<pid>[0-9]{1,9})\.(?P<place>[0-9a-f]{8})-[0-9a-z_
 
 def new_folder(parent: str) -> str:
     """Return a new folder of this process; raise `OSError` if there can be none."""
-    prefix = f"{_PREFIX}{os.getpid()}.{place()}-"
+    prefix = f"{_PREFIX}{os.getpid()}.{system_id()}-"
     folder = tempfile.mkdtemp(prefix=prefix, dir=parent)
     mark(Path(folder))
     return folder
@@ -35,15 +35,16 @@ def new_folder(parent: str) -> str:
 
 def mark(folder: Path) -> None:
     """Note in a folder that it goes with this process."""
-    write_once(folder / _HOLDER, json.dumps(asdict(Holder.me())))
+    place(folder / _HOLDER, json.dumps(asdict(Holder.me())))
 
 
 def parents() -> Iterator[str]:
     """Yield where such folders can be."""
     # The usual one may be in the depth of a user's folders.
+    usual: list[str] = []
     with suppress(OSError):
-        yield tempfile.gettempdir()
-    yield from ("/tmp", "/var/tmp")
+        usual = [tempfile.gettempdir()]
+    yield from dict.fromkeys([*usual, "/tmp", "/var/tmp"])
 
 
 def remove_all_abandoned() -> None:
@@ -70,4 +71,6 @@ def _is_abandoned(folder: Path) -> bool:
         return holder.is_here and not is_live(holder, path)
     # It was killed before it could tell.
     made = _MADE.fullmatch(folder.name)
-    return made is not None and made["place"] == place() and is_gone(int(made["pid"]))
+    return (
+        made is not None and made["place"] == system_id() and is_gone(int(made["pid"]))
+    )

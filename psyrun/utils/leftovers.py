@@ -48,7 +48,7 @@ def stem_of(target: Path) -> str:
 
 def owner() -> str:
     """Return what such names tell of this process."""
-    return f"{_host()}.{os.getpid()}.{place()}"
+    return f"{_host()}.{os.getpid()}.{system_id()}"
 
 
 def _host() -> str:
@@ -56,7 +56,7 @@ def _host() -> str:
 
 
 @cache
-def place() -> str:
+def system_id() -> str:
     """Return what differs between machines, boots and containers of one name."""
     from psyrun.utils.process.identity import boot, process_table
 
@@ -160,7 +160,7 @@ def _is_abandoned(entry: os.DirEntry[str], stem: str, of_all: bool) -> bool:
     made = _MADE.fullmatch(entry.name) if entry.name.endswith(_SUFFIX) else None
     if made is None or (stem and made["stem"] != stem_of(Path(stem))):
         return False
-    if of_all or (made["host"], made["place"]) != (_host(), place()):
+    if of_all or (made["host"], made["place"]) != (_host(), system_id()):
         return of_all or _is_old(entry)
     return is_gone(int(made["pid"]))
 

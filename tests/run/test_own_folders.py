@@ -13,7 +13,7 @@ import pytest
 from projects import Project, kill_all_of, wait_until
 
 from psyrun.run.own_folders import new_folder, remove_abandoned
-from psyrun.utils.leftovers import place
+from psyrun.utils.leftovers import system_id
 
 TASK = """\
 import tempfile, time
@@ -82,7 +82,7 @@ def test_a_folder_goes_that_was_made_but_not_marked(tmp_path: Path) -> None:
     names = {
         "psyrun-of-others",
         "psyrun-1.00000000-abcdefgh",
-        f"psyrun-{os.getpid()}.{place()}-abcdefgh",
+        f"psyrun-{os.getpid()}.{system_id()}-abcdefgh",
     }
     for name in names:
         (tmp_path / name).mkdir()
