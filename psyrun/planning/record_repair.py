@@ -15,7 +15,7 @@ from psyrun.tasks.loading import Task
 from psyrun.workdir import frames, journal
 from psyrun.workdir.damage import try_to
 from psyrun.workdir.division import Division, DivisionCounts
-from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.layout import Round, TaskLayout, block_of_journal
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord
 
@@ -118,7 +118,7 @@ class RecordRepair:
         session = next(journal.failures(sessions), {})
         blocks = [p for p in round_.blocks.glob("[0-9]*") if p.stem.isdecimal()]
         numbers = [int(path.stem) for path in blocks]
-        numbers += [int(path.name.partition("-")[0]) for path in round_.all_journals()]
+        numbers += map(block_of_journal, round_.all_journals())
         ext = blocks[0].suffix if blocks else self.task.store.ext
         fingerprint = str(session.get("fingerprint", ""))
         return Numbers(fingerprint, max(numbers, default=-1) + 1, ext, fetches)

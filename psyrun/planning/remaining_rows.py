@@ -16,7 +16,7 @@ from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.workdir import journal
 from psyrun.workdir.damage import try_to
 from psyrun.workdir.failures import accepted_failures
-from psyrun.workdir.layout import Round
+from psyrun.workdir.layout import Round, block_of_journal
 from psyrun.workdir.progress import MergeRecord, block_files
 from psyrun.workdir.row_sources import columns_of, rows_of
 
@@ -121,7 +121,7 @@ class RemainingRows:
         paths = [
             path
             for path in self.round.all_journals()
-            if int(path.name.partition("-")[0]) not in finished.keys() - unreadable
+            if block_of_journal(path) not in finished.keys() - unreadable
         ]
         recorded = rows_of(journal.latest(paths, verify=True))
         if recorded:

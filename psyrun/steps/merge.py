@@ -17,7 +17,7 @@ from psyrun.utils.leftovers import remove_abandoned
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import frames, journal
 from psyrun.workdir.division import DivisionCounts
-from psyrun.workdir.layout import MERGE
+from psyrun.workdir.layout import MERGE, block_of_journal
 from psyrun.workdir.lock import remove_abandoned_rights
 from psyrun.workdir.merged_rows import empty_blocks, keep_rows
 from psyrun.workdir.progress import MergeRecord
@@ -120,12 +120,12 @@ def _remove_taken_over(job: Job) -> None:
 def _repetitions(job: Job) -> dict[str, int]:
     """Count assignments that were evaluated again, by cause."""
     keys = ("failed_before", "cut_off_before")
-    jobs: dict[tuple[str, int, str, str], dict[str, int]] = {}
+    jobs: dict[tuple[str, int, int, str], dict[str, int]] = {}
     for path in job.round.all_journals():
         sessions = [e for e in journal.scan(path) if e.kind == frames.SESSION]
         for session in journal.failures(sessions):
             # All workers of a job note the same numbers; a process does several jobs.
-            block = path.name.partition("-")[0]
+            block = block_of_journal(path)
             token = session.get("token", "")
             jobs[session["host"], session["job"], block, token] = session
     counts = DivisionCounts.load(job.round)

@@ -69,8 +69,14 @@ def locks_in(folder: Path) -> list[Path]:
     return _matching(folder, _LOCK)
 
 
-def _matching(folder: Path, names: re.Pattern[str]) -> list[Path]:
-    return [folder / name for name in sorted(_names(folder)) if names.fullmatch(name)]
+def _matching(folder: Path, names: re.Pattern[str], start: str = "") -> list[Path]:
+    found = [name for name in _names(folder) if name.startswith(start)]
+    return [folder / name for name in sorted(found) if names.fullmatch(name)]
+
+
+def block_of_journal(path: Path) -> int:
+    """Return the block that a journal is of, by its name."""
+    return int(path.name.partition("-")[0])
 
 
 def _names(folder: Path) -> list[str]:
@@ -166,8 +172,7 @@ class Round:
 
     def journals_of(self, block: int) -> list[Path]:
         """All journals of one process job that exist."""
-        start = f"{block}-"
-        return [path for path in self.all_journals() if path.name.startswith(start)]
+        return _matching(self.journals, _JOURNAL, f"{block}-")
 
     def all_journals(self) -> list[Path]:
         """All journals that exist.
