@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from psyrun.errors import PsyrunError, StoreError, TaskError
-from psyrun.planning.places import check_places
+from psyrun.planning.places import check_apart
 from psyrun.pspace.equality import check_comparable
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import Refuse, task_path
@@ -43,7 +43,7 @@ def check(task: Task) -> None:
             f"{task.path}: python is {task.python!r}, which is no program. Give the "
             "path of a Python in which psyrun is installed."
         )
-    check_places(task)
+    check_apart(task)
     _check_place(task)
     _check_file_dep(task)
     _hint_at_paths(task)

@@ -25,7 +25,7 @@ _TOOLS = {
 _ROUND = re.compile(r"round-[0-9]+")
 
 
-def check_places(task: Task) -> None:
+def check_apart(task: Task) -> None:
     """Refuse work folders and results among files that are not the task's.
 
     A work folder that is in use already stays where it is.
