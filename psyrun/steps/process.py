@@ -104,8 +104,8 @@ def _return_rows(job: Job, block: int, session: str) -> None:
     Its second name goes: the block that is written now is another one.
     """
     finished = job.round.finished_block(block, job.plan.block_ext)
-    rows = job.data.rows_of_block(block)
-    if rows is None or not finished.exists():
+    rows = job.data.rows_of_block(block) if finished.exists() else None
+    if rows is None:
         return
     path = job.round.journal_of_reader(block, session)
     returned = Journal(path, _session_of_reader(job, session))
