@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
 import random
 import re
@@ -201,6 +202,7 @@ class Walk:
         self.family = family
         self.folder = folder
         self.n_assignments = N_ASSIGNMENTS
+        self._last_plan = ""
         self._shim = shim
         self._project = Project(folder)
         for name in ("tmp", "out"):
@@ -249,10 +251,20 @@ class Walk:
 
     def prepare(self, action: str) -> None:
         if action == "more":
+            self._last_plan = self._planned()
             self.n_assignments += 1
             self._write()
         elif action == "again":
             self.result.unlink(missing_ok=True)
+
+    def is_outdated(self) -> bool:
+        """Whether the task was changed after the plan that is there was accepted."""
+        return self._last_plan != "" and self._planned() == self._last_plan
+
+    def _planned(self) -> str:
+        """Return for which version of the task there is a plan; empty if for none."""
+        state = Path(self._project.work(), "state.json")
+        return json.loads(state.read_text())["fingerprint"] if state.exists() else ""
 
     def do(
         self, action: str, fault: Fault | None = None, log: Path | None = None
@@ -464,8 +476,10 @@ def check_status(walk: Walk, lost: int) -> list[str]:
     if done.returncode or done.has_traceback:
         return [f"psy status: {done.text}"]
     cells = done.text.splitlines()[-1].split()
-    if cells[1] in ("running", "unreadable", "outdated"):
+    if cells[1] in ("running", "unreadable"):
         return [f"psy status: {done.text}"]
+    if (cells[1] == "outdated") != walk.is_outdated():
+        return [f"psy status of a task with {walk.n_assignments}: {done.text}"]
     if cells[1] == "done" and (problems := walk.problems_of_result()):
         return [f"psy status says done, but {problem}" for problem in problems]
     if "/" not in cells[2]:
