@@ -49,6 +49,8 @@ class AssignedRows:
             return ""
         if self.rows is not None:
             columns = take(columns, self.rows)
+        elif n_rows > least:
+            return f"holds {n_rows} rows instead of {least}"
         for key in differing(space, self.indices, columns, keys):
             return f"has rows of other assignments, by their {key}"
         return ""

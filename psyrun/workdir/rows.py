@@ -87,10 +87,12 @@ class RoundData:
     def difference(self, block: int) -> str:
         """Return in one line that a block has rows of others; empty if it has not."""
         record, path = BlockRecord.load(self.round, block), self._file_of(block)
-        if path is None or record is None or not record.compared:
+        # What is merged was emptied, and has no record: this may be any file.
+        known = self.merged if record is None else record
+        if path is None or known is None or not known.compared:
             return ""
         rows = AssignedRows(self.store, path, self.indices_of_block(block))
-        problem = rows.problem(self.division.space, record.compared)
+        problem = rows.problem(self.division.space, known.compared)
         return f"{path}: {problem}" if problem else ""
 
     def compared(self) -> set[str]:

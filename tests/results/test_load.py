@@ -150,6 +150,17 @@ def test_accepted_failures_are_left_out(work):
     assert psyrun.load("square")["x"] == [0, 1, *range(3, 10)]
 
 
+@pytest.mark.parametrize("store", [".pkl", ".npz", ".h5"])
+def test_another_file_in_the_place_of_a_merged_block_gives_no_rows(work, store):
+    work(bad=[2], store=store)
+    finish_accepting_failures()
+    block = Path("psy-work/square/round-1/blocks") / f"0{store}"
+    assert block.read_bytes() == b""
+    shutil.copy(Path("psy-work/square") / f"result{store}", block)
+    with pytest.raises(PsyrunError, match=rf"0\{store}: holds 9 rows instead of 5"):
+        psyrun.load("square", partial=True)
+
+
 @pytest.mark.parametrize("steps", [(), ("split",)])
 def test_before_the_first_row_there_are_no_columns(work, steps):
     work(*steps)
