@@ -48,6 +48,7 @@ SCENARIOS = {
         "bad_assignments",
         "bad_input",
         "bad_values",
+        "below_the_project",
         "broken_task_files",
         "change_of_mind",
         "deaths_of_jobs",

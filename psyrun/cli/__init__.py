@@ -33,7 +33,10 @@ SUMMARIES = {
 WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
 """Verbs that have nothing to do with task files."""
 
-HERE = {"init", "new-task", "merge"}
+MAKING = {"init", "new-task"}
+"""Verbs that make files of a project."""
+
+HERE = {*MAKING, "merge"}
 """Verbs that are about the current folder, also if the project is one above."""
 
 CALLING = {"test", "debug"}

@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from psyrun.utils.console import warn
+
 _SNAKEFILE = """\
 from psyrun.utils.resources import shipped
 
@@ -31,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Create what does not exist, and print what was done."""
+    if args.project != Path():
+        warn(f"this is a project of its own, apart from that in {args.project}")
     if args.taskdir.is_dir():
         print(f"exists   {args.taskdir}")
     else:

@@ -7,7 +7,6 @@ the module of a verb is imported when the verb was asked for.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,8 +16,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.cli import CALLING, HERE, SUMMARIES, WITHOUT_TASKDIR, module_of
+from psyrun.cli import (
+    CALLING,
+    HERE,
+    MAKING,
+    SUMMARIES,
+    WITHOUT_TASKDIR,
+    module_of,
+)
 from psyrun.errors import PsyrunError, did_you_mean, one_line, refusal_of
+from psyrun.tasks.project import (
+    TASKDIR,
+    enter,
+    is_of_task_files,
+    project_above,
+    seen_from,
+)
 from psyrun.utils import __version__
 from psyrun.utils.console import report_error, warn
 from psyrun.utils.process.interpreter import own_fault
@@ -30,7 +43,6 @@ from psyrun.utils.streams import (
     receive_signals,
 )
 
-TASKDIR = Path("psy-tasks")
 _EPILOG = """\
 Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.
 
@@ -102,8 +114,7 @@ def _add_taskdir(parser: Parser) -> None:
     parser.add_argument(
         "--taskdir",
         type=Path,
-        default=TASKDIR,
-        help="folder of the task files (default: %(default)s)",
+        help=f"folder of the task files (default: {TASKDIR}, here or above)",
     )
 
 
@@ -190,8 +201,8 @@ def _run(arguments: list[str]) -> int:
         parser.print_help(sys.stderr)
         return 2
     args.snakemake_args = passed
-    if args.verb not in WITHOUT_TASKDIR | HERE:
-        _enter_project(args.taskdir)
+    if args.verb not in WITHOUT_TASKDIR:
+        _find_project(args)
     try:
         return int(import_module(module_of(args.verb)).execute(args))
     except SystemExit as error:
@@ -206,17 +217,24 @@ def _verb(arguments: Sequence[str]) -> str | None:
     return next((word for word in arguments if not word.startswith("-")), None)
 
 
-def _enter_project(taskdir: Path) -> None:
-    """Go up to the folder that has the task files, if that is the user's."""
-    if taskdir.is_dir() or taskdir != TASKDIR:
+def _find_project(args: argparse.Namespace) -> None:
+    """Go to the project if it is above the current folder, or say where it is.
+
+    ``args.project`` is the way there for who stays here.
+    """
+    is_named, args.project = args.taskdir is not None, Path()
+    if is_named:
         return
-    for folder in Path.cwd().parents:
-        found = folder / TASKDIR
-        # Files that others left in a folder above, such as /tmp, are not run.
-        if found.is_dir() and found.stat().st_uid == os.geteuid():
-            os.chdir(folder)
-            warn(f"the project is {folder}")
-            return
+    args.taskdir = TASKDIR
+    above = project_above()
+    if above is None:
+        return
+    if args.verb in HERE and not (args.verb in MAKING and is_of_task_files(above)):
+        args.project = above
+        return
+    args.snakemake_args = [seen_from(above, word) for word in args.snakemake_args]
+    enter(above)
+    warn(f"the project is in {above}, which paths are relative to")
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

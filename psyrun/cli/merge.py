@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Merge, and print how much there was."""
     if args.partial or any(args.directory.glob(f"*{args.merged.suffix}")):
-        _refuse_to_replace_a_result(args.merged, args.taskdir)
+        _refuse_to_replace_a_result(args.merged, args.project, args.taskdir)
     target = Path(os.path.realpath(args.merged))
     remove_abandoned(target.parent, target.name)
     return _merge_task(args) if args.partial else _merge_folder(args)
@@ -63,19 +63,19 @@ def _refuse_to_replace_a_part(directory: Path, merged: Path) -> None:
         )
 
 
-def _refuse_to_replace_a_result(merged: Path, taskdir: Path) -> None:
+def _refuse_to_replace_a_result(merged: Path, project: Path, taskdir: Path) -> None:
     """Refuse to replace what a task of the project needs to be up to date."""
     if not merged.exists():
         return
     target = merged.resolve()
-    pattern = record_of_task(taskdir, "*")
+    pattern = record_of_task(project / taskdir, "*")
     for record in sorted(pattern.parent.glob(pattern.name)):
         # Records are a convenience: a damaged one must not stop others.
         with suppress(StoreError, KeyError, TypeError, AttributeError):
             where = read_json(record)
-            folder = (Path(where["workdir"]) / record.stem).resolve()
+            folder = (project / where["workdir"] / record.stem).resolve()
             if (
-                target == Path(where["resultfile"]).resolve()
+                target == (project / where["resultfile"]).resolve()
                 or folder in target.parents
             ):
                 raise PsyrunError(
@@ -87,6 +87,7 @@ def _refuse_to_replace_a_result(merged: Path, taskdir: Path) -> None:
 def _merge_task(args: argparse.Namespace) -> int:
     from psyrun.results.load import write_partial
 
-    n_rows = write_partial(str(args.directory), args.merged, args.taskdir)
+    taskdir = args.taskdir if args.project == Path() else None
+    n_rows = write_partial(str(args.directory), args.merged, taskdir)
     print(f"{counted(n_rows, 'row')} written to {args.merged}")
     return 0

@@ -8,7 +8,7 @@ from pprint import pformat
 from string import Template
 from typing import TYPE_CHECKING
 
-from psyrun.errors import TaskError
+from psyrun.errors import PsyrunError, TaskError
 from psyrun.tasks.discovery import find_tasks, task_path
 from psyrun.tasks.import_path import add_to_import_path
 from psyrun.utils.resources import shipped
@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Write the task file, unless there is one."""
+    if args.project != Path():
+        raise PsyrunError(
+            f"new-task: the project is in {args.project}. Add a task to it with 'psy "
+            f"new-task --taskdir {args.project / args.taskdir} {args.name}', or begin "
+            "a project of its own here with 'psy init'."
+        )
     path = task_path(args.taskdir, args.name)
     text = _text(args.name, args.scheduler, args.taskdir)
     path.parent.mkdir(parents=True, exist_ok=True)

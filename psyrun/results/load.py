@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import chdir, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -14,6 +14,7 @@ from psyrun.errors import PsyrunError, StoreError, did_you_mean
 from psyrun.store.base import Store
 from psyrun.store.registry import store_for, store_named, store_with
 from psyrun.store.rows import Columns, count_rows
+from psyrun.tasks.project import TASKDIR, project_above
 from psyrun.utils.files import Filename
 from psyrun.workdir.consistent_reads import (
     consistent_pieces,
@@ -34,7 +35,7 @@ Stores: TypeAlias = Callable[[str], Store]
 
 
 def load(
-    task_or_path: Filename, partial: bool = False, taskdir: Filename = "psy-tasks"
+    task_or_path: Filename, partial: bool = False, taskdir: Filename | None = None
 ) -> dict[str, Any]:
     """Return the result of a task, or the rows of a data file.
 
@@ -47,10 +48,10 @@ def load(
         Whether to return all rows that there are so far, in the order of the
         space, rather than those of the result file. A run that is going on is
         not disturbed.
-    taskdir : path-like, default "psy-tasks"
-        Folder of the task files. As with ``psy``, the paths of a task are
-        relative to the current folder; those of a work folder are found from
-        anywhere.
+    taskdir : path-like, optional
+        Folder of the task files. By default ``psy-tasks`` in the project folder,
+        which is the current one or one above it. With this argument, the paths of
+        a task are relative to the current folder, as with ``psy --taskdir``.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def load(
         If there is no such task or file, the task was never run or has no
         result yet, or a file cannot be read.
     """
-    found = _find(task_or_path, Path(taskdir))
+    found = find(task_or_path, taskdir)
     if isinstance(found, Path):
         return store_for(found).load(found)
     if not partial:
@@ -76,13 +77,16 @@ def _joined(pieces: Iterator[Columns], store: Store) -> dict[str, Any]:
     return store.concatenate(list(pieces))
 
 
-def write_partial(task_or_path: Filename, target: Filename, taskdir: Filename) -> int:
+def write_partial(
+    task_or_path: Filename, target: Filename, taskdir: Filename | None
+) -> int:
     """Write all rows that a task has so far, in the order of the space.
 
-    The extension of `target`, which may exist, chooses the store. Returns the
-    number of rows; if there are none, `target` is left as it was.
+    The extension of `target`, which may exist, chooses the store. `taskdir` is as
+    for `load`. Returns the number of rows; if there are none, `target` is left as it
+    was.
     """
-    found = _find(task_or_path, Path(taskdir))
+    found = find(task_or_path, taskdir)
     if isinstance(found, Path):
         raise PsyrunError(
             f"{found}: is neither a task nor the work folder of one. Name one, such as "
@@ -144,8 +148,7 @@ class RecordedTask:
             )
         self._warn_if_changed(plan)
         return with_stores(
-            self.root / plan.taskfile,
-            lambda stores: stores(plan.result_ext).load(path),
+            plan.taskfile, lambda stores: stores(plan.result_ext).load(path), self.root
         )
 
     def _warn_if_changed(self, plan: Plan) -> None:
@@ -155,10 +158,10 @@ class RecordedTask:
             return
         problem = ""
         with suppress(StoreError):
-            problem = changed_result(self.layout, Path(plan.resultfile))
+            problem = changed_result(self.layout, Path(plan.resultfile), self.root)
         if problem:
             warnings.warn(
-                f"{plan.resultfile}: it {problem}, so it was changed or damaged. 'psy "
+                f"{self.resultfile}: it {problem}, so it was changed or damaged. 'psy "
                 f"run {plan.task}' writes it again.",
                 UserWarning,
                 stacklevel=4,
@@ -206,7 +209,7 @@ class RecordedTask:
             return use(iter(()), stores, ext)
 
         return retry_while_changing(
-            lambda: with_stores(self.root / self.plan.taskfile, once)
+            lambda: with_stores(self.plan.taskfile, once, self.root)
         )
 
 
@@ -221,10 +224,20 @@ def _warn_of(name: str, skipped: Mapping[int, str]) -> None:
     )
 
 
-def _find(task_or_path: Filename, taskdir: Path) -> RecordedTask | Path:
+def find(task_or_path: Filename, taskdir: Filename | None) -> RecordedTask | Path:
+    """Return a task by its name or work folder, or a data file; see `load`."""
+    root = Path()
+    if taskdir is None:
+        root = project_above() or root
+        taskdir = root / TASKDIR
+    return _found(task_or_path, root, Path(taskdir))
+
+
+def _found(task_or_path: Filename, root: Path, taskdir: Path) -> RecordedTask | Path:
     text, path = os.fspath(task_or_path), Path(task_or_path)
     if path.name == text and _is_task(taskdir, text):
-        return RecordedTask(layout_of(taskdir, text), Path())
+        folder = layout_of(taskdir, text).folder
+        return RecordedTask(TaskLayout(root / folder), root)
     if path.is_file():
         return path
     layout = TaskLayout(path)
@@ -252,11 +265,14 @@ def _root(folder: Path, plan: Plan) -> Path:
     return folder.absolute().parents[len(workdir.parts)]
 
 
-def with_stores(taskfile: Path, read: Callable[[Stores], _T]) -> _T:
+def with_stores(
+    taskfile: Filename, read: Callable[[Stores], _T], root: Path = Path()
+) -> _T:
     """Return what `read` makes of a function that returns the store for an extension.
 
     If that fails, the task file is run, as a store may be known to it alone, or
-    values be of classes that it defines.
+    values be of classes that it defines. Its path is relative to `root`, the project
+    folder, in which it is run.
     """
     try:
         return read(store_named)
@@ -265,5 +281,7 @@ def with_stores(taskfile: Path, read: Callable[[Stores], _T]) -> _T:
             raise
     from psyrun.tasks.loading import load_task
 
-    store = load_task(taskfile, with_space=False).store
+    # Only where that is another one: other threads have the same current folder.
+    with nullcontext() if root == Path() else chdir(root):
+        store = load_task(Path(taskfile), with_space=False).store
     return read(lambda ext: store_with(ext, store))

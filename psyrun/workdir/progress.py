@@ -296,16 +296,18 @@ class MergeRecord:
         return round_.merge_mark(self.merge).exists()
 
 
-def changed_result(layout: TaskLayout, path: Path) -> str:
+def changed_result(layout: TaskLayout, path: Path, root: Path = Path()) -> str:
     """Return why a result file is not what the last merge wrote; empty if it is.
 
-    Nothing is said of a file that no merge of the task wrote.
+    Its path is relative to `root`, the project folder. Nothing is said of a file that
+    no merge of the task wrote.
     """
     for round_ in reversed(layout.rounds().values()):
         merged = MergeRecord.load(round_)
         if merged is not None and merged.into == str(path):
-            is_known = merged.is_complete(round_) and path.exists()
-            return merged.problem_of_result(path, quick=True) if is_known else ""
+            file = root / path
+            is_known = merged.is_complete(round_) and file.exists()
+            return merged.problem_of_result(file, quick=True) if is_known else ""
     return ""
 
 

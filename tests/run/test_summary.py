@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -59,28 +58,6 @@ def test_prints_are_labelled_with_their_assignment(project: Project) -> None:
     assert lines[lines.index("to errors 20") + 1] == "logged"
     assert "assignment 2:" in lines
     assert "assignment 2 prints:" not in lines
-
-
-def test_a_command_in_a_folder_of_the_project_is_about_the_project(
-    project: Project,
-) -> None:
-    inner = Project(project.folder / "sub" / "folder")
-    (inner.folder / "psy-tasks").rmdir()
-    done = inner.psy("run", "good")
-    assert f"psy: the project is {project.folder}" in done.stderr
-    assert project.result("good")["y"] == [1, 4, 9, 16]
-    assert list(inner.folder.iterdir()) == []
-    # What makes new files does so where it is called.
-    inner.psy("new-task", "mine")
-    assert inner.psy("list").stdout.split() == ["mine"]
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
-def test_a_project_of_somebody_else_is_left_alone(project: Project) -> None:
-    os.chown(project.folder / "psy-tasks", 12345, 12345)
-    inner = Project(project.folder / "sub")
-    (inner.folder / "psy-tasks").rmdir()
-    assert "there is no such folder" in inner.psy("list", status=2).stderr
 
 
 def test_nothing_is_left_at_the_end() -> None:
