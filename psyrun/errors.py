@@ -178,6 +178,23 @@ _ADVICE = {
     errno.ELOOP: "Mend the links on the path, which lead in a circle",
 }
 _NO_THREAD = "can't start new thread"
+# What the content of a file, or what stands in its place, has the system say.
+_OF_THE_FILE = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ENOENT",
+        "ENOTDIR",
+        "EISDIR",
+        "ELOOP",
+        "ENAMETOOLONG",
+        "EINVAL",
+        "EBADMSG",
+        "EUCLEAN",
+        "ENXIO",
+        "ENODEV",
+    )
+    if hasattr(errno, name)
+)
 
 
 def reason_of(error: OSError) -> str:
@@ -190,6 +207,21 @@ def reason_of(error: OSError) -> str:
 
 def _as_text(filename: object) -> str:
     return os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a file could not be read for a reason that is none of its own.
+
+    So are too many open files, no permission, a file server that does not answer and
+    a disk that gives nothing (EIO): the file may be whole, and be read again later.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        number = each.errno if isinstance(each, OSError) else None
+        if number is not None and number not in _OF_THE_FILE:
+            return True
+        each = each.__cause__
+    return False
 
 
 def refusal_of(error: BaseException) -> str:

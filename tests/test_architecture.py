@@ -72,6 +72,7 @@ SCENARIOS = {
         "odd_files",
         "own_queue",
         "refused_by_system",
+        "refused_files",
         "removed_python",
         "second_looks",
         "small_steps",

@@ -136,18 +136,20 @@ class BlockRepair:
     def _columns(self, block: int, record: BlockRecord | None) -> ColumnDict | None:
         """Return the rows in the store file, None if it is not what was written."""
         path = self._there.get(block, self._path(block))
-        if record is not None and record.file.problem_of(path):
+        if record is None:
+            return try_to(self._store.load, path)
+        if record.file.problem_of(path) or self._has_others(block, record):
             return None
-        if record is not None and self._has_others(block, record):
-            return None
-        return try_to(self._store.load, path)
+        # What cannot be loaded here, such as objects of a class that is gone, may be
+        # loaded elsewhere.
+        return self._store.load(path)
 
     def _has_others(self, block: int, record: BlockRecord) -> bool:
         """Whether the rows in the store file are those of other assignments."""
         if record.block not in (None, block):
             return True
         data = RoundData(self.round, self._store)
-        return try_to(data.difference, block) != ""
+        return bool(try_to(data.difference, block))
 
     def _failed(
         self, block: int, record: BlockRecord | None

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, is_refusal
 from psyrun.steps.agreement import check_agreement, files_of
 from psyrun.store import Store
 from psyrun.store.registry import store_named, store_with
@@ -91,6 +91,8 @@ class Inspection:
         try:
             read()
         except (PsyrunError, OSError) as error:
+            if is_refusal(error):
+                raise
             yield Fault(path, _problem(error), remedy)
 
     def _of_round(self, round_: Round) -> Iterator[Fault]:
@@ -137,6 +139,8 @@ class Inspection:
             n_rows, n_there = len(data.indices_of_block(block)), data.store.count(path)
             accepted_failures(data.round, block)
         except (PsyrunError, OSError) as error:
+            if is_refusal(error):
+                raise
             yield Fault(path, _problem(error), _OF_RESULT)
             return
         if n_rows != n_there:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from psyrun.backend import equal_ranges
+from psyrun.errors import is_refusal
 from psyrun.planning.record_repair import Numbers
 from psyrun.store import Store
 from psyrun.store.arrays import Indices
@@ -134,9 +135,11 @@ def _number(path: Path) -> int:
 
 
 def read_list(path: Path) -> Indices | None:
-    """Return the assignments that a list names, None if it cannot be read."""
+    """Return the assignments that a list names, None if it is damaged or gone."""
     try:
         indices: Indices = np.load(path)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError) as error:
+        if is_refusal(error):
+            raise
         return None
     return indices

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from psyrun.errors import DamagedFileError, PsyrunError
+from psyrun.errors import DamagedFileError, PsyrunError, is_refusal
 from psyrun.planning.block_repair import BlockRepair, damaged_lists
 from psyrun.planning.inspection import Inspection
 from psyrun.planning.record_repair import Numbers, RecordRepair
@@ -231,7 +231,9 @@ def _problem_of_agreement(round_: Round) -> str:
         return "is gone"
     try:
         check_agreement(round_.keys)
-    except PsyrunError:
+    except PsyrunError as error:
+        if is_refusal(error):
+            raise
         return "is damaged, and set aside"
     return ""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import TypeAlias
 
-from psyrun.errors import TaskError
+from psyrun.errors import TaskError, is_refusal
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, TaskLayout
 from psyrun.workdir.plan import Plan
 
@@ -77,7 +77,9 @@ class Rendered:
         """Read a Snakefile that `render` has written, None where that is not whole."""
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if is_refusal(error):
+                raise
             return None
         found = [re.search(pattern, text) for pattern in _STATED.values()]
         if not all(found):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from psyrun.errors import StoreError
+from psyrun.errors import StoreError, is_refusal
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import read_json, write_json
 from psyrun.utils.records import checked
@@ -84,6 +84,8 @@ def problem_of_block(
             if problem := _problem(path, checksum):
                 return f"{path}: {problem}"
     except StoreError as error:
+        if is_refusal(error):
+            raise
         return str(error)
     return ""
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, is_refusal
 from psyrun.utils.checksums import free_name
 from psyrun.utils.files import damaged, file_advice
 from psyrun.workdir.layout import RECORDS, Round, TaskLayout
@@ -65,10 +65,15 @@ def check_division(round_: Round) -> None:
 
 
 def try_to(read: Callable[..., T], *arguments: Any) -> T | None:
-    """Return what a function returns, None if it finds something damaged."""
+    """Return what a function returns, None if it finds something damaged.
+
+    What the system refuses is raised as it is: the file may be whole.
+    """
     try:
         return read(*arguments)
-    except (PsyrunError, OSError):
+    except (PsyrunError, OSError) as error:
+        if is_refusal(error):
+            raise
         return None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,10 +74,15 @@ def h5_explained(filename: Filename) -> Iterator[None]:
     except tables.HDF5ExtError as error:
         reason = _reason(error)
         if "unable to lock" in reason:
-            raise StoreError(
+            busy = StoreError(
                 f"{filename}: another process is using the file; try again when it "
                 "has finished."
-            ) from error
+            )
+            busy.errno = errno.EAGAIN
+            raise busy from error
+        if number := _errno(error):
+            with explained(filename):
+                raise OSError(number, os.strerror(number)) from error
         raise StoreError(
             f"{filename}: is not an HDF5 file, not whole, or cannot be written "
             f"({reason}); check the disk, or restore a copy of the file."
@@ -86,6 +93,13 @@ def _reason(error: tables.HDF5ExtError) -> str:
     # From the call that failed down to the reason.
     backtrace = error.h5backtrace
     return str(backtrace[-1][-1]) if backtrace else one_line(error)
+
+
+def _errno(error: tables.HDF5ExtError) -> int:
+    """Return what number the system gave for a failure; 0 if it was none of its."""
+    texts = [str(call[-1]) for call in error.h5backtrace or ()]
+    found = re.search(r"\berrno = (\d+)", " ".join(texts))
+    return int(found[1]) if found else 0
 
 
 def reserve(file: tables.File, start: int, n_bytes: int, name: Filename) -> int:
