@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from abc import ABC, abstractmethod
 from typing import TextIO
 
 from psyrun.errors import visible
 from psyrun.utils.console import warn
+from psyrun.utils.progress import Bar, Lines, has_bar
 from psyrun.utils.streams import close_standard_output
-from psyrun.utils.text import duration
 from psyrun.utils.typing import override
 from psyrun.workdir.progress import Tally
 
@@ -55,8 +54,7 @@ class PlainDisplay(Display):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._rate: Rate | None = None
-        self._next = time.monotonic() + 10.0
+        self._lines = Lines(self.line, pause=10.0)
 
     @override
     def line(self, text: str) -> None:
@@ -71,66 +69,30 @@ class PlainDisplay(Display):
 
     @override
     def progress(self, tally: Tally) -> None:
-        if self._rate is None:
-            self._rate = Rate(tally.done)
-        if tally.total and time.monotonic() > self._next:
-            self._next = time.monotonic() + 30.0
-            self.line(describe(tally, self._rate.seconds_left(tally)))
+        self._lines.update(tally.done, tally.failed, tally.total)
+
+    @override
+    def close(self) -> None:
+        self._lines.close()
 
 
 class BarDisplay(Display):
     """Shows a progress bar below the lines."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self._console = Console(highlight=False)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[details]}"),
-            TextColumn("after"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("assignments", total=None, details="")
-        self._rate: Rate | None = None
-        self._bar.start()
+        self._bar = Bar()
 
     @override
     def line(self, text: str) -> None:
-        self._console.print(visible(text), markup=False, soft_wrap=True)
+        self._bar.line(visible(text))
 
     @override
     def progress(self, tally: Tally) -> None:
-        if not tally.total:
-            return
-        if self._rate is None:
-            self._rate = Rate(tally.done)
-        failed = f"[red]{tally.failed} failed[/red] " if tally.failed else ""
-        per_second = self._rate.per_second(tally.done)
-        self._bar.update(
-            self._task,
-            completed=tally.done,
-            total=tally.total,
-            details=f"{failed}{per_second:.3g}/s",
-        )
+        self._bar.update(tally.done, tally.failed, tally.total)
 
     @override
     def close(self) -> None:
-        self._bar.stop()
+        self._bar.close()
 
 
 class LogDisplay(PlainDisplay):
@@ -141,33 +103,8 @@ class LogDisplay(PlainDisplay):
         pass
 
 
-class Rate:
-    """How fast assignments are evaluated since a first count."""
-
-    def __init__(self, n_done: int) -> None:
-        self._n_before = n_done
-        self._start = time.monotonic()
-
-    def per_second(self, n_done: int) -> float:
-        """Return the assignments per second since the start."""
-        elapsed = time.monotonic() - self._start
-        return (n_done - self._n_before) / elapsed if elapsed > 0 else 0.0
-
-    def seconds_left(self, tally: Tally) -> float | None:
-        """Return the seconds that the rest takes at this rate, if known."""
-        rate = self.per_second(tally.done)
-        return (tally.total - tally.done) / rate if rate > 0 else None
-
-
-def describe(tally: Tally, seconds: float | None) -> str:
-    """Return one line about how far a run is."""
-    failed = f", {tally.failed} failed" if tally.failed else ""
-    rest = "" if not seconds else f", about {duration(seconds)} left"
-    return f"   {tally.done} of {tally.total} assignments done{failed}{rest}"
-
-
 def choose_display(*, is_quiet: bool) -> Display:
     """Return the display that suits the terminal."""
     if is_quiet:
         return QuietDisplay()
-    return BarDisplay() if sys.stdout.isatty() else PlainDisplay()
+    return BarDisplay() if has_bar(sys.stdout) else PlainDisplay()

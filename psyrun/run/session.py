@@ -302,6 +302,7 @@ class Session:
         )
         jobs, extra = self._options.jobs, self._options.snakemake_args
         outcome = controller.run(jobs=jobs, extra=extra)
+        self._display.progress(outcome.tally)
         self._display.close()
         return outcome
 

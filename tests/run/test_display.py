@@ -1,77 +1,25 @@
 """What the user sees of a run."""
 
 import io
-from collections.abc import Iterator
+import sys
+from pathlib import Path
 
 import pytest
+from projects import COUNTED, Project
+from terminals import on_terminal
 
 from psyrun.run import display
-from psyrun.run.display import (
-    PlainDisplay,
-    QuietDisplay,
-    Rate,
-    choose_display,
-    describe,
-)
-from psyrun.utils.text import duration
+from psyrun.run.display import PlainDisplay, QuietDisplay, choose_display
 from psyrun.workdir.progress import Tally
 
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock = Clock()
-    monkeypatch.setattr(display, "time", clock)
-    yield clock
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 0 s"),
-        (60, "1 min 0 s"),
-        (3599.6, "1 h 0 min"),
-        (12000, "3 h 20 min"),
-        (360000, "100 h 0 min"),
-    ],
-)
-def test_a_length_of_time_has_two_units_at_most(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def test_a_line_tells_what_is_done_and_left() -> None:
-    line = describe(Tally(5, 0, 20), 90)
-    assert line == "   5 of 20 assignments done, about 1 min 30 s left"
-
-
-def test_a_line_tells_failures_only_where_there_are_any() -> None:
-    assert "failed" not in describe(Tally(5, 0, 20), None)
-    assert "2 failed" in describe(Tally(5, 2, 20), None)
-
-
-def test_time_left_follows_from_the_rate_of_this_run(clock: Clock) -> None:
-    rate = Rate(100)
-    clock.now += 10
-    assert rate.per_second(120) == 2
-    assert rate.seconds_left(Tally(120, 0, 140)) == 10
-
-
-def test_time_left_is_unknown_before_anything_is_done(clock: Clock) -> None:
-    rate = Rate(100)
-    assert rate.seconds_left(Tally(100, 0, 140)) is None
-    clock.now += 10
-    assert rate.seconds_left(Tally(100, 0, 140)) is None
+RUN = [sys.executable, "-m", "psyrun.cli", "run", "-j", "2"]
+SHOWN = """\
+.  a:split
+.  a:process:0
+.  a:process:1
+.  a:merge
+a: psy-work/a/result.pkl
+"""
 
 
 def test_plain_lines_mark_each_job(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,24 +29,6 @@ def test_plain_lines_mark_each_job(capsys: pytest.CaptureFixture[str]) -> None:
     plain.job("-", "square:merge")
     assert stream.getvalue() == ".  square:split\n-  square:merge\n"
     assert capsys.readouterr().out == ""
-
-
-def test_plain_lines_about_progress_are_rare(clock: Clock) -> None:
-    stream = io.StringIO()
-    plain = PlainDisplay(stream)
-    for second in range(1, 76):
-        clock.now += 1
-        plain.progress(Tally(second, 0, 100))
-    shown = [int(line.split()[0]) for line in stream.getvalue().splitlines()]
-    assert shown == [11, 42, 73]
-
-
-def test_no_progress_is_shown_while_the_total_is_unknown(clock: Clock) -> None:
-    stream = io.StringIO()
-    plain = PlainDisplay(stream)
-    clock.now += 100
-    plain.progress(Tally())
-    assert stream.getvalue() == ""
 
 
 def test_a_quiet_display_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,3 +53,17 @@ def test_the_bar_shows_names_with_brackets_as_they_are(
     bar.job(".", "[red]a:split")
     bar.close()
     assert ".  [red]a:split\n" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_notebook", [True, False])
+def test_a_command_in_a_notebook_writes_plain_lines(
+    tmp_path: Path, is_notebook: bool
+) -> None:
+    Project(tmp_path).write(COUNTED)
+    variables = {"JPY_PARENT_PID": "1"} if is_notebook else {}
+    status, written = on_terminal(RUN, tmp_path, **variables)
+    assert status == 0
+    assert ("\x1b[" in written) == (not is_notebook)
+    if is_notebook:
+        assert written.replace("\r\n", "\n") == SHOWN

@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 from projects import COUNTED, Project
 
-from psyrun.run.display import describe
-from psyrun.workdir.progress import Tally
-
 pytestmark = pytest.mark.slow
 
 PRINTING = """\
@@ -58,11 +55,6 @@ def test_prints_are_labelled_with_their_assignment(project: Project) -> None:
     assert lines[lines.index("to errors 20") + 1] == "logged"
     assert "assignment 2:" in lines
     assert "assignment 2 prints:" not in lines
-
-
-def test_nothing_is_left_at_the_end() -> None:
-    assert "left" not in describe(Tally(total=3, done=3), 0.0)
-    assert "about 2 s left" in describe(Tally(total=3, done=1), 2.0)
 
 
 @pytest.mark.parametrize("name", ["auxiliary", "metadata"])

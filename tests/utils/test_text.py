@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from psyrun import Param
-from psyrun.utils.text import text_of
+from psyrun.utils.text import duration, text_of
 
 NUMBER = np.linspace(-1, 1, 6)[3]
 
@@ -70,3 +70,19 @@ def test_values_without_numpy_are_told_without_it():
     code = "import sys; from psyrun.utils.text import text_of; text_of([1.0, 'a']); "
     code += "sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (60, "1 min 0 s"),
+        (3599.6, "1 h 0 min"),
+        (12000, "3 h 20 min"),
+        (360000, "100 h 0 min"),
+    ],
+)
+def test_a_length_of_time_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
