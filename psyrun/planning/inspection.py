@@ -148,7 +148,12 @@ class Inspection:
 
     def _of_journal(self, path: Path) -> Iterator[Fault]:
         self.n_files += 1
-        if parts := journal.damages(path):
+        found = journal.unusable_of(path)
+        if path in found.misplaced:
+            number, block = found.misplaced[path]
+            problem = f"was written for block {block} of round {number}"
+            yield Fault(path, problem, "it is not used, and set aside by the next run")
+        elif parts := found.damaged.get(path):
             size = sum(len(part) for part in parts)
             problem = f"{counted(len(parts), 'part')} of {size} bytes damaged"
             yield Fault(path, problem, "the rest is used; what was in it is repeated")

@@ -29,6 +29,7 @@ from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
 from psyrun.utils.files import remove_pipe
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.lock import remove_stale_locks
+from psyrun.workdir.notices import take_notices
 from psyrun.workdir.progress import RoundProgress, Tally
 from psyrun.workdir.step_note import step_note
 
@@ -200,8 +201,15 @@ class Controller:
                 remove_stale_locks(task.layout)
         # However it ended: where it was lost, nothing is to be recorded of it.
         self._check_locks()
+        self._say_notices()
         outcome.tally = self._tally()
         return outcome
+
+    def _say_notices(self) -> None:
+        """Say what jobs found out that only their logs would have."""
+        for task in self._tasks.values():
+            for line in take_notices(task.layout):
+                self._display.line(line)
 
     def _start_fork_servers(self) -> ForkServers:
         return ForkServers(
@@ -277,6 +285,7 @@ class Controller:
         self._also_look(self._servers)
         for line in self._hangs.lines():
             self._display.line(line)
+        self._say_notices()
         self._display.progress(self._tally())
 
     def _check_locks(self) -> None:

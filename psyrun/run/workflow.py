@@ -37,6 +37,7 @@ from psyrun.utils.streams import keep_own_rights
 from psyrun.utils.users import name_for_libraries
 from psyrun.workdir.holder import correct_time
 from psyrun.workdir.layout import TaskLayout, TaskRecord
+from psyrun.workdir.notices import take_notices
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import is_merged
 
@@ -164,6 +165,9 @@ class Workflow:
             self._servers.stop()
             self._servers = None
         for task in self._tasks:
+            if task.lock is not None and not task.lock.is_lost:
+                for line in take_notices(task.layout):
+                    _warn(line)
             task.release()
 
 

@@ -22,6 +22,7 @@ from psyrun.workdir.lock import remove_abandoned_rights
 from psyrun.workdir.merged_rows import empty_blocks, keep_rows
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.result_file import KEPT, is_foreign, note_result, original_of_result
+from psyrun.workdir.unusable_journals import keep_unusable_of
 
 
 def merge(job: Job) -> None:
@@ -110,6 +111,7 @@ def _remove_taken_over(job: Job) -> None:
     Records stay that tell what the result is that is still there.
     """
     for round_ in map(job.layout.round, job.plan.keep_rounds):
+        keep_unusable_of(round_, round_.all_journals())
         for folder in (round_.blocks, round_.finished, round_.journals):
             shutil.rmtree(folder, ignore_errors=True)
         round_.merged_rows.unlink(missing_ok=True)
@@ -159,11 +161,13 @@ def _clean_up(job: Job) -> None:
     """Remove journals, claims, earlier rounds and the marks of earlier merges."""
     for mark in job.round.folder.glob(job.round.merge_mark("*").name):
         mark.unlink(missing_ok=True)
+    earlier = [r for n, r in job.layout.rounds().items() if n < job.plan.round]
+    for round_ in (*earlier, job.round):
+        keep_unusable_of(round_, round_.all_journals())
     for folder in (job.round.journals, job.round.claims, job.round.finished):
         shutil.rmtree(folder, ignore_errors=True)
-    for number, round_ in job.layout.rounds().items():
-        if number < job.plan.round:
-            shutil.rmtree(round_.folder, ignore_errors=True)
+    for round_ in earlier:
+        shutil.rmtree(round_.folder, ignore_errors=True)
     _remove_leftovers(job)
     forget_others(job.layout.loaded, job.imported.version.source.fingerprint)
 

@@ -41,6 +41,7 @@ from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.lock import is_held_in
 from psyrun.workdir.merged_rows import empty_block
 from psyrun.workdir.row_sources import RowSource, chunks
+from psyrun.workdir.unusable_journals import REPEATED, keep_unusable
 
 _SHOWN = 10
 _WORTH_WHILE = 8192  # bytes of the journals of a block
@@ -171,8 +172,9 @@ def _recorded(job: Job, block: int, session: str) -> dict[int, Entry]:
     What has a row that cannot be read in this process is recorded as failed before,
     in a journal of its own: who wrote the row may still write to the other.
     """
-    paths = job.round.journals_of(block)
-    recorded = journal.latest(paths, verify=True)
+    paths, unusable = job.round.journals_of(block), journal.Unusable()
+    recorded = journal.latest(paths, verify=True, unusable=unusable)
+    keep_unusable(job.round, unusable, REPEATED)
     unreadable = job.data.unreadable(recorded)
     if not unreadable:
         return recorded

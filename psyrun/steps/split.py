@@ -26,6 +26,7 @@ from psyrun.workdir.merged_rows import sound_rows
 from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.unusable_journals import REPEATED, keep_unusable_of
 
 
 class _Kept(NamedTuple):
@@ -81,6 +82,8 @@ def _divide(job: Job) -> Division:
 
 
 def _divide_after_rounds(job: Job) -> Division:
+    for round_ in map(job.layout.round, job.plan.keep_rounds):
+        keep_unusable_of(round_, round_.all_journals(), REPEATED)
     found = [_earlier_round(job, number) for number in job.plan.keep_rounds]
     rounds = [data for data, _ in found]
     pieces = (rows for data in rounds for rows in data.pieces())

@@ -12,6 +12,9 @@ has a right checksum. While the machine itself stands, nothing that was
 appended is lost. Against power loss a frame is also flushed to disk, with all
 before it, if the last flush was more than `FLUSH_SECONDS` ago: no more than
 that time's work can be lost. A journal that is closed is on disk.
+
+A session says for which block of which round it was written. Readers pass over one that
+stands in the journal of another block, as after a restore to a wrong place.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +45,7 @@ from psyrun.workdir.frames import (
     checksum_of,
     whole_frames,
 )
+from psyrun.workdir.layout import Place
 from psyrun.workdir.row_pickles import (
     UnreadableRowError,
     key_at_fault,
@@ -76,7 +81,7 @@ class Journal:
 
     What is there stays, also a torn frame that an earlier writer left at its end, which
     readers pass over. `session` holds for all that follows (host, process,
-    fingerprint).
+    fingerprint); the place of the journal is added.
     """
 
     def __init__(self, path: Path, session: Mapping[str, Any]) -> None:
@@ -86,7 +91,9 @@ class Journal:
         self._is_named = False
         self._end = os.fstat(self._file).st_size
         self._flushed = time.monotonic()
-        payload = json.dumps(session).encode()
+        place = Place.of(path)
+        where = {} if place is None else place._asdict()
+        payload = json.dumps({**session, **where}).encode()
         self._append(SESSION, 0, time.time(), 0.0, 0, payload)
 
     def row(
@@ -180,36 +187,83 @@ class Journal:
         os.close(self._file)
 
 
-def scan(path: Path, start: int = 0, *, verify: bool = False) -> Iterator[Entry]:
+@dataclass
+class Unusable:
+    """What readers of journals have passed over.
+
+    Attributes
+    ----------
+    damaged : dict of Path to list of range
+        Parts of journals, in bytes; not what is at the end, which may be a frame that
+        is being written, or whose writer was killed.
+    misplaced : dict of Path to Place
+        Journals that hold records for another place than theirs.
+    """
+
+    damaged: dict[Path, list[range]] = field(default_factory=dict)
+    misplaced: dict[Path, Place] = field(default_factory=dict)
+
+
+def scan(
+    path: Path,
+    start: int = 0,
+    *,
+    verify: bool = False,
+    unusable: Unusable | None = None,
+) -> Iterator[Entry]:
     """Yield the frames of a journal, which may still be written to.
 
-    They come in the order of writing from byte `start` on; those that are not intact
-    are left out. Payloads of rows are read only to compare checksums, with `verify`.
+    They come in the order of writing from byte `start` on; those that are not intact,
+    or were written for another block, are left out. Payloads of rows are read only to
+    compare checksums, with `verify`. What is left out is added to `unusable`.
     """
-    with opened(path, buffering=0) as file:
-        for position, head in whole_frames(file.fileno(), start, verify=verify):
-            _, kind, is_plain, index, begun, duration, peak, length = head
-            where = (path, position + PREFIX, length)
-            yield Entry(kind, bool(is_plain), index, begun, duration, peak, *where)
+    for position, head in _usable_frames(path, start, verify, unusable or Unusable()):
+        _, kind, is_plain, index, begun, duration, peak, length = head
+        where = (path, position + PREFIX, length)
+        yield Entry(kind, bool(is_plain), index, begun, duration, peak, *where)
 
 
 def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, float, range]]:
     """Yield kind, index and start of frames, and their bytes; a fast `scan`."""
+    for position, head in _usable_frames(path, start, False, Unusable()):
+        where = range(position, position + PREFIX + head[7])
+        yield head[1], head[3], head[4], where
+
+
+def _usable_frames(
+    path: Path, start: int, verify: bool, unusable: Unusable
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    place, is_misplaced = Place.of(path), False
+    parts: list[range] = []
     with opened(path, buffering=0) as file:
-        for position, head in whole_frames(file.fileno(), start):
-            where = range(position, position + PREFIX + head[7])
-            yield head[1], head[3], head[4], where
+        descriptor = file.fileno()
+        frames = whole_frames(descriptor, start, verify=verify, damages=parts)
+        for frame in frames:
+            if frame[1][1] == SESSION and place is not None:
+                stated = _stated_place(descriptor, *frame)
+                if is_misplaced := stated not in (None, place):
+                    unusable.misplaced[path] = stated
+            if not is_misplaced:
+                yield frame
+    if parts:
+        unusable.damaged[path] = parts
 
 
-def damages(path: Path) -> list[range]:
-    """Return which parts of a journal, in bytes, are damaged; not what is at its end.
+def _stated_place(file: int, position: int, head: tuple[Any, ...]) -> Place | None:
+    """Return where a session was written, None if it does not say that."""
+    try:
+        session = json.loads(os.pread(file, head[7], position + PREFIX))
+        return Place(int(session["round"]), int(session["block"]))
+    except (KeyError, TypeError, ValueError):
+        # Former versions did not tell.
+        return None
 
-    That may be a frame that is being written, or whose writer was killed.
-    """
-    found: list[range] = []
-    with opened(path, buffering=0) as file:
-        for _ in whole_frames(file.fileno(), 0, verify=True, damages=found):
-            pass
+
+def unusable_of(path: Path) -> Unusable:
+    """Return which parts of a journal are damaged, and whether it is another's."""
+    found = Unusable()
+    for _ in scan(path, verify=True, unusable=found):
+        pass
     return found
 
 
@@ -221,8 +275,9 @@ def cut_torn(path: Path, start: int = 0) -> int:
     """
     end = start
     try:
-        for entry in scan(path, start, verify=True):
-            end = entry.offset + entry.length
+        with opened(path, buffering=0) as file:
+            for position, head in whole_frames(file.fileno(), start, verify=True):
+                end = position + PREFIX + head[7]
         if path.stat().st_size > end:
             os.truncate(path, end)
     except FileNotFoundError:
@@ -234,7 +289,8 @@ def cut_torn(path: Path, start: int = 0) -> int:
 def forget_rows(path: Path, failed: Collection[int] = ()) -> None:
     """Leave of a journal its sessions, and the failures of some assignments.
 
-    The rows are safe elsewhere. A reader that has it open goes on with what it was.
+    The rows are safe elsewhere, and so is what is damaged. A reader that has it open
+    goes on with what it was.
     """
     left = [
         entry
@@ -249,16 +305,19 @@ def forget_rows(path: Path, failed: Collection[int] = ()) -> None:
     beside.replace(path)
 
 
-def latest(paths: Iterable[Path], *, verify: bool = False) -> dict[int, Entry]:
+def latest(
+    paths: Iterable[Path], *, verify: bool = False, unusable: Unusable | None = None
+) -> dict[int, Entry]:
     """Return the last row of each assignment in some journals, else its last failure.
 
-    A row that was withdrawn is a failure.
+    A row that was withdrawn is a failure. See `scan` for the rest.
     """
     rows: dict[int, Entry] = {}
     others: list[Entry] = []
     failed: dict[int, Entry] = {}
     withdrawn: set[tuple[int, float]] = set()
-    for entry in (entry for path in paths for entry in scan(path, verify=verify)):
+    found = (scan(path, verify=verify, unusable=unusable) for path in paths)
+    for entry in chain.from_iterable(found):
         index = entry.index
         if entry.kind == ROW:
             first = rows.setdefault(index, entry)

@@ -21,6 +21,7 @@ A task owns one folder, ``<workdir>/<task>``::
     queue/                what was submitted to a queue
     controller/           controllers that were put in a queue
     damaged/              files that could not be used, below it as they were here
+    notices/              what jobs found out that their run has to say
     result.<ext>          the result, unless `resultfile` says otherwise
     round-<n>/            one division of the space among jobs
         space.pkl         the frozen space
@@ -46,6 +47,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from psyrun.utils.files import damaged
 from psyrun.utils.records import is_name, read_record
@@ -60,6 +62,7 @@ def _ending(session: str) -> str:
 
 
 _JOURNAL = re.compile(r"[0-9]+-.+\.journal", re.DOTALL)
+_ROUND = re.compile(r"round-([0-9]+)")
 _FAILURE_LIST = re.compile(r"\.[0-9]+\.failed\.json")
 _LOCK = re.compile(rf"{SPLIT}|{PROCESS}-[0-9]+|{MERGE}")
 
@@ -77,6 +80,21 @@ def _matching(folder: Path, names: re.Pattern[str], start: str = "") -> list[Pat
 def block_of_journal(path: Path) -> int:
     """Return the block that a journal is of, by its name."""
     return int(path.name.partition("-")[0])
+
+
+class Place(NamedTuple):
+    """Where a journal belongs: numbers of a round and of a block in it."""
+
+    round: int
+    block: int
+
+    @classmethod
+    def of(cls, path: Path) -> Place | None:
+        """Return where a journal stands, None outside of work folders."""
+        found = _ROUND.fullmatch(path.parent.parent.name)
+        if found is None or not _JOURNAL.fullmatch(path.name):
+            return None
+        return cls(int(found[1]), block_of_journal(path))
 
 
 def _names(folder: Path) -> list[str]:
@@ -349,6 +367,11 @@ class TaskLayout:
     def damaged(self) -> Path:
         """The folder of files that could not be used, below it as they were here."""
         return self.folder / "damaged"
+
+    @property
+    def notices(self) -> Path:
+        """The folder of what jobs found out that their run has to say."""
+        return self.folder / "notices"
 
     @property
     def digests(self) -> Path:

@@ -276,7 +276,7 @@ def test_one_bad_frame_costs_one_row(tmp_path: Path, at: int) -> None:
     damage(path, bad, at)
     expected = {i: row for i, row in rows.items() if i != bad.index}
     assert rows_in(path) == expected
-    (lost,) = journal.damages(path)
+    ((lost,),) = journal.unusable_of(path).damaged.values()
     assert bad.offset - 48 <= lost.start and lost.stop <= bad.offset + bad.length
     if at < 0:
         # What a header says is not believed without its checksum.
