@@ -246,7 +246,10 @@ class Worker:
                 if self._unseen:
                     self._look_for_excluded({*parameters, *result, *extras})
                 self._record(index, start, lasted, parameters, row)
-            self._heed_lock(wall_clock())
+            if abs(wall_clock() - self._looked) > _LOOK_AT_LOCK:
+                self._looked = wall_clock()
+                # It may have been lost during a pause.
+                self._stop_if_lost()
             self._longest = max(self._longest, lasted)
         self._in_flight.clear(self._number)
 
@@ -263,12 +266,6 @@ class Worker:
         for key in sorted(self._unseen.difference(keys)):
             log_line(f"warning: exclude_from_result: {IneffectiveExcludeWarning(key)}")
         self._unseen = frozenset()
-
-    def _heed_lock(self, now: float) -> None:
-        """Stop if the job has lost its lock, as it can after a pause."""
-        if abs(now - self._looked) > _LOOK_AT_LOCK:
-            self._looked = now
-            self._stop_if_lost()
 
     def _stop_if_lost(self) -> None:
         if not self._evaluation.holds_lock():

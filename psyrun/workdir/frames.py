@@ -21,15 +21,21 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeAlias
 
 ROW, FAILURE, SESSION, WITHDRAWAL = 1, 2, 3, 4
 MAGIC = b"pJ"
 HEAD = struct.Struct("<2sBBQddQQ")
 _CHECKSUM = struct.Struct("<I")
+_HEAD_AND_CHECKSUM = struct.Struct(f"{HEAD.format}I")
 PREFIX = HEAD.size + _CHECKSUM.size
 """How many bytes a frame has before its payload."""
-_READ_AHEAD = 1 << 20  # bytes
+# Read at once: few enough for the headers in it not to be looked through as garbage.
+_PIECE = 1 << 16  # bytes
+_SEARCHED = 1 << 20  # bytes
+
+Head: TypeAlias = tuple[bytes, int, int, int, float, float, int, int, int]
+"""The header of a frame and its checksum."""
 
 
 def checksum_of(head: bytes, payload: bytes) -> bytes:
@@ -42,42 +48,85 @@ def whole_frames(
     start: int,
     *,
     verify: bool = False,
+    far: bool = False,
     damages: list[range] | None = None,
-) -> Iterator[tuple[int, tuple[Any, ...]]]:
+) -> Iterator[tuple[int, Head]]:
     """Yield position and header of whole frames, with a right checksum if asked.
 
-    What is no frame is passed over, up to the next intact one; `damages` takes where
-    that was, in bytes. At the end of the file it is a frame that is being written.
+    What is no frame is passed over, up to the next intact one, which is looked for
+    however `far` it is if checksums are compared; `damages` takes where that was, in
+    bytes. At the end of the file it is a frame that is being written.
     """
     size = os.fstat(file).st_size
-    position = base = start
-    read = b""
+    position = start
     while position + PREFIX <= size:
-        if position - base + PREFIX > len(read):
-            base, read = position, os.pread(file, _READ_AHEAD, position)
-            if len(read) < PREFIX:
-                return
-        head = HEAD.unpack_from(read, position - base)
-        end = position + PREFIX + head[7]
-        is_whole = head[0] == MAGIC and end <= size
-        # A torn frame ends somewhere in those that were appended after it.
-        is_doubtful = end < size and not _is_magic_at(file, end, read, end - base)
-        # All but rows are few and small, and they are read as text.
-        if is_whole and (verify or is_doubtful or head[1] != ROW):
-            frame = read[position - base : end - base]
-            if len(frame) < end - position:
-                frame = os.pread(file, end - position, position)
-            is_whole = _is_intact(frame)
-        if not is_whole:
-            following = _next_intact(file, position + 1, size, far=verify)
-            if following is None:
-                return
-            if damages is not None:
-                damages.append(range(position, following))
-            position = following
+        read = os.pread(file, _PIECE, position)
+        if len(read) < PREFIX:
+            return
+        found, length = _frames_in(read, position, verify=verify)
+        yield from found
+        position += length
+        if found:
             continue
-        yield position, head
-        position = end
+        # It is large, the last one, or damaged.
+        head = _HEAD_AND_CHECKSUM.unpack_from(read)
+        end = position + PREFIX + head[7]
+        if _is_whole(file, head, read, position, size, verify=verify):
+            yield position, head
+            position = end
+            continue
+        following = _next_intact(file, position + 1, size, far=far or verify)
+        if following is None:
+            return
+        if damages is not None:
+            damages.append(range(position, following))
+        position = following
+
+
+def _frames_in(
+    read: bytes, position: int, *, verify: bool
+) -> tuple[list[tuple[int, Head]], int]:
+    """Return the first frames of a piece that are followed by another, and their size.
+
+    All of them are whole. The piece stands at a `position` in its file.
+    """
+    found: list[tuple[int, Head]] = []
+    unpack, crc32, size = _HEAD_AND_CHECKSUM.unpack_from, zlib.crc32, HEAD.size
+    at, last = 0, len(read) - PREFIX
+    head: Head = unpack(read)
+    while head[0] == MAGIC:
+        end = at + PREFIX + head[7]
+        if end > last:
+            break
+        following: Head = unpack(read, end)
+        # A torn frame ends somewhere in those that were appended after it.
+        if following[0] != MAGIC:
+            break
+        # All but rows are few and small, and they are read as text.
+        if verify or head[1] != ROW:
+            begun = crc32(read[at : at + size])
+            if crc32(read[at + PREFIX : end], begun) != head[8]:
+                break
+        found.append((position + at, head))
+        at, head = end, following
+    return found, at
+
+
+def _is_whole(
+    file: int, head: Head, read: bytes, position: int, size: int, *, verify: bool
+) -> bool:
+    """Whether a frame, the first in a piece of a file, is whole."""
+    length = PREFIX + head[7]
+    end = position + length
+    if head[0] != MAGIC or end > size:
+        return False
+    is_doubtful = end < size and not _is_magic_at(file, end, read, length)
+    if verify or is_doubtful or head[1] != ROW:
+        frame = read[:length]
+        if len(frame) < length:
+            frame = os.pread(file, length, position)
+        return _is_intact(frame)
+    return True
 
 
 def _is_magic_at(file: int, position: int, read: bytes, place: int) -> bool:
@@ -95,9 +144,9 @@ def _next_intact(file: int, start: int, size: int, *, far: bool) -> int | None:
     a disk may have lost what was in between. If not `far`, it is not looked for in
     what may be a large row that is being written.
     """
-    end = size if far else min(size, start + _READ_AHEAD)
+    end = size if far else min(size, start + _SEARCHED)
     while start + PREFIX <= end:
-        read = os.pread(file, min(_READ_AHEAD, end - start), start)
+        read = os.pread(file, min(_SEARCHED, end - start), start)
         at = read.find(MAGIC)
         while at >= 0:
             if _is_frame_at(file, start + at, size):

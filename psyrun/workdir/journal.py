@@ -55,6 +55,7 @@ from psyrun.workdir.row_pickles import (
 )
 
 FLUSH_SECONDS = 5.0
+_READ_AHEAD = 1 << 18  # bytes
 
 
 @dataclass(slots=True)
@@ -217,46 +218,53 @@ def scan(
     or were written for another block, are left out. Payloads of rows are read only to
     compare checksums, with `verify`. What is left out is added to `unusable`.
     """
-    for position, head in _usable_frames(path, start, verify, unusable or Unusable()):
-        _, kind, is_plain, index, begun, duration, peak, length = head
-        where = (path, position + PREFIX, length)
-        yield Entry(kind, bool(is_plain), index, begun, duration, peak, *where)
-
-
-def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, float, range]]:
-    """Yield kind, index and start of frames, and their bytes; a fast `scan`."""
-    for position, head in _usable_frames(path, start, False, Unusable()):
-        where = range(position, position + PREFIX + head[7])
-        yield head[1], head[3], head[4], where
-
-
-def _usable_frames(
-    path: Path, start: int, verify: bool, unusable: Unusable
-) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    place, is_misplaced = Place.of(path), False
+    place, other = Place.of(path), None
+    found = Unusable() if unusable is None else unusable
     parts: list[range] = []
     with opened(path, buffering=0) as file:
-        descriptor = file.fileno()
-        frames = whole_frames(descriptor, start, verify=verify, damages=parts)
-        for frame in frames:
-            if frame[1][1] == SESSION and place is not None:
-                stated = _stated_place(descriptor, *frame)
-                if is_misplaced := stated not in (None, place):
-                    unusable.misplaced[path] = stated
-            if not is_misplaced:
-                yield frame
+        number = file.fileno()
+        for position, head in whole_frames(number, start, verify=verify, damages=parts):
+            _, kind, plain, index, begun, lasted, peak, length, _ = head
+            at, is_plain = position + PREFIX, plain != 0
+            if kind == SESSION:
+                other = _other_place(number, at, length, place)
+                if other is not None:
+                    found.misplaced[path] = other
+            if other is None:
+                yield Entry(
+                    kind, is_plain, index, begun, lasted, peak, path, at, length
+                )
     if parts:
-        unusable.damaged[path] = parts
+        found.damaged[path] = parts
 
 
-def _stated_place(file: int, position: int, head: tuple[Any, ...]) -> Place | None:
-    """Return where a session was written, None if it does not say that."""
+def outcomes(path: Path, start: int = 0) -> Iterator[tuple[int, int, float, int, int]]:
+    """Yield kind, index and start of frames, and which bytes they are; a fast `scan`.
+
+    These are the position of the first one, and that after the last one.
+    """
+    place, other = Place.of(path), None
+    with opened(path, buffering=0) as file:
+        number = file.fileno()
+        for position, head in whole_frames(number, start):
+            _, kind, _, index, begun, _, _, length, _ = head
+            if kind == SESSION:
+                other = _other_place(number, position + PREFIX, length, place)
+            if other is None:
+                yield kind, index, begun, position, position + PREFIX + length
+
+
+def _other_place(
+    file: int, position: int, length: int, place: Place | None
+) -> Place | None:
+    """Return where a session belongs, if it says that, and it is elsewhere."""
     try:
-        session = json.loads(os.pread(file, head[7], position + PREFIX))
-        return Place(int(session["round"]), int(session["block"]))
+        session = json.loads(os.pread(file, length, position))
+        stated = Place(int(session["round"]), int(session["block"]))
     except (KeyError, TypeError, ValueError):
         # Former versions did not tell.
         return None
+    return None if place in (None, stated) else stated
 
 
 def unusable_of(path: Path) -> Unusable:
@@ -292,16 +300,14 @@ def forget_rows(path: Path, failed: Collection[int] = ()) -> None:
     The rows are safe elsewhere, and so is what is damaged. A reader that has it open
     goes on with what it was.
     """
-    left = [
-        entry
-        for entry in scan(path, verify=True)
-        if entry.kind == SESSION or (entry.kind != ROW and entry.index in failed)
-    ]
     beside = hidden_beside(path)
-    with path.open("rb") as journal, beside.open("wb") as file:
-        for entry in left:
-            journal.seek(entry.offset - PREFIX)
-            file.write(journal.read(PREFIX + entry.length))
+    with opened(path, buffering=0) as journal, beside.open("wb") as file:
+        number = journal.fileno()
+        # All but rows are verified.
+        for position, head in whole_frames(number, 0, far=True):
+            kind = head[1]
+            if kind != ROW and (kind == SESSION or head[3] in failed):
+                file.write(os.pread(number, PREFIX + head[7], position))
     beside.replace(path)
 
 
@@ -331,7 +337,9 @@ def latest(
     for row in others:
         if _is_better(row, rows[row.index], withdrawn):
             rows[row.index] = row
-    return failed | {i: r for i, r in rows.items() if (i, r.start) not in withdrawn}
+    if withdrawn:
+        rows = {i: r for i, r in rows.items() if (i, r.start) not in withdrawn}
+    return failed | rows
 
 
 def _later(failure: Entry, other: Entry | None) -> Entry:
@@ -354,27 +362,60 @@ def _is_better(row: Entry, other: Entry, withdrawn: Collection[object]) -> bool:
 
 def payloads(entries: Iterable[Entry]) -> Iterator[bytes]:
     """Yield the payloads of entries, keeping each journal open meanwhile."""
-    files: dict[Path, int] = {}
+    return (payload for _, payload in _with_payloads(entries))
+
+
+def _with_payloads(entries: Iterable[Entry]) -> Iterator[tuple[Entry, bytes]]:
+    readers: dict[Path, _Reader] = {}
+    path, reader = None, None
     try:
         for entry in entries:
-            file = files.get(entry.path)
-            if file is None:
-                refuse_pipe(entry.path)
-                file = files[entry.path] = os.open(entry.path, os.O_RDONLY)
-            frame = os.pread(file, PREFIX + entry.length, entry.offset - PREFIX)
-            if len(frame) < PREFIX + entry.length or not _is_of(frame, entry):
-                raise _replaced(entry.path)
-            yield frame[PREFIX:]
+            if reader is None or entry.path is not path:
+                path = entry.path
+                reader = readers.get(path)
+                if reader is None:
+                    reader = readers[path] = _Reader(path)
+            yield entry, reader.payload(entry)
     finally:
-        for file in files.values():
-            os.close(file)
+        for reader in readers.values():
+            reader.close()
 
 
-def _is_of(frame: bytes, entry: Entry) -> bool:
-    magic, kind, _, index, *_, length = HEAD.unpack_from(frame)
-    # That of a withdrawal is read as a failure.
-    is_kind = kind == entry.kind or (kind, entry.kind) == (WITHDRAWAL, FAILURE)
-    return magic == MAGIC and is_kind and (index, length) == (entry.index, entry.length)
+class _Reader:
+    """Reads payloads of a journal; ahead, as long as one follows the other."""
+
+    def __init__(self, path: Path) -> None:
+        refuse_pipe(path)
+        self._path = path
+        self._file = os.open(path, os.O_RDONLY)
+        self._read = b""
+        self._base = self._end = 0
+
+    def payload(self, entry: Entry) -> bytes:
+        size = entry.length
+        begin = entry.offset - self._base
+        if begin < PREFIX or begin + size > len(self._read):
+            self._fetch(entry.offset - PREFIX, PREFIX + size)
+            begin = PREFIX
+        read, end = self._read, begin + size
+        magic, kind, _, index, _, _, _, length = HEAD.unpack_from(read, begin - PREFIX)
+        if magic != MAGIC or index != entry.index or length != size:
+            raise _replaced(self._path)
+        # That of a withdrawal is read as a failure.
+        if kind != entry.kind and (kind, entry.kind) != (WITHDRAWAL, FAILURE):
+            raise _replaced(self._path)
+        self._end = entry.offset + size
+        return read[begin:end]
+
+    def _fetch(self, position: int, size: int) -> None:
+        ahead = _READ_AHEAD if position == self._end else 0
+        self._read = os.pread(self._file, max(size, ahead), position)
+        self._base = position
+        if len(self._read) < size:
+            raise _replaced(self._path)
+
+    def close(self) -> None:
+        os.close(self._file)
 
 
 def _replaced(path: Path) -> NoSuchFileError:
@@ -386,19 +427,12 @@ def rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
 
     Raises `UnreadableRowError` for one that cannot be read.
     """
-    index = -1
-
-    def noted() -> Iterator[Entry]:
-        nonlocal index
-        for entry in entries:
-            index = entry.index
-            yield entry
-
-    for payload in payloads(noted()):
+    loads = unpickling.loads
+    for entry, payload in _with_payloads(entries):
         try:
-            row = unpickling.loads(payload)
+            row = loads(payload)
         except (Exception, SystemExit) as error:
-            what = f"the row of assignment {index} holds values"
+            what = f"the row of assignment {entry.index} holds values"
             raise UnreadableRowError(refusal(what, one_line(error))) from error
         yield row
 

@@ -63,11 +63,15 @@ class _UnfinishedBlock:
     def read_more(self, path: Path) -> None:
         # The journals are removed when their round is merged.
         with suppress(FileNotFoundError):
-            position = self.positions.get(path, 0)
-            for kind, index, begun, where in journal.outcomes(path, position):
-                self._take(kind, index, begun)
-                if where.start == position or self._is_damage(path, position):
-                    position = where.stop
+            position, rows = self.positions.get(path, 0), self.rows
+            for kind, index, begun, first, end in journal.outcomes(path, position):
+                # There may be very many of them.
+                if kind == frames.ROW and not self.withdrawn and index not in rows:
+                    rows[index] = begun
+                else:
+                    self._take(kind, index, begun)
+                if first == position or self._is_damage(path, position):
+                    position = end
             self.positions[path] = position
 
     def _is_damage(self, path: Path, gap: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -199,11 +199,24 @@ class JournalRows(RowSource):
 def columns_of(rows: Iterable[Mapping[str, Any]], store: Store) -> ColumnDict:
     """Turn rows into columns; keys that a row lacks are filled by the store."""
     batches: list[ColumnDict] = []
-    for row in rows:
-        if not batches or batches[-1].keys() != row.keys():
-            batches.append({key: [] for key in row})
-        for key, value in row.items():
-            batches[-1][key].append(value)
+    for alike in _with_same_keys(rows):
+        batches.append({key: [row[key] for row in alike] for key in alike[0]})
     if len(batches) == 1:
         return batches[0]
     return store.concatenate(batches) if batches else {}
+
+
+def _with_same_keys(
+    rows: Iterable[Mapping[str, Any]],
+) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield runs of rows that have the same keys."""
+    run: list[Mapping[str, Any]] = []
+    keys: Collection[str] = ()
+    for row in rows:
+        if row.keys() != keys:
+            if run:
+                yield run
+            run, keys = [], row.keys()
+        run.append(row)
+    if run:
+        yield run

@@ -406,3 +406,29 @@ def test_a_row_is_on_disk_after_some_seconds(
     one.row(1, 0.0, 0.0, 0, {"x": 1})
     assert set(synced) == {tmp_path / "j", tmp_path}
     one.close()
+
+
+def test_failures_behind_a_large_hole_stay_when_rows_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "j"
+    written = Journal(path, {"host": "here"})
+    written.row(0, 0.0, 0.0, 0, {"x": "y" * (5 << 20)})
+    written.row(1, 0.0, 0.0, 0, {"x": 1})
+    written.failure(2, 0.0, 0.0, 0, {"type": "ValueError"})
+    written.close()
+    damage(path, list(scan(path))[1], -1)
+    journal.forget_rows(path, {2})
+    assert [(e.kind, e.index) for e in scan(path)] == [(SESSION, 0), (FAILURE, 2)]
+
+
+@given(st.permutations(range(8)))
+def test_rows_of_any_size_are_read_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "j"
+    sizes = [0, 10, 70_000, 5, 300_000, 1, 2, 3]
+    write(path, {i: {"x": bytes([i]) * size} for i, size in enumerate(sizes)})
+    found = latest([path])
+    rows = journal.rows(found[index] for index in order)
+    assert [row["x"] for row in rows] == [bytes([i]) * sizes[i] for i in order]
