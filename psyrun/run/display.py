@@ -54,7 +54,7 @@ class PlainDisplay(Display):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._lines = Lines(self.line, pause=10.0)
+        self._lines = Lines(lambda text: self.line(f"   {text}"), pause=10.0)
 
     @override
     def line(self, text: str) -> None:

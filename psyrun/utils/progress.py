@@ -71,14 +71,14 @@ class Lines:
     pause : float
         Seconds before the first line, and between two of them at least. The next one
         follows after a tenth of all, or 30 seconds, or a tenth of the time up to now.
-    noun : str
-        What is counted.
+    at_once : bool
+        Whether there is a line at the beginning, and so one at the end.
     """
 
     def __init__(
-        self, write: Callable[[str], object], pause: float, noun: str = "assignments"
+        self, write: Callable[[str], object], pause: float, *, at_once: bool = False
     ) -> None:
-        self._write, self._pause, self._noun = write, pause, noun
+        self._write, self._pause, self._at_once = write, pause, at_once
         self._rate: Rate | None = None
         self._shown_at = time.monotonic()
         self._shown: tuple[int, int, int] | None = None
@@ -97,6 +97,8 @@ class Lines:
 
     def _is_due(self, done: int, total: int, elapsed: float) -> bool:
         since = time.monotonic() - self._shown_at
+        if self._shown is None and self._at_once:
+            return True
         if since < self._pause:
             return False
         if self._shown is None or since >= max(_LONGEST_PAUSE, elapsed / _PARTS):
@@ -107,7 +109,7 @@ class Lines:
         done, failed, total = self._shown = self._last
         self._shown_at = time.monotonic()
         failures = f", {failed} failed" if failed else ""
-        self._write(f"   {done} of {total} {self._noun} done{failures}{end}")
+        self._write(f"{done} of {total} assignments done{failures}{end}")
 
     def close(self) -> None:
         """Write a last line, unless there was none or it says the same."""

@@ -61,9 +61,9 @@ def test_what_is_short_has_no_lines(clock: Clock) -> None:
 
 def test_a_line_tells_what_is_done_and_left(clock: Clock) -> None:
     assert steady(clock, 24) == [
-        "   10 of 24 assignments done, about 14 s left",
-        "   20 of 24 assignments done, about 4 s left",
-        "   24 of 24 assignments done after 25 s",
+        "10 of 24 assignments done, about 14 s left",
+        "20 of 24 assignments done, about 4 s left",
+        "24 of 24 assignments done after 25 s",
     ]
 
 
@@ -87,7 +87,17 @@ def test_there_is_a_line_also_if_nothing_ends(clock: Clock) -> None:
     for _ in range(100):
         clock.now += 1
         lines.update(0, 0, 5)
-    assert written == ["   0 of 5 assignments done"] * 4
+    assert written == ["0 of 5 assignments done"] * 4
+
+
+def test_who_asked_for_it_is_told_at_once(clock: Clock) -> None:
+    written: list[str] = []
+    lines = Lines(written.append, pause=2, at_once=True)
+    for done in range(4):
+        lines.update(done, 0, 3)
+        clock.now += 0.5
+    lines.close()
+    assert written == ["0 of 3 assignments done", "3 of 3 assignments done after 2 s"]
 
 
 def test_nothing_is_shown_while_the_total_is_unknown(clock: Clock) -> None:
@@ -106,7 +116,7 @@ def test_the_last_line_is_not_written_twice(clock: Clock) -> None:
     lines.update(3, 0, 3)
     lines.close()
     lines.close()
-    assert written == ["   3 of 3 assignments done"]
+    assert written == ["3 of 3 assignments done"]
 
 
 def test_time_left_follows_from_the_rate_of_this_run(clock: Clock) -> None:

@@ -282,7 +282,7 @@ def test_what_several_processes_evaluated_before_an_error_is_kept(tmp_path):
         map_pspace_hdd_backed(
             fail_at_three, Param(a=[1, 2, 3]), tmp_path / "a.pkl", pool_size=2
         )
-    assert PickleStore().load(tmp_path / "a.pkl")["a"] in ([1], [1, 2])
+    assert PickleStore().load(tmp_path / "a.pkl")["a"] == [1, 2]
 
 
 def test_one_job_keeps_the_random_numbers_of_this_process():
@@ -348,7 +348,7 @@ def test_what_was_evaluated_before_an_error_is_kept(tmp_path, ending):
     space, file = Param(x=[1, 2, 3]), tmp_path / "rows.pkl"
     with pytest.raises(ending):
         map_pspace_hdd_backed(interrupted, space, file)
-    rows = map_pspace_hdd_backed(square, space, file)
+    rows = map_pspace_hdd_backed(square, space, file, renew=False)
     assert rows["y"] == ["first call", "first call", 9]
 
 
@@ -428,7 +428,7 @@ def test_continuing_gives_what_one_call_gives(tmp_path_factory, before, after):
     file = tmp_path_factory.mktemp("rows") / "rows.pkl"
     map_pspace_hdd_backed(square, Param(x=before), file)
     counted = Counted(square)
-    rows = map_pspace_hdd_backed(counted, Param(x=after), file)
+    rows = map_pspace_hdd_backed(counted, Param(x=after), file, renew=False)
     new = sum(max(0, after.count(x) - before.count(x)) for x in set(after))
     assert rows == map_pspace(square, Param(x=after))
     assert len(counted.points) == new
