@@ -158,7 +158,9 @@ class BlockRepair:
         path = self.round.failed(block)
         is_other = _is_other(path, None if record is None else record.failed)
         found = None if is_other else try_to(accepted_failures, self.round, block)
-        return self._in_journals(block) if found is None else found
+        if found is None or (record is None and not found):
+            return self._in_journals(block) or found
+        return found
 
     def _in_journals(self, block: int) -> dict[int, dict[str, Any]] | None:
         """Return the failures that are in the journals, which are there until a merge.
@@ -273,8 +275,19 @@ def damaged_lists(round_: Round, ext: str) -> Iterator[tuple[int, bool]]:
         known = None if record is None else record.failed
         listed = round_.failed(block)
         is_right = try_to(accepted_failures, round_, block) is not None
+        is_merged = is_emptied(round_, block, path)
+        if record is None and is_right and not is_merged and not listed.exists():
+            is_right = not _has_failed(round_, block)
         if not is_right or _is_other(listed, known):
-            yield block, is_emptied(round_, block, path)
+            yield block, is_merged
+
+
+def _has_failed(round_: Round, block: int) -> bool:
+    """Whether the last evaluations of a block's assignments were not all successful.
+
+    Journals that have lost their rows have no failures of those.
+    """
+    return bool(failed_of(journal.latest(round_.journals_of(block), verify=True)))
 
 
 def _is_other(path: Path, checksum: Checksum | None) -> bool:

@@ -39,7 +39,9 @@ def current_state(task: Task, desired: Desired) -> Current:
         is_split=last is not None and DivisionCounts.load(last) is not None,
         has_result=Path(desired.resultfile).exists(),
         occupied_rounds=tuple(
-            n for n, r in rounds if r.blocks.exists() or r.journals.exists()
+            n
+            for n, r in rounds
+            if any(f.exists() for f in (r.blocks, r.finished, r.journals))
         ),
         count_open=lambda number: _count_open(task, layout.round(number)),
         count_new=lambda numbers: _count_new(task, desired, layout, numbers),

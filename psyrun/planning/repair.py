@@ -20,16 +20,18 @@ from psyrun.planning.record_repair import Numbers, RecordRepair
 from psyrun.planning.space_repair import SpaceRepair
 from psyrun.steps.agreement import check_agreement, files_of
 from psyrun.steps.row_check import RowCheck
+from psyrun.steps.work_queue import close_claims
 from psyrun.store import Store
 from psyrun.store.registry import store_with
 from psyrun.tasks.loading import Task
 from psyrun.workdir import journal
-from psyrun.workdir.damage import rounds_in_use, set_aside, try_to
+from psyrun.workdir.damage import is_in_use, rounds_in_use, set_aside, try_to
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.row_sources import rows_of
+from psyrun.workdir.second_names import put_lists_back, put_rows_back
 
 
 @dataclass(eq=False)
@@ -68,6 +70,7 @@ class Repair:
         self._mend_plan()
         for round_ in self.layout.rounds().values():
             self._mend_merge_record(round_)
+            self._put_back(round_)
         return len(self.said) > before
 
     def mend_spaces(self) -> bool:
@@ -176,6 +179,18 @@ class Repair:
         if round_.merged.exists() and try_to(MergeRecord.load, round_) is None:
             problem = _aside(round_.merged, round_.damaged)
             self._say(round_.merged, problem, "the result is merged again")
+
+    def _put_back(self, round_: Round) -> None:
+        """Have files again that are there by another name only."""
+        counts = try_to(DivisionCounts.load, round_)
+        if counts is None:
+            return
+        put_lists_back(round_, counts.ext)
+        try_to(put_rows_back, round_, counts.ext)
+        is_begun = is_in_use(round_) and not round_.merged.exists()
+        if counts.fetches and is_begun and not round_.claims.exists():
+            # It is not known any more what was fetched: jobs only end what they have.
+            close_claims(round_.claims, counts.n_open)
 
     def _mend_agreement(self, round_: Round) -> None:
         """Find out anew what the workers of a round have agreed on."""

@@ -41,6 +41,7 @@ from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.lock import is_held_in
 from psyrun.workdir.merged_rows import empty_block
 from psyrun.workdir.row_sources import RowSource, chunks
+from psyrun.workdir.second_names import forget_block, keep_block, put_list_back
 from psyrun.workdir.unusable_journals import REPEATED, keep_unusable
 
 _SHOWN = 10
@@ -89,6 +90,7 @@ def _is_put_back(job: Job, block: int) -> bool:
 
     Failures are tried again, unless they are still accepted.
     """
+    put_list_back(job.round, block, job.plan.block_ext)
     finished = job.round.finished_block(block, job.plan.block_ext)
     target = job.round.block(block, job.plan.block_ext)
     if not finished.exists() or job.data.rows_of_block(block) is None:
@@ -117,7 +119,7 @@ def _return_rows(job: Job, block: int, session: str) -> None:
             row = {key: column[place] for key, column in columns.items()}
             returned.row(index, written, 0.0, 0, row)
     returned.close()
-    finished.unlink()
+    forget_block(job.round, block, job.plan.block_ext)
 
 
 def _is_in_result(job: Job, block: int, have: RowSource | None) -> bool:
@@ -156,9 +158,8 @@ def _empty_journals(job: Job, block: int, failed: Iterable[Entry]) -> None:
     paths = round_.journals_of(block)
     if sum(path.stat().st_size for path in paths) < _WORTH_WHILE:
         return
-    make_folder(round_.finished)
     check_all()
-    if not link(round_.block(block, ext), round_.finished_block(block, ext)):
+    if not keep_block(round_, block, ext):
         return
     kept = {entry.index for entry in failed}
     for path in paths:

@@ -96,6 +96,13 @@ def _few_ranges(count: int, n_workers: int) -> list[range]:
     return ranges
 
 
+def close_claims(folder: Path, count: int) -> None:
+    """Let no range of ``range(count)`` be claimed any more, by whatever sequence."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # There are never more ranges than positions.
+    (folder / str(count)).touch()
+
+
 class ClaimWorkQueue(WorkQueue):
     """Ranges for the workers of many jobs, which may run on many machines.
 

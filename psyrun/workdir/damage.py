@@ -41,7 +41,7 @@ file_advice.append(_advice)
 
 def is_in_use(round_: Round) -> bool:
     """Whether jobs have begun with what was divided for them."""
-    folders = round_.blocks, round_.journals
+    folders = round_.blocks, round_.finished, round_.journals
     return any(map(_has_files, folders)) or round_.merged.exists()
 
 

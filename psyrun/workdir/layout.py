@@ -29,7 +29,7 @@ A task owns one folder, ``<workdir>/<task>``::
         kept.<ext>        rows taken over from earlier rounds
         blocks/<i>.<ext>  the rows of each process job
         blocks/.<i>.json  the checksum of these files
-        finished/         second names of these
+        finished/         second names of all of these
         journal/          one record per assignment, while jobs run
         claims/           which work was fetched (load balancing)
         locks/            which jobs run
@@ -153,6 +153,10 @@ class Round:
     def block_record(self, block: int) -> Path:
         """Checksums of a block's store file and of its lists, as JSON."""
         return self.blocks / f".{block}.json"
+
+    def lists(self, block: int) -> tuple[Path, Path, Path]:
+        """Files that tell of which assignments the rows in a block's store file are."""
+        return self.rows(block), self.failed(block), self.block_record(block)
 
     def new_block(self, block: int, ext: str, token: str) -> Path:
         """Store file of one process job while it is written, by who has that token.

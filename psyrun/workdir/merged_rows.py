@@ -66,13 +66,18 @@ class MergedRows:
         merged = MergeRecord.load(round_)
         if merged is None or merged.result is None or merged.modified is None:
             return None
-        failed = round_.failure_lists()
-        lacks = sorted(int(index) for path in failed for index in read_json(path) or ())
+        lacks = cls.lacking(round_)
         if len(lacks) != merged.n_failed:
             return None
         of_file = (merged.n_rows, tuple(lacks), merged.result, merged.modified)
         found = (cls(path.name, *of_file) for path in round_.folder.glob("rows-*"))
         return next((each for each in found if not each.problem(round_)), None)
+
+    @staticmethod
+    def lacking(round_: Round) -> list[int]:
+        """Return the assignments that have no row, as the blocks list them."""
+        failed = round_.failure_lists()
+        return sorted(int(index) for path in failed for index in read_json(path) or ())
 
     @classmethod
     def _load(cls, round_: Round) -> MergedRows | None:

@@ -211,9 +211,12 @@ class RoundProgress:
                 journals.read_more(folder / name)
 
 
-def finished_blocks(round_: Round, ext: str) -> set[int]:
-    """Return the blocks of a round that have their store file."""
-    names = (entry.name for entry in _entries(round_.blocks))
+def finished_blocks(round_: Round, ext: str, folder: Path | None = None) -> set[int]:
+    """Return the blocks of a round that have their store file.
+
+    With `folder`, those that have one there.
+    """
+    names = (entry.name for entry in _entries(folder or round_.blocks))
     stems = (name.removesuffix(ext) for name in names if name.endswith(ext))
     return {int(stem) for stem in stems if stem.isdecimal()}
 

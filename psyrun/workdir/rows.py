@@ -81,8 +81,25 @@ class RoundData:
             space = None if self._counts is None else self._counts.space
             path = self._file_of(block) or self.round.block(block, self.store.ext)
             problem = problem_of_block(self.round, block, path, space)
+            problem = problem or self._problem_of_lists(block)
             self._problems[block] = problem or self.difference(block)
         return self._problems[block]
+
+    def _problem_of_lists(self, block: int) -> str:
+        """Return why it is not known of which assignments the rows of a block are."""
+        path = self._file_of(block)
+        if path is None or BlockRecord.load(self.round, block) is not None:
+            return ""
+        fetches = self._counts is not None and self._counts.fetches
+        if fetches and not self.round.rows(block).exists():
+            return f"{path}: the list of its assignments is gone"
+        try:
+            n_rows = self.store.count(str(path))
+            n_listed = len(self.indices_of_block(block))
+        except StoreError as error:
+            return str(error)
+        is_right = n_rows == n_listed
+        return "" if is_right else f"{path}: holds {n_rows} rows instead of {n_listed}"
 
     def difference(self, block: int) -> str:
         """Return in one line that a block has rows of others; empty if it has not."""
