@@ -74,6 +74,7 @@ SCENARIOS = {
         "own_queue",
         "refused_by_system",
         "refused_files",
+        "removed_files",
         "removed_python",
         "second_looks",
         "small_steps",
