@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from psyrun.store.base import Store, Writer
 from psyrun.store.registry import store_for
@@ -12,6 +12,9 @@ from psyrun.store.rows import Columns
 from psyrun.utils.files import Filename
 from psyrun.utils.former import warn_former
 from psyrun.utils.typing import override
+
+if TYPE_CHECKING:
+    from psyrun.store.arrays import Indices
 
 
 class AutodetectStore(Store):
@@ -57,6 +60,15 @@ class AutodetectStore(Store):
     @override
     def keys(self, filename: Filename) -> list[str]:
         return store_for(filename).keys(filename)
+
+    @override
+    def pick(
+        self,
+        filename: Filename,
+        keys: Sequence[str] | None = None,
+        rows: Indices | None = None,
+    ) -> dict[str, Any]:
+        return store_for(filename).pick(filename, keys, rows)
 
     @override
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:

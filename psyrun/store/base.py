@@ -10,7 +10,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from psyrun.store.rows import Columns, count_rows, with_rows
+from psyrun.store.rows import (
+    Columns,
+    check_rows,
+    chosen_keys,
+    count_rows,
+    with_rows,
+)
 from psyrun.utils.files import Filename
 from psyrun.utils.former import former_names
 
@@ -287,6 +293,45 @@ class Store(ABC):
             If the file cannot be read.
         """
         return {}
+
+    def pick(
+        self,
+        filename: Filename,
+        keys: Sequence[str] | None = None,
+        rows: Indices | None = None,
+    ) -> dict[str, Any]:
+        """Read some columns, and some rows of them.
+
+        The default loads the file.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        keys : sequence of str, optional
+            The columns to read, in this order. All of them without it.
+        rows : array of int64, optional
+            The rows to read, in this order, none of them negative. All of them
+            without it.
+
+        Returns
+        -------
+        dict of str to sequence
+            The columns.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read, or has no such column or row.
+        """
+        columns = self.load(filename)
+        wanted = chosen_keys(keys, columns, filename)
+        if rows is None:
+            return {key: columns[key] for key in wanted}
+        from psyrun.store.arrays import take
+
+        check_rows(rows, count_rows(columns), filename)
+        return take({key: columns[key] for key in wanted}, rows)
 
     def check(self, row: Mapping[str, Any]) -> None:  # noqa: B027
         """Raise an error if this store cannot hold the values of one row.

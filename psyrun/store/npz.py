@@ -30,6 +30,7 @@ from psyrun.store.arrays import (
     column_array,
     common_row_type,
     join_parts,
+    take,
 )
 from psyrun.store.base import Store, Writer
 from psyrun.store.npz_merging import (
@@ -53,7 +54,14 @@ from psyrun.store.npz_text import (
 )
 from psyrun.store.pickle import check_picklable
 from psyrun.store.picks import Picks
-from psyrun.store.rows import Columns, count_rows, select_rows, with_rows
+from psyrun.store.rows import (
+    Columns,
+    check_rows,
+    chosen_keys,
+    count_rows,
+    select_rows,
+    with_rows,
+)
 from psyrun.store.values import unstorable
 from psyrun.utils.files import Filename, damaged, explained, folder_beside, replacing
 from psyrun.utils.typing import override
@@ -176,6 +184,24 @@ class NpzStore(Store):
                 for key in _keys(archive)
                 if key in keys and _holds_scalars(archive, key)
             }
+
+    @override
+    def pick(
+        self,
+        filename: Filename,
+        keys: Sequence[str] | None = None,
+        rows: Indices | None = None,
+    ) -> dict[str, Any]:
+        """Read some columns and no others, and return some rows of them."""
+        if not self._keeps_format_of(NpzStore):
+            return super().pick(filename, keys, rows)
+        with _opened(filename) as archive:
+            wanted = chosen_keys(keys, _keys(archive), filename)
+            columns = self._read_all(archive, wanted, filename)
+        if rows is None:
+            return dict(columns)
+        check_rows(rows, count_rows(columns), filename)
+        return take(columns, rows)
 
     @override
     def check(self, row: Mapping[str, Any]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from psyrun.errors import StoreError
+from psyrun.errors import StoreError, did_you_mean
 from psyrun.utils.files import Filename
+from psyrun.utils.text import listed
+
+if TYPE_CHECKING:
+    from psyrun.store.arrays import Indices
 
 Columns: TypeAlias = Mapping[str, Any]
 """Key to sequence of values, one value per row."""
@@ -77,3 +81,33 @@ def row_slice(row: int | slice | None, n_rows: int, filename: Filename) -> slice
             f"the file has {n_rows}."
         )
     return slice(index % n_rows, index % n_rows + 1)
+
+
+def chosen_keys(
+    keys: Sequence[str] | None, known: Collection[str], filename: Filename
+) -> list[str]:
+    """Return the columns that a call of `Store.pick` asks for.
+
+    Raises `StoreError`, with the file name, if there is no such column.
+    """
+    wanted = list(known if keys is None else keys)
+    for key in wanted:
+        if key not in known:
+            raise StoreError(f"{filename}: {no_column(key, known)}")
+    return wanted
+
+
+def no_column(key: object, known: Collection[object]) -> str:
+    """Return in two sentences that there is no such column, and which there are."""
+    names = list(map(str, known))
+    there = f"The columns are {listed(names)}." if names else "It has none."
+    return f"there is no column {key!r}.{did_you_mean(str(key), names)} {there}"
+
+
+def check_rows(rows: Indices, n_rows: int, filename: Filename) -> None:
+    """Raise a `StoreError`, with the file name, if there are no such rows."""
+    if len(rows) and not 0 <= rows.min() <= rows.max() < n_rows:
+        raise StoreError(
+            f"{filename}: there is no row {rows.max()}; rows are numbered from 0 and "
+            f"the file has {n_rows}."
+        )

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from psyrun.errors import StoreError
 from psyrun.store import Store
 
@@ -70,6 +72,21 @@ class StoreContract:
         path = self._saved(tmp_path)
         self.store.append(path, _NEW)
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_some_columns_and_rows_are_picked(self, tmp_path: Path) -> None:
+        path, rows = self._saved(tmp_path), np.array([2, 0, 2])
+        assert as_lists(self.store.pick(path)) == _OLD
+        assert as_lists(self.store.pick(path, ["x"])) == {"x": _OLD["x"]}
+        assert list(self.store.pick(path, ["x", "n"])) == ["x", "n"]
+        assert as_lists(self.store.pick(path, ["n"], rows)) == {"n": [3, 1, 3]}
+        assert as_lists(self.store.pick(path, ["n"], rows[:0])) == {"n": []}
+
+    def test_columns_and_rows_that_are_not_there_are_refused(
+        self, tmp_path: Path
+    ) -> None:
+        path = self._saved(tmp_path)
+        refuses(lambda: self.store.pick(path, ["z"]))
+        refuses(lambda: self.store.pick(path, ["n"], np.array([3])))
 
     def test_one_row_is_loaded(self, tmp_path: Path) -> None:
         loaded = self.store.load(self._saved(tmp_path), row=1)

@@ -20,6 +20,7 @@ from psyrun.store.h5.layout import (
     arrays,
     check_key,
     count,
+    pick_rows,
     read_rows,
     read_steps,
     recorded_count,
@@ -28,7 +29,13 @@ from psyrun.store.h5.layout import (
 from psyrun.store.h5.picking import SMALL_CACHE, OpenedArrays, PickingReader
 from psyrun.store.h5.writing import GROWTH, H5Stream, extend, numeric_columns
 from psyrun.store.picks import Picks
-from psyrun.store.rows import Columns, count_rows, row_slice
+from psyrun.store.rows import (
+    Columns,
+    check_rows,
+    chosen_keys,
+    count_rows,
+    row_slice,
+)
 from psyrun.utils.files import Filename, replacing
 from psyrun.utils.typing import override
 
@@ -115,6 +122,26 @@ class H5Store(Store):
                 for key, array in found.items()
                 if key in keys and len(array.shape) == 1
             }
+
+    @override
+    def pick(
+        self,
+        filename: Filename,
+        keys: Sequence[str] | None = None,
+        rows: Indices | None = None,
+    ) -> dict[str, Any]:
+        """Read some rows of some columns, and no more than the chunks they are in."""
+        if not self._keeps_format_of(H5Store):
+            return super().pick(filename, keys, rows)
+        with self._reading(filename) as group:
+            found = arrays(group)
+            n_rows = count(group, found, filename)
+            wanted = chosen_keys(keys, found, filename)
+            if rows is None:
+                every = slice(0, n_rows)
+                return {k: read_rows(found[k], every, n_rows) for k in wanted}
+            check_rows(rows, n_rows, filename)
+            return {key: pick_rows(found[key], rows, n_rows) for key in wanted}
 
     @contextmanager
     def _reading(self, filename: Filename, **parameters: int) -> Iterator[tables.Group]:

@@ -23,7 +23,7 @@ import tables
 from numpy.typing import NDArray
 
 from psyrun.errors import StoreError
-from psyrun.store.arrays import RowType
+from psyrun.store.arrays import Indices, RowType
 from psyrun.store.h5.attributes import pickled
 from psyrun.utils.files import Filename, damaged
 
@@ -146,6 +146,25 @@ def read_rows(node: tables.EArray, rows: slice, n_rows: int) -> NDArray[Any]:
     low, high = sorted((wanted[0], wanted[-1]))
     read: NDArray[Any] = node[low : high + 1 : abs(wanted.step)]
     return read if wanted.step > 0 else read[::-1]
+
+
+def pick_rows(node: tables.EArray, rows: Indices, n_rows: int) -> NDArray[Any]:
+    """Read some of the `n_rows` rows that count, in any order.
+
+    Each chunk with one of them is read once, and little at a time is in memory.
+    """
+    true = row_type(node)
+    found = np.empty((len(rows), *true.shape), true.dtype)
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    ends = np.flatnonzero(np.diff(ordered // node.chunkshape[0])) + 1
+    for places, some in zip(
+        np.split(order, ends), np.split(ordered, ends), strict=True
+    ):
+        if len(some):
+            span = slice(int(some[0]), int(some[-1]) + 1)
+            found[places] = read_rows(node, span, n_rows)[some - some[0]]
+    return found
 
 
 def steps(n_rows: int, *types: RowType) -> Iterator[slice]:
