@@ -44,6 +44,7 @@ from psyrun.utils.process.opened_files import opened_files
 from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
 from psyrun.workdir.copies import settle
+from psyrun.workdir.description import Description
 from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import (
     Lock,
@@ -198,6 +199,8 @@ class TaskRun:
         release_locks(self.layout, found)
         self._earlier = found
         self.decision = self._decide_after_repair(self._adoptable(found))
+        if self.decision.is_done:
+            _describe(self.task, self.layout)
 
     def _decide_after_repair(self, adoptable: Sequence[EarlierJobs]) -> Decision:
         """Decide, and rebuild before what is damaged of what that depends on.
@@ -279,6 +282,7 @@ class TaskRun:
         self._record_version()
         _note_where(self.task)
         note_taskfile(self.layout, self.task.path)
+        _describe(self.task, self.layout)
         make_folder_for_result(self.task)
         self._forget_lost_rows()
         self._keep_changed_result()
@@ -458,6 +462,11 @@ def _loaded(path: Path, options: PlanOptions, refuse: Refuse) -> Task | None:
 
 def _cancel_unless_in_round(number: int | None, jobs: EarlierJobs, warn: Warn) -> int:
     return len(jobs.cancel(lambda batch: batch.intent.round != number, warn))
+
+
+def _describe(task: Task, layout: TaskLayout) -> None:
+    """Record what the task file says of the results, which may be there already."""
+    Description(task.dims, task.coords, task.attrs).save(layout)
 
 
 def _note_where(task: Task) -> None:

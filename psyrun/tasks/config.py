@@ -15,6 +15,8 @@ from psyrun.scheduler import ImmediateRun, Scheduler
 from psyrun.tasks import values
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from psyrun.pspace import ParameterSpace
     from psyrun.store import Store
 
@@ -185,6 +187,29 @@ class Config:
         default="[]",
         makes_rows=True,
         value=(),
+    )
+    dims: Mapping[str, tuple[str, ...]] = special(
+        values.dimensions,
+        "dictionary of names",
+        "for results that are arrays the names of their axes, such as "
+        '`{"wave": ("t",)}`',
+        default="{}",
+        factory=dict,
+    )
+    coords: Mapping[str, NDArray[Any]] = special(
+        values.coordinates,
+        "dictionary of sequences",
+        'for these axes the values along them, such as `{"t": [0.0, 0.1, 0.2]}`',
+        default="{}",
+        factory=dict,
+    )
+    attrs: Mapping[str, Mapping[str, Any]] = special(
+        values.attributes,
+        "dictionary of dictionaries",
+        "for parameters, results and axes what is to be known of them, such as "
+        '`{"wave": {"units": "mV"}}`',
+        default="{}",
+        factory=dict,
     )
     python: str = special(
         values.command,

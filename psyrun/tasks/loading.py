@@ -39,6 +39,7 @@ from psyrun.tasks.module import run_file
 from psyrun.tasks.paths import resolved
 from psyrun.tasks.spelling import check_arguments, check_spelling
 from psyrun.tasks.validation import (
+    check_description,
     check_execute,
     check_places,
     check_setup,
@@ -224,6 +225,7 @@ def _values(
     check_places(name, path, settings, values)
     if with_space:
         check_space(values["pspace"], settings["pspace"].where)
+    check_description(values, settings)
     check_setup(values.get("setup"), settings)
     check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
     return values

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psyrun.errors import PsyrunError, TaskError, one_line
+from psyrun.errors import PsyrunError, TaskError, did_you_mean, one_line
 from psyrun.tasks.config import SPECIAL, Config, Setting
 from psyrun.tasks.values import NotAllowedError
 
@@ -106,6 +106,26 @@ def check_space(space: ParameterSpace, where: str) -> None:
             f"{where}: pspace is empty; it must have at least one assignment. Check "
             "the sequences it is made of, and what is subtracted."
         )
+
+
+def check_description(
+    values: Mapping[str, Any], settings: Mapping[str, Setting]
+) -> None:
+    """Refuse axes of results that have the name of a parameter, or are never named."""
+    dims = values.get("dims", {})
+    named = dict.fromkeys(name for names in dims.values() for name in names)
+    for name in named:
+        if name in values["pspace"].keys():  # noqa: SIM118
+            raise TaskError(
+                f"{settings['dims'].where}: dims names an axis {name!r}, which is a "
+                "parameter. Choose another name."
+            )
+    for name in values.get("coords", {}):
+        if name not in named:
+            raise TaskError(
+                f"{settings['coords'].where}: coords has {name!r}, but dims names no "
+                f"such axis.{did_you_mean(name, named)} Add it to dims, or remove it."
+            )
 
 
 def check_setup(

@@ -19,6 +19,8 @@ from psyrun.scheduler import Scheduler, scheduler_class
 from psyrun.utils.plugins import missing_methods
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from psyrun.pspace import ParameterSpace
     from psyrun.store import Store
 
@@ -162,6 +164,60 @@ def arguments(value: Any) -> dict[str, Any]:
     raise NotAllowedError(
         "a dictionary with names as keys, such as {'timelimit': '15m'}"
     )
+
+
+def dimensions(value: Any) -> dict[str, tuple[str, ...]]:
+    """Take the names of the axes of some results; a single one may be text."""
+    allowed = "a dictionary with a list of names for each result, such as "
+    allowed += "{'wave': ('t',)}"
+    if not _has_names(value):
+        raise NotAllowedError(allowed)
+    found = {}
+    for key, named in value.items():
+        try:
+            found[key] = names([named] if isinstance(named, str) else named)
+        except NotAllowedError:
+            raise NotAllowedError(f"{allowed}; that of {key!r} is none") from None
+        if len(set(found[key])) < len(found[key]):
+            raise NotAllowedError(f"{allowed}; that of {key!r} has a name twice")
+    return found
+
+
+def coordinates(value: Any) -> dict[str, NDArray[Any]]:
+    """Take the values along some axes."""
+    import numpy as np
+
+    allowed = "a dictionary with a list of numbers, texts or dates for each axis, such "
+    allowed += "as {'t': [0.0, 0.1]}"
+    if not _has_names(value):
+        raise NotAllowedError(allowed)
+    found = {}
+    for name, along in value.items():
+        try:
+            array = np.asarray(along)
+        except ValueError:
+            array = np.empty(0, object)
+        if array.ndim != 1 or array.dtype.kind not in "biufUmM":
+            raise NotAllowedError(f"{allowed}; that of {name!r} is none")
+        found[name] = array
+    return found
+
+
+def attributes(value: Any) -> dict[str, dict[str, Any]]:
+    """Take what is to be known of some columns."""
+    allowed = "a dictionary with numbers and texts by name for each column, such as "
+    allowed += "{'wave': {'units': 'mV'}}"
+    if not (_has_names(value) and all(map(_has_names, value.values()))):
+        raise NotAllowedError(allowed)
+    for key, attrs in value.items():
+        for name, each in attrs.items():
+            if not isinstance(each, str | int | float):
+                raise NotAllowedError(f"{allowed}; {name!r} of {key!r} is neither")
+    return {key: dict(attrs) for key, attrs in value.items()}
+
+
+def _has_names(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
 def backend(value: Any) -> Backend:

@@ -9,6 +9,7 @@ A task owns one folder, ``<workdir>/<task>``::
     source.json           what was found out about the source
     version.json          what the version of the task was made from
     origin.json           where the folder was made
+    description.json      dimensions, coordinates and units of its results
     lock                  who runs the task now
     snakemake.log         what Snakemake printed
     <task>:split.log …    what each job printed
@@ -401,6 +402,11 @@ class TaskLayout:
     def origin(self) -> Path:
         """Where the folder was made, as JSON."""
         return self.folder / "origin.json"
+
+    @property
+    def description(self) -> Path:
+        """Names, coordinates and units of the results, as JSON."""
+        return self.folder / "description.json"
 
     @property
     def settling(self) -> Path:

@@ -51,7 +51,7 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
             "store",
             "workdir",
         ),
-        *("split_and_merge", "workdir"),
+        *("split_and_merge", "workdir", "dims", "coords", "attrs"),
     } == INCIDENTAL
 
 

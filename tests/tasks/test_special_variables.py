@@ -22,11 +22,20 @@ def test_defaults_are_those_of_the_documentation(load_with):
     assert isinstance(task.store, PickleStore)
     assert task.resultfile == Path("psy-work/a/result.pkl")
     assert (task.setup, task.scheduler_args, task.exclude_from_result) == (None, {}, ())
+    assert (task.dims, task.coords, task.attrs) == ({}, {}, {})
     assert (task.python, task.file_dep, task.overwrite_dirty) == (
         sys.executable,
         (),
         True,
     )
+
+
+def test_axes_of_results_are_taken_as_they_may_be_written(load_with):
+    text = "dims = {'y': 't', 'z': ['t', 'u'], 'n': ()}\ncoords = {'t': range(3)}\n"
+    task = load_with(text + "attrs = {'y': {'units': 'mV', 'scale': 0.5}}\n")
+    assert task.dims == {"y": ("t",), "z": ("t", "u"), "n": ()}
+    assert task.coords["t"].tolist() == [0, 1, 2]
+    assert task.attrs == {"y": {"units": "mV", "scale": 0.5}}
 
 
 def test_a_task_knows_its_files(load_with):
@@ -164,6 +173,18 @@ WRONG = {
     "store = 'npz'\nresultfile = 'r.h5'": "resultfile is 'r.h5', but store is NpzStore",
     "store = 'npz'\nresultfile = 'r'": "resultfile is 'r', but store is NpzStore",
     "resultfile = 'r.txt'": "r.txt: no store has the extension '.txt'",
+    "dims = ['t']": "dims is ['t']; it must be a dictionary with a list of names",
+    "dims = {'y': 1}": "dims is {'y': 1}; it must be a dictionary with a list of names",
+    "dims = {'y': ['t', 't']}": "dims is {'y': ['t', 't']}; it must be a dictionary",
+    "dims = {'y': 'x'}": "dims names an axis 'x', which is a parameter. Choose another",
+    "coords = 3": "coords is 3; it must be a dictionary with a list of numbers,",
+    "coords = {'t': 3}": "coords is {'t': 3}; it must be a dictionary with a list of",
+    "coords = {'t': [[1], [2, 3]]}": "coords is {'t': [[1], [2, 3]]}; it must be a",
+    "dims = {'y': 'time'}\ncoords = {'tim': [1]}": (
+        "coords has 'tim', but dims names no such axis. Did you mean 'time'? Add it to"
+    ),
+    "attrs = {'y': 'mV'}": "attrs is {'y': 'mV'}; it must be a dictionary with numbers",
+    "attrs = {'y': {'units': None}}": "attrs is {'y': {'units': None}}; it must be a",
     "setup = 3": "setup is 3; it must be a function",
     "execute = 3": "execute is 3; it must be a function",
     "pspace = {'x': [1]}": "pspace is {'x': [1]}; it must be a parameter space: unpack",
