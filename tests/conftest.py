@@ -14,6 +14,9 @@ from psyrun.utils.process.offspring import adopt_orphans
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Else a thread of pyarrow, which pandas imports, would keep workers from being forked.
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
+
 # Speed is measured by the benchmarks; here other tests take their share of it.
 settings.register_profile("psyrun", deadline=None)
 settings.load_profile("psyrun")

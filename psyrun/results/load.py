@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from psyrun.errors import PsyrunError, StoreError, did_you_mean
 from psyrun.store.base import Store
@@ -29,21 +30,55 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import changed_result
 from psyrun.workdir.row_pickles import UnreadableRowError
 
+if TYPE_CHECKING:
+    from psyrun.workdir.rows import RoundData
+
+_PACKAGE = Path(__file__).parents[1]
 _T = TypeVar("_T")
 Stores: TypeAlias = Callable[[str], Store]
 """Returns the store for an extension."""
+PiecesOf: TypeAlias = "Callable[[RoundData], Iterator[dict[str, Any]]]"
 
 
+@overload
 def load(
-    task_or_path: Filename, partial: bool = False, taskdir: Filename | None = None
-) -> dict[str, Any]:
+    task_or_path: Filename,
+    partial: bool = False,
+    taskdir: Filename | None = None,
+    *,
+    as_: None = None,
+    columns: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    tidy: None = None,
+) -> dict[str, Any]: ...
+@overload
+def load(
+    task_or_path: Filename,
+    partial: bool = False,
+    taskdir: Filename | None = None,
+    *,
+    as_: Literal["arrow", "pandas", "polars", "xarray"],
+    columns: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    tidy: str | None = None,
+) -> Any: ...
+def load(
+    task_or_path: Filename,
+    partial: bool = False,
+    taskdir: Filename | None = None,
+    *,
+    as_: str | None = None,
+    columns: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    tidy: str | None = None,
+) -> Any:
     """Return the result of a task, or the rows of a data file.
 
     Parameters
     ----------
     task_or_path : path-like
-        Name of a task, its work folder (``psy-work/<task>``), or a data file,
-        for which neither of the other arguments matters.
+        Name of a task, its work folder (``psy-work/<task>``), or a data file, for
+        which `partial` and `taskdir` do not matter.
     partial : bool, default False
         Whether to return all rows that there are so far, in the order of the
         space, rather than those of the result file. A run that is going on is
@@ -52,10 +87,21 @@ def load(
         Folder of the task files. By default ``psy-tasks`` in the project folder,
         which is the current one or one above it. With this argument, the paths of
         a task are relative to the current folder, as with ``psy --taskdir``.
+    as_ : {None, "xarray", "pandas", "polars", "arrow"}
+        The form of the result. With ``"xarray"`` it is a Dataset, whose dimensions
+        are those of the space.
+    columns : sequence of str, optional
+        The columns to return, in this order; by default all of them.
+    where : dict of str to object, optional
+        For some parameters the value, or a list of values, that the rows to return
+        have. Rows of assignments that are no longer in the space are left out.
+    tidy : str, optional
+        For pandas only: an axis of results that are arrays. The data frame has a row
+        for each place along it.
 
     Returns
     -------
-    dict of str to sequence
+    dict of str to sequence, or what `as_` names
         The columns, as the store of the task loads them; none at all if
         `partial` and nothing is finished yet.
 
@@ -63,14 +109,43 @@ def load(
     ------
     PsyrunError
         If there is no such task or file, the task was never run or has no
-        result yet, or a file cannot be read.
+        result yet, or a file cannot be read; if there is no such form, column,
+        parameter or value; or if the library of a form is not installed.
     """
+    if as_ is not None or columns is not None or where is not None or tidy is not None:
+        return _load_as((as_, columns, where, tidy), task_or_path, partial, taskdir)
     found = find(task_or_path, taskdir)
     if isinstance(found, Path):
         return store_for(found).load(found)
-    if not partial:
-        return found.result()
-    return found.with_pieces(lambda pieces, stores, ext: _joined(pieces, stores(ext)))
+    return found.rows_so_far() if partial else found.result()
+
+
+def _load_as(
+    wanted: tuple[Any, ...],
+    task_or_path: Filename,
+    partial: bool,
+    taskdir: Filename | None,
+) -> Any:
+    from psyrun.results.forms import Request, loaded_as, source_of
+
+    request = Request(*wanted)
+    request.check()
+    found = find(task_or_path, taskdir)
+    if isinstance(found, Path):
+        found, partial = _task_of(found) or found, False
+    return loaded_as(source_of(found, request, partial), request)
+
+
+def _task_of(path: Path) -> RecordedTask | None:
+    """Return the task whose result a file in its work folder is, None of others."""
+    layout = TaskLayout(path.absolute().parent)
+    with suppress(PsyrunError):
+        plan = Plan.load(layout)
+        if plan is not None:
+            task = RecordedTask(layout, _root(layout.folder, plan))
+            if os.path.realpath(task.resultfile) == os.path.realpath(path):
+                return task
+    return None
 
 
 def _joined(pieces: Iterator[Columns], store: Store) -> dict[str, Any]:
@@ -140,6 +215,16 @@ class RecordedTask:
 
     def result(self) -> dict[str, Any]:
         """Return the rows of the result file."""
+        return self.read_result(lambda store, path: store.load(path))
+
+    def rows_so_far(self) -> dict[str, Any]:
+        """Return all rows that there are so far, in the order of the space."""
+        return self.with_pieces(
+            lambda pieces, stores, ext: _joined(pieces, stores(ext))
+        )
+
+    def read_result(self, read: Callable[[Store, Path], _T]) -> _T:
+        """Return what a function makes of the result file, given its store."""
         plan, path = self.plan, self.resultfile
         if not path.exists():
             raise PsyrunError(
@@ -148,7 +233,7 @@ class RecordedTask:
             )
         self._warn_if_changed(plan)
         return with_stores(
-            plan.taskfile, lambda stores: stores(plan.result_ext).load(path), self.root
+            plan.taskfile, lambda stores: read(stores(plan.result_ext), path), self.root
         )
 
     def _warn_if_changed(self, plan: Plan) -> None:
@@ -160,28 +245,31 @@ class RecordedTask:
         with suppress(StoreError):
             problem = changed_result(self.layout, Path(plan.resultfile), self.root)
         if problem:
-            warnings.warn(
+            warn_caller(
                 f"{self.resultfile}: it {problem}, so it was changed or damaged. 'psy "
-                f"run {plan.task}' writes it again.",
-                UserWarning,
-                stacklevel=4,
+                f"run {plan.task}' writes it again."
             )
 
-    def with_pieces(self, use: Callable[[Iterator[Columns], Stores, str], _T]) -> _T:
+    def with_pieces(
+        self,
+        use: Callable[[Iterator[Columns], Stores, str], _T],
+        pieces_of: PiecesOf | None = None,
+    ) -> _T:
         """Return what a function makes of all rows there are so far.
 
         It is called with the rows in pieces, a function that returns the store
         for an extension, and the extension of the store that the rows come
         from; once more if a run changes the files meanwhile. Rows that cannot be
-        read are left out with a warning.
+        read are left out with a warning. What `pieces_of` makes of the data of a
+        round is taken instead of all of its rows.
         """
         try:
-            return self._with_pieces(use)
+            return self._with_pieces(use, pieces_of)
         except UnreadableRowError:
             # Now the task file was run, on which they may have depended.
             skipped: dict[int, str] = {}
             found = self._with_pieces(
-                use, lambda row, cause: skipped.setdefault(row.index, cause)
+                use, pieces_of, lambda row, cause: skipped.setdefault(row.index, cause)
             )
         _warn_of(self.layout.name, skipped)
         return found
@@ -189,6 +277,7 @@ class RecordedTask:
     def _with_pieces(
         self,
         use: Callable[[Iterator[Columns], Stores, str], _T],
+        pieces_of: PiecesOf | None,
         on_unreadable: Callable[[Entry, str], object] | None = None,
     ) -> _T:
         def once(stores: Stores) -> _T:
@@ -198,11 +287,10 @@ class RecordedTask:
                 check_division(round_)
                 counts = DivisionCounts.load(round_)
                 if counts is not None:
-                    return use(
-                        consistent_pieces(round_, stores(counts.ext), on_unreadable),
-                        stores,
-                        counts.ext,
+                    pieces = consistent_pieces(
+                        round_, stores(counts.ext), on_unreadable, pieces_of
                     )
+                    return use(pieces, stores, counts.ext)
             ext = plan.result_ext
             if plan.keep == "result":
                 return use(stores(ext).pieces(self.resultfile), stores, ext)
@@ -216,12 +304,18 @@ class RecordedTask:
 def _warn_of(name: str, skipped: Mapping[int, str]) -> None:
     first = min(skipped)
     others = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-    warnings.warn(
+    warn_caller(
         f"task {name!r}: assignment {first}{others} is left out: {skipped[first]} "
-        f"'psy run --continue {name}' evaluates it again.",
-        UserWarning,
-        stacklevel=4,
+        f"'psy run --continue {name}' evaluates it again."
     )
+
+
+def warn_caller(text: str) -> None:
+    """Warn in the place from which psyrun was called."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and Path(frame.f_code.co_filename).is_relative_to(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def find(task_or_path: Filename, taskdir: Filename | None) -> RecordedTask | Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from psyrun.store.base import Store
     from psyrun.store.rows import ColumnDict
     from psyrun.workdir.journal import Entry
+    from psyrun.workdir.rows import RoundData
 
 _T = TypeVar("_T")
 _TRIES = 6
@@ -60,8 +61,11 @@ def consistent_pieces(
     round_: Round,
     store: Store,
     on_unreadable: Callable[[Entry, str], object] | None = None,
+    pieces_of: Callable[[RoundData], Iterator[ColumnDict]] | None = None,
 ) -> Iterator[ColumnDict]:
     """Yield all rows of a round, see `psyrun.workdir.rows.RoundData`.
+
+    Or yield those that `pieces_of` makes of it.
 
     Raises `ConcurrentChangeError` at the end if they may not belong together.
     """
@@ -70,7 +74,8 @@ def consistent_pieces(
     before = _stamps(round_, store.ext)
     problem: StoreError | None = None
     try:
-        yield from RoundData(round_, store, on_unreadable).pieces()
+        data = RoundData(round_, store, on_unreadable)
+        yield from data.pieces() if pieces_of is None else pieces_of(data)
     except StoreError as error:
         problem = error
     after = _stamps(round_, store.ext)

@@ -13,6 +13,7 @@ from psyrun.cli.main import main
 
 PSY = [sys.executable, "-m", "psyrun.cli"]
 HEAVY = {"numpy", "snakemake", "tables", "pandas", "rich", "joblib", "psyrun.pspace"}
+HEAVY |= {"polars", "pyarrow", "xarray"}
 TASK = """\
 import time
 from psyrun import Param

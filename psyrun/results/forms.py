@@ -1,0 +1,267 @@
+"""A result in the form that an analysis wants, and only what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from psyrun.errors import PsyrunError, StoreError
+from psyrun.pspace.axes import ASSIGNMENT, Dimension, grid_of
+from psyrun.pspace.columns import Indices
+from psyrun.pspace.space import ParameterSpace, Table
+from psyrun.results.columns import as_array
+from psyrun.results.extras import check_form, library_for
+from psyrun.results.frames import to_arrow, to_pandas, to_polars
+from psyrun.results.known_rows import KnownRows, RowsSoFar, rows_of_result
+from psyrun.results.labelled import Cells, dataset
+from psyrun.results.load import RecordedTask, warn_caller
+from psyrun.results.where import Part, checked_where, part_of, where_in_columns
+from psyrun.store.arrays import take
+from psyrun.store.base import Store
+from psyrun.store.registry import store_for
+from psyrun.store.rows import no_column
+from psyrun.utils.text import counted
+from psyrun.workdir.description import Description
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for of a result; see `psyrun.load`."""
+
+    as_: str | None = None
+    columns: Sequence[str] | None = None
+    where: Mapping[str, Any] | None = None
+    tidy: str | None = None
+
+    def check(self) -> None:
+        """Raise `PsyrunError` if that cannot be had of any result."""
+        check_form(self.as_)
+        if self.tidy is not None and self.as_ != "pandas":
+            raise PsyrunError("tidy: is for as_='pandas' only. Add that.")
+        if isinstance(self.columns, str):
+            raise PsyrunError(f"columns: give a list, such as [{self.columns!r}].")
+        if self.as_ is not None:
+            library_for(self.as_)
+
+
+class Source(Protocol):
+    """Where rows are read from.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in messages.
+    known : KnownRows or None
+        Which assignments the rows are of.
+    description : Description
+        What the task file says of them.
+    advice : str
+        What to do if it is not known which they are.
+    """
+
+    advice: str = ""
+    name: str
+    known: KnownRows | None
+    description: Description
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+
+    def read(
+        self, keys: Sequence[str] | None, rows: Indices | None
+    ) -> Mapping[str, Any]:
+        """Return some columns, and some rows of them; None stands for all."""
+
+
+@dataclass
+class FileSource(Source):
+    """A data file of which nothing else is known."""
+
+    advice = " For axes, load the task that it is of, by its name."
+    path: Path
+    known: KnownRows | None = None
+    description: Description = field(default_factory=Description)
+
+    def __post_init__(self) -> None:
+        self.name = str(self.path)
+        self._store: Store = store_for(self.path)
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+        return self._store.keys(self.path)
+
+    def read(
+        self, keys: Sequence[str] | None, rows: Indices | None
+    ) -> Mapping[str, Any]:
+        """Return some columns, and some rows of them; None stands for all."""
+        return self._store.pick(self.path, keys, rows)
+
+
+@dataclass
+class ResultSource(Source):
+    """The result file of a task."""
+
+    task: RecordedTask
+
+    def __post_init__(self) -> None:
+        self.name = str(self.task.resultfile)
+        self.known = rows_of_result(self.task)
+        self.description = _description_of(self.task)
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+        return self.task.read_result(lambda store, path: store.keys(path))
+
+    def read(
+        self, keys: Sequence[str] | None, rows: Indices | None
+    ) -> Mapping[str, Any]:
+        """Return some columns, and some rows of them; None stands for all."""
+        return self.task.read_result(lambda store, path: store.pick(path, keys, rows))
+
+
+@dataclass
+class PartialSource(Source):
+    """The rows that a task has so far."""
+
+    task: RecordedTask
+    needs_axes: bool
+
+    def __post_init__(self) -> None:
+        self.name = f"task {self.task.layout.name!r}"
+        self.description = _description_of(self.task)
+        if self.needs_axes:
+            found = RowsSoFar.of(self.task)
+            self._columns, self.known = found.columns, found.known
+        else:
+            self._columns, self.known = self.task.rows_so_far(), None
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+        return list(self._columns)
+
+    def read(
+        self, keys: Sequence[str] | None, rows: Indices | None
+    ) -> Mapping[str, Any]:
+        """Return some columns, and some rows of them; None stands for all."""
+        found = {key: self._columns[key] for key in keys or self._columns}
+        return found if rows is None else take(found, rows)
+
+
+def source_of(found: RecordedTask | Path, request: Request, partial: bool) -> Source:
+    """Return where the rows of a task, or of a data file, are read from."""
+    if isinstance(found, Path):
+        return FileSource(found)
+    if partial:
+        return PartialSource(found, request.as_ == "xarray" or bool(request.where))
+    return ResultSource(found)
+
+
+def _description_of(task: RecordedTask) -> Description:
+    try:
+        return Description.load(task.layout)
+    except StoreError as error:
+        warn_caller(f"{error} Results have no names of axes and no units.")
+        return Description()
+
+
+def loaded_as(source: Source, request: Request) -> Any:
+    """Return a result in the form that is asked for.
+
+    Raises `PsyrunError` if it has no such columns or values.
+    """
+    keys = _known_keys(source, request)
+    if request.as_ == "xarray":
+        return _labelled(source, request, keys)
+    columns = source.read(keys, _rows(source, request))
+    if request.as_ == "pandas":
+        return to_pandas(columns, source.description, request.tidy)
+    if request.as_ == "polars":
+        return to_polars(columns, source.description)
+    return to_arrow(columns, source.description) if request.as_ == "arrow" else columns
+
+
+def _known_keys(source: Source, request: Request) -> list[str] | None:
+    if request.columns is None:
+        return None
+    known = source.keys()
+    for key in request.columns:
+        if key not in known:
+            raise PsyrunError(f"{source.name}: {no_column(key, known)}")
+    return list(request.columns)
+
+
+def _rows(source: Source, request: Request) -> Indices | None:
+    """Return the rows that are asked for, in the order of the space; None for all."""
+    if not request.where:
+        checked_where(request.where, (), ())
+        return None
+    known = source.known
+    if known is None:
+        columns = source.keys()
+        wanted = checked_where(request.where, columns, ())
+        return where_in_columns(source.read(list(wanted), None), wanted)
+    part = _part(source, known, request)
+    rows = np.arange(len(known.space)) if part.rows is None else np.sort(part.rows)
+    found = known.rows_of(rows[rows >= 0])
+    return found[found >= 0]
+
+
+def _part(source: Source, known: KnownRows, request: Request) -> Part:
+    others = source.keys() if request.where else ()
+    return part_of(grid_of(known.space), request.where, others)
+
+
+def _labelled(source: Source, request: Request, keys: Sequence[str] | None) -> Any:
+    known = source.known
+    names = source.keys() if keys is None else keys
+    if known is None:
+        return _without_axes(source, request, names)
+    if known.n_former:
+        rows = counted(known.n_former, "row")
+        warn_caller(
+            f"{source.name}: {rows} of assignments that are no longer in the space "
+            f"{'is' if known.n_former == 1 else 'are'} left out. as_='pandas' has all."
+        )
+    part = _part(source, known, request)
+    cells = Cells(part, _rows_at(part, known), known.failed)
+    wanted = [key for key in names if not _is_parameter(source, known, key)]
+    columns = source.read(wanted, cells.wanted) if wanted else {}
+    return dataset(columns, cells, source.description)
+
+
+def _is_parameter(source: Source, known: KnownRows, key: str) -> bool:
+    """Whether a column has the values of a parameter, and not results of its name."""
+    if key not in known.space.keys():  # noqa: SIM118
+        return False
+    if key in known.compared:
+        return True
+    return known.has_values_of(key, source.read([key], None)[key])
+
+
+def _rows_at(part: Part, known: KnownRows) -> Indices | None:
+    """Return the row of the result at each place; None if all are there, in order."""
+    assignments = part.rows
+    if assignments is None:
+        if known.indices is None and not known.n_former:
+            return None
+        assignments = np.arange(len(known.space))
+    found = known.rows_of(np.maximum(assignments, 0))
+    return np.where(assignments < 0, -1, found)
+
+
+def _without_axes(source: Source, request: Request, names: Sequence[str]) -> Any:
+    """Return columns of which it is not known which are parameters."""
+    columns = source.read(list(names), _rows(source, request))
+    if columns:
+        warn_caller(
+            f"{source.name}: its axes are not known, so that all columns are variables "
+            f"along {ASSIGNMENT!r}.{source.advice}"
+        )
+    n_rows = max((len(as_array(k, c)) for k, c in columns.items()), default=0)
+    nothing: ParameterSpace = Table({}, n_rows)
+    part = Part((Dimension(ASSIGNMENT, nothing),), {}, None)
+    return dataset(columns, Cells(part), source.description)

@@ -1,0 +1,156 @@
+"""Which assignments the rows of a task are of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from psyrun.errors import PsyrunError
+from psyrun.pspace import ParameterSpace
+from psyrun.results.columns import are_values_of
+from psyrun.results.load import RecordedTask, Stores, with_stores
+from psyrun.store.arrays import Indices
+from psyrun.store.rows import count_rows
+from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.failures import failures_of
+from psyrun.workdir.layout import Round
+from psyrun.workdir.merged_rows import MergedRows
+from psyrun.workdir.progress import MergeRecord
+from psyrun.workdir.row_sources import ordered
+from psyrun.workdir.rows import RoundData
+
+
+@dataclass(frozen=True)
+class KnownRows:
+    """Which assignments some rows are of.
+
+    Attributes
+    ----------
+    space : ParameterSpace
+        The assignments.
+    indices : ndarray of int64 or None
+        The assignment of each row, ascending; None if all have a row. Rows that come
+        after these are of assignments that are no longer in the space.
+    n_former : int
+        Number of these.
+    failed : collection of int
+        Assignments that failed.
+    compared : frozenset of str
+        Parameters of which it is known that the rows have their values: there may be
+        results in their place.
+    """
+
+    space: ParameterSpace
+    indices: Indices | None = None
+    n_former: int = 0
+    failed: Collection[int] = ()
+    compared: frozenset[str] = frozenset()
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the space."""
+        return len(self.space) if self.indices is None else len(self.indices)
+
+    def rows_of(self, assignments: Indices) -> Indices:
+        """Return the row of each assignment, -1 where there is none."""
+        if self.indices is None:
+            return assignments
+        if not len(self.indices):
+            return np.full_like(assignments, -1)
+        found = np.searchsorted(self.indices, assignments)
+        found[found == len(self.indices)] = 0
+        return np.where(self.indices[found] == assignments, found, -1)
+
+    def has_values_of(self, key: str, column: Any) -> bool:
+        """Whether a column of these rows has the values of a parameter."""
+        rows = np.arange(len(self.space)) if self.indices is None else self.indices
+        values = self.space.gather(key, rows, lambda own, some: own.take(some))
+        return are_values_of(key, column[: len(rows)], values)
+
+
+def rows_of_result(task: RecordedTask) -> KnownRows | None:
+    """Return which assignments the rows of a result are of, None if that is unknown."""
+    plan = task.plan
+    with suppress(PsyrunError, OSError):
+        for round_ in reversed(task.layout.rounds().values()):
+            merged = MergeRecord.load(round_)
+            if merged is not None and merged.into == plan.resultfile:
+                if merged.problem_of_result(task.resultfile, quick=True):
+                    return None
+                found = _of_merged(task, round_)
+                n_rows = found.n_rows + found.n_former
+                return found if n_rows == merged.n_rows else None
+    return None
+
+
+def _of_merged(task: RecordedTask, round_: Round) -> KnownRows:
+    counts = DivisionCounts.load(round_)
+    ext = "" if counts is None else counts.ext
+
+    def read(stores: Stores) -> KnownRows:
+        data = RoundData(round_, stores(ext))
+        space, record = data.division.space, MergedRows.load(round_)
+        if record is not None:
+            indices = record.indices(len(space)) if record.lacks else None
+        else:
+            indices = data.with_row()
+        # All that a result lacks has failed: else it would not have been merged.
+        every = np.arange(len(space)) if indices is not None else np.empty(0, np.int64)
+        failed = np.setdiff1d(every, every if indices is None else indices)
+        return KnownRows(
+            space,
+            indices,
+            data.division.n_former,
+            failed.tolist(),
+            frozenset(() if record is None else record.compared),
+        )
+
+    return with_stores(task.plan.taskfile, read, task.root)
+
+
+@dataclass
+class RowsSoFar:
+    """All rows that a task has so far, without those no longer in the space.
+
+    Attributes
+    ----------
+    columns : dict of str to sequence
+        The rows.
+    known : KnownRows or None
+        Which they are; None before the space is divided.
+    """
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    known: KnownRows | None = None
+
+    @classmethod
+    def of(cls, task: RecordedTask) -> RowsSoFar:
+        """Read the rows of a task."""
+        found = cls()
+
+        def pieces(data: RoundData) -> Iterator[dict[str, Any]]:
+            sources = data.sources()
+            indices = [source.indices for source in sources]
+            # One that fails may have a row before it is looked at.
+            failed = {failure.index for failure in failures_of(data.round)}
+            found.known = KnownRows(
+                data.division.space,
+                np.sort(np.concatenate(indices)) if indices else np.empty(0, np.int64),
+                data.division.n_former,
+                failed,
+            )
+            yield from data.in_order(ordered(sources))
+
+        def use(rows: Iterator[Any], stores: Stores, ext: str) -> dict[str, Any]:
+            found.known = None
+            return stores(ext).concatenate(list(rows))
+
+        found.columns = task.with_pieces(use, pieces)
+        known = found.known
+        if known is not None and count_rows(found.columns) != known.n_rows:
+            found.known = None
+        return found

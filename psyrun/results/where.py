@@ -1,0 +1,196 @@
+"""Which part of a grid is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.pspace import Param, ParameterSpace
+from psyrun.pspace.axes import Dimension, Grid, values_of
+from psyrun.pspace.columns import Indices
+from psyrun.pspace.equality import equal_rows, is_in
+from psyrun.pspace.param import select
+from psyrun.utils.text import listed, shortened, text_of
+
+_LONGEST = 40  # characters of a value in a message
+_MOST_COMPARED = 1000  # values, for a near one
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a grid.
+
+    Attributes
+    ----------
+    dimensions : tuple of Dimension
+        Its dimensions.
+    attributes : dict of str to object
+        Parameters that have the same value everywhere in it.
+    rows : ndarray of int64 or None
+        The row of the space at each place, in C order, -1 where there is none. None
+        if all are there, in order.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    attributes: Mapping[str, Any]
+    rows: Indices | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of places along each dimension."""
+        return tuple(dimension.size for dimension in self.dimensions)
+
+
+def part_of(
+    grid: Grid, where: Mapping[str, Any] | None, others: Collection[str] = ()
+) -> Part:
+    """Return the part of a grid where parameters have some values.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    where : dict of str to object, optional
+        For some parameters the value, or a list of values. A dimension of which one
+        place is left by a single value becomes an attribute.
+    others : collection of str
+        Names of columns that are no parameters.
+
+    Raises
+    ------
+    PsyrunError
+        If a key is no parameter, or has no such value.
+    """
+    chosen = dict[int, Indices]()
+    single = set[int]()
+    for key, wanted in checked_where(where, grid.space.keys(), others).items():
+        values, is_list = _listed(wanted)
+        number = _dimension_of(grid, key)
+        if number is None:
+            matches(Param(**{key: [grid.attributes[key]]}), key, values)
+            continue
+        found = matches(grid.dimensions[number].space, key, values)
+        before = chosen.get(number)
+        chosen[number] = found if before is None else np.intersect1d(before, found)
+        if not is_list:
+            single.add(number)
+    if not chosen:
+        rows = None if grid.is_in_order else grid.rows(np.arange(grid.size))
+        return Part(grid.dimensions, grid.attributes, rows)
+    return _narrowed(grid, chosen, single)
+
+
+def _narrowed(grid: Grid, chosen: Mapping[int, Indices], single: set[int]) -> Part:
+    dimensions, attributes = list[Dimension](), dict(grid.attributes)
+    along: list[Indices] = []
+    for number, dimension in enumerate(grid.dimensions):
+        places = chosen.get(number)
+        if places is None:
+            dimensions.append(dimension)
+            along.append(np.arange(dimension.size))
+            continue
+        along.append(places)
+        if number in single and len(places) == 1:
+            attributes |= dimension.space.point(int(places[0]))
+        else:
+            narrowed = select(dimension.space, places)
+            dimensions.append(Dimension(dimension.name, narrowed))
+    places = np.ravel_multi_index(np.ix_(*along), grid.shape).ravel()
+    return Part(tuple(dimensions), attributes, grid.rows(places))
+
+
+def checked_where(
+    where: object, parameters: Collection[str], others: Collection[str]
+) -> dict[str, Any]:
+    """Return what is asked for by parameter.
+
+    Raises `PsyrunError` if a key is no parameter.
+    """
+    if where is None:
+        return {}
+    if not isinstance(where, Mapping):
+        raise PsyrunError(
+            f"where is of type {type(where).__name__}; give a dictionary with a value, "
+            "or a list of values, for some parameters, such as where={'n': 512}."
+        )
+    for key, wanted in where.items():
+        if key in parameters:
+            if not _listed(wanted)[0]:
+                raise PsyrunError(f"where: the list of {key!r} is empty; list values.")
+            continue
+        there = f"The parameters are {listed(list(map(str, parameters)))}."
+        if key in others:
+            raise PsyrunError(
+                f"where: {key!r} is a result, not a parameter. {there} Compare results "
+                "once they are loaded."
+            )
+        raise PsyrunError(
+            f"where: there is no parameter {key!r}."
+            f"{did_you_mean(str(key), map(str, parameters))} {there}"
+        )
+    return dict(where)
+
+
+def _listed(wanted: Any) -> tuple[list[Any], bool]:
+    """Return values as a list, and whether they were one."""
+    if isinstance(wanted, list | tuple | range | set | frozenset):
+        return list(wanted), True
+    if isinstance(wanted, np.ndarray) and wanted.ndim:
+        return list(wanted), True
+    return [wanted], False
+
+
+def _dimension_of(grid: Grid, key: str) -> int | None:
+    for number, dimension in enumerate(grid.dimensions):
+        if key in dimension.keys:
+            return number
+    return None
+
+
+def matches(space: ParameterSpace, key: str, wanted: list[Any]) -> Indices:
+    """Return the rows of a space in which a parameter has one of some values.
+
+    Values are equal as in a difference of spaces. Raises `PsyrunError` if no row has
+    one of them.
+    """
+    there, asked = equal_rows([space, Param(**{key: wanted})], [key])
+    is_known = is_in(asked, there)
+    if not is_known.all():
+        value = wanted[int(np.argmin(is_known))]
+        raise PsyrunError(
+            f"where: {key!r} is never {_shown(value)}.{_nearest(space, key, value)}"
+        )
+    return np.flatnonzero(is_in(there, asked))
+
+
+def where_in_columns(columns: Mapping[str, Any], where: Mapping[str, Any]) -> Indices:
+    """Return the rows of columns, of which axes are not known, with some values."""
+    found: Indices | None = None
+    for key, wanted in where.items():
+        rows = matches(Param(**{key: columns[key]}), key, _listed(wanted)[0])
+        found = rows if found is None else np.intersect1d(found, rows)
+    return np.empty(0, np.int64) if found is None else found
+
+
+def _nearest(space: ParameterSpace, key: str, value: Any) -> str:
+    """Return in a sentence which value is near, or which values there are."""
+    values = values_of(space, key, np.arange(len(space)))
+    if values.dtype.kind in "iuf" and isinstance(value, int | float | np.number):
+        distances = np.abs(values - float(value))
+        if not np.isnan(distances).all():
+            near = values[int(np.nanargmin(distances))].item()
+            return f" The nearest is {_shown(near)}."
+    some = values[:_MOST_COMPARED].tolist()
+    texts = [each for each in some if isinstance(each, str)]
+    if isinstance(value, str) and (near := did_you_mean(value, texts)):
+        return near
+    shown = list(dict.fromkeys(map(_shown, some)))
+    return f" Its values are {listed(shown)}." if shown else ""
+
+
+def _shown(value: Any) -> str:
+    return shortened(text_of(value), _LONGEST)
