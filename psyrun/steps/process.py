@@ -338,7 +338,7 @@ def _check_complete(job: Job, block: int, settled: Collection[int]) -> None:
     Their worker was killed before it could note that it began with them.
     """
     expected = [] if job.plan.fetches else job.data.division.indices(block)
-    n_missing = sum(int(index) not in settled for index in expected)
+    n_missing = len(set(map(int, expected)).difference(settled))
     if n_missing:
         raise JobError(
             f"{counted(n_missing, 'assignment')} without a row, as a worker was "

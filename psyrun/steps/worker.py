@@ -351,7 +351,11 @@ def row_of(
 
 def _named(result: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     try:
-        return [(_column_name(key), value) for key, value in result.items()]
+        # Nearly all keys are plain text.
+        return [
+            (key if type(key) is str else _column_name(key), value)
+            for key, value in result.items()
+        ]
     except ResultError:
         raise
     except Exception as error:

@@ -34,8 +34,8 @@ from psyrun.workdir.rows import RoundData
 
 def failed_of(recorded: Mapping[int, Entry]) -> list[Entry]:
     """Return the entries that are failures, in the order of the assignments."""
-    entries = (recorded[index] for index in sorted(recorded))
-    return [entry for entry in entries if entry.kind == frames.FAILURE]
+    found = [e for e in recorded.values() if e.kind == frames.FAILURE]
+    return sorted(found, key=lambda entry: entry.index)
 
 
 def write_block(

@@ -38,9 +38,19 @@ Head: TypeAlias = tuple[bytes, int, int, int, float, float, int, int, int]
 """The header of a frame and its checksum."""
 
 
-def checksum_of(head: bytes, payload: bytes) -> bytes:
-    """Return what stands between the header of a frame and its payload."""
-    return _CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(head)))
+def prefix_of(
+    kind: int,
+    is_plain: bool,
+    index: int,
+    start: float,
+    duration: float,
+    peak: int,
+    payload: bytes,
+) -> bytes:
+    """Return what stands before the payload of a frame."""
+    length = len(payload)
+    head = HEAD.pack(MAGIC, kind, is_plain, index, start, duration, peak, length)
+    return head + _CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(head)))
 
 
 def whole_frames(

@@ -20,11 +20,12 @@ stands in the journal of another block, as after a restore to a wrong place.
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -42,7 +43,7 @@ from psyrun.workdir.frames import (
     ROW,
     SESSION,
     WITHDRAWAL,
-    checksum_of,
+    prefix_of,
     whole_frames,
 )
 from psyrun.workdir.layout import Place
@@ -146,20 +147,20 @@ class Journal:
         payload: bytes,
         is_plain: bool = False,
     ) -> None:
-        length = len(payload)
-        head = HEAD.pack(MAGIC, kind, is_plain, index, start, duration, peak, length)
-        checksum = checksum_of(head, payload)
+        prefix = prefix_of(kind, is_plain, index, start, duration, peak, payload)
         size = PREFIX + len(payload)
         try:
-            written = os.writev(self._file, (head, checksum, payload))
+            written = os.writev(self._file, (prefix, payload))
             if written < size:
-                self._append_rest((head + checksum + payload)[written:])
+                self._append_rest((prefix + payload)[written:])
         except OSError:
             # Nobody else writes to it.
             os.ftruncate(self._file, self._end)
             raise
         self._end += size
-        self._flush_now_and_then()
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._flush()
+            self._flushed = time.monotonic()
 
     def _append_rest(self, rest: bytes) -> None:
         while rest:
@@ -167,11 +168,6 @@ class Journal:
             if written == 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             rest = rest[written:]
-
-    def _flush_now_and_then(self) -> None:
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self._flush()
-            self._flushed = time.monotonic()
 
     def _flush(self) -> None:
         force(self._file)
@@ -323,23 +319,36 @@ def latest(
     failed: dict[int, Entry] = {}
     withdrawn: set[tuple[int, float]] = set()
     found = (scan(path, verify=verify, unusable=unusable) for path in paths)
-    for entry in chain.from_iterable(found):
-        index = entry.index
-        if entry.kind == ROW:
-            first = rows.setdefault(index, entry)
-            if first is not entry:
-                others.append(entry)
-        elif entry.kind != SESSION:
-            if entry.kind == WITHDRAWAL:
-                withdrawn.add((index, entry.start))
-                entry.kind = FAILURE
-            failed[index] = _later(entry, failed.get(index))
+    with _without_collections():
+        for entry in chain.from_iterable(found):
+            index = entry.index
+            if entry.kind == ROW:
+                first = rows.setdefault(index, entry)
+                if first is not entry:
+                    others.append(entry)
+            elif entry.kind != SESSION:
+                if entry.kind == WITHDRAWAL:
+                    withdrawn.add((index, entry.start))
+                    entry.kind = FAILURE
+                failed[index] = _later(entry, failed.get(index))
     for row in others:
         if _is_better(row, rows[row.index], withdrawn):
             rows[row.index] = row
     if withdrawn:
         rows = {i: r for i, r in rows.items() if (i, r.start) not in withdrawn}
     return failed | rows
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Look for no garbage while much is made that stays."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _later(failure: Entry, other: Entry | None) -> Entry:

@@ -37,7 +37,10 @@ def pickled(
     returns why that fails.
     """
     if _is_plain(row):
-        return _pickled_plain(row), True
+        try:
+            return pickle.dumps(row, pickle.HIGHEST_PROTOCOL), True
+        except Exception as error:
+            raise _unpicklable(row, error) from error
     payload, is_plain = _pickled_objects(row)
     if not is_plain:
         _check_readable(row, payload, read_back)
@@ -54,13 +57,6 @@ def _is_plain(value: Any) -> bool:
         return _PLAIN.issuperset(map(type, items)) or all(map(_is_plain, items))
     is_numpy = kind.__module__ == "numpy" and hasattr(value, "dtype")
     return is_numpy and not value.dtype.hasobject
-
-
-def _pickled_plain(row: Mapping[str, Any]) -> bytes:
-    try:
-        return pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
-        raise _unpicklable(row, error) from error
 
 
 def _pickled_objects(row: Mapping[str, Any]) -> tuple[bytes, bool]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -172,7 +174,7 @@ class JournalRows(RowSource):
 
     @override
     def take(self, rows: Indices) -> ColumnDict:
-        entries = [self._recorded[int(index)] for index in self.indices[rows]]
+        entries = [self._recorded[index] for index in self.indices[rows].tolist()]
         try:
             return columns_of(journal.rows(entries), self._store)
         except NoSuchFileError:
@@ -198,25 +200,16 @@ class JournalRows(RowSource):
 
 def columns_of(rows: Iterable[Mapping[str, Any]], store: Store) -> ColumnDict:
     """Turn rows into columns; keys that a row lacks are filled by the store."""
-    batches: list[ColumnDict] = []
-    for alike in _with_same_keys(rows):
-        batches.append({key: [row[key] for row in alike] for key in alike[0]})
-    if len(batches) == 1:
-        return batches[0]
-    return store.concatenate(batches) if batches else {}
+    found = list(rows)
+    if not found:
+        return {}
+    if len({*map(len, found)}) == 1:
+        # Nearly always all have the same ones.
+        with suppress(KeyError):
+            return _columns(found)
+    runs = [list(run) for _, run in groupby(found, key=frozenset)]
+    return store.concatenate([_columns(run) for run in runs])
 
 
-def _with_same_keys(
-    rows: Iterable[Mapping[str, Any]],
-) -> Iterator[list[Mapping[str, Any]]]:
-    """Yield runs of rows that have the same keys."""
-    run: list[Mapping[str, Any]] = []
-    keys: Collection[str] = ()
-    for row in rows:
-        if row.keys() != keys:
-            if run:
-                yield run
-            run, keys = [], row.keys()
-        run.append(row)
-    if run:
-        yield run
+def _columns(rows: Sequence[Mapping[str, Any]]) -> ColumnDict:
+    return {key: [row[key] for row in rows] for key in rows[0]}
