@@ -85,7 +85,7 @@ def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
 
 
 def _merged_into(merged: MergeRecord, round_: Round) -> str:
-    is_there = not merged.problem_of_result(Path(merged.into), quick=True)
+    is_there = not merged.problem_of_result(Path(merged.into), quick_in=round_)
     return merged.into if merged.is_complete(round_) and is_there else ""
 
 

@@ -137,7 +137,7 @@ def _why_kept(layout: TaskLayout, record: MergeRecord) -> str:
             "it was written by a former version of psyrun, which recorded too little "
             "to recognize it; delete it if you do not need it"
         )
-    if problem := record.problem_of_result(path, quick=True):
+    if problem := record.problem_of_result(path):
         return f"it is not what psyrun wrote: it {problem}"
     if path.stat().st_uid != layout.folder.stat().st_uid:
         return f"it belongs to {name_of_user(path.stat().st_uid)}"

@@ -58,7 +58,10 @@ def merge(job: Job) -> None:
         log_line(f"{n_rows} rows written to {result}")
         check_all()
         # The last thing of all: Snakemake takes it away if the job fails after it.
-        job.round.merge_mark(plan.merge).touch()
+        mark = job.round.merge_mark(plan.merge)
+        mark.touch()
+        # As long as nobody touches both, only the result itself has this time.
+        os.utime(mark, ns=(modified, modified))
 
 
 def _keep_foreign(job: Job) -> None:

@@ -14,7 +14,7 @@ from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import damaged, explained, link, read_json, write_json
 from psyrun.utils.records import is_name, read_record
 from psyrun.workdir.layout import Round
-from psyrun.workdir.progress import MergeRecord, finished_blocks
+from psyrun.workdir.progress import MergeRecord, finished_blocks, is_untouched
 
 if TYPE_CHECKING:
     from psyrun.store.arrays import Indices
@@ -103,13 +103,13 @@ class MergedRows:
         path = self.path(round_)
         with suppress(FileNotFoundError):
             status = path.stat()
-            is_same = (status.st_size, status.st_mtime_ns) == (
-                self.file.size,
-                self.modified,
-            )
-            if quick and is_same:
+            is_same = status.st_size == self.file.size
+            if quick and is_same and self._is_untouched(round_, status.st_mtime_ns):
                 return ""
         return self.file.problem_of(path)
+
+    def _is_untouched(self, round_: Round, now: int) -> bool:
+        return is_untouched(round_, self.modified, now)
 
     def indices(self, n_items: int) -> Indices:
         """Return the assignments of the space that have a row, ascending."""

@@ -259,11 +259,11 @@ class MergeRecord:
     result: Checksum | None = None
     modified: int | None = None
 
-    def problem_of_result(self, path: Path, *, quick: bool = False) -> str:
+    def problem_of_result(self, path: Path, *, quick_in: Round | None = None) -> str:
         """Return why a file is not the result that was written; empty if it is.
 
-        With `quick`, a file of the right size is read only if it was modified since.
-        Of a result that an earlier version of psyrun wrote it is only known whether it
+        With `quick_in`, the round of the merge, a file of the right size is read only
+        if it was modified since. Of a result that an earlier version of psyrun wrote it is only known whether it
         is there.
         """
         try:
@@ -272,9 +272,9 @@ class MergeRecord:
             return "is gone"
         if self.result is None:
             return ""
-        is_untouched = status.st_mtime_ns == self.modified
-        if quick and is_untouched and status.st_size == self.result.size:
-            return ""
+        if quick_in is not None and status.st_size == self.result.size:
+            if is_untouched(quick_in, self.modified, status.st_mtime_ns):
+                return ""
         return self.result.problem_of(path)
 
     def save(self, round_: Round) -> None:
@@ -303,6 +303,17 @@ class MergeRecord:
         return round_.merge_mark(self.merge).exists()
 
 
+def is_untouched(round_: Round, modified: int | None, now: int) -> bool:
+    """Whether nobody wrote to the result of a round, by the time of the file.
+
+    Snakemake gives all that a job has made a later time, the mark of the merge at last.
+    """
+    if modified is None or now < modified:
+        return False
+    marks = round_.folder.glob(round_.merge_mark("*").name)
+    return now == modified or any(now <= mark.stat().st_mtime_ns for mark in marks)
+
+
 def changed_result(layout: TaskLayout, path: Path, root: Path = Path()) -> str:
     """Return why a result file is not what the last merge wrote; empty if it is.
 
@@ -314,7 +325,9 @@ def changed_result(layout: TaskLayout, path: Path, root: Path = Path()) -> str:
         if merged is not None and merged.into == str(path):
             file = root / path
             is_known = merged.is_complete(round_) and file.exists()
-            return merged.problem_of_result(file, quick=True) if is_known else ""
+            if not is_known:
+                return ""
+            return merged.problem_of_result(file, quick_in=round_)
     return ""
 
 
@@ -327,6 +340,6 @@ def is_merged(layout: TaskLayout, plan: Plan) -> bool:
         and merged.is_complete(round_)
         and merged.merge == plan.merge
         and merged.into == plan.resultfile
-        and not merged.problem_of_result(Path(plan.resultfile), quick=True)
+        and not merged.problem_of_result(Path(plan.resultfile), quick_in=round_)
         and len(finished_blocks(round_, plan.block_ext)) == plan.n_blocks
     )

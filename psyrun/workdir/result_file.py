@@ -14,7 +14,7 @@ from pathlib import Path
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import Filename, read_json, write_json
-from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.origin import Origin
 from psyrun.workdir.progress import MergeRecord
 
@@ -45,7 +45,8 @@ def is_result(layout: TaskLayout, path: Filename) -> bool:
         return False
     for written in _written(layout):
         if os.path.realpath(written.into) == os.path.realpath(path):
-            return not written.problem_of_result(Path(path), quick=True)
+            round_ = _round_of(layout, written)
+            return not written.problem_of_result(Path(path), quick_in=round_)
     return False
 
 
@@ -59,6 +60,11 @@ def note_result(layout: TaskLayout, record: MergeRecord) -> None:
     others = [each for each in known if os.path.realpath(each.into) != place]
     records = [asdict(each) for each in (record, *others)]
     write_json(layout.results, {"written": records})
+
+
+def _round_of(layout: TaskLayout, record: MergeRecord) -> Round | None:
+    rounds = layout.rounds().values()
+    return next((each for each in rounds if record.is_complete(each)), None)
 
 
 def _written(layout: TaskLayout) -> Iterator[MergeRecord]:

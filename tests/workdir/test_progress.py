@@ -1,5 +1,6 @@
 """How far a round is, read while its jobs work."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from projects import COUNTED, Project
 
 from psyrun import Param
 from psyrun.steps.process import write_block
@@ -15,9 +17,14 @@ from psyrun.utils.files import read_json, write_json
 from psyrun.workdir import journal
 from psyrun.workdir.division import Division
 from psyrun.workdir.journal import Journal
-from psyrun.workdir.layout import Round
+from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.progress import RoundProgress, Tally, finished_blocks
+from psyrun.workdir.progress import (
+    MergeRecord,
+    RoundProgress,
+    Tally,
+    finished_blocks,
+)
 from psyrun.workdir.rows import RoundData
 
 PLAN = Plan(
@@ -247,3 +254,26 @@ def test_a_row_that_another_job_took_back_has_failed(round_: Round) -> None:
     reader.withdraw(rows[1], {"message": "cannot be read"})
     reader.close()
     assert progress.tally() == RoundProgress(round_).tally() == Tally(3, 1, 10)
+
+
+@pytest.mark.slow
+def test_a_result_that_snakemake_has_touched_is_not_read_again(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write(COUNTED)
+    project.psy("run")
+    layout = TaskLayout(project.work())
+    round_, path = layout.round(1), project.work() / "result.pkl"
+    record = MergeRecord.load(round_)
+    assert record is not None
+    status, content = path.stat(), path.read_bytes()
+    # Only who reads it notices that.
+    path.write_bytes(bytes(len(content)))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert record.problem_of_result(path, quick_in=round_) == ""
+    assert record.problem_of_result(path) != ""
+    os.utime(path)
+    assert record.problem_of_result(path, quick_in=round_) != ""
+    mark = round_.merge_mark(record.merge)
+    os.utime(mark, ns=(0, record.modified or 0))
+    os.utime(path, ns=(0, (record.modified or 0) + 1))
+    assert record.problem_of_result(path, quick_in=round_) != ""
