@@ -51,6 +51,7 @@ SCENARIOS = {
         "below_the_project",
         "broken_task_files",
         "change_of_mind",
+        "damaged_files",
         "damaged_journals",
         "deaths_of_jobs",
         "disk_space",

@@ -18,7 +18,7 @@ from psyrun.store.arrays import Indices, take
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import replacing, write_json
-from psyrun.utils.text import describe_parameters
+from psyrun.utils.text import counted, describe_parameters
 from psyrun.workdir import journal
 from psyrun.workdir.blocks import failed_of, record_block, records_of
 from psyrun.workdir.checksums import BlockRecord
@@ -28,6 +28,7 @@ from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
 from psyrun.workdir.merged_rows import MergedRows, is_emptied
 from psyrun.workdir.progress import MergeRecord, block_files
+from psyrun.workdir.row_sources import rows_of
 from psyrun.workdir.rows import RoundData
 
 _UNKNOWN = {
@@ -61,9 +62,9 @@ class BlockRepair:
     stores: Callable[[str], Store]
 
     def mend(self, block: int) -> str:
-        """Make what is damaged of a block anew, and return from what in a few words.
+        """Make what is damaged of a block anew, and return how in a few words.
 
-        If that is not known, the block is set aside.
+        If that is not possible, the block is set aside, and made by its job again.
         """
         record = try_to(BlockRecord.load, self.round, block)
         failed = self._failed(block, record)
@@ -79,12 +80,31 @@ class BlockRepair:
             for path in self._files(block):
                 if path.exists():
                     set_aside(path, self.round.damaged)
-            return ""
+            return f"set aside; {self._outlook(block, record)}"
         if own is None or not self._path(block).exists():
             self._store.save(self._path(block), columns)
         self._write_lists(block, indices, failed)
         record_block(self.round, block, len(indices), self._path(block))
-        return origin
+        return f"made anew from {origin}"
+
+    def _outlook(self, block: int, record: BlockRecord | None) -> str:
+        """Return what becomes of the rows of a block that is set aside."""
+        recorded = journal.latest(self.round.journals_of(block), verify=True)
+        n_there, n_rows = len(rows_of(recorded)), self._n_rows(block, record)
+        if n_rows is None:
+            return "what only it held is evaluated again"
+        if n_there >= n_rows:
+            return "its rows are in its journals"
+        n_lost = counted(n_rows - n_there, "assignment")
+        return (
+            f"{n_lost} of it {'is' if n_rows - n_there == 1 else 'are'} evaluated again"
+        )
+
+    def _n_rows(self, block: int, record: BlockRecord | None) -> int | None:
+        """Return how many rows a block had, None if that is not known."""
+        if record is not None:
+            return record.n_rows
+        return None if self.counts.fetches else len(self.division.indices(block))
 
     @cached_property
     def of_result(self) -> Stored | None:

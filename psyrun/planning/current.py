@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
+from psyrun.utils.files import damaged
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
     from psyrun.workdir.rows import RoundData
 
 
-def current_state(task: Task, desired: Desired) -> Current:
+def current_state(
+    task: Task, desired: Desired, *, refuses_damage: bool = False
+) -> Current:
     """Return what is found on disk of a task.
 
     Raises `PsyrunError` if records are damaged or of another version of psyrun.
+    Damaged blocks count as gone, or, with `refuses_damage`, raise it when rows are
+    counted.
     """
+    data = partial(_data, task, _raise if refuses_damage else _ignore)
     layout = TaskLayout.of(desired.workdir, desired.task)
     plan = Plan.load(layout)
     last = None if plan is None else layout.round(plan.round)
@@ -43,8 +50,10 @@ def current_state(task: Task, desired: Desired) -> Current:
             for n, r in rounds
             if any(f.exists() for f in (r.blocks, r.finished, r.journals))
         ),
-        count_open=lambda number: _count_open(task, layout.round(number)),
-        count_new=lambda numbers: _count_new(task, desired, layout, numbers),
+        count_open=lambda number: _count_open(data(layout.round(number))),
+        count_new=lambda numbers: _count_new(
+            task, [data(layout.round(number)) for number in numbers]
+        ),
     )
     if plan is None or last is None:
         return current
@@ -107,21 +116,18 @@ def _rounds_with_rows(
     return {n: counts.fingerprint for n, counts in found.items() if counts is not None}
 
 
-def _count_open(task: Task, round_: Round) -> int:
-    data = _data(task, round_)
+def _count_open(data: RoundData) -> int:
     return len(data.division.space) - len(data.with_row())
 
 
-def _count_new(
-    task: Task, desired: Desired, layout: TaskLayout, numbers: Sequence[int]
-) -> int:
+def _count_new(task: Task, rounds: Sequence[RoundData]) -> int:
     from psyrun.workdir.reuse import from_result, from_rounds
 
-    columns = {} if numbers else _result(task)
-    rounds = [_data(task, layout.round(number)).points() for number in numbers]
+    columns = {} if rounds else _result(task)
+    points = [data.points() for data in rounds]
     try:
-        if numbers:
-            found = from_rounds(task.pspace, rounds)
+        if rounds:
+            found = from_rounds(task.pspace, points)
         else:
             found = from_result(task.pspace, columns, task.exclude_from_result)
     except PsyrunError as error:
@@ -155,15 +161,22 @@ def _not_continued(task: Task, cause: str) -> TaskError:
     )
 
 
-def _data(task: Task, round_: Round) -> RoundData:
+def _data(
+    task: Task, on_damaged: Callable[[int, str], object], round_: Round
+) -> RoundData:
     from psyrun.store.registry import store_with
     from psyrun.workdir.rows import RoundData
 
     counts = DivisionCounts.load(round_)
     ext = task.store.ext if counts is None else counts.ext
     # The split says which rows these are, when it leaves them out.
-    return RoundData(round_, store_with(ext, task.store), _ignore, _ignore)
+    return RoundData(round_, store_with(ext, task.store), _ignore, on_damaged)
 
 
 def _ignore(*_: object) -> None:
     pass
+
+
+def _raise(_: int, problem: str) -> None:
+    path, _colon, what = problem.partition(": ")
+    raise damaged(path, what)

@@ -17,10 +17,12 @@ from psyrun.tasks.loading import load_task
 from psyrun.utils.files import read_json
 from psyrun.utils.text import counted
 from psyrun.workdir import journal
+from psyrun.workdir.checksums import seems_changed
 from psyrun.workdir.damage import check_division, try_to
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round, TaskLayout, layout_of, record_of_task
+from psyrun.workdir.merged_rows import is_emptied, sound_rows
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord, block_files
 from psyrun.workdir.rows import RoundData
@@ -113,19 +115,32 @@ class Inspection:
             counts = DivisionCounts.load(round_)
         # Else nothing can be said of their rows.
         if counts is not None and try_to(Division.load, round_) is not None:
-            yield from self._of_blocks(round_, counts)
+            yield from self._of_kept(round_, counts)
+            yield from self.of_blocks(round_, counts)
         yield from self._of_result(round_)
 
-    def _of_blocks(self, round_: Round, counts: DivisionCounts) -> Iterator[Fault]:
-        data = RoundData(round_, self.stores(counts.ext))
+    def _of_kept(self, round_: Round, counts: DivisionCounts) -> Iterator[Fault]:
+        if counts.kept is None or try_to(sound_rows, round_) is not None:
+            return
         kept = round_.kept(counts.ext)
-        if counts.kept is not None:
-            self.n_files += kept.exists()
-            if problem := counts.kept.problem_of(kept):
-                yield Fault(kept, problem, _OF_RESULT)
+        self.n_files += kept.exists()
+        if problem := counts.kept.problem_of(kept):
+            yield Fault(kept, problem, _OF_RESULT)
+
+    def of_blocks(
+        self, round_: Round, counts: DivisionCounts, *, is_quick: bool = False
+    ) -> Iterator[Fault]:
+        """Yield the blocks of a round that are not what was written.
+
+        Its space can be read. If it `is_quick`, blocks are read only if they seem to
+        have been changed.
+        """
+        data = RoundData(round_, self.stores(counts.ext))
         for block, path in block_files(round_, counts.ext).items():
-            if not path.stat().st_size and not round_.block_record(block).exists():
+            if is_emptied(round_, block, path):
                 # Its rows are those of the result.
+                continue
+            if is_quick and try_to(seems_changed, round_, block, path) is False:
                 continue
             self.n_files += 1
             if problem := data.problem_of(block):

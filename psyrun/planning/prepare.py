@@ -210,14 +210,12 @@ class TaskRun:
         repair = Repair(self.task, self.layout)
         repair.mend_records()
         try:
-            decision = self._decide(adoptable)
-            is_to_check = not decision.is_done
+            decision = self._decide(adoptable, refuses_damage=True)
+            is_mended = not decision.is_done and repair.mend_rows()
         except DamagedFileError:
-            if not (repair.mend_spaces() | repair.mend_lists()):
+            if not (is_mended := repair.mend_rows(is_thorough=True)):
                 raise
-            is_to_check = False
-            decision = self._decide(adoptable)
-        if is_to_check and (repair.mend_spaces() | repair.mend_lists()):
+        if is_mended:
             decision = self._decide(adoptable)
         self.mended += repair.said
         return decision
@@ -237,8 +235,7 @@ class TaskRun:
             )
         repair = Repair(self.task, self.layout)
         repair.mend_records()
-        repair.mend_spaces()
-        repair.mend_lists()
+        repair.mend_rows(is_thorough=True)
         repair.mend_files()
         _note_where(self.task)
         return repair.said
@@ -342,14 +339,21 @@ class TaskRun:
         write_text(self.layout.snakefile, render(self.plan, template, needs))
         write_text(self.layout.environment, environment(__version__))
 
-    def _decide(self, adoptable: Sequence[EarlierJobs]) -> Decision:
+    def _decide(
+        self, adoptable: Sequence[EarlierJobs], *, refuses_damage: bool = False
+    ) -> Decision:
+        """Decide what is to be done.
+
+        Damaged blocks that rows would be taken from count as gone, or else raise
+        `DamagedFileError`.
+        """
         task = self.task
         version = version_of(
             task, self.layout.digests, self.layout.source, self.layout.loaded
         )
         known = list(known_fingerprints(self.layout))
         desired = desired_of(task, self.options, version.named(known))
-        current = current_state(task, desired)
+        current = current_state(task, desired, refuses_damage=refuses_damage)
         if self.options.move_aside and is_foreign(self.layout, task.resultfile):
             current = replace(current, has_result=False)
         if current.plan is not None:

@@ -16,6 +16,7 @@ from typing import Any
 from psyrun.errors import DamagedFileError, PsyrunError, is_refusal
 from psyrun.planning.block_repair import BlockRepair, damaged_lists
 from psyrun.planning.inspection import Inspection
+from psyrun.planning.kept_repair import KeptRepair
 from psyrun.planning.record_repair import Numbers, RecordRepair
 from psyrun.planning.space_repair import SpaceRepair
 from psyrun.steps.agreement import check_agreement, files_of
@@ -27,11 +28,13 @@ from psyrun.tasks.loading import Task
 from psyrun.workdir import journal
 from psyrun.workdir.damage import is_in_use, rounds_in_use, set_aside, try_to
 from psyrun.workdir.division import Division, DivisionCounts
-from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.layout import MERGE, SPLIT, Round, TaskLayout
+from psyrun.workdir.merged_rows import MergedRows
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.row_sources import rows_of
 from psyrun.workdir.second_names import put_lists_back, put_rows_back
+from psyrun.workdir.step_note import step_note
 
 
 @dataclass(eq=False)
@@ -47,6 +50,7 @@ class Repair:
     task: Task
     layout: TaskLayout
     said: list[str] = field(default_factory=list)
+    _repairs: dict[Path, BlockRepair] = field(default_factory=dict, init=False)
 
     @cached_property
     def _records(self) -> RecordRepair:
@@ -73,6 +77,12 @@ class Repair:
             self._put_back(round_)
         return len(self.said) > before
 
+    def mend_rows(self, *, is_thorough: bool = False) -> bool:
+        """Mend what rows are taken from; see `mend_blocks`."""
+        is_mended = self.mend_spaces() | self.mend_lists() | self.mend_merged_rows()
+        is_mended |= self.mend_blocks(is_thorough=is_thorough)
+        return is_mended | self.mend_kept(is_thorough=is_thorough)
+
     def mend_spaces(self) -> bool:
         """Rebuild frozen spaces that cannot be read, and what workers agreed on."""
         before = len(self.said)
@@ -80,6 +90,56 @@ class Repair:
             if round_.space.exists() and try_to(Division.load, round_) is None:
                 self._rebuild_space(number, round_)
             self._mend_agreement(round_)
+        return len(self.said) > before
+
+    def mend_blocks(self, *, is_thorough: bool = False) -> bool:
+        """Make damaged blocks anew, or set them aside.
+
+        They are read only if they seem to have been changed, a step of their round has
+        found damage, or `is_thorough`.
+        """
+        before = len(self.said)
+        inspection = Inspection(self.layout, self._store)
+        for round_ in rounds_in_use(self.layout).values():
+            if (repair := self._block_repair(round_)) is None:
+                continue
+            is_quick = not (is_thorough or _has_reported_damage(round_))
+            faults = inspection.of_blocks(round_, repair.counts, is_quick=is_quick)
+            for fault in faults:
+                if (block := _block_of(fault.path)) is not None:
+                    self._mend_block(round_, block, fault.problem)
+        return len(self.said) > before
+
+    def mend_kept(self, *, is_thorough: bool = False) -> bool:
+        """Make rows anew that were taken over from earlier rounds; see `mend_blocks`.
+
+        Before they are merged, each round has a file of its own of them.
+        """
+        before = len(self.said)
+        for round_ in self.layout.rounds().values():
+            if (blocks := self._block_repair(round_)) is None:
+                continue
+            repair = KeptRepair(self.layout, self._records, blocks)
+            is_quick = not (is_thorough or _has_reported_damage(round_))
+            if problem := repair.problem(is_quick=is_quick):
+                done = repair.mend()
+                self._repairs.pop(round_.folder)
+                self._say(round_.kept(blocks.counts.ext), problem, done)
+        return len(self.said) > before
+
+    def mend_merged_rows(self) -> bool:
+        """Have the rows of merged rounds again of which the result is still right."""
+        before = len(self.said)
+        for round_ in self.layout.rounds().values():
+            merged = try_to(MergeRecord.load, round_)
+            found = try_to(MergedRows.load, round_)
+            path = None if found is None else found.path(round_)
+            if merged and found and path and path.exists() and found.problem(round_):
+                result = Path(merged.into)
+                if not found.file.problem_of(result):
+                    problem = _aside(path, round_.damaged)
+                    put_rows_back(round_, result.suffix)
+                    self._say(path, problem, f"is {result} again")
         return len(self.said) > before
 
     def mend_lists(self) -> bool:
@@ -162,16 +222,18 @@ class Repair:
     def _mend_block(self, round_: Round, block: int, problem: str) -> None:
         if (repair := self._block_repair(round_)) is None:
             return
-        origin = repair.mend(block)
-        done = f"made anew from {origin}" if origin else _SET_ASIDE
+        done = repair.mend(block)
         self._say(round_.block(block, repair.counts.ext), problem, done)
 
     def _block_repair(self, round_: Round) -> BlockRepair | None:
-        counts = try_to(DivisionCounts.load, round_)
-        division = try_to(Division.load, round_)
-        if counts is None or division is None:
-            return None
-        return BlockRepair(round_, counts, division, self._store)
+        if round_.folder not in self._repairs:
+            counts = try_to(DivisionCounts.load, round_)
+            division = try_to(Division.load, round_)
+            if counts is None or division is None:
+                return None
+            repair = BlockRepair(round_, counts, division, self._store)
+            self._repairs[round_.folder] = repair
+        return self._repairs[round_.folder]
 
     # Merges and agreements
 
@@ -222,15 +284,18 @@ class Repair:
             check(row)
 
 
-_SET_ASIDE = "set aside; 'psy run' evaluates what only it held"
-
-
 def _has_right_size(round_: Round, counts: DivisionCounts | None) -> bool:
     """Whether a frozen space may be what was written, without reading it."""
     if not round_.space.exists():
         return False
     recorded = None if counts is None else counts.space
     return recorded is None or recorded.size == round_.space.stat().st_size
+
+
+def _has_reported_damage(round_: Round) -> bool:
+    """Whether a step of a round has failed that may have found damaged rows."""
+    notes = map(step_note, (round_.error(MERGE), round_.error(SPLIT)))
+    return any(note is not None for note in notes)
 
 
 def _block_of(path: Path) -> int | None:

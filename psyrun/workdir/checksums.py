@@ -12,6 +12,9 @@ from psyrun.utils.files import read_json, write_json
 from psyrun.utils.records import checked
 from psyrun.workdir.layout import Round
 
+# Snakemake gives what a job has made a later time, when it sees that the job has ended.
+_TOUCHED = 600 * 10**9  # nanoseconds
+
 
 @dataclass(frozen=True)
 class BlockRecord:
@@ -62,6 +65,21 @@ class BlockRecord:
             entries.pop("overridden", None)
         record: BlockRecord = checked(path, entries, cls)
         return record
+
+
+def seems_changed(round_: Round, block: int, file: Path) -> bool:
+    """Whether the store file of a block may not be what was written: it is not read.
+
+    Raises `StoreError` if the record is damaged. A block without one seems to be right.
+    """
+    record = BlockRecord.load(round_, block)
+    if record is None:
+        return False
+    status = file.stat()
+    if status.st_size != record.file.size:
+        return True
+    written = status.st_mtime_ns if record.modified is None else record.modified
+    return not 0 <= status.st_mtime_ns - written < _TOUCHED
 
 
 def problem_of_block(

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from psyrun.errors import StoreError
 from psyrun.utils.checksums import Checksum
-from psyrun.utils.files import damaged, explained, link, read_json, write_json
+from psyrun.utils.files import (
+    damaged,
+    explained,
+    link,
+    read_json,
+    write_json,
+)
 from psyrun.utils.records import is_name, read_record
 from psyrun.workdir.layout import Round
 from psyrun.workdir.progress import MergeRecord, finished_blocks, is_untouched

@@ -263,8 +263,8 @@ class MergeRecord:
         """Return why a file is not the result that was written; empty if it is.
 
         With `quick_in`, the round of the merge, a file of the right size is read only
-        if it was modified since. Of a result that an earlier version of psyrun wrote it is only known whether it
-        is there.
+        if it was modified since. Of a result that an earlier version of psyrun wrote
+        it is only known whether it is there.
         """
         try:
             status = path.stat()
@@ -272,9 +272,11 @@ class MergeRecord:
             return "is gone"
         if self.result is None:
             return ""
-        if quick_in is not None and status.st_size == self.result.size:
-            if is_untouched(quick_in, self.modified, status.st_mtime_ns):
-                return ""
+        is_same = quick_in is not None and is_untouched(
+            quick_in, self.modified, status.st_mtime_ns
+        )
+        if is_same and status.st_size == self.result.size:
+            return ""
         return self.result.problem_of(path)
 
     def save(self, round_: Round) -> None:

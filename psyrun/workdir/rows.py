@@ -218,7 +218,7 @@ class RoundData:
             self._verify_kept()
             indices = np.flatnonzero(kept >= 0)
             found.append(FileRows(self.store, self._kept_path, indices, kept[indices]))
-        found += [self._source(block) for block in range(self.division.n_blocks)]
+        found += [self.source(block) for block in range(self.division.n_blocks)]
         return [source for source in found if len(source.indices)]
 
     @cached_property
@@ -232,7 +232,7 @@ class RoundData:
         # Without failures it has them all.
         if merged.lacks:
             blocks = range(self.division.n_blocks)
-            sources = (self._source(block) for block in blocks)
+            sources = (self.source(block) for block in blocks)
             found += [source.only(merged.lacks) for source in sources]
         return [source for source in found if len(source.indices)]
 
@@ -297,7 +297,8 @@ class RoundData:
     def _kept_path(self) -> str:
         return str(self.round.kept(self.store.ext))
 
-    def _source(self, block: int) -> RowSource:
+    def source(self, block: int) -> RowSource:
+        """Return where the rows of a block are: in its file, or in its journals."""
         if (source := self.rows_of_block(block)) is not None:
             return source
         rows = self._rows_of_journals(block)
