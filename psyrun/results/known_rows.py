@@ -79,7 +79,7 @@ def rows_of_result(task: RecordedTask) -> KnownRows | None:
         for round_ in reversed(task.layout.rounds().values()):
             merged = MergeRecord.load(round_)
             if merged is not None and merged.into == plan.resultfile:
-                if merged.problem_of_result(task.resultfile, quick=True):
+                if merged.problem_of_result(task.resultfile, quick_in=round_):
                     return None
                 found = _of_merged(task, round_)
                 n_rows = found.n_rows + found.n_former
