@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
     from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
     from psyrun.pspace import Param as Param
+    from psyrun.results.failed import failed as failed
     from psyrun.results.load import load as load
     from psyrun.scheduler import ImmediateRun as ImmediateRun
     from psyrun.scheduler import Scheduler as Scheduler
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "DistributeBackend": "psyrun.backend",
     "LoadBalancingBackend": "psyrun.backend",
+    "failed": "psyrun.results.failed",
     "load": "psyrun.results.load",
     "map_pspace": "psyrun.mapper",
     "map_pspace_hdd_backed": "psyrun.mapper",

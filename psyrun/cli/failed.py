@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 
+from psyrun.results.failures import write_csv
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned
 from psyrun.utils.text import counted, shortened
@@ -19,8 +21,14 @@ _WIDEST = 60  # characters in a cell
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="name of the task")
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--traceback", action="store_true", help="show the traceback of each"
+    )
+    form.add_argument(
+        "--csv",
+        action="store_true",
+        help="print all of them as comma-separated values, with a header",
     )
     parser.add_argument(
         "--all", action="store_true", help=f"show all, not only the first {_SHOWN}"
@@ -36,6 +44,9 @@ def execute(args: argparse.Namespace) -> int:
     name = args.task
     select(args.taskdir, [name])
     failures = failures_of_task(layout_of(args.taskdir, name))
+    if args.csv:
+        write_csv(failures, sys.stdout)
+        return 0
     if not failures:
         print(f"{name}: no failures")
         return 0

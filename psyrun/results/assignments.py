@@ -95,15 +95,16 @@ def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:
     return found
 
 
-def round_data(round_: Round, path: Path) -> RoundData:
+def round_data(round_: Round, path: Path, root: Path = Path()) -> RoundData:
     """Return the records of a divided round, with its space loaded.
 
-    The task file is run if the space cannot be loaded without.
+    The task file is run if the space cannot be loaded without; its path is relative to
+    `root`, the project folder.
     """
     counts = DivisionCounts.load(round_)
     ext = "" if counts is None else counts.ext
-    data = with_stores(path, lambda stores: RoundData(round_, stores(ext)))
-    with_stores(path, lambda stores: data.division)
+    data = with_stores(path, lambda stores: RoundData(round_, stores(ext)), root)
+    with_stores(path, lambda stores: data.division, root)
     return data
 
 

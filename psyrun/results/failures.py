@@ -1,9 +1,13 @@
-"""Failed assignments, grouped by their cause."""
+"""Failed assignments, grouped by their cause, or as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import ast
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, TextIO
 
 from psyrun.utils.text import counted, shortened
 from psyrun.utils.tracebacks import FRAME
@@ -70,3 +74,54 @@ def _described(one: FailureGroup) -> Iterator[str]:
     hidden = len(one.failures) - _SHOWN_OF_GROUP
     if hidden > 0:
         yield f"      and {hidden} more"
+
+
+def failure_columns(
+    failures: Sequence[Failure], parameters: Mapping[str, Sequence[Any]]
+) -> dict[str, list[Any]]:
+    """Return a table of failures: number, parameters, and what is known of each.
+
+    A parameter keeps its name, if it is one of those of the other columns, too.
+    """
+    told: dict[str, list[Any]] = {
+        "error": [failure.type for failure in failures],
+        "message": [failure.message for failure in failures],
+        "where": [failure.line for failure in failures],
+        "host": [failure.host for failure in failures],
+        "attempt": [failure.attempt for failure in failures],
+        "duration": [failure.duration for failure in failures],
+        "memory": [_bytes(failure.peak) for failure in failures],
+        "accepted": [failure.is_accepted for failure in failures],
+    }
+    columns = {_apart("number", parameters): [failure.index for failure in failures]}
+    columns |= {key: list(values) for key, values in parameters.items()}
+    return columns | {_apart(key, parameters): told[key] for key in told}
+
+
+def _bytes(kibibytes: int | None) -> int | None:
+    return None if kibibytes is None else kibibytes * 1024
+
+
+def _apart(name: str, taken: Iterable[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def write_csv(failures: Sequence[Failure], stream: TextIO) -> None:
+    """Write a table of failures as comma-separated values, with a header."""
+    keys = dict.fromkeys(key for failure in failures for key in failure.parameters)
+    texts = {key: [_cell(f.parameters.get(key, "")) for f in failures] for key in keys}
+    columns = failure_columns(failures, texts)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _cell(text: str) -> str:
+    """Return a value as it stands in a table: text without the quotes of Python."""
+    if text.startswith(("'", '"')):
+        # One that is too long has no end.
+        with suppress(ValueError, SyntaxError):
+            return str(ast.literal_eval(text))
+    return text

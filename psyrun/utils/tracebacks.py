@@ -61,7 +61,7 @@ def _user_frames(error: BaseException) -> TracebackType | None:
     return frames
 
 
-def place(where: str) -> str:
+def place(where: str, *, with_function: bool = True) -> str:
     """Return a frame in short, with a path from the current folder if it is below.
 
     It is such as ``File "/home/me/task_a.py", line 7, in execute``; any other text is
@@ -74,4 +74,5 @@ def place(where: str) -> str:
     path, here = Path(file), Path.cwd()
     if path.is_relative_to(here):
         path = path.relative_to(here)
-    return f"{path}:{line}" + (f" in {function}" if function else "")
+    in_function = f" in {function}" if function and with_function else ""
+    return f"{path}:{line}{in_function}"

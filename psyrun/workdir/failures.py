@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from psyrun.errors import message_of, visible
 from psyrun.utils.files import damaged
@@ -54,6 +54,8 @@ class Failure:
         Name of the machine; empty where it is not known.
     is_accepted : bool
         Whether the result lacks the assignment.
+    attempt : int
+        How many evaluations of it have failed, as far as that is known.
     """
 
     index: int
@@ -66,6 +68,7 @@ class Failure:
     peak: int | None = None
     host: str = ""
     is_accepted: bool = False
+    attempt: int = 1
 
     @property
     def cause(self) -> str:
@@ -82,6 +85,11 @@ class Failure:
     def place(self) -> str:
         """Where it failed, such as ``psy-tasks/task_a.py:7 in execute``."""
         return place(self.where)
+
+    @property
+    def line(self) -> str:
+        """The same without the function; or how the process ended."""
+        return place(self.where, with_function=False)
 
 
 def failures_of_task(layout: TaskLayout) -> list[Failure]:
@@ -104,14 +112,17 @@ def failures_of(round_: Round) -> list[Failure]:
     accepted = {i: r for b in blocks for i, r in accepted_failures(round_, b).items()}
     found = {i: _failure(i, record) for i, record in accepted.items()}
     recorded = list(_recorded(round_).items())
-    failures = journal.failures(entry for _, (entry, _) in recorded)
-    sessions = journal.failures(session for _, (_, session) in recorded)
-    for (index, (entry, _)), failure, session in zip(
+    failures = journal.failures(last.entry for _, last in recorded)
+    sessions = journal.failures(last.session for _, last in recorded)
+    for (index, last), failure, session in zip(
         recorded, failures, sessions, strict=True
     ):
-        measured = {"duration": entry.duration, "peak": entry.peak}
+        measured = {"duration": last.entry.duration, "peak": last.entry.peak}
         record = {**failure, **measured, "host": session.get("host")}
-        found[index] = _failure(index, record, is_accepted=index in accepted)
+        found[index] = replace(
+            _failure(index, record, is_accepted=index in accepted),
+            attempt=last.attempt,
+        )
     return [found[index] for index in sorted(found)]
 
 
@@ -138,11 +149,20 @@ def _is_sound(failure: Mapping[str, Any]) -> bool:
     return True
 
 
-def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
-    """Return the last failure of each assignment without a row, and its session."""
+class _LastFailure(NamedTuple):
+    """The last failure of an assignment, its session, and how many there were."""
+
+    entry: Entry
+    session: Entry
+    attempt: int
+
+
+def _recorded(round_: Round) -> dict[int, _LastFailure]:
+    """Return the last failure of each assignment without a row."""
     rows: dict[int, float] = {}
     withdrawn: set[tuple[int, float]] = set()
     failed: dict[int, tuple[Entry, Entry]] = {}
+    starts: dict[int, set[float]] = {}
     for path in round_.all_journals():
         session = None
         for entry in journal.scan(path):
@@ -153,11 +173,15 @@ def _recorded(round_: Round) -> dict[int, tuple[Entry, Entry]]:
             elif session is not None:
                 if entry.kind == frames.WITHDRAWAL:
                     withdrawn.add((entry.index, entry.start))
+                starts.setdefault(entry.index, set()).add(entry.start)
                 before = failed.get(entry.index)
                 if before is None or before[0].start <= entry.start:
                     failed[entry.index] = (entry, session)
     there = rows.items() - withdrawn
-    return {index: failed[index] for index in failed.keys() - dict(there).keys()}
+    return {
+        index: _LastFailure(*failed[index], len(starts[index]))
+        for index in failed.keys() - dict(there).keys()
+    }
 
 
 def _failure(
