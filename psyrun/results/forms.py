@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,9 +25,12 @@ from psyrun.results.where import Part, checked_where, part_of, where_in_columns
 from psyrun.store.arrays import take
 from psyrun.store.base import Store
 from psyrun.store.registry import store_for
-from psyrun.store.rows import no_column
+from psyrun.store.rows import count_rows, no_column
 from psyrun.utils.text import counted
+from psyrun.workdir.consistent_reads import ConcurrentChangeError
 from psyrun.workdir.description import Description
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -77,50 +82,78 @@ class Source(Protocol):
         """Return some columns, and some rows of them; None stands for all."""
 
 
-@dataclass
-class FileSource(Source):
+class StoredRows(Source):
+    """Rows of a file, which is read no more often than its store makes necessary."""
+
+    def __init__(self, name: str, reader: Reader) -> None:
+        self.name = name
+        self._reader = reader
+        self._keys: list[str] | None = None
+        self._all: Mapping[str, Any] | None = None
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+        if self._keys is None:
+            self._keys = self._reader(self._look)
+        return self._keys
+
+    def _look(self, store: Store, path: Path) -> list[str]:
+        if type(store).keys is not Store.keys:
+            return store.keys(path)
+        # That would load the file once, and reading it would once more.
+        self._all = store.load(path)
+        return list(self._all)
+
+    def read(
+        self, keys: Sequence[str] | None, rows: Indices | None
+    ) -> Mapping[str, Any]:
+        """Return some columns, and some rows of them; None stands for all."""
+        if self._all is None:
+            return self._reader(lambda store, path: store.pick(path, keys, rows))
+        return _picked(self._all, keys, rows)
+
+
+class Reader(Protocol):
+    """Returns what a function makes of a file, given its store."""
+
+    def __call__(self, read: Callable[[Store, Path], _T]) -> _T:
+        """Call a function with the store and the file."""
+
+
+class FileSource(StoredRows):
     """A data file of which nothing else is known."""
 
     advice = " For axes, load the task that it is of, by its name."
-    path: Path
-    known: KnownRows | None = None
-    description: Description = field(default_factory=Description)
+    known = None
+    description = Description()
 
-    def __post_init__(self) -> None:
-        self.name = str(self.path)
-        self._store: Store = store_for(self.path)
-
-    def keys(self) -> list[str]:
-        """Return the names of the columns."""
-        return self._store.keys(self.path)
-
-    def read(
-        self, keys: Sequence[str] | None, rows: Indices | None
-    ) -> Mapping[str, Any]:
-        """Return some columns, and some rows of them; None stands for all."""
-        return self._store.pick(self.path, keys, rows)
+    def __init__(self, path: Path) -> None:
+        store = store_for(path)
+        super().__init__(str(path), lambda read: read(store, path))
 
 
-@dataclass
-class ResultSource(Source):
+class ResultSource(StoredRows):
     """The result file of a task."""
 
-    task: RecordedTask
+    def __init__(self, task: RecordedTask) -> None:
+        super().__init__(str(task.resultfile), self._with_store)
+        self._task = task
+        self._store: Store | None = None
+        self.known = rows_of_result(task)
+        self.description = _description_of(task)
 
-    def __post_init__(self) -> None:
-        self.name = str(self.task.resultfile)
-        self.known = rows_of_result(self.task)
-        self.description = _description_of(self.task)
+    def _with_store(self, read: Callable[[Store, Path], _T]) -> _T:
+        """Find the store once, unless it turns out to be the wrong one."""
+        if self._store is not None:
+            with suppress(PsyrunError, ImportError, AttributeError):
+                return read(self._store, self._task.resultfile)
 
-    def keys(self) -> list[str]:
-        """Return the names of the columns."""
-        return self.task.read_result(lambda store, path: store.keys(path))
+        def first(store: Store, path: Path) -> _T:
+            found = read(store, path)
+            self._store = store
+            return found
 
-    def read(
-        self, keys: Sequence[str] | None, rows: Indices | None
-    ) -> Mapping[str, Any]:
-        """Return some columns, and some rows of them; None stands for all."""
-        return self.task.read_result(lambda store, path: store.pick(path, keys, rows))
+        return self._task.read_result(first)
 
 
 @dataclass
@@ -147,8 +180,14 @@ class PartialSource(Source):
         self, keys: Sequence[str] | None, rows: Indices | None
     ) -> Mapping[str, Any]:
         """Return some columns, and some rows of them; None stands for all."""
-        found = {key: self._columns[key] for key in keys or self._columns}
-        return found if rows is None else take(found, rows)
+        return _picked(self._columns, keys, rows)
+
+
+def _picked(
+    columns: Mapping[str, Any], keys: Sequence[str] | None, rows: Indices | None
+) -> Mapping[str, Any]:
+    found = {key: columns[key] for key in (columns if keys is None else keys)}
+    return found if rows is None else take(found, rows)
 
 
 def source_of(found: RecordedTask | Path, request: Request, partial: bool) -> Source:
@@ -230,7 +269,18 @@ def _labelled(source: Source, request: Request, keys: Sequence[str] | None) -> A
     cells = Cells(part, _rows_at(part, known), known.failed)
     wanted = [key for key in names if not _is_parameter(source, known, key)]
     columns = source.read(wanted, cells.wanted) if wanted else {}
+    _check_number(source, columns, cells)
     return dataset(columns, cells, source.description)
+
+
+def _check_number(source: Source, columns: Mapping[str, Any], cells: Cells) -> None:
+    """Raise an error if a run has replaced the rows since they were looked up."""
+    rows = cells.wanted
+    expected = math.prod(cells.part.shape) if rows is None else len(rows)
+    if columns and count_rows(columns) != expected:
+        raise ConcurrentChangeError(
+            f"{source.name}: changed while it was read. Try again."
+        )
 
 
 def _is_parameter(source: Source, known: KnownRows, key: str) -> bool:

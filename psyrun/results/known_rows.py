@@ -15,7 +15,7 @@ from psyrun.results.columns import are_values_of
 from psyrun.results.load import RecordedTask, Stores, with_stores
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import count_rows
-from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import failures_of
 from psyrun.workdir.layout import Round
 from psyrun.workdir.merged_rows import MergedRows
@@ -88,28 +88,36 @@ def rows_of_result(task: RecordedTask) -> KnownRows | None:
 
 
 def _of_merged(task: RecordedTask, round_: Round) -> KnownRows:
+    record = MergedRows.load(round_)
+    if record is not None:
+        with suppress(PsyrunError, ImportError, AttributeError):
+            return _of_division(Division.load(round_), record)
     counts = DivisionCounts.load(round_)
     ext = "" if counts is None else counts.ext
 
     def read(stores: Stores) -> KnownRows:
         data = RoundData(round_, stores(ext))
-        space, record = data.division.space, MergedRows.load(round_)
         if record is not None:
-            indices = record.indices(len(space)) if record.lacks else None
-        else:
-            indices = data.with_row()
-        # All that a result lacks has failed: else it would not have been merged.
-        every = np.arange(len(space)) if indices is not None else np.empty(0, np.int64)
-        failed = np.setdiff1d(every, every if indices is None else indices)
-        return KnownRows(
-            space,
-            indices,
-            data.division.n_former,
-            failed.tolist(),
-            frozenset(() if record is None else record.compared),
-        )
+            return _of_division(data.division, record)
+        return _with_rows(data.division, data.with_row())
 
     return with_stores(task.plan.taskfile, read, task.root)
+
+
+def _of_division(division: Division, record: MergedRows) -> KnownRows:
+    compared = frozenset(record.compared)
+    if not record.lacks:
+        space, n_former = division.space, division.n_former
+        return KnownRows(space, None, n_former, (), compared)
+    return _with_rows(division, record.indices(len(division.space)), compared)
+
+
+def _with_rows(
+    division: Division, indices: Indices, compared: frozenset[str] = frozenset()
+) -> KnownRows:
+    # All that a result lacks has failed: else it would not have been merged.
+    failed = np.setdiff1d(np.arange(len(division.space)), indices).tolist()
+    return KnownRows(division.space, indices, division.n_former, failed, compared)
 
 
 @dataclass

@@ -133,7 +133,9 @@ def _load_as(
     found = find(task_or_path, taskdir)
     if isinstance(found, Path):
         found, partial = _task_of(found) or found, False
-    return loaded_as(source_of(found, request, partial), request)
+    return retry_while_changing(
+        lambda: loaded_as(source_of(found, request, partial), request)
+    )
 
 
 def _task_of(path: Path) -> RecordedTask | None:

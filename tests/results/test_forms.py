@@ -14,7 +14,10 @@ from projects import Project
 import psyrun
 from psyrun import H5Store
 from psyrun.errors import PsyrunError
+from psyrun.results.forms import Request, loaded_as, source_of
+from psyrun.results.load import find
 from psyrun.store import NpzStore, PickleStore
+from psyrun.workdir.consistent_reads import ConcurrentChangeError
 
 GRID = """\
 import numpy as np
@@ -126,6 +129,16 @@ def test_only_the_rows_that_are_asked_for_are_read_from_hdf5(done, monkeypatch):
     monkeypatch.setattr(tables.EArray, "__getitem__", noted)
     psyrun.load("a", as_="xarray", columns=["wave"], where={"n": 512})
     assert read == [("wave", slice(4, 6, 1))]
+
+
+def test_a_result_that_is_replaced_meanwhile_is_noticed(done):
+    done(GRID.format(store=".npz"))
+    request = Request(as_="xarray")
+    source = source_of(find("a", None), request, partial=False)
+    done(GRID.format(store=".npz").replace("[1, 2]", "[1, 2, 3]"))
+    with pytest.raises(ConcurrentChangeError, match=r"result\.npz: changed while"):
+        loaded_as(source, request)
+    assert psyrun.load("a", as_="xarray").sizes["a"] == 3
 
 
 def test_names_that_are_given_after_a_run_hold_with_the_next_one(
