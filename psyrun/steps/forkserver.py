@@ -32,13 +32,16 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
 from psyrun.errors import PsyrunError, refusal_of
+from psyrun.steps.command import StepCommand
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
+from psyrun.steps.not_started import STATUS as NOT_STARTED_STATUS
+from psyrun.steps.not_started import record_cause
 from psyrun.steps.watchdog import Watchdog
 from psyrun.utils.environment import FOLDER_VARIABLE
 from psyrun.utils.former import FORMER
@@ -188,10 +191,14 @@ class _Server:
 
     def _accept(self) -> None:
         client, _ = self.listener.accept()
-        with suppress(OSError, ValueError):
-            with _Request.received(client) as request:
+        with suppress(OSError, ValueError), _Request.received(client) as request:
+            try:
                 self._start(client, request)
-            return
+            except OSError as error:
+                request.refuse(error)
+                client.sendall(bytes([NOT_STARTED_STATUS]))
+            else:
+                return
         client.close()
 
     def _start(self, client: socket.socket, request: _Request) -> None:
@@ -224,8 +231,13 @@ class _Server:
             first.close()
             return _do_all(theirs, self.task)
 
-        pid = self._fork(act)
-        theirs.close()
+        try:
+            pid = self._fork(act)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self.copies[pid] = _Copy(None, ours)
         self.selector.register(ours, selectors.EVENT_READ, lambda: self._done(pid))
         return pid
@@ -402,6 +414,14 @@ class _Request:
         """Go to the folder and print to the files of the request."""
         _print_to(*self.streams)
         os.chdir(self.text.split(b"\0")[0])
+
+    def refuse(self, error: OSError) -> None:
+        """Record that the step did not begin, as the system refused a process."""
+        folder = Path(os.fsdecode(self.text.split(b"\0")[0]))
+        step = StepCommand.read(self.arguments)
+        step = replace(step, folder=folder / step.folder)
+        with suppress(OSError):
+            record_cause(step, refusal_of(error))
 
     def close(self) -> None:
         for stream in self.streams:

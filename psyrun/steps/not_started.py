@@ -12,6 +12,9 @@ from psyrun.workdir.step_note import step_note
 NOT_STARTED = "NotStarted"
 """Type of the error that is recorded for such a step."""
 
+STATUS = 2
+"""Exit status of such a step."""
+
 _LONGEST_END = 4096  # bytes of a log that are read
 
 
@@ -34,11 +37,16 @@ def record_not_started(step: StepCommand, python: str, *, is_here: bool) -> bool
         why = own_fault()
     if not why:
         return False
-    record = {"type": NOT_STARTED, "message": why, "exit_status": 2}
+    record_cause(step, why)
+    return True
+
+
+def record_cause(step: StepCommand, why: str) -> None:
+    """Record why a step did not begin, in its note and in its log."""
+    record = {"type": NOT_STARTED, "message": why, "exit_status": STATUS}
     write_json(step.round.error(step.name), record)
     with suppress(OSError), step.log.open("a", encoding="utf-8") as log:
         log.write(f"{why}\n")
-    return True
 
 
 def _has_recorded(step: StepCommand, said: str) -> bool:

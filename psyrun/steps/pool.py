@@ -16,11 +16,18 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.errors import JobError, LostLockError, OutOfTimeError, PsyrunError
+from psyrun.errors import (
+    JobError,
+    LostLockError,
+    OutOfTimeError,
+    PsyrunError,
+    reason_of,
+)
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.watchdog import Watchdog, Watched
@@ -34,7 +41,12 @@ from psyrun.utils.process.basics import (
 )
 from psyrun.utils.process.ending import forget_parent, prepare_forks
 from psyrun.utils.process.offspring import children, end_strays
-from psyrun.utils.text import describe_exit, describe_parameters, parameters_text
+from psyrun.utils.text import (
+    counted,
+    describe_exit,
+    describe_parameters,
+    parameters_text,
+)
 from psyrun.workdir.failures import describe_death
 from psyrun.workdir.in_flight import InFlight, InFlightTable
 from psyrun.workdir.journal import Journal, cut_torn
@@ -51,17 +63,19 @@ def evaluate(
     in_flight: Path,
     fresh: FreshWorkers | None = None,
     watchdog: Watchdog | None = None,
+    notify: Callable[[str], object] = log_line,
 ) -> None:
     """Evaluate all assignments of a process job; with `fresh`, workers are no copies.
 
-    A `watchdog` looks after the workers.
+    A `watchdog` looks after the workers, and `notify` is called with a line that the
+    user should see.
 
     Assignments that raise, or that end their worker, are recorded and do not raise
     here. Raises `PsyrunError` if records could not be written or `setup` failed, and
     `JobError` if the workers stopped before the end, or did not begin, with too
     little time left or too many failures.
     """
-    pool = _Pool(evaluation, n_workers, in_flight, fresh)
+    pool = _Pool(evaluation, n_workers, in_flight, fresh, notify)
     with nullcontext() if watchdog is None else watchdog.looking_after(pool.watched):
         pool.run()
 
@@ -75,8 +89,10 @@ class _Pool:
         size: int,
         in_flight: Path,
         fresh: FreshWorkers | None,
+        notify: Callable[[str], object],
     ) -> None:
         self._evaluation = evaluation
+        self._notify = notify
         self._fresh = fresh
         self._size = size
         self._in_flight = InFlightTable(in_flight, size)
@@ -97,8 +113,7 @@ class _Pool:
         end_threads()
         prepare_forks()
         try:
-            for number in range(self._size):
-                self._start(number, range(0))
+            self._start_all()
             while self._workers:
                 pid, status = os.wait()
                 if pid in self._workers:
@@ -141,6 +156,21 @@ class _Pool:
             parameters = describe_parameters(self._evaluation.space[slot.index])
             values = f" ({parameters_text(parameters)})"
         return f"in assignment {slot.index}{values}"
+
+    def _start_all(self) -> None:
+        """Start as many workers as the system allows."""
+        for number in range(self._size):
+            try:
+                self._start(number, range(0))
+            except OSError as error:
+                if not self._workers:
+                    raise
+                n_workers = counted(len(self._workers), "worker")
+                self._notify(
+                    f"a job goes on with {n_workers} instead of {self._size}: "
+                    f"{reason_of(error)}"
+                )
+                return
 
     def _start(self, number: int, rest: range) -> None:
         """Start a worker; it begins with what its predecessor left."""

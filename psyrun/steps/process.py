@@ -40,6 +40,7 @@ from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS
 from psyrun.workdir.lock import is_held_in
 from psyrun.workdir.merged_rows import empty_block
+from psyrun.workdir.notices import leave_notice
 from psyrun.workdir.row_sources import RowSource, chunks
 from psyrun.workdir.second_names import forget_block, keep_block, put_list_back
 from psyrun.workdir.unusable_journals import REPEATED, keep_unusable
@@ -216,6 +217,7 @@ def _evaluate(
             job.round.in_flight(block, session),
             _fresh_workers(job, shared),
             watchdog,
+            lambda text: leave_notice(job.layout, f"{job.plan.task}: {text}"),
         )
         portion.queue.close()
 

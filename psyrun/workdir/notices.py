@@ -27,4 +27,5 @@ def take_notices(layout: TaskLayout) -> list[str]:
             path.unlink()
             found.append(text)
     whole = str(layout.folder.absolute())
-    return sorted(text.replace(whole, str(layout.folder)) for text in found)
+    # Many jobs may have found the same.
+    return sorted({text.replace(whole, str(layout.folder)) for text in found})

@@ -9,7 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,12 +31,14 @@ def psy(
     prefix: Sequence[str] = (),
     limit: tuple[int, int] | None = None,
     without: Sequence[str] = (),
+    also: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Return the exit status, and what is said, without a traceback in it."""
+    own = {name: value for name, value in os.environ.items() if name not in without}
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "psyrun.cli", *arguments],
         cwd=project.folder,
-        env={name: value for name, value in os.environ.items() if name not in without},
+        env={**own, **(also or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -81,6 +83,81 @@ def test_a_limit_is_named_and_loses_nothing(project: Project, what: str) -> None
     assert status in (1, 2)
     assert said in printed
     is_whole_afterwards(project)
+
+
+# What a limit of the processes of a user does, which root has not.
+NO_FORKS = """\
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+pid_t fork(void) {
+    pid_t (*real)(void) = (pid_t (*)(void))dlsym(RTLD_NEXT, "fork");
+    struct stat about;
+    int fd = open(getenv("FORKS"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int is_over = fd < 0 || write(fd, "x", 1) < 0 || fstat(fd, &about) ||
+                  about.st_size > atoi(getenv("MOST_FORKS"));
+    close(fd);
+    if (!is_over) return real();
+    errno = EAGAIN;
+    return -1;
+}
+
+pid_t vfork(void) { return fork(); }
+"""
+
+
+@pytest.fixture(scope="module")
+def no_forks(tmp_path_factory) -> Path:
+    """A library that lets all processes of a run start only so many others."""
+    compiler, folder = shutil.which("cc"), tmp_path_factory.mktemp("forks")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("needs a C compiler, on Linux")
+    (folder / "forks.c").write_text(NO_FORKS)
+    library = folder / "forks.so"
+    command = [compiler, "-shared", "-fPIC", "-o", library, folder / "forks.c", "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
+FRESH = "import threading\nthreading.Thread(target=int).start()\n"
+
+
+@pytest.mark.parametrize(
+    ("most", "more"),
+    [*((most, "") for most in range(8)), (6, FRESH)],
+)
+def test_a_limit_of_processes_is_named_and_loses_nothing(
+    project: Project, no_forks: Path, most: int, more: str
+) -> None:
+    project.write(more + COUNTED)
+    counter = project.folder / "forks"
+    limit = {"FORKS": str(counter), "MOST_FORKS": str(most)}
+    status, printed = psy(project, "run", also={**limit, "LD_PRELOAD": str(no_forks)})
+    assert counter.stat().st_size > most
+    assert status == 2
+    assert "see 'ulimit -u'" in printed
+    assert psy(project, "run")[0] == 0
+    assert rows(project) == [1, 4, 9, 16]
+    assert project.calls() == [1, 2, 3, 4]
+
+
+def test_a_pool_goes_on_with_the_workers_that_it_may_have(
+    project: Project, no_forks: Path
+) -> None:
+    project.write("pool_size = 3\n" + COUNTED.replace("max_jobs = 2", "max_jobs = 1"))
+    limit = {"FORKS": str(project.folder / "forks"), "MOST_FORKS": "6"}
+    status, printed = psy(project, "run", also={**limit, "LD_PRELOAD": str(no_forks)})
+    assert "a: a job goes on with 1 worker instead of 3: " in printed
+    assert "see 'ulimit -u'" in printed
+    assert status in (0, 2)
+    assert psy(project, "run")[0] == 0
+    assert rows(project) == [1, 4, 9, 16]
+    assert project.calls() == [1, 2, 3, 4]
 
 
 @pytest.fixture
