@@ -10,9 +10,11 @@ def files(folder="."):
 
 
 def test_everything_that_was_generated_is_removed(psy, write_task, finish):
-    write_task()
+    path = write_task()
+    path.write_text(path.read_text() + "dims = {'wave': ('t',)}\n")
     before = files()
     finish()
+    assert Path("psy-work/square/description.json").exists()
     result = psy("clean", "square")
     assert result.status == 0
     assert result.out == "removed psy-work/square\n"
