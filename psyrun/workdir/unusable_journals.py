@@ -9,7 +9,7 @@ from pathlib import Path
 from psyrun.utils.checksums import free_name
 from psyrun.utils.files import explained, make_folder, replacing
 from psyrun.utils.process.basics import log_line
-from psyrun.workdir.damage import set_aside
+from psyrun.workdir.damage import set_aside, try_to
 from psyrun.workdir.journal import Unusable, unusable_of
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.notices import leave_notice
@@ -20,7 +20,9 @@ REPEATED = "; what only it held is evaluated again"
 def keep_unusable_of(round_: Round, paths: Iterable[Path], outcome: str = "") -> None:
     """Keep what cannot be used of journals, which may be about to be removed."""
     for path in paths:
-        keep_unusable(round_, unusable_of(path), outcome)
+        # What cannot be read cannot be kept either, nor did it give any rows.
+        if (found := try_to(unusable_of, path)) is not None:
+            keep_unusable(round_, found, outcome)
 
 
 def keep_unusable(round_: Round, unusable: Unusable, outcome: str = "") -> None:

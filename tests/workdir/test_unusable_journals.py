@@ -1,5 +1,6 @@
 """What of journals cannot be used: it is passed over, kept and told of."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -98,6 +99,15 @@ def test_a_torn_end_is_not_damaged(layout, round_) -> None:
     keep_unusable_of(round_, [path])
     assert not layout.damaged.exists()
     assert take_notices(layout) == []
+
+
+def test_what_cannot_be_read_does_not_keep_the_others_from_being_kept(round_) -> None:
+    path = write(round_, 1, range(3))
+    damage(path, 1)
+    round_.journal(0, 0).mkdir()
+    os.mkfifo(round_.journal(0, 1))
+    keep_unusable_of(round_, round_.all_journals())
+    assert len([p for p in round_.damaged.rglob("*") if p.is_file()]) == 1
 
 
 def test_notices_name_files_as_the_run_does(layout) -> None:
