@@ -9,7 +9,8 @@ They follow from how the space was made, never from its values:
   but an attribute.
 - A sum whose terms differ in one factor only is one longer axis.
 - A difference is the grid of its minuend, in which some places have no row. If that
-  has one dimension only, it is a shorter one.
+  has one dimension only, it is a shorter one. A large grid of which less than one place
+  in a thousand has a row counts as none.
 - A slice is a grid if it takes the same places of each axis at all places of the
   others.
 - Anything else is one dimension with all parameters as coordinates.
@@ -37,7 +38,8 @@ from psyrun.pspace.space import ParameterSpace, Product, Selection, Sum, Table
 ASSIGNMENT = "assignment"
 """Name of the only dimension of a space that is no grid."""
 
-_MOST_PLACES = np.iinfo(np.int64).max
+_MOST_PER_ROW = 1000  # places of a grid; with more it would mostly hold nothing
+_FEW_PLACES = 1_000_000  # they do not matter
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,9 @@ def grid_of(space: ParameterSpace) -> Grid:
     ({'unit': 'mV'}, (2, 1))
     """
     layout = _layout(space)
-    if math.prod(layout.shape) > _MOST_PLACES or not layout.axes:
-        layout = _one_axis(space)
+    n_places = math.prod(layout.shape)
+    if n_places > _FEW_PLACES and n_places > _MOST_PER_ROW * len(space):
+        layout = _one_axis(space, is_rest=True)
     large = [axis for axis in layout.axes if len(axis.space) != 1]
     names = _names(large, space.keys())
     attributes = dict[str, Any]()

@@ -104,6 +104,13 @@ def test_a_grid_of_a_million_times_a_million_points_is_not_listed() -> None:
     assert grid.point((10**6, 5)) == {"i": -1, "j": 5}
 
 
+def test_a_few_rows_of_a_large_grid_are_listed() -> None:
+    space = Param(i=range(10**6)) * Param(j=range(10**6))
+    few = select(space, np.arange(0, 10**12, 10**10 + 1))
+    assert named(few) == {"assignment": 100}
+    check(few)
+
+
 def test_many_terms_are_not_nested() -> None:
     space = Param(a=[0]) * B
     for a in range(1, 2000):

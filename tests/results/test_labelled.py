@@ -7,9 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 import psyrun
+from psyrun import Param
 from psyrun.errors import PsyrunError
+from psyrun.pspace.axes import grid_of
+from psyrun.results.known_rows import KnownRows
+from psyrun.results.labelled import Cells, dataset
+from psyrun.results.where import part_of
+from psyrun.workdir.description import Description
 
 SEIR = """\
 import numpy as np
@@ -299,3 +307,55 @@ def test_a_damaged_description_leaves_the_rows_readable(done):
     with pytest.warns(UserWarning, match=r"description\.json.* no names of axes"):
         found = psyrun.load("a", as_="xarray")
     assert found["wave"].dims == ("beta", "gamma", "wave_0")
+
+
+AXIS = st.lists(
+    st.one_of(st.integers(0, 3), st.sampled_from(["x", None, 0.5, [1], (2,)])),
+    min_size=1,
+    max_size=3,
+)
+
+
+@st.composite
+def spaces(draw):
+    """Draw a product, a longer one, or one with points left out; and what has rows."""
+    space = Param(a=draw(AXIS)) * Param(b=draw(AXIS)) * Param(c=draw(AXIS))
+    change = draw(st.sampled_from(["", "longer", "shorter", "slice"]))
+    if change == "longer":
+        rest = Param(b=space[0]["b"]) * Param(c=draw(AXIS))
+        space = space + Param(a=draw(AXIS)) * rest
+    elif change == "shorter":
+        space = space - Param(**{k: [v] for k, v in space[0].items()})
+    elif change == "slice":
+        space = space[1:]
+    there = draw(st.lists(st.booleans(), min_size=len(space), max_size=len(space)))
+    return space, np.flatnonzero(there)
+
+
+@given(spaces())
+def test_each_row_is_where_its_parameters_are(drawn):
+    space, indices = drawn
+    grid, known = grid_of(space), KnownRows(space, indices)
+    part = part_of(grid, None)
+    every = np.arange(len(space)) if part.rows is None else part.rows
+    rows = np.where(every < 0, -1, known.rows_of(np.maximum(every, 0)))
+    cells = Cells(part, rows)
+    columns = {
+        "y": 10 * indices[cells.wanted],
+        "wave": indices[cells.wanted, None] * 1.5,
+    }
+    found = dataset(columns, cells, Description({"wave": ("t",)}))
+    for row in range(len(space)):
+        position = grid.position(row)
+        at = found.isel(
+            dict(zip([d.name for d in grid.dimensions], position, strict=True))
+        )
+        for key, value in space[row].items():
+            here = found.attrs[key] if key in found.attrs else at[key].item()
+            assert here == value or str(here) == str(value) or here != here
+        if row in indices:
+            assert at["y"] == 10 * row
+            assert at["wave"].values.tolist() == [1.5 * row]
+        else:
+            assert np.isnan(at["y"])
+            assert at["status"] == 1
