@@ -232,8 +232,22 @@ def refusal_of(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"There is not enough memory. {_ADVICE[errno.ENOMEM]}, then try again."
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
-        return f"No thread can be started. {_ADVICE[errno.EAGAIN]}, then try again."
+        number = errno.ENOMEM if _is_memory_limited() else errno.EAGAIN
+        return f"No thread can be started. {_ADVICE[number]}, then try again."
     return ""
+
+
+def _is_memory_limited() -> bool:
+    """Whether a thread may lack memory for its stack."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def refusal_in(text: str) -> str:
+    """Return the same of an error that is only known by what was printed of it."""
+    is_memory = "MemoryError" in text or "Cannot allocate memory" in text
+    return refusal_of(MemoryError() if is_memory else RuntimeError(text))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from psyrun.errors import FailedAssignmentsError, PsyrunError, refusal_of, visible
+from psyrun.errors import FailedAssignmentsError, PsyrunError, refusal_in, visible
 from psyrun.planning.prepare import TaskRun
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.results.assignments import interrupted_with
@@ -85,6 +85,8 @@ class Summary:
         if self._outcome.was_interrupted:
             return self._show_interruption()
         if self._outcome.status:
+            if not is_partial and self._is_done_nevertheless():
+                return 0
             return self._show_failure()
         if not is_partial and not all(map(_is_whole, self._tasks)):
             log = self._tasks[0].layout.snakemake_log
@@ -126,20 +128,39 @@ class Summary:
             return ""
         return f" Jobs in the queue go on by themselves; 'psy kill {names}' ends them."
 
+    def _is_done_nevertheless(self) -> bool:
+        """Say so if all is done, although Snakemake ended badly after that."""
+        if self._outcome.failures or not all(map(_is_whole, self._tasks)):
+            return False
+        cause = self._cause().splitlines()[-1]
+        warn(
+            f"all is done, but Snakemake did not end well: {refusal_in(cause) or cause}"
+        )
+        return True
+
+    def _cause(self) -> str:
+        """Return why Snakemake itself failed, without a full stop at its end."""
+        said = dict.fromkeys(map(_in_short, self._outcome.errors))
+        errors = "\n".join(filter(None, said))
+        return (errors or _end_of(self._snakemake_log)).rstrip(".\n ")
+
+    @property
+    def _snakemake_log(self) -> Path:
+        return self._tasks[0].layout.snakemake_log
+
     def _show_failure(self) -> int:
-        if not self._outcome.failures:
+        failures = self._outcome.failures
+        # Where Snakemake fails, so do the jobs that are at work then.
+        are_silent = all(job.note is None for job in failures)
+        if not failures or (are_silent and refusal_in(self._cause())):
             if fault := own_fault():
                 raise PsyrunError(f"{fault} {self._kept}. {self._how_to_go_on()}")
             if self._warn_of_full_disk():
                 return PsyrunError.exit_status
-            log = self._tasks[0].layout.snakemake_log
-            said = dict.fromkeys(map(_in_short, self._outcome.errors))
-            errors = "\n".join(filter(None, said))
-            cause = (errors or _end_of(log)).rstrip(".\n ")
-            refusal = refusal_of(RuntimeError(cause))
+            cause = self._cause()
             raise PsyrunError(
-                f"{refusal or f'{cause}.'}\n{_sentence(self._kept)} "
-                f"All that Snakemake said is in {log}."
+                f"{refusal_in(cause) or f'{cause}.'}\n{_sentence(self._kept)} "
+                f"All that Snakemake said is in {self._snakemake_log}."
             )
         _show_failures(self._outcome, self._tasks)
         if self._warn_of_full_disk():

@@ -85,6 +85,18 @@ def test_a_limit_is_named_and_loses_nothing(project: Project, what: str) -> None
     is_whole_afterwards(project)
 
 
+@pytest.mark.parametrize("mib", [200, 250, 280, 400, 450, 600])
+def test_little_memory_is_named_unless_all_is_done(project: Project, mib: int) -> None:
+    status, printed = psy(project, "run", limit=(resource.RLIMIT_AS, mib << 20))
+    assert status in (0, 1, 2)
+    # Snakemake may lack it, or a job, which then cannot say so.
+    is_named = "'ulimit -v'" in printed or "may have lacked memory" in printed
+    assert is_named or status == 0
+    if status == 0:
+        assert rows(project) == [1, 4, 9, 16]
+    is_whole_afterwards(project)
+
+
 # What a limit of the processes of a user does, which root has not.
 NO_FORKS = """\
 #define _GNU_SOURCE
