@@ -176,6 +176,8 @@ class BlockRepair:
     ) -> dict[int, dict[str, Any]] | None:
         """Return the accepted failures of a block, None if the list is damaged."""
         path = self.round.failed(block)
+        if record is not None and record.failed is None:
+            return {}
         is_other = _is_other(path, None if record is None else record.failed)
         found = None if is_other else try_to(accepted_failures, self.round, block)
         if found is None or (record is None and not found):
@@ -258,7 +260,8 @@ class BlockRepair:
                 set_aside(path, self.round.damaged)
         lists = self.round.rows(block), self.round.failed(block)
         for path, checksum in zip(lists, known, strict=True):
-            if path.exists() and _is_other(path, checksum):
+            is_left = record is not None and checksum is None
+            if path.exists() and (is_left or _is_other(path, checksum)):
                 set_aside(path, self.round.damaged)
         if record is None and self.round.block_record(block).exists():
             set_aside(self.round.block_record(block), self.round.damaged)
@@ -298,7 +301,9 @@ def damaged_lists(round_: Round, ext: str) -> Iterator[tuple[int, bool]]:
         is_merged = is_emptied(round_, block, path)
         if record is None and is_right and not is_merged and not listed.exists():
             is_right = not _has_failed(round_, block)
-        if not is_right or _is_other(listed, known):
+        # One may be left of a block that was removed, and made anew without failures.
+        is_left = record is not None and known is None and listed.exists()
+        if is_left or not is_right or _is_other(listed, known):
             yield block, is_merged
 
 

@@ -56,7 +56,7 @@ from psyrun.workdir.lock import (
 from psyrun.workdir.merged_rows import forget_lost
 from psyrun.workdir.origin import note_taskfile
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.progress import changed_result
+from psyrun.workdir.progress import changed_result, told_of_change
 from psyrun.workdir.result_file import KEPT, is_foreign
 from psyrun.workdir.snakemake_records import (
     forget_backups,
@@ -307,8 +307,8 @@ class TaskRun:
         if problem:
             kept = keep_beside(path)
             self.remarks.append(
-                f"{self.name}: {path}: was changed after it was merged: it {problem}. "
-                f"It is kept as {kept}, and merged again"
+                f"{self.name}: {told_of_change(path, problem)} It is kept as {kept}, "
+                "and merged again"
             )
 
     def _move_aside(self) -> None:

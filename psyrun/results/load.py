@@ -27,13 +27,14 @@ from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import MERGE, TaskLayout, layout_of, record_of_task
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.progress import changed_result
+from psyrun.workdir.progress import changed_result, told_of_change
 from psyrun.workdir.row_pickles import UnreadableRowError
 
 if TYPE_CHECKING:
     from psyrun.workdir.rows import RoundData
 
 _PACKAGE = Path(__file__).parents[1]
+_told: set[tuple[Path, int]] = set()
 _T = TypeVar("_T")
 Stores: TypeAlias = Callable[[str], Store]
 """Returns the store for an extension."""
@@ -246,11 +247,20 @@ class RecordedTask:
         problem = ""
         with suppress(StoreError):
             problem = changed_result(self.layout, Path(plan.resultfile), self.root)
-        if problem:
+        if problem and not self._was_told_of(self.resultfile):
             warn_caller(
-                f"{self.resultfile}: it {problem}, so it was changed or damaged. 'psy "
-                f"run {plan.task}' writes it again."
+                f"{told_of_change(self.resultfile, problem)} 'psy run {plan.task}' "
+                "writes it again, and keeps this file beside it."
             )
+
+    @staticmethod
+    def _was_told_of(path: Path) -> bool:
+        """Whether this process was told already that a file was changed as it is."""
+        change = (path.absolute(), path.stat().st_mtime_ns)
+        if change in _told:
+            return True
+        _told.add(change)
+        return False
 
     def with_pieces(
         self,

@@ -17,6 +17,7 @@ from psyrun.utils.leftovers import remove_abandoned
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import frames, journal
 from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import MERGE, block_of_journal
 from psyrun.workdir.lock import remove_abandoned_rights
 from psyrun.workdir.merged_rows import empty_blocks, keep_rows
@@ -36,10 +37,11 @@ def merge(job: Job) -> None:
         _keep_foreign(job)
         note_result(job.layout, MergeRecord(plan.merge, plan.resultfile, 0))
         lacks = _without_row(job)
+        _remove_lists_without_use(job, lacks)
         _remove_taken_over(job)
         n_rows = _write(job, result)
         written, modified = Checksum.of(result), result.stat().st_mtime_ns
-        n_failed = job.data.n_accepted_failures()
+        n_failed = len(lacks)
         repeated = _repetitions(job)
         record = MergeRecord(
             plan.merge,
@@ -106,6 +108,15 @@ def _without_row(job: Job) -> list[int]:
     is_there[job.data.with_row()] = True
     found: list[int] = np.flatnonzero(~is_there).tolist()
     return found
+
+
+def _remove_lists_without_use(job: Job, lacks: list[int]) -> None:
+    """Remove lists of failures that are left of blocks which have all rows now."""
+    lacking = set(lacks)
+    for block in range(job.plan.n_blocks):
+        listed = accepted_failures(job.round, block)
+        if listed and lacking.isdisjoint(listed):
+            job.round.failed(block).unlink(missing_ok=True)
 
 
 def _remove_taken_over(job: Job) -> None:

@@ -113,7 +113,9 @@ def _files(
 ) -> Iterator[tuple[Path, Checksum | None]]:
     yield file, record.file
     yield round_.rows(block), record.rows
-    yield round_.failed(block), record.failed
+    # A list that was left of another block says nothing of this one.
+    if record.failed is not None:
+        yield round_.failed(block), record.failed
 
 
 def _problem(path: Path, checksum: Checksum | None) -> str:

@@ -333,6 +333,11 @@ def changed_result(layout: TaskLayout, path: Path, root: Path = Path()) -> str:
     return ""
 
 
+def told_of_change(path: Path, problem: str) -> str:
+    """Return a sentence that says what `changed_result` has found."""
+    return f"{path}: it {problem}, so it was changed or damaged."
+
+
 def is_merged(layout: TaskLayout, plan: Plan) -> bool:
     """Whether the result of a plan is there, and nothing is missing."""
     round_ = layout.round(plan.round)

@@ -131,9 +131,15 @@ class RoundData:
         return np.sort(np.concatenate(indices)) if indices else np.empty(0, np.int64)
 
     def n_accepted_failures(self) -> int:
-        """Return how many failed assignments the blocks lack."""
+        """Return how many failed assignments the blocks lack.
+
+        A list may be left of a block that was made anew: what has a row does not count.
+        """
         blocks = range(self.division.n_blocks)
-        return sum(len(accepted_failures(self.round, block)) for block in blocks)
+        lists = (accepted_failures(self.round, block) for block in blocks)
+        failed = {index for listed in lists for index in listed}
+        there = self.with_row() if failed else ()
+        return len(failed.difference(map(int, there)))
 
     def points(self) -> ColumnDict:
         """Return the parameters of all rows, in the order of `pieces`."""

@@ -350,3 +350,9 @@ def test_a_result_that_was_damaged_is_told_of(
     PickleStore().save(str(project.work() / "result.pkl"), {"x": [1], "y": [1]})
     with pytest.warns(UserWarning, match=r"result\.pkl: it has .* 'psy run a' writes"):
         psyrun.load("a")
+    # Once, however often it is read.
+    psyrun.load("a")
+    said = project.psy("run").stdout
+    assert "result.pkl: it has" in said
+    assert "result.changed.pkl, and merged again" in said
+    assert list(psyrun.load("a")["y"]) == [1, 4, 9, 16]

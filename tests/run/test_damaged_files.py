@@ -15,6 +15,7 @@ from accepting import accept_plan
 
 import psyrun
 from psyrun.steps.main import run
+from psyrun.utils.files import write_json
 from psyrun.workdir.copies import settle
 from psyrun.workdir.layout import TaskLayout
 
@@ -223,3 +224,31 @@ def test_rows_that_are_somewhere_are_not_evaluated_again(
     assert is_right(N_MORE if keep_going else N_ITEMS)
     assert calls() == sorted({*lost, *missing}), said
     assert go_on(keep_going=keep_going) == (True, [])
+
+
+LEFT = {
+    "type": "ValueError",
+    "message": "as asked",
+    "where": "",
+    "traceback": "",
+    "parameters": {"x": "1"},
+}
+
+
+@pytest.mark.parametrize("state", [unmerged, merged, merged_once])
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_list_of_failures_that_a_block_has_left_does_no_harm(
+    made, state, is_damaged
+) -> None:
+    folder, missing = made[f"{state.__name__}.pkl"]
+    copy(folder)
+    left = TaskLayout(WORK).round(1).failed(0)
+    write_json(left, {"1": LEFT})
+    if is_damaged:
+        cut(left)
+    (WORK / "result.pkl").unlink(missing_ok=True)
+    assert go_on()[0]
+    assert is_right(N_ITEMS)
+    assert calls() == sorted(missing)
+    assert not left.exists()
+    assert go_on() == (True, [])
