@@ -55,18 +55,20 @@ class Plugins(Generic[T]):
 
     def load(self, name: str) -> type[T]:
         """Return the class of a name that is among `names`."""
-        entry = self._entry_of(name)
-        return self._class(entry, self._where(entry), _REPAIR)
+        return self._loaded(self._entry_of(name))
 
     def make(self, name: str) -> T:
         """Return an instance of the class of a name, made without arguments."""
         entry = self._entry_of(name)
         try:
-            return self.load(name)()
+            return self._loaded(entry)()
         except PsyrunError:
             raise
         except Exception as error:
             raise self._not_loaded(self._where(entry), error, _REPAIR) from error
+
+    def _loaded(self, entry: EntryPoint) -> type[T]:
+        return self._class(entry, self._where(entry), _REPAIR)
 
     def _entry_of(self, name: str) -> EntryPoint:
         # One value can be listed twice: by us and by our installed metadata.
