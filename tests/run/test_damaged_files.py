@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from accepting import accept_plan
+from projects import Project
 
 import psyrun
 from psyrun.steps.main import run
@@ -224,6 +225,33 @@ def test_rows_that_are_somewhere_are_not_evaluated_again(
     assert is_right(N_MORE if keep_going else N_ITEMS)
     assert calls() == sorted({*lost, *missing}), said
     assert go_on(keep_going=keep_going) == (True, [])
+
+
+def test_what_a_merge_finds_damaged_is_mended_by_the_next_run(
+    made: dict[str, tuple[Path, set[int]]],
+) -> None:
+    copy(made["unmerged.pkl"][0])
+    flip(WORK / "round-1/blocks/0.pkl")
+    project = Project(Path.cwd())
+    said = project.psy("run", status=2).stderr
+    assert "blocks/0.pkl: has another content than what was written; mend it" in said
+    said = project.psy("run").stdout
+    assert "set aside; 4 assignments of it are evaluated again" in said
+    assert is_right(N_ITEMS)
+    assert calls() == sorted({*BLOCK, 11})
+
+
+def test_kept_rows_that_were_cut_are_mended_by_the_run_itself(
+    made: dict[str, tuple[Path, set[int]]],
+) -> None:
+    folder, missing = made["continued.pkl"]
+    copy(folder)
+    cut(WORK / "round-2/kept.pkl")
+    said = Project(Path.cwd()).psy("run", "--continue").stdout
+    assert "round-2/kept.pkl: has " in said
+    assert "made anew from the rows of before" in said
+    assert is_right(N_MORE)
+    assert calls() == sorted(missing)
 
 
 LEFT = {
