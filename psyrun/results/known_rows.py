@@ -15,9 +15,11 @@ from psyrun.results.columns import are_values_of
 from psyrun.results.load import RecordedTask, Stores, with_stores
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import count_rows
+from psyrun.workdir.consistent_reads import ConcurrentChangeError
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import failures_of
-from psyrun.workdir.layout import Round
+from psyrun.workdir.layout import MERGE, Round
+from psyrun.workdir.lock import live_holder
 from psyrun.workdir.merged_rows import MergedRows
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.row_sources import ordered
@@ -73,17 +75,24 @@ class KnownRows:
 
 
 def rows_of_result(task: RecordedTask) -> KnownRows | None:
-    """Return which assignments the rows of a result are of, None if that is unknown."""
+    """Return which assignments the rows of a result are of, None if that is unknown.
+
+    Raises `ConcurrentChangeError` if it is unknown as it is being written.
+    """
     plan = task.plan
     with suppress(PsyrunError, OSError):
         for round_ in reversed(task.layout.rounds().values()):
             merged = MergeRecord.load(round_)
-            if merged is not None and merged.into == plan.resultfile:
-                if merged.problem_of_result(task.resultfile, quick_in=round_):
-                    return None
+            if (
+                merged is not None
+                and merged.into == plan.resultfile
+                and not merged.problem_of_result(task.resultfile, quick_in=round_)
+            ):
                 found = _of_merged(task, round_)
                 n_rows = found.n_rows + found.n_former
                 return found if n_rows == merged.n_rows else None
+    if live_holder(task.layout.round(plan.round).lock(MERGE)) is not None:
+        raise ConcurrentChangeError(f"{task.resultfile}: is being written. Try again.")
     return None
 
 

@@ -18,6 +18,8 @@ from psyrun.results.forms import Request, loaded_as, source_of
 from psyrun.results.load import find
 from psyrun.store import NpzStore, PickleStore
 from psyrun.workdir.consistent_reads import ConcurrentChangeError
+from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.lock import Lock
 
 GRID = """\
 import numpy as np
@@ -139,6 +141,18 @@ def test_a_result_that_is_replaced_meanwhile_is_noticed(done):
     with pytest.raises(ConcurrentChangeError, match=r"result\.npz: changed while"):
         loaded_as(source, request)
     assert psyrun.load("a", as_="xarray").sizes["a"] == 3
+
+
+def test_a_result_that_is_being_written_is_waited_for(done, monkeypatch):
+    monkeypatch.setattr("psyrun.workdir.consistent_reads._PAUSE", 0.0)
+    done(GRID.format(store=".npz"))
+    layout = TaskLayout.of("psy-work", "a")
+    NpzStore().save("psy-work/a/result.npz", {"y": [1]})
+    with (
+        Lock(layout.round(1).lock("merge"), "the merge"),
+        pytest.raises(ConcurrentChangeError, match=r"result\.npz: is being written"),
+    ):
+        psyrun.load("a", as_="xarray")
 
 
 def test_names_that_are_given_after_a_run_hold_with_the_next_one(
