@@ -70,6 +70,8 @@ _KINDS = NUMERIC + "SUMmV"
 _MEMBER = ".npy"
 _SPILL_BYTES = 1 << 23
 _MOST_SPILLED = 16  # files for what is in memory
+_PIECE_BYTES = 1 << 20
+_LARGEST_PIECE = 1 / 32  # of all that was spilled so far
 
 
 class NpzStore(Store):
@@ -476,6 +478,7 @@ class _Spilling:
         self._folder: TemporaryDirectory[str] | None = None
         self._batches: list[Columns] = []
         self._n_bytes = 0
+        self._n_spilled = 0
         self._n_unread: Counter[Filename] = Counter()
         self.parts: list[_Spilled] = []
 
@@ -496,7 +499,22 @@ class _Spilling:
         """Move the rows in memory to files, each with about as much in it."""
         if self._folder is None:
             self._folder = folder_beside(self._filename)
-        rows, files = self.rows(), dict[str, Path]()
+        for part in self._pieces(self.rows()):
+            self._write(part)
+
+    def _pieces(self, rows: dict[str, Array]) -> Iterator[dict[str, Array]]:
+        """Divide rows, as what is read from a file is on disk twice until its end."""
+        sizes = [_size(column) for column in rows.values()]
+        self._n_spilled += sum(sizes)
+        largest = max(_PIECE_BYTES, int(self._n_spilled * _LARGEST_PIECE))
+        n_rows, n_pieces = count_rows(rows), -(-max(sizes, default=0) // largest)
+        step = max(1, -(-n_rows // max(1, n_pieces)))
+        for begin in range(0, n_rows, step) or [0]:
+            yield {key: column[begin : begin + step] for key, column in rows.items()}
+
+    def _write(self, rows: dict[str, Array]) -> None:
+        assert self._folder is not None
+        files = dict[str, Path]()
         for group in _groups(rows):
             name = f"{len(self.parts)}-{len(files)}{NpzStore.ext}"
             path = Path(self._folder.name, name)

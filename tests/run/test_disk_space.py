@@ -234,6 +234,26 @@ def test_rows_are_on_disk_twice_at_most(project: Project) -> None:
     expect_all(project, N + 1)
 
 
+@pytest.mark.parametrize("store", STORES)
+def test_rows_are_on_disk_twice_at_most_when_the_rest_is_divided_anew(
+    project: Project, store: str
+) -> None:
+    choice = (
+        f"from pathlib import Path\nfrom psyrun import {store}\nstore = {store}()\n"
+    )
+    failing = f"    assert x != {N - 1} or Path('ok').exists()\n    return"
+    large = LARGE.replace("20_000", "120_000").replace("    return", failing)
+    project.write(choice + large)
+    project.psy("run", status=1)
+    (project.folder / "ok").touch()
+    project.edit("max_jobs = 2", "max_jobs = 3")
+    with at_most(project.folder, 2.1 * 6 * ROWS):
+        project.psy("run")
+    assert project.calls() == [*range(N), N - 1]
+    assert size(project.folder) < 1.1 * 6 * ROWS
+    expect_all(project)
+
+
 def test_rows_that_are_kept_are_on_disk_once(large: Project) -> None:
     large.psy("run")
     large.calls()
