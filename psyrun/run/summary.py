@@ -261,10 +261,9 @@ def _in_short(text: str) -> str:
     return "\n".join(li for li in lines if not _FRAME.match(li))
 
 
-def _cause_in(traceback: str) -> str:
+def _cause_in(text: str) -> str:
     """Return what a traceback of Snakemake ends with."""
-    lines = traceback.partition(_TRACEBACK)[2].splitlines()
-    cause = "\n".join(line for line in lines if line and not line[0].isspace())
+    cause = "\n".join(without_traceback(text.splitlines())[1])
     if match := _OS_ERROR.fullmatch(cause):
         return (
             f"{match['path']}: {match['why']}, but Snakemake needs it; check the "
@@ -273,14 +272,17 @@ def _cause_in(traceback: str) -> str:
     return f"Snakemake: {cause}"
 
 
-def _without_traceback(lines: list[str]) -> list[str]:
-    """Leave out the frames of a traceback, and keep the error that it is about."""
-    if _TRACEBACK not in lines:
-        return lines
-    start = lines.index(_TRACEBACK)
+def without_traceback(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return what was printed before a traceback, and the error that it is about.
+
+    Of errors that followed from each other, it is the last one.
+    """
+    starts = [number for number, line in enumerate(lines) if _TRACEBACK in line]
+    if not starts:
+        return lines, []
     # Frames are indented, and the error is not.
-    rest = [line for line in lines[start + 1 :] if line[:1] not in ("", " ")]
-    return [*lines[:start], *_without_traceback(rest)]
+    cause = [line for line in lines[starts[-1] + 1 :] if line[:1] not in ("", " ")]
+    return lines[: starts[0]], cause
 
 
 def _end_of(log: Path) -> str:
@@ -290,7 +292,8 @@ def _end_of(log: Path) -> str:
     if lines and (match := _WRONG_USAGE.search(lines[-1])):
         # Without the list of all its options that stands before.
         return f"Snakemake: {match[1]}. See 'snakemake --help'."
-    shown = _without_traceback(lines)[-_SHOWN_LINES:]
+    before, cause = without_traceback(lines)
+    shown = [*before, *cause][-_SHOWN_LINES:]
     return "\n".join(shown) or "Snakemake failed without a word."
 
 
