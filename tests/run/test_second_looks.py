@@ -295,23 +295,6 @@ def test_what_was_whole_when_snakemake_was_killed_is_not_made_again(
 
 
 @pytest.mark.parametrize("command", ["psy", "snakemake"])
-def test_notes_of_snakemake_that_are_no_text_do_no_harm(project, command) -> None:
-    project.psy("run")
-    project.calls()
-    (project.work() / "result.pkl").unlink()
-    notes = list((project.folder / ".snakemake/metadata").iterdir())
-    assert notes
-    for note in notes:
-        note.write_bytes(note.read_bytes() + b"\xff")
-    if command == "psy":
-        project.psy("run")
-    else:
-        project.snakemake()
-    assert project.calls() == []
-    assert project.result()["y"] == [1, 4, 9, 16]
-
-
-@pytest.mark.parametrize("command", ["psy", "snakemake"])
 def test_a_run_goes_on_if_the_clock_was_set_back_since_it_was_killed(
     project, command
 ) -> None:

@@ -91,3 +91,18 @@ def test_a_damaged_record_is_removed(
     project.psy("run")
     project.snakemake()
     assert project.calls() == []
+
+
+@pytest.mark.parametrize("command", ["psy", "snakemake"])
+def test_whoever_finds_one_first_makes_what_is_missing(
+    project: Project, command: str
+) -> None:
+    (project.work() / "result.pkl").unlink()
+    for path in records(project):
+        path.write_bytes(path.read_bytes() + b"\xff")
+    if command == "psy":
+        project.psy("run")
+    else:
+        project.snakemake()
+    assert project.calls() == []
+    assert project.result()["y"] == [1, 4, 9, 16]
