@@ -22,7 +22,7 @@ from psyrun.workdir.damage import check_division, try_to
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round, TaskLayout, layout_of, record_of_task
-from psyrun.workdir.merged_rows import is_emptied, sound_rows
+from psyrun.workdir.merged_rows import MergedRows, is_emptied, sound_rows
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord, block_files
 from psyrun.workdir.rows import RoundData
@@ -105,6 +105,8 @@ class Inspection:
         yield from found or self.of(round_.space, check, _REBUILT)
         merge = partial(MergeRecord.load, round_)
         yield from self.of(round_.merged, merge, "the result is merged again")
+        rows = partial(MergedRows.read, round_)
+        yield from self.of(round_.merged_rows, rows, _MADE_ANEW)
         if files_of(round_.keys):
             check = partial(check_agreement, round_.keys)
             yield from self.of(round_.keys, check, _REBUILT)

@@ -61,7 +61,7 @@ class MergedRows:
         damaged, and neither is there.
         """
         try:
-            return cls._load(round_) or cls._of_merge(round_)
+            return cls.read(round_) or cls._of_merge(round_)
         except StoreError:
             if found := cls._of_merge(round_):
                 return found
@@ -86,7 +86,11 @@ class MergedRows:
         return sorted(int(index) for path in failed for index in read_json(path) or ())
 
     @classmethod
-    def _load(cls, round_: Round) -> MergedRows | None:
+    def read(cls, round_: Round) -> MergedRows | None:
+        """Read the record itself; None if there is none.
+
+        Raises `StoreError` if it is damaged.
+        """
         found: MergedRows | None = read_record(round_.merged_rows, cls)
         if found is not None and not found._is_sound:
             raise damaged(round_.merged_rows, "has entries that cannot be")

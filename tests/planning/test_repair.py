@@ -358,6 +358,23 @@ def test_files_of_a_merged_block_are_made_anew(
     ]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_damaged_record_of_merged_rows_is_made_anew(folder, backend, capfd) -> None:
+    folder.write(backend=backend)
+    folder.run()
+    record = folder.work / "round-1/rows.json"
+    cut(record)
+    assert main(["doctor", "--verify", "a"]) == 1
+    assert "round-1/rows.json" in capfd.readouterr().out
+    assert main(["doctor", "--repair", "a"]) == 0
+    assert main(["doctor", "--verify", "a"]) == 0
+    (folder.work / "result.pkl").unlink()
+    folder.calls()
+    folder.run()
+    assert folder.calls() == 0
+    assert folder.rows() == [(x, 2 * x) for x in range(10)]
+
+
 def with_blocks_and_failures(folder: Folder, backend: str) -> None:
     """All blocks are written, of which one lacks what has failed; nothing is merged."""
     folder.write(backend=backend)
