@@ -44,6 +44,7 @@ from psyrun.tasks.validation import (
     check_places,
     check_setup,
     check_space,
+    short_repr,
     validated,
 )
 
@@ -51,6 +52,12 @@ CONF_NAME = "psy-conf.py"
 """File with values for all tasks of a folder."""
 
 _ARGUMENTS = "scheduler_args"
+# What describes results, and what values of such dictionaries are then.
+_DESCRIBING: dict[str, tuple[type, ...]] = {
+    "dims": (str, list, tuple),
+    "coords": (object,),
+    "attrs": (Mapping,),
+}
 _REQUIRED = {
     "pspace": "'pspace = Param(x=[1, 2, 3])'",
     "execute": "a function 'def execute(x): return {'y': x**2}'",
@@ -217,6 +224,7 @@ def _values(
             raise TaskError(
                 f"{path}: {required} is not set. Add it, for example {example}."
             )
+    settings = _without_own_variables(settings)
     values = {name: validated(name, settings[name]) for name in sorted(settings)}
     values |= _store_and_result(name, settings, values)
     if "file_dep" in values:
@@ -229,6 +237,29 @@ def _values(
     check_setup(values.get("setup"), settings)
     check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
     return values
+
+
+def _without_own_variables(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Leave out what older task files use for something else, and warn of it."""
+    found = dict(settings)
+    for name in _DESCRIBING.keys() & settings.keys():
+        value, where = settings[name]
+        if not _may_describe(value, _DESCRIBING[name]):
+            problem = f"is {short_repr(value)}, which describes no results"
+        elif name == "coords" and "dims" not in settings:
+            problem = "is set, but dims is not"
+        else:
+            continue
+        del found[name]
+        message = f"{where}: {name} {problem}; it is taken for a variable of your own."
+        warnings.warn(message, UserWarning, stacklevel=5)
+    return found
+
+
+def _may_describe(value: Any, kinds: tuple[type, ...]) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return not value or any(isinstance(each, kinds) for each in value.values())
 
 
 def _store_and_result(

@@ -173,17 +173,14 @@ WRONG = {
     "store = 'npz'\nresultfile = 'r.h5'": "resultfile is 'r.h5', but store is NpzStore",
     "store = 'npz'\nresultfile = 'r'": "resultfile is 'r', but store is NpzStore",
     "resultfile = 'r.txt'": "r.txt: no store has the extension '.txt'",
-    "dims = ['t']": "dims is ['t']; it must be a dictionary with a list of names",
-    "dims = {'y': 1}": "dims is {'y': 1}; it must be a dictionary with a list of names",
     "dims = {'y': ['t', 't']}": "dims is {'y': ['t', 't']}; it must be a dictionary",
     "dims = {'y': 'x'}": "dims names an axis 'x', which is a parameter. Choose another",
-    "coords = 3": "coords is 3; it must be a dictionary with a list of numbers,",
-    "coords = {'t': 3}": "coords is {'t': 3}; it must be a dictionary with a list of",
-    "coords = {'t': [[1], [2, 3]]}": "coords is {'t': [[1], [2, 3]]}; it must be a",
     "dims = {'y': 'time'}\ncoords = {'tim': [1]}": (
         "coords has 'tim', but dims names no such axis. Did you mean 'time'? Add it to"
     ),
-    "attrs = {'y': 'mV'}": "attrs is {'y': 'mV'}; it must be a dictionary with numbers",
+    "dims = {'y': 't', 'z': 1}": "dims is {'y': 't', 'z': 1}; it must be a dictionary",
+    "dims = {'y': 't'}\ncoords = {'t': [[1], [2, 3]]}": "coords is {'t': [[1], [2",
+    "attrs = {'y': {}, 'z': 'mV'}": "attrs is {'y': {}, 'z': 'mV'}; it must be a",
     "attrs = {'y': {'units': None}}": "attrs is {'y': {'units': None}}; it must be a",
     "setup = 3": "setup is 3; it must be a function",
     "execute = 3": "execute is 3; it must be a function",
@@ -203,6 +200,26 @@ WRONG = {
     ),
     "scheduler_args = {}\nschedular_args = {}": "both scheduler_args and",
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dims = 3",
+        "dims = ['t']",
+        "dims = {'y': 1}",
+        "coords = 3",
+        "coords = {'y': [1, 2]}",
+        "attrs = ['y']",
+        "attrs = {'y': 'mV'}",
+        "def dims(): pass",
+    ],
+)
+def test_variables_of_task_files_from_before_are_passed_over(load_with, text):
+    with pytest.warns(UserWarning, match="taken for a variable of your own") as told:
+        task = load_with(text)
+    assert len(told) == 1
+    assert (task.dims, task.coords, task.attrs) == ({}, {}, {})
 
 
 @pytest.mark.parametrize("text", WRONG)
