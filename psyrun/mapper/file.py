@@ -172,6 +172,7 @@ class DataFile:
             zeros = np.zeros(len(order), dtype=np.int64)
             self._store.merge_rows(self._filename, [self._filename], zeros, order)
         elif not len(positions):
+            self._versions.give_up()
             return
         self._versions.end([versions[row] for row in order.tolist()])
         now = np.full(self._n_old, -1)

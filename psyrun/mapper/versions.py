@@ -91,6 +91,12 @@ class RowVersions:
         """Record that rows of a version are appended from now on."""
         self._save(self._size(), version)
 
+    def give_up(self) -> None:
+        """Remove the record of a file that did not come to be."""
+        if not self._file.exists():
+            with suppress(OSError):
+                self._record.unlink(missing_ok=True)
+
     def forget(self) -> None:
         """Record that nothing is known, while rows change their places."""
         self._versions = []

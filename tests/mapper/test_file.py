@@ -216,3 +216,9 @@ def test_the_versions_of_rows_are_known_after_a_kill(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "rows.pkl: row" in done.stderr
     assert "from before fn() was changed" in done.stderr
+
+
+def test_nothing_is_left_where_nothing_was_evaluated(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="three"):
+        map_pspace_hdd_backed(by_both, Param(x=[3]), tmp_path / "rows.pkl")
+    assert list(tmp_path.iterdir()) == []
