@@ -140,10 +140,13 @@ class BlockRepair:
         return self._path(block), *lists, self.round.block_record(block)
 
     def _matched(self, columns: ColumnDict) -> Indices | None:
-        """Return the assignments of rows in order, found by their parameters."""
+        """Return the assignments of rows in order, found by their parameters.
+
+        Without one of these, which may be excluded from results, it would be a guess.
+        """
         space = self.division.space
-        keys = [key for key in space.keys() if key in columns]  # noqa: SIM118
-        if not keys or not count_rows(columns):
+        keys = [*space.keys()]
+        if not columns.keys() >= set(keys) or not count_rows(columns):
             return None
         try:
             rows = match_stored(space, columns, keys)
@@ -228,8 +231,11 @@ class BlockRepair:
             if _is_as_long(there, columns):
                 return there
         if columns is not None:
-            return self._matched(columns)
-        return self._rest(block)
+            found = self._matched(columns)
+            if found is not None:
+                return found
+        rest = self._rest(block)
+        return rest if rest is None or _is_as_long(rest, columns) else None
 
     def _rest(self, block: int) -> Indices | None:
         """Return the rows of the result that are in no other block."""

@@ -375,6 +375,28 @@ def test_a_damaged_record_of_merged_rows_is_made_anew(folder, backend, capfd) ->
     assert folder.rows() == [(x, 2 * x) for x in range(10)]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_without_some_parameters_are_not_taken_for_others(folder, backend) -> None:
+    folder.write(backend=backend, exclude="['x']", store="keep_blocks = True")
+    path = Path("psy-tasks/task_a.py")
+    text = path.read_text().replace(
+        "Param(x=range(10))", "Param(x=range(10), z=[1]*10)"
+    )
+    path.write_text(text.replace("execute(x)", "execute(x, z)"))
+    Path("broken-5").touch()
+    finish_accepting_failures("a")
+    Path("broken-5").unlink()
+    assert load("a")["y"] == [2 * x for x in range(10) if x != 5]
+    for listed in folder.work.glob("round-1/blocks/*.npy"):
+        cut(listed)
+    assert main(["doctor", "--repair", "a"]) == 0
+    (folder.work / "result.pkl").unlink()
+    folder.run()
+    # What failed may still be accepted.
+    found = [y for y in load("a")["y"] if y != 10]
+    assert found == [2 * x for x in range(10) if x != 5]
+
+
 def with_blocks_and_failures(folder: Folder, backend: str) -> None:
     """All blocks are written, of which one lacks what has failed; nothing is merged."""
     folder.write(backend=backend)
