@@ -249,8 +249,12 @@ def local_controller(layout: TaskLayout) -> Holder | None:
 
 
 def session_of(holder: Holder) -> str:
-    """Return the session in which a lock is held; it is part of the names of files."""
-    return f"{int(holder.since):09x}{holder.token[:_SESSION]}"
+    """Return the session in which a lock is held; it is part of the names of files.
+
+    Jobs that follow one another within a second have names in their order, too.
+    """
+    microseconds = int(holder.since * 1e6)
+    return f"{microseconds:014x}{holder.token[:_SESSION]}"
 
 
 def live_holder(path: Path) -> Holder | None:

@@ -436,3 +436,11 @@ def test_locks_of_jobs_that_were_killed_are_removed_by_their_machine(
     remove_stale_locks(layout)
     assert list(live_holders(locks)) == ["process-1", "process-2"]
     assert not (locks / "process-0").exists()
+
+
+def test_sessions_that_follow_one_another_at_once_are_in_order(tmp_path: Path) -> None:
+    sessions = []
+    for _ in range(20):
+        with Lock(tmp_path / "lock", "job") as held:
+            sessions.append(held.session)
+    assert sessions == sorted(sessions)
