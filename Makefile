@@ -20,7 +20,7 @@ ALL_BUT_DOCS = --ignore=tests/test_docs.py --ignore=tests/test_guide.py
 # What differs between Pythons: syntax trees and the source of functions (fingerprints),
 # pickles, signatures, tracebacks, what is printed, arguments of commands, how processes
 # start and end. All else is the same code on any of them.
-OF_PYTHON = $(addprefix tests/, tasks steps pspace utils test_guide.py test_mapper.py \
+OF_PYTHON = $(addprefix tests/, tasks steps pspace utils mapper test_guide.py \
 	cli/test_main.py cli/test_debug.py store/test_contract.py store/test_pickle.py \
 	workdir/test_journal.py run/test_bad_assignments.py)
 

@@ -64,7 +64,9 @@ def go_on(*, keep_going: bool = False) -> tuple[bool, list[str]]:
     status = [run([step[0], *where, *step[1:]]) for step in steps]
     if decision.merge and not any(status):
         status.append(run(["merge", *where]))
-    said = [*task.mended, *task.remarks]
+    # Other tests in this process may have had files opened that count as read.
+    about_damage = (text for text in task.remarks if "file_dep" not in text)
+    said = [*task.mended, *about_damage]
     task.release()
     return not any(status), said
 
