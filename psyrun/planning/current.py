@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.planning.decide import Current, Desired
 from psyrun.tasks.loading import Task
-from psyrun.utils.files import damaged
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
@@ -34,7 +33,7 @@ def current_state(
     Damaged blocks count as gone, or, with `refuses_damage`, raise it when rows are
     counted.
     """
-    data = partial(_data, task, _raise if refuses_damage else _ignore)
+    data = partial(_data, task, None if refuses_damage else _ignore)
     layout = TaskLayout.of(desired.workdir, desired.task)
     plan = Plan.load(layout)
     last = None if plan is None else layout.round(plan.round)
@@ -162,7 +161,7 @@ def _not_continued(task: Task, cause: str) -> TaskError:
 
 
 def _data(
-    task: Task, on_damaged: Callable[[int, str], object], round_: Round
+    task: Task, on_damaged: Callable[[int, str], object] | None, round_: Round
 ) -> RoundData:
     from psyrun.store.registry import store_with
     from psyrun.workdir.rows import RoundData
@@ -175,8 +174,3 @@ def _data(
 
 def _ignore(*_: object) -> None:
     pass
-
-
-def _raise(_: int, problem: str) -> None:
-    path, _colon, what = problem.partition(": ")
-    raise damaged(path, what)
