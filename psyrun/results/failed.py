@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.pspace.param import select
 from psyrun.results.assignments import round_data
 from psyrun.results.extras import library_for
 from psyrun.results.failures import failure_columns
+from psyrun.results.frames import UnsuitableError, arrow_array, to_polars
 from psyrun.results.load import RecordedTask, find
 from psyrun.utils.files import Filename
+from psyrun.utils.text import text_of
+from psyrun.workdir.description import Description
 from psyrun.workdir.failures import failures_of_task
 from psyrun.workdir.plan import Plan
 
@@ -31,14 +35,14 @@ def failed(
     ----------
     task : path-like
         Name of a task, or its work folder (``psy-work/<task>``).
-    as_ : str, optional
-        ``"pandas"`` for a data frame.
+    as_ : {None, "pandas", "polars", "arrow"}
+        The form of the table. Arrow has parameters that it cannot hold as text.
     taskdir : path-like, optional
         As for `psyrun.load`.
 
     Returns
     -------
-    dict of str to list, or pandas.DataFrame
+    dict of str to list, or what `as_` names
         In the order of the space: ``number``, which is that of ``psy failed``; each
         parameter; ``error``, the class of the exception; ``message``; ``where``, file
         and line; ``host``; ``attempt``, how many evaluations have failed;
@@ -51,7 +55,7 @@ def failed(
     PsyrunError
         If there is no such task, or no such form or its library.
     """
-    library = None if as_ is None else _library(as_)
+    _check_form(as_)
     found = find(task, taskdir)
     if not isinstance(found, RecordedTask):
         raise PsyrunError(
@@ -59,7 +63,7 @@ def failed(
             "'square' or 'psy-work/square'."
         )
     columns = _columns(found)
-    return columns if library is None else library.DataFrame(columns)
+    return columns if as_ is None else _FORMS[as_](columns)
 
 
 def _columns(task: RecordedTask) -> dict[str, list[Any]]:
@@ -80,9 +84,35 @@ def _columns(task: RecordedTask) -> dict[str, list[Any]]:
     }
 
 
-def _library(as_: str) -> Any:
-    if as_ != "pandas":
+def _check_form(as_: str | None) -> None:
+    if as_ is None:
+        return
+    if as_ not in _FORMS:
         raise PsyrunError(
-            f"as_={as_!r}: there is no such form. It is 'pandas', or None for columns."
+            f"as_={as_!r}: there is no such form.{did_you_mean(str(as_), _FORMS)} It "
+            f"is one of {', '.join(map(repr, _FORMS))}, or None for columns."
         )
-    return library_for(as_)
+    library_for(as_)
+
+
+def _pandas(columns: Mapping[str, list[Any]]) -> Any:
+    return library_for("pandas").DataFrame(columns)
+
+
+def _polars(columns: Mapping[str, list[Any]]) -> Any:
+    return to_polars(columns, Description())
+
+
+def _arrow(columns: Mapping[str, list[Any]]) -> Any:
+    arrays = {key: _arrow_column(key, column) for key, column in columns.items()}
+    return library_for("arrow").table(arrays)
+
+
+def _arrow_column(key: str, column: list[Any]) -> Any:
+    try:
+        return arrow_array(key, column)
+    except UnsuitableError:
+        return arrow_array(key, list(map(text_of, column)))
+
+
+_FORMS = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}

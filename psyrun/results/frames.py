@@ -106,7 +106,11 @@ def to_arrow(columns: Mapping[Any, Any], description: Description) -> Any:
 
     arrays, fields = [], []
     for key, column in columns.items():
-        array = _arrow_array(pyarrow, key, column)
+        try:
+            array = arrow_array(key, column)
+        except UnsuitableError as error:
+            advice = "Leave it out with columns=[...], or use as_='pandas'."
+            raise error.refusal("as_='arrow'", "Arrow", advice) from error
         attrs = description.attrs.get(key, {})
         metadata = {str(name): str(value) for name, value in attrs.items()}
         arrays.append(array)
@@ -114,17 +118,51 @@ def to_arrow(columns: Mapping[Any, Any], description: Description) -> Any:
     return pyarrow.table(arrays, schema=pyarrow.schema(fields))
 
 
-def _arrow_array(pyarrow: Any, key: Any, column: Any) -> Any:
+def arrow_array(key: Any, column: Any) -> Any:
+    """Return a column as an array of Arrow; values that are arrays are lists.
+
+    Raises `UnsuitableError` if Arrow cannot hold it.
+    """
+    import pyarrow
+
     values = _nested(key, column)
     try:
         return pyarrow.array(values)
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
-        kinds = listed(sorted({type(value).__name__ for value in values}))
-        raise PsyrunError(
-            f"as_='arrow': {key!r} has values of type {kinds}, which Arrow cannot hold "
-            f"({one_line(error)}). Leave it out with columns=[...], or use "
-            "as_='pandas'."
-        ) from error
+        raise UnsuitableError(key, kinds_of(values), one_line(error)) from error
+
+
+class UnsuitableError(Exception):
+    """A column has values that a format cannot hold.
+
+    Attributes
+    ----------
+    key : object
+        The name of the column.
+    kinds : str
+        The types of its values.
+    cause : str
+        What the library of the format says, if anything.
+    """
+
+    def __init__(self, key: Any, kinds: str, cause: str = "") -> None:
+        super().__init__(key, kinds, cause)
+        self.key, self.kinds, self.cause = key, kinds, cause
+
+    def refusal(self, where: str, name: str, advice: str) -> PsyrunError:
+        """Return the error for users; `name` is that of the format."""
+        cause = f" ({self.cause})" if self.cause else ""
+        return PsyrunError(
+            f"{where}: {self.key!r} has values of type {self.kinds}, which {name} "
+            f"cannot hold{cause}. {advice}"
+        )
+
+
+def kinds_of(values: Any) -> str:
+    """Return the names of the types of some values."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return str(values.dtype)
+    return listed(sorted({type(value).__name__ for value in values}))
 
 
 def _nested(key: Any, column: Any) -> Any:

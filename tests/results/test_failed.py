@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 import pytest
 from projects import Project
 
@@ -98,6 +99,18 @@ def test_failures_are_a_frame(here: Project) -> None:
     assert frame.x.tolist() == [1, 2]
 
 
+def test_failures_are_tables_of_polars_and_arrow(here: Project) -> None:
+    columns = psyrun.failed("a")
+    frame = psyrun.failed("a", as_="polars")
+    table = psyrun.failed("a", as_="arrow")
+    assert isinstance(frame, pl.DataFrame)
+    assert frame.columns == table.column_names == list(columns)
+    for key in ("number", "x", "name", "error", "message", "accepted"):
+        assert frame[key].to_list() == table[key].to_pylist() == columns[key]
+    assert frame["shape"].to_list() == [{"size": 1}] * 2
+    assert table["shape"].to_pylist() == ["Shape(size=1)"] * 2
+
+
 def test_attempts_are_counted_and_what_has_a_row_has_not_failed(here: Project) -> None:
     (here.folder / "mended").touch()
     here.psy("run", status=1)
@@ -133,21 +146,28 @@ def test_without_failures_there_are_columns_without_rows(here: Project) -> None:
 
 
 def test_what_is_no_task_or_form_is_told_in_one_line(here: Project) -> None:
-    with pytest.raises(PsyrunError, match="'polars': there is no such form"):
-        psyrun.failed("a", as_="polars")
+    with pytest.raises(PsyrunError, match=r"'polar': there is no .* mean 'polars'"):
+        psyrun.failed("a", as_="polar")
     with pytest.raises(PsyrunError, match="no task, work folder or data file"):
         psyrun.failed("b")
     with pytest.raises(PsyrunError, match=r"psy-tasks/task_a.py: is neither a task"):
         psyrun.failed("psy-tasks/task_a.py")
 
 
-def test_without_pandas_one_line_names_the_extra(here: Project) -> None:
-    code = "import sys; sys.modules['pandas'] = None; import psyrun; "
-    code += "print(psyrun.failed('a')['x']); psyrun.failed('a', as_='pandas')"
+@pytest.mark.parametrize(
+    ("form", "library"),
+    [("pandas", "pandas"), ("polars", "polars"), ("arrow", "pyarrow")],
+)
+def test_without_a_library_one_line_names_the_extra(
+    here: Project, form: str, library: str
+) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; import psyrun; "
+    code += f"print(psyrun.failed('a')['x']); psyrun.failed('a', as_={form!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[1, 2]\n"
     assert done.stderr.endswith(
-        "as_='pandas' needs pandas. Install it with \"pip install 'psyrun[pandas]'\".\n"
+        f"as_={form!r} needs {library}. "
+        f"Install it with \"pip install 'psyrun[{form}]'\".\n"
     )
 
 
