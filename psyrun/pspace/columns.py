@@ -121,6 +121,11 @@ class RangeColumn(Column):
         self._steps = steps
         self.n_places = len(steps)
 
+    @property
+    def steps(self) -> range:
+        """The integers."""
+        return self._steps
+
     def __getitem__(self, row: int) -> int:
         return self._steps[row]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.equality import equal_rows, pair_rows
+from psyrun.pspace.finding import are_different, finder, first_equals, is_structured
 from psyrun.pspace.param import Param
 from psyrun.pspace.space import ParameterSpace
 
@@ -26,13 +27,45 @@ def match_rows(
     are compared; one that the old rows lack equals nan only. Raises `PsyrunError` if
     values of a parameter cannot be compared.
     """
-    compared = space.keys() if keys is None else list(keys)
+    compared = tuple(space.keys() if keys is None else keys)
     if isinstance(old, Mapping):
         old = _from_columns(old, compared)
-    return pair_rows(*equal_rows([space, old], compared))
+    if not (is_structured(space) or is_structured(old)):
+        return pair_rows(*equal_rows([space, old], compared))
+    first = finder(space, old, compared).all()
+    if are_different(space, compared) and are_different(old, compared):
+        return first
+    return _paired(first, old, compared)
 
 
-def _from_columns(columns: Mapping[str, Sequence[Any]], keys: list[str]) -> Param:
+def _paired(first: Indices, old: ParameterSpace, keys: tuple[str, ...]) -> Indices:
+    """Pair rows of which the first equal one is known, as `pair_rows` does."""
+    places = np.full(len(first), -1, dtype=np.int64)
+    is_there = first >= 0
+    equals = first_equals(old, keys)
+    numbers = np.arange(len(old)) if equals is None else equals.all()
+    places[is_there] = pair_rows(first[is_there], numbers)
+    return places
+
+
+def count_unmatched(
+    space: ParameterSpace,
+    old: ParameterSpace | Mapping[str, Sequence[Any]],
+    keys: Sequence[str] | None = None,
+) -> int:
+    """Return for how many points of a space `match_rows` finds no row.
+
+    Two products whose factors correspond are not listed for that.
+    """
+    compared = tuple(space.keys() if keys is None else keys)
+    if isinstance(old, Mapping):
+        old = _from_columns(old, compared)
+    if are_different(space, compared) and are_different(old, compared):
+        return len(space) - finder(space, old, compared).count()
+    return int(np.count_nonzero(match_rows(space, old, compared) < 0))
+
+
+def _from_columns(columns: Mapping[str, Sequence[Any]], keys: Sequence[str]) -> Param:
     known = {key: columns[key] for key in keys if key in columns}
     # One column is enough to say how many rows there are.
     return Param(**(known or dict(list(columns.items())[:1])))
