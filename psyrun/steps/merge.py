@@ -183,7 +183,7 @@ def _clean_up(job: Job) -> None:
     for round_ in earlier:
         shutil.rmtree(round_.folder, ignore_errors=True)
     _remove_leftovers(job)
-    forget_others(job.layout.loaded, job.imported.version.source.fingerprint)
+    forget_others(job.layout.loaded, job.imported.version.source.code)
 
 
 def _remove_leftovers(job: Job) -> None:

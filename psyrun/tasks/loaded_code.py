@@ -8,6 +8,7 @@ the task's source that loaded it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class LoadedFile:
     Attributes
     ----------
     source : str
-        Fingerprint of the source of the task that loaded it.
+        Fingerprint of the code of the task that loaded it, see `Source.code`.
     file : str
         Its path; relative to the project folder if it is in there.
     is_module : bool
@@ -53,13 +54,13 @@ class LoadedFile:
             write_json(path, {"format": FORMAT, **asdict(self)})
 
 
-def loaded_files(folder: Path, source: str) -> list[LoadedFile]:
-    """Return the files of a folder that a version of a task's source has loaded.
+def loaded_files(folder: Path, sources: Container[str]) -> list[LoadedFile]:
+    """Return the files of a folder that some source of a task has loaded.
 
     Raises `StoreError` if a record is damaged.
     """
     found = (_load(path) for path in sorted(folder.glob("*.json")))
-    return [file for file in found if file is not None and file.source == source]
+    return [file for file in found if file is not None and file.source in sources]
 
 
 def forget_others(folder: Path, source: str) -> None:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,43 @@ class Version:
     workdir: Path
     _now: Mapping[_Key, LoadedFile]
     _changes: Sequence[str]
+    _loaded: Path
+    _former: Sequence[LoadedFile]
 
     @property
     def text(self) -> str:
-        """The fingerprint that plans and rows have."""
+        """The fingerprint that plans and rows have: of the code and of the space.
+
+        `code_text` and `space_text` are to take its place, which tell an edited space
+        from edited code.
+        """
         return self._with_changes(self.source.fingerprint)
+
+    @property
+    def code_text(self) -> str:
+        """The fingerprint of what makes a row, whatever the space is.
+
+        Also a file that jobs loaded counts, as for `text`.
+        """
+        return self._with_changes(self.source.code)
+
+    @property
+    def space_text(self) -> str:
+        """The fingerprint of what makes the space.
+
+        A file that jobs loaded counts, as it may have been loaded to make it.
+        """
+        return self._with_changes(self.source.space)
+
+    @cached_property
+    def aliases(self) -> tuple[str, ...]:
+        """What rows of this code and this space were called by earlier versions.
+
+        Those took the code and the space together, and modules as a whole before that.
+        It is found out when it is asked for, which may take long.
+        """
+        names = self.source.fingerprint, self.source.former_fingerprint
+        return tuple(dict.fromkeys(map(self._with_changes, names)))
 
     def _with_changes(self, name: str) -> str:
         if not self._changes:
@@ -92,15 +125,20 @@ class Version:
         content = hashlib.sha256(code.content).hexdigest()
         form = _form(code.content, Path(code.path), is_module=code.is_module)
         name = _name(code.path)
-        source = self.source.fingerprint
+        source = self.source.code
         return LoadedFile(source, name, code.is_module, content, form)
 
     def remember(self, known: Path) -> None:
-        """Record what is known of the source, which takes long to find out."""
+        """Record what is known of the source, which takes long to find out.
+
+        What earlier versions of psyrun recorded is put down under today's name.
+        """
         # Only time is lost if that cannot be written.
         with suppress(StoreError, OSError):
             if (record := self.source.record()) is not None:
                 write_json(known, record)
+            for file in self._former:
+                replace(file, source=self.source.code).save(self._loaded)
 
     def _unexpected(self, file: LoadedFile) -> list[LoadedFile]:
         expected = self._now.get((file.file, file.is_module))
@@ -165,13 +203,16 @@ def version_of_file(
     made = [workdir, *([] if resultfile is None else [resultfile])]
     source = Source(path, conf_path, file_dep, Path.cwd(), digests, record, made)
     recorded: dict[_Key, list[LoadedFile]] = {}
-    for file in loaded_files(loaded, source.fingerprint):
+    # Earlier versions of psyrun recorded them for the code and the space together.
+    files = loaded_files(loaded, {source.code, source.fingerprint})
+    former = [file for file in files if file.source != source.code]
+    for file in files:
         recorded.setdefault((file.file, file.is_module), []).append(file)
     now = {key: _as_it_is(files) for key, files in recorded.items()}
     changes = {key: _change(recorded[key], now[key]) for key in sorted(now)}
     parts = [part for part in changes.values() if part]
     changed = dict.fromkeys(file for (file, _), part in changes.items() if part)
-    return Version(source, tuple(changed), workdir, now, parts)
+    return Version(source, tuple(changed), workdir, now, parts, loaded, former)
 
 
 def known_digests(cache: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from psyrun.tasks.fingerprint import fingerprint
+from psyrun.tasks.fingerprint import Source, fingerprint
 
 BASE = """\
 import numpy as np
@@ -36,6 +36,15 @@ def write(folder: Path, files: dict[str, str]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def source_of(folder: Path, files: dict[str, str], file_dep=(), record=None) -> Source:
+    shutil.rmtree(folder, ignore_errors=True)
+    write(folder, files)
+    conf = folder / "psy-tasks/psy-conf.py"
+    task = folder / "psy-tasks/task_a.py"
+    conf_path = conf if conf.exists() else None
+    return Source(task, conf_path, file_dep, folder, record=record)
 
 
 def of_project(folder: Path, files: dict[str, str], file_dep=(), digests=None) -> str:

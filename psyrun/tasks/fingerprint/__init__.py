@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Set
 from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -35,7 +35,7 @@ from psyrun.tasks.fingerprint.imports import (
 from psyrun.tasks.fingerprint.memory import Memory
 from psyrun.tasks.fingerprint.module_slices import ModuleSlices
 from psyrun.tasks.fingerprint.nodes import nodes_of
-from psyrun.tasks.fingerprint.slicing import slice_results
+from psyrun.tasks.fingerprint.slicing import CODE, DECISIVE, SPACE, Sliceable
 
 __all__ = ["Source", "fingerprint"]
 _FORMAT = b"psyrun fingerprint 1"
@@ -95,7 +95,8 @@ class Source:
 
         It has all but `former_fingerprint`, which is asked for once at most.
         """
-        _ = self.fingerprint, self.parts, self.file_names, self.judged
+        _ = self.fingerprint, self.code, self.space
+        _ = self.parts, self.file_names, self.judged
         return self._memory.record()
 
     @cached_property
@@ -111,7 +112,36 @@ class Source:
         return str(self._memory.get("fingerprint", self._find_fingerprint))
 
     def _find_fingerprint(self) -> str:
-        return self._digest(self._analysed.slices.forms)
+        return self._digest(self._analysed.rows.slices.forms)
+
+    @cached_property
+    def code(self) -> str:
+        """The fingerprint of what makes a row: all but the space.
+
+        That is what `execute`, `setup` and `exclude_from_result` depend on, what has an
+        effect of its own, and the content of the files of `file_dep`.
+        """
+        return str(self._memory.get("code", partial(self._find_part, CODE)))
+
+    @cached_property
+    def space(self) -> str:
+        """The fingerprint of what makes the space, the same otherwise.
+
+        What has an effect of its own and the files of `file_dep` count for both.
+        """
+        return str(self._memory.get("space", partial(self._find_part, SPACE)))
+
+    def _find_part(self, names: Set[str]) -> str:
+        part = self._analysed.part(names)
+        forms = zip(_KINDS, (form for _, form in part.forms), strict=False)
+        modules = part.slices.forms
+        return _digest(
+            (" ".join(sorted(names)), b""),
+            *((kind, form) for kind, form in forms if form),
+            # Other parts may need a module of which nothing counts here.
+            *((n, form) for n in sorted(modules) for form in modules[n] if form),
+            *((name, content.encode()) for name, content in self._contents),
+        )
 
     @cached_property
     def former_fingerprint(self) -> str:
@@ -130,8 +160,9 @@ class Source:
         return self._memory.get("parts", self._find_parts) | dict(self._contents)
 
     def _find_parts(self) -> dict[str, str]:
-        forms = {source.file: form for source, form in self._analysed.forms if form}
-        forms |= self._analysed.slices.by_file
+        rows = self._analysed.rows
+        forms = {source.file: form for source, form in rows.forms if form}
+        forms |= rows.slices.by_file
         return {
             content_name(file, self._root): hashlib.sha256(form).hexdigest()
             for file, form in forms.items()
@@ -143,7 +174,8 @@ class Source:
         return frozenset(self._memory.get("file names", self._find_file_names))
 
     def _find_file_names(self) -> list[str]:
-        nodes = chain(self._analysed.nodes, self._analysed.slices.nodes)
+        rows = self._analysed.rows
+        nodes = chain(rows.nodes, rows.slices.nodes)
         texts = (node.value for node in nodes if isinstance(node, ast.Constant))
         names = (os.path.basename(t) for t in texts if isinstance(t, str))  # noqa: PTH119
         return sorted({name for name in names if len(name) <= _LONGEST_NAME})
@@ -163,12 +195,13 @@ class Source:
         analysed = self._analysed
         files = {source.file for source in analysed.whole}
         files |= analysed.all_modules.files - analysed.modules.files
-        files |= analysed.slices.by_file.keys()
+        files |= analysed.rows.slices.by_file.keys()
         return sorted(map(str, files))
 
     def _digest(self, modules: Mapping[str, list[bytes]]) -> str:
         # A psy-conf.py that says nothing about results is as good as none.
-        forms = zip(_KINDS, (form for _, form in self._analysed.forms), strict=False)
+        rows = self._analysed.rows
+        forms = zip(_KINDS, (form for _, form in rows.forms), strict=False)
         return _digest(
             *((kind, form) for kind, form in forms if form),
             *((name, form) for name in sorted(modules) for form in modules[name]),
@@ -190,38 +223,60 @@ class _Analysis:
             self._folders += added_folders(source.statements, source.file, root)
 
     @cached_property
-    def _parts(self) -> list[ModuleSource]:
+    def _sliceable(self) -> list[Sliceable]:
         is_own = ModuleSearch(self._folders, self._root, self.files).is_own
+        return [Sliceable(source.statements, is_own) for source in self.whole]
+
+    @cached_property
+    def rows(self) -> _Part:
+        """What counts for rows: for the code and for the space."""
+        pairs = self._sliced(DECISIVE)
+        return _Part(pairs, ModuleSlices(pairs, self._folders, self._root, self.files))
+
+    def part(self, names: Set[str]) -> _Part:
+        """Return what counts of that for some of the special variables."""
+        pairs = self._sliced(names)
+        return _Part(pairs, self.rows.slices.of_parts(pairs))
+
+    def _sliced(self, names: Set[str]) -> list[tuple[ModuleSource, ModuleSource]]:
+        """Return for each file the part that special variables depend on, and all."""
         return [
-            source._replace(statements=slice_results(source.statements, is_own))
-            for source in self.whole
+            (whole._replace(statements=sliceable.slice_special(names)), whole)
+            for whole, sliceable in zip(self.whole, self._sliceable, strict=True)
         ]
-
-    @property
-    def nodes(self) -> list[ast.AST]:
-        """All nodes of what counts of the task file and psy-conf.py."""
-        return [node for part in self._parts for node in nodes_of(part.statements)]
-
-    @cached_property
-    def forms(self) -> list[tuple[ModuleSource, bytes]]:
-        """What counts of the task file and of psy-conf.py."""
-        return [(source, canonical(source.statements)) for source in self._parts]
-
-    @cached_property
-    def slices(self) -> ModuleSlices:
-        """What counts of the modules."""
-        sources = list(zip(self._parts, self.whole, strict=True))
-        return ModuleSlices(sources, self._folders, self._root, self.files)
 
     @cached_property
     def modules(self) -> ModuleSearch:
         """The modules that what counts imports."""
-        return own_modules(self._parts, self._folders, self._root, self.files)
+        return self._own_modules(self.rows.sources)
 
     @property
     def all_modules(self) -> ModuleSearch:
         """The modules that anything imports."""
-        return own_modules(self.whole, self._folders, self._root, self.files)
+        return self._own_modules(self.whole)
+
+    def _own_modules(self, sources: list[ModuleSource]) -> ModuleSearch:
+        return own_modules(sources, self._folders, self._root, self.files)
+
+
+class _Part:
+    """What counts of some source, and of the modules that it uses."""
+
+    def __init__(
+        self, sources: list[tuple[ModuleSource, ModuleSource]], slices: ModuleSlices
+    ) -> None:
+        self.sources = [part for part, _ in sources]
+        self.slices = slices
+
+    @property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of what counts of the task file and psy-conf.py."""
+        return [node for part in self.sources for node in nodes_of(part.statements)]
+
+    @cached_property
+    def forms(self) -> list[tuple[ModuleSource, bytes]]:
+        """What counts of the task file and of psy-conf.py."""
+        return [(source, canonical(source.statements)) for source in self.sources]
 
 
 def _source(file: Path, files: Files) -> ModuleSource:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
@@ -79,70 +80,112 @@ class _Uses:
         return self._chains.get(name, set())
 
 
-class _Module:
-    """A module of the project, which counts as a whole if it is no valid source."""
+@dataclass(frozen=True)
+class _Slice:
+    """Statements of a module that count."""
 
-    def __init__(self, parsed: ParsedFile, dotted: str, search: ModuleSearch) -> None:
-        self._parsed = parsed
-        self.file = parsed.file
-        self.package = package_of(parsed.file, dotted)
-        self.statements = parsed.statements
-        self._is_own = partial(search.is_own, package=self.package)
-        self.needed: set[str] = set()
-        self.is_whole = parsed.source is None
-        self._counting: tuple[set[str], list[ast.stmt]] | None = None
-        self._form: tuple[list[ast.stmt], bytes] | None = None
+    statements: list[ast.stmt]
 
     @cached_property
-    def _names(self) -> set[str]:
-        names = names_of(self.statements)
-        return names.bound | names.declared
+    def form(self) -> bytes:
+        return canonical(self.statements)
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return nodes_of(self.statements)
+
+
+class _Facts:
+    """What the source of a module says, whatever counts of it."""
+
+    def __init__(self, parsed: ParsedFile, dotted: str, search: ModuleSearch) -> None:
+        self.parsed = parsed
+        self.package = package_of(parsed.file, dotted)
+        self.is_package = parsed.file.name == "__init__.py"
+        self._is_own = partial(search.is_own, package=self.package)
+        self._slices: dict[tuple[Set[str], Set[str]], _Slice] = {}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names that it binds."""
+        names = names_of(self.parsed.statements)
+        return frozenset(names.bound | names.declared)
 
     @cached_property
     def _submodules(self) -> set[str]:
-        is_package = self.file.name == "__init__.py"
-        return _submodules(self._parsed.nodes, self.package) if is_package else set()
+        if not self.is_package:
+            return set()
+        return _submodules(self.parsed.nodes, self.package)
 
     @cached_property
-    def bound(self) -> set[str]:
+    def bound(self) -> Set[str]:
         """Names that it binds, except to submodules, which can be had by themselves."""
-        return self._names - self._submodules
+        return self.names - self._submodules
 
     @cached_property
-    def _known(self) -> set[str]:
-        handed_on = self._names if self.file.name == "__init__.py" else set()
-        return handed_on | self._submodules | _chains(self.statements).keys()
+    def known(self) -> Set[str]:
+        """Names that it uses somewhere, or is there to hand on."""
+        handed_on = self.names if self.is_package else frozenset[str]()
+        used = _chains(self.parsed.statements).keys()
+        return handed_on | self._submodules | used
 
     @cached_property
     def _sliceable(self) -> Sliceable:
-        return Sliceable(self.statements, self._is_own)
+        return Sliceable(self.parsed.statements, self._is_own)
 
-    def uses(self, counting: list[ast.stmt]) -> _Uses | None:
-        """Return how statements of the module use others, None for any way."""
+    def slice(self, needed: Set[str], incidental: Set[str]) -> _Slice:
+        """Return the part of the module that some names depend on."""
+        key = frozenset(needed), frozenset(incidental)
+        if key not in self._slices:
+            self._slices[key] = _Slice(self._sliceable.slice(*key))
+        return self._slices[key]
+
+
+class _Module:
+    """A module of the project, which counts as a whole if it is no valid source.
+
+    What of it only `around` needs is taken to have no effect, if there is one.
+    """
+
+    def __init__(self, facts: _Facts, around: _Module | None) -> None:
+        self._facts = facts
+        self._around = around
+        self.file = facts.parsed.file
+        self.package = facts.package
+        self.bound = facts.bound
+        self.is_valid = facts.parsed.source is not None
+        self.needed: set[str] = set()
+        self.is_used = False
+        self.is_whole = not self.is_valid
+
+    @property
+    def _incidental(self) -> Set[str]:
+        if self._around is None:
+            return frozenset()
+        if not self._around.is_whole:
+            return self._around.needed - self.needed
+        return frozenset() if self.is_used else self._facts.names
+
+    @property
+    def _slice(self) -> _Slice:
+        return self._facts.slice(self.needed, self._incidental)
+
+    def uses(self) -> _Uses | None:
+        """Return how what counts of the module uses others, None for any way."""
         if self.is_whole:
             return None
-        return _Uses(counting, self._known | self.needed, self.needed)
+        known = self._facts.known | self.needed
+        return _Uses(self._slice.statements, known, self.needed)
 
-    def counting(self) -> list[ast.stmt]:
-        """Return the statements that count."""
-        if self.is_whole:
-            return self.statements
-        if self._counting is None or self._counting[0] != self.needed:
-            self._counting = set(self.needed), self._sliceable.slice(self.needed)
-        return self._counting[1]
-
+    @property
     def nodes(self) -> list[ast.AST]:
-        """Return all nodes of the statements that count."""
-        return self._parsed.nodes if self.is_whole else nodes_of(self.counting())
+        """All nodes of what counts."""
+        return self._facts.parsed.nodes if self.is_whole else self._slice.nodes
 
+    @property
     def form(self) -> bytes:
-        """Return what counts, as bytes."""
-        if self.is_whole:
-            return self._parsed.form
-        counting = self.counting()
-        if self._form is None or self._form[0] is not counting:
-            self._form = counting, canonical(counting)
-        return self._form[1]
+        """What counts, as bytes."""
+        return self._facts.parsed.form if self.is_whole else self._slice.form
 
 
 class ModuleSlices:
@@ -159,31 +202,51 @@ class ModuleSlices:
         root: Path,
         files: ParsedFiles,
     ) -> None:
+        self._around: ModuleSlices | None = None
         while True:
             self._search = ModuleSearch(folders, root, files)
+            self._facts: dict[tuple[Path, str], _Facts] = {}
             self._find(sources)
             if self._search.folders == folders:
                 return
             folders = self._search.folders
 
+    def of_parts(
+        self, sources: list[tuple[ModuleSource, ModuleSource]]
+    ) -> ModuleSlices:
+        """Return what counts of the modules for less of the same sources.
+
+        What a module that the other parts import does when it is imported counts, but
+        nothing that only prepares what these need.
+        """
+        part = object.__new__(ModuleSlices)
+        part._around = self
+        part._search = self._search
+        part._facts = self._facts
+        part._find(sources)
+        return part
+
     def _find(self, sources: list[tuple[ModuleSource, ModuleSource]]) -> None:
         self._modules: dict[str, list[_Module]] = {}
         self._todo: set[str] = set()
         self._all_are_whole = False
+        for name, modules in self._around._modules.items() if self._around else ():
+            # What is compiled may do anything, but most likely does nothing.
+            if all(module.is_valid for module in modules):
+                self._add(name, [module.file for module in modules])
         for part, whole in sources:
             known = _chains(whole.statements).keys()
             nodes = nodes_of(part.statements)
             self._follow(nodes, "", _Uses(part.statements, known))
         while self._todo:
             for module in self._modules[self._todo.pop()]:
-                uses = module.uses(module.counting())
-                self._follow(module.nodes(), module.package, uses)
+                self._follow(module.nodes, module.package, module.uses())
 
     @property
     def forms(self) -> dict[str, list[bytes]]:
         """For each dotted name what counts of the module."""
         return {
-            name: [module.form() for module in modules]
+            name: [module.form for module in modules]
             for name, modules in self._modules.items()
         }
 
@@ -192,13 +255,13 @@ class ModuleSlices:
         """All nodes of the statements that count."""
         for modules in self._modules.values():
             for module in modules:
-                yield from module.nodes()
+                yield from module.nodes
 
     @property
     def by_file(self) -> dict[Path, bytes]:
         """For each file what counts of it."""
         modules = [module for found in self._modules.values() for module in found]
-        return {module.file: module.form() for module in modules}
+        return {module.file: module.form for module in modules}
 
     def _follow(
         self, nodes: Iterable[ast.AST], package: str, uses: _Uses | None
@@ -270,16 +333,30 @@ class ModuleSlices:
         for dotted, files in self._search.chain(name):
             found = dotted
             if dotted not in self._modules:
-                modules = [self._search.parsed(file) for file in files]
-                for module in modules:
-                    self._search.add_folders(module.added_folders(self._search.root))
-                self._modules[dotted] = [
-                    _Module(module, dotted, self._search) for module in modules
-                ]
-                self._todo.add(dotted)
-                if self._all_are_whole or self._is_in_whole_package(dotted):
-                    self._take_whole(dotted)
+                for file in files:
+                    added = self._search.parsed(file).added_folders(self._search.root)
+                    self._search.add_folders(added)
+                self._add(dotted, files)
+            for module in self._modules[dotted]:
+                if not module.is_used:
+                    module.is_used = True
+                    self._todo.add(dotted)
         return found == name
+
+    def _add(self, name: str, files: Iterable[Path]) -> None:
+        """Take a module in for what it does when it is imported."""
+        self._modules[name] = [self._module(name, file) for file in files]
+        self._todo.add(name)
+        if self._all_are_whole or self._is_in_whole_package(name):
+            self._take_whole(name)
+
+    def _module(self, name: str, file: Path) -> _Module:
+        if (file, name) not in self._facts:
+            parsed = self._search.parsed(file)
+            self._facts[file, name] = _Facts(parsed, name, self._search)
+        around = self._around._modules.get(name, ()) if self._around else ()
+        same = (module for module in around if module.file == file)
+        return _Module(self._facts[file, name], next(same, None))
 
     def _is_in_whole_package(self, name: str) -> bool:
         around = self._modules.get(parent_name(name), [])

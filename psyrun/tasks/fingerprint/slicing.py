@@ -10,9 +10,8 @@ A statement belongs to that part if
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL
 from psyrun.tasks.fingerprint.canonical import canonical, is_noise
@@ -28,6 +27,10 @@ from psyrun.tasks.fingerprint.names import DYNAMIC, NameUse, names_of
 
 DECISIVE = frozenset(n for n, special in SPECIAL.items() if special.makes_rows)
 """Special variables that results depend on."""
+SPACE = frozenset({"pspace"})
+"""Those that say which assignments there are."""
+CODE = DECISIVE - SPACE
+"""Those that say what the result of an assignment is."""
 INCIDENTAL = frozenset(SPECIAL) - DECISIVE | {FORMER_SPELLING}
 """Special variables that say how to run a task; `file_dep` counts by content."""
 
@@ -60,9 +63,6 @@ class _Branch:
     orelse: list[_Leaf | _Branch]
 
 
-_FindEffects: TypeAlias = Callable[[list[_Leaf], list[_Leaf]], set[_Leaf]]
-
-
 class Sliceable:
     """Statements of a file, of which those are taken that some names depend on."""
 
@@ -76,24 +76,22 @@ class Sliceable:
         _find_changes(self._leaves)
 
     def slice(
-        self, needed: Iterable[str], with_effect: _FindEffects | None = None
+        self, needed: Iterable[str], incidental: Set[str] = frozenset()
     ) -> list[ast.stmt]:
-        """Return the statements on which names depend, and those with an effect."""
-        kept = _kept(self._leaves, set(needed), with_effect or _active)
+        """Return the statements on which names depend, and those with an effect.
+
+        What only prepares names that are `incidental` is taken to have none.
+        """
+        kept = _kept(self._leaves, set(needed), incidental)
         return _prune(self._tree, kept)
 
+    def slice_special(self, names: Set[str]) -> list[ast.stmt]:
+        """Return the statements of a task file that some special variables depend on.
 
-def slice_results(
-    statements: Iterable[ast.stmt], is_own: Callable[[ast.stmt], bool]
-) -> list[ast.stmt]:
-    """Return the statements of a task file that its results depend on.
-
-    They keep their order, except that neighbouring imports are sorted. Imports are
-    reduced to the names that count, if statements to their statements that count.
-    `is_own` tells whether an import of one name imports a module of the project.
-    """
-    whole = Sliceable(statements, is_own)
-    return whole.slice(DECISIVE, _with_effect)
+        They keep their order, except that neighbouring imports are sorted. Imports are
+        reduced to the names that count, if statements to their statements that count.
+        """
+        return self.slice(names, (DECISIVE | INCIDENTAL) - names)
 
 
 def without_main_block(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -167,14 +165,13 @@ def _find_changes(leaves: list[_Leaf]) -> None:
         leaf.changed = changed
 
 
-def _kept(
-    leaves: list[_Leaf], needed: set[str], with_effect: _FindEffects
-) -> set[_Leaf]:
+def _kept(leaves: list[_Leaf], needed: set[str], incidental: Set[str]) -> set[_Leaf]:
     kept: set[_Leaf] = set()
     while True:
         new = {leaf for leaf in leaves if leaf not in kept and leaf.targets & needed}
         if not new:
-            new = with_effect([leaf for leaf in leaves if leaf not in kept], leaves)
+            rest = [leaf for leaf in leaves if leaf not in kept]
+            new = _with_effect(rest, leaves, incidental)
         if not new:
             return kept
         kept |= new
@@ -183,26 +180,29 @@ def _kept(
             return set(leaves)
 
 
-def _active(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
-    """Return those of the `rest` that do more than to bind names."""
-    return {leaf for leaf in rest if not leaf.inert}
+def _with_effect(rest: list[_Leaf], leaves: list[_Leaf], names: Set[str]) -> set[_Leaf]:
+    """Return those of the `rest` that do more than to prepare incidental names."""
+    active = {leaf for leaf in rest if not leaf.inert}
+    return active - _incidental(rest, leaves, names) if active and names else active
 
 
-def _with_effect(rest: list[_Leaf], leaves: list[_Leaf]) -> set[_Leaf]:
-    """Return those of the `rest` that do more than to prepare how to run."""
-    readers = _readers(rest, leaves)
+def _incidental(rest: list[_Leaf], leaves: list[_Leaf], names: Set[str]) -> set[_Leaf]:
+    """Return those of the `rest` that only prepare incidental names."""
+    readers = _readers(rest, leaves, names)
     own = own_names([leaf.names for leaf in leaves])
-    incidental = {leaf for leaf in rest if not has_own_effect(leaf.node, own)}
+    found = {leaf for leaf in rest if not has_own_effect(leaf.node, own)}
     while lost := {
-        leaf for leaf in incidental if not _only_prepares(leaf, incidental, readers)
+        leaf for leaf in found if not _only_prepares(leaf, found, readers, names)
     }:
-        incidental -= lost
-    return {leaf for leaf in rest if leaf not in incidental and not leaf.inert}
+        found -= lost
+    return found
 
 
-def _readers(rest: list[_Leaf], leaves: list[_Leaf]) -> dict[str, set[_Leaf]]:
+def _readers(
+    rest: list[_Leaf], leaves: list[_Leaf], names: Set[str]
+) -> dict[str, set[_Leaf]]:
     """Return who reads each name, without definitions that nobody uses."""
-    idle = {leaf for leaf in rest if leaf.inert and not leaf.targets & INCIDENTAL}
+    idle = {leaf for leaf in rest if leaf.inert and not leaf.targets & names}
     while True:
         readers: dict[str, set[_Leaf]] = {}
         for leaf in leaves:
@@ -215,13 +215,16 @@ def _readers(rest: list[_Leaf], leaves: list[_Leaf]) -> dict[str, set[_Leaf]]:
 
 
 def _only_prepares(
-    leaf: _Leaf, incidental: set[_Leaf], readers: dict[str, set[_Leaf]]
+    leaf: _Leaf,
+    incidental: set[_Leaf],
+    readers: dict[str, set[_Leaf]],
+    names: Set[str],
 ) -> bool:
     """Tell whether all that a leaf makes is incidental, or read by such leaves."""
     others = {name: readers.get(name, set()) - {leaf} for name in leaf.targets}
-    read = {name: others[name] for name in others if others[name] or name in INCIDENTAL}
+    read = {name: others[name] for name in others if others[name] or name in names}
     return bool(read) and all(
-        name in INCIDENTAL or by <= incidental for name, by in read.items()
+        name in names or by <= incidental for name, by in read.items()
     )
 
 
