@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from psyrun.errors import (
     DamagedFileError,
@@ -27,7 +28,6 @@ from psyrun.planning.current import current_state, known_fingerprints
 from psyrun.planning.decide import Decision, decide
 from psyrun.planning.desired import PlanOptions, desired_of
 from psyrun.planning.hints import unlisted_files
-from psyrun.planning.repair import Repair
 from psyrun.planning.snakefile import check_path, check_taskfile, environment, render
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
@@ -63,6 +63,9 @@ from psyrun.workdir.snakemake_records import (
     forget_incomplete,
     forget_missing,
 )
+
+if TYPE_CHECKING:
+    from psyrun.planning.repair import Repair
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -207,7 +210,10 @@ class TaskRun:
 
         What is large is looked at only if there is something to do.
         """
-        repair = Repair(self.task, self.layout)
+        # A first run has nothing to mend, and starts sooner without what mends.
+        if not (self.layout.rounds() or self.layout.state.exists()):
+            return self._decide(adoptable)
+        repair = self._repair()
         repair.mend_records()
         try:
             decision = self._decide(adoptable, refuses_damage=True)
@@ -233,12 +239,17 @@ class TaskRun:
                 f"task {self.name!r}: its job {job} is run by {holder}. Wait for it, "
                 f"or stop it with 'psy kill {self.name}'."
             )
-        repair = Repair(self.task, self.layout)
+        repair = self._repair()
         repair.mend_records()
         repair.mend_rows(is_thorough=True)
         repair.mend_files()
         _note_where(self.task)
         return repair.said
+
+    def _repair(self) -> Repair:
+        from psyrun.planning.repair import Repair
+
+        return Repair(self.task, self.layout)
 
     def settle_earlier_jobs(self, warn: Warn) -> None:
         """See to it that only jobs go on that fit to the plan.

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from options import parse
 
 import psyrun
 from psyrun.store.registry import store_named
@@ -122,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=32, help="values of each parameter")
     parser.add_argument("--repeats", type=int, default=7)
-    arguments = parser.parse_args()
+    arguments = parse(parser, side=8, repeats=1)
     warnings.simplefilter("error")
     print(f"{arguments.side**4:.2g} rows, 4 axes, 2 results")
     for store in (".npz", ".h5"):

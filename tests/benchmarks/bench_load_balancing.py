@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from options import parse
 
 N_ASSIGNMENTS = 2_000
 TOTAL = 60.0  # seconds
@@ -101,7 +102,7 @@ def main() -> None:
     parser.add_argument("--pool-sizes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parse(parser, workers=[16], pool_sizes=[2])
     durations = pareto_durations(args.seed)
     for n_workers in args.workers:
         for pool_size in args.pool_sizes:

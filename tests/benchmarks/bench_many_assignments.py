@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from options import parse
+
 N_BLOCKS = 100
 N_CORES = 2
 MOST_MEMORY = 150.0  # MB
@@ -111,7 +113,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assignments", type=int, default=1_000_000)
     parser.add_argument("--stores", nargs="+", default=[".pkl", ".npz", ".h5"])
-    args = parser.parse_args()
+    args = parse(parser, assignments=20_000)
     is_too_much = False
     for ext in args.stores:
         seconds, seen = watch(args.assignments, ext)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from options import parse
 
 from psyrun.workdir.layout import Round
 
@@ -115,7 +116,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
-    args = parser.parse_args()
+    args = parse(parser, pairs=1, rows=200)
     print(f"merging {args.rows} rows of 1 MB, in turn with a bare write")
     for store in args.stores:
         with tempfile.TemporaryDirectory() as name:

@@ -6,18 +6,17 @@ the time of `missing` and of `match_rows`, and the ratio that is to stay below 3
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from options import parse
 
 from psyrun import Param
 from psyrun.pspace import ParameterSpace, missing
 from psyrun.pspace.matching import match_rows
-
-N_ROWS = 1_000_000
-SIDE = 1_000  # the square root of N_ROWS
 
 
 def seconds(function: Callable[[], Any], repeats: int = 3) -> float:
@@ -29,37 +28,37 @@ def seconds(function: Callable[[], Any], repeats: int = 3) -> float:
     return min(once() for _ in range(repeats))
 
 
-def grid(shift: int) -> ParameterSpace:
-    radius = np.linspace(0.0, 1.0, SIDE)
-    return Param(radius=radius) * Param(trial=range(shift, SIDE + shift))
+def grid(side: int, shift: int) -> ParameterSpace:
+    radius = np.linspace(0.0, 1.0, side)
+    return Param(radius=radius) * Param(trial=range(shift, side + shift))
 
 
-def samples(shift: int) -> ParameterSpace:
-    numbers = np.random.default_rng(0).random((N_ROWS, 2))
+def samples(side: int, shift: int) -> ParameterSpace:
+    numbers = np.random.default_rng(0).random((side**2, 2))
     numbers = np.roll(numbers, shift, axis=0)
     numbers[:shift] += 1.0
     return Param(a=numbers[:, 0], b=numbers[:, 1])
 
 
-def one_array(shift: int) -> ParameterSpace:
-    return Param(a=np.arange(shift, N_ROWS + shift) / 7.0)
+def one_array(side: int, shift: int) -> ParameterSpace:
+    return Param(a=np.arange(shift, side**2 + shift) / 7.0)
 
 
-def counted(shift: int) -> ParameterSpace:
-    return Param(trial=range(shift, N_ROWS + shift))
+def counted(side: int, shift: int) -> ParameterSpace:
+    return Param(trial=range(shift, side**2 + shift))
 
 
-def named(shift: int) -> ParameterSpace:
-    names = [f"subject {i}" for i in range(shift, SIDE + shift)]
-    return Param(name=names) * Param(trial=list(range(SIDE)))
+def named(side: int, shift: int) -> ParameterSpace:
+    names = [f"subject {i}" for i in range(shift, side + shift)]
+    return Param(name=names) * Param(trial=list(range(side)))
 
 
-def listed(shift: int) -> ParameterSpace:
-    return Param(trial=list(range(shift, N_ROWS + shift)))
+def listed(side: int, shift: int) -> ParameterSpace:
+    return Param(trial=list(range(shift, side**2 + shift)))
 
 
-def report(make: Callable[[int], ParameterSpace]) -> float:
-    new, old = make(7), make(0)
+def report(make: Callable[[int, int], ParameterSpace], side: int) -> float:
+    new, old = make(side, 7), make(side, 0)
     build = seconds(lambda: (new.build(), old.build()))
     lacking = seconds(lambda: len(missing(new, old)))
     matched = seconds(lambda: match_rows(new, old))
@@ -70,6 +69,14 @@ def report(make: Callable[[int], ParameterSpace]) -> float:
     return lacking / build
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    text = "the square root of the number of rows"
+    parser.add_argument("--side", type=int, default=1_000, help=text)
+    args = parse(parser, side=100)
     for kind in (grid, named, samples, one_array, counted, listed):
-        report(kind)
+        report(kind, args.side)
+
+
+if __name__ == "__main__":
+    main()

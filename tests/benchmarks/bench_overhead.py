@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from options import parse
+
 from psyrun.planning.prepare import PlanOptions, load_tasks
 from psyrun.steps.job import ImportedTask, Job
 from psyrun.steps.process import process
@@ -108,7 +110,7 @@ def report(kind: str, ours: Sequence[float], bare: Sequence[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
-    n_pairs = parser.parse_args().pairs
+    n_pairs = parse(parser, pairs=1).pairs
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         taskfile = Path("psy-tasks/task_noop.py").absolute()
         taskfile.parent.mkdir()

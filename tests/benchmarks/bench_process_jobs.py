@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from options import parse
+
 TASK = """\
 from psyrun import Param
 
@@ -134,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 100])
-    args = parser.parse_args()
+    args = parse(parser, pairs=1, jobs=[1, 10])
     for n_jobs in args.jobs:
         compare(n_jobs, args.pairs)
 

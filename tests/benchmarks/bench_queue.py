@@ -30,6 +30,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from options import parse
+
 from psyrun import Slurm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
@@ -243,7 +245,7 @@ def main() -> None:
     parser.add_argument("--per-job", type=int, default=10, help="assignments")
     text = "also time snakemake-executor-plugin-slurm with 10 jobs (minutes)"
     parser.add_argument("--official", action="store_true", help=text)
-    args = parser.parse_args()
+    args = parse(parser, jobs=10)
     if args.official and find_spec("snakemake_executor_plugin_slurm") is None:
         parser.error("the official plug-in is missing: pip install .[slurm-official]")
     if reason := reason_it_cannot_run(accounting=False):

@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from options import parse
+
 TASK = """\
 from psyrun import Param
 
@@ -32,7 +34,7 @@ def seconds(command: list[str], folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=15)
-    n_pairs = parser.parse_args().pairs
+    n_pairs = parse(parser, pairs=1).pairs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "psy-tasks").mkdir()

@@ -547,14 +547,18 @@ def test_jobs_that_start_after_an_edit_evaluate_nothing(
     assert project.calls() == []
 
 
-@pytest.mark.parametrize("number", range(int(os.environ.get("PSYRUN_KILLS", "20"))))
+KILLS = int(os.environ.get("PSYRUN_KILLS", "6"))
+
+
+@pytest.mark.parametrize("number", range(KILLS))
 def test_a_controller_killed_at_any_moment_submits_each_job_once(
     slurm: SlurmCluster, tmp_path: Path, submissions: Submissions, number: int
 ) -> None:
     chance = random.Random(number)
     project = queued_project(tmp_path / "project", seconds=0.2)
     process = start(project)
-    timer = threading.Timer(chance.uniform(1.0, 9.0), lambda: None)
+    moment = 1.0 + 8.0 * (number + chance.random()) / KILLS
+    timer = threading.Timer(moment, lambda: None)
     timer.start()
     timer.join()
     kill_all_of(process)
