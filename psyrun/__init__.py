@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from psyrun.pspace import Param as Param
     from psyrun.results.failed import failed as failed
     from psyrun.results.load import load as load
+    from psyrun.results.spaces import done as done
+    from psyrun.results.spaces import stale as stale
     from psyrun.scheduler import ImmediateRun as ImmediateRun
     from psyrun.scheduler import Scheduler as Scheduler
     from psyrun.scheduler import Slurm as Slurm
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
 _NAMES = {
     "DistributeBackend": "psyrun.backend",
     "LoadBalancingBackend": "psyrun.backend",
+    "done": "psyrun.results.spaces",
     "failed": "psyrun.results.failed",
     "load": "psyrun.results.load",
+    "stale": "psyrun.results.spaces",
     "map_pspace": "psyrun.mapper",
     "map_pspace_hdd_backed": "psyrun.mapper",
     "map_pspace_parallel": "psyrun.mapper",

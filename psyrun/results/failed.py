@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.param import select
 from psyrun.results.assignments import round_data
 from psyrun.results.extras import library_for
 from psyrun.results.failures import failure_columns
 from psyrun.results.frames import UnsuitableError, arrow_array, to_polars
-from psyrun.results.load import RecordedTask, find
+from psyrun.results.load import RecordedTask, find_task
 from psyrun.utils.files import Filename
 from psyrun.utils.text import text_of
+from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.description import Description
-from psyrun.workdir.failures import failures_of_task
-from psyrun.workdir.plan import Plan
+from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.failures import Failure, failures_of_task
 
 
 def failed(
-    task: Filename, as_: str | None = None, taskdir: Filename | None = None
+    task: Filename,
+    as_: str | None = None,
+    taskdir: Filename | None = None,
+    *,
+    cause: str | None = None,
 ) -> Any:
     """Return the assignments of a task that failed, and why.
 
@@ -35,14 +41,19 @@ def failed(
     ----------
     task : path-like
         Name of a task, or its work folder (``psy-work/<task>``).
-    as_ : {None, "pandas", "polars", "arrow"}
-        The form of the table. Arrow has parameters that it cannot hold as text.
+    as_ : {None, "pandas", "polars", "arrow", "space"}
+        The form of the table. Arrow has parameters that it cannot hold as text. With
+        ``"space"`` only the assignments are returned, as a parameter space.
     taskdir : path-like, optional
         As for `psyrun.load`.
+    cause : str, optional
+        Class of the exception, such as ``"ValueError"``, of the failures to return.
+        It is ``"WorkerDied"`` where the process of an assignment ended, and
+        ``"JobEnded"`` where its whole job did.
 
     Returns
     -------
-    dict of str to list, or what `as_` names
+    dict of str to list, ParameterSpace, or what `as_` names
         In the order of the space: ``number``, which is that of ``psy failed``; each
         parameter; ``error``, the class of the exception; ``message``; ``where``, file
         and line; ``host``; ``attempt``, how many evaluations have failed;
@@ -56,25 +67,38 @@ def failed(
         If there is no such task, or no such form or its library.
     """
     _check_form(as_)
-    found = find(task, taskdir)
-    if not isinstance(found, RecordedTask):
-        raise PsyrunError(
-            f"{found}: is neither a task nor the work folder of one. Name one, such as "
-            "'square' or 'psy-work/square'."
-        )
-    columns = _columns(found)
+    found = find_task(task, taskdir)
+    if as_ == SPACE:
+        return retry_while_changing(lambda: failed_space(found, cause))
+    columns = retry_while_changing(lambda: _columns(found, cause))
     return columns if as_ is None else _FORMS[as_](columns)
 
 
-def _columns(task: RecordedTask) -> dict[str, list[Any]]:
+def failed_space(task: RecordedTask, cause: str | None = None) -> ParameterSpace:
+    """Return the assignments of a task that failed, as a space; see `failed`.
+
+    Raises `PsyrunError` if the task was never run.
+    """
+    return _space_of(task, _failures(task, cause))
+
+
+def _failures(task: RecordedTask, cause: str | None) -> list[Failure]:
     failures = failures_of_task(task.layout)
-    plan = Plan.load(task.layout)
-    parameters = {}
-    if plan is not None and failures:
-        round_ = task.layout.round(plan.round)
-        space = round_data(round_, Path(plan.taskfile), task.root).division.space
-        numbers = np.array([failure.index for failure in failures])
-        parameters = select(space, numbers).build()
+    return [one for one in failures if cause is None or one.type == cause]
+
+
+def _space_of(task: RecordedTask, failures: Sequence[Failure]) -> ParameterSpace:
+    plan = task.plan
+    round_ = task.layout.round(plan.round)
+    if DivisionCounts.load(round_) is None:
+        return Param()
+    space = round_data(round_, Path(plan.taskfile), task.root).division.space
+    return select(space, np.array([failure.index for failure in failures], np.int64))
+
+
+def _columns(task: RecordedTask, cause: str | None) -> dict[str, list[Any]]:
+    failures = _failures(task, cause)
+    parameters = _space_of(task, failures).build() if failures else {}
     columns = failure_columns(failures, parameters)
     return {
         key: values
@@ -85,12 +109,13 @@ def _columns(task: RecordedTask) -> dict[str, list[Any]]:
 
 
 def _check_form(as_: str | None) -> None:
-    if as_ is None:
+    if as_ is None or as_ == SPACE:
         return
     if as_ not in _FORMS:
+        forms = (*_FORMS, SPACE)
         raise PsyrunError(
-            f"as_={as_!r}: there is no such form.{did_you_mean(str(as_), _FORMS)} It "
-            f"is one of {', '.join(map(repr, _FORMS))}, or None for columns."
+            f"as_={as_!r}: there is no such form.{did_you_mean(str(as_), forms)} It "
+            f"is one of {', '.join(map(repr, forms))}, or None for columns."
         )
     library_for(as_)
 
@@ -115,4 +140,5 @@ def _arrow_column(key: str, column: list[Any]) -> Any:
         return arrow_array(key, list(map(text_of, column)))
 
 
+SPACE = "space"
 _FORMS = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}

@@ -164,12 +164,7 @@ def write_partial(
     for `load`. Returns the number of rows; if there are none, `target` is left as it
     was.
     """
-    found = find(task_or_path, taskdir)
-    if isinstance(found, Path):
-        raise PsyrunError(
-            f"{found}: is neither a task nor the work folder of one. Name one, such as "
-            "'square' or 'psy-work/square'."
-        )
+    found = find_task(task_or_path, taskdir)
     path = Path(target)
     if path.resolve() == found.resultfile.resolve():
         raise PsyrunError(
@@ -337,6 +332,20 @@ def find(task_or_path: Filename, taskdir: Filename | None) -> RecordedTask | Pat
         root = project_above() or root
         taskdir = root / TASKDIR
     return _found(task_or_path, root, Path(taskdir))
+
+
+def find_task(task: Filename, taskdir: Filename | None) -> RecordedTask:
+    """Return a task by its name or work folder; see `load`.
+
+    Raises `PsyrunError` if there is none.
+    """
+    found = find(task, taskdir)
+    if isinstance(found, Path):
+        raise PsyrunError(
+            f"{found}: is neither a task nor the work folder of one. Name one, such as "
+            "'square' or 'psy-work/square'."
+        )
+    return found
 
 
 def _found(task_or_path: Filename, root: Path, taskdir: Path) -> RecordedTask | Path:

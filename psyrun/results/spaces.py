@@ -1,0 +1,175 @@
+"""The assignments of a task that are done, or of an older version, as spaces."""
+
+from __future__ import annotations
+
+from contextlib import chdir, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from psyrun.errors import PsyrunError
+from psyrun.pspace import ParameterSpace
+from psyrun.pspace.param import select
+from psyrun.results.assignments import round_data
+from psyrun.results.load import RecordedTask, find_task
+from psyrun.store.arrays import Indices
+from psyrun.utils.files import Filename
+from psyrun.workdir.consistent_reads import retry_while_changing
+from psyrun.workdir.damage import check_division
+from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.layout import TaskLayout, TaskRecord
+from psyrun.workdir.plan import Plan
+
+if TYPE_CHECKING:
+    from psyrun.tasks.version import Version
+    from psyrun.workdir.rows import RoundData
+
+
+def done(task: Filename, taskdir: Filename | None = None) -> ParameterSpace:
+    """Return the assignments of a task that have a row, as a space.
+
+    Also those whose row an older version of the code computed; `stale` has these. It
+    works while the task runs, and is what was there when it was called.
+
+    Parameters
+    ----------
+    task : path-like
+        Name of a task, or its work folder (``psy-work/<task>``).
+    taskdir : path-like, optional
+        As for `psyrun.load`.
+
+    Returns
+    -------
+    ParameterSpace
+        In the order of the space of the task. If all are done, it is that space, with
+        its structure.
+
+    Raises
+    ------
+    PsyrunError
+        If there is no such task, or it was never run.
+    """
+    found = find_task(task, taskdir)
+    return retry_while_changing(lambda: RowsOfTask.of(found).done())
+
+
+def stale(task: Filename, taskdir: Filename | None = None) -> ParameterSpace:
+    """Return the assignments of a task with a row of an older version, as a space.
+
+    The code as it is now is compared, without running it.
+
+    Parameters
+    ----------
+    task : path-like
+        Name of a task, or its work folder (``psy-work/<task>``).
+    taskdir : path-like, optional
+        As for `psyrun.load`.
+
+    Returns
+    -------
+    ParameterSpace
+        In the order of the space of the task, as for `done`.
+
+    Raises
+    ------
+    PsyrunError
+        If there is no such task, it was never run, or its source cannot be read.
+    """
+    found = find_task(task, taskdir)
+    return retry_while_changing(lambda: RowsOfTask.of(found).stale(version_of(found)))
+
+
+class RowsOfTask:
+    """Which assignments of the space that was divided last have a row.
+
+    Attributes
+    ----------
+    data : RoundData
+        The round whose space that is.
+    indices : ndarray of int64
+        The assignments that have a row, ascending.
+    """
+
+    def __init__(self, data: RoundData, counts: DivisionCounts) -> None:
+        self.data = data
+        self.indices = data.with_row()
+        self._counts = counts
+
+    @classmethod
+    def of(cls, task: RecordedTask) -> RowsOfTask:
+        """Read which rows there are.
+
+        Raises `PsyrunError` if no space was divided yet.
+        """
+        plan = task.plan
+        for number in (plan.round, *plan.keep_rounds, *plan.superseded):
+            round_ = task.layout.round(number)
+            check_division(round_)
+            counts = DivisionCounts.load(round_)
+            if counts is not None:
+                taskfile = Path(plan.taskfile)
+                return cls(round_data(round_, taskfile, task.root), counts)
+        name = task.layout.name
+        raise PsyrunError(
+            f"task {name!r}: which assignments it has is not known yet. Go on with "
+            f"'psy run {name}'."
+        )
+
+    @property
+    def space(self) -> ParameterSpace:
+        """All assignments."""
+        return self.data.division.space
+
+    def done(self) -> ParameterSpace:
+        """Return those that have a row."""
+        return _chosen(self.space, self.indices)
+
+    def stale(self, version: Version) -> ParameterSpace:
+        """Return those whose row comes from another version of the code."""
+        division, own = self.data.division, self._counts.fingerprint
+        is_older = np.full(len(self.indices), not _is_of(own, version))
+        if division.kept is not None and division.versions is not None:
+            names = division.fingerprints
+            are_older = np.array([not _is_of(n, version) for n in names], dtype=bool)
+            rows = division.kept[self.indices]
+            is_kept = rows >= 0
+            is_older[is_kept] = are_older[division.versions[rows[is_kept]]]
+        return _chosen(self.space, self.indices[is_older])
+
+
+def _chosen(space: ParameterSpace, indices: Indices) -> ParameterSpace:
+    return space if len(indices) == len(space) else select(space, indices)
+
+
+def _is_of(fingerprint: str, version: Version) -> bool:
+    return version.named([fingerprint]) == fingerprint
+
+
+def version_of(task: RecordedTask) -> Version:
+    """Return the version of a task as its source is now; its file is not run.
+
+    Raises `TaskError` if the source cannot be read.
+    """
+    plan, layout = task.plan, TaskLayout(task.layout.folder.absolute())
+    # Only where that is another one: other threads have the same current folder.
+    with nullcontext() if task.root == Path() else chdir(task.root):
+        return version_of_plan(plan, layout)
+
+
+def version_of_plan(plan: Plan, layout: TaskLayout) -> Version:
+    """Return the version of the task of a plan; paths are relative to its project."""
+    from psyrun.tasks.version import known_digests, version_of_file
+
+    path = Path(plan.taskfile)
+    conf_path = path.parent / "psy-conf.py"
+    record = TaskRecord.load(path.parent, layout.name)
+    return version_of_file(
+        path,
+        conf_path if conf_path.is_file() else None,
+        () if record is None else record.file_dep,
+        layout.source,
+        layout.loaded,
+        digests=known_digests(layout.digests),
+        resultfile=Path(plan.resultfile),
+    )
