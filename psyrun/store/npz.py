@@ -40,6 +40,7 @@ from psyrun.store.npz_merging import (
     write_joined,
     write_picked,
 )
+from psyrun.store.npz_pieces import pieces
 from psyrun.store.npz_text import (
     count_texts,
     differ_much,
@@ -155,6 +156,21 @@ class NpzStore(Store):
                 f"{filename}: key {key!r} holds pickled objects; if you trust who "
                 "wrote the file, load it with NpzStore(allow_pickle=True)."
             ) from error
+
+    @override
+    def pieces(self, filename: Filename) -> Iterator[Columns]:
+        """Read all rows in pieces of about 8 MiB.
+
+        All values of a key are in memory if they are compressed, Python objects, or
+        texts of very different lengths.
+        """
+        if not self._keeps_format_of(NpzStore):
+            yield from super().pieces(filename)
+            return
+        content = self._content(filename)
+        yield from pieces(
+            content.arrays, content.n_rows, lambda key: self._load_key(filename, key)
+        )
 
     @override
     def count(self, filename: Filename) -> int:
