@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
     from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
     from psyrun.pspace import Param as Param
+    from psyrun.results.export import export as export
     from psyrun.results.failed import failed as failed
     from psyrun.results.load import load as load
     from psyrun.results.spaces import done as done
@@ -38,6 +39,7 @@ _NAMES = {
     "DistributeBackend": "psyrun.backend",
     "LoadBalancingBackend": "psyrun.backend",
     "done": "psyrun.results.spaces",
+    "export": "psyrun.results.export",
     "failed": "psyrun.results.failed",
     "load": "psyrun.results.load",
     "stale": "psyrun.results.spaces",

@@ -31,18 +31,27 @@ def library_for(as_: str) -> Any:
 
     Raises `PsyrunError`, which says how to install it, if it cannot be imported.
     """
-    name = FORMS[as_]
+    return imported(FORMS[as_], as_, f"as_={as_!r}")
+
+
+def imported(name: str, extra: str, what: str) -> Any:
+    """Import a library, or a module of one, that comes with an extra of psyrun.
+
+    Raises `PsyrunError`, which says how to install it, if it cannot be imported.
+    `what` is what needs it.
+    """
+    library = name.partition(".")[0]
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if error.name not in (name, library):
             raise
         raise PsyrunError(
-            f"as_={as_!r} needs {name}. "
-            f"Install it with \"pip install 'psyrun[{as_}]'\"."
+            f"{what} needs {library}. "
+            f"Install it with \"pip install 'psyrun[{extra}]'\"."
         ) from None
     except ImportError as error:
         raise PsyrunError(
-            f"as_={as_!r} needs {name}, which cannot be imported ({one_line(error)}). "
-            f'Install it anew with "pip install --force-reinstall {name}".'
+            f"{what} needs {library}, which cannot be imported ({one_line(error)}). "
+            f'Install it anew with "pip install --force-reinstall {library}".'
         ) from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -31,6 +32,7 @@ from psyrun.workdir.consistent_reads import ConcurrentChangeError
 from psyrun.workdir.description import Description
 
 _T = TypeVar("_T")
+_PIECE_BYTES = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,18 @@ class Source(Protocol):
     ) -> Mapping[str, Any]:
         """Return some columns, and some rows of them; None stands for all."""
 
+    def count(self) -> int:
+        """Return the number of rows."""
+
+    def pieces(
+        self, keys: Sequence[str], rows: Indices | None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield as `read` returns, in pieces that fit into memory, at least one.
+
+        The rows ascend. What is in memory anyway comes in one piece.
+        """
+        yield self.read(keys, rows)
+
 
 class StoredRows(Source):
     """Rows of a file, which is read no more often than its store makes necessary."""
@@ -111,6 +125,78 @@ class StoredRows(Source):
         if self._all is None:
             return self._reader(lambda store, path: store.pick(path, keys, rows))
         return _picked(self._all, keys, rows)
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        if self._all is not None:
+            return count_rows(self._all)
+        return self._reader(lambda store, path: store.count(path))
+
+    def pieces(
+        self, keys: Sequence[str], rows: Indices | None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield as `read` returns, in pieces if the store can read such.
+
+        Raises `ConcurrentChangeError` at the end if the file was replaced meanwhile.
+        """
+        before = self._reader(_stamped)
+        if self._all is None and self._reader(lambda store, _: store.loads_slices):
+            yield from self._slices(keys, rows)
+        elif self._all is None and self._reader(_has_pieces):
+            yield from _of_pieces(self._reader(_begun), keys, rows)
+        else:
+            yield self.read(keys, rows)
+        if self._reader(_stamped) != before:
+            raise ConcurrentChangeError(
+                f"{self.name}: changed while it was read. Try again."
+            )
+
+    def _slices(
+        self, keys: Sequence[str], rows: Indices | None
+    ) -> Iterator[Mapping[str, Any]]:
+        wanted = np.arange(self.count()) if rows is None else rows
+        step = max(1, _PIECE_BYTES // max(1, _row_bytes(self.read(keys, wanted[:1]))))
+        for begin in range(0, max(1, len(wanted)), step):
+            yield self.read(keys, wanted[begin : begin + step])
+
+
+def _stamped(_: Store, path: Path) -> tuple[int, ...]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _has_pieces(store: Store, _: Path) -> bool:
+    return type(store).pieces is not Store.pieces
+
+
+def _begun(store: Store, path: Path) -> Iterator[Mapping[str, Any]]:
+    """Return the pieces of a file, once the first of them was read."""
+    pieces = store.pieces(path)
+    return chain([next(pieces)], pieces)
+
+
+def _of_pieces(
+    pieces: Iterator[Mapping[str, Any]], keys: Sequence[str], rows: Indices | None
+) -> Iterator[Mapping[str, Any]]:
+    """Yield some columns and rows of pieces; the rows ascend."""
+    end, is_empty = 0, True
+    for piece in pieces:
+        begin, end = end, end + count_rows(piece)
+        own = None
+        if rows is not None:
+            first, last = np.searchsorted(rows, [begin, end])
+            own = rows[first:last] - begin
+        if own is None or len(own):
+            is_empty = False
+            yield _picked(piece, keys, own)
+    if is_empty:
+        yield _picked(piece, keys, np.empty(0, np.int64))
+
+
+def _row_bytes(piece: Mapping[str, Any]) -> int:
+    """Return about how much memory a row takes."""
+    arrays = (as_array(key, column) for key, column in piece.items())
+    return sum(array.nbytes // max(1, len(array)) for array in arrays)
 
 
 class Reader(Protocol):
@@ -182,6 +268,10 @@ class PartialSource(Source):
         """Return some columns, and some rows of them; None stands for all."""
         return _picked(self._columns, keys, rows)
 
+    def count(self) -> int:
+        """Return the number of rows."""
+        return count_rows(self._columns)
+
 
 def _picked(
     columns: Mapping[str, Any], keys: Sequence[str] | None, rows: Indices | None
@@ -190,12 +280,22 @@ def _picked(
     return found if rows is None else take(found, rows)
 
 
-def source_of(found: RecordedTask | Path, request: Request, partial: bool) -> Source:
-    """Return where the rows of a task, or of a data file, are read from."""
+def source_of(
+    found: RecordedTask | Path,
+    request: Request,
+    partial: bool,
+    *,
+    with_axes: bool = False,
+) -> Source:
+    """Return where the rows of a task, or of a data file, are read from.
+
+    Axes of rows so far are known if they are needed, or with `with_axes`.
+    """
     if isinstance(found, Path):
         return FileSource(found)
     if partial:
-        return PartialSource(found, request.as_ == "xarray" or bool(request.where))
+        needs_axes = request.as_ == "xarray" or bool(request.where)
+        return PartialSource(found, with_axes or needs_axes)
     return ResultSource(found)
 
 
@@ -212,10 +312,10 @@ def loaded_as(source: Source, request: Request) -> Any:
 
     Raises `PsyrunError` if it has no such columns or values.
     """
-    keys = _known_keys(source, request)
+    keys = keys_asked_for(source, request)
     if request.as_ == "xarray":
         return _labelled(source, request, keys)
-    columns = source.read(keys, _rows(source, request))
+    columns = source.read(keys, rows_asked_for(source, request))
     if request.as_ == "pandas":
         return to_pandas(columns, source.description, request.tidy)
     if request.as_ == "polars":
@@ -223,7 +323,8 @@ def loaded_as(source: Source, request: Request) -> Any:
     return to_arrow(columns, source.description) if request.as_ == "arrow" else columns
 
 
-def _known_keys(source: Source, request: Request) -> list[str] | None:
+def keys_asked_for(source: Source, request: Request) -> list[str] | None:
+    """Return the columns that are asked for; None for all."""
     if request.columns is None:
         return None
     known = source.keys()
@@ -233,7 +334,7 @@ def _known_keys(source: Source, request: Request) -> list[str] | None:
     return list(request.columns)
 
 
-def _rows(source: Source, request: Request) -> Indices | None:
+def rows_asked_for(source: Source, request: Request) -> Indices | None:
     """Return the rows that are asked for, in the order of the space; None for all."""
     if not request.where:
         checked_where(request.where, (), ())
@@ -243,20 +344,34 @@ def _rows(source: Source, request: Request) -> Indices | None:
         columns = source.keys()
         wanted = checked_where(request.where, columns, ())
         return where_in_columns(source.read(list(wanted), None), wanted)
-    part = _part(source, known, request)
+    part = part_asked_for(source, known, request)
     rows = np.arange(len(known.space)) if part.rows is None else np.sort(part.rows)
     found = known.rows_of(rows[rows >= 0])
     return found[found >= 0]
 
 
-def _part(source: Source, known: KnownRows, request: Request) -> Part:
+def part_asked_for(source: Source, known: KnownRows, request: Request) -> Part:
+    """Return the part of the grid that is asked for."""
     others = source.keys() if request.where else ()
     return part_of(grid_of(known.space), request.where, others)
 
 
 def _labelled(source: Source, request: Request, keys: Sequence[str] | None) -> Any:
+    cells, wanted, rows = labelled_cells(source, request, keys)
+    columns = source.read(wanted, rows) if wanted else {}
+    _check_number(source, columns, cells)
+    return dataset(columns, cells, source.description)
+
+
+def labelled_cells(
+    source: Source, request: Request, keys: Sequence[str] | None
+) -> tuple[Cells, list[str], Indices | None]:
+    """Return the grid that is asked for, and which columns and rows it is made of.
+
+    The rows are in C order of their places; None stands for all of them.
+    """
     known = source.known
-    names = source.keys() if keys is None else keys
+    names = source.keys() if keys is None else list(keys)
     if known is None:
         return _without_axes(source, request, names)
     if known.n_former:
@@ -265,12 +380,10 @@ def _labelled(source: Source, request: Request, keys: Sequence[str] | None) -> A
             f"{source.name}: {rows} of assignments that are no longer in the space "
             f"{'is' if known.n_former == 1 else 'are'} left out. as_='pandas' has all."
         )
-    part = _part(source, known, request)
+    part = part_asked_for(source, known, request)
     cells = Cells(part, _rows_at(part, known), known.failed)
     wanted = [key for key in names if not _is_parameter(source, known, key)]
-    columns = source.read(wanted, cells.wanted) if wanted else {}
-    _check_number(source, columns, cells)
-    return dataset(columns, cells, source.description)
+    return cells, wanted, cells.wanted
 
 
 def _check_number(source: Source, columns: Mapping[str, Any], cells: Cells) -> None:
@@ -303,15 +416,17 @@ def _rows_at(part: Part, known: KnownRows) -> Indices | None:
     return np.where(assignments < 0, -1, found)
 
 
-def _without_axes(source: Source, request: Request, names: Sequence[str]) -> Any:
+def _without_axes(
+    source: Source, request: Request, names: list[str]
+) -> tuple[Cells, list[str], Indices | None]:
     """Return columns of which it is not known which are parameters."""
-    columns = source.read(list(names), _rows(source, request))
-    if columns:
+    rows = rows_asked_for(source, request)
+    if names:
         warn_caller(
             f"{source.name}: its axes are not known, so that all columns are variables "
             f"along {ASSIGNMENT!r}.{source.advice}"
         )
-    n_rows = max((len(as_array(k, c)) for k, c in columns.items()), default=0)
+    n_rows = source.count() if rows is None else len(rows)
     nothing: ParameterSpace = Table({}, n_rows)
     part = Part((Dimension(ASSIGNMENT, nothing),), {}, None)
-    return dataset(columns, Cells(part), source.description)
+    return Cells(part), names, rows

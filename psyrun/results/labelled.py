@@ -107,7 +107,7 @@ def dataset(
         )
     coords = names.coordinates()
     if filled is not None:
-        coords[names.free(STATUS)] = (names.dimensions, cells.status(), _FLAGS)
+        coords[names.free(STATUS)] = (names.dimensions, cells.status(), FLAGS)
     found = xarray.Dataset(variables, coords, dict(cells.part.attributes))
     return _with_odd_coordinates(found, names)
 
@@ -121,7 +121,7 @@ def _with_odd_coordinates(found: xarray.Dataset, names: Names) -> xarray.Dataset
     return found.assign_coords(xarray.Coordinates(odd, indexes={}))
 
 
-_FLAGS = {
+FLAGS = {
     "long_name": "what became of each assignment",
     "flag_values": np.arange(len(MEANINGS), dtype=np.int8),
     "flag_meanings": " ".join(MEANINGS),

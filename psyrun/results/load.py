@@ -131,12 +131,24 @@ def _load_as(
 
     request = Request(*wanted)
     request.check()
+    found, so_far = find_rows(task_or_path, partial, taskdir)
+    return retry_while_changing(
+        lambda: loaded_as(source_of(found, request, so_far), request)
+    )
+
+
+def find_rows(
+    task_or_path: Filename, partial: bool, taskdir: Filename | None
+) -> tuple[RecordedTask | Path, bool]:
+    """Return as `find` does, but a task by its result file, too; see `load`.
+
+    After it comes whether all rows so far are wanted, which makes no difference to
+    files.
+    """
     found = find(task_or_path, taskdir)
     if isinstance(found, Path):
-        found, partial = _task_of(found) or found, False
-    return retry_while_changing(
-        lambda: loaded_as(source_of(found, request, partial), request)
-    )
+        return _task_of(found) or found, False
+    return found, partial
 
 
 def _task_of(path: Path) -> RecordedTask | None:

@@ -1,0 +1,100 @@
+"""``psy export``: a result for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from pathlib import Path
+from typing import Any
+
+from psyrun.errors import PsyrunError
+from psyrun.utils.text import counted
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", help="a task, its work folder, or a data file")
+    parser.add_argument(
+        "out",
+        type=Path,
+        help="file to write; its extension is .csv, .parquet, .arrow, .nc, .zarr or "
+        ".xlsx",
+    )
+    parser.add_argument(
+        "--columns", metavar="NAMES", help="only these columns, such as 'n,error'"
+    )
+    parser.add_argument(
+        "--where",
+        action="append",
+        metavar="NAME=VALUES",
+        help="only the rows where a parameter has one of these values, such as "
+        "'n=1,2'; can be given several times",
+    )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="all rows that there are so far, also while the task runs",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace the file if it exists"
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Write the file, and print how much there was."""
+    from psyrun.results.export import export
+
+    columns = None
+    if args.columns is not None:
+        columns = [name.strip() for name in args.columns.split(",")]
+    n_rows = export(
+        args.task,
+        args.out,
+        columns=columns,
+        where=_where(args.where or ()),
+        partial=args.partial,
+        force=args.force,
+        taskdir=args.taskdir if args.project == Path() else None,
+    )
+    print(f"{counted(n_rows, 'row')} written to {args.out}")
+    return 0
+
+
+def _where(conditions: list[str] | tuple[()]) -> dict[str, Any]:
+    found = dict[str, Any]()
+    for condition in conditions:
+        name, equals, text = condition.partition("=")
+        if not equals or not name.strip() or not text.strip():
+            raise PsyrunError(
+                f"export: --where {condition!r} has no name and value. Give both, such "
+                "as --where n=512, or several values: --where n=1,2."
+            )
+        name = name.strip()
+        if name in found:
+            raise PsyrunError(
+                f"export: --where names {name!r} twice. List its values, such as "
+                f"--where {name}=1,2."
+            )
+        found[name] = _values(text)
+    return found
+
+
+def _values(text: str) -> Any:
+    """Return the value that a text stands for, or a list of several."""
+    try:
+        values = ast.literal_eval(f"[{text}]")
+    except (ValueError, SyntaxError, TypeError, MemoryError):
+        values = [_value(each.strip()) for each in text.split(",")]
+    return values[0] if len(values) == 1 else values
+
+
+def _value(text: str) -> Any:
+    """Return a value of Python; what is none, is text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError):
+        pass
+    try:
+        # Neither nan nor inf is a literal.
+        return float(text)
+    except ValueError:
+        return text
