@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.pspace import ParameterSpace
+from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.param import select
 from psyrun.results.assignments import round_data
 from psyrun.results.load import RecordedTask, find_task
@@ -85,13 +86,16 @@ class RowsOfTask:
 
     Attributes
     ----------
+    number : int
+        Number of the round whose space that is.
     data : RoundData
-        The round whose space that is.
+        That round.
     indices : ndarray of int64
         The assignments that have a row, ascending.
     """
 
-    def __init__(self, data: RoundData, counts: DivisionCounts) -> None:
+    def __init__(self, number: int, data: RoundData, counts: DivisionCounts) -> None:
+        self.number = number
         self.data = data
         self.indices = data.with_row()
         self._counts = counts
@@ -102,6 +106,17 @@ class RowsOfTask:
 
         Raises `PsyrunError` if no space was divided yet.
         """
+        if (found := cls.find(task)) is not None:
+            return found
+        name = task.layout.name
+        raise PsyrunError(
+            f"task {name!r}: which assignments it has is not known yet. Go on with "
+            f"'psy run {name}'."
+        )
+
+    @classmethod
+    def find(cls, task: RecordedTask) -> RowsOfTask | None:
+        """Read which rows there are, None if no space was divided yet."""
         plan = task.plan
         for number in (plan.round, *plan.keep_rounds, *plan.superseded):
             round_ = task.layout.round(number)
@@ -109,12 +124,8 @@ class RowsOfTask:
             counts = DivisionCounts.load(round_)
             if counts is not None:
                 taskfile = Path(plan.taskfile)
-                return cls(round_data(round_, taskfile, task.root), counts)
-        name = task.layout.name
-        raise PsyrunError(
-            f"task {name!r}: which assignments it has is not known yet. Go on with "
-            f"'psy run {name}'."
-        )
+                return cls(number, round_data(round_, taskfile, task.root), counts)
+        return None
 
     @property
     def space(self) -> ParameterSpace:
@@ -127,15 +138,29 @@ class RowsOfTask:
 
     def stale(self, version: Version) -> ParameterSpace:
         """Return those whose row comes from another version of the code."""
-        division, own = self.data.division, self._counts.fingerprint
-        is_older = np.full(len(self.indices), not _is_of(own, version))
-        if division.kept is not None and division.versions is not None:
-            names = division.fingerprints
-            are_older = np.array([not _is_of(n, version) for n in names], dtype=bool)
-            rows = division.kept[self.indices]
-            is_kept = rows >= 0
-            is_older[is_kept] = are_older[division.versions[rows[is_kept]]]
+        is_older = self.are_older(version)[: len(self.indices)]
         return _chosen(self.space, self.indices[is_older])
+
+    def former(self) -> ParameterSpace:
+        """Return the assignments of rows that are no longer in the space."""
+        columns = dict(self.data.division.former_points or {})
+        return Param(**columns) if columns else Param()
+
+    def are_older(self, version: Version) -> NDArray[np.bool_]:
+        """Return which rows come from another version, first those of the space."""
+        division, own = self.data.division, self._counts.fingerprint
+        n_rows = len(self.indices) + division.n_former
+        is_older = np.full(n_rows, not _is_of(own, version))
+        if division.kept is None or division.versions is None:
+            return is_older
+        rows = np.full(n_rows, -1, np.int64)
+        rows[: len(self.indices)] = division.kept[self.indices]
+        if division.former is not None:
+            rows[len(self.indices) :] = division.former
+        are_older = [not _is_of(name, version) for name in division.fingerprints]
+        is_kept = rows >= 0
+        is_older[is_kept] = np.array(are_older)[division.versions[rows[is_kept]]]
+        return is_older
 
 
 def _chosen(space: ParameterSpace, indices: Indices) -> ParameterSpace:

@@ -1,0 +1,158 @@
+"""By what a task as it is differs from what was computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from psyrun.errors import PsyrunError, TaskError, enough_memory_for
+from psyrun.pspace import ParameterSpace
+from psyrun.pspace.matching import count_unmatched, match_rows
+from psyrun.pspace.param import select
+from psyrun.results.failed import failed_space
+from psyrun.results.load import RecordedTask
+from psyrun.results.spaces import RowsOfTask, version_of
+from psyrun.workdir.consistent_reads import retry_while_changing
+from psyrun.workdir.layout import layout_of
+from psyrun.workdir.plan import Plan
+
+if TYPE_CHECKING:
+    from psyrun.tasks.version import Version
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By what a task differs from its rows.
+
+    Attributes
+    ----------
+    n_items : int
+        Assignments in the space of the task file.
+    n_new : int
+        Those that have no row, and did not fail.
+    n_failed : int
+        Those whose last evaluation failed.
+    n_older : int
+        Those whose row comes from another version of the code.
+    n_removed : int
+        Rows whose assignment is not in the space.
+    changed : str
+        A clause that says what changed in between; empty if nothing did.
+    """
+
+    n_items: int
+    n_new: int
+    n_failed: int = 0
+    n_older: int = 0
+    n_removed: int = 0
+    changed: str = ""
+
+
+def difference_of(path: Path, name: str) -> Difference:
+    """Return by what the task of a task file differs from its rows.
+
+    The task file is run if its space may have changed. Raises `PsyrunError` if it
+    cannot be used, or its records cannot be read.
+    """
+    task = RecordedTask(layout_of(path.parent, name), Path())
+    if Plan.load(task.layout) is None:
+        n_items = len(_space_of(path))
+        return Difference(n_items, n_items)
+    version = version_of(task)
+    changed = _changed(version, task)
+    if not changed:
+        found = retry_while_changing(lambda: _of_own_space(version, task))
+        if found is not None:
+            return found
+    space = _space_of(path)
+    with enough_memory_for(space, path):
+        found = retry_while_changing(lambda: _of_space(space, version, task))
+    return replace(found, changed=changed)
+
+
+def _space_of(path: Path) -> ParameterSpace:
+    from psyrun.tasks.loading import load_task
+
+    return load_task(path).pspace
+
+
+def _of_own_space(version: Version, task: RecordedTask) -> Difference | None:
+    """Return what is missing of the space that was divided; None if none was.
+
+    It stays as it is, also if it was made at random.
+    """
+    rows = RowsOfTask.find(task)
+    if rows is None or rows.number != task.plan.round:
+        return None
+    n_failed, n_items = len(failed_space(task)), len(rows.space)
+    return Difference(
+        n_items=n_items,
+        n_new=max(0, n_items - len(rows.indices) - n_failed),
+        n_failed=n_failed,
+        n_older=len(rows.stale(version)),
+        n_removed=rows.data.division.n_former,
+    )
+
+
+def _of_space(
+    space: ParameterSpace, version: Version, task: RecordedTask
+) -> Difference:
+    rows = RowsOfTask.find(task)
+    if rows is None:
+        return Difference(len(space), len(space))
+    try:
+        n_open, n_older = _count(space, rows, version)
+        n_failed = _n_there(space, failed_space(task))
+    except PsyrunError as error:
+        raise TaskError(f"{task.plan.taskfile}: {error}") from error
+    n_rows = len(rows.indices) + rows.data.division.n_former
+    return Difference(
+        n_items=len(space),
+        n_new=max(0, n_open - n_failed),
+        n_failed=n_failed,
+        n_older=n_older,
+        n_removed=n_rows - (len(space) - n_open),
+    )
+
+
+def _count(
+    space: ParameterSpace, rows: RowsOfTask, version: Version
+) -> tuple[int, int]:
+    """Return how many points of a space have no row, and how many an older one."""
+    if rows.data.division.n_former:
+        found = _rows_of(space, rows)
+        is_older = rows.are_older(version)[found[found >= 0]]
+        return int((found < 0).sum()), int(is_older.sum())
+    n_open = count_unmatched(space, rows.done())
+    older = rows.stale(version)
+    if len(older) == len(rows.indices):
+        return n_open, len(space) - n_open
+    return n_open, _n_there(space, older)
+
+
+def _rows_of(space: ParameterSpace, rows: RowsOfTask) -> np.ndarray:
+    """Return the row of each point, -1 where there is none."""
+    found = match_rows(space, rows.done())
+    lacking = np.flatnonzero(found < 0)
+    former = match_rows(select(space, lacking), rows.former())
+    found[lacking] = np.where(former < 0, -1, former + len(rows.indices))
+    return found
+
+
+def _n_there(space: ParameterSpace, points: ParameterSpace) -> int:
+    """Return how many points of a space are among others."""
+    return len(space) - count_unmatched(space, points) if len(points) else 0
+
+
+def _changed(version: Version, recorded: RecordedTask) -> str:
+    from psyrun.tasks.version import changed_files
+    from psyrun.utils.text import listed
+
+    fingerprint = recorded.plan.fingerprint
+    if version.named([fingerprint]) == fingerprint:
+        return ""
+    files = changed_files(version, fingerprint, recorded.layout.version)
+    return f"{listed(files) or recorded.plan.taskfile} changed"
