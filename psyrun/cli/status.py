@@ -64,7 +64,7 @@ def execute(args: argparse.Namespace) -> int:
 def _cells(status: TaskStatus) -> tuple[str, ...]:
     numbers = status.numbers
     if numbers is None:
-        remarks = [status.remark, *_hanging(status), status.kept]
+        remarks = [status.remark, _changed(status), *_hanging(status), status.kept]
         remark = ", ".join(filter(None, remarks))
         return (status.name, status.state, "-", "-", "-", remark)
     return (
@@ -77,6 +77,10 @@ def _cells(status: TaskStatus) -> tuple[str, ...]:
     )
 
 
+def _changed(status: TaskStatus) -> str:
+    return status.changed if status.state == "outdated" else ""
+
+
 def _hanging(status: TaskStatus) -> Iterator[str]:
     """Yield what is to be said at once of processes that seem to hang."""
     for one in status.hanging[:1]:
@@ -86,6 +90,8 @@ def _hanging(status: TaskStatus) -> Iterator[str]:
 
 
 def _remarks(status: TaskStatus, numbers: AssignmentCounts) -> Iterator[str]:
+    if what := _changed(status):
+        yield what
     yield from _hanging(status)
     if status.state == "done" and numbers.n_failed:
         yield f"without {counted(numbers.n_failed, 'failed assignment')}"

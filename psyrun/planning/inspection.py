@@ -75,7 +75,8 @@ class Inspection:
         """Yield what is wrong."""
         layout = self.layout
         yield from self.of(layout.state, lambda: Plan.load(layout), _REBUILT)
-        for path in (layout.digests, layout.source, layout.version):
+        versions = sorted(layout.versions.glob("*.json"))
+        for path in (layout.digests, layout.source, layout.version, *versions):
             yield from self.of(path, partial(_dictionary, path), _MADE_ANEW)
         yield from self.of(
             layout.run_record, lambda: RunRecord.load(layout), _MADE_ANEW

@@ -33,9 +33,10 @@ from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import ImmediateRun, scheduler_class
+from psyrun.tasks.changes import Change, changes_since, record_accepted, told
 from psyrun.tasks.discovery import Refuse, raise_error
 from psyrun.tasks.loading import Task, load_task
-from psyrun.tasks.version import Version, changed_files, record_parts, version_of
+from psyrun.tasks.version import Version, version_of
 from psyrun.utils import __version__
 from psyrun.utils.checksums import keep_beside
 from psyrun.utils.files import checking, write_json, write_text
@@ -91,8 +92,8 @@ class TaskRun:
         What the user should know of the runs before.
     mended : list of str
         What was damaged of their records, and what was done about it.
-    changed : tuple of str
-        Files that are known to differ from those of the last plan.
+    changes : tuple of Change
+        What is known to differ from the version of the last plan.
     opened : frozenset of str
         Files that were opened when the task was loaded.
     """
@@ -104,7 +105,7 @@ class TaskRun:
     decision: Decision = field(init=False)
     remarks: list[str] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
-    changed: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
     opened: frozenset[str] = frozenset()
     _version: Version = field(init=False)
     _earlier: list[EarlierJobs] = field(default_factory=list)
@@ -134,7 +135,7 @@ class TaskRun:
         """Why outdated rows may not be replaced, None where they may."""
         if not self.decision.is_dirty or self.task.overwrite_dirty:
             return None
-        what = listed(self.changed) or self.task.path
+        what = told(self.changes) or self.task.path
         return (
             f"{what}: changed since its results were computed, and "
             "overwrite_dirty is False. Keep them and add what is missing with "
@@ -332,8 +333,9 @@ class TaskRun:
     def _record_version(self) -> None:
         self._version.remember(self.layout.source)
         unlisted = unlisted_files(self.task, self._version.source, self.opened)
-        path = self.layout.version
-        new = record_parts(self._version, self.plan.fingerprint, path, unlisted)
+        folder, path = self.layout.versions, self.layout.version
+        fingerprint = self.plan.fingerprint
+        new = record_accepted(self._version, fingerprint, folder, path, unlisted)
         if new:
             verb = "is" if len(new) == 1 else "are"
             self.remarks.append(
@@ -378,7 +380,8 @@ class TaskRun:
             may_move = self.options.move_aside
             check_result(task, current.plan, decision.plan, may_move=may_move)
         last = "" if current.plan is None else current.plan.fingerprint
-        self.changed = changed_files(version, last, self.layout.version)
+        folder, path = self.layout.versions, self.layout.version
+        self.changes = changes_since(version, last, folder, path)
         self._version = version
         return decision
 

@@ -148,11 +148,11 @@ def _n_there(space: ParameterSpace, points: ParameterSpace) -> int:
 
 
 def _changed(version: Version, recorded: RecordedTask) -> str:
-    from psyrun.tasks.version import changed_files
-    from psyrun.utils.text import listed
+    from psyrun.tasks.changes import changes_since, clause
 
     fingerprint = recorded.plan.fingerprint
     if version.named([fingerprint]) == fingerprint:
         return ""
-    files = changed_files(version, fingerprint, recorded.layout.version)
-    return f"{listed(files) or recorded.plan.taskfile} changed"
+    layout = recorded.layout
+    found = changes_since(version, fingerprint, layout.versions, layout.version)
+    return clause(found) or f"{recorded.plan.taskfile} changed"

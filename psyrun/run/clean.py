@@ -151,6 +151,7 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.digests,
         layout.source,
         layout.version,
+        layout.versions,
         layout.description,
         layout.loaded,
         layout.snakemake_log,

@@ -26,10 +26,10 @@ from psyrun.run.summary import Summary
 from psyrun.scheduler.commands import check_programs
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
+from psyrun.tasks.changes import clause
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import report_error, warn
 from psyrun.utils.environment import wrong_limit
-from psyrun.utils.text import listed
 from psyrun.workdir.layout import MERGE, SPLIT, TaskLayout
 from psyrun.workdir.layout import PROCESS as PROCESS_STEP
 
@@ -249,7 +249,7 @@ class Session:
 
     def _remark_on_change(self, task: TaskRun) -> None:
         if task.decision.is_dirty:
-            what = " ".join(filter(None, [listed(task.changed), "changed"]))
+            what = clause(task.changes) or "changed"
             self._display.line(
                 f"{task.name}: {what} since it was run, all is computed again; "
                 f"'psy run --continue {task.name}' would keep the rows that are there"

@@ -88,6 +88,8 @@ class TaskStatus:
         Jobs that a queue has ended, by name, and why.
     hanging : tuple of Hanging
         Processes of its jobs that seem to hang.
+    changed : str
+        What changed since it was run, as far as that is known.
     """
 
     name: str
@@ -97,6 +99,7 @@ class TaskStatus:
     kept: str = ""
     ended: tuple[tuple[str, Ending], ...] = ()
     hanging: tuple[Hanging, ...] = ()
+    changed: str = ""
 
 
 def status_of(path: Path, name: str) -> TaskStatus:
@@ -118,7 +121,8 @@ def status_of(path: Path, name: str) -> TaskStatus:
             status = replace(status, kept=kept)
             version = _version(path, layout)
             if version.named([plan.fingerprint]) != plan.fingerprint:
-                status = replace(status, state="outdated")
+                changed = _changed(version, plan.fingerprint, layout)
+                status = replace(status, state="outdated", changed=changed)
         return _with_holder(status, layout)
     except (PsyrunError, OSError) as error:
         remark = " ".join(str(error).split())
@@ -194,6 +198,13 @@ def _version(path: Path, layout: TaskLayout) -> Version:
         digests=known_digests(layout.digests),
         resultfile=Path(record.resultfile) if record and record.resultfile else None,
     )
+
+
+def _changed(version: Version, fingerprint: str, layout: TaskLayout) -> str:
+    from psyrun.tasks.changes import changes_since, clause
+
+    folder, path = layout.versions, layout.version
+    return clause(changes_since(version, fingerprint, folder, path))
 
 
 def _kept(layout: TaskLayout, plan: Plan) -> str:

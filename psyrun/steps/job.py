@@ -18,14 +18,14 @@ from psyrun.errors import (
 )
 from psyrun.store import Store
 from psyrun.store.registry import store_with
+from psyrun.tasks.changes import changes_since, told
 from psyrun.tasks.loaded_code import LoadedFile
 from psyrun.tasks.loading import Task, load_task
-from psyrun.tasks.version import Version, changed_files, version_of
+from psyrun.tasks.version import Version, version_of
 from psyrun.utils.files import checking
 from psyrun.utils.process.code_watch import code_watch
 from psyrun.utils.process.forkable import ImportWatch, Obstacles
 from psyrun.utils.process.random_state import RandomStates
-from psyrun.utils.text import listed
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import SPLIT, Round, TaskLayout
 from psyrun.workdir.lock import Lock, is_held_by
@@ -137,8 +137,9 @@ class Job:
         version = imported.version
         planned = self.plan.fingerprint
         if version.named([planned]) != planned:
-            changed = changed_files(version, planned, self.layout.version)
-            what = listed(changed) or self.plan.taskfile
+            folder, path = self.layout.versions, self.layout.version
+            what = told(changes_since(version, planned, folder, path))
+            what = what or self.plan.taskfile
             raise TaskError(
                 f"{what}: was changed after the job was planned, so "
                 "nothing was evaluated. Run the task again: 'psy run', or "

@@ -192,7 +192,8 @@ def _remove_leftovers(job: Job) -> None:
     remove_abandoned(result.parent, result.name, of_all=True)
     for folder in (job.round.folder, job.round.blocks):
         remove_abandoned(folder, of_all=True)
-    for folder in (job.round.locks, job.layout.loaded, job.layout.folder):
+    layout = job.layout
+    for folder in (job.round.locks, layout.loaded, layout.versions, layout.folder):
         remove_abandoned(folder)
     remove_abandoned_rights(job.layout)
     for path in job.round.folder.glob(".rows-*"):

@@ -24,7 +24,6 @@ from psyrun.tasks.fingerprint.imports import parse, statements_of
 from psyrun.tasks.loaded_code import LoadedFile, loaded_files
 from psyrun.utils.files import read_json, write_json
 from psyrun.utils.process.code_watch import LoadedCode, is_below
-from psyrun.utils.records import RecordedTypeError, of_record
 
 if TYPE_CHECKING:
     from psyrun.tasks.loading import Task
@@ -90,6 +89,11 @@ class Version:
         """
         names = self.source.fingerprint, self.source.former_fingerprint
         return tuple(dict.fromkeys(map(self._with_changes, names)))
+
+    @property
+    def loaded_forms(self) -> dict[str, str]:
+        """What counts now of the files that jobs of this source loaded, as digests."""
+        return {name: file.form for (name, _), file in self._now.items()}
 
     def _with_changes(self, name: str) -> str:
         if not self._changes:
@@ -230,50 +234,6 @@ def _record(path: Path) -> object:
     with suppress(StoreError, OSError):
         return read_json(path)
     return None
-
-
-@dataclass(frozen=True)
-class _Parts:
-    fingerprint: str
-    parts: dict[str, str]
-    unlisted: tuple[str, ...] = ()
-
-
-def _parts(path: Path) -> _Parts | None:
-    # It only tells what has changed.
-    with suppress(RecordedTypeError):
-        return of_record(_Parts, _record(path))
-    return None
-
-
-def record_parts(
-    version: Version, fingerprint: str, path: Path, unlisted: Iterable[str] = ()
-) -> list[str]:
-    """Record what the version of a plan was made from.
-
-    Of the files `unlisted`, those are returned that no record had before.
-    """
-    former = _parts(path)
-    before = list(former.unlisted) if former else []
-    new = [file for file in unlisted if file not in before]
-    parts = version.source.parts
-    record = {"fingerprint": fingerprint, "parts": parts, "unlisted": [*before, *new]}
-    write_json(path, record)
-    return new
-
-
-def changed_files(version: Version, fingerprint: str, path: Path) -> tuple[str, ...]:
-    """Return the files by which a version differs from the one of a fingerprint.
-
-    Those of its source are known if `record_parts` has recorded them at `path`.
-    """
-    record = _parts(path)
-    if record is None or record.fingerprint != fingerprint:
-        return version.changed
-    before, now = record.parts, version.source.parts
-    files = sorted({*before, *now})
-    changed = [file for file in files if before.get(file) != now.get(file)]
-    return tuple(dict.fromkeys([*changed, *version.changed]))
 
 
 def _change(recorded: list[LoadedFile], now: LoadedFile) -> str:

@@ -7,7 +7,8 @@ A task owns one folder, ``<workdir>/<task>``::
     state.json            the plan that was accepted last
     digests.json          digests of large files
     source.json           what was found out about the source
-    version.json          what the version of the task was made from
+    version.json          files that the task reads and does not list
+    versions/             what versions of the task consisted of
     origin.json           where the folder was made
     description.json      dimensions, coordinates and units of its results
     lock                  who runs the task now
@@ -390,8 +391,13 @@ class TaskLayout:
 
     @property
     def version(self) -> Path:
-        """Digests of the files that the version of the plan was made from."""
+        """Which files its task reads that are not in `file_dep`."""
         return self.folder / "version.json"
+
+    @property
+    def versions(self) -> Path:
+        """The folder of records of what its versions consisted of."""
+        return self.folder / "versions"
 
     @property
     def loaded(self) -> Path:

@@ -104,6 +104,7 @@ FILES = (
     "digests.json",
     "source.json",
     "version.json",
+    "versions/*.json",
     "run.json",
     "Snakefile",
     "result.pkl",

@@ -412,15 +412,24 @@ def test_a_function_of_a_module_that_nobody_uses_does_not_count(with_module) -> 
     assert with_module.calls() == NOTHING
 
 
-def test_the_files_that_changed_are_named(with_module) -> None:
+def line_of(project: Project, text: str) -> str:
+    """Return where a text stands in the task file, as it is shown."""
+    lines = project.taskfile().read_text().splitlines()
+    (line,) = [n for n, each in enumerate(lines, start=1) if each.startswith(text)]
+    return f"task_a.py:{line}"
+
+
+def test_the_functions_that_changed_are_named(with_module) -> None:
     (with_module.folder / "model.py").write_text(MODEL.replace("**2", "**3"))
     with_module.edit("power(x)", "power(x) + 1")
+    places = f"execute ({line_of(with_module, 'def execute')}), power (model.py:1)"
+    assert f"{places} changed" in with_module.psy("status").stdout
     said = with_module.psy("run").stdout
-    assert "a: model.py, psy-tasks/task_a.py changed since it was run" in said
+    assert f"a: {places} changed since it was run" in said
     with_module.edit("max_jobs = 2", "overwrite_dirty = False")
     with_module.edit("power(x) + 1", "power(x)")
     errors = with_module.psy("run", status=2).stderr
-    assert "psy-tasks/task_a.py: changed since" in errors
+    assert f"execute ({line_of(with_module, 'def execute')}): changed since" in errors
 
 
 FORMER = """\

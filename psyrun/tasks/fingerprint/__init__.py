@@ -14,15 +14,16 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping, Set
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Set
 from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from psyrun.errors import TaskError
-from psyrun.tasks.fingerprint.canonical import canonical
+from psyrun.tasks.fingerprint.canonical import canonical, forms_of
 from psyrun.tasks.fingerprint.contents import content_digests, content_name
+from psyrun.tasks.fingerprint.definitions import Definitions, definitions_of, joined
 from psyrun.tasks.fingerprint.files import Files
 from psyrun.tasks.fingerprint.imports import (
     ModuleSearch,
@@ -96,7 +97,7 @@ class Source:
         It has all but `former_fingerprint`, which is asked for once at most.
         """
         _ = self.fingerprint, self.code, self.space
-        _ = self.parts, self.file_names, self.judged
+        _ = self.parts, self.definitions, self.file_names, self.judged
         return self._memory.record()
 
     @cached_property
@@ -121,7 +122,7 @@ class Source:
         That is what `execute`, `setup` and `exclude_from_result` depend on, what has an
         effect of its own, and the content of the files of `file_dep`.
         """
-        return str(self._memory.get("code", partial(self._find_part, CODE)))
+        return str(self._memory.get("code", lambda: self._of_part(CODE)))
 
     @cached_property
     def space(self) -> str:
@@ -129,19 +130,39 @@ class Source:
 
         What has an effect of its own and the files of `file_dep` count for both.
         """
-        return str(self._memory.get("space", partial(self._find_part, SPACE)))
+        return str(self._memory.get("space", lambda: self._of_part(SPACE)))
 
-    def _find_part(self, names: Set[str]) -> str:
-        part = self._analysed.part(names)
-        forms = zip(_KINDS, (form for _, form in part.forms), strict=False)
+    def _of_part(self, names: Set[str]) -> str:
+        part = self._analysed.code if names == CODE else self._analysed.space
         modules = part.slices.forms
         return _digest(
             (" ".join(sorted(names)), b""),
-            *((kind, form) for kind, form in forms if form),
+            *_own_forms(part),
             # Other parts may need a module of which nothing counts here.
             *((n, form) for n in sorted(modules) for form in modules[n] if form),
             *((name, content.encode()) for name, content in self._contents),
         )
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """The digests of the files of `file_dep`."""
+        return dict(self._contents)
+
+    @cached_property
+    def definitions(self) -> dict[str, dict[str, Definitions]]:
+        """For the ``code`` and the ``space`` the definitions of files that count."""
+        found = self._memory.get("definitions", self._find_definitions)
+        return {kind: dict(found[kind]) for kind in ("code", "space")}
+
+    def _find_definitions(self) -> dict[str, dict[str, Definitions]]:
+        analysed = self._analysed
+        return {
+            kind: joined(
+                (content_name(file, self._root), definitions)
+                for file, definitions in part.definitions
+            )
+            for kind, part in (("code", analysed.code), ("space", analysed.space))
+        }
 
     @cached_property
     def former_fingerprint(self) -> str:
@@ -199,14 +220,19 @@ class Source:
         return sorted(map(str, files))
 
     def _digest(self, modules: Mapping[str, list[bytes]]) -> str:
-        # A psy-conf.py that says nothing about results is as good as none.
-        rows = self._analysed.rows
-        forms = zip(_KINDS, (form for _, form in rows.forms), strict=False)
         return _digest(
-            *((kind, form) for kind, form in forms if form),
+            *_own_forms(self._analysed.rows),
             *((name, form) for name in sorted(modules) for form in modules[name]),
             *((name, content.encode()) for name, content in self._contents),
         )
+
+
+def _own_forms(part: _Part) -> Iterator[tuple[str, bytes]]:
+    """Yield what counts of the task file and of psy-conf.py."""
+    for kind, (_, form) in zip(_KINDS, part.forms, strict=False):
+        # A psy-conf.py that says nothing about results is as good as none.
+        if form:
+            yield kind, form
 
 
 class _Analysis:
@@ -233,8 +259,17 @@ class _Analysis:
         pairs = self._sliced(DECISIVE)
         return _Part(pairs, ModuleSlices(pairs, self._folders, self._root, self.files))
 
-    def part(self, names: Set[str]) -> _Part:
-        """Return what counts of that for some of the special variables."""
+    @cached_property
+    def code(self) -> _Part:
+        """What counts of that for the code."""
+        return self._part(CODE)
+
+    @cached_property
+    def space(self) -> _Part:
+        """What counts of that for the space."""
+        return self._part(SPACE)
+
+    def _part(self, names: Set[str]) -> _Part:
         pairs = self._sliced(names)
         return _Part(pairs, self.rows.slices.of_parts(pairs))
 
@@ -277,6 +312,17 @@ class _Part:
     def forms(self) -> list[tuple[ModuleSource, bytes]]:
         """What counts of the task file and of psy-conf.py."""
         return [(source, canonical(source.statements)) for source in self.sources]
+
+    @property
+    def definitions(self) -> Iterator[tuple[Path, Definitions]]:
+        """For files the definitions that count."""
+        for source, form in self.forms:
+            if form:
+                yield (
+                    source.file,
+                    definitions_of(source.statements, forms_of(source.statements)),
+                )
+        yield from self.slices.definitions
 
 
 def _source(file: Path, files: Files) -> ModuleSource:

@@ -41,6 +41,11 @@ def canonical(statements: Iterable[ast.stmt]) -> bytes:
     return b"".join(pieces)
 
 
+def forms_of(statements: Iterable[ast.stmt]) -> list[bytes]:
+    """Return the form of each statement, which make up the form of all of them."""
+    return [canonical([statement]) for statement in statements]
+
+
 def is_noise(statement: ast.stmt) -> bool:
     """Whether a statement does nothing: ``pass``, docstrings, lone constants."""
     return isinstance(statement, ast.Pass) or (

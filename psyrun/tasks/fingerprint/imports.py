@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from psyrun.errors import TaskError
-from psyrun.tasks.fingerprint.canonical import canonical
+from psyrun.tasks.fingerprint.canonical import forms_of
 from psyrun.tasks.fingerprint.files import EXTENSIONS, Files
 from psyrun.tasks.fingerprint.nodes import nodes_of
 from psyrun.tasks.fingerprint.slicing import without_main_block
@@ -74,9 +74,14 @@ class ParsedFile:
         return self.source or []
 
     @cached_property
+    def forms(self) -> list[bytes]:
+        """The form of each statement, or the content of what is not valid source."""
+        return [self.content] if self.source is None else forms_of(self.source)
+
+    @property
     def form(self) -> bytes:
         """The canonical form, or the content of what is not valid source."""
-        return self.content if self.source is None else canonical(self.source)
+        return b"".join(self.forms)
 
     @cached_property
     def nodes(self) -> list[ast.AST]:

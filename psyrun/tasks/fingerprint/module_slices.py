@@ -16,7 +16,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
-from psyrun.tasks.fingerprint.canonical import canonical
+from psyrun.tasks.fingerprint.canonical import forms_of
+from psyrun.tasks.fingerprint.definitions import Definitions, definitions_of
 from psyrun.tasks.fingerprint.imports import (
     ModuleSearch,
     ModuleSource,
@@ -87,8 +88,16 @@ class _Slice:
     statements: list[ast.stmt]
 
     @cached_property
+    def _forms(self) -> list[bytes]:
+        return forms_of(self.statements)
+
+    @property
     def form(self) -> bytes:
-        return canonical(self.statements)
+        return b"".join(self._forms)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        return definitions_of(self.statements, self._forms)
 
     @cached_property
     def nodes(self) -> list[ast.AST]:
@@ -130,6 +139,11 @@ class _Facts:
         return handed_on | self._submodules | used
 
     @cached_property
+    def definitions(self) -> Definitions:
+        """All of its definitions."""
+        return definitions_of(self.parsed.statements, self.parsed.forms)
+
+    @cached_property
     def _sliceable(self) -> Sliceable:
         return Sliceable(self.parsed.statements, self._is_own)
 
@@ -165,6 +179,11 @@ class _Module:
         if not self._around.is_whole:
             return self._around.needed - self.needed
         return frozenset() if self.is_used else self._facts.names
+
+    @property
+    def definitions(self) -> Definitions:
+        """The definitions that count."""
+        return self._facts.definitions if self.is_whole else self._slice.definitions
 
     @property
     def _slice(self) -> _Slice:
@@ -256,6 +275,14 @@ class ModuleSlices:
         for modules in self._modules.values():
             for module in modules:
                 yield from module.nodes
+
+    @property
+    def definitions(self) -> Iterator[tuple[Path, Definitions]]:
+        """For files the definitions that count."""
+        for modules in self._modules.values():
+            for module in modules:
+                if module.form:
+                    yield module.file, module.definitions
 
     @property
     def by_file(self) -> dict[Path, bytes]:

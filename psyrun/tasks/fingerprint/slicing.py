@@ -134,10 +134,12 @@ def _binds(expression: ast.expr) -> bool:
 def _split_import(node: ast.stmt) -> Iterator[ast.stmt]:
     """Yield one statement for every name that an import binds."""
     if isinstance(node, ast.Import):
-        yield from (ast.Import(names=[alias]) for alias in node.names)
+        for alias in node.names:
+            yield ast.copy_location(ast.Import(names=[alias]), node)
     elif isinstance(node, ast.ImportFrom):
         for alias in node.names:
-            yield ast.ImportFrom(node.module, [alias], node.level)
+            single = ast.ImportFrom(node.module, [alias], node.level)
+            yield ast.copy_location(single, node)
     else:
         yield node
 
