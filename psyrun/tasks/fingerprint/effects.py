@@ -7,8 +7,9 @@ given, or else hardly any statement could be told apart from the rest.
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,6 +28,17 @@ _BINDING = (
     ast.AsyncFunctionDef,
     ast.ClassDef,
     ast.Global,
+)
+# What may be called to look at something.
+_LOOKING = frozenset(
+    {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance"}
+    | {"len", "list", "max", "min", "print", "range", "repr", "round", "set", "sorted"}
+    | {"str", "sum", "tuple", "type", "zip"}
+    | {
+        name
+        for name, kind in vars(builtins).items()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    }
 )
 _HARMLESS = sys.stdlib_module_names | {"psyrun"}
 
@@ -238,6 +250,41 @@ def has_own_effect(node: ast.stmt, own: set[str]) -> bool:
     True where this is in doubt.
     """
     return any(_acts(child, own) for child in _simple_statements(node))
+
+
+def only_checks(node: ast.stmt, names: Set[str], own: Set[str]) -> bool:
+    """Whether a statement only checks or prints something, or raises an exception.
+
+    It may call methods of objects that have some `names`, and builtins that the file
+    has no `own` objects in the place of.
+    """
+    looking = _LOOKING - own
+    match node:
+        case ast.Assert(test=test, msg=message):
+            return _only_look([test, message], names, looking)
+        case ast.Raise(exc=error, cause=cause):
+            return _only_look([error, cause], names, looking)
+        case ast.Expr(value=ast.Call(func=ast.Name(id="print")) as call):
+            return _only_look([call], names, looking)
+    return False
+
+
+def _only_look(
+    nodes: Iterable[ast.AST | None], objects: Set[str], functions: Set[str]
+) -> bool:
+    todo = [node for node in nodes if node is not None]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, ast.Call):
+            function = current.func
+            is_method = isinstance(function, ast.Attribute)
+            allowed = objects if is_method else functions
+            if root_name(function) not in allowed:
+                return False
+        elif isinstance(current, _ACTIVE):
+            return False
+        todo += ast.iter_child_nodes(current)
+    return True
 
 
 def _acts(node: ast.stmt, own: set[str]) -> bool:

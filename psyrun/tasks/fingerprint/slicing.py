@@ -20,6 +20,7 @@ from psyrun.tasks.fingerprint.effects import (
     NamedStatement,
     changed_names,
     has_own_effect,
+    only_checks,
     own_names,
 )
 from psyrun.tasks.fingerprint.harmless import Harmless
@@ -63,6 +64,14 @@ class _Branch:
     orelse: list[_Leaf | _Branch]
 
 
+@dataclass(frozen=True)
+class _Incidental:
+    """Names that do not matter, and whether checks of what is made of them do."""
+
+    names: Set[str]
+    checks_count: bool
+
+
 class Sliceable:
     """Statements of a file, of which those are taken that some names depend on."""
 
@@ -76,13 +85,19 @@ class Sliceable:
         _find_changes(self._leaves)
 
     def slice(
-        self, needed: Iterable[str], incidental: Set[str] = frozenset()
+        self,
+        needed: Iterable[str],
+        incidental: Set[str] = frozenset(),
+        *,
+        checks: bool = False,
     ) -> list[ast.stmt]:
         """Return the statements on which names depend, and those with an effect.
 
-        What only prepares names that are `incidental` is taken to have none.
+        What only prepares names that are `incidental` is taken to have none, and unless
+        `checks` count, neither has what only checks or prints what is made of these.
         """
-        kept = _kept(self._leaves, set(needed), incidental)
+        names = _Incidental(incidental, checks)
+        kept = _kept(self._leaves, set(needed), names)
         return _prune(self._tree, kept)
 
     def slice_special(self, names: Set[str]) -> list[ast.stmt]:
@@ -91,7 +106,9 @@ class Sliceable:
         They keep their order, except that neighbouring imports are sorted. Imports are
         reduced to the names that count, if statements to their statements that count.
         """
-        return self.slice(names, (DECISIVE | INCIDENTAL) - names)
+        # Rows of earlier versions of psyrun are known by what counted for these.
+        checks = names == DECISIVE
+        return self.slice(names, (DECISIVE | INCIDENTAL) - names, checks=checks)
 
 
 def without_main_block(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -167,7 +184,7 @@ def _find_changes(leaves: list[_Leaf]) -> None:
         leaf.changed = changed
 
 
-def _kept(leaves: list[_Leaf], needed: set[str], incidental: Set[str]) -> set[_Leaf]:
+def _kept(leaves: list[_Leaf], needed: set[str], incidental: _Incidental) -> set[_Leaf]:
     kept: set[_Leaf] = set()
     while True:
         new = {leaf for leaf in leaves if leaf not in kept and leaf.targets & needed}
@@ -182,22 +199,50 @@ def _kept(leaves: list[_Leaf], needed: set[str], incidental: Set[str]) -> set[_L
             return set(leaves)
 
 
-def _with_effect(rest: list[_Leaf], leaves: list[_Leaf], names: Set[str]) -> set[_Leaf]:
+def _with_effect(
+    rest: list[_Leaf], leaves: list[_Leaf], incidental: _Incidental
+) -> set[_Leaf]:
     """Return those of the `rest` that do more than to prepare incidental names."""
     active = {leaf for leaf in rest if not leaf.inert}
-    return active - _incidental(rest, leaves, names) if active and names else active
+    if not active or not incidental.names:
+        return active
+    return active - _without_effect(rest, leaves, incidental)
 
 
-def _incidental(rest: list[_Leaf], leaves: list[_Leaf], names: Set[str]) -> set[_Leaf]:
+def _without_effect(
+    rest: list[_Leaf], leaves: list[_Leaf], incidental: _Incidental
+) -> set[_Leaf]:
     """Return those of the `rest` that only prepare incidental names."""
+    names = incidental.names
     readers = _readers(rest, leaves, names)
     own = own_names([leaf.names for leaf in leaves])
     found = {leaf for leaf in rest if not has_own_effect(leaf.node, own)}
+    checks: set[_Leaf] = set()
+    if not incidental.checks_count:
+        checks = _checks(rest, found, names, own)
     while lost := {
-        leaf for leaf in found if not _only_prepares(leaf, found, readers, names)
+        leaf
+        for leaf in found
+        if not _only_prepares(leaf, found | checks, readers, names)
     }:
         found -= lost
-    return found
+    return found | checks
+
+
+def _checks(
+    rest: list[_Leaf], quiet: set[_Leaf], names: Set[str], own: Set[str]
+) -> set[_Leaf]:
+    """Return those of the `rest` that check or print what is made of some names."""
+    made = set(names)
+    while new := {
+        name for leaf in quiet if leaf.names.used & made for name in leaf.targets - made
+    }:
+        made |= new
+    return {
+        leaf
+        for leaf in rest
+        if leaf.names.used & made and only_checks(leaf.node, made, own)
+    }
 
 
 def _readers(
