@@ -190,9 +190,16 @@ def interrupted(folder: Folder, values: str, backend: str) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("values", [FIXED, RANDOM])
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("damage", [gone, cut])
+# Each two of these meet.
+INTERRUPTED = [
+    (gone, BACKENDS[0], FIXED),
+    (gone, BACKENDS[1], RANDOM),
+    (cut, BACKENDS[0], RANDOM),
+    (cut, BACKENDS[1], FIXED),
+]
+
+
+@pytest.mark.parametrize(("damage", "backend", "values"), INTERRUPTED)
 @pytest.mark.parametrize("name", [*RECORDS, "round-1/keys.json"])
 def test_rows_of_an_interrupted_run_are_not_evaluated_again(
     folder, name, damage, backend, values

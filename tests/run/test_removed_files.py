@@ -118,10 +118,16 @@ def built(tmp_path_factory) -> Callable[..., Path]:
     return build
 
 
+# Each two of these meet: a state with either backend, with small and with large rows.
+TRIALS = [
+    (state, BACKENDS[(number + is_large) % 2], "z" * is_large)
+    for number, state in enumerate([interrupted, computed, lacking, merged])
+    for is_large in (False, True)
+]
+
+
 @pytest.mark.parametrize("names", [*FOLDERS, *FILES, "[bj]*", "[bc]*"])
-@pytest.mark.parametrize("state", [interrupted, computed, lacking, merged])
-@pytest.mark.parametrize("filling", ["", "z"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("state", "backend", "filling"), TRIALS)
 def test_rows_are_right_whatever_was_removed(
     built, tmp_path, monkeypatch, backend, filling, state, names
 ) -> None:

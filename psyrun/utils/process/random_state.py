@@ -34,15 +34,20 @@ class RandomStates:
     @classmethod
     def find(cls) -> RandomStates:
         """Find all random generators of this process."""
-        objects = gc.get_objects()
-        sources: dict[int, Any] = {}
-        sequences: dict[int, Any] = {}
+        kinds: tuple[type, ...] = (random.Random,)
         if "numpy.random" in sys.modules:
             from numpy import random as numpy_random
 
-            kinds = (numpy_random.Generator, numpy_random.RandomState)
+            of_numpy = (numpy_random.Generator, numpy_random.RandomState)
+            sources_of_numpy = (numpy_random.BitGenerator, numpy_random.SeedSequence)
+            kinds += (*of_numpy, *sources_of_numpy)
+        # There are many others, so they are looked through once.
+        objects = instances(gc.get_objects(), kinds)
+        sources: dict[int, Any] = {}
+        sequences: dict[int, Any] = {}
+        if "numpy.random" in sys.modules:
             found = instances(objects, (numpy_random.BitGenerator,))
-            found += map(_bit_generator, instances(objects, kinds))
+            found += map(_bit_generator, instances(objects, of_numpy))
             sources = {id(source): source for source in found}
             seeds = [source.seed_seq for source in sources.values()] + objects
             kept = instances(seeds, (numpy_random.SeedSequence,))
