@@ -318,7 +318,8 @@ def _load(folder: Path, fingerprint: str) -> _Recorded | None:
         record = read_json(_path(folder, fingerprint))
         known = {key: value for key, value in record.items() if key != "format"}
         found = of_record(_Recorded, known)
-        return found if found.fingerprint == fingerprint else None
+        is_it = found.fingerprint == fingerprint and record.get("format") == FORMAT
+        return found if is_it else None
     return None
 
 

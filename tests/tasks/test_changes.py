@@ -262,6 +262,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_text(""),
     "list": lambda path: path.write_text("[]"),
     "other entries": lambda path: path.write_text('{"definitions": 1}'),
+    "of a newer psyrun": lambda path: path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"format": 2})
+    ),
     "of another": lambda path: path.write_text(
         json.dumps(json.loads(path.read_text()) | {"fingerprint": "other"})
     ),
