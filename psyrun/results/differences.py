@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from psyrun.pspace.param import select
 from psyrun.results.failed import failed_space
 from psyrun.results.load import RecordedTask
 from psyrun.results.spaces import RowsOfTask, version_of
+from psyrun.store.arrays import Indices
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.layout import layout_of
 from psyrun.workdir.plan import Plan
@@ -104,41 +106,62 @@ def _of_space(
     if rows is None:
         return Difference(len(space), len(space))
     try:
-        n_open, n_older = _count(space, rows, version)
+        counts = _count(space, rows, RowsOfTask.others(task, rows), version)
         n_failed = _n_there(space, failed_space(task))
     except PsyrunError as error:
         raise TaskError(f"{task.plan.taskfile}: {error}") from error
-    n_rows = len(rows.indices) + rows.data.division.n_former
     return Difference(
         n_items=len(space),
-        n_new=max(0, n_open - n_failed),
+        n_new=max(0, counts.n_open - n_failed),
         n_failed=n_failed,
-        n_older=n_older,
-        n_removed=n_rows - (len(space) - n_open),
+        n_older=counts.n_older,
+        n_removed=rows.n_rows - counts.n_kept,
     )
 
 
+class _Counts(NamedTuple):
+    """How many points of a space have no row, or an older one.
+
+    `n_kept` are those with one in the round that was divided last.
+    """
+
+    n_open: int
+    n_older: int
+    n_kept: int
+
+
 def _count(
-    space: ParameterSpace, rows: RowsOfTask, version: Version
-) -> tuple[int, int]:
-    """Return how many points of a space have no row, and how many an older one."""
-    if rows.data.division.n_former:
-        found = _rows_of(space, rows)
-        is_older = rows.are_older(version)[found[found >= 0]]
-        return int((found < 0).sum()), int(is_older.sum())
-    n_open = count_unmatched(space, rows.done())
-    older = rows.stale(version)
-    if len(older) == len(rows.indices):
-        return n_open, len(space) - n_open
-    return n_open, _n_there(space, older)
+    space: ParameterSpace,
+    rows: RowsOfTask,
+    others: Sequence[RowsOfTask],
+    version: Version,
+) -> _Counts:
+    n_items = len(space)
+    if not others and not rows.data.division.n_former:
+        # Then points need not be listed.
+        n_open = count_unmatched(space, rows.done())
+        older = rows.stale(version)
+        is_all = len(older) == len(rows.indices)
+        n_older = n_items - n_open if is_all else _n_there(space, older)
+        return _Counts(n_open, n_older, n_items - n_open)
+    has_row = np.zeros(n_items, dtype=bool)
+    is_current = np.zeros(n_items, dtype=bool)
+    for each in (*others, rows):
+        found = _rows_of(space, each)
+        is_there = found >= 0
+        has_row |= is_there
+        is_current[is_there] |= ~each.are_older(version)[found[is_there]]
+    n_older = int((has_row & ~is_current).sum())
+    return _Counts(n_items - int(has_row.sum()), n_older, int(is_there.sum()))
 
 
-def _rows_of(space: ParameterSpace, rows: RowsOfTask) -> np.ndarray:
+def _rows_of(space: ParameterSpace, rows: RowsOfTask) -> Indices:
     """Return the row of each point, -1 where there is none."""
     found = match_rows(space, rows.done())
-    lacking = np.flatnonzero(found < 0)
-    former = match_rows(select(space, lacking), rows.former())
-    found[lacking] = np.where(former < 0, -1, former + len(rows.indices))
+    if rows.data.division.n_former:
+        lacking = np.flatnonzero(found < 0)
+        former = match_rows(select(space, lacking), rows.former())
+        found[lacking] = np.where(former < 0, -1, former + len(rows.indices))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import chdir, nullcontext
+from contextlib import chdir, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,13 +119,35 @@ class RowsOfTask:
         """Read which rows there are, None if no space was divided yet."""
         plan = task.plan
         for number in (plan.round, *plan.keep_rounds, *plan.superseded):
-            round_ = task.layout.round(number)
-            check_division(round_)
-            counts = DivisionCounts.load(round_)
-            if counts is not None:
-                taskfile = Path(plan.taskfile)
-                return cls(number, round_data(round_, taskfile, task.root), counts)
+            if (found := cls._of_round(task, number)) is not None:
+                return found
         return None
+
+    @classmethod
+    def others(cls, task: RecordedTask, found: RowsOfTask) -> list[RowsOfTask]:
+        """Read which rows other rounds have, which may come back; the newest first."""
+        rounds = []
+        for number in reversed(task.layout.rounds()):
+            if number != found.number:
+                # They only save time.
+                with suppress(PsyrunError, OSError):
+                    rounds.append(cls._of_round(task, number))
+        return [rows for rows in rounds if rows is not None and rows.n_rows]
+
+    @classmethod
+    def _of_round(cls, task: RecordedTask, number: int) -> RowsOfTask | None:
+        round_ = task.layout.round(number)
+        check_division(round_)
+        counts = DivisionCounts.load(round_)
+        if counts is None:
+            return None
+        data = round_data(round_, Path(task.plan.taskfile), task.root)
+        return cls(number, data, counts)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are, with those that are not in the space."""
+        return len(self.indices) + self.data.division.n_former
 
     @property
     def space(self) -> ParameterSpace:
@@ -149,7 +171,7 @@ class RowsOfTask:
     def are_older(self, version: Version) -> NDArray[np.bool_]:
         """Return which rows come from another version, first those of the space."""
         division, own = self.data.division, self._counts.fingerprint
-        n_rows = len(self.indices) + division.n_former
+        n_rows = self.n_rows
         is_older = np.full(n_rows, not _is_of(own, version))
         if division.kept is None or division.versions is None:
             return is_older

@@ -99,6 +99,14 @@ def test_rows_of_changed_code_are_older(done, diff) -> None:
     assert diff(task("[0, 1, 3]", y="x + 2"))[0] == [3, 0, 0, 3, 0]
 
 
+def test_rows_that_come_back_with_a_change_are_there(done, diff) -> None:
+    done(task("[0, 1, 3]"))
+    done(task("[0, 1, 3]", y="x + 1"), "split", "process 0")
+    numbers, said = diff(task("[0, 1, 3, 4]"))
+    assert numbers[:3] == [4, 1, 0]
+    assert len(said) == 1
+
+
 def test_a_space_that_was_drawn_at_random_is_the_one_that_was_divided(
     done, diff
 ) -> None:
