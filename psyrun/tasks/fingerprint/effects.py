@@ -1,7 +1,8 @@
 """Which objects of a file each of its statements may change.
 
 Functions of other modules, and builtins, are taken not to change what they are
-given, or else hardly any statement could be told apart from the rest.
+given, or else hardly any statement could be told apart from the rest. Those of the
+project's own modules may change objects of the file, but none that are imported.
 """
 
 from __future__ import annotations
@@ -55,21 +56,39 @@ def own_names(names: Iterable[NameUse]) -> set[str]:
     return {n for each in names for n in (each.bound - each.imported) | each.declared}
 
 
-def changed_names(parts: list[NamedStatement]) -> list[set[str]]:
+def changed_names(
+    parts: list[NamedStatement], functions: Set[str] = frozenset()
+) -> list[set[str]]:
     """Return for each statement of a file the names of objects that it may change.
 
     It may do so itself, by a function that it calls, or under another name of
-    theirs.
+    theirs. Of what is imported, only `functions` may change what they are given.
     """
     own = own_names(part.names for part in parts)
     deferred = _deferred(parts)
-    aliases = _aliases(parts, own)
-    return [_changed(part, own, deferred, aliases) for part in parts]
+    aliases = _aliases(parts, own, functions)
+    changing = _Changing(own, functions, _plain_names(parts) if functions else set())
+    return [_changed(part, changing, deferred, aliases) for part in parts]
+
+
+class _Changing(NamedTuple):
+    """Who may change objects that have `own` names; no others change `plain` ones."""
+
+    own: set[str]
+    functions: Set[str]
+    plain: set[str]
+
+    def may(self, name: str, by: str | None) -> bool:
+        if name not in self.own:
+            return False
+        if by is None or by in self.own or by in _CHANGING_BUILTINS:
+            return True
+        return by in self.functions and name not in self.plain
 
 
 def _changed(
     part: NamedStatement,
-    own: set[str],
+    changing: _Changing,
     deferred: Mapping[str, set[Change]],
     aliases: Mapping[str, set[str]],
 ) -> set[str]:
@@ -78,13 +97,17 @@ def _changed(
         changes |= part.names.deferred
     for name in part.names.used:
         changes |= deferred.get(name, set())
-    return _reached(
-        {name for name, by in changes if _is_change(name, by, own)}, aliases
-    )
+    return _reached({name for name, by in changes if changing.may(name, by)}, aliases)
 
 
-def _is_change(name: str, by: str | None, own: set[str]) -> bool:
-    return name in own and (by is None or by in own or by in _CHANGING_BUILTINS)
+def _plain_names(parts: list[NamedStatement]) -> set[str]:
+    """Return the names of numbers and texts, which nobody can change in place."""
+    pairs = [pair for part in parts for pair in _assignments(part.node)]
+    plain, others = set[str](), set[str]()
+    for target, value in pairs:
+        found = plain if isinstance(value, _PLAIN_VALUES) else others
+        found.update(_targets(target))
+    return plain - others
 
 
 def _deferred(parts: list[NamedStatement]) -> dict[str, set[Change]]:
@@ -115,7 +138,9 @@ def _reached(start: set[str], edges: Mapping[str, set[str]]) -> set[str]:
     return seen
 
 
-def _aliases(parts: list[NamedStatement], own: set[str]) -> dict[str, set[str]]:
+def _aliases(
+    parts: list[NamedStatement], own: set[str], functions: Set[str]
+) -> dict[str, set[str]]:
     """Return for each name those whose objects it may hold."""
     pairs = [pair for part in parts for pair in _assignments(part.node)]
     constant = own - {
@@ -126,7 +151,7 @@ def _aliases(parts: list[NamedStatement], own: set[str]) -> dict[str, set[str]]:
     }
     aliases: dict[str, set[str]] = {}
     for target, value in pairs:
-        held = set(_held(value, own)) & own - constant
+        held = set(_held(value, own | functions)) & own - constant
         for name in _targets(target):
             aliases.setdefault(name, set()).update(held)
     return aliases

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL
 from psyrun.tasks.fingerprint.canonical import canonical, is_noise
@@ -48,11 +49,7 @@ class _Leaf:
     node: ast.stmt
     names: NameUse
     inert: bool
-    changed: set[str] = field(default_factory=set)
-
-    @property
-    def targets(self) -> set[str]:
-        return self.names.bound | self.changed
+    targets: set[str] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -82,7 +79,7 @@ class Sliceable:
         inert = Inert(is_own, Harmless(found, is_own))
         self._tree = _grow(found, NameUse(), inert)
         self._leaves = list(_leaves(self._tree))
-        _find_changes(self._leaves)
+        self._is_own = is_own
 
     def slice(
         self,
@@ -97,8 +94,32 @@ class Sliceable:
         `checks` count, neither has what only checks or prints what is made of these.
         """
         names = _Incidental(incidental, checks)
+        targets = self._targets if checks or not incidental else self._all_targets
+        for leaf, found in zip(self._leaves, targets, strict=True):
+            leaf.targets = found
         kept = _kept(self._leaves, set(needed), names)
         return _prune(self._tree, kept)
+
+    @cached_property
+    def _targets(self) -> list[set[str]]:
+        return self._find_targets(frozenset())
+
+    @cached_property
+    def _all_targets(self) -> list[set[str]]:
+        """The same, if functions of own modules may change what they are given."""
+        functions = {
+            name
+            for leaf in self._leaves
+            if leaf.names.imported and self._is_own(leaf.node)
+            for name in leaf.names.imported
+        }
+        return self._find_targets(functions) if functions else self._targets
+
+    def _find_targets(self, functions: Set[str]) -> list[set[str]]:
+        """Return for each leaf the names that it binds, or whose objects it changes."""
+        parts = [NamedStatement(leaf.node, leaf.names) for leaf in self._leaves]
+        changed = changed_names(parts, functions)
+        return [part.names.bound | c for part, c in zip(parts, changed, strict=True)]
 
     def slice_special(self, names: Set[str]) -> list[ast.stmt]:
         """Return the statements of a task file that some special variables depend on.
@@ -175,13 +196,6 @@ def _leaves(tree: Iterable[_Leaf | _Branch]) -> Iterator[_Leaf]:
         else:
             yield from _leaves(item.body)
             yield from _leaves(item.orelse)
-
-
-def _find_changes(leaves: list[_Leaf]) -> None:
-    """Note in each leaf which objects of the file it may change."""
-    parts = [NamedStatement(leaf.node, leaf.names) for leaf in leaves]
-    for leaf, changed in zip(leaves, changed_names(parts), strict=True):
-        leaf.changed = changed
 
 
 def _kept(leaves: list[_Leaf], needed: set[str], incidental: _Incidental) -> set[_Leaf]:
