@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from psyrun.results.export import export as export
     from psyrun.results.failed import failed as failed
     from psyrun.results.load import load as load
+    from psyrun.results.provenance import provenance as provenance
     from psyrun.results.spaces import done as done
     from psyrun.results.spaces import stale as stale
     from psyrun.scheduler import ImmediateRun as ImmediateRun
@@ -43,6 +44,7 @@ _NAMES = {
     "failed": "psyrun.results.failed",
     "load": "psyrun.results.load",
     "stale": "psyrun.results.spaces",
+    "provenance": "psyrun.results.provenance",
     "map_pspace": "psyrun.mapper",
     "map_pspace_hdd_backed": "psyrun.mapper",
     "map_pspace_parallel": "psyrun.mapper",

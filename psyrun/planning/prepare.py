@@ -36,6 +36,7 @@ from psyrun.scheduler import ImmediateRun, scheduler_class
 from psyrun.tasks.changes import Change, changes_since, record_accepted, told
 from psyrun.tasks.discovery import Refuse, raise_error
 from psyrun.tasks.loading import Task, load_task
+from psyrun.tasks.provenance import record_provenance
 from psyrun.tasks.version import Version, version_of
 from psyrun.utils import __version__
 from psyrun.utils.checksums import keep_beside
@@ -332,6 +333,8 @@ class TaskRun:
 
     def _record_version(self) -> None:
         self._version.remember(self.layout.source)
+        files, name = self._version.source.parts, self.plan.fingerprint
+        record_provenance(self.layout.provenance, name, files, self.task.taskdir)
         unlisted = unlisted_files(self.task, self._version.source, self.opened)
         folder, path = self.layout.versions, self.layout.version
         fingerprint = self.plan.fingerprint

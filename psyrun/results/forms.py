@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,22 +14,27 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from psyrun.errors import PsyrunError, StoreError
-from psyrun.pspace.axes import ASSIGNMENT, Dimension, grid_of
+from psyrun.pspace.axes import ASSIGNMENT, Dimension
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.space import ParameterSpace, Table
 from psyrun.results.columns import as_array
+from psyrun.results.costs import ATTRS, cost_columns, refuse_own_columns
 from psyrun.results.extras import check_form, library_for
 from psyrun.results.frames import to_arrow, to_pandas, to_polars
+from psyrun.results.kept import kept_with
 from psyrun.results.known_rows import KnownRows, RowsSoFar, rows_of_result
 from psyrun.results.labelled import Cells, dataset
 from psyrun.results.load import RecordedTask, warn_caller
 from psyrun.results.where import Part, checked_where, part_of, where_in_columns
 from psyrun.store.arrays import take
 from psyrun.store.base import Store
+from psyrun.store.costs import ARRAYS as COST_ARRAYS
+from psyrun.store.costs import Costs
+from psyrun.store.metadata import metadata_of
 from psyrun.store.registry import store_for
 from psyrun.store.rows import count_rows, no_column
 from psyrun.utils.text import counted
-from psyrun.workdir.consistent_reads import ConcurrentChangeError
+from psyrun.workdir.consistent_reads import ConcurrentChangeError, is_concurrent_change
 from psyrun.workdir.description import Description
 
 _T = TypeVar("_T")
@@ -43,6 +49,7 @@ class Request:
     columns: Sequence[str] | None = None
     where: Mapping[str, Any] | None = None
     tidy: str | None = None
+    costs: bool = False
 
     def check(self) -> None:
         """Raise `PsyrunError` if that cannot be had of any result."""
@@ -94,6 +101,9 @@ class Source(Protocol):
         The rows ascend. What is in memory anyway comes in one piece.
         """
         yield self.read(keys, rows)
+
+    def costs(self) -> Costs:
+        """Return what the rows have cost."""
 
 
 class StoredRows(Source):
@@ -151,6 +161,10 @@ class StoredRows(Source):
                 f"{self.name}: changed while it was read. Try again."
             )
 
+    def costs(self) -> Costs:
+        """Return what the rows have cost, as far as that is known."""
+        return self._reader(_costs_of_file)
+
     def _slices(
         self, keys: Sequence[str], rows: Indices | None
     ) -> Iterator[Mapping[str, Any]]:
@@ -199,6 +213,17 @@ def _row_bytes(piece: Mapping[str, Any]) -> int:
     return sum(array.nbytes // max(1, len(array)) for array in arrays)
 
 
+def _costs_of_file(store: Store, path: Path) -> Costs:
+    n_rows = store.count(path)
+    try:
+        return Costs.of(metadata_of(store, path, COST_ARRAYS), n_rows, path)
+    except StoreError as error:
+        if is_concurrent_change(error):
+            raise
+        warn_caller(f"{error} It is not known what its rows have cost.")
+        return Costs.unknown(n_rows)
+
+
 class Reader(Protocol):
     """Returns what a function makes of a file, given its store."""
 
@@ -207,15 +232,48 @@ class Reader(Protocol):
 
 
 class FileSource(StoredRows):
-    """A data file of which nothing else is known."""
+    """A data file, which may say itself what its rows are of."""
 
     advice = " For axes, load the task that it is of, by its name."
-    known = None
-    description = Description()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, request: Request) -> None:
         store = store_for(path)
         super().__init__(str(path), lambda read: read(store, path))
+        self._is_labelled = request.as_ == "xarray"
+        self._description: Description | None = None
+
+    # Most of what is asked for of a file needs neither of these.
+    @property
+    def known(self) -> KnownRows | None:  # type: ignore[override]
+        """Which assignments the rows are of, if the file says that."""
+        return self._kept[0]
+
+    @property
+    def description(self) -> Description:
+        """What the file says of them."""
+        return self._kept[1] if self._description is None else self._description
+
+    @description.setter
+    def description(self, description: Description) -> None:
+        self._description = description
+
+    @cached_property
+    def _kept(self) -> tuple[KnownRows | None, Description]:
+        known, description, problem = self._reader(_kept_with)
+        if problem:
+            self.advice = f" {problem}"
+            if not self._is_labelled:
+                warn_caller(f"{problem} Its axes are not known.")
+        return known, description
+
+
+def _kept_with(store: Store, path: Path) -> tuple[KnownRows | None, Description, str]:
+    try:
+        return kept_with(store, path)
+    except StoreError as error:
+        if is_concurrent_change(error):
+            raise
+        return None, Description(), str(error)
 
 
 class ResultSource(StoredRows):
@@ -248,13 +306,15 @@ class PartialSource(Source):
 
     task: RecordedTask
     needs_axes: bool
+    needs_costs: bool = False
 
     def __post_init__(self) -> None:
         self.name = f"task {self.task.layout.name!r}"
         self.description = _description_of(self.task)
-        if self.needs_axes:
-            found = RowsSoFar.of(self.task)
-            self._columns, self.known = found.columns, found.known
+        if self.needs_axes or self.needs_costs:
+            found = RowsSoFar.of(self.task, with_former=not self.needs_axes)
+            self._columns, self._costs = found.columns, found.costs
+            self.known = found.known if self.needs_axes else None
         else:
             self._columns, self.known = self.task.rows_so_far(), None
 
@@ -271,6 +331,10 @@ class PartialSource(Source):
     def count(self) -> int:
         """Return the number of rows."""
         return count_rows(self._columns)
+
+    def costs(self) -> Costs:
+        """Return what the rows have cost."""
+        return self._costs
 
 
 def _picked(
@@ -292,10 +356,10 @@ def source_of(
     Axes of rows so far are known if they are needed, or with `with_axes`.
     """
     if isinstance(found, Path):
-        return FileSource(found)
+        return FileSource(found, request)
     if partial:
         needs_axes = request.as_ == "xarray" or bool(request.where)
-        return PartialSource(found, with_axes or needs_axes)
+        return PartialSource(found, with_axes or needs_axes, request.costs)
     return ResultSource(found)
 
 
@@ -313,14 +377,38 @@ def loaded_as(source: Source, request: Request) -> Any:
     Raises `PsyrunError` if it has no such columns or values.
     """
     keys = keys_asked_for(source, request)
+    if request.costs:
+        refuse_own_columns(source.name, source.keys() if keys is None else keys)
+        if request.as_ is not None:
+            attrs = {**source.description.attrs, **ATTRS}
+            source.description = replace(source.description, attrs=attrs)
     if request.as_ == "xarray":
         return _labelled(source, request, keys)
-    columns = source.read(keys, rows_asked_for(source, request))
+    rows = rows_asked_for(source, request)
+    columns = source.read(keys, rows)
+    columns = _with_costs(source, request, columns, rows)
     if request.as_ == "pandas":
         return to_pandas(columns, source.description, request.tidy)
     if request.as_ == "polars":
         return to_polars(columns, source.description)
     return to_arrow(columns, source.description) if request.as_ == "arrow" else columns
+
+
+def _with_costs(
+    source: Source, request: Request, columns: Mapping[str, Any], rows: Indices | None
+) -> Mapping[str, Any]:
+    """Add the columns with costs, if they are asked for."""
+    if not request.costs:
+        return columns
+    costs = source.costs()
+    n_rows = len(costs) if rows is None else len(rows)
+    if (columns and count_rows(columns) != n_rows) or (
+        rows is not None and len(rows) and rows.max() >= len(costs)
+    ):
+        raise ConcurrentChangeError(
+            f"{source.name}: changed while it was read. Try again."
+        )
+    return {**columns, **cost_columns(costs if rows is None else costs.take(rows))}
 
 
 def keys_asked_for(source: Source, request: Request) -> list[str] | None:
@@ -353,12 +441,13 @@ def rows_asked_for(source: Source, request: Request) -> Indices | None:
 def part_asked_for(source: Source, known: KnownRows, request: Request) -> Part:
     """Return the part of the grid that is asked for."""
     others = source.keys() if request.where else ()
-    return part_of(grid_of(known.space), request.where, others)
+    return part_of(known.grid, request.where, others)
 
 
 def _labelled(source: Source, request: Request, keys: Sequence[str] | None) -> Any:
     cells, wanted, rows = labelled_cells(source, request, keys)
     columns = source.read(wanted, rows) if wanted else {}
+    columns = _with_costs(source, request, columns, rows)
     _check_number(source, columns, cells)
     return dataset(columns, cells, source.description)
 

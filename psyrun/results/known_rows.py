@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.axes import Grid, grid_of
 from psyrun.results.columns import are_values_of
 from psyrun.results.load import RecordedTask, Stores, with_stores
 from psyrun.store.arrays import Indices
+from psyrun.store.costs import Costs
 from psyrun.store.rows import count_rows
 from psyrun.workdir.consistent_reads import ConcurrentChangeError
+from psyrun.workdir.costs import costs_of
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import failures_of
 from psyrun.workdir.layout import MERGE, Round
@@ -44,6 +48,8 @@ class KnownRows:
     compared : frozenset of str
         Parameters of which it is known that the rows have their values: there may be
         results in their place.
+    own_grid : Grid or None
+        The axes of the space, if they were kept with the rows.
     """
 
     space: ParameterSpace
@@ -51,6 +57,12 @@ class KnownRows:
     n_former: int = 0
     failed: Collection[int] = ()
     compared: frozenset[str] = frozenset()
+    own_grid: Grid | None = None
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The axes of the space."""
+        return grid_of(self.space) if self.own_grid is None else self.own_grid
 
     @property
     def n_rows(self) -> int:
@@ -131,7 +143,7 @@ def _with_rows(
 
 @dataclass
 class RowsSoFar:
-    """All rows that a task has so far, without those no longer in the space.
+    """All rows that a task has so far.
 
     Attributes
     ----------
@@ -139,18 +151,22 @@ class RowsSoFar:
         The rows.
     known : KnownRows or None
         Which they are; None before the space is divided.
+    costs : Costs
+        What they have cost.
     """
 
     columns: dict[str, Any] = field(default_factory=dict)
     known: KnownRows | None = None
+    costs: Costs = field(default_factory=lambda: Costs.unknown(0))
 
     @classmethod
-    def of(cls, task: RecordedTask) -> RowsSoFar:
-        """Read the rows of a task."""
+    def of(cls, task: RecordedTask, *, with_former: bool = False) -> RowsSoFar:
+        """Read the rows of a task, also those no longer in the space if asked."""
         found = cls()
 
         def pieces(data: RoundData) -> Iterator[dict[str, Any]]:
             sources = data.sources()
+            found.costs = costs_of(data, sources, with_former=with_former)
             indices = [source.indices for source in sources]
             # One that fails may have a row before it is looked at.
             failed = {failure.index for failure in failures_of(data.round)}
@@ -161,13 +177,17 @@ class RowsSoFar:
                 failed,
             )
             yield from data.in_order(ordered(sources))
+            if with_former:
+                yield from data.former_pieces()
 
         def use(rows: Iterator[Any], stores: Stores, ext: str) -> dict[str, Any]:
-            found.known = None
+            found.known, found.costs = None, Costs.unknown(0)
             return stores(ext).concatenate(list(rows))
 
         found.columns = task.with_pieces(use, pieces)
-        known = found.known
-        if known is not None and count_rows(found.columns) != known.n_rows:
+        known, n_rows = found.known, count_rows(found.columns)
+        if known is not None and n_rows != known.n_rows:
             found.known = None
+        if len(found.costs) != n_rows:
+            found.costs = Costs.unknown(n_rows)
         return found

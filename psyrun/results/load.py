@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 from psyrun.errors import PsyrunError, StoreError, did_you_mean
 from psyrun.store.base import Store
 from psyrun.store.registry import store_for, store_named, store_with
-from psyrun.store.rows import Columns, count_rows
+from psyrun.store.rows import Columns
 from psyrun.tasks.project import TASKDIR, project_above
 from psyrun.utils.files import Filename
 from psyrun.workdir.consistent_reads import (
@@ -50,6 +50,7 @@ def load(
     as_: None = None,
     columns: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
+    costs: bool = False,
     tidy: None = None,
 ) -> dict[str, Any]: ...
 @overload
@@ -61,6 +62,7 @@ def load(
     as_: Literal["arrow", "pandas", "polars", "xarray"],
     columns: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
+    costs: bool = False,
     tidy: str | None = None,
 ) -> Any: ...
 def load(
@@ -71,6 +73,7 @@ def load(
     as_: str | None = None,
     columns: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
+    costs: bool = False,
     tidy: str | None = None,
 ) -> Any:
     """Return the result of a task, or the rows of a data file.
@@ -96,6 +99,11 @@ def load(
     where : dict of str to object, optional
         For some parameters the value, or a list of values, that the rows to return
         have. Rows of assignments that are no longer in the space are left out.
+    costs : bool, default False
+        Whether to add columns with what each row has cost: ``cost_start`` (time,
+        UTC), ``cost_duration`` (seconds), ``cost_peak_memory`` (of the worker, bytes),
+        ``cost_host``, ``cost_attempt`` (1 for the first) and ``cost_version`` (begin
+        of a fingerprint). What is not known is NaT, nan, an empty text or zero.
     tidy : str, optional
         For pandas only: an axis of results that are arrays. The data frame has a row
         for each place along it.
@@ -113,8 +121,9 @@ def load(
         result yet, or a file cannot be read; if there is no such form, column,
         parameter or value; or if the library of a form is not installed.
     """
-    if as_ is not None or columns is not None or where is not None or tidy is not None:
-        return _load_as((as_, columns, where, tidy), task_or_path, partial, taskdir)
+    if costs or any(each is not None for each in (as_, columns, where, tidy)):
+        wanted = (as_, columns, where, tidy, costs)
+        return _load_as(wanted, task_or_path, partial, taskdir)
     found = find(task_or_path, taskdir)
     if isinstance(found, Path):
         return store_for(found).load(found)
@@ -183,21 +192,9 @@ def write_partial(
             f"{target}: is the result file of the task, which only 'psy run' writes. "
             "Choose another name."
         )
-    return found.with_pieces(lambda pieces, stores, _: _written(pieces, stores, path))
+    from psyrun.results.partial import with_costs
 
-
-def _written(pieces: Iterator[Columns], stores: Stores, target: Path) -> int:
-    n_rows = 0
-    with stores(target.suffix).writer(target) as writer:
-        for columns in pieces:
-            writer.append(columns)
-            n_rows += count_rows(columns)
-        if not n_rows:
-            raise PsyrunError(
-                f"{target}: is not written, as no assignment is finished yet. Try "
-                "again later."
-            )
-    return n_rows
+    return with_costs(found, path)
 
 
 @dataclass(frozen=True)

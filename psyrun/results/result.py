@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from psyrun.pspace.axes import ASSIGNMENT, grid_of
+from psyrun.pspace.axes import ASSIGNMENT
 from psyrun.results.forms import Request, Source, loaded_as, source_of
 from psyrun.results.load import find_rows
 from psyrun.utils.files import Filename
@@ -142,5 +142,5 @@ class Result:
 def _axes_of(source: Source) -> tuple[Axis, ...]:
     if source.known is None:
         return (Axis(ASSIGNMENT, (), source.count()),)
-    dimensions = grid_of(source.known.space).dimensions
+    dimensions = source.known.grid.dimensions
     return tuple(Axis(each.name, tuple(each.keys), each.size) for each in dimensions)

@@ -16,7 +16,7 @@ from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.trust import never
 from psyrun.run.controller_job import controllers, controllers_of
 from psyrun.scheduler.registry import installed
-from psyrun.utils.files import read_bytes
+from psyrun.utils.files import file_beside, read_bytes
 from psyrun.utils.text import counted
 from psyrun.utils.users import name_of_user
 from psyrun.workdir.copies import separate
@@ -97,7 +97,8 @@ def _clean_folder(layout: TaskLayout) -> tuple[list[Path], Kept]:
         results, kept = _results(layout)
         # Somebody else may have cleaned while the lock was waited for.
         is_own = is_left_behind or _is_own(layout)
-        for path in [*results, *_own_entries(layout)]:
+        beside = _beside_results(layout, kept)
+        for path in [*results, *beside, *_own_entries(layout)]:
             _remove(path)
         forget_incomplete(layout.folder, results)
         forget_missing(layout.folder, results)
@@ -122,6 +123,13 @@ def _results(layout: TaskLayout) -> tuple[list[Path], Kept]:
             # A link is the user's; what was written is the file it points to.
             results.append(path.resolve() if path.is_symlink() else path)
     return sorted(results), kept
+
+
+def _beside_results(layout: TaskLayout, kept: Kept) -> list[Path]:
+    """Return what stands beside results that are not kept."""
+    names = {file_beside(record.into) for record in merge_records(layout)}
+    names -= {file_beside(path) for path, _ in kept}
+    return sorted(path for path in names if path.is_file())
 
 
 def _why_kept(layout: TaskLayout, record: MergeRecord) -> str:
@@ -154,6 +162,7 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         layout.versions,
         layout.description,
         layout.loaded,
+        layout.provenance,
         layout.snakemake_log,
         layout.queue,
         layout.controllers,

@@ -16,6 +16,7 @@ from psyrun.utils.files import check_all, make_folder
 from psyrun.utils.leftovers import remove_abandoned
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir import frames, journal
+from psyrun.workdir.costs import keep_costs_of_rows
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import MERGE, block_of_journal
@@ -80,8 +81,18 @@ def _keep_foreign(job: Job) -> None:
 
 def _write(job: Job, result: Path) -> int:
     """Write all rows to the result, and return their number once that is checked."""
+    # Other steps need not wait for these.
+    from psyrun.tasks.provenance import recorded_provenance
+    from psyrun.workdir.result_metadata import save_result
+
     store = job.store(job.plan.result_ext)
-    n_rows = job.data.save(store, str(result))
+    n_rows = save_result(
+        job.layout,
+        job.data,
+        store,
+        str(result),
+        lambda versions: recorded_provenance(job.layout.provenance, versions),
+    )
     n_found = store.count(str(result))
     if n_found != n_rows:
         raise JobError(
@@ -98,6 +109,7 @@ def _keep_once(job: Job, record: MergeRecord, lacks: list[int]) -> None:
         return
     result = Path(plan.resultfile)
     compared = job.data.compared()
+    keep_costs_of_rows(job.round, result)
     is_kept = keep_rows(job.round, result, record.n_rows, lacks, written, compared)
     if is_kept and not plan.keep_blocks:
         empty_blocks(job.round, plan.block_ext)

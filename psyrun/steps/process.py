@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +37,7 @@ from psyrun.utils.text import counted, parameters_text
 from psyrun.workdir import journal
 from psyrun.workdir.attempts import Attempts, own_job
 from psyrun.workdir.blocks import failed_of, write_block
+from psyrun.workdir.costs import costs_of_source, failed_attempts
 from psyrun.workdir.failures import accepted_failures, describe_failure
 from psyrun.workdir.journal import Entry, Journal
 from psyrun.workdir.layout import PROCESS
@@ -82,7 +85,15 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
             _report(failed)
         _check_complete(job, block, before.done.union(recorded))
         fetches = job.plan.fetches
-        write_block(job.data, block, recorded, lists_rows=fetches, have=have)
+        attempts = _attempts_in_vain(job, block, before)
+        write_block(
+            job.data,
+            block,
+            recorded,
+            lists_rows=fetches,
+            have=have,
+            attempts=attempts,
+        )
         _empty_journals(job, block, failed)
 
 
@@ -112,13 +123,20 @@ def _return_rows(job: Job, block: int, session: str) -> None:
     if rows is None:
         return
     path = job.round.journal_of_reader(block, session)
-    returned = Journal(path, _session_of_reader(job, session))
+    costs = costs_of_source(job.data, rows)
+    hosts = {costs.hosts[number] for number in costs.records["host"].tolist()}
+    host = hosts.pop() if len(hosts) == 1 else ""
+    returned = Journal(path, {**_session_of_reader(job, session), "host": host})
     written = finished.stat().st_mtime
     for part in chunks(np.arange(len(rows.indices))):
         columns = rows.take(part)
+        known = costs.take(part).records.tolist()
         for place, index in enumerate(rows.indices[part].tolist()):
             row = {key: column[place] for key, column in columns.items()}
-            returned.row(index, written, 0.0, 0, row)
+            start, duration, peak, *_ = known[place]
+            if math.isnan(start):
+                start, duration = written, 0.0
+            returned.row(index, start, duration, peak, row)
     returned.close()
     forget_block(job.round, block, job.plan.block_ext)
 
@@ -147,6 +165,14 @@ def _attempts(job: Job, block: int, have: RowSource | None, session: str) -> Att
     found = Attempts.of(job.round, block, own_job()["origin"], recorded)
     done = [] if have is None else have.indices.tolist()
     return replace(found, done=found.done.union(done))
+
+
+def _attempts_in_vain(job: Job, block: int, before: Attempts) -> Counter[int]:
+    """Return how often assignments were tried before they had a row."""
+    # Nearly always there are none, and to look for them takes a while.
+    if not before.failed and not before.interrupted:
+        return Counter()
+    return failed_attempts(job.round.journals_of(block)) + Counter(before.interrupted)
 
 
 def _empty_journals(job: Job, block: int, failed: Iterable[Entry]) -> None:

@@ -18,6 +18,7 @@ from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
 from psyrun.utils.files import link, make_folder
 from psyrun.utils.process.basics import log_line
+from psyrun.workdir.costs import keep_costs, keep_costs_of_file
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry
@@ -88,6 +89,8 @@ def _divide_after_rounds(job: Job) -> Division:
     rounds = [data for data, _ in found]
     pieces = (rows for data in rounds for rows in data.pieces())
     kept = _keep(job, pieces, _file_of(rounds))
+    store = job.store(job.plan.block_ext)
+    keep_costs(store, job.round.kept(store.ext), rounds)
     fingerprints, versions = _versions(found)
     if job.plan.same_space:
         division = _in_same_space(rounds[0], job.plan.n_blocks)
@@ -106,6 +109,8 @@ def _divide_after_result(job: Job) -> Division:
     result = job.plan.resultfile
     columns = job.store(job.plan.result_ext).load(result)
     kept = _keep(job, [columns], Path(result))
+    path = job.round.kept(job.store(job.plan.block_ext).ext)
+    keep_costs_of_file(job.store(job.plan.result_ext), path, result)
     found = from_result(job.task.pspace, columns, job.task.exclude_from_result)
     return replace(
         _in_new_space(job, found),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,8 @@ from psyrun.utils.former import warn_former
 from psyrun.utils.typing import override
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from psyrun.store.arrays import Indices
 
 
@@ -51,7 +53,10 @@ class AutodetectStore(Store):
 
     @override
     def merge(self, filename: Filename, sources: Sequence[Filename]) -> None:
-        store_for(filename).merge(filename, sources)
+        """Write the rows of some files into one, with what they have cost."""
+        from psyrun.store.merging import merge
+
+        merge(sources, filename)
 
     @override
     def count(self, filename: Filename) -> int:
@@ -69,6 +74,18 @@ class AutodetectStore(Store):
         rows: Indices | None = None,
     ) -> dict[str, Any]:
         return store_for(filename).pick(filename, keys, rows)
+
+    @override
+    def write_metadata(
+        self, filename: Filename, metadata: Mapping[str, NDArray[Any]]
+    ) -> None:
+        store_for(filename).write_metadata(filename, metadata)
+
+    @override
+    def read_metadata(
+        self, filename: Filename, names: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        return store_for(filename).read_metadata(filename, names)
 
     @override
     def writer(self, filename: Filename) -> AbstractContextManager[Writer]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from psyrun.errors import StoreError
 from psyrun.store.rows import (
     Columns,
     check_rows,
@@ -21,6 +22,8 @@ from psyrun.utils.files import Filename
 from psyrun.utils.former import former_names
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from psyrun.store.arrays import Indices
 
 __getattr__ = former_names(
@@ -66,12 +69,16 @@ class Store(ABC):
         Whether all values of a key have to go together in one array, see
         `psyrun.store.arrays`. Rows whose values do not are then refused as
         soon as they are computed.
+    keeps_metadata : bool
+        Whether files have room for more than rows: `write_metadata` and
+        `read_metadata`. psyrun puts that into a file beside it otherwise.
     """
 
     ext: ClassVar[str]
     loads_slices: ClassVar[bool] = False
     merges_unloaded: ClassVar[bool] = False
     has_typed_columns: bool = False
+    keeps_metadata: bool = False
 
     @abstractmethod
     def save(self, filename: Filename, data: Columns) -> None:
@@ -332,6 +339,53 @@ class Store(ABC):
 
         check_rows(rows, count_rows(columns), filename)
         return take({key: columns[key] for key in wanted}, rows)
+
+    def write_metadata(
+        self, filename: Filename, metadata: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Add to a file what is to be known of its rows.
+
+        It is no part of the rows: the other methods pass over it, and need not
+        keep it when they write a file anew. The default has no room for it.
+
+        Parameters
+        ----------
+        filename : path-like
+            A file of this store without metadata, which nobody else uses.
+        metadata : dict of str to ndarray
+            Arrays of numbers, none of them empty. The names are of lower case
+            letters and underscores.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be written.
+        """
+        raise StoreError(f"{filename}: files {self.ext!r} have no room for metadata.")
+
+    def read_metadata(
+        self, filename: Filename, names: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Read what `write_metadata` has added to a file.
+
+        Parameters
+        ----------
+        filename : path-like
+            The file.
+        names : collection of str, optional
+            The arrays to read, as far as they are there; all of them without it.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The arrays; none at all of a file without metadata.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        """
+        return {}
 
     def check(self, row: Mapping[str, Any]) -> None:  # noqa: B027
         """Raise an error if this store cannot hold the values of one row.

@@ -12,7 +12,14 @@ import math
 import pickle
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +47,7 @@ from psyrun.store.npz_merging import (
     write_joined,
     write_picked,
 )
+from psyrun.store.npz_metadata import read_metadata, write_metadata
 from psyrun.store.npz_pieces import pieces
 from psyrun.store.npz_text import (
     count_texts,
@@ -95,6 +103,7 @@ class NpzStore(Store):
     def __init__(self, allow_pickle: bool = False) -> None:
         self.allow_pickle = allow_pickle
         self.has_typed_columns = not allow_pickle
+        self.keeps_metadata = self._keeps_format_of(NpzStore)
 
     @override
     def save(self, filename: Filename, data: Columns) -> None:
@@ -220,6 +229,19 @@ class NpzStore(Store):
             return dict(columns)
         check_rows(rows, count_rows(columns), filename)
         return take(columns, rows)
+
+    @override
+    def write_metadata(self, filename: Filename, metadata: Mapping[str, Array]) -> None:
+        """Add arrays as members ``metadata/...``, of which no key has the name."""
+        with explained(filename), zipfile.ZipFile(filename, "a") as archive:
+            write_metadata(archive, metadata)
+
+    @override
+    def read_metadata(
+        self, filename: Filename, names: Collection[str] | None = None
+    ) -> dict[str, Array]:
+        with _opened(filename) as archive:
+            return read_metadata(archive, names)
 
     @override
     def check(self, row: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.errors import StoreError
 from psyrun.store import Store
@@ -20,6 +21,13 @@ __all__ = ["StoreContract", "as_lists", "refuses", "same"]
 ColumnLists = dict[str, list[Any]]
 _OLD: ColumnLists = {"n": [1, 2, 3], "x": [0.5, -1.5, 1e300]}
 _NEW: ColumnLists = {"n": [4, 5], "x": [2.5, 3.5]}
+_METADATA: dict[str, NDArray[Any]] = {
+    "about": np.frombuffer(b'{"format": 1}', np.uint8),
+    "host": np.array([0, 1, 1], np.uint16),
+    "start": np.array([0.25, 1.5, 3e9]),
+}
+_AS_LISTS = {key: array.tolist() for key, array in _METADATA.items()}
+_TYPES = [array.dtype for array in _METADATA.values()]
 
 
 class StoreContract:
@@ -150,6 +158,23 @@ class StoreContract:
     def test_the_pieces_of_a_file_are_its_rows(self, tmp_path: Path) -> None:
         pieces = list(self.store.pieces(self._saved(tmp_path)))
         assert as_lists(self.store.concatenate(pieces)) == _OLD
+
+    def test_metadata_are_no_rows(self, tmp_path: Path) -> None:
+        path = self._saved(tmp_path)
+        assert self.store.read_metadata(path) == {}
+        if not self.store.keeps_metadata:
+            refuses(lambda: self.store.write_metadata(path, _METADATA))
+            return
+        self.store.write_metadata(path, _METADATA)
+        found = self.store.read_metadata(path)
+        assert {key: array.tolist() for key, array in found.items()} == _AS_LISTS
+        assert [array.dtype for array in found.values()] == _TYPES
+        assert list(self.store.read_metadata(path, ["start", "other"])) == ["start"]
+        assert as_lists(self.store.load(path)) == _OLD
+        assert list(self.store.keys(path)) == ["n", "x"]
+        assert self.store.count(path) == 3
+        self.store.append(path, _NEW)
+        assert as_lists(self.store.load(path, row=-1)) == {"n": [5], "x": [3.5]}
 
     def test_numbers_pass_the_check(self) -> None:
         self.store.check({"n": 1, "x": 0.5})

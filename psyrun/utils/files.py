@@ -219,6 +219,19 @@ def read_placed(path: Path) -> str:
     return ""
 
 
+METADATA = ".psyrun"
+"""How the name of a file ends that says what is to be known of another one."""
+
+
+def file_beside(filename: Filename) -> Path:
+    """Return the name of the file that says what is to be known of another one.
+
+    That of a link is beside the file that it points to.
+    """
+    path = Path(os.path.realpath(filename))
+    return path.with_name(path.name + METADATA)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it where they are missing, and have them on disk.
 

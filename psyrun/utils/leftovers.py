@@ -41,7 +41,9 @@ def words_of_folder(target: Path) -> tuple[str, str]:
 
 
 def stem_of(target: Path) -> str:
-    """Return what such names have of that of their file."""
+    """Return what such names have of that of their file, also if it has such a name."""
+    if made := _MADE.fullmatch(target.name):
+        return made["stem"]
     # Names of 255 bytes are common on no file system; longer ones exist on none.
     return os.fsencode(target.name)[:_LONGEST_STEM].decode(errors="ignore")
 

@@ -25,6 +25,7 @@ from psyrun.utils.files import (
 from psyrun.workdir import frames, journal
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.comparison import equal_parameters
+from psyrun.workdir.costs import write_block_costs
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
@@ -45,13 +46,15 @@ def write_block(
     *,
     lists_rows: bool,
     have: RowSource | None = None,
+    attempts: Mapping[int, int] | None = None,
 ) -> None:
     """Write what the journals of a block hold to its store file.
 
     Failures are listed beside it, and with `lists_rows` also the assignments with a
     row, even if none failed, as they are not those of the division. A record of all
     of them is there before the store file gets its name. The other rows are taken from
-    `have`.
+    `have`. What rows have cost is beside it; `attempts` has how often assignments were
+    tried in vain.
     """
     make_folder(data.round.blocks)
     failed = failed_of(recorded)
@@ -69,6 +72,8 @@ def write_block(
         check_all()
         listed = indices if failed or lists_rows else None
         _write_lists(data, block, listed, failed)
+        entries = list(rows_of(recorded).values())
+        write_block_costs(data, block, entries, attempts or {}, have)
         record_block(data.round, block, len(indices), new, compared)
         target = data.round.block(block, data.store.ext)
         with explained(target):
@@ -134,6 +139,7 @@ def record_block(
         compared=compared,
         rows=_of_existing(round_.rows(block)),
         failed=_of_existing(round_.failed(block)),
+        costs=_of_existing(round_.costs(block)),
         space=None if counts is None else counts.space,
     ).save(round_, block)
 

@@ -35,6 +35,8 @@ class BlockRecord:
         When its store file was written, in nanoseconds since the epoch.
     compared : tuple of str
         Parameters that have the values of its assignments in all rows.
+    costs : Checksum or None
+        Of what the rows have cost. It may be lost.
     """
 
     n_rows: int
@@ -45,6 +47,7 @@ class BlockRecord:
     block: int | None = None
     modified: int | None = None
     compared: tuple[str, ...] = ()
+    costs: Checksum | None = None
 
     def save(self, round_: Round, block: int) -> None:
         """Write the record of a block, before the block gets its name."""

@@ -43,15 +43,19 @@ class Description:
 
     def save(self, layout: TaskLayout) -> None:
         """Record it, unless that is what is recorded; nothing at all says nothing."""
-        record = {
-            "dims": {name: list(dims) for name, dims in self.dims.items()},
-            "coords": {name: _recorded(array) for name, array in self.coords.items()},
-            "attrs": {name: dict(attrs) for name, attrs in self.attrs.items()},
-        }
+        record = self.record()
         if any(record.values()):
             write_json(layout.description, record)
         else:
             layout.description.unlink(missing_ok=True)
+
+    def record(self) -> dict[str, Any]:
+        """Return it, ready for JSON."""
+        return {
+            "dims": {name: list(dims) for name, dims in self.dims.items()},
+            "coords": {name: _recorded(array) for name, array in self.coords.items()},
+            "attrs": {name: dict(attrs) for name, attrs in self.attrs.items()},
+        }
 
     @classmethod
     def load(cls, layout: TaskLayout) -> Description:
@@ -63,21 +67,29 @@ class Description:
         if record is None:
             return cls()
         try:
-            dims, coords, attrs = (
-                of_kind(record[name], kind)
-                for name, kind in zip(
-                    ("dims", "coords", "attrs"), (_DIMS, _COORDS, _ATTRS), strict=True
-                )
-            )
-            return cls(
-                {name: tuple(names) for name, names in dims.items()},
-                {name: _array(each) for name, each in coords.items()},
-                attrs,
-            )
+            return cls.of_record(record)
         except (KeyError, TypeError, ValueError, RecordedTypeError) as error:
             raise damaged(
                 layout.description, "has other entries than expected"
             ) from error
+
+    @classmethod
+    def of_record(cls, record: Any) -> Description:
+        """Return what was recorded.
+
+        Raises `KeyError`, `TypeError` or `ValueError` if that is damaged.
+        """
+        dims, coords, attrs = (
+            of_kind(record[name], kind)
+            for name, kind in zip(
+                ("dims", "coords", "attrs"), (_DIMS, _COORDS, _ATTRS), strict=True
+            )
+        )
+        return cls(
+            {name: tuple(names) for name, names in dims.items()},
+            {name: _array(each) for name, each in coords.items()},
+            attrs,
+        )
 
 
 def _recorded(array: NDArray[Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ A task owns one folder, ``<workdir>/<task>``::
     run.log               what `psy run` printed
     results.json          where its merges have written to
     loaded/               which files of code its jobs loaded
+    provenance/           source, commit and libraries of each version
     queue/                what was submitted to a queue
     controller/           controllers that were put in a queue
     damaged/              files that could not be used, below it as they were here
@@ -30,6 +31,7 @@ A task owns one folder, ``<workdir>/<task>``::
         split.json        how it was divided
         kept.<ext>        rows taken over from earlier rounds
         blocks/<i>.<ext>  the rows of each process job
+        blocks/.<i>.costs what these rows have cost
         blocks/.<i>.json  the checksum of these files
         finished/         second names of all of these
         journal/          one record per assignment, while jobs run
@@ -38,6 +40,7 @@ A task owns one folder, ``<workdir>/<task>``::
         hanging/          which of their processes seem to hang
         rows-<name>.<ext> the rows of a merged round: a second name of its result
         rows.json         what is recorded of them
+        costs-of-rows     what they have cost, if they do not tell that themselves
         merged.json       what the last merge wrote
         merged-<name>     that it ended, for Snakemake
 """
@@ -156,9 +159,14 @@ class Round:
         """Checksums of a block's store file and of its lists, as JSON."""
         return self.blocks / f".{block}.json"
 
-    def lists(self, block: int) -> tuple[Path, Path, Path]:
-        """Files that tell of which assignments the rows in a block's store file are."""
-        return self.rows(block), self.failed(block), self.block_record(block)
+    def costs(self, block: int) -> Path:
+        """Costs of the rows of a block."""
+        return self.blocks / f".{block}.costs"
+
+    def lists(self, block: int) -> tuple[Path, ...]:
+        """Files that tell what the rows in a block's store file are."""
+        lists = self.rows(block), self.failed(block), self.costs(block)
+        return *lists, self.block_record(block)
 
     def new_block(self, block: int, ext: str, token: str) -> Path:
         """Store file of one process job while it is written, by who has that token.
@@ -269,6 +277,11 @@ class Round:
     def merged_rows(self) -> Path:
         """What is recorded of the rows of a merged round, as JSON."""
         return self.folder / "rows.json"
+
+    @property
+    def costs_of_rows(self) -> Path:
+        """What these rows have cost, where the format has no room for that."""
+        return self.folder / "costs-of-rows"
 
     @property
     def merged_space(self) -> Path:
@@ -398,6 +411,11 @@ class TaskLayout:
     def versions(self) -> Path:
         """The folder of records of what its versions consisted of."""
         return self.folder / "versions"
+
+    @property
+    def provenance(self) -> Path:
+        """The folder of records of where the rows of each version come from."""
+        return self.folder / "provenance"
 
     @property
     def loaded(self) -> Path:

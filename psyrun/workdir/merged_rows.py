@@ -14,6 +14,7 @@ from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import (
     damaged,
     explained,
+    file_beside,
     link,
     read_json,
     write_json,
@@ -169,7 +170,8 @@ def empty_blocks(round_: Round, ext: str) -> None:
     """
     for block in finished_blocks(round_, ext):
         empty_block(round_, block, ext)
-    round_.kept(ext).unlink(missing_ok=True)
+    for path in (round_.kept(ext), file_beside(round_.kept(ext))):
+        path.unlink(missing_ok=True)
 
 
 def empty_block(round_: Round, block: int, ext: str) -> None:
@@ -187,7 +189,8 @@ def empty_block(round_: Round, block: int, ext: str) -> None:
             return
         beside.touch()
         beside.replace(path)
-        round_.rows(block).unlink(missing_ok=True)
+        for listed in (round_.rows(block), round_.costs(block)):
+            listed.unlink(missing_ok=True)
 
 
 def is_emptied(round_: Round, block: int, path: Path) -> bool:

@@ -92,8 +92,8 @@ class RowSource(Protocol):
 class FileRows(RowSource):
     """Rows of a store file.
 
-    `rows` tells which row of the file belongs to each of `indices`; by default they
-    are in order, and the file has no others.
+    `rows` tells which row of the file `path` belongs to each of `indices`; by default
+    they are in order, and the file has no others.
     """
 
     def __init__(
@@ -104,51 +104,51 @@ class FileRows(RowSource):
         rows: Indices | None = None,
     ) -> None:
         self.indices = indices
+        self.path = path
+        self.rows = rows
         self._store = store
-        self._path = path
-        self._rows = rows
         self._is_checked = rows is not None
         self._all: ColumnDict | None = None
 
     @override
     def take(self, rows: Indices) -> ColumnDict:
-        return self.take_rows(rows if self._rows is None else self._rows[rows])
+        return self.take_rows(rows if self.rows is None else self.rows[rows])
 
     def take_rows(self, rows: Indices) -> ColumnDict:
         """Return some rows of the file, reading no more of it than needed."""
         if not self._store.loads_slices:
             if self._all is None:
-                self._all = self._store.load(self._path)
+                self._all = self._store.load(self.path)
                 self._check(count_rows(self._all))
             return take(self._all, rows)
         if not self._is_checked:
-            self._check(self._store.count(self._path))
+            self._check(self._store.count(self.path))
         if not len(rows):
-            return self._store.load(self._path, slice(0, 0))
+            return self._store.load(self.path, slice(0, 0))
         first, last = int(rows.min()), int(rows.max())
-        columns = self._store.load(self._path, slice(first, last + 1))
+        columns = self._store.load(self.path, slice(first, last + 1))
         return take(columns, rows - first)
 
     def _check(self, n_rows: int) -> None:
         """Refuse a file whose rows would be taken for those of others."""
         if not self._is_checked and n_rows != len(self.indices):
             raise damaged(
-                self._path, f"holds {n_rows} rows instead of {len(self.indices)}"
+                self.path, f"holds {n_rows} rows instead of {len(self.indices)}"
             )
         self._is_checked = True
 
     @override
     def only(self, indices: Sequence[int] | Indices) -> FileRows:
         positions = np.flatnonzero(np.isin(self.indices, np.asarray(indices)))
-        rows = positions if self._rows is None else self._rows[positions]
-        return FileRows(self._store, self._path, self.indices[positions], rows)
+        rows = positions if self.rows is None else self.rows[positions]
+        return FileRows(self._store, self.path, self.indices[positions], rows)
 
     @override
     def stored(self) -> StoredRows | None:
-        n_rows = self._store.count(self._path)
+        n_rows = self._store.count(self.path)
         self._check(n_rows)
-        is_whole = self._rows is None or np.array_equal(self._rows, np.arange(n_rows))
-        return StoredRows(self.indices, self._path, None if is_whole else self._rows)
+        is_whole = self.rows is None or np.array_equal(self.rows, np.arange(n_rows))
+        return StoredRows(self.indices, self.path, None if is_whole else self.rows)
 
     @override
     def forget(self) -> None:
@@ -171,6 +171,11 @@ class JournalRows(RowSource):
         self._recorded = recorded
         self._store = store
         self._of_file = of_file
+
+    @property
+    def entries(self) -> list[journal.Entry]:
+        """Where the rows are, in the order of the assignments."""
+        return list(self._recorded.values())
 
     @override
     def take(self, rows: Indices) -> ColumnDict:

@@ -194,6 +194,10 @@ class RoundData:
         them where their rows are interleaved.
         """
         yield from self.in_order(self._ordered())
+        yield from self.former_pieces()
+
+    def former_pieces(self) -> Iterator[ColumnDict]:
+        """Yield the rows that come after those of the space."""
         path = self._former.path
         for rows in chunks(self._former.rows):
             yield FileRows(self.store, path, rows, rows).take_rows(rows)
@@ -273,16 +277,21 @@ class RoundData:
         return path
 
     @cached_property
-    def _former(self) -> _FormerRows:
+    def _former(self) -> FormerRows:
         """Where the rows are whose assignments are no longer in the space."""
         merged, former = self.merged, self.division.former
         if former is None:
-            return _FormerRows("", np.empty(0, np.int64))
+            return FormerRows("", np.empty(0, np.int64))
         if merged is None:
-            return _FormerRows(self._kept_path, former)
+            return FormerRows(self._kept_path, former)
         first = merged.n_rows - len(former)
         path = str(merged.path(self.round))
-        return _FormerRows(path, np.arange(first, merged.n_rows))
+        return FormerRows(path, np.arange(first, merged.n_rows))
+
+    @property
+    def former_rows(self) -> FormerRows:
+        """Where the rows are that come after those of the space."""
+        return self._former
 
     def _verify_kept(self) -> None:
         # Once, although not all of its rows may be asked for together.
@@ -405,7 +414,7 @@ class RoundData:
         return take(columns, np.argsort(np.concatenate(places)))
 
 
-class _FormerRows(NamedTuple):
+class FormerRows(NamedTuple):
     """Rows of a file, by their positions in it."""
 
     path: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from pathlib import Path
 
@@ -97,13 +96,6 @@ def test_a_data_file_has_rows_without_axes(tmp_path, store):
     assert len(psyrun.load(path, as_="pandas")) == 3
     with pytest.raises(PsyrunError, match=r"'x' is never 4\. The nearest is 3"):
         psyrun.load(path, where={"x": 4})
-
-
-def test_a_result_that_was_copied_elsewhere_has_rows_without_axes(done):
-    done(GRID.format(store=".npz"))
-    shutil.move("psy-work/a/result.npz", "copy.npz")
-    with pytest.warns(UserWarning, match=r"copy\.npz: its axes are not known"):
-        assert psyrun.load("copy.npz", as_="xarray")["y"].dims == ("assignment",)
 
 
 def test_a_result_that_was_changed_has_rows_without_axes(done):

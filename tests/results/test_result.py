@@ -46,17 +46,26 @@ def test_a_result_tells_what_it_has_and_gives_each_form(done):
         assert len(result.to_pandas(tidy="wave_0")) == 18
 
 
-def test_a_file_that_was_sent_has_no_axes(done, tmp_path, monkeypatch):
+def test_a_file_that_was_sent_has_its_axes(done, tmp_path, monkeypatch):
     done(GRID)
     away = tmp_path / "away"
     away.mkdir()
     shutil.copy("psy-work/a/result.npz", away)
     monkeypatch.chdir(away)
     result = Result("result.npz")
-    assert result.axes == (Axis("assignment", (), 6),)
+    assert result.axes == (Axis("n", ("n",), 3), Axis("a_b", ("a", "b"), 2))
     assert result.columns == ["n", "a", "b", "y", "wave"]
-    assert result.attrs == {}
+    assert result.attrs == {"wave": {"units": "mV"}}
     assert isinstance(result.to_pandas(), pd.DataFrame)
+    assert result.to_xarray()["wave"].dims == ("n", "a_b", "wave_0")
+
+
+def test_a_file_of_others_has_no_axes(tmp_path):
+    path = tmp_path / "rows.npz"
+    psyrun.NpzStore().save(path, {"n": [1, 2], "wave": [[1.0, 2.0], [3.0, 4.0]]})
+    result = Result(path)
+    assert result.axes == (Axis("assignment", (), 2),)
+    assert result.attrs == {}
     with pytest.warns(UserWarning, match="its axes are not known"):
         assert result.to_xarray()["wave"].dims == ("assignment", "wave_0")
 

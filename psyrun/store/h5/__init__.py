@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psyrun.errors import StoreError
 from psyrun.store.arrays import NUMERIC, Indices, check_value
 from psyrun.store.base import Store, Writer
-from psyrun.store.h5.file import h5_explained, opened
+from psyrun.store.h5.file import h5_explained, opened, trim
 from psyrun.store.h5.layout import (
     arrays,
     check_key,
@@ -26,6 +26,7 @@ from psyrun.store.h5.layout import (
     recorded_count,
     results_group,
 )
+from psyrun.store.h5.metadata import read_metadata, write_metadata
 from psyrun.store.h5.picking import SMALL_CACHE, OpenedArrays, PickingReader
 from psyrun.store.h5.writing import GROWTH, H5Stream, extend, numeric_columns
 from psyrun.store.picks import Picks
@@ -74,6 +75,7 @@ class H5Store(Store):
                 "'/psyrun' or '/results/first'."
             )
         self.node = node
+        self.keeps_metadata = self._keeps_format_of(H5Store)
 
     @override
     def save(self, filename: Filename, data: Columns) -> None:
@@ -150,6 +152,23 @@ class H5Store(Store):
             h5_explained(filename),
         ):
             yield results_group(file, self.node, filename)
+
+    @override
+    def write_metadata(
+        self, filename: Filename, metadata: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Add arrays in a group of their own below that of the rows."""
+        with opened(filename, "r+", filename) as file, h5_explained(filename):
+            write_metadata(results_group(file, self.node, filename), metadata, filename)
+        with h5_explained(filename):
+            trim(filename)
+
+    @override
+    def read_metadata(
+        self, filename: Filename, names: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        with self._reading(filename) as group:
+            return read_metadata(group, names)
 
     @override
     def check(self, row: Mapping[str, Any]) -> None:

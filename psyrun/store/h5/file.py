@@ -54,9 +54,15 @@ def _opened(
     with h5_explained(name):
         file.close()
         if mode == "w":
-            # PyTables does not say so when HDF5 fails to write, but opening the
-            # file again does. It also gives back space that was not needed.
-            tables.open_file(os.fspath(filename), "r+").close()
+            trim(filename)
+
+
+def trim(filename: Filename) -> None:
+    """Give back space of a file that was set aside, but not needed.
+
+    PyTables does not say so when HDF5 fails to write, but opening the file again does.
+    """
+    tables.open_file(os.fspath(filename), "r+").close()
 
 
 def _close_quietly(file: tables.File) -> None:

@@ -1,0 +1,61 @@
+"""What rows have cost, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.errors import PsyrunError
+from psyrun.store.costs import Costs
+
+ATTRS: dict[str, dict[str, str]] = {
+    "cost_start": {"long_name": "start of the evaluation (UTC)"},
+    "cost_duration": {"long_name": "duration of the evaluation", "units": "s"},
+    "cost_peak_memory": {"long_name": "peak memory of the worker", "units": "bytes"},
+    "cost_host": {"long_name": "machine"},
+    "cost_attempt": {"long_name": "number of the attempt"},
+    "cost_version": {"long_name": "version of the task"},
+}
+"""Names of the columns, and what is to be known of them."""
+_KIB = 1024
+_SHOWN = 12  # digits of a version
+
+
+def cost_columns(costs: Costs) -> dict[str, NDArray[Any]]:
+    """Return the columns with the costs of rows.
+
+    What is not known is nan, NaT, zero, or an empty text.
+    """
+    records = costs.records
+    peak = records["peak"] * float(_KIB)
+    peak[peak == 0] = np.nan
+    versions = [version[:_SHOWN] for version in costs.versions]
+    columns = (
+        _times(records["start"]),
+        records["duration"].astype(np.float64),
+        peak,
+        np.array(costs.hosts)[records["host"]],
+        records["attempt"].astype(np.int64),
+        np.array(versions)[records["version"]],
+    )
+    return dict(zip(ATTRS, columns, strict=True))
+
+
+def _times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    is_known = np.isfinite(seconds)
+    found = np.full(len(seconds), "NaT", "datetime64[ms]")
+    found[is_known] = np.rint(seconds[is_known] * 1000).astype("datetime64[ms]")
+    return found
+
+
+def refuse_own_columns(name: str, keys: Collection[str]) -> None:
+    """Raise `PsyrunError` if rows have columns of their own that are called so."""
+    for key in ATTRS:
+        if key in keys:
+            raise PsyrunError(
+                f"{name}: has a column {key!r} of its own, so that costs=True cannot "
+                "add one. Leave it out with columns=[...]."
+            )

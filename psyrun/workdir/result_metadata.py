@@ -1,0 +1,85 @@
+"""Results are written with what is to be known of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from psyrun.errors import PsyrunError
+from psyrun.store.base import Store
+from psyrun.store.costs import Costs
+from psyrun.store.metadata import PROVENANCE, Metadata, packed, save_with
+from psyrun.utils import __version__
+from psyrun.utils.files import duplicate, file_beside
+from psyrun.workdir.costs import costs_of
+from psyrun.workdir.description import Description
+from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.recorded_axes import RecordedAxes, UnrecordableError
+from psyrun.workdir.rows import RoundData
+
+ProvenanceOf = Callable[[tuple[str, ...]], dict[str, Any]]
+
+
+def save_result(
+    layout: TaskLayout,
+    data: RoundData,
+    store: Store,
+    filename: str,
+    provenance_of: ProvenanceOf = lambda versions: {},
+) -> int:
+    """Write all rows of a round to a file, and return their number.
+
+    What is to be known of them is in it, or in a file beside it. `provenance_of`
+    returns where the rows of some versions come from.
+    """
+    if store.ext == data.store.ext and (whole := data.whole_file()) is not None:
+        duplicate(whole, filename)
+        if not store.keeps_metadata:
+            _duplicate_beside(data.round.costs_of_rows, file_beside(filename))
+        return store.count(filename)
+    metadata = _metadata(layout, data, provenance_of)
+    return save_with(store, filename, lambda name: data.save(store, name), metadata)
+
+
+def _duplicate_beside(known: Path, path: Path) -> None:
+    if known.is_file():
+        duplicate(known, path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _metadata(
+    layout: TaskLayout, data: RoundData, provenance_of: ProvenanceOf
+) -> Metadata:
+    """Return what is known of the rows; what cannot be found out is left out."""
+    costs = Costs.unknown(0)
+    with suppress(PsyrunError, OSError):
+        costs = costs_of(data)
+    found = costs.metadata()
+    about: dict[str, Any] = {
+        "psyrun": __version__,
+        "task": layout.name,
+        "written": time.time(),
+        **found.about,
+    }
+    arrays = dict(found.arrays)
+    with suppress(PsyrunError, OSError):
+        about["description"] = Description.load(layout).record()
+    with suppress(PsyrunError, OSError, UnrecordableError):
+        axes = _axes(data).metadata()
+        about |= axes.about
+        arrays |= axes.arrays
+    if provenance := provenance_of(costs.versions):
+        arrays[PROVENANCE] = packed(provenance)
+    return Metadata(about, arrays)
+
+
+def _axes(data: RoundData) -> RecordedAxes:
+    space, n_former = data.division.space, len(data.former_rows.rows)
+    lacks = np.setdiff1d(np.arange(len(space)), data.with_row(), assume_unique=True)
+    return RecordedAxes.of(space, lacks, n_former, sorted(data.compared()))
