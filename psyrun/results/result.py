@@ -75,8 +75,8 @@ class Result:
     def axes(self) -> tuple[Axis, ...]:
         """The dimensions that `to_xarray` gives.
 
-        If it is not known which rows are of which assignments, as the file has no
-        task, there is only ``assignment``.
+        If it is not known which rows are of which assignments, there is only
+        ``assignment``.
         """
         return self._read(_axes_of)
 
