@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from psyrun.cli.arguments import whole
+from psyrun.errors import PsyrunError
 from psyrun.run.early_snakemake import EarlySnakemake, is_likely_needed
 from psyrun.run.options import JOB, PROCESS, RunOptions
 
@@ -17,6 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="keep_going",
         action="store_true",
         help="keep existing rows and add what is missing",
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="evaluate all again, also what did not change",
     )
     parser.add_argument(
         "-j",
@@ -71,6 +77,11 @@ def _add_detach(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run tasks and return the exit status."""
+    if args.fresh and args.keep_going:
+        raise PsyrunError(
+            "--fresh evaluates all again, and --continue keeps what is there. Give one "
+            "of them."
+        )
     early = _early_snakemake(args)
     try:
         return _run(args, early)
@@ -91,7 +102,11 @@ def _run(args: argparse.Namespace, early: EarlySnakemake | None) -> int:
     from psyrun.run.session import run_tasks
 
     plan = PlanOptions(
-        args.keep_going, args.accept_failures, args.max_failures, args.move_aside
+        args.keep_going,
+        args.accept_failures,
+        args.max_failures,
+        args.move_aside,
+        args.fresh,
     )
     options = RunOptions(
         taskdir=args.taskdir,

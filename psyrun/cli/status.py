@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "States: new (never run), running, queued (its jobs are in a queue, but "
         "nobody watches them), done, incomplete ('psy run' goes on), "
-        "outdated (its code changed since it was run), unreadable."
+        "edited (its space changed since it was run), outdated (its code did), "
+        "unreadable."
     )
 
 
@@ -78,7 +79,7 @@ def _cells(status: TaskStatus) -> tuple[str, ...]:
 
 
 def _changed(status: TaskStatus) -> str:
-    return status.changed if status.state == "outdated" else ""
+    return status.changed if status.state in ("edited", "outdated") else ""
 
 
 def _hanging(status: TaskStatus) -> Iterator[str]:
@@ -99,6 +100,8 @@ def _remarks(status: TaskStatus, numbers: AssignmentCounts) -> Iterator[str]:
         yield f"{counted(numbers.n_older, 'row')} by an earlier version"
     if numbers.n_former:
         yield counted(numbers.n_former, "former row")
+    if numbers.n_left_out:
+        yield f"{counted(numbers.n_left_out, 'row')} left out"
     if status.kept:
         yield status.kept
 

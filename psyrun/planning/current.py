@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyrun.errors import PsyrunError, StoreError, TaskError
-from psyrun.planning.decide import Current, Desired
+from psyrun.planning.decide import (
+    Current,
+    Desired,
+    KeptRows,
+    RowNumbers,
+    RowSource,
+)
 from psyrun.tasks.loading import Task
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
@@ -50,8 +56,8 @@ def current_state(
             if any(f.exists() for f in (r.blocks, r.finished, r.journals))
         ),
         count_open=lambda number: _count_open(data(layout.round(number))),
-        count_new=lambda numbers: _count_new(
-            task, [data(layout.round(number)) for number in numbers]
+        count_rows=lambda kept: _count_rows(
+            task, desired, kept, [data(layout.round(n)) for n in kept.rounds]
         ),
     )
     if plan is None or last is None:
@@ -60,13 +66,7 @@ def current_state(
     current = replace(current, count_failed=lambda: progress.tally().failed)
     if current.is_split:
         current = _with_progress(current, plan, last)
-    fingerprints = _rounds_with_rows(current, plan, layout)
-    returned = (n for n, f in fingerprints.items() if f == desired.fingerprint)
-    return replace(
-        current,
-        rounds_with_rows=tuple(fingerprints),
-        returned_round=next(returned, 0),
-    )
+    return replace(current, sources=_sources(current, plan, layout))
 
 
 def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
@@ -74,6 +74,7 @@ def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
     plan = Plan.load(layout)
     if plan is not None:
         yield plan.fingerprint
+        yield from plan.also
         for round_ in layout.rounds().values():
             counts = DivisionCounts.load(round_)
             if counts is not None:
@@ -81,11 +82,14 @@ def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
 
 
 def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
+    counts = DivisionCounts.load(round_)
     missing = set(range(plan.n_blocks)) - finished_blocks(round_, plan.block_ext)
     missing |= lost_blocks(round_, plan.block_ext)
     merged = MergeRecord.load(round_)
     return replace(
         current,
+        n_left_out=0 if counts is None else counts.n_left_out,
+        n_others=0 if counts is None else counts.n_older + counts.n_former,
         missing_blocks=tuple(sorted(missing)),
         merged=_last_merge(plan, round_, merged),
         merged_into="" if merged is None else _merged_into(merged, round_),
@@ -104,34 +108,82 @@ def _last_merge(plan: Plan, round_: Round, merged: MergeRecord | None) -> str | 
     return plan.merge if round_.merge_mark(plan.merge).exists() else None
 
 
-def _rounds_with_rows(
-    current: Current, plan: Plan, layout: TaskLayout
-) -> dict[int, str]:
-    """Return the rounds that rows can be taken from, and the fingerprint of each."""
-    numbers = (plan.round,) if current.is_split else plan.keep_rounds
-    if current.merged is None:
-        numbers = (*numbers, *plan.superseded)
-    found = {number: DivisionCounts.load(layout.round(number)) for number in numbers}
-    return {n: counts.fingerprint for n, counts in found.items() if counts is not None}
+def _sources(current: Current, plan: Plan, layout: TaskLayout) -> dict[int, RowSource]:
+    """Return the rounds that rows can be taken from, the newest first."""
+    found = {}
+    for number, round_ in reversed(layout.rounds().items()):
+        counts = DivisionCounts.load(round_)
+        if number > plan.round or counts is None:
+            continue
+        if number in plan.superseded and current.merged is not None:
+            # What replaces these rows is there.
+            continue
+        space = counts.space_source
+        if number == plan.round:
+            space = plan.space_source
+        found[number] = RowSource(counts.fingerprint, space)
+    return found
 
 
 def _count_open(data: RoundData) -> int:
     return len(data.division.space) - len(data.with_row())
 
 
-def _count_new(task: Task, rounds: Sequence[RoundData]) -> int:
-    from psyrun.workdir.reuse import from_result, from_rounds
+class IncomparableError(TaskError):
+    """Values of a space cannot be compared with those of the rows that are there."""
 
-    columns = {} if rounds else _result(task)
-    points = [data.points() for data in rounds]
-    try:
-        if rounds:
-            found = from_rounds(task.pspace, points)
-        else:
+
+def _count_rows(
+    task: Task, desired: Desired, kept: KeptRows, rounds: Sequence[RoundData]
+) -> RowNumbers:
+    from psyrun.workdir.reuse import from_result, from_rounds, rows_of_rounds
+
+    if not rounds:
+        columns = _result(task)
+        try:
             found = from_result(task.pspace, columns, task.exclude_from_result)
+        except PsyrunError as error:
+            raise TaskError(f"{task.path}: {error}") from error
+        n_open = int((found.rows < 0).sum())
+        n_items = len(task.pspace)
+        n_older = n_items - n_open
+        return RowNumbers(n_items, n_open, n_older=n_older, n_former=len(found.former))
+    space = rounds[0].division.space if kept.same_space else task.pspace
+    there = rows_of_rounds(
+        [(data, _fingerprint(data)) for data in rounds], same_space=kept.same_space
+    )
+    names = desired.names
+    try:
+        found = from_rounds(space, there, names, keeps_all=kept.keeps_all)
+        is_open = found.rows < 0
+        n_redone = 0
+        if not kept.keeps_all and not there.of_versions(names).all():
+            all_rows = from_rounds(space, there, names, keeps_all=True).rows
+            n_redone = int(is_open.sum() - (all_rows < 0).sum())
     except PsyrunError as error:
-        raise TaskError(f"{task.path}: {error}") from error
-    return int((found.rows < 0).sum())
+        raise IncomparableError(f"{task.path}: {error}") from error
+    is_current = there.of_versions(names)
+    n_kept = int(is_current[found.rows[~is_open]].sum())
+    # Rows of before that, which are left out as well, were told of then.
+    newest = kept.rounds.index(max(kept.rounds))
+    begin = sum(data.n_rows for data in rounds[:newest])
+    of_last = is_current[begin : begin + rounds[newest].n_rows]
+    used = found.used - begin
+    n_used = int(of_last[used[(used >= 0) & (used < len(of_last))]].sum())
+    return RowNumbers(
+        n_items=len(space),
+        n_open=int(is_open.sum()),
+        n_kept=n_kept,
+        n_older=int((~is_open).sum()) - n_kept,
+        n_redone=n_redone,
+        n_former=len(found.former),
+        n_left_out=int(of_last.sum()) - n_used,
+    )
+
+
+def _fingerprint(data: RoundData) -> str:
+    counts = DivisionCounts.load(data.round)
+    return "" if counts is None else counts.fingerprint
 
 
 def _result(task: Task) -> ColumnDict:

@@ -7,9 +7,9 @@ plan to follow. The rows of its decision table stand in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from psyrun.backend import Backend
 from psyrun.tasks.config import DIVIDING
@@ -34,6 +34,12 @@ class Desired(TaskSettings):
         File extension of the task's store, with its dot.
     token : str
         A name that no merge had before.
+    also : tuple of str
+        Other fingerprints that stand for the same version of the task.
+    is_fresh : bool
+        Whether rows that are there are to be replaced (``--fresh``).
+    overwrite_dirty : bool
+        Whether rows of older versions may be replaced.
     """
 
     n_items: int
@@ -42,6 +48,25 @@ class Desired(TaskSettings):
     min_items: int
     ext: str
     token: str
+    also: tuple[str, ...] = ()
+    is_fresh: bool = False
+    overwrite_dirty: bool = True
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All fingerprints that stand for the version of the task."""
+        return frozenset((self.fingerprint, *self.also))
+
+    def is_same_code(self, last: Plan) -> bool:
+        """Whether a plan is for the same version of the task."""
+        return not self.names.isdisjoint((last.fingerprint, *last.also))
+
+    def is_same_space(self, source: RowSource) -> bool:
+        """Whether rows are of the space that this source gives."""
+        if source.space_source:
+            return source.space_source == self.space_source
+        # Once, the fingerprint told of the space as well.
+        return source.fingerprint in self.names
 
     @property
     def division(self) -> str:
@@ -60,6 +85,43 @@ class Desired(TaskSettings):
     def settings(self) -> dict[str, Any]:
         """What the plan has from the task as it is."""
         return {each.name: getattr(self, each.name) for each in fields(TaskSettings)}
+
+
+class RowSource(NamedTuple):
+    """What the rows of a round are from; see `TaskSettings`."""
+
+    fingerprint: str
+    space_source: str = ""
+
+
+@dataclass(frozen=True)
+class RowNumbers:
+    """How many rows there are for a space.
+
+    Attributes
+    ----------
+    n_items : int
+        Assignments in the space.
+    n_open : int
+        Those to evaluate.
+    n_kept, n_older : int
+        Those with a row of this version of the task, and of another one.
+    n_redone : int
+        Those to evaluate that have a row of another version, which could be kept.
+    n_former : int
+        Rows that stay in the result, of assignments that are no longer in the space.
+    n_left_out : int
+        Rows of this version that were in the result, or were to be, and are not any
+        more.
+    """
+
+    n_items: int
+    n_open: int
+    n_kept: int = 0
+    n_older: int = 0
+    n_redone: int = 0
+    n_former: int = 0
+    n_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,11 +145,13 @@ class Current:
         Whether the desired result file exists.
     occupied_rounds : tuple of int
         Rounds in whose folders something was computed.
-    rounds_with_rows : tuple of int
+    sources : mapping of int to RowSource
         Rounds that rows can be taken from, the newest first.
-    returned_round : int
-        The round among these that has the desired fingerprint, as a change was
-        taken back; 0 if there is none.
+    n_left_out : int
+        Rows that its round did not take over.
+    n_others : int
+        Rows that it took over although another version made them, or their assignments
+        are no longer in the space.
     has_jobs : bool
         Whether jobs of its round are queued or running, to be adopted.
     count_open : callable
@@ -95,9 +159,8 @@ class Current:
         have no row yet.
     count_failed : callable
         Returns how many of the last round have failed.
-    count_new : callable
-        Takes numbers of rounds, none for the result file, and returns how many
-        assignments of the desired space have no row there.
+    count_rows : callable
+        Takes `KeptRows`, and returns the `RowNumbers` of the space with them.
     """
 
     plan: Plan | None = None
@@ -107,24 +170,26 @@ class Current:
     merged_into: str = ""
     has_result: bool = False
     occupied_rounds: tuple[int, ...] = ()
-    rounds_with_rows: tuple[int, ...] = ()
-    returned_round: int = 0
+    sources: Mapping[int, RowSource] = field(default_factory=dict)
+    n_left_out: int = 0
+    n_others: int = 0
     has_jobs: bool = False
     count_open: Callable[[int], int] = field(default=lambda number: 0)
     count_failed: Callable[[], int] = field(default=lambda: 0)
-    count_new: Callable[[tuple[int, ...]], int] = field(default=lambda numbers: 0)
+    count_rows: Callable[[KeptRows], RowNumbers] = field(
+        default=lambda kept: RowNumbers(0, 0)
+    )
 
-    def keeping(self, rounds: tuple[int, ...]) -> KeptRows:
-        """Return the rows of some rounds; those of the result if there are none."""
-        return KeptRows(
-            "round" if rounds else "result" if self.has_result else "", rounds
-        )
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """The rounds that rows can be taken from, the newest first."""
+        return tuple(self.sources)
 
     @property
     def own_rounds(self) -> tuple[int, ...]:
-        """Rounds with rows, without those that the last plan supersedes."""
+        """The same without those that the last plan supersedes."""
         superseded = () if self.plan is None else self.plan.superseded
-        return tuple(n for n in self.rounds_with_rows if n not in superseded)
+        return tuple(n for n in self.sources if n not in superseded)
 
     @property
     def next_round(self) -> int:
@@ -140,6 +205,7 @@ class KeptRows:
 
     keep: str = ""
     rounds: tuple[int, ...] = ()
+    keeps_all: bool = False
     same_space: bool = False
 
 
@@ -158,7 +224,9 @@ class Decision:
     merge : bool
         Whether to merge.
     is_dirty : bool
-        Whether rows of an older version of the task would be thrown away.
+        Whether rows of an older version of the task would be replaced.
+    rows : RowNumbers or None
+        The rows of a new round; None if the last one goes on.
     """
 
     plan: Plan
@@ -166,6 +234,7 @@ class Decision:
     blocks: tuple[int, ...] = ()
     merge: bool = False
     is_dirty: bool = False
+    rows: RowNumbers | None = None
 
     @property
     def is_done(self) -> bool:
@@ -176,55 +245,76 @@ class Decision:
 def decide(desired: Desired, current: Current, *, keep_going: bool) -> Decision:
     """Decide what is to be done; `keep_going` keeps outdated rows (``--continue``)."""
     last = current.plan
-    if last is not None and last.fingerprint == desired.fingerprint:
-        return _with_same_code(desired, current, last, keep_going=keep_going)
-    returned = current.returned_round
-    kept = KeptRows()
-    if keep_going:
-        # The replacement of older rows was given up, unless it replaced them.
-        kept = current.keeping(current.own_rounds or current.rounds_with_rows)
-        if returned:
-            others = tuple(n for n in kept.rounds if n != returned)
-            kept = KeptRows("round", (returned, *others))
-    elif returned:
-        kept = KeptRows("round", (returned,), same_space=True)
-    decision = _new_round(desired, current, kept)
-    has_rows = bool(current.keeping(current.rounds_with_rows).keep)
-    return replace(decision, is_dirty=has_rows and not kept.keep)
+    if desired.is_fresh:
+        return _new_round(desired, current, KeptRows())
+    if (
+        last is not None
+        and desired.is_same_code(last)
+        and desired.is_same_space(RowSource(last.fingerprint, last.space_source))
+    ):
+        return _with_same_source(desired, current, last, keep_going=keep_going)
+    # The replacement of older rows was given up, unless it replaced them.
+    rounds = current.own_rounds or (current.rounds if keep_going else ())
+    kept = _kept(desired, current, rounds, keeps_all=keep_going)
+    return _new_round(desired, current, kept)
 
 
-def _with_same_code(
+def _kept(
+    desired: Desired, current: Current, rounds: tuple[int, ...], *, keeps_all: bool
+) -> KeptRows:
+    """Return what is taken over from some rounds, or else from the result."""
+    if not rounds:
+        # Nothing is known of the version that wrote a result.
+        is_kept = keeps_all and current.has_result
+        return KeptRows("result" if is_kept else "", keeps_all=keeps_all)
+    # A space is not sampled again as long as its source is the same.
+    same = [n for n in rounds if desired.is_same_space(current.sources[n])]
+    ordered = tuple(dict.fromkeys([*same[:1], *rounds]))
+    return KeptRows("round", ordered, keeps_all, same_space=bool(same))
+
+
+def _with_same_source(
     desired: Desired, current: Current, last: Plan, *, keep_going: bool
 ) -> Decision:
     own = current.own_rounds
-    is_replacing = own != current.rounds_with_rows
-    if keep_going and is_replacing and _is_given_up(current, last):
-        return _new_round(desired, current, current.keeping(current.rounds_with_rows))
+    if keep_going and _is_given_up(current, last):
+        kept = _kept(desired, current, current.rounds, keeps_all=True)
+        return _new_round(desired, current, kept)
     if not current.is_split and current.has_jobs:
         return _all_steps(_renewed(last, desired, last.merge))
+    keeps_all = keep_going or last.keeps_all is not False
     if not current.is_split:
         takes_rows = bool(last.keep) or keep_going
-        kept = current.keeping(own) if takes_rows else KeptRows()
-        kept = replace(kept, same_space=last.same_space and kept.keep == "round")
-        return _new_round(desired, current, kept)
+        kept = _kept(desired, current, own, keeps_all=keeps_all)
+        return _new_round(desired, current, kept if takes_rows else KeptRows())
     if _is_to_divide_anew(desired, current, last):
-        kept = KeptRows("round", (last.round,), same_space=True)
+        others = tuple(n for n in own if n != last.round)
+        rounds = (last.round, *others)
+        kept = KeptRows("round", rounds, last.keeps_all is not False, same_space=True)
         return _new_round(desired, current, kept)
     is_merged = current.merged == last.merge
     is_there = current.has_result and current.merged_into == desired.resultfile
     is_current = is_merged and is_there and not current.missing_blocks
+    # Who may not replace rows has chosen to keep them.
+    is_kept = keep_going or not desired.overwrite_dirty
+    if is_current and last.keeps_all and current.n_others and not is_kept:
+        kept = _kept(desired, current, own, keeps_all=False)
+        return _new_round(desired, current, kept)
     merge = desired.token if is_merged and not is_current else last.merge
     plan = _renewed(last, desired, merge)
     return Decision(plan, blocks=current.missing_blocks, merge=not is_current)
 
 
 def _is_given_up(current: Current, last: Plan) -> bool:
-    """Whether a run that was to replace rows did not come to its end.
+    """Whether a run that was to leave rows out did not come to its end.
 
     Then the rows are to be kept after all: who wants the new ones would let it go
     on. After a run that failed, to continue is to try again.
     """
-    return (
+    leaves_out = current.own_rounds != current.rounds
+    if last.keeps_all is False:
+        leaves_out |= bool(current.n_left_out if current.is_split else last.keep_rounds)
+    return leaves_out and (
         not current.is_split or current.count_open(last.round) > current.count_failed()
     )
 
@@ -251,33 +341,39 @@ def _renewed(last: Plan, desired: Desired, merge: str) -> Plan:
     """Return a plan with what may change without a new division."""
     # The rows are where they are, whatever way leads there.
     settings = {**desired.settings, "workdir": last.workdir}
-    return replace(last, **settings, result_ext=desired.ext, merge=merge)
+    also = tuple(dict.fromkeys((*desired.also, *last.also)))
+    return replace(last, **settings, also=also, result_ext=desired.ext, merge=merge)
 
 
 def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
+    n_items = desired.n_items
+    rows = current.count_rows(kept) if kept.keep else RowNumbers(n_items, n_items)
+    last = current.plan
     plan = Plan(
         **desired.settings,
         result_ext=desired.ext,
         round=current.next_round,
         division=desired.division,
         fetches=desired.backend.fetches,
-        n_blocks=desired.n_blocks(_n_open(desired, current, kept)),
+        n_blocks=desired.n_blocks(rows.n_open),
         block_ext=desired.ext,
         keep=kept.keep,
         keep_rounds=kept.rounds,
-        superseded=tuple(n for n in current.rounds_with_rows if n not in kept.rounds),
+        superseded=tuple(n for n in current.rounds if n not in kept.rounds),
+        keeps_all=kept.keeps_all,
         same_space=kept.same_space,
+        also=desired.also,
         merge=desired.token,
-        n_items=desired.n_items,
+        n_items=rows.n_items,
     )
-    return _all_steps(plan)
+    is_same = last is not None and desired.is_same_code(last)
+    if kept.keep:
+        is_dirty = rows.n_redone > 0 and (not is_same or current.n_others > 0)
+    else:
+        is_dirty = bool(current.rounds) or current.has_result
+        is_dirty &= not (is_same or desired.is_fresh)
+    return replace(_all_steps(plan), is_dirty=is_dirty, rows=rows)
 
 
 def _all_steps(plan: Plan) -> Decision:
     return Decision(plan, split=True, blocks=tuple(range(plan.n_blocks)), merge=True)
-
-
-def _n_open(desired: Desired, current: Current, kept: KeptRows) -> int:
-    if kept.same_space:
-        return current.count_open(kept.rounds[0])
-    return current.count_new(kept.rounds) if kept.keep else desired.n_items

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from psyrun.planning.decide import Desired
 from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.loading import Task
-from psyrun.workdir.plan import DEFAULT_PYTHON
+from psyrun.tasks.version import Version
+from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class PlanOptions:
         How many assignments may fail, if that is not left to the task file.
     move_aside : bool
         Whether a file that is not psyrun's is renamed where the result is to go.
+    is_fresh : bool
+        Whether all is evaluated again (``--fresh``).
     token : str
         Name for a new merge.
     """
@@ -35,6 +39,7 @@ class PlanOptions:
     accept_failures: bool = False
     max_failures: int | None = None
     move_aside: bool = False
+    is_fresh: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
@@ -44,13 +49,41 @@ class PlanOptions:
         return {"max_failures": self.max_failures} if is_given else {}
 
 
-def desired_of(task: Task, options: PlanOptions, fingerprint: str) -> Desired:
-    """Return what a task asks for in a version that has a fingerprint."""
+class Sources(NamedTuple):
+    """What the rows of a task are from, as in `Plan`."""
+
+    fingerprint: str
+    space_source: str
+    also: tuple[str, ...] = ()
+
+
+def sources_of(version: Version, plan: Plan | None, known: Collection[str]) -> Sources:
+    """Return the fingerprints of a task whose plan and `known` rows have others.
+
+    Those that earlier versions of psyrun gave to the same source stay.
+    """
+    text, space = version.code_text, version.space_text
+    if plan is not None and text in plan.names:
+        return Sources(plan.fingerprint, space, plan.also)
+    if plan is None or not plan.is_former or text in known:
+        return Sources(text, space)
+    former = tuple(name for name in version.aliases if name in known)
+    if not former:
+        return Sources(text, space)
+    return Sources(former[0], space, (text, *former[1:]))
+
+
+def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
+    """Return what a task asks for in a version that has some fingerprints."""
     return Desired(
         task=task.name,
         taskfile=str(task.path),
         workdir=str(task.workdir),
-        fingerprint=fingerprint,
+        fingerprint=sources.fingerprint,
+        space_source=sources.space_source,
+        also=sources.also,
+        is_fresh=options.is_fresh,
+        overwrite_dirty=task.overwrite_dirty,
         n_items=len(task.pspace),
         **{name: getattr(task, name) for name in DIVIDING},
         pool_size=task.pool_size,

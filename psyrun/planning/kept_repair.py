@@ -22,6 +22,7 @@ from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.merged_rows import MergedRows
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.result_file import recorded_results
+from psyrun.workdir.reuse import from_rounds, pieces_of, rows_of_rounds, taken_of
 from psyrun.workdir.row_sources import ordered
 from psyrun.workdir.rows import RoundData
 
@@ -125,9 +126,15 @@ class KeptRepair:
         if plan.keep != "round":
             return False
         rounds = [*map(self._data, plan.keep_rounds)]
-        pieces = (rows for data in rounds for rows in data.pieces())
+        counts = [DivisionCounts.load(data.round) for data in rounds]
+        names = ["" if each is None else each.fingerprint for each in counts]
+        there = rows_of_rounds(
+            [*zip(rounds, names, strict=True)], same_space=plan.same_space
+        )
+        space, keeps_all = self.blocks.division.space, plan.keeps_all is not False
+        found = from_rounds(space, there, plan.names, keeps_all=keeps_all)
         with self._store.writer(self._path) as writer:
-            for rows in pieces:
+            for rows in pieces_of(taken_of(rounds, found)):
                 writer.append(rows)
         return True
 

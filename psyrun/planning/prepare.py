@@ -24,16 +24,29 @@ from psyrun.planning.checks import (
     check_work_folder,
     make_folder_for_result,
 )
-from psyrun.planning.current import current_state, known_fingerprints
-from psyrun.planning.decide import Decision, decide
-from psyrun.planning.desired import PlanOptions, desired_of
+from psyrun.planning.current import (
+    IncomparableError,
+    current_state,
+    known_fingerprints,
+)
+from psyrun.planning.decide import Current, Decision, Desired, RowNumbers, decide
+from psyrun.planning.desired import PlanOptions, desired_of, sources_of
 from psyrun.planning.hints import unlisted_files
 from psyrun.planning.snakefile import check_path, check_taskfile, environment, render
+from psyrun.planning.telling import told_of_rows
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import QueuedTask
 from psyrun.scheduler import ImmediateRun, scheduler_class
-from psyrun.tasks.changes import Change, changes_since, record_accepted, told
+from psyrun.tasks.changes import (
+    Change,
+    changes_since,
+    clause,
+    of_code,
+    of_space,
+    record_accepted,
+    told,
+)
 from psyrun.tasks.discovery import Refuse, raise_error
 from psyrun.tasks.loading import Task, load_task
 from psyrun.tasks.provenance import record_provenance
@@ -56,6 +69,7 @@ from psyrun.workdir.lock import (
     running_jobs,
 )
 from psyrun.workdir.merged_rows import forget_lost
+from psyrun.workdir.old_rounds import recover
 from psyrun.workdir.origin import note_taskfile
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import changed_result, told_of_change
@@ -97,6 +111,8 @@ class TaskRun:
         What is known to differ from the version of the last plan.
     opened : frozenset of str
         Files that were opened when the task was loaded.
+    incomparable : str
+        Why rows of before cannot be found, so that all is evaluated; else empty.
     """
 
     task: Task
@@ -108,7 +124,9 @@ class TaskRun:
     mended: list[str] = field(default_factory=list)
     changes: tuple[Change, ...] = ()
     opened: frozenset[str] = frozenset()
+    incomparable: str = ""
     _version: Version = field(init=False)
+    _current: Current = field(init=False)
     _earlier: list[EarlierJobs] = field(default_factory=list)
 
     @property
@@ -136,13 +154,31 @@ class TaskRun:
         """Why outdated rows may not be replaced, None where they may."""
         if not self.decision.is_dirty or self.task.overwrite_dirty:
             return None
-        what = told(self.changes) or self.task.path
+        what = told(of_code(self.changes)) or self.task.path
         return (
             f"{what}: changed since its results were computed, and "
             "overwrite_dirty is False. Keep them and add what is missing with "
             f"'psy run --continue {self.name}', or remove them with "
             f"'psy clean {self.name}'."
         )
+
+    @property
+    def said_of_rows(self) -> list[str]:
+        """What is to be said of the rows that are there."""
+        code, space = clause(of_code(self.changes)), clause(of_space(self.changes))
+        lines = told_of_rows(self.name, self.decision, code, space)
+        return [*filter(None, [self.incomparable]), *lines]
+
+    @property
+    def rows(self) -> RowNumbers:
+        """How many rows there are, and how many are to be made."""
+        rows = self.decision.rows
+        if rows is not None:
+            return rows
+        plan = self.plan
+        n_open = self._current.count_open(plan.round)
+        n_items = max(plan.n_items or 0, n_open)
+        return RowNumbers(n_items, n_open, n_items - n_open)
 
     def acquire(self) -> None:
         """Lock the task.
@@ -178,6 +214,7 @@ class TaskRun:
         remove_all_abandoned(self.layout.folder)
         remove_stale_locks(self.layout)
         remove_abandoned_rights(self.layout)
+        recover(self.layout)
         forget_incomplete(self.layout.folder, [self.task.resultfile])
         forget_backups([self.task.resultfile])
 
@@ -368,7 +405,8 @@ class TaskRun:
             task, self.layout.digests, self.layout.source, self.layout.loaded
         )
         known = list(known_fingerprints(self.layout))
-        desired = desired_of(task, self.options, version.named(known))
+        sources = sources_of(version, Plan.load(self.layout), known)
+        desired = desired_of(task, self.options, sources)
         current = current_state(task, desired, refuses_damage=refuses_damage)
         if self.options.move_aside and is_foreign(self.layout, task.resultfile):
             current = replace(current, has_result=False)
@@ -377,7 +415,7 @@ class TaskRun:
             has_jobs = any(one.in_round(number) for one in adoptable)
             current = replace(current, has_jobs=has_jobs)
         with enough_memory_for(task.pspace, task.path):
-            decision = decide(desired, current, keep_going=self.options.keep_going)
+            decision = self._decided(desired, current)
         check_work_folder(task, current.plan, decision.plan)
         if decision.merge:
             may_move = self.options.move_aside
@@ -385,8 +423,23 @@ class TaskRun:
         last = "" if current.plan is None else current.plan.fingerprint
         folder, path = self.layout.versions, self.layout.version
         self.changes = changes_since(version, last, folder, path)
-        self._version = version
+        if current.plan is not None and current.plan.space_source:
+            space = current.plan.space_source
+            self.changes += changes_since(version, space, folder, path)
+        self._version, self._current = version, current
         return decision
+
+    def _decided(self, desired: Desired, current: Current) -> Decision:
+        try:
+            return decide(desired, current, keep_going=self.options.keep_going)
+        except IncomparableError as error:
+            if self.options.keep_going:
+                raise
+            # Nobody has to know which rows there are.
+            self.incomparable = str(error)
+            fresh = replace(desired, is_fresh=True)
+            decision = decide(fresh, current, keep_going=False)
+            return replace(decision, is_dirty=True)
 
     def _adoptable(self, found: Sequence[EarlierJobs]) -> list[EarlierJobs]:
         """Return the queues whose jobs this run can go on with."""

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from psyrun.planning.desired import PlanOptions, desired_of
+from psyrun.planning.desired import PlanOptions, Sources, desired_of
 from psyrun.planning.snakefile import Rendered
 from psyrun.tasks.loading import Task
 from psyrun.workdir import frames, journal
 from psyrun.workdir.damage import try_to
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout, block_of_journal
+from psyrun.workdir.old_rounds import OF_ROWS
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import MergeRecord
 
@@ -31,6 +32,7 @@ class Numbers(NamedTuple):
     n_open: int | None = None
     n_former: int = 0
     n_older: int = 0
+    space_source: str = OF_ROWS
 
     @classmethod
     def of(cls, counts: DivisionCounts) -> Numbers:
@@ -45,14 +47,13 @@ class RecordRepair:
     task: Task
     layout: TaskLayout
 
-    def plan_for(
-        self, number: int, numbers: Numbers, rounds: tuple[int, ...] = ()
-    ) -> Plan:
-        """Return the plan of a round; `rounds` are all that there are."""
+    def plan_for(self, number: int, numbers: Numbers) -> Plan:
+        """Return the plan of a round."""
         round_ = self.layout.round(number)
         merged = try_to(MergeRecord.load, round_)
         stated = self._rendered(number)
-        desired = desired_of(self.task, PlanOptions(), numbers.fingerprint)
+        sources = Sources(numbers.fingerprint, numbers.space_source)
+        desired = desired_of(self.task, PlanOptions(), sources)
         plan = Plan(
             **desired.settings,
             round=number,
@@ -60,6 +61,7 @@ class RecordRepair:
             fetches=numbers.fetches,
             n_blocks=numbers.n_blocks,
             block_ext=numbers.ext,
+            keeps_all=None if numbers.n_older or numbers.n_former else False,
             result_ext=desired.ext,
             merge=desired.token,
             n_items=numbers.n_items,
@@ -71,9 +73,6 @@ class RecordRepair:
             is_lacking = merged.n_failed > 0
             plan = replace(plan, resultfile=merged.into, accept_failures=is_lacking)
             plan = replace(plan, merge=merged.merge if stated is None else plan.merge)
-        elif numbers.n_open == numbers.n_items:
-            superseded = tuple(n for n in rounds if n != number)
-            plan = replace(plan, superseded=superseded)
         return replace(plan, result_ext=Path(plan.resultfile).suffix)
 
     def _rendered(self, number: int) -> Rendered | None:
@@ -92,7 +91,7 @@ class RecordRepair:
         if plan is not None and plan.round == number:
             numbers = Numbers(
                 plan.fingerprint, plan.n_blocks, plan.block_ext, plan.fetches
-            )
+            )._replace(space_source=plan.space_source)
         elif stated is not None:
             numbers = Numbers(
                 stated.fingerprint, stated.n_blocks, stated.block_ext, fetches

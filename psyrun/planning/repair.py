@@ -212,7 +212,7 @@ class Repair:
             return
         number = max(known)
         numbers = Numbers.of(known[number])
-        self._records.plan_for(number, numbers, tuple(known)).save(self.layout)
+        self._records.plan_for(number, numbers).save(self.layout)
         self._say(
             self.layout.state, problem, f"rebuilt from the records of round {number}"
         )

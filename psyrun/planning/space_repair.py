@@ -28,6 +28,7 @@ from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.damage import set_aside, try_to
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.old_rounds import OF_ROWS
 
 _UNKNOWN = "the rows; what is missing of it is not known any more"
 
@@ -50,7 +51,9 @@ class SpaceRepair:
     def rebuild(self, number: int, round_: Round) -> str:
         """Make the space of a round anew, and return how in a few words."""
         numbers = self.records.numbers(number, round_, None)
-        is_same = self._version.named([numbers.fingerprint]) == numbers.fingerprint
+        is_former = not numbers.space_source
+        is_same = self._version.is_one_of([numbers.fingerprint], is_former=is_former)
+        is_same &= is_former or numbers.space_source == self._version.space_text
         there = RemainingRows(round_, numbers, self.stores)
         rows = there.in_space(len(self.task.pspace) if is_same else None)
         found = self._space(numbers, rows, is_same=is_same)
@@ -58,7 +61,7 @@ class SpaceRepair:
             return self._salvage(there)
         space, origin = found
         if origin == _UNKNOWN:
-            numbers = numbers._replace(fingerprint="")
+            numbers = numbers._replace(fingerprint="", space_source=OF_ROWS)
         division = Division(space, numbers.n_blocks)
         before = try_to(DivisionCounts.read, round_)
         division.save(round_, self.records.plan_for(number, numbers))
@@ -135,10 +138,13 @@ class SpaceRepair:
             (numbers.fingerprint if not numbers.n_older else "",),
             np.zeros(n_rows, np.int64),
         )
-        saved = numbers._replace(n_blocks=0, n_items=n_items, n_open=0)
-        division.save(target, self.records.plan_for(new, saved))
-        plan = self.records.plan_for(new + 1, saved)
         is_same = n_items == numbers.n_items and not n_former
+        saved = numbers._replace(n_blocks=0, n_items=n_items, n_open=0)
+        plan = self.records.plan_for(new + 1, saved)
+        if not is_same:
+            # What is missing of the space is not known.
+            saved = saved._replace(space_source=OF_ROWS)
+        division.save(target, self.records.plan_for(new, saved))
         replace(
             plan, keep="round", keep_rounds=(new,), same_space=is_same, superseded=()
         ).save(self.layout)

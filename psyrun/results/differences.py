@@ -173,9 +173,10 @@ def _n_there(space: ParameterSpace, points: ParameterSpace) -> int:
 def _changed(version: Version, recorded: RecordedTask) -> str:
     from psyrun.tasks.changes import changes_since, clause
 
-    fingerprint = recorded.plan.fingerprint
-    if version.named([fingerprint]) == fingerprint:
+    plan, layout = recorded.plan, recorded.layout
+    is_same = version.is_one_of(plan.names, is_former=plan.is_former)
+    if is_same and (plan.is_former or plan.space_source == version.space_text):
         return ""
-    layout = recorded.layout
-    found = changes_since(version, fingerprint, layout.versions, layout.version)
+    last = plan.space_source if is_same else plan.fingerprint
+    found = changes_since(version, last, layout.versions, layout.version)
     return clause(found) or f"{recorded.plan.taskfile} changed"

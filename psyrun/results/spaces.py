@@ -94,8 +94,11 @@ class RowsOfTask:
         The assignments that have a row, ascending.
     """
 
-    def __init__(self, number: int, data: RoundData, counts: DivisionCounts) -> None:
+    def __init__(
+        self, number: int, data: RoundData, counts: DivisionCounts, plan: Plan
+    ) -> None:
         self.number = number
+        self.plan = plan
         self.data = data
         self.indices = data.with_row()
         self._counts = counts
@@ -141,8 +144,9 @@ class RowsOfTask:
         counts = DivisionCounts.load(round_)
         if counts is None:
             return None
-        data = round_data(round_, Path(task.plan.taskfile), task.root)
-        return cls(number, data, counts)
+        plan = task.plan
+        data = round_data(round_, Path(plan.taskfile), task.root)
+        return cls(number, data, counts, plan)
 
     @property
     def n_rows(self) -> int:
@@ -170,27 +174,17 @@ class RowsOfTask:
 
     def are_older(self, version: Version) -> NDArray[np.bool_]:
         """Return which rows come from another version, first those of the space."""
-        division, own = self.data.division, self._counts.fingerprint
-        n_rows = self.n_rows
-        is_older = np.full(n_rows, not _is_of(own, version))
-        if division.kept is None or division.versions is None:
-            return is_older
-        rows = np.full(n_rows, -1, np.int64)
-        rows[: len(self.indices)] = division.kept[self.indices]
-        if division.former is not None:
-            rows[len(self.indices) :] = division.former
-        are_older = [not _is_of(name, version) for name in division.fingerprints]
-        is_kept = rows >= 0
-        is_older[is_kept] = np.array(are_older)[division.versions[rows[is_kept]]]
+        names = self.plan.names
+        is_same = version.is_one_of(names, is_former=self.plan.is_former)
+        current = {version.code_text, *(names if is_same else ())}
+        all_names = self._counts.fingerprint, *self.data.division.fingerprints
+        are_older = np.array([name not in current for name in all_names])
+        is_older: NDArray[np.bool_] = are_older[self.data.versions()]
         return is_older
 
 
 def _chosen(space: ParameterSpace, indices: Indices) -> ParameterSpace:
     return space if len(indices) == len(space) else select(space, indices)
-
-
-def _is_of(fingerprint: str, version: Version) -> bool:
-    return version.named([fingerprint]) == fingerprint
 
 
 def version_of(task: RecordedTask) -> Version:

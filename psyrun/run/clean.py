@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,14 +17,16 @@ from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.trust import never
 from psyrun.run.controller_job import controllers, controllers_of
 from psyrun.scheduler.registry import installed
-from psyrun.utils.files import file_beside, read_bytes
+from psyrun.utils.files import file_beside, read_bytes, write_json
 from psyrun.utils.text import counted
 from psyrun.utils.users import name_of_user
 from psyrun.workdir.copies import separate
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import TaskLayout, layout_of, record_of_task
 from psyrun.workdir.lock import Lock, live_holder, running_jobs
 from psyrun.workdir.origin import other_owner
-from psyrun.workdir.progress import MergeRecord
+from psyrun.workdir.plan import Plan
+from psyrun.workdir.progress import MergeRecord, is_merged
 from psyrun.workdir.result_file import (
     is_in_work_folder,
     merge_records,
@@ -55,6 +58,51 @@ def clean_task(taskdir: Path, name: str) -> int:
     if layout.folder.exists():
         print(f"{layout.folder}: kept, as psyrun did not write all that is in it")
     return 0
+
+
+def clean_old(taskdir: Path, name: str) -> int:
+    """Remove the rows of a task that are not in its result; return the exit status."""
+    from psyrun.workdir.old_rounds import recover, remove_round
+
+    layout = layout_of(taskdir, name)
+    refuse_other_owner(layout, taskdir)
+    plan = Plan.load(layout)
+    if plan is None:
+        print(f"{name}: there is nothing to remove")
+        return 0
+    with _locked_and_idle(layout):
+        plan = Plan.required(layout)
+        if not is_merged(layout, plan):
+            raise PsyrunError(
+                f"task {name!r}: is not finished, so that rows of before may still be "
+                f"needed. Finish it with 'psy run {name}', then clean it."
+            )
+        recover(layout)
+        old = [r for n, r in layout.rounds().items() if n != plan.round]
+        size = sum(_size_of(round_.folder) for round_ in old)
+        for round_ in old:
+            remove_round(round_)
+        last = layout.round(plan.round)
+        counts = DivisionCounts.load(last)
+        n_rows = 0 if counts is None else counts.n_left_out
+        if counts is not None and n_rows:
+            write_json(last.division, asdict(replace(counts, n_left_out=0)))
+    if not old:
+        print(f"{name}: there is nothing to remove")
+    else:
+        rows = counted(n_rows, "row")
+        print(f"{name}: removed {rows} that are not in the result, {size / 1e6:.1f} MB")
+    return 0
+
+
+def _size_of(folder: Path) -> int:
+    """Return how many bytes are given back if a folder is removed."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            status = path.lstat()
+            size += status.st_size if status.st_nlink == 1 else 0
+    return size
 
 
 def refuse_other_owner(layout: TaskLayout, taskdir: Path) -> None:
@@ -175,6 +223,7 @@ def _own_entries(layout: TaskLayout) -> list[Path]:
         # Left by processes that were killed while they wrote one of the above.
         *folder.glob(".lock.*"),
         *folder.glob(".*.tmp"),
+        *folder.glob(".round-*"),
         *(round_.folder for round_ in layout.rounds().values()),
         layout.results,
         # By these, the folder is known as psyrun's.

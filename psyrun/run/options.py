@@ -64,6 +64,8 @@ class RunOptions:
         """
         flags = {
             "--continue": self.plan.keep_going,
+            # Another controller goes on with what the first one has begun.
+            "--fresh": self.plan.is_fresh and controller != JOB,
             "--accept-failures": self.plan.accept_failures,
             "--move-aside": self.plan.move_aside,
             "--quiet": self.is_quiet,

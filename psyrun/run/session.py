@@ -11,6 +11,7 @@ from pathlib import Path
 from psyrun.errors import PsyrunError, QueueError, RunningError, SchedulerError
 from psyrun.planning.checks import check_imports, check_project_folder
 from psyrun.planning.prepare import TaskRun, load_tasks
+from psyrun.planning.telling import told_of_numbers
 from psyrun.queue.site import QueuedTask, parse_arguments
 from psyrun.queue.trust import like
 from psyrun.run import controller_job, detach
@@ -26,7 +27,6 @@ from psyrun.run.summary import Summary
 from psyrun.scheduler.commands import check_programs
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
-from psyrun.tasks.changes import clause
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import report_error, warn
 from psyrun.utils.environment import wrong_limit
@@ -228,7 +228,8 @@ class Session:
 
     def _preview(self, tasks: list[TaskRun]) -> None:
         for task in tasks:
-            self._remark_on_change(task)
+            self._tell_of_rows(task)
+            self._display.line(told_of_numbers(task.name, task.rows))
             self._show_jobs(task, EXECUTED)
 
     def _accept(self, tasks: list[TaskRun]) -> list[TaskRun]:
@@ -245,15 +246,11 @@ class Session:
         task.accept()
         for remark in task.remarks:
             self._display.line(remark)
-        self._remark_on_change(task)
+        self._tell_of_rows(task)
 
-    def _remark_on_change(self, task: TaskRun) -> None:
-        if task.decision.is_dirty:
-            what = clause(task.changes) or "changed"
-            self._display.line(
-                f"{task.name}: {what} since it was run, all is computed again; "
-                f"'psy run --continue {task.name}' would keep the rows that are there"
-            )
+    def _tell_of_rows(self, task: TaskRun) -> None:
+        for line in task.said_of_rows:
+            self._display.line(line)
 
     def _put_in_queue(self, tasks: list[TaskRun]) -> None:
         _check_locks(tasks)

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from psyrun.tasks.version import Version
 
 State: TypeAlias = Literal[
-    "new", "running", "queued", "done", "incomplete", "outdated", "unreadable"
+    "new",
+    "running",
+    "queued",
+    "done",
+    "incomplete",
+    "edited",
+    "outdated",
+    "unreadable",
 ]
 """See `TaskStatus`."""
 
@@ -54,6 +61,8 @@ class AssignmentCounts:
         Rows of assignments that are no longer in the space.
     n_older : int
         Rows in the space that another version of the task computed.
+    n_left_out : int
+        Rows of before that are on disk, but not in the result.
     """
 
     n_items: int
@@ -63,6 +72,7 @@ class AssignmentCounts:
     n_blocks_done: int
     n_former: int
     n_older: int
+    n_left_out: int
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,8 @@ class TaskStatus:
     state : str
         ``new``: was never run. ``running``: somebody runs it. ``queued``: jobs
         of it are in a queue, and nobody watches them. ``done``: the result is
-        there. ``outdated``: its source changed since it was run.
+        there. ``outdated``: what makes its rows changed since it was run.
+        ``edited``: only its space did.
         ``unreadable``: its source or its records cannot be read.
         ``incomplete``: everything else.
     remark : str
@@ -120,9 +131,12 @@ def status_of(path: Path, name: str) -> TaskStatus:
                 kept = ", ".join(filter(None, [kept, _superseded(layout, plan)]))
             status = replace(status, kept=kept)
             version = _version(path, layout)
-            if version.named([plan.fingerprint]) != plan.fingerprint:
+            if not version.is_one_of(plan.names, is_former=plan.is_former):
                 changed = _changed(version, plan.fingerprint, layout)
                 status = replace(status, state="outdated", changed=changed)
+            elif not plan.is_former and plan.space_source != version.space_text:
+                changed = _changed(version, plan.space_source, layout)
+                status = replace(status, state="edited", changed=changed)
         return _with_holder(status, layout)
     except (PsyrunError, OSError) as error:
         remark = " ".join(str(error).split())
@@ -212,17 +226,27 @@ def _kept(layout: TaskLayout, plan: Plan) -> str:
     if plan.keep == "result":
         # To count them takes a store, which may be the user's own.
         return f"rows of {plan.resultfile} kept"
-    n_rows = _n_rows(layout, plan.keep_rounds)
+    valid = [n for n in plan.keep_rounds if _is_valid(layout, plan, n)]
+    n_rows = _n_rows(layout, valid)
     return f"{counted(n_rows, 'row')} kept" if n_rows else ""
+
+
+def _is_valid(layout: TaskLayout, plan: Plan, number: int) -> bool:
+    """Whether the rows of a round are those of the version that a plan is for."""
+    counts = DivisionCounts.load(layout.round(number))
+    return plan.keeps_all is not False or (
+        counts is not None and counts.fingerprint in plan.names
+    )
 
 
 def _superseded(layout: TaskLayout, plan: Plan) -> str:
     """Return which rows are there that the run is to replace."""
-    n_rows = _n_rows(layout, plan.superseded)
+    older = [n for n in plan.keep_rounds if not _is_valid(layout, plan, n)]
+    n_rows = _n_rows(layout, [*older, *plan.superseded])
     if not n_rows:
         return ""
     rows = counted(n_rows, "row")
-    return f"{rows} by an earlier version, there until all is computed again"
+    return f"{rows} of before, in the result until all is computed again"
 
 
 def _n_rows(layout: TaskLayout, numbers: Iterable[int]) -> int:
@@ -250,4 +274,5 @@ def _numbers(layout: TaskLayout, plan: Plan) -> AssignmentCounts | None:
         n_blocks_done=len(finished_blocks(round_, counts.ext)),
         n_former=counts.n_former,
         n_older=counts.n_older,
+        n_left_out=counts.n_left_out if is_merged(layout, plan) else 0,
     )

@@ -136,7 +136,7 @@ class Job:
         imported = self.preloaded or ImportedTask.load(self.plan.taskfile)
         version = imported.version
         planned = self.plan.fingerprint
-        if version.named([planned]) != planned:
+        if not version.is_one_of(self.plan.names, is_former=self.plan.is_former):
             folder, path = self.layout.versions, self.layout.version
             what = told(changes_since(version, planned, folder, path))
             what = what or self.plan.taskfile

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from psyrun.errors import JobError
+from psyrun.errors import JobError, PsyrunError, one_line
 from psyrun.steps.job import Job
+from psyrun.store.arrays import Indices
 from psyrun.tasks.loaded_code import forget_others
 from psyrun.utils.checksums import Checksum, keep_beside
 from psyrun.utils.files import check_all, make_folder
@@ -19,12 +20,17 @@ from psyrun.workdir import frames, journal
 from psyrun.workdir.costs import keep_costs_of_rows
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.failures import accepted_failures
-from psyrun.workdir.layout import MERGE, block_of_journal
+from psyrun.workdir.layout import MERGE, Round, block_of_journal
 from psyrun.workdir.lock import remove_abandoned_rights
 from psyrun.workdir.merged_rows import empty_blocks, keep_rows
+from psyrun.workdir.old_rounds import reduce_round, remove_round
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.result_file import KEPT, is_foreign, note_result, original_of_result
+from psyrun.workdir.reuse import Taken
+from psyrun.workdir.rows import RoundData
 from psyrun.workdir.unusable_journals import keep_unusable_of
+
+_SHARE = 0.5
 
 
 def merge(job: Job) -> None:
@@ -136,7 +142,11 @@ def _remove_taken_over(job: Job) -> None:
 
     Records stay that tell what the result is that is still there.
     """
-    for round_ in map(job.layout.round, job.plan.keep_rounds):
+    left_out = job.data.division.left_out
+    for number in job.plan.keep_rounds:
+        if number in left_out:
+            continue
+        round_ = job.layout.round(number)
         keep_unusable_of(round_, round_.all_journals())
         for folder in (round_.blocks, round_.finished, round_.journals):
             shutil.rmtree(folder, ignore_errors=True)
@@ -184,18 +194,40 @@ def _check_complete(job: Job) -> None:
 
 
 def _clean_up(job: Job) -> None:
-    """Remove journals, claims, earlier rounds and the marks of earlier merges."""
+    """Remove journals, claims, marks of earlier merges, and rounds without use."""
     for mark in job.round.folder.glob(job.round.merge_mark("*").name):
         mark.unlink(missing_ok=True)
-    earlier = [r for n, r in job.layout.rounds().items() if n < job.plan.round]
-    for round_ in (*earlier, job.round):
-        keep_unusable_of(round_, round_.all_journals())
+    rounds, left_out = job.layout.rounds(), job.data.division.left_out
+    earlier = [n for n in rounds if n < job.plan.round]
+    for number in earlier:
+        keep_unusable_of(rounds[number], rounds[number].all_journals())
+        if number not in left_out:
+            remove_round(rounds[number])
+        else:
+            _reduce(job, rounds[number], left_out[number])
+    keep_unusable_of(job.round, job.round.all_journals())
     for folder in (job.round.journals, job.round.claims, job.round.finished):
         shutil.rmtree(folder, ignore_errors=True)
-    for round_ in earlier:
-        shutil.rmtree(round_.folder, ignore_errors=True)
     _remove_leftovers(job)
     forget_others(job.layout.loaded, job.imported.version.source.code)
+
+
+def _reduce(job: Job, round_: Round, left_out: Indices) -> None:
+    """Have a round of before not hold more than twice the rows that it is left for."""
+    counts = DivisionCounts.load(round_)
+    if counts is None:
+        return
+    data = RoundData(round_, job.store(counts.ext), _ignore, _ignore)
+    try:
+        if len(left_out) < _SHARE * data.n_rows:
+            reduce_round(Taken(data, left_out), job.plan)
+    except (PsyrunError, OSError) as error:
+        # It only takes more room than it need.
+        log_line(f"{round_.folder}: is kept as it is: {one_line(error)}")
+
+
+def _ignore(*_: object) -> None:
+    pass
 
 
 def _remove_leftovers(job: Job) -> None:

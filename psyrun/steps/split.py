@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
+from psyrun.pspace import ParameterSpace
 from psyrun.steps.job import Job
 from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
@@ -25,7 +26,16 @@ from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.merged_rows import sound_rows
 from psyrun.workdir.progress import RoundProgress
-from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
+from psyrun.workdir.reuse import (
+    ReusedRows,
+    Taken,
+    from_result,
+    from_rounds,
+    pieces_of,
+    rows_left_out,
+    rows_of_rounds,
+    taken_of,
+)
 from psyrun.workdir.rows import RoundData
 from psyrun.workdir.unusable_journals import REPEATED, keep_unusable_of
 
@@ -75,6 +85,8 @@ def _check_parameters(job: Job, division: Division) -> None:
 
 
 def _divide(job: Job) -> Division:
+    if not job.plan.same_space:
+        _check_space(job)
     if job.plan.keep == "round":
         return _divide_after_rounds(job)
     if job.plan.keep == "result":
@@ -82,27 +94,71 @@ def _divide(job: Job) -> Division:
     return Division(job.task.pspace, job.plan.n_blocks)
 
 
+def _check_space(job: Job) -> None:
+    """Refuse a space whose source has changed since the rows for it were planned."""
+    planned = job.plan.space_source
+    if planned and job.imported.version.space_text != planned:
+        raise TaskError(
+            f"{job.plan.taskfile}: the space was changed after the run was planned. "
+            f"Run it again: 'psy run {job.plan.task}'."
+        )
+
+
 def _divide_after_rounds(job: Job) -> Division:
-    for round_ in map(job.layout.round, job.plan.keep_rounds):
+    plan = job.plan
+    for round_ in map(job.layout.round, plan.keep_rounds):
         keep_unusable_of(round_, round_.all_journals(), REPEATED)
-    found = [_earlier_round(job, number) for number in job.plan.keep_rounds]
-    rounds = [data for data, _ in found]
-    pieces = (rows for data in rounds for rows in data.pieces())
-    kept = _keep(job, pieces, _file_of(rounds))
-    store = job.store(job.plan.block_ext)
-    keep_costs(store, job.round.kept(store.ext), rounds)
-    fingerprints, versions = _versions(found)
-    if job.plan.same_space:
-        division = _in_same_space(rounds[0], job.plan.n_blocks)
-    else:
-        points = [data.points() for data in rounds]
-        division = _in_new_space(job, from_rounds(job.task.pspace, points))
+    rounds = [_earlier_round(job, number) for number in plan.keep_rounds]
+    first = rounds[0][0]
+    space = first.division.space if plan.same_space else job.task.pspace
+    there = rows_of_rounds(rounds, same_space=plan.same_space)
+    keeps_all = plan.keeps_all is not False
+    found = from_rounds(space, there, plan.names, keeps_all=keeps_all)
+    division = _in_new_space(job, space, found.renumbered())
+    if plan.same_space:
+        division = _with_attempts(division, first)
+    left_out = _left_out(plan.keep_rounds, rounds, rows_left_out(there, found))
+    division = replace(division, left_out=left_out)
+    if not len(found.used):
+        return replace(division, kept=None, former=None, former_points=None)
+    taken = taken_of([data for data, _ in rounds], found)
+    kept = _keep(job, pieces_of(taken), _whole_file(taken))
+    store = job.store(plan.block_ext)
+    keep_costs(store, job.round.kept(store.ext), taken)
     # Rows were found by their parameters, so that they have those of the space.
-    compared = set.intersection(*(data.compared() for data in rounds))
+    compared = set.intersection(*(each.data.compared() for each in taken))
     kept = kept._replace(kept_compared=tuple(sorted(compared)))
     return replace(
-        division, fingerprints=fingerprints, versions=versions, **kept._asdict()
+        division,
+        fingerprints=there.fingerprints,
+        versions=there.versions[found.used],
+        **kept._asdict(),
     )
+
+
+def _whole_file(taken: Sequence[Taken]) -> Path | None:
+    """Return the file that has just the rows that are taken, None if there is none."""
+    if len(taken) == 1 and taken[0].is_all:
+        return taken[0].data.whole_file()
+    return None
+
+
+def _left_out(
+    numbers: Sequence[int],
+    rounds: Sequence[tuple[RoundData, str]],
+    lefts: Sequence[Indices],
+) -> dict[int, Indices]:
+    """Return the rows that stay in earlier rounds, by their numbers."""
+    found: dict[int, Indices] = {}
+    parts = iter(lefts)
+    for number, (data, _) in zip(numbers, rounds, strict=True):
+        left = next(parts)
+        if data.division.n_former:
+            former = next(parts) + len(data.with_row())
+            left = np.concatenate([left, former])
+        if len(left):
+            found[number] = left
+    return found
 
 
 def _divide_after_result(job: Job) -> Division:
@@ -113,7 +169,7 @@ def _divide_after_result(job: Job) -> Division:
     keep_costs_of_file(job.store(job.plan.result_ext), path, result)
     found = from_result(job.task.pspace, columns, job.task.exclude_from_result)
     return replace(
-        _in_new_space(job, found),
+        _in_new_space(job, job.task.pspace, found),
         # Nothing is known of the version that wrote the result.
         fingerprints=("",),
         versions=np.zeros(count_rows(columns), np.int64),
@@ -141,11 +197,6 @@ def _say_unreadable(row: Entry, cause: str) -> None:
 
 def _say_damaged(block: int, problem: str) -> None:
     log_line(f"block {block} of before is not used: {problem}")
-
-
-def _file_of(rounds: Sequence[RoundData]) -> Path | None:
-    """Return the file that has all rows of some rounds, None if there is none."""
-    return rounds[0].whole_file() if len(rounds) == 1 else None
 
 
 def _keep(job: Job, pieces: Iterable[ColumnDict], whole: Path | None = None) -> _Kept:
@@ -176,52 +227,18 @@ def _types_in(store: Store, path: str) -> dict[str, RowType]:
     return {key: RowType.of(np.asarray(column)) for key, column in columns.items()}
 
 
-def _versions(
-    rounds: Sequence[tuple[RoundData, str]],
-) -> tuple[tuple[str, ...], Indices]:
-    """Return which version of the task each row of the kept file comes from."""
-    fingerprints: list[str] = []
-    versions = [np.empty(0, np.int64)]
-    for data, fingerprint in rounds:
-        versions.append(_versions_of(data) + len(fingerprints))
-        fingerprints += [fingerprint, *data.division.fingerprints]
-    return tuple(fingerprints), np.concatenate(versions)
-
-
-def _versions_of(data: RoundData) -> Indices:
-    """Return the versions of the rows of a round; 0 is the one of the round itself."""
-    division, indices = data.division, data.with_row()
-    versions = np.zeros(len(indices), np.int64)
-    if division.kept is None or division.versions is None or division.former is None:
-        return versions
-    kept = division.kept[indices]
-    versions[kept >= 0] = division.versions[kept[kept >= 0]] + 1
-    return np.concatenate([versions, division.versions[division.former] + 1])
-
-
-def _in_new_space(job: Job, found: ReusedRows) -> Division:
+def _in_new_space(job: Job, space: ParameterSpace, found: ReusedRows) -> Division:
     return Division(
-        job.task.pspace,
-        job.plan.n_blocks,
-        found.rows,
-        found.former,
-        found.former_points,
+        space, job.plan.n_blocks, found.rows, found.former, found.former_points
     )
 
 
-def _in_same_space(data: RoundData, n_blocks: int) -> Division:
-    division, indices = data.division, data.with_row()
-    n_rows = len(indices)
-    kept = np.full(len(division.space), -1, np.int64)
-    kept[indices] = np.arange(n_rows)
+def _with_attempts(division: Division, data: RoundData) -> Division:
+    """Return a division with what became of the assignments in a round before."""
     paths = [path for _, path in data.round.last_in_flight().values()]
     lost = {index for path in paths for index in interrupted(path)}
-    return Division(
-        division.space,
-        n_blocks,
-        kept,
-        np.arange(n_rows, n_rows + division.n_former),
-        division.former_points,
+    return replace(
+        division,
         failed_before=RoundProgress(data.round).tally().failed,
-        cut_off_before=len(lost.difference(indices.tolist())),
+        cut_off_before=len(lost.difference(data.with_row().tolist())),
     )

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Collection,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -56,19 +62,10 @@ class Version:
     _former: Sequence[LoadedFile]
 
     @property
-    def text(self) -> str:
-        """The fingerprint that plans and rows have: of the code and of the space.
-
-        `code_text` and `space_text` are to take its place, which tell an edited space
-        from edited code.
-        """
-        return self._with_changes(self.source.fingerprint)
-
-    @property
     def code_text(self) -> str:
         """The fingerprint of what makes a row, whatever the space is.
 
-        Also a file that jobs loaded counts, as for `text`.
+        Also a file that jobs loaded counts.
         """
         return self._with_changes(self.source.code)
 
@@ -101,16 +98,15 @@ class Version:
         text = "\0".join([_FORMAT, name, *self._changes])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def named(self, known: Iterable[str]) -> str:
-        """Return the fingerprint under which it is known, else the one of today.
+    def is_one_of(self, names: Collection[str], *, is_former: bool = False) -> bool:
+        """Whether rows that have one of some fingerprints come from this code.
 
-        So rows are not outdated by another version of psyrun.
+        Those that are `is_former`, of earlier versions of psyrun, tell of the space as
+        well: so rows are not outdated by another version of psyrun.
         """
-        names = list(known)
-        if self.text not in names and names:
-            former = self._with_changes(self.source.former_fingerprint)
-            return former if former in names else self.text
-        return self.text
+        if self.code_text in names:
+            return True
+        return is_former and any(name in names for name in self.aliases)
 
     def new(self, loaded: Iterable[LoadedCode]) -> list[LoadedFile]:
         """Return what is to be recorded of files that jobs of this version loaded.

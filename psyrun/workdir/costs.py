@@ -34,6 +34,7 @@ from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
+from psyrun.workdir.reuse import Taken
 from psyrun.workdir.row_sources import FileRows, JournalRows, RowSource
 from psyrun.workdir.rows import RoundData
 
@@ -214,14 +215,15 @@ def stored_costs(
     return None
 
 
-def keep_costs(store: Store, kept: Path, rounds: Iterable[RoundData]) -> None:
-    """Take over the costs of all rows of some rounds, one after the other.
+def keep_costs(store: Store, kept: Path, taken: Iterable[Taken]) -> None:
+    """Take over the costs of rows that are taken over, one after the other.
 
     A `kept` file that is a second name of a result may have them already.
     """
     with suppress(PsyrunError, OSError):
         if stored_costs(store, kept) is None:
-            known = Costs.joined(map(costs_of, rounds))
+            parts = (costs_of(data).take(rows) for data, rows in taken)
+            known = Costs.joined(parts)
             write_beside(file_beside(kept), known.metadata(), kept)
 
 

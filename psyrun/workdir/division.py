@@ -66,6 +66,9 @@ class Division:
         Columns of it with integers that are not all exact as float64.
     kept_compared : tuple of str
         Parameters that have the values of the assignments in all of its rows.
+    left_out : mapping of int to ndarray of int64
+        Rows of earlier rounds, by their numbers, that are not among the kept ones, but
+        may be needed again.
     """
 
     space: ParameterSpace
@@ -80,6 +83,7 @@ class Division:
     kept_types: Mapping[str, RowType] = field(default_factory=dict)
     kept_large: frozenset[str] = frozenset()
     kept_compared: tuple[str, ...] = ()
+    left_out: Mapping[int, Indices] = field(default_factory=dict)
 
     @cached_property
     def open(self) -> Sequence[int] | Indices:
@@ -149,6 +153,8 @@ class Division:
             ext=plan.block_ext,
             fetches=plan.fetches,
             fingerprint=plan.fingerprint,
+            n_left_out=sum(map(len, self.left_out.values())),
+            space_source=plan.space_source,
             space=space,
             kept=Checksum.of(kept) if has_kept and kept.exists() else None,
         )
@@ -191,12 +197,16 @@ class DivisionCounts:
         As in `Division`.
     n_older : int
         Kept rows in the space that another version of the task computed.
+    n_left_out : int
+        Rows of earlier rounds that are not kept, but may be needed again.
     ext : str
         File extension of the store of the blocks.
     fetches : bool
         Whether process jobs fetch their work.
     fingerprint : str
         Of the version of the task that the blocks are computed with.
+    space_source : str
+        Of the source that the space comes from; empty where that is not known.
     space, kept : Checksum or None
         Of the frozen space, and of the file with kept rows. None where there is no
         such file, or an earlier version of psyrun wrote it.
@@ -214,6 +224,8 @@ class DivisionCounts:
     fingerprint: str
     space: Checksum | None = None
     kept: Checksum | None = None
+    n_left_out: int = 0
+    space_source: str = ""
 
     @classmethod
     def load(cls, round_: Round) -> DivisionCounts | None:
@@ -233,7 +245,7 @@ class DivisionCounts:
         return (
             0 <= self.n_open <= self.n_items
             and 0 <= self.n_blocks <= MOST_BLOCKS
-            and self.n_former >= 0
+            and min(self.n_former, self.n_left_out) >= 0
         )
 
     @property

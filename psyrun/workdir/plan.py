@@ -25,6 +25,9 @@ class TaskSettings:
     ----------
     fingerprint : str
         Of the version of the task that the plan is for.
+    space_source : str
+        Fingerprint of the source of its space; empty where an earlier version of
+        psyrun made the plan, whose `fingerprint` tells of both.
     accept_failures : bool
         Whether the result may lack the assignments that failed.
     max_failures : int or None
@@ -45,6 +48,7 @@ class TaskSettings:
     resultfile: str
     python: str
     keep_blocks: bool = field(default=False, kw_only=True)
+    space_source: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,16 @@ class Plan(TaskSettings):
     keep_rounds : tuple of int
         Rounds to take rows from; the first that has an assignment's row counts.
     superseded : tuple of int
-        Rounds whose rows are not taken over, kept on disk until the new result
-        is there in case the user changes their mind.
+        Rounds whose rows are to be replaced, kept on disk until the new result is
+        there in case the user changes their mind.
+    keeps_all : bool or None
+        Whether the result also has rows of other versions of the task, where there are
+        none of this one, and of assignments that are no longer in the space. None, for
+        yes, where an earlier version of psyrun made the plan.
+    also : tuple of str
+        Other fingerprints that stand for the same version of the task.
     same_space : bool
-        Whether the space of the one round of `keep_rounds` stays, so that it
+        Whether the space of the first round of `keep_rounds` stays, so that it
         isn't sampled again.
     merge : str
         Name of the merge; a new name makes Snakemake merge again.
@@ -90,9 +100,21 @@ class Plan(TaskSettings):
     keep: str = ""
     keep_rounds: tuple[int, ...] = ()
     superseded: tuple[int, ...] = ()
+    keeps_all: bool | None = None
+    also: tuple[str, ...] = ()
     same_space: bool = False
     merge: str = ""
     n_items: int | None = field(default=None, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All fingerprints that stand for the version of the task."""
+        return (self.fingerprint, *self.also)
+
+    @property
+    def is_former(self) -> bool:
+        """Whether an earlier version of psyrun made the plan."""
+        return not self.space_source
 
     def save(self, layout: TaskLayout) -> None:
         """Record the plan as the one that was accepted last."""

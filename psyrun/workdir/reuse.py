@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace
@@ -14,11 +16,12 @@ from psyrun.pspace.matching import match_rows, match_stored
 from psyrun.pspace.param import select
 from psyrun.store.arrays import Indices, take
 from psyrun.store.rows import ColumnDict, count_rows
+from psyrun.workdir.rows import RoundData
 
 
 @dataclass(frozen=True)
 class ReusedRows:
-    """Existing rows that a new space needs.
+    """Existing rows that a new space takes over.
 
     Attributes
     ----------
@@ -26,7 +29,8 @@ class ReusedRows:
         For each of the `n` assignments of the space the row that holds its
         result, or -1.
     former : ndarray of int64, shape (m,)
-        Rows whose assignments are not in the space, in their order.
+        Rows whose assignments are not in the space, but that are to stay in the
+        result, in their order.
     former_points : dict of str to sequence
         The parameters of these; `m` values each.
     """
@@ -35,20 +39,224 @@ class ReusedRows:
     former: Indices
     former_points: ColumnDict
 
+    @property
+    def used(self) -> Indices:
+        """The rows that are taken over, ascending."""
+        return np.sort(np.concatenate([self.rows[self.rows >= 0], self.former]))
 
-def from_rounds(space: ParameterSpace, rounds: Sequence[ColumnDict]) -> ReusedRows:
+    def renumbered(self) -> ReusedRows:
+        """Return the same for a file with nothing but the rows that are taken over."""
+        used, rows = self.used, self.rows.copy()
+        rows[rows >= 0] = np.searchsorted(used, rows[rows >= 0])
+        former = np.searchsorted(used, self.former)
+        return ReusedRows(rows, former, self.former_points)
+
+
+@dataclass(frozen=True)
+class RowsThere:
+    """The rows that there are of some rounds.
+
+    Attributes
+    ----------
+    points : sequence of ParameterSpace
+        The parameters of the rows, in parts, each of which is of one round. Rows are
+        counted through all parts.
+    versions : ndarray of int64, shape (n_rows,)
+        Which version of the task each row comes from: a place in `fingerprints`.
+    fingerprints : tuple of str
+        The versions, the newest first; each is there once.
+    own : ndarray of int64 or None
+        If the space is that of the round of the first part: the assignments of that.
+    """
+
+    points: Sequence[ParameterSpace]
+    versions: Indices
+    fingerprints: tuple[str, ...]
+    own: Indices | None = None
+
+    @property
+    def starts(self) -> list[int]:
+        """The first row of each part, and the number of all rows."""
+        starts: list[int] = np.cumsum([0, *map(len, self.points)]).tolist()
+        return starts
+
+    def some(self, rows: Indices) -> ParameterSpace:
+        """Return the parameters of some rows, ascending."""
+        starts, parts = self.starts, []
+        for start, end, points in zip(starts, starts[1:], self.points, strict=False):
+            some = rows[(start <= rows) & (rows < end)] - start
+            if len(some):
+                parts.append(_selected(points, some))
+        return sum(parts[1:], parts[0]) if parts else Param()
+
+    def columns(self, rows: Indices) -> ColumnDict:
+        """Return the parameters of some rows, ascending, as columns."""
+        return dict(self.some(rows).build()) if len(rows) else {}
+
+    def of_versions(self, names: Collection[str]) -> NDArray[np.bool_]:
+        """Return which rows come from versions with some fingerprints."""
+        places = [i for i, name in enumerate(self.fingerprints) if name in names]
+        return np.isin(self.versions, places)
+
+
+def from_rounds(
+    space: ParameterSpace,
+    there: RowsThere,
+    current: Collection[str],
+    *,
+    keeps_all: bool,
+) -> ReusedRows:
     """Find the rows of former rounds that a space needs.
 
-    `rounds` holds the parameters of all rows of each round, of one at least. Rows
-    are counted through all rounds; of several for one assignment, the first is
-    taken. Raises `PsyrunError` if values of a parameter cannot be compared.
+    Parameters
+    ----------
+    space : ParameterSpace
+        The space.
+    there : RowsThere
+        The rows.
+    current : collection of str
+        The fingerprints of the task as it is.
+    keeps_all : bool
+        Whether rows of other versions are taken where there is none of the current
+        one, the newest first, and rows of assignments that are not in the space stay
+        in the result, one for each assignment.
+
+    Raises
+    ------
+    PsyrunError
+        If values of a parameter cannot be compared.
     """
-    first, *others = rounds
-    found, n_rows = _from_one(space, first), count_rows(first)
-    for points in others:
-        found = _added(space, found, points, n_rows)
-        n_rows += count_rows(points)
-    return found
+    is_current = there.of_versions(current)
+    finder = _Finder(space, there)
+    finder.take_own(is_current)
+    finder.take(is_current, is_exact=True)
+    groups = [is_current]
+    if keeps_all:
+        finder.take(is_current)
+        finder.take_own(~is_current)
+        for version in np.unique(there.versions[~is_current]):
+            groups.append(~is_current & (there.versions == version))
+            finder.take(groups[-1])
+    former = finder.outside(groups) if keeps_all else np.empty(0, np.int64)
+    return ReusedRows(finder.rows, former, there.columns(former))
+
+
+def rows_left_out(there: RowsThere, found: ReusedRows) -> list[Indices]:
+    """Return the rows of each part that are not taken over, counted in that part.
+
+    Without those that are there once more, made by the same version: among the rows
+    that are taken over, or those of a part before.
+    """
+    used = known = found.used
+    lefts = []
+    for start, points in zip(there.starts, there.points, strict=False):
+        own = np.arange(start, start + len(points))
+        left = np.setdiff1d(own, used, assume_unique=True)
+        if len(left):
+            mine = np.concatenate([np.setdiff1d(own, left, assume_unique=True), left])
+            left = _not_known(there, points, start, mine, known, left)
+        known = np.union1d(known, left)
+        lefts.append(left - start)
+    return lefts
+
+
+def _not_known(
+    there: RowsThere,
+    points: ParameterSpace,
+    start: int,
+    own: Indices,
+    known: Indices,
+    left: Indices,
+) -> Indices:
+    """Return those of the rows `left` of a part that are not known by other numbers.
+
+    All rows of the part, `own`, begin with those that are taken over: of equal ones,
+    these are known.
+    """
+    double = [left[:0]]
+    for version in np.unique(there.versions[left]):
+        mine = own[there.versions[own] == version]
+        others = there.some(known[there.versions[known] == version])
+        if set(others.keys()) == set(points.keys()):
+            is_known = match_rows(select(points, mine - start), others) >= 0
+            double.append(mine[is_known])
+    return np.setdiff1d(left, np.concatenate(double))
+
+
+class _Finder:
+    """Takes rows for the assignments of a space."""
+
+    def __init__(self, space: ParameterSpace, there: RowsThere) -> None:
+        self.rows = np.full(len(space), -1, np.int64)
+        self.is_taken = np.zeros(len(there.versions), dtype=bool)
+        self._space = space
+        self._there = there
+
+    def take_own(self, is_wanted: NDArray[np.bool_]) -> None:
+        """Take rows whose assignments are known, as the space is still the same."""
+        own = self._there.own
+        if own is not None:
+            found = np.flatnonzero(is_wanted[: len(own)] & (self.rows[own] < 0))
+            self.rows[own[found]] = found
+            self.is_taken[found] = True
+
+    def take(self, is_wanted: NDArray[np.bool_], *, is_exact: bool = False) -> None:
+        """Take rows for assignments that have none; those of earlier parts first.
+
+        A row of an assignment with parameters that the space has not is only taken if
+        that need not be `is_exact`: what it was evaluated with is not known to be what
+        it would be evaluated with now.
+        """
+        keys = set(self._space.keys())
+        for start, points in zip(self._there.starts, self._there.points, strict=False):
+            if is_exact and not keys.issuperset(points.keys()):
+                continue
+            lacking = np.flatnonzero(self.rows < 0)
+            there = self._some(start, points, is_wanted & ~self.is_taken)
+            if not len(lacking) or not len(there):
+                continue
+            found = match_rows(
+                _selected(self._space, lacking), _selected(points, there)
+            )
+            rows = there[found[found >= 0]] + start
+            self.rows[lacking[found >= 0]] = rows
+            self.is_taken[rows] = True
+
+    @staticmethod
+    def _some(
+        start: int, points: ParameterSpace, is_wanted: NDArray[np.bool_]
+    ) -> Indices:
+        """Return which rows of a part are wanted, counted in it."""
+        found: Indices = np.flatnonzero(is_wanted[start : start + len(points)])
+        return found
+
+    def outside(self, groups: Iterable[NDArray[np.bool_]]) -> Indices:
+        """Return rows of assignments that are not in the space, one for each of them.
+
+        Those of earlier groups, and of earlier parts in these, come first.
+        """
+        found = np.empty(0, np.int64)
+        for is_wanted in groups:
+            for start, points in zip(
+                self._there.starts, self._there.points, strict=False
+            ):
+                there = self._some(start, points, is_wanted)
+                if self.is_taken[there + start].all():
+                    continue
+                matched = match_rows(self._space, _selected(points, there))
+                is_out = ~self.is_taken[there + start]
+                is_out[matched[matched >= 0]] = False
+                more = there[is_out] + start
+                if len(more) and len(found):
+                    known = self._there.some(np.sort(found))
+                    more = more[match_rows(self._there.some(more), known) < 0]
+                found = np.concatenate([found, more])
+        return np.sort(found)
+
+
+def _selected(space: ParameterSpace, rows: Indices) -> ParameterSpace:
+    """Return some points of a space, ascending; the space itself if that is all."""
+    return space if len(rows) == len(space) else select(space, rows)
 
 
 def from_result(
@@ -69,53 +277,68 @@ def from_result(
             "away to keep it, then compute all with 'psy run'."
         )
     rows = match_stored(space, columns, keys)
-    return _with_former(rows, {key: columns[key] for key in keys if key in columns})
-
-
-def _from_one(space: ParameterSpace, points: ColumnDict) -> ReusedRows:
-    return _with_former(match_rows(space, points), points)
-
-
-def _with_former(rows: Indices, points: ColumnDict) -> ReusedRows:
-    is_former = np.ones(count_rows(points), dtype=bool)
+    is_former = np.ones(count_rows(columns), dtype=bool)
     is_former[rows[rows >= 0]] = False
     former = np.flatnonzero(is_former)
+    points = {key: columns[key] for key in keys if key in columns}
     return ReusedRows(rows, former, take(points, former))
-
-
-def _added(
-    space: ParameterSpace, found: ReusedRows, points: ColumnDict, n_before: int
-) -> ReusedRows:
-    """Add the rows of one more round to what was found in those before."""
-    # A row whose assignment has one of an earlier round is not needed any more.
-    former = _from_one(space, points).former
-    if len(former) and len(found.former):
-        there = match_rows(Param(**take(points, former)), found.former_points)
-        former = former[there < 0]
-    lacking = np.flatnonzero(found.rows < 0)
-    more = match_rows(select(space, lacking), points)
-    rows = found.rows.copy()
-    rows[lacking] = np.where(more < 0, -1, more + n_before)
-    return ReusedRows(
-        rows,
-        np.concatenate([found.former, former + n_before]),
-        joined_points([found.former_points, take(points, former)]),
-    )
-
-
-def joined_points(parts: Sequence[ColumnDict]) -> ColumnDict:
-    """Put columns of parameters below each other; what one lacks is nan."""
-    keys = dict.fromkeys(key for part in parts for key in part)
-    return {
-        key: [
-            value
-            for part in parts
-            for value in part.get(key, [np.nan] * count_rows(part))
-        ]
-        for key in keys
-    }
 
 
 def _n_different(space: ParameterSpace, keys: Sequence[str] | None = None) -> int:
     (numbers,) = equal_rows([space], space.keys() if keys is None else keys)
     return len(np.unique(numbers))
+
+
+def rows_of_rounds(
+    rounds: Sequence[tuple[RoundData, str]], *, same_space: bool
+) -> RowsThere:
+    """Return the rows that there are of rounds, given with their fingerprints.
+
+    If it is the `same_space`, the space is that of the first of them.
+    """
+    points: list[ParameterSpace] = []
+    names: dict[str, int] = {}
+    versions = [np.empty(0, np.int64)]
+    for data, fingerprint in rounds:
+        points += data.points()
+        all_names = (fingerprint, *data.division.fingerprints)
+        places = [names.setdefault(name, len(names)) for name in all_names]
+        versions.append(np.array(places, np.int64)[data.versions()])
+    own = rounds[0][0].with_row() if same_space else None
+    return RowsThere(points, np.concatenate(versions), tuple(names), own)
+
+
+class Taken(NamedTuple):
+    """A round, and the rows that are taken of it: their places in its `pieces`."""
+
+    data: RoundData
+    rows: Indices
+
+    @property
+    def is_all(self) -> bool:
+        """Whether these are all of its rows."""
+        return len(self.rows) == self.data.n_rows
+
+
+def taken_of(rounds: Sequence[RoundData], found: ReusedRows) -> list[Taken]:
+    """Return the rows that are taken over, by the rounds that have them."""
+    used, begin, taken = found.used, 0, []
+    for data in rounds:
+        end = begin + data.n_rows
+        rows = used[(begin <= used) & (used < end)] - begin
+        if len(rows):
+            taken.append(Taken(data, rows))
+        begin = end
+    return taken
+
+
+def pieces_of(taken: Iterable[Taken]) -> Iterator[ColumnDict]:
+    """Yield rows that are taken over, in pieces."""
+    for each in taken:
+        begin = 0
+        for piece in each.data.pieces():
+            end = begin + count_rows(piece)
+            rows = each.rows[(begin <= each.rows) & (each.rows < end)] - begin
+            if len(rows):
+                yield piece if len(rows) == end - begin else take(piece, rows)
+            begin = end

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from psyrun.errors import DamagedFileError, StoreError, one_line
+from psyrun.pspace import Param, ParameterSpace
+from psyrun.pspace.param import select
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict
@@ -24,7 +26,6 @@ from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round
 from psyrun.workdir.merged_rows import MergedRows, is_emptied, sound_rows
-from psyrun.workdir.reuse import joined_points
 from psyrun.workdir.row_sources import (
     FileRows,
     JournalRows,
@@ -130,6 +131,11 @@ class RoundData:
         indices = [source.indices for source in self.sources()]
         return np.sort(np.concatenate(indices)) if indices else np.empty(0, np.int64)
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are, with those that are not in the space."""
+        return len(self.with_row()) + self.division.n_former
+
     def n_accepted_failures(self) -> int:
         """Return how many failed assignments the blocks lack.
 
@@ -141,14 +147,32 @@ class RoundData:
         there = self.with_row() if failed else ()
         return len(failed.difference(map(int, there)))
 
-    def points(self) -> ColumnDict:
-        """Return the parameters of all rows, in the order of `pieces`."""
-        keys = self.division.space.keys()
-        columns: ColumnDict = {key: [] for key in keys}
-        for index in self.with_row():
-            for key, value in self.division.space[int(index)].items():
-                columns[key].append(value)
-        return joined_points([columns, dict(self.division.former_points or {})])
+    def points(self) -> list[ParameterSpace]:
+        """Return the parameters of all rows, in the order of `pieces`.
+
+        First those of the space, then those of the others.
+        """
+        space, indices = self.division.space, self.with_row()
+        own = space if len(indices) == len(space) else select(space, indices)
+        former = dict(self.division.former_points or {})
+        return [own, Param(**former)] if self.division.n_former else [own]
+
+    def versions(self) -> Indices:
+        """Return which version each of these rows comes from.
+
+        That is 0 for the one of the round itself, else a place in the `fingerprints`
+        of its division, counted from 1.
+        """
+        division, indices = self.division, self.with_row()
+        versions = np.zeros(len(indices) + division.n_former, np.int64)
+        if division.kept is None or division.versions is None:
+            return versions
+        kept = division.kept[indices]
+        own = np.flatnonzero(kept >= 0)
+        versions[own] = division.versions[kept[own]] + 1
+        if division.former is not None:
+            versions[len(indices) :] = division.versions[division.former] + 1
+        return versions
 
     def save(self, store: Store, filename: str) -> int:
         """Write all rows to a file and return their number; see `pieces`."""

@@ -1,13 +1,13 @@
 """Kill a process before its N-th system call, or let that call fail, and run on.
 
 Each trial is a walk of a small task through up to five commands (`psy run`, plain
-Snakemake, `psy run --continue` with one row more, a deleted result, `psy merge`,
-`psy clean`), or with ``--steps`` through the jobs of a run, each by itself. Each is hit
-by one fault: SIGKILL for one process or for all of them, or an errno. The places are
-those of a walk that nobody disturbed: who calls what with which path, and how often.
-After each fault, `psy status` must tell the truth. At the end one more run must end
-well: nothing is lost, wrong or left behind, and nothing was evaluated again beyond what
-was in flight. A call that fails costs no traceback.
+Snakemake, `psy run` with one row more, also with `--continue`, a deleted result, `psy
+merge`, `psy clean`), or with ``--steps`` through the jobs of a run, each by itself.
+Each is hit by one fault: SIGKILL for one process or for all of them, or an errno. The
+places are those of a walk that nobody disturbed: who calls what with which path, and
+how often. After each fault, `psy status` must tell the truth. At the end one more run
+must end well: nothing is lost, wrong or left behind, and nothing was evaluated again
+beyond what was in flight. A call that fails costs no traceback.
 
 A trial follows from its number and the seed: ``faults.py --first 17 --runs 1``.
 Broken trials leave their project folder behind.
@@ -246,7 +246,7 @@ class Walk:
             step, *block = action.split()
             return ["psyrun.steps", step, "psy-work/a", "1", *block]
         accept = ["--accept-failures"] * self.family.fails
-        more = ["--continue"] * (action == "more")
+        more = ["--continue"] * (action == "more" and self.n_assignments % 2)
         return [*psy, "run", "-j", n_cores, *accept, *more]
 
     def prepare(self, action: str) -> None:
@@ -257,14 +257,14 @@ class Walk:
         elif action == "again":
             self.result.unlink(missing_ok=True)
 
-    def is_outdated(self) -> bool:
-        """Whether the task was changed after the plan that is there was accepted."""
+    def is_edited(self) -> bool:
+        """Whether the space was edited after the plan that is there was accepted."""
         return self._last_plan != "" and self._planned() == self._last_plan
 
     def _planned(self) -> str:
-        """Return for which version of the task there is a plan; empty if for none."""
+        """Return for which space there is a plan; empty if for none."""
         state = Path(self._project.work(), "state.json")
-        return json.loads(state.read_text())["fingerprint"] if state.exists() else ""
+        return json.loads(state.read_text())["space_source"] if state.exists() else ""
 
     def do(
         self, action: str, fault: Fault | None = None, log: Path | None = None
@@ -478,7 +478,7 @@ def check_status(walk: Walk, lost: int) -> list[str]:
     cells = done.text.splitlines()[-1].split()
     if cells[1] in ("running", "unreadable"):
         return [f"psy status: {done.text}"]
-    if (cells[1] == "outdated") != walk.is_outdated():
+    if (cells[1] == "edited") != walk.is_edited():
         return [f"psy status of a task with {walk.n_assignments}: {done.text}"]
     if cells[1] == "done" and (problems := walk.problems_of_result()):
         return [f"psy status says done, but {problem}" for problem in problems]
@@ -504,8 +504,7 @@ def check_end(
     """Run once more; compare with all promises."""
     problems = []
     if runs:
-        # Without that, a change that no run has accepted has all computed again.
-        done = walk.do("more" if walk.is_outdated() else "run")
+        done = walk.do("run")
         if done.returncode or done.has_traceback:
             problems.append(f"the last run ends with {done.returncode}: {done.text}")
     if any((walk.folder / "out").iterdir()):

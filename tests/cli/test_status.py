@@ -134,6 +134,9 @@ def test_former_rows_and_those_by_older_code_are_mentioned(
     finish()
     path.write_text(path.read_text().replace("range(10)", "range(3, 10)"))
     work("split", "merge", keep_going=True)
+    assert columns(psy("status"))[-1] == "3 former rows"
+    path.write_text(path.read_text().replace("x**2", "x**2 + 1"))
+    work("split", "merge", keep_going=True)
     assert columns(psy("status"))[-1] == "7 rows by an earlier version, 3 former rows"
 
 

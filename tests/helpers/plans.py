@@ -10,6 +10,7 @@ DESIRED = Desired(
     taskfile="psy-tasks/task_square.py",
     workdir="psy-work",
     fingerprint="code",
+    space_source="space",
     n_items=10,
     backend=DistributeBackend(),
     max_jobs=2,

@@ -1,5 +1,6 @@
 """What is to be done, for each combination of what is wanted and what is there."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,39 @@ from plans import DESIRED
 
 from psyrun.backend import Backend, DistributeBackend, LoadBalancingBackend
 from psyrun.errors import PsyrunError
-from psyrun.planning.decide import Current, Decision, decide
+from psyrun.planning.decide import (
+    Current,
+    Decision,
+    KeptRows,
+    RowNumbers,
+    RowSource,
+    decide,
+)
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
+
+
+def counting(n_open: int, n_redone: int = 0) -> Callable[[KeptRows], RowNumbers]:
+    """Return what counts rows: all of other code are to be computed again.
+
+    Of those that can be kept, some are missing; in the space of before, 3.
+    """
+
+    def count(kept: KeptRows) -> RowNumbers:
+        if n_redone and not kept.keeps_all:
+            return RowNumbers(10, 10, n_redone=n_redone)
+        return RowNumbers(10, 3 if kept.same_space else n_open)
+
+    return count
+
+
+def there(
+    *rounds: int, code: str = "code", space: str = "space"
+) -> dict[int, RowSource]:
+    """Return rounds with rows, the newest first."""
+    return {number: RowSource(code, space) for number in rounds}
+
 
 FIRST = decide(replace(DESIRED, token="first"), Current(), keep_going=False).plan
 DONE = Current(
@@ -21,14 +51,13 @@ DONE = Current(
     merged="first",
     merged_into="result.pkl",
     has_result=True,
-    rounds_with_rows=(1,),
+    sources=there(1),
     count_open=lambda number: 3,
-    count_new=lambda numbers: 4,
+    count_rows=counting(4),
 )
-UNSPLIT = replace(
-    DONE, is_split=False, merged=None, has_result=False, rounds_with_rows=()
-)
+UNSPLIT = replace(DONE, is_split=False, merged=None, has_result=False, sources={})
 KILLED = replace(DONE, missing_blocks=(1,), merged=None, has_result=False)
+
 
 both = pytest.mark.parametrize("keep_going", [False, True], ids=["run", "continue"])
 
@@ -89,7 +118,7 @@ def test_the_same_code_never_divides_the_space_of_a_finished_round_anew(
     merge: bool,
     keep_going: bool,
 ) -> None:
-    current = {"count_open": unexpected, "count_new": unexpected, **current}
+    current = {"count_open": unexpected, "count_rows": unexpected, **current}
     decision = decide(
         replace(DESIRED, **desired), replace(DONE, **current), keep_going=keep_going
     )
@@ -139,8 +168,7 @@ def test_what_a_killed_run_left_is_divided_anew_where_the_division_changed(
     change: dict[str, int], keep_going: bool
 ) -> None:
     desired = replace(DESIRED, **change)  # type: ignore[arg-type]
-    current = replace(KILLED, count_new=unexpected)
-    decision = decide(desired, current, keep_going=keep_going)
+    decision = decide(desired, KILLED, keep_going=keep_going)
     plan = decision.plan
     assert steps(decision) == (True, tuple(range(plan.n_blocks)), True)
     assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1,), True)
@@ -166,10 +194,11 @@ def test_an_unsplit_plan_takes_rows_from_where_it_was_going_to(
     keep: str, same_space: bool, n_open: int, keep_going: bool
 ) -> None:
     sources = (2,) if keep == "round" else ()
-    last = replace(
-        FIRST, round=3, keep=keep, keep_rounds=sources, same_space=same_space
-    )
-    current = replace(UNSPLIT, plan=last, rounds_with_rows=sources)
+    keeps_all = keep == "result"
+    last = replace(FIRST, round=3, keep=keep, keep_rounds=sources, keeps_all=keeps_all)
+    space = "space" if same_space else "another"
+    found = there(*sources, space=space)
+    current = replace(UNSPLIT, plan=last, sources=found)
     current = replace(current, has_result=keep == "result")
     desired = replace(DESIRED, max_jobs=100)
     decision = decide(desired, current, keep_going=keep_going)
@@ -181,15 +210,19 @@ def test_an_unsplit_plan_takes_rows_from_where_it_was_going_to(
 
 @pytest.mark.parametrize("current", [DONE, KILLED], ids=["done", "killed"])
 def test_changed_code_computes_all_anew(current: Current) -> None:
+    current = replace(current, count_rows=counting(4, n_redone=10))
     decision = decide(replace(DESIRED, fingerprint="new"), current, keep_going=False)
+    plan = decision.plan
     assert steps(decision) == (True, (0, 1), True)
-    assert (decision.plan.round, decision.plan.keep) == (2, "")
+    assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
+    # A random space stays, so that results can be compared.
+    assert plan.same_space and not plan.keeps_all
     assert decision.is_dirty
 
 
 @pytest.mark.parametrize("current", [DONE, KILLED], ids=["done", "killed"])
 def test_changed_code_computes_what_is_missing_on_continue(current: Current) -> None:
-    desired = replace(DESIRED, fingerprint="new", max_jobs=100)
+    desired = replace(DESIRED, fingerprint="new", space_source="new", max_jobs=100)
     decision = decide(desired, current, keep_going=True)
     plan = decision.plan
     assert steps(decision) == (True, (0, 1, 2, 3), True)
@@ -204,7 +237,7 @@ def test_without_a_limit_there_is_a_job_for_each_assignment(backend: Backend) ->
 
 
 def test_continuing_where_no_row_is_missing_only_splits_and_merges() -> None:
-    current = replace(DONE, count_new=lambda numbers: 0)
+    current = replace(DONE, count_rows=lambda kept: RowNumbers(10, 0, 10))
     decision = decide(replace(DESIRED, fingerprint="new"), current, keep_going=True)
     assert steps(decision) == (True, (), True)
     assert decision.plan.n_blocks == 0
@@ -218,98 +251,162 @@ def test_an_unsplit_round_is_taken_again_by_changed_code() -> None:
 
 def test_continue_chains_from_a_round_that_itself_was_continued() -> None:
     third = replace(FIRST, round=3, keep="round", keep_rounds=(2,), fingerprint="b")
-    current = replace(DONE, plan=third, rounds_with_rows=(3,))
+    current = replace(DONE, plan=third, sources=there(3))
     plan = decide(replace(DESIRED, fingerprint="c"), current, keep_going=True).plan
     assert (plan.round, plan.keep_rounds) == (4, (3,))
 
 
 def test_continue_reaches_behind_a_round_that_was_never_split() -> None:
     second = replace(FIRST, round=2, keep="round", keep_rounds=(1,), fingerprint="b")
-    current = replace(UNSPLIT, plan=second, rounds_with_rows=(1,))
+    current = replace(UNSPLIT, plan=second, sources=there(1))
     plan = decide(replace(DESIRED, fingerprint="c"), current, keep_going=True).plan
     assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
 
 
-def superseding(current: Current, **changes: Any) -> Current:
+def test_an_edited_space_keeps_the_rows_that_are_in_it() -> None:
+    desired = replace(DESIRED, space_source="edited", max_jobs=100)
+    decision = decide(desired, DONE, keep_going=False)
+    plan = decision.plan
+    assert steps(decision) == (True, (0, 1, 2, 3), True)
+    assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
+    assert not plan.keeps_all and not plan.same_space
+    assert not decision.is_dirty
+
+
+def test_an_edited_space_takes_rows_from_all_rounds() -> None:
+    current = replace(
+        DONE, plan=replace(FIRST, round=3), sources=there(3, 2, 1, space="former")
+    )
+    desired = replace(DESIRED, space_source="edited")
+    plan = decide(desired, current, keep_going=False).plan
+    assert (plan.round, plan.keep_rounds) == (4, (3, 2, 1))
+
+
+def test_a_space_that_is_as_it_was_is_not_sampled_again() -> None:
+    sources = {**there(3, space="edited"), **there(2, 1)}
+    last = replace(FIRST, round=3, space_source="edited")
+    plan = decide(DESIRED, replace(DONE, plan=last, sources=sources), keep_going=False)
+    assert plan.plan.same_space and plan.plan.keep_rounds == (2, 3, 1)
+
+
+def replacing(current: Current, **changes: Any) -> Current:
     """Return what is known after a plain run of changed code that was interrupted."""
+    current = replace(current, count_rows=counting(4, n_redone=10))
     plan = decide(replace(DESIRED, fingerprint="new"), current, keep_going=False).plan
-    assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
-    return replace(UNSPLIT, plan=plan, **{"rounds_with_rows": (1,)} | changes)
+    assert (plan.round, plan.keep_rounds, plan.keeps_all) == (2, (1,), False)
+    found = {"sources": there(1), "n_left_out": 10, "count_rows": counting(4)}
+    return replace(UNSPLIT, plan=plan, **found | changes)
 
 
 NEW = replace(DESIRED, fingerprint="new", max_jobs=100)
+BOTH = {**there(2, code="new"), **there(1)}
 
 
 def test_who_thinks_better_of_computing_all_again_continues() -> None:
-    plan = decide(NEW, superseding(DONE), keep_going=True).plan
+    plan = decide(NEW, replacing(DONE), keep_going=True).plan
     assert (plan.round, plan.keep, plan.keep_rounds) == (2, "round", (1,))
-    assert plan.superseded == ()
-    assert plan.n_blocks == 4
+    assert plan.keeps_all
+    assert plan.n_blocks == 3
 
 
 def test_rows_that_were_computed_again_already_are_kept_by_continuing() -> None:
-    current = superseding(
-        DONE, is_split=True, rounds_with_rows=(2, 1), missing_blocks=(1,)
-    )
+    current = replacing(DONE, is_split=True, sources=BOTH, missing_blocks=(1,))
     plan = decide(NEW, current, keep_going=True).plan
     assert (plan.round, plan.keep, plan.keep_rounds) == (3, "round", (2, 1))
-    assert plan.superseded == ()
+    assert plan.keeps_all
 
 
 def test_to_continue_after_failures_is_to_try_again() -> None:
-    current = superseding(
-        DONE, is_split=True, rounds_with_rows=(2, 1), missing_blocks=(1,)
-    )
+    current = replacing(DONE, is_split=True, sources=BOTH, missing_blocks=(1,))
     current = replace(current, count_failed=lambda: current.count_open(2))
     desired = replace(DESIRED, fingerprint="new")
     plan = decide(desired, current, keep_going=True).plan
-    assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
+    assert (plan.round, plan.keeps_all) == (2, False)
 
 
 def test_changed_code_continues_what_was_computed_again() -> None:
-    current = superseding(
-        DONE, is_split=True, rounds_with_rows=(2, 1), missing_blocks=(1,)
-    )
+    current = replacing(DONE, is_split=True, sources=BOTH, missing_blocks=(1,))
     plan = decide(replace(NEW, fingerprint="newer"), current, keep_going=True).plan
-    assert (plan.keep, plan.keep_rounds, plan.superseded) == ("round", (2,), (1,))
+    assert (plan.keep, plan.keep_rounds, plan.keeps_all) == ("round", (2, 1), True)
 
 
 @pytest.mark.parametrize("is_split", [False, True])
 def test_who_goes_on_computing_all_again_can_still_think_better_of_it(
     is_split: bool,
 ) -> None:
-    rounds = (2, 1) if is_split else (1,)
-    current = superseding(DONE, is_split=is_split, rounds_with_rows=rounds)
+    sources = BOTH if is_split else there(1)
+    current = replacing(DONE, is_split=is_split, sources=sources)
     decision = decide(NEW, current, keep_going=False)
     plan = decision.plan
-    assert (plan.round, plan.keep, plan.superseded) == (2, "", (1,))
+    assert (plan.round, plan.keep_rounds, plan.keeps_all) == (2, (1,), False)
     assert not decision.is_dirty
 
 
+@both
 @pytest.mark.parametrize("is_split", [False, True])
-def test_a_change_that_is_taken_back_takes_the_rows_back(is_split: bool) -> None:
-    rounds = (2, 1) if is_split else (1,)
-    current = superseding(
-        DONE, is_split=is_split, rounds_with_rows=rounds, returned_round=1
-    )
-    decision = decide(DESIRED, current, keep_going=False)
+def test_a_change_that_is_taken_back_takes_the_rows_back(
+    is_split: bool, keep_going: bool
+) -> None:
+    sources = BOTH if is_split else there(1)
+    current = replacing(DONE, is_split=is_split, sources=sources)
+    decision = decide(DESIRED, current, keep_going=keep_going)
     plan = decision.plan
-    assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1,), True)
-    assert plan.superseded == rounds[:-1]
+    assert (plan.keep, plan.keep_rounds) == ("round", (*sources,))
+    assert plan.same_space and plan.keeps_all == keep_going
     assert not decision.is_dirty
 
 
-def test_continuing_after_a_change_was_taken_back_prefers_its_rows() -> None:
-    current = superseding(
-        DONE, is_split=True, rounds_with_rows=(2, 1), returned_round=1
-    )
-    plan = decide(DESIRED, current, keep_going=True).plan
-    assert (plan.keep, plan.keep_rounds, plan.same_space) == ("round", (1, 2), False)
+def test_kept_rows_of_older_code_are_computed_again_by_a_plain_run() -> None:
+    last = replace(FIRST, keeps_all=True)
+    counts = counting(4, n_redone=10)
+    current = replace(DONE, plan=last, n_others=5, count_rows=counts)
+    decision = decide(DESIRED, current, keep_going=False)
+    assert decision.split and decision.is_dirty
+    assert decide(DESIRED, current, keep_going=True).is_done
+    careful = replace(DESIRED, overwrite_dirty=False)
+    assert decide(careful, current, keep_going=False).is_done
+    former = replace(current, plan=replace(last, keeps_all=None))
+    assert decide(DESIRED, former, keep_going=False).is_done
+
+
+def test_rows_outside_of_the_space_leave_the_result_in_a_plain_run() -> None:
+    last = replace(FIRST, keeps_all=True)
+    current = replace(DONE, plan=last, n_others=5)
+    decision = decide(DESIRED, current, keep_going=False)
+    assert decision.split and decision.merge and not decision.is_dirty
+
+
+@pytest.mark.parametrize("current", [DONE, KILLED, UNSPLIT], ids=["done", "killed", ""])
+def test_all_is_evaluated_again_if_asked_for(current: Current) -> None:
+    desired = replace(DESIRED, is_fresh=True)
+    decision = decide(desired, current, keep_going=False)
+    assert steps(decision) == (True, (0, 1), True)
+    assert (decision.plan.keep, decision.plan.superseded) == ("", (*current.sources,))
+    assert not decision.is_dirty
+    # What was begun goes on.
+    begun = replace(UNSPLIT, plan=decision.plan, sources=current.sources)
+    again = decide(DESIRED, begun, keep_going=False).plan
+    assert (again.keep, again.superseded) == ("", (*current.sources,))
+
+
+FORMER = replace(FIRST, fingerprint="old", space_source="", keeps_all=None)
+
+
+def test_rows_of_an_earlier_version_of_psyrun_are_known_by_their_name() -> None:
+    desired = replace(DESIRED, fingerprint="old", also=("code",))
+    current = replace(DONE, plan=FORMER, sources=there(1, code="old", space=""))
+    assert decide(desired, current, keep_going=False).is_done
+    edited = replace(desired, space_source="edited")
+    plan = replace(FORMER, space_source="space", also=("code",))
+    current = replace(DONE, plan=plan, sources=there(1, code="old", space="space"))
+    decision = decide(edited, current, keep_going=False)
+    assert decision.plan.keep_rounds == (1,) and not decision.plan.same_space
+    assert set(decision.plan.names) == {"old", "code"}
 
 
 @both
 def test_a_result_without_a_work_folder_is_kept_or_dirty(keep_going: bool) -> None:
-    current = Current(has_result=True, count_new=lambda numbers: 4)
+    current = Current(has_result=True, count_rows=counting(4))
     decision = decide(replace(DESIRED, max_jobs=100), current, keep_going=keep_going)
     assert decision.is_dirty == (not keep_going)
     assert decision.plan.keep == ("result" if keep_going else "")
@@ -319,7 +416,7 @@ def test_a_result_without_a_work_folder_is_kept_or_dirty(keep_going: bool) -> No
 @both
 def test_what_was_decided_is_done_once_it_has_been_done(keep_going: bool) -> None:
     plan = decide(replace(DESIRED, fingerprint="new"), DONE, keep_going=keep_going).plan
-    done = replace(DONE, plan=plan, merged=plan.merge, rounds_with_rows=(plan.round,))
+    done = replace(DONE, plan=plan, merged=plan.merge, sources=there(plan.round))
     again = replace(DESIRED, fingerprint="new", token="fresher")
     assert decide(again, done, keep_going=keep_going).is_done
 
@@ -360,7 +457,11 @@ def test_a_random_space_that_grew_after_a_plan_for_nothing_is_divided_anew() -> 
     # Who made the plan saw a sample that old rows cover; split saw another one.
     plan = replace(FIRST, n_blocks=0, keep="round", keep_rounds=(1,), round=2)
     current = Current(
-        plan, is_split=True, rounds_with_rows=(2,), count_open=lambda number: 1
+        plan,
+        is_split=True,
+        sources=there(2),
+        count_open=lambda number: 1,
+        count_rows=lambda kept: RowNumbers(10, 1, 9),
     )
     decision = decide(DESIRED, current, keep_going=True)
     assert decision.split and decision.plan.round == 3

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from projects import Project
 
+import psyrun
 from psyrun.tasks.fingerprint import Source
 
 NOTHING: list[int] = []
@@ -165,14 +166,197 @@ def test_continue_keeps_rows_of_a_change_that_matters(depending, change) -> None
     depending.psy("run", "--continue")
     assert depending.calls() == NOTHING
     assert depending.result() == {"x": ALL, "y": [1, 4, 9, 16]}
-    depending.psy("run")
+    depending.psy("run", "--continue")
     assert depending.calls() == NOTHING
+    said = depending.psy("run").stdout
+    assert "is computed again" in said
+    assert depending.calls() == ALL
 
 
-def test_an_extended_space_is_recomputed(done) -> None:
-    done.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
+@both
+def test_a_change_that_is_taken_back_takes_the_rows_back(done, options) -> None:
+    change_execute(done)
     done.psy("run")
-    assert done.calls() == [*ALL, 5]
+    assert done.calls() == ALL
+    done.edit("x**3", "x**2")
+    said = done.psy("run", *options).stdout
+    assert done.calls() == NOTHING
+    assert "again" not in said
+    assert done.result()["y"] == [1, 4, 9, 16]
+    change_execute(done)
+    done.psy("run", *options)
+    assert done.calls() == NOTHING
+    assert done.result()["y"] == [1, 8, 27, 64]
+
+
+def test_an_extended_space_evaluates_what_is_new(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[5, 1, 2, 3, 4]")
+    done.psy("run")
+    assert done.calls() == [5]
+    assert done.result() == {"x": [5, *ALL], "y": [25, 1, 4, 9, 16]}
+
+
+def test_an_edited_space_is_all_that_is_in_the_result(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[5, 4, 2]")
+    assert "edited" in done.psy("status").stdout
+    said = done.psy("run").stdout
+    assert done.calls() == [5]
+    assert done.result() == {"x": [5, 4, 2], "y": [25, 16, 4]}
+    assert "2 rows left out, no longer in the space" in said
+    assert "2 rows left out" in done.psy("status").stdout
+
+
+def test_rows_that_were_left_out_come_back(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[5, 4, 2]")
+    done.psy("run")
+    done.edit("[5, 4, 2]", "[6]")
+    done.psy("run")
+    assert done.calls() == [5, 6]
+    done.edit("[6]", "[1, 2, 3, 4, 5, 6]")
+    done.psy("run")
+    assert done.calls() == NOTHING
+    assert done.result() == {"x": [*ALL, 5, 6], "y": [1, 4, 9, 16, 25, 36]}
+    # Each row is there once.
+    assert [path.name for path in done.work().glob("*round-*")] == ["round-4"]
+
+
+def test_repeated_assignments_are_left_out_and_come_back_one_by_one(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[1, 1, 1, 2]")
+    done.psy("run")
+    assert done.calls() == [1, 1]
+    done.edit("[1, 1, 1, 2]", "[1, 2]")
+    done.psy("run")
+    done.edit("[1, 2]", "[2, 1, 1, 1]")
+    done.psy("run")
+    assert done.calls() == NOTHING
+
+
+def test_continue_takes_rows_into_the_result_that_a_plain_run_leaves_out(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[1, 2, 5]")
+    done.psy("run", "--continue")
+    assert done.result()["x"] == [1, 2, 5, 3, 4]
+    done.calls()
+    said = done.psy("run").stdout
+    assert done.calls() == NOTHING
+    assert done.result()["x"] == [1, 2, 5]
+    assert "2 rows left out" in said
+
+
+def test_edits_of_code_and_space_are_kept_apart(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[3, 4, 5]")
+    change_execute(done)
+    done.psy("run")
+    assert done.calls() == [3, 4, 5]
+    done.edit("[3, 4, 5]", "[1, 2, 3, 4]")
+    done.edit("x**3", "x**2")
+    done.psy("run")
+    assert done.calls() == NOTHING
+    change_execute(done)
+    done.psy("run")
+    assert done.calls() == [1, 2]
+    assert done.result()["y"] == [1, 8, 27, 64]
+
+
+def test_a_parameter_that_is_gone_makes_other_assignments(project) -> None:
+    project.edit("x=[1, 2, 3, 4]", "x=[1, 2], k=[5, 5]")
+    project.edit("execute(x)", "execute(x, k=2)")
+    project.edit("x**2", "x**k")
+    project.psy("run")
+    project.calls()
+    project.edit(", k=[5, 5]", "")
+    project.psy("run")
+    assert project.calls() == [1, 2]
+    assert project.result()["y"] == [1, 4]
+    project.edit("x=[1, 2]", "x=[2, 1], k=[5, 5]")
+    project.psy("run")
+    assert project.calls() == NOTHING
+    assert project.result()["y"] == [32, 1]
+
+
+def test_a_random_space_stays_as_long_as_its_source_does(project) -> None:
+    project.edit("Param(x=[1, 2, 3, 4])", "Param(x=np.random.permutation(1000)[:4])")
+    project.edit("from pathlib", "import numpy as np\nfrom pathlib")
+    project.psy("run")
+    first = project.calls()
+    change_execute(project)
+    project.psy("run")
+    assert project.calls() == first
+    project.edit("[:4]", "[:5]")
+    project.psy("run")
+    project.calls()
+    project.edit("[:5]", "[:4]")
+    project.psy("run")
+    assert project.calls() == NOTHING
+    assert sorted(project.result()["x"]) == first
+
+
+def test_fresh_evaluates_all_again(done) -> None:
+    done.psy("run", "--fresh")
+    assert done.calls() == ALL
+    done.psy("run")
+    assert done.calls() == NOTHING
+    said = done.psy("run", "--fresh", "--continue", status=2).stderr
+    assert "--fresh" in said and "--continue" in said
+
+
+def test_the_numbers_are_shown_before(done) -> None:
+    done.edit("[1, 2, 3, 4]", "[1, 2, 5]")
+    said = done.psy("run", "-n").stdout
+    assert "a: 1 to evaluate, 2 kept, 0 kept by an older version, 2 left out" in said
+    change_execute(done)
+    said = done.psy("run", "-n", "--continue").stdout
+    assert "a: 1 to evaluate, 0 kept, 2 kept by an older version, 0 left out" in said
+    assert done.calls() == NOTHING
+
+
+def test_old_rows_can_be_removed(done) -> None:
+    assert "nothing to remove" in done.psy("clean", "--old", "a").stdout
+    done.edit("[1, 2, 3, 4]", "[1, 2]")
+    done.psy("run")
+    assert "removed 2 rows" in done.psy("clean", "--old", "a").stdout
+    assert "left out" not in done.psy("status").stdout
+    done.psy("run")
+    assert done.result()["x"] == [1, 2]
+    done.edit("[1, 2]", "[1, 2, 3]")
+    done.psy("run")
+    assert done.calls() == [3]
+    done.edit("[1, 2, 3]", "[1, 2, 3 + undefined]")
+    assert done.result()["x"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("store", ["h5", "npz", "pkl"])
+def test_rows_of_other_types_are_left_out(project, store) -> None:
+    project.edit("max_jobs = 2", f"store = {store!r}")
+    project.edit("from pathlib", "import numpy as np\nfrom pathlib")
+    project.psy("run")
+    project.calls()
+    project.edit("x**2", "x % 2 > 0")
+    project.psy("run")
+    assert project.calls() == ALL
+    project.edit("x % 2 > 0", "np.arange(3) + x")
+    project.psy("run")
+    assert project.calls() == ALL
+    project.edit("np.arange(3) + x", "x**2")
+    project.psy("run")
+    assert list(psyrun.load(project.work())["y"]) == [1, 4, 9, 16]
+    assert project.calls() == NOTHING
+
+
+def test_values_that_cannot_be_compared_are_evaluated_again(project) -> None:
+    project.edit("from pathlib", "from odd import Odd\nfrom pathlib")
+    (project.folder / "odd.py").write_text(
+        "class Odd:\n    def __eq__(self, other):\n        raise ValueError\n"
+        "    def __reduce__(self):\n        return Odd, ()\n"
+    )
+    project.edit("x=[1, 2, 3, 4]", "x=[1, 2], o=[Odd(), Odd()]")
+    project.edit("execute(x)", "execute(x, o)")
+    project.edit("max_jobs = 2", "exclude_from_result = ['o']")
+    project.psy("run")
+    assert project.calls() == [1, 2]
+    project.edit("x=[1, 2]", "x=[2, 1]")
+    assert "computed again" in project.psy("run").stdout
+    assert project.calls() == [1, 2]
+    assert project.result()["x"] == [2, 1]
 
 
 def test_continue_computes_what_an_edited_space_adds(done) -> None:

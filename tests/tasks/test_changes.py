@@ -82,7 +82,7 @@ class Folder:
 
     def accept(self) -> Version:
         version = self.version()
-        record_accepted(version, version.text, self.versions, self.record)
+        record_accepted(version, version.aliases[0], self.versions, self.record)
         return version
 
     def since(self, fingerprint: str) -> tuple[Change, ...]:
@@ -149,14 +149,14 @@ FILES = {"task": "psy-tasks/task_a.py", "model": "model.py", "data": "data.csv"}
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_changed_is_named(folder, edit):
-    before = folder.accept().text
+    before = folder.accept().aliases[0]
     name, old, new, expected = EDITS[edit]
     folder.edit(FILES[name], old, new)
     assert told(folder.since(before)) == expected
 
 
 def test_of_a_removed_function_the_file_is_named(folder):
-    before = folder.accept().text
+    before = folder.accept().aliases[0]
     folder.edit_task("def scale(x):\n    return 2 * x\n", "")
     folder.edit_task("scale(", "abs(")
     changes = folder.since(before)
@@ -169,7 +169,7 @@ def test_the_code_and_the_space_are_told_apart(folder):
     folder.edit_task("N = 3", "N = 4")
     folder.edit("model.py", "return x", "return -x")
     folder.edit("data.csv", "1", "2")
-    changes = folder.since(version.text)
+    changes = folder.since(version.aliases[0])
     assert [change.name for change in of_space(changes)] == ["N"]
     assert [str(change) for change in of_code(changes)] == [
         "data.csv",
@@ -181,17 +181,17 @@ def test_the_code_and_the_space_are_told_apart(folder):
 
 def test_what_both_use_is_named_once(folder):
     folder.edit_task("grid(N)", "grid(rhs(N))")
-    before = folder.accept().text
+    before = folder.accept().aliases[0]
     folder.edit("model.py", "return x", "return -x")
     assert [change.kind for change in folder.since(before)] == ["code"]
 
 
 def test_each_version_is_known(folder):
-    versions = [folder.accept().text]
+    versions = [folder.accept().aliases[0]]
     folder.edit_task("2 * x", "3 * x")
-    versions.append(folder.accept().text)
+    versions.append(folder.accept().aliases[0])
     folder.edit_task("rhs(x)", "-rhs(x)")
-    versions.append(folder.accept().text)
+    versions.append(folder.accept().aliases[0])
     execute, scale = "execute (task_a.py:14)", "scale (task_a.py:10)"
     assert [told(folder.since(each)) for each in versions] == [
         f"{execute}, {scale}",
@@ -208,7 +208,7 @@ def test_few_of_many_changes_are_shown(folder):
     helpers = "".join(f"def f{i}(x): return x\n" for i in range(9))
     folder.edit_task("def scale", f"{helpers}def scale")
     folder.edit_task("2 * x", " + ".join(f"f{i}(x)" for i in range(9)))
-    before = folder.accept().text
+    before = folder.accept().aliases[0]
     folder.edit_task("(x): return x", "(x): return -x")
     changes = folder.since(before)
     assert clause(changes) == (
@@ -220,7 +220,7 @@ def test_few_of_many_changes_are_shown(folder):
 
 def test_the_order_of_definitions_is_of_a_file(folder):
     folder.edit_task("def scale", "def scale(x): return 1\ndef scale")
-    before = folder.accept().text
+    before = folder.accept().aliases[0]
     folder.edit_task("def scale(x): return 1\n", "")
     folder.edit_task("\n\ndef execute", "\ndef scale(x): return 1\n\ndef execute")
     assert told(folder.since(before)) == "scale (task_a.py:13)"
@@ -230,7 +230,7 @@ def test_the_order_of_definitions_is_of_a_file(folder):
     )
     folder.edit("model.py", "import numpy as np\n", one)
     folder.edit("model.py", "return x", "return x + n + m")
-    before = folder.accept().text
+    before = folder.accept().aliases[0]
     folder.edit("model.py", one, other)
     assert told(folder.since(before)) == "model.py"
 
@@ -242,9 +242,9 @@ def test_a_file_that_jobs_loaded_is_named(folder):
     code = version.source.code
     form = "0" * 64
     LoadedFile(code, "lib.py", True, form, form).save(folder.path / "psy-work/a/loaded")
-    assert told(folder.since(version.text)) == "lib.py"
+    assert told(folder.since(version.aliases[0])) == "lib.py"
     assert told(folder.since("unknown")) == "lib.py"
-    changed = folder.accept().text
+    changed = folder.accept().aliases[0]
     assert folder.since(changed) == ()
     lib.write_text("n = 2\n")
     assert told(folder.since(changed)) == "lib.py"
@@ -252,7 +252,7 @@ def test_a_file_that_jobs_loaded_is_named(folder):
 
 def test_a_module_that_is_no_python_is_a_file(folder):
     folder.edit("model.py", "return x", "return x x")
-    before = folder.accept().text
+    before = folder.accept().aliases[0]
     folder.edit("model.py", "x x", "x  x")
     assert told(folder.since(before)) == "model.py"
 
@@ -277,11 +277,11 @@ def test_a_damaged_record_is_made_anew(folder, damage):
     for path in folder.versions.iterdir():
         DAMAGES[damage](path)
     folder.edit_task("2 * x", "3 * x")
-    assert folder.since(before.text) == ()
+    assert folder.since(before.aliases[0]) == ()
     folder.edit_task("3 * x", "2 * x")
     folder.accept()
     folder.edit_task("2 * x", "3 * x")
-    assert told(folder.since(before.text)) == "scale (task_a.py:10)"
+    assert told(folder.since(before.aliases[0])) == "scale (task_a.py:10)"
 
 
 def test_records_stay_as_they_are(folder):
@@ -296,10 +296,10 @@ def test_records_that_nobody_needs_are_removed(folder):
     first = folder.accept()
     folder.edit_task("2 * x", "3 * x")
     second = folder.accept()
-    forget_versions(folder.versions, {first.text})
+    forget_versions(folder.versions, {first.aliases[0]})
     folder.edit_task("3 * x", "4 * x")
-    assert told(folder.since(first.text)) == "scale (task_a.py:10)"
-    assert folder.since(second.text) == ()
+    assert told(folder.since(first.aliases[0])) == "scale (task_a.py:10)"
+    assert folder.since(second.aliases[0]) == ()
     forget_versions(folder.versions, ())
     assert list(folder.versions.iterdir()) == []
 
@@ -308,13 +308,17 @@ def test_files_that_an_earlier_psyrun_recorded_are_named(folder):
     version = folder.version()
     folder.record.parent.mkdir(parents=True)
     parts = version.source.parts
-    former = {"fingerprint": version.text, "parts": parts, "unlisted": ["notes.txt"]}
+    former = {
+        "fingerprint": version.aliases[0],
+        "parts": parts,
+        "unlisted": ["notes.txt"],
+    }
     folder.record.write_text(json.dumps(former))
     folder.edit("model.py", "return x", "return -x")
-    assert told(folder.since(version.text)) == "model.py"
+    assert told(folder.since(version.aliases[0])) == "model.py"
     other = folder.version()
     listed = ["notes.txt", "more.txt"]
     folders = folder.versions, folder.record
-    assert record_accepted(other, other.text, *folders, listed) == ["more.txt"]
-    assert told(folder.since(version.text)) == "model.py"
-    assert record_accepted(other, other.text, *folders, listed) == []
+    assert record_accepted(other, other.aliases[0], *folders, listed) == ["more.txt"]
+    assert told(folder.since(version.aliases[0])) == "model.py"
+    assert record_accepted(other, other.aliases[0], *folders, listed) == []

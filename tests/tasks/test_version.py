@@ -144,7 +144,8 @@ def test_records_of_earlier_versions_of_psyrun_are_taken_over(folder):
 def test_earlier_names_are_of_exactly_this_code_and_space(folder):
     version = folder.version()
     names = version.aliases
-    assert names[0] == version.text
+    assert version.is_one_of(names[:1], is_former=True)
+    assert not version.is_one_of(names[:1])
     assert version.code_text not in names
     assert version.space_text not in names
     for edit in (folder.edit_space, folder.edit_loaded):

@@ -1,0 +1,121 @@
+"""Which rows a space takes over, against a search that compares all with all."""
+
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from psyrun.pspace import Param, ParameterSpace
+from psyrun.workdir.reuse import ReusedRows, RowsThere, from_rounds, rows_left_out
+
+VERSIONS = ("new", "old", "oldest")
+
+
+def rows_there(*parts: Sequence[tuple[int, int]]) -> RowsThere:
+    """Return rows of parts, each given by its parameter and its version."""
+    points = [Param(x=[x for x, _ in part]) for part in parts]
+    versions = np.array([version for part in parts for _, version in part], np.int64)
+    return RowsThere(points, versions, VERSIONS)
+
+
+def values(there: RowsThere, rows: Sequence[int]) -> list[tuple[int, int]]:
+    found = [point["x"] for points in there.points for point in points.iterate()]
+    return [(found[row], int(there.versions[row])) for row in rows]
+
+
+def plainly(space: ParameterSpace, there: RowsThere) -> ReusedRows:
+    """Return what a plain run takes."""
+    return from_rounds(space, there, ["new"], keeps_all=False)
+
+
+def random_case(seed: int) -> tuple[ParameterSpace, RowsThere]:
+    rng = random.Random(seed)
+    space = Param(x=[rng.randrange(8) for _ in range(rng.randrange(1, 9))])
+    parts = [
+        [(rng.randrange(8), rng.randrange(3)) for _ in range(rng.randrange(1, 9))]
+        for _ in range(rng.randrange(1, 4))
+    ]
+    return space, rows_there(*parts)
+
+
+@pytest.mark.parametrize("keeps_all", [False, True])
+@pytest.mark.parametrize("seed", range(150))
+def test_each_assignment_gets_a_row_of_its_own_if_there_is_one(
+    seed: int, keeps_all: bool
+) -> None:
+    space, there = random_case(seed)
+    found = from_rounds(space, there, ["new"], keeps_all=keeps_all)
+    taken = found.rows[found.rows >= 0]
+    assert len({*taken.tolist(), *found.former.tolist()}) == len(taken) + len(
+        found.former
+    )
+    all_rows = values(there, range(len(there.versions)))
+    for x in range(8):
+        n_wanted = [point["x"] for point in space.iterate()].count(x)
+        counts = [all_rows.count((x, version)) for version in range(3)]
+        got = [values(there, taken.tolist()).count((x, v)) for v in range(3)]
+        for version in range(3 if keeps_all else 1):
+            assert got[version] == min(counts[version], n_wanted - sum(got[:version]))
+        assert keeps_all or got[1:] == [0, 0]
+    for index, row in enumerate(found.rows.tolist()):
+        assert row < 0 or values(there, [row])[0][0] == space[index]["x"]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_rows_outside_stay_once_for_each_assignment(seed: int) -> None:
+    space, there = random_case(seed)
+    found = from_rounds(space, there, ["new"], keeps_all=True)
+    former = [x for x, _ in values(there, found.former.tolist())]
+    assert former == list(found.former_points.get("x", []))
+    all_rows = values(there, range(len(there.versions)))
+    for x in set(range(8)) - {point["x"] for point in space.iterate()}:
+        most = max(all_rows.count((x, version)) for version in range(3))
+        assert (x in former) == (most > 0)
+    assert not plainly(space, there).former.tolist()
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_what_is_left_out_is_all_that_is_not_there_otherwise(seed: int) -> None:
+    space, there = random_case(seed)
+    found = plainly(space, there)
+    begin, left = 0, []
+    for points, rows in zip(there.points, rows_left_out(there, found), strict=True):
+        left += (rows + begin).tolist()
+        begin += len(points)
+    assert not set(left) & set(found.used.tolist())
+    kept = values(there, [*found.used.tolist(), *left])
+    starts = np.cumsum([0, *map(len, there.points)]).tolist()
+    for start, end in pairwise(starts):
+        part = values(there, range(start, end))
+        for row in set(part):
+            assert kept.count(row) >= part.count(row)
+
+
+def test_other_parameters_are_other_assignments() -> None:
+    there = RowsThere([Param(x=[1, 2], k=[3, 3])], np.zeros(2, np.int64), VERSIONS)
+    assert plainly(Param(x=[1, 2]), there).rows.tolist() == [-1, -1]
+    kept = from_rounds(Param(x=[2, 1]), there, ["new"], keeps_all=True)
+    assert kept.rows.tolist() == [1, 0]
+
+
+def test_the_same_space_needs_no_search() -> None:
+    odd = Param(x=np.array([Odd(), Odd(), Odd()]))
+    there = RowsThere(
+        [Param(x=np.array([Odd(), Odd()]))],
+        np.array([0, 1]),
+        VERSIONS,
+        np.array([0, 2]),
+    )
+    found = from_rounds(odd, there, ["new", "old"], keeps_all=False)
+    assert found.rows.tolist() == [0, -1, 1]
+
+
+class Odd:
+    """It cannot be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError
+
+    __hash__ = None  # type: ignore[assignment]
