@@ -76,15 +76,15 @@ def _finder(new: ParameterSpace, old: ParameterSpace, keys: Keys) -> Finder:
         return _Same(len(new), -1)
     if (terms := _terms(new)) is not None:
         return _OfTerms(terms, old, keys)
-    if _is(new, Selection) and is_structured(new):
+    if is_a(new, Selection) and is_structured(new):
         return _OfSelection(new, old, keys)
     if (terms := _terms(old)) is not None:
         return _AmongTerms(new, terms, keys)
-    if _is(old, Selection) and is_structured(old):
+    if is_a(old, Selection) and is_structured(old):
         return _AmongSelected(new, old, keys)
-    if _is(old, Product):
+    if is_a(old, Product):
         return _AmongCombinations(new, old, keys)
-    if _is(new, Product):
+    if is_a(new, Product):
         return _Reversed(new, old, keys)
     if len(keys) == 1 and (steps := _steps(old, keys[0])) is not None:
         return _AmongSteps(new, old, keys[0], steps)
@@ -93,9 +93,9 @@ def _finder(new: ParameterSpace, old: ParameterSpace, keys: Keys) -> Finder:
 
 def is_structured(space: ParameterSpace) -> bool:
     """Whether anything can be found faster than by comparing rows."""
-    if _is(space, Selection):
+    if is_a(space, Selection):
         return is_structured(space.selected()[0])
-    return _is(space, Product) or _terms(space) is not None
+    return is_a(space, Product) or _terms(space) is not None
 
 
 def are_different(space: ParameterSpace, keys: Sequence[str]) -> bool:
@@ -103,9 +103,9 @@ def are_different(space: ParameterSpace, keys: Sequence[str]) -> bool:
     own = tuple(key for key in keys if key in space._keys)
     if len(space) <= 1 or not own:
         return len(space) <= 1
-    if _is(space, Product):
+    if is_a(space, Product):
         return all(are_different(factor, own) for factor in space.operands)
-    if _is(space, Selection) and is_structured(space):
+    if is_a(space, Selection) and is_structured(space):
         return _are_selected_different(space, own)
     if (terms := _terms(space)) is not None:
         return _are_terms_different(terms, own)
@@ -148,7 +148,7 @@ def first_equals(space: ParameterSpace, keys: Keys) -> Finder | None:
     return None if are_different(space, keys) else _finder(space, space, keys)
 
 
-def _is(space: ParameterSpace, kind: type[SpaceT]) -> TypeGuard[SpaceT]:
+def is_a(space: ParameterSpace, kind: type[SpaceT]) -> TypeGuard[SpaceT]:
     """Whether a space has the points that its class computes.
 
     One of a class of the user's own may have others.
@@ -161,7 +161,7 @@ def _terms(space: ParameterSpace) -> list[ParameterSpace] | None:
 
     None if the space is no sum, or it is not worth the effort.
     """
-    if not _is(space, Sum):
+    if not is_a(space, Sum):
         return None
     found: list[ParameterSpace] = []
     for is_small, terms in groupby(space.operands, _is_small):
@@ -175,7 +175,7 @@ def _is_small(term: ParameterSpace) -> bool:
 
 
 def _factors(space: ParameterSpace) -> tuple[ParameterSpace, ...]:
-    return space.operands if _is(space, Product) else (space,)
+    return space.operands if is_a(space, Product) else (space,)
 
 
 def _product(factors: Sequence[ParameterSpace]) -> ParameterSpace:
@@ -186,7 +186,7 @@ def _product(factors: Sequence[ParameterSpace]) -> ParameterSpace:
 
 def _steps(space: ParameterSpace, key: str) -> range | None:
     """Return the values of a key if they are a range."""
-    column = space._columns.get(key) if _is(space, Table) else None
+    column = space._columns.get(key) if is_a(space, Table) else None
     return column.steps if isinstance(column, RangeColumn) else None
 
 
