@@ -211,6 +211,22 @@ class Config:
         default="{}",
         factory=dict,
     )
+    match: Mapping[str, float] = special(
+        values.tolerances,
+        "dictionary of numbers",
+        "for parameters the largest difference, absolute or relative, of numbers that "
+        'are the same when rows are taken over, such as `{"beta": 1e-9}`',
+        default="{}",
+        factory=dict,
+    )
+    defaults: Mapping[str, Any] = special(
+        values.former_values,
+        "dictionary",
+        "for new parameters what `execute` used before they were any, so that rows of "
+        'before are taken over, such as `{"sigma": 1.0}`',
+        default="{}",
+        factory=dict,
+    )
     python: str = special(
         values.command,
         "path or command",

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,7 @@ from psyrun.tasks.spelling import check_arguments, check_spelling
 from psyrun.tasks.validation import (
     check_description,
     check_execute,
+    check_known_as,
     check_places,
     check_setup,
     check_space,
@@ -58,6 +59,8 @@ _DESCRIBING: dict[str, tuple[type, ...]] = {
     "coords": (object,),
     "attrs": (Mapping,),
 }
+_OF_PARAMETERS = ("match", "defaults")
+"""Dictionaries by the names of parameters."""
 _REQUIRED = {
     "pspace": "'pspace = Param(x=[1, 2, 3])'",
     "execute": "a function 'def execute(x): return {'y': x**2}'",
@@ -234,6 +237,7 @@ def _values(
     if with_space:
         check_space(values["pspace"], settings["pspace"].where)
     check_description(values, settings)
+    check_known_as(values, settings)
     check_setup(values.get("setup"), settings)
     check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
     return values
@@ -242,18 +246,41 @@ def _values(
 def _without_own_variables(settings: Mapping[str, Setting]) -> dict[str, Setting]:
     """Leave out what older task files use for something else, and warn of it."""
     found = dict(settings)
-    for name in _DESCRIBING.keys() & settings.keys():
-        value, where = settings[name]
-        if not _may_describe(value, _DESCRIBING[name]):
-            problem = f"is {short_repr(value)}, which describes no results"
-        elif name == "coords" and "dims" not in settings:
-            problem = "is set, but dims is not"
-        else:
-            continue
-        del found[name]
-        message = f"{where}: {name} {problem}; it is taken for a variable of your own."
-        warnings.warn(message, UserWarning, stacklevel=5)
+    for name in (*_DESCRIBING, *_OF_PARAMETERS):
+        if name in settings and (problem := _why_own(name, settings)):
+            del found[name]
+            where = settings[name].where
+            message = (
+                f"{where}: {name} {problem}; it is taken for a variable of your own."
+            )
+            warnings.warn(message, UserWarning, stacklevel=5)
     return found
+
+
+def _why_own(name: str, settings: Mapping[str, Setting]) -> str:
+    """Return why a variable is none of psyrun's; empty if it is."""
+    from psyrun.pspace import ParameterSpace
+
+    value = settings[name].value
+    if name in _OF_PARAMETERS:
+        space = settings["pspace"].value
+        known = space.keys() if isinstance(space, ParameterSpace) else []
+        return _why_of_no_parameters(name, value, known)
+    if not _may_describe(value, _DESCRIBING[name]):
+        return f"is {short_repr(value)}, which describes no results"
+    if name == "coords" and "dims" not in settings:
+        return "is set, but dims is not"
+    return ""
+
+
+def _why_of_no_parameters(name: str, value: Any, known: Collection[str]) -> str:
+    if not isinstance(value, Mapping):
+        return f"is {short_repr(value)}, which is no dictionary of parameters"
+    is_close = any(
+        key in known or (isinstance(key, str) and did_you_mean(key, known))
+        for key in value
+    )
+    return "" if is_close or not value else "names no parameter of pspace"
 
 
 def _may_describe(value: Any, kinds: tuple[type, ...]) -> bool:

@@ -128,6 +128,28 @@ def check_description(
             )
 
 
+def check_known_as(values: Mapping[str, Any], settings: Mapping[str, Setting]) -> None:
+    """Refuse tolerances and defaults for what is no parameter, or has no numbers."""
+    from psyrun.pspace.tolerance import has_numbers
+
+    space = values["pspace"]
+    keys = space.keys()
+    for name in ("match", "defaults"):
+        for key in values.get(name, {}):
+            if key not in keys:
+                raise TaskError(
+                    f"{settings[name].where}: {name} has {key!r}, which is not a "
+                    f"parameter of pspace.{did_you_mean(key, keys)} It may have "
+                    f"{', '.join(map(repr, keys))}."
+                )
+    for key in values.get("match", {}):
+        if not has_numbers(space, key):
+            raise TaskError(
+                f"{settings['match'].where}: match has {key!r}, whose values in pspace "
+                "are no numbers. Remove it."
+            )
+
+
 def check_setup(
     setup: Callable[..., Any] | None, settings: Mapping[str, Setting]
 ) -> None:

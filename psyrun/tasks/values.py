@@ -6,6 +6,7 @@ It returns the value in the form that `psyrun.tasks.Config` has it, and raises
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import re
@@ -214,6 +215,28 @@ def attributes(value: Any) -> dict[str, dict[str, Any]]:
             if not isinstance(each, str | int | float):
                 raise NotAllowedError(f"{allowed}; {name!r} of {key!r} is neither")
     return {key: dict(attrs) for key, attrs in value.items()}
+
+
+def tolerances(value: Any) -> dict[str, float]:
+    """Take the largest difference of numbers of some parameters that are the same."""
+    allowed = "a dictionary with a number, 0 or more, for each parameter, such as "
+    allowed += "{'beta': 1e-9}"
+    if not _has_names(value):
+        raise NotAllowedError(allowed)
+    for key, each in value.items():
+        is_number = isinstance(each, int | float) and not isinstance(each, bool)
+        if not (is_number and 0 <= each < math.inf):
+            raise NotAllowedError(f"{allowed}; that of {key!r} is {each!r}")
+    return {key: float(each) for key, each in value.items()}
+
+
+def former_values(value: Any) -> dict[str, Any]:
+    """Take the values of some parameters in rows that lack them."""
+    if _has_names(value):
+        return dict(value)
+    raise NotAllowedError(
+        "a dictionary with a value for each parameter, such as {'sigma': 1.0}"
+    )
 
 
 def _has_names(value: Any) -> bool:

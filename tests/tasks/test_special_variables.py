@@ -182,6 +182,19 @@ WRONG = {
     "dims = {'y': 't'}\ncoords = {'t': [[1], [2, 3]]}": "coords is {'t': [[1], [2",
     "attrs = {'y': {}, 'z': 'mV'}": "attrs is {'y': {}, 'z': 'mV'}; it must be a",
     "attrs = {'y': {'units': None}}": "attrs is {'y': {'units': None}}; it must be a",
+    "match = {'x': -1}": "match is {'x': -1}; it must be a dictionary with a number, 0",
+    "match = {'x': True}": "match is {'x': True}; it must be a dictionary with a",
+    "match = {'x': float('nan')}": "match is {'x': nan}; it must be a dictionary with",
+    "match = {'x': '1e-9'}": "match is {'x': '1e-9'}; it must be a dictionary with",
+    "match = {'x': 0.1, 'y': 0.1}": "match has 'y', which is not a parameter of",
+    "pspace = Param(beta=[1])\nexecute = dict\nmatch = {'bta': 0.1}": (
+        "match has 'bta', which is not a parameter of pspace. Did you mean 'beta'?"
+    ),
+    "pspace = Param(x=['a'])\nmatch = {'x': 0.1}": (
+        "match has 'x', whose values in pspace are no numbers. Remove it."
+    ),
+    "defaults = {'x': 1, 'y': 2}": "defaults has 'y', which is not a parameter of",
+    "defaults = {'x': 1, 2: 2}": "defaults is {'x': 1, 2: 2}; it must be a dictionary",
     "setup = 3": "setup is 3; it must be a function",
     "execute = 3": "execute is 3; it must be a function",
     "pspace = {'x': [1]}": "pspace is {'x': [1]}; it must be a parameter space: unpack",
@@ -213,6 +226,10 @@ WRONG = {
         "attrs = ['y']",
         "attrs = {'y': 'mV'}",
         "def dims(): pass",
+        "import re\nmatch = re.compile('x').match",
+        "match = {'rule': 1}",
+        "def defaults(): pass",
+        "defaults = {'alpha': 0.1}",
     ],
 )
 def test_variables_of_task_files_from_before_are_passed_over(load_with, text):
@@ -220,6 +237,12 @@ def test_variables_of_task_files_from_before_are_passed_over(load_with, text):
         task = load_with(text)
     assert len(told) == 1
     assert (task.dims, task.coords, task.attrs) == ({}, {}, {})
+    assert (task.match, task.defaults) == ({}, {})
+
+
+def test_tolerances_and_defaults_are_read(load_with):
+    task = load_with("match = {'x': 1}\ndefaults = {'x': [1, 2]}")
+    assert (task.match, task.defaults) == ({"x": 1.0}, {"x": [1, 2]})
 
 
 @pytest.mark.parametrize("text", WRONG)
