@@ -63,6 +63,7 @@ SCENARIOS = {
         "hanging_processes",
         "job_selection",
         "kill_and_resume",
+        "known_as",
         "lost_locks",
         "left_behind",
         "load_balancing",

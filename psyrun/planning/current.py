@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,7 @@ from psyrun.workdir.progress import MergeRecord, RoundProgress, finished_blocks
 from psyrun.workdir.result_file import is_in_work_folder
 
 if TYPE_CHECKING:
+    from psyrun.pspace import ParameterSpace
     from psyrun.store.rows import ColumnDict
     from psyrun.workdir.rows import RoundData
 
@@ -136,12 +138,14 @@ class IncomparableError(TaskError):
 def _count_rows(
     task: Task, desired: Desired, kept: KeptRows, rounds: Sequence[RoundData]
 ) -> RowNumbers:
+    from psyrun.pspace.tolerance import KnownAs
     from psyrun.workdir.reuse import from_result, from_rounds, rows_of_rounds
 
+    known_as = KnownAs(task.match, task.defaults)
     if not rounds:
-        columns = _result(task)
+        columns, excluded = _result(task), task.exclude_from_result
         try:
-            found = from_result(task.pspace, columns, task.exclude_from_result)
+            found = from_result(task.pspace, columns, excluded, known_as)
         except PsyrunError as error:
             raise TaskError(f"{task.path}: {error}") from error
         n_open = int((found.rows < 0).sum())
@@ -153,6 +157,9 @@ def _count_rows(
         [(data, _fingerprint(data)) for data in rounds], same_space=kept.same_space
     )
     names = desired.names
+    if not kept.same_space:
+        there = there.with_defaults(known_as)
+        space = known_as.as_in(space, there.points)
     try:
         found = from_rounds(space, there, names, keeps_all=kept.keeps_all)
         is_open = found.rows < 0
@@ -162,6 +169,8 @@ def _count_rows(
             n_redone = int(is_open.sum() - (all_rows < 0).sum())
     except PsyrunError as error:
         raise IncomparableError(f"{task.path}: {error}") from error
+    if is_open.any() and not kept.same_space:
+        _warn_of_rounding(task, space, there.points)
     is_current = there.of_versions(names)
     n_kept = int(is_current[found.rows[~is_open]].sum())
     # Rows of before that, which are left out as well, were told of then.
@@ -179,6 +188,22 @@ def _count_rows(
         n_former=len(found.former),
         n_left_out=int(of_last.sum()) - n_used,
     )
+
+
+def _warn_of_rounding(
+    task: Task, space: ParameterSpace, points: Sequence[ParameterSpace]
+) -> None:
+    from psyrun.pspace.tolerance import nearly_equal_keys
+
+    for key, (wanted, there) in nearly_equal_keys(space, points).items():
+        if key not in task.match:
+            warnings.warn(
+                f"{task.path}: pspace has {key} {wanted!r}, where rows of before have "
+                f"{there!r}: these are different assignments. If they are not, set "
+                f"match = {{{key!r}: 1e-9}}.",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def _fingerprint(data: RoundData) -> str:

@@ -6,7 +6,7 @@ then both are compared exactly. How a space is made stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
@@ -50,6 +50,18 @@ class KnownAs:
             if key not in known
         }
         return rows * Table(lacking, 1) if lacking and known else rows
+
+    def completed_columns(
+        self, columns: Mapping[str, Any], keys: Collection[str]
+    ) -> dict[str, Any]:
+        """Return columns of rows with the defaults of some keys that they lack."""
+        n_rows = len(next(iter(columns.values()), ()))
+        lacking = {
+            key: [value] * n_rows
+            for key, value in self.defaults.items()
+            if key in keys and key not in columns
+        }
+        return {**columns, **lacking}
 
     def as_in(
         self, space: ParameterSpace, rows: Sequence[ParameterSpace]

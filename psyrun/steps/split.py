@@ -12,6 +12,7 @@ import numpy as np
 
 from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.tolerance import KnownAs
 from psyrun.steps.job import Job
 from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
@@ -112,8 +113,11 @@ def _divide_after_rounds(job: Job) -> Division:
     first = rounds[0][0]
     space = first.division.space if plan.same_space else job.task.pspace
     there = rows_of_rounds(rounds, same_space=plan.same_space)
+    known_as = KnownAs() if plan.same_space else _known_as(job)
+    there = there.with_defaults(known_as)
     keeps_all = plan.keeps_all is not False
-    found = from_rounds(space, there, plan.names, keeps_all=keeps_all)
+    wanted = known_as.as_in(space, there.points)
+    found = from_rounds(wanted, there, plan.names, keeps_all=keeps_all)
     division = _in_new_space(job, space, found.renumbered())
     if plan.same_space:
         division = _with_attempts(division, first)
@@ -122,11 +126,13 @@ def _divide_after_rounds(job: Job) -> Division:
     if not len(found.used):
         return replace(division, kept=None, former=None, former_points=None)
     taken = taken_of([data for data, _ in rounds], found)
-    kept = _keep(job, pieces_of(taken), _whole_file(taken))
+    kept = _keep_completed(job, taken, known_as)
     store = job.store(plan.block_ext)
     keep_costs(store, job.round.kept(store.ext), taken)
-    # Rows were found by their parameters, so that they have those of the space.
+    # Rows were found by their parameters, so that they have those of the space, but
+    # for those that are nearly equal.
     compared = set.intersection(*(each.data.compared() for each in taken))
+    compared -= known_as.tolerances.keys()
     kept = kept._replace(kept_compared=tuple(sorted(compared)))
     return replace(
         division,
@@ -134,6 +140,19 @@ def _divide_after_rounds(job: Job) -> Division:
         versions=there.versions[found.used],
         **kept._asdict(),
     )
+
+
+def _known_as(job: Job) -> KnownAs:
+    return KnownAs(job.task.match, job.task.defaults)
+
+
+def _keep_completed(job: Job, taken: Sequence[Taken], known_as: KnownAs) -> _Kept:
+    """Write the rows that are taken over, with parameters that they lack."""
+    keys = set(known_as.defaults).difference(job.task.exclude_from_result)
+    if all(keys.issubset(each.data.division.space.keys()) for each in taken):
+        return _keep(job, pieces_of(taken), _whole_file(taken))
+    pieces = pieces_of(taken)
+    return _keep(job, (known_as.completed_columns(rows, keys) for rows in pieces))
 
 
 def _whole_file(taken: Sequence[Taken]) -> Path | None:
@@ -164,10 +183,13 @@ def _left_out(
 def _divide_after_result(job: Job) -> Division:
     result = job.plan.resultfile
     columns = job.store(job.plan.result_ext).load(result)
-    kept = _keep(job, [columns], Path(result))
+    excluded, known_as = job.task.exclude_from_result, _known_as(job)
+    keys = set(known_as.defaults) - {*excluded, *columns}
+    completed = known_as.completed_columns(columns, keys)
+    kept = _keep(job, [completed], None if keys else Path(result))
     path = job.round.kept(job.store(job.plan.block_ext).ext)
     keep_costs_of_file(job.store(job.plan.result_ext), path, result)
-    found = from_result(job.task.pspace, columns, job.task.exclude_from_result)
+    found = from_result(job.task.pspace, columns, excluded, known_as)
     return replace(
         _in_new_space(job, job.task.pspace, found),
         # Nothing is known of the version that wrote the result.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.matching import match_rows, match_stored
 from psyrun.pspace.param import select
+from psyrun.pspace.tolerance import KnownAs
 from psyrun.store.arrays import Indices, take
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.workdir.rows import RoundData
@@ -88,6 +89,10 @@ class RowsThere:
             if len(some):
                 parts.append(_selected(points, some))
         return sum(parts[1:], parts[0]) if parts else Param()
+
+    def with_defaults(self, known_as: KnownAs) -> RowsThere:
+        """Return the same, with parameters that rows lack as the task file has them."""
+        return replace(self, points=list(map(known_as.completed, self.points)))
 
     def columns(self, rows: Indices) -> ColumnDict:
         """Return the parameters of some rows, ascending, as columns."""
@@ -260,13 +265,16 @@ def _selected(space: ParameterSpace, rows: Indices) -> ParameterSpace:
 
 
 def from_result(
-    space: ParameterSpace, columns: ColumnDict, excluded: Collection[str]
+    space: ParameterSpace,
+    columns: ColumnDict,
+    excluded: Collection[str],
+    known_as: KnownAs,
 ) -> ReusedRows:
     """Find the rows of a data file that a space needs.
 
     Assignments are recognized by the parameters that are not `excluded` from data
-    files. Raises `PsyrunError` if these do not tell assignments apart, or cannot be
-    compared.
+    files, and as `known_as` has it. Raises `PsyrunError` if these do not tell
+    assignments apart, or cannot be compared.
     """
     keys = [key for key in space.keys() if key not in excluded]  # noqa: SIM118
     if keys != space.keys() and _n_different(space, keys) < _n_different(space):
@@ -276,7 +284,9 @@ def from_result(
             "and without it rows of several assignments look alike. Move the file "
             "away to keep it, then compute all with 'psy run'."
         )
-    rows = match_stored(space, columns, keys)
+    columns = known_as.completed_columns(columns, keys)
+    there = Param(**{key: columns[key] for key in keys if key in columns})
+    rows = match_stored(known_as.as_in(space, [there]), columns, keys)
     is_former = np.ones(count_rows(columns), dtype=bool)
     is_former[rows[rows >= 0]] = False
     former = np.flatnonzero(is_former)
