@@ -113,10 +113,11 @@ class Division:
         """Return how many assignments have a row of another version of the task."""
         if self.kept is None or self.versions is None:
             return 0
-        rows = self.kept[self.kept >= 0]
+        import numpy as np
+
+        versions = self.versions[self.kept[self.kept >= 0]]
         current = [i for i, f in enumerate(self.fingerprints) if f == fingerprint]
-        versions = self.versions[rows].tolist()
-        return sum(version not in current for version in versions)
+        return len(versions) - int(np.isin(versions, current).sum())
 
     def save(self, round_: Round, plan: Plan) -> None:
         """Write the frozen space of a round and its numbers.

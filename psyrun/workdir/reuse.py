@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -40,13 +41,15 @@ class ReusedRows:
     former: Indices
     former_points: ColumnDict
 
-    @property
+    @cached_property
     def used(self) -> Indices:
         """The rows that are taken over, ascending."""
         return np.sort(np.concatenate([self.rows[self.rows >= 0], self.former]))
 
     def renumbered(self) -> ReusedRows:
         """Return the same for a file with nothing but the rows that are taken over."""
+        if not len(self.used) or self.used[-1] == len(self.used) - 1:
+            return self
         used, rows = self.used, self.rows.copy()
         rows[rows >= 0] = np.searchsorted(used, rows[rows >= 0])
         former = np.searchsorted(used, self.former)
@@ -152,15 +155,17 @@ def rows_left_out(there: RowsThere, found: ReusedRows) -> list[Indices]:
     Without those that are there once more, made by the same version: among the rows
     that are taken over, or those of a part before.
     """
-    used = known = found.used
+    is_known = np.zeros(len(there.versions), dtype=bool)
+    is_known[found.used] = True
     lefts = []
     for start, points in zip(there.starts, there.points, strict=False):
-        own = np.arange(start, start + len(points))
-        left = np.setdiff1d(own, used, assume_unique=True)
+        is_used = is_known[start : start + len(points)]
+        left = np.flatnonzero(~is_used) + start
         if len(left):
-            mine = np.concatenate([np.setdiff1d(own, left, assume_unique=True), left])
+            mine = np.concatenate([np.flatnonzero(is_used) + start, left])
+            known = np.flatnonzero(is_known)
             left = _not_known(there, points, start, mine, known, left)
-        known = np.union1d(known, left)
+            is_known[left] = True
         lefts.append(left - start)
     return lefts
 
@@ -348,7 +353,8 @@ def pieces_of(taken: Iterable[Taken]) -> Iterator[ColumnDict]:
         begin = 0
         for piece in each.data.pieces():
             end = begin + count_rows(piece)
-            rows = each.rows[(begin <= each.rows) & (each.rows < end)] - begin
+            first, last = np.searchsorted(each.rows, [begin, end])
+            rows = each.rows[first:last] - begin
             if len(rows):
                 yield piece if len(rows) == end - begin else take(piece, rows)
             begin = end
