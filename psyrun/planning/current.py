@@ -28,6 +28,7 @@ from psyrun.workdir.result_file import is_in_work_folder
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
+    from psyrun.pspace.tolerance import KnownAs
     from psyrun.store.rows import ColumnDict
     from psyrun.workdir.rows import RoundData
 
@@ -139,19 +140,11 @@ def _count_rows(
     task: Task, desired: Desired, kept: KeptRows, rounds: Sequence[RoundData]
 ) -> RowNumbers:
     from psyrun.pspace.tolerance import KnownAs
-    from psyrun.workdir.reuse import from_result, from_rounds, rows_of_rounds
+    from psyrun.workdir.reuse import from_rounds, rows_of_rounds
 
     known_as = KnownAs(task.match, task.defaults)
     if not rounds:
-        columns, excluded = _result(task), task.exclude_from_result
-        try:
-            found = from_result(task.pspace, columns, excluded, known_as)
-        except PsyrunError as error:
-            raise TaskError(f"{task.path}: {error}") from error
-        n_open = int((found.rows < 0).sum())
-        n_items = len(task.pspace)
-        n_older = n_items - n_open
-        return RowNumbers(n_items, n_open, n_older=n_older, n_former=len(found.former))
+        return _count_in_result(task, known_as)
     space = rounds[0].division.space if kept.same_space else task.pspace
     there = rows_of_rounds(
         [(data, _fingerprint(data)) for data in rounds], same_space=kept.same_space
@@ -188,6 +181,20 @@ def _count_rows(
         n_former=len(found.former),
         n_left_out=int(of_last.sum()) - n_used,
     )
+
+
+def _count_in_result(task: Task, known_as: KnownAs) -> RowNumbers:
+    from psyrun.workdir.reuse import from_result
+
+    columns, excluded = _result(task), task.exclude_from_result
+    try:
+        found = from_result(task.pspace, columns, excluded, known_as)
+    except PsyrunError as error:
+        raise TaskError(f"{task.path}: {error}") from error
+    n_open = int((found.rows < 0).sum())
+    n_items = len(task.pspace)
+    n_older = n_items - n_open
+    return RowNumbers(n_items, n_open, n_older=n_older, n_former=len(found.former))
 
 
 def _warn_of_rounding(
