@@ -220,6 +220,23 @@ def test_rows_that_were_left_out_come_back(done) -> None:
     assert [path.name for path in done.work().glob("*round-*")] == ["round-4"]
 
 
+@pytest.mark.parametrize("store", ["h5", "npz", "pkl"])
+def test_of_a_round_only_the_rows_stay_that_are_left_out(project, store) -> None:
+    project.edit("max_jobs = 2", f"store = {store!r}")
+    project.psy("run")
+    project.edit("[1, 2, 3, 4]", "[3, 2, 1, 5]")
+    project.psy("run")
+    assert project.calls() == [*ALL, 5]
+    files = [path.name for path in (project.work() / "round-1").iterdir()]
+    assert f"kept.{store}" in files and not any(f.startswith("rows-") for f in files)
+    project.edit("[3, 2, 1, 5]", "[5, 4, 3]")
+    project.psy("run")
+    project.edit("[5, 4, 3]", "[1, 2, 3, 4, 5]")
+    project.psy("run")
+    assert project.calls() == NOTHING
+    assert list(psyrun.load(project.work())["y"]) == [1, 4, 9, 16, 25]
+
+
 def test_repeated_assignments_are_left_out_and_come_back_one_by_one(done) -> None:
     done.edit("[1, 2, 3, 4]", "[1, 1, 1, 2]")
     done.psy("run")
