@@ -28,7 +28,7 @@ from psyrun.tasks.fingerprint import Source
 from psyrun.tasks.fingerprint.canonical import canonical
 from psyrun.tasks.fingerprint.imports import parse, statements_of
 from psyrun.tasks.loaded_code import LoadedFile, loaded_files
-from psyrun.utils.files import read_json, write_json
+from psyrun.utils.files import file_beside, read_json, write_json
 from psyrun.utils.process.code_watch import LoadedCode, is_below
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def version_of_file(
     """
     record = _record(known)
     workdir = loaded.absolute().parents[1]
-    made = [workdir, *([] if resultfile is None else [resultfile])]
+    results = [] if resultfile is None else [resultfile, file_beside(resultfile)]
+    made = [workdir, *results]
     source = Source(path, conf_path, file_dep, Path.cwd(), digests, record, made)
     recorded: dict[_Key, list[LoadedFile]] = {}
     # Earlier versions of psyrun recorded them for the code and the space together.
