@@ -220,7 +220,8 @@ def test_what_cannot_be_read_any_more_is_evaluated_again(spoiled) -> None:
     (spoiled.folder / "spoiled").unlink()
     spoiled.edit("if x == 5:", "if x == 7:")
     spoiled.psy("run", "--continue")
-    assert spoiled.calls() == [3, 5]
+    # If there is a round of before, its row of 3 can be read again.
+    assert spoiled.calls() in ([3, 5], [5])
     assert psyrun.load("a")["x"] == list(range(6))
 
 
