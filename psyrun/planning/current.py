@@ -124,7 +124,8 @@ def _sources(current: Current, plan: Plan, layout: TaskLayout) -> dict[int, RowS
         space = counts.space_source
         if number == plan.round:
             space = plan.space_source
-        found[number] = RowSource(counts.fingerprint, space)
+        is_complete = MergeRecord.load(round_) is not None
+        found[number] = RowSource(counts.fingerprint, space, is_complete)
     return found
 
 
@@ -147,7 +148,9 @@ def _count_rows(
         return _count_in_result(task, known_as)
     space = rounds[0].division.space if kept.same_space else task.pspace
     there = rows_of_rounds(
-        [(data, _fingerprint(data)) for data in rounds], same_space=kept.same_space
+        [(data, _fingerprint(data)) for data in rounds],
+        same_space=kept.same_space,
+        may_stay=[number in kept.all_of for number in kept.rounds],
     )
     names = desired.names
     if not kept.same_space:

@@ -92,6 +92,8 @@ class RowSource(NamedTuple):
 
     fingerprint: str
     space_source: str = ""
+    is_complete: bool = False
+    """Whether its rows were merged."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ class KeptRows:
     rounds: tuple[int, ...] = ()
     keeps_all: bool = False
     same_space: bool = False
+    all_of: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -270,7 +273,23 @@ def _kept(
     # A space is not sampled again as long as its source is the same.
     same = [n for n in rounds if desired.is_same_space(current.sources[n])]
     ordered = tuple(dict.fromkeys([*same[:1], *rounds]))
-    return KeptRows("round", ordered, keeps_all, same_space=bool(same))
+    all_of = _rounds_of_result(current, rounds)
+    return KeptRows("round", ordered, keeps_all, bool(same), all_of)
+
+
+def _rounds_of_result(current: Current, rounds: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the rounds whose rows are those of the result, or were evaluated since.
+
+    What these have replaced, or left out, is not to come back unnoticed.
+    """
+    found = []
+    for number in rounds:
+        found.append(number)
+        is_last = current.plan is not None and number == current.plan.round
+        is_tried = is_last and current.count_open(number) <= current.count_failed()
+        if current.sources[number].is_complete or is_tried:
+            break
+    return tuple(found)
 
 
 def _with_same_source(
@@ -286,11 +305,13 @@ def _with_same_source(
     if not current.is_split:
         takes_rows = bool(last.keep) or keep_going
         kept = _kept(desired, current, own, keeps_all=keeps_all)
+        if last.all_of is not None:
+            kept = replace(kept, all_of=last.all_of)
         return _new_round(desired, current, kept if takes_rows else KeptRows())
     if _is_to_divide_anew(desired, current, last):
         others = tuple(n for n in own if n != last.round)
-        rounds = (last.round, *others)
-        kept = KeptRows("round", rounds, last.keeps_all is not False, same_space=True)
+        rounds, keeps_all = (last.round, *others), last.keeps_all is not False
+        kept = KeptRows("round", rounds, keeps_all, True, (last.round,))
         return _new_round(desired, current, kept)
     is_merged = current.merged == last.merge
     is_there = current.has_result and current.merged_into == desired.resultfile
@@ -361,6 +382,7 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
         keep_rounds=kept.rounds,
         superseded=tuple(n for n in current.rounds if n not in kept.rounds),
         keeps_all=kept.keeps_all,
+        all_of=kept.all_of,
         same_space=kept.same_space,
         also=desired.also,
         merge=desired.token,

@@ -129,7 +129,9 @@ class KeptRepair:
         counts = [DivisionCounts.load(data.round) for data in rounds]
         names = ["" if each is None else each.fingerprint for each in counts]
         there = rows_of_rounds(
-            [*zip(rounds, names, strict=True)], same_space=plan.same_space
+            [*zip(rounds, names, strict=True)],
+            same_space=plan.same_space,
+            may_stay=plan.may_stay,
         )
         space, keeps_all = self.blocks.division.space, plan.keeps_all is not False
         found = from_rounds(space, there, plan.names, keeps_all=keeps_all)

@@ -23,13 +23,18 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
     """
     rows = decision.rows
     if decision.is_dirty:
-        how = "all is computed again"
+        n_redone = 0 if rows is None else rows.n_redone
+        older = f"{counted(n_redone, 'row')} by an older version"
+        since = f"{code or 'changed'} since it was run"
         if rows is not None and rows.n_kept:
-            how = f"{counted(rows.n_redone, 'row')} of before {_are(rows.n_redone)} "
-            how += "computed again"
+            since += f", {older} {_are(n_redone)} computed again"
+        elif n_redone and not code:
+            since = f"{older} {_are(n_redone)} computed again"
+        else:
+            since += ", all is computed again"
         yield (
-            f"{name}: {code or 'changed'} since it was run, {how}; 'psy run "
-            f"--continue {name}' would keep the rows that are there"
+            f"{name}: {since}; 'psy run --continue {name}' would keep the rows that "
+            "are there"
         )
     if rows is None:
         return
@@ -52,7 +57,7 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
     if rows.n_left_out:
         yield (
             f"{name}: {counted(rows.n_left_out, 'row')} left out, no longer in the "
-            f"space; 'psy clean --old {name}' removes what is left out"
+            f"space ('psy clean --old {name}')"
         )
 
 

@@ -216,8 +216,13 @@ def _is_whole(task: TaskRun) -> bool:
 
 
 def _has_superseded_rows(task: TaskRun) -> bool:
-    rounds = map(task.layout.round, task.plan.superseded)
-    return any(DivisionCounts.load(round_) is not None for round_ in rounds)
+    plan, layout = task.plan, task.layout
+    for number in (*plan.superseded, *(plan.keep_rounds if not plan.keeps_all else ())):
+        counts = DivisionCounts.load(layout.round(number))
+        is_kept = number in plan.keep_rounds
+        if counts is not None and not (is_kept and counts.fingerprint in plan.names):
+            return True
+    return False
 
 
 def _remarks(name: str, merged: MergeRecord | None) -> Iterator[str]:

@@ -112,14 +112,15 @@ def _divide_after_rounds(job: Job) -> Division:
     rounds = [_earlier_round(job, number) for number in plan.keep_rounds]
     first = rounds[0][0]
     space = first.division.space if plan.same_space else job.task.pspace
-    there = rows_of_rounds(rounds, same_space=plan.same_space)
+    may_stay = plan.may_stay
+    there = rows_of_rounds(rounds, same_space=plan.same_space, may_stay=may_stay)
     known_as = KnownAs() if plan.same_space else _known_as(job)
     there = there.with_defaults(known_as)
     keeps_all = plan.keeps_all is not False
     wanted = known_as.as_in(space, there.points)
     found = from_rounds(wanted, there, plan.names, keeps_all=keeps_all)
     division = _in_new_space(job, space, found.renumbered())
-    if plan.same_space:
+    if plan.same_space and rounds[0][1] in plan.names:
         division = _with_attempts(division, first)
     left_out = _left_out(plan.keep_rounds, rounds, rows_left_out(there, found))
     division = replace(division, left_out=left_out)

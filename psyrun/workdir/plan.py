@@ -79,6 +79,9 @@ class Plan(TaskSettings):
         Whether the result also has rows of other versions of the task, where there are
         none of this one, and of assignments that are no longer in the space. None, for
         yes, where an earlier version of psyrun made the plan.
+    all_of : tuple of int or None
+        The rounds of which all rows may be kept then; None for all of `keep_rounds`. Of
+        the others, only rows of this version and of the space are.
     also : tuple of str
         Other fingerprints that stand for the same version of the task.
     same_space : bool
@@ -101,6 +104,7 @@ class Plan(TaskSettings):
     keep_rounds: tuple[int, ...] = ()
     superseded: tuple[int, ...] = ()
     keeps_all: bool | None = None
+    all_of: tuple[int, ...] | None = None
     also: tuple[str, ...] = ()
     same_space: bool = False
     merge: str = ""
@@ -110,6 +114,13 @@ class Plan(TaskSettings):
     def names(self) -> tuple[str, ...]:
         """All fingerprints that stand for the version of the task."""
         return (self.fingerprint, *self.also)
+
+    @property
+    def may_stay(self) -> list[bool] | None:
+        """Whether all rows of each of `keep_rounds` may be kept; None for all."""
+        if self.all_of is None:
+            return None
+        return [number in self.all_of for number in self.keep_rounds]
 
     @property
     def is_former(self) -> bool:

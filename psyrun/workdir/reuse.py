@@ -69,6 +69,9 @@ class RowsThere:
         Which version of the task each row comes from: a place in `fingerprints`.
     fingerprints : tuple of str
         The versions, the newest first; each is there once.
+    may_stay : ndarray of bool, shape (n_rows,), or None
+        Which rows may be kept that are of another version, or not in the space; None
+        for all.
     own : ndarray of int64 or None
         If the space is that of the round of the first part: the assignments of that.
     """
@@ -77,6 +80,7 @@ class RowsThere:
     versions: Indices
     fingerprints: tuple[str, ...]
     own: Indices | None = None
+    may_stay: NDArray[np.bool_] | None = None
 
     @property
     def starts(self) -> list[int]:
@@ -127,7 +131,7 @@ def from_rounds(
     keeps_all : bool
         Whether rows of other versions are taken where there is none of the current
         one, the newest first, and rows of assignments that are not in the space stay
-        in the result, one for each assignment.
+        in the result, one for each assignment, as far as they may stay.
 
     Raises
     ------
@@ -138,12 +142,14 @@ def from_rounds(
     finder = _Finder(space, there)
     finder.take_own(is_current)
     finder.take(is_current, is_exact=True)
-    groups = [is_current]
+    may_stay = np.ones_like(is_current) if there.may_stay is None else there.may_stay
+    groups = [is_current & may_stay]
     if keeps_all:
-        finder.take(is_current)
-        finder.take_own(~is_current)
-        for version in np.unique(there.versions[~is_current]):
-            groups.append(~is_current & (there.versions == version))
+        finder.take(groups[0])
+        is_older = ~is_current & may_stay
+        finder.take_own(is_older)
+        for version in np.unique(there.versions[is_older]):
+            groups.append(is_older & (there.versions == version))
             finder.take(groups[-1])
     former = finder.outside(groups) if keeps_all else np.empty(0, np.int64)
     return ReusedRows(finder.rows, former, there.columns(former))
@@ -305,11 +311,15 @@ def _n_different(space: ParameterSpace, keys: Sequence[str] | None = None) -> in
 
 
 def rows_of_rounds(
-    rounds: Sequence[tuple[RoundData, str]], *, same_space: bool
+    rounds: Sequence[tuple[RoundData, str]],
+    *,
+    same_space: bool,
+    may_stay: Sequence[bool] | None = None,
 ) -> RowsThere:
     """Return the rows that there are of rounds, given with their fingerprints.
 
-    If it is the `same_space`, the space is that of the first of them.
+    If it is the `same_space`, the space is that of the first of them. `may_stay` says
+    it for all rows of each round.
     """
     points: list[ParameterSpace] = []
     names: dict[str, int] = {}
@@ -320,7 +330,10 @@ def rows_of_rounds(
         places = [names.setdefault(name, len(names)) for name in all_names]
         versions.append(np.array(places, np.int64)[data.versions()])
     own = rounds[0][0].with_row() if same_space else None
-    return RowsThere(points, np.concatenate(versions), tuple(names), own)
+    stays = None
+    if may_stay is not None:
+        stays = np.repeat(may_stay, [data.n_rows for data, _ in rounds])
+    return RowsThere(points, np.concatenate(versions), tuple(names), own, stays)
 
 
 class Taken(NamedTuple):

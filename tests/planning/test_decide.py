@@ -282,6 +282,24 @@ def test_an_edited_space_takes_rows_from_all_rounds() -> None:
     assert (plan.round, plan.keep_rounds) == (4, (3, 2, 1))
 
 
+@pytest.mark.parametrize(
+    ("completes", "all_of"), [((), (3, 2, 1)), ((2, 1), (3, 2)), ((3,), (3,))]
+)
+def test_continue_keeps_what_is_in_the_result_or_was_evaluated_since(
+    completes: tuple[int, ...], all_of: tuple[int, ...]
+) -> None:
+    sources = {
+        number: source._replace(is_complete=number in completes)
+        for number, source in there(3, 2, 1).items()
+    }
+    current = replace(DONE, plan=replace(FIRST, round=3), sources=sources)
+    desired = replace(DESIRED, fingerprint="new")
+    plan = decide(desired, current, keep_going=True).plan
+    assert (plan.keep_rounds, plan.all_of) == ((3, 2, 1), all_of)
+    tried = replace(current, count_failed=lambda: current.count_open(3))
+    assert decide(desired, tried, keep_going=True).plan.all_of == (3,)
+
+
 def test_a_space_that_is_as_it_was_is_not_sampled_again() -> None:
     sources = {**there(3, space="edited"), **there(2, 1)}
     last = replace(FIRST, round=3, space_source="edited")

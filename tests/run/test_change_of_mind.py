@@ -59,7 +59,7 @@ def test_rows_are_kept_until_the_new_result_is_there(done: Project) -> None:
     hold(done)
     said = interrupt(done)
     assert "'psy run --continue a' keeps them" in said
-    assert "4 rows by an earlier version" in done.psy("status").stdout
+    assert "4 rows of before" in done.psy("status").stdout
     go(done)
     done.calls()
     done.psy("run", "--continue")
