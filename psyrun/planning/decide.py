@@ -189,8 +189,10 @@ class Current:
 
     @property
     def own_rounds(self) -> tuple[int, ...]:
-        """The same without those that the last plan supersedes."""
-        superseded = () if self.plan is None else self.plan.superseded
+        """The same without those whose rows the last plan replaces."""
+        plan = self.plan
+        # Earlier versions of psyrun named those of other versions of the task so.
+        superseded = () if plan is None or plan.is_former else plan.superseded
         return tuple(n for n in self.sources if n not in superseded)
 
     @property
@@ -332,7 +334,7 @@ def _is_given_up(current: Current, last: Plan) -> bool:
     Then the rows are to be kept after all: who wants the new ones would let it go
     on. After a run that failed, to continue is to try again.
     """
-    leaves_out = current.own_rounds != current.rounds
+    leaves_out = not set(last.superseded).isdisjoint(current.rounds)
     if last.keeps_all is False:
         leaves_out |= bool(current.n_left_out if current.is_split else last.keep_rounds)
     return leaves_out and (

@@ -501,6 +501,7 @@ def test_what_was_set_aside_is_in_one_place(folder, capfd) -> None:
     assert kept == {damaged / name for name in names | numbered}
     assert {path.name for path in Path("out").iterdir()} == {
         "data.pkl",
+        "data.pkl.psyrun",
         "data.changed.pkl",
         "data.changed-2.pkl",
     }

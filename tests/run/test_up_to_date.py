@@ -552,7 +552,7 @@ def test_continue_from_a_result_whose_arrays_were_made_equally_long(project) -> 
 
 
 def remove_all_but_the_result(project) -> None:
-    (found,) = project.work().glob("result.*")
+    (found,) = project.work().glob("result.???")
     content = found.read_bytes()
     shutil.rmtree(project.folder / "psy-work")
     project.work().mkdir(parents=True)
