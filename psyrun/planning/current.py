@@ -153,6 +153,7 @@ def _count_rows(
         may_stay=[number in kept.all_of for number in kept.rounds],
     )
     names = desired.names
+    is_current = there.of_versions(names)
     if not kept.same_space:
         there = there.with_defaults(known_as)
         space = known_as.as_in(space, there.points)
@@ -160,14 +161,13 @@ def _count_rows(
         found = from_rounds(space, there, names, keeps_all=kept.keeps_all)
         is_open = found.rows < 0
         n_redone = 0
-        if not kept.keeps_all and not there.of_versions(names).all():
+        if not kept.keeps_all and not is_current.all():
             all_rows = from_rounds(space, there, names, keeps_all=True).rows
             n_redone = int(is_open.sum() - (all_rows < 0).sum())
     except PsyrunError as error:
         raise IncomparableError(f"{task.path}: {error}") from error
     if is_open.any() and not kept.same_space:
         _warn_of_rounding(task, space, there.points)
-    is_current = there.of_versions(names)
     n_kept = int(is_current[found.rows[~is_open]].sum())
     # Rows of before that, which are left out as well, were told of then.
     newest = kept.rounds.index(max(kept.rounds))

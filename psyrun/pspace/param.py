@@ -137,3 +137,13 @@ def select(space: ParameterSpace, rows: NDArray[np.integer[Any]]) -> ParameterSp
     None of the indices may be negative. The result holds only the indices.
     """
     return Selection(space, np.array(rows, dtype=np.int64))
+
+
+def select_ascending(
+    space: ParameterSpace, rows: NDArray[np.integer[Any]]
+) -> ParameterSpace:
+    """Return the points of a space with some different indices, ascending.
+
+    If these are all, that is the space itself, which keeps its structure.
+    """
+    return space if len(rows) == len(space) else select(space, rows)

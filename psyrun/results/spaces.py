@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace
-from psyrun.pspace.param import select
+from psyrun.pspace.param import select_ascending
 from psyrun.results.assignments import round_data
 from psyrun.results.load import RecordedTask, find_task
-from psyrun.store.arrays import Indices
 from psyrun.utils.files import Filename
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.damage import check_division
@@ -160,12 +159,12 @@ class RowsOfTask:
 
     def done(self) -> ParameterSpace:
         """Return those that have a row."""
-        return _chosen(self.space, self.indices)
+        return select_ascending(self.space, self.indices)
 
     def stale(self, version: Version) -> ParameterSpace:
         """Return those whose row comes from another version of the code."""
         is_older = self.are_older(version)[: len(self.indices)]
-        return _chosen(self.space, self.indices[is_older])
+        return select_ascending(self.space, self.indices[is_older])
 
     def former(self) -> ParameterSpace:
         """Return the assignments of rows that are no longer in the space."""
@@ -181,10 +180,6 @@ class RowsOfTask:
         are_older = np.array([name not in current for name in all_names])
         is_older: NDArray[np.bool_] = are_older[self.data.versions()]
         return is_older
-
-
-def _chosen(space: ParameterSpace, indices: Indices) -> ParameterSpace:
-    return space if len(indices) == len(space) else select(space, indices)
 
 
 def version_of(task: RecordedTask) -> Version:

@@ -14,7 +14,7 @@ from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.matching import match_rows, match_stored
-from psyrun.pspace.param import select
+from psyrun.pspace.param import select, select_ascending
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.store.arrays import Indices, take
 from psyrun.store.rows import ColumnDict, count_rows
@@ -94,7 +94,7 @@ class RowsThere:
         for start, end, points in zip(starts, starts[1:], self.points, strict=False):
             some = rows[(start <= rows) & (rows < end)] - start
             if len(some):
-                parts.append(_selected(points, some))
+                parts.append(select_ascending(points, some))
         return sum(parts[1:], parts[0]) if parts else Param()
 
     def with_defaults(self, known_as: KnownAs) -> RowsThere:
@@ -232,7 +232,7 @@ class _Finder:
             if not len(lacking) or not len(there):
                 continue
             found = match_rows(
-                _selected(self._space, lacking), _selected(points, there)
+                select_ascending(self._space, lacking), select_ascending(points, there)
             )
             rows = there[found[found >= 0]] + start
             self.rows[lacking[found >= 0]] = rows
@@ -259,7 +259,7 @@ class _Finder:
                 there = self._some(start, points, is_wanted)
                 if self.is_taken[there + start].all():
                     continue
-                matched = match_rows(self._space, _selected(points, there))
+                matched = match_rows(self._space, select_ascending(points, there))
                 is_out = ~self.is_taken[there + start]
                 is_out[matched[matched >= 0]] = False
                 more = there[is_out] + start
@@ -268,11 +268,6 @@ class _Finder:
                     more = more[match_rows(self._there.some(more), known) < 0]
                 found = np.concatenate([found, more])
         return np.sort(found)
-
-
-def _selected(space: ParameterSpace, rows: Indices) -> ParameterSpace:
-    """Return some points of a space, ascending; the space itself if that is all."""
-    return space if len(rows) == len(space) else select(space, rows)
 
 
 def from_result(

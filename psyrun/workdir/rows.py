@@ -12,7 +12,7 @@ import numpy as np
 
 from psyrun.errors import DamagedFileError, StoreError, one_line
 from psyrun.pspace import Param, ParameterSpace
-from psyrun.pspace.param import select
+from psyrun.pspace.param import select_ascending
 from psyrun.store.arrays import Indices, take
 from psyrun.store.base import Store, Writer
 from psyrun.store.rows import ColumnDict
@@ -153,7 +153,7 @@ class RoundData:
         First those of the space, then those of the others.
         """
         space, indices = self.division.space, self.with_row()
-        own = space if len(indices) == len(space) else select(space, indices)
+        own = select_ascending(space, indices)
         former = dict(self.division.former_points or {})
         return [own, Param(**former)] if self.division.n_former else [own]
 
