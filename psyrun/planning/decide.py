@@ -229,7 +229,8 @@ class Decision:
     merge : bool
         Whether to merge.
     is_dirty : bool
-        Whether rows of an older version of the task would be replaced.
+        Whether rows of an older version of the task would be replaced, or jobs of
+        such a version cancelled.
     rows : RowNumbers or None
         The rows of a new round; None if the last one goes on.
     """
@@ -393,6 +394,8 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
     is_same = last is not None and desired.is_same_code(last)
     if kept.keep:
         is_dirty = rows.n_redone > 0 and (not is_same or current.n_others > 0)
+        # What jobs of an older version have begun would be lost with them.
+        is_dirty |= current.has_jobs and not is_same and not kept.keeps_all
     else:
         is_dirty = bool(current.rounds) or current.has_result
         is_dirty &= not (is_same or desired.is_fresh)
