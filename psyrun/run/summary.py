@@ -14,6 +14,8 @@ from pathlib import Path
 from psyrun.errors import FailedAssignmentsError, PsyrunError, refusal_in, visible
 from psyrun.planning.prepare import TaskRun
 from psyrun.queue.ledger import Ledger, QueueReport
+from psyrun.results.assignments import interrupted_with
+from psyrun.results.failures import failure_summary
 from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.controller_job import TimeLimit
 from psyrun.run.display import Display
@@ -302,8 +304,6 @@ def _end_of(log: Path) -> str:
 
 def _show_failures(outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
     """Show which assignments failed, and the jobs that failed for another reason."""
-    from psyrun.results.failures import failure_summary
-
     for task in tasks:
         failures = failures_of_task(task.layout)
         if any(not failure.is_accepted for failure in failures):
@@ -371,8 +371,6 @@ def _described(job: FailedJob) -> Iterator[str]:
         text = job.note["message"]
     yield from (f"  {line}" for line in text.splitlines())
     if job.block is not None:
-        from psyrun.results.assignments import interrupted_with
-
         round_ = job.task.layout.round(job.task.plan.round)
         path = job.task.task.path
         for parameters in interrupted_with(round_, path, int(job.block)):

@@ -75,6 +75,8 @@ _NEEDED_LATE = (
     "psyrun.pspace.freezing",
     "psyrun.store.pickle_count",
     "psyrun.store.pickle_picking",
+    "psyrun.tasks.provenance",
+    "psyrun.workdir.result_metadata",
 )
 """What jobs need and only what may be without NumPy imports late.
 
