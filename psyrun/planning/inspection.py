@@ -75,13 +75,13 @@ class Inspection:
         """Yield what is wrong."""
         layout = self.layout
         yield from self.of(layout.state, lambda: Plan.load(layout), _REBUILT)
-        versions = sorted(layout.versions.glob("*.json"))
+        versions = sorted(layout.versions.glob("[!.]*.json"))
         for path in (layout.digests, layout.source, layout.version, *versions):
             yield from self.of(path, partial(_dictionary, path), _MADE_ANEW)
         yield from self.of(
             layout.run_record, lambda: RunRecord.load(layout), _MADE_ANEW
         )
-        for path in sorted(layout.loaded.glob("*.json")):
+        for path in sorted(layout.loaded.glob("[!.]*.json")):
             yield from self.of(path, partial(_dictionary, path), _SET_ASIDE)
         for round_ in layout.rounds().values():
             yield from self._of_round(round_)

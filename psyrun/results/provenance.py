@@ -51,7 +51,7 @@ def provenance(
 
 def _of_task(task: RecordedTask) -> dict[str, Any]:
     folder = task.layout.provenance
-    names = sorted(path.stem for path in folder.glob("*.json"))
+    names = sorted(path.stem for path in folder.glob("[!.]*.json"))
     known = _in_result(task) | recorded_provenance(folder, names)
     return dict(sorted(known.items(), key=lambda item: item[1].get("recorded", 0)))
 

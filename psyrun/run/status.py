@@ -182,7 +182,7 @@ def _why_not_started(layout: TaskLayout) -> str:
     plan = Plan.load(layout)
     if plan is None:
         return ""
-    notes = layout.round(plan.round).errors.glob("*.json")
+    notes = layout.round(plan.round).errors.glob("[!.]*.json")
     last = max(notes, key=lambda path: path.stat().st_mtime, default=None)
     note = None if last is None else step_note(last)
     if note is None or note.get("type") != NOT_STARTED:

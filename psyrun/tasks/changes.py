@@ -171,7 +171,7 @@ def record_accepted(
         _save(folder, name, partial(_contents, version, kind))
     if fingerprint not in names.values():
         _save(folder, fingerprint, lambda: {"names": names})
-    for other in sorted(folder.glob("*.json"), key=_age)[:-_MOST_KEPT]:
+    for other in sorted(folder.glob("[!.]*.json"), key=_age)[:-_MOST_KEPT]:
         other.unlink(missing_ok=True)
     return new
 
@@ -183,7 +183,7 @@ def forget_versions(folder: Path, keep: Collection[str]) -> None:
     for record in filter(None, records.values()):
         needed.update(record.names.values())
     names = {name[:_LENGTH] for name in needed}
-    for path in folder.glob("*.json"):
+    for path in folder.glob("[!.]*.json"):
         if path.stem not in names:
             path.unlink(missing_ok=True)
 

@@ -59,13 +59,13 @@ def loaded_files(folder: Path, sources: Container[str]) -> list[LoadedFile]:
 
     Raises `StoreError` if a record is damaged.
     """
-    found = (_load(path) for path in sorted(folder.glob("*.json")))
+    found = (_load(path) for path in sorted(folder.glob("[!.]*.json")))
     return [file for file in found if file is not None and file.source in sources]
 
 
 def forget_others(folder: Path, source: str) -> None:
     """Remove the records of other versions of the task's source."""
-    for path in folder.glob("*.json"):
+    for path in folder.glob("[!.]*.json"):
         file = _load(path)
         if file is not None and file.source != source:
             path.unlink(missing_ok=True)

@@ -93,7 +93,7 @@ def forget(path: Path, job: str) -> None:
 
 def hanging(round_: Round) -> list[Hanging]:
     """Return the processes of a round's jobs that seem to hang."""
-    paths = sorted(round_.hanging.glob("*.json"))
+    paths = sorted(round_.hanging.glob("[!.]*.json"))
     return [one for path in paths for one in _hanging(path)]
 
 
