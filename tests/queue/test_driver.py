@@ -218,10 +218,12 @@ def test_jobs_taken_after_their_driver_died_are_not_submitted_again(
     tmp_path: Path, make_task: MakeTask, make_item: MakeItem
 ) -> None:
     first, task = Driver(), make_task(Late(tmp_path / "queue"))
-    submit(first, [make_item(task, 0, "sleep 6; echo x >> ran")])
+    work = "until [ -e go ]; do sleep 0.1; done; echo x >> ran"
+    submit(first, [make_item(task, 0, work)])
     wait_until(lambda: first.step() or list(task.layout.queue.glob("*/0.id")))
     second = Driver()
     assert second.adopt(make_item(make_task(Late(tmp_path / "queue"))))
+    Path("go").touch()
     drive(second, 1)
     assert Path("ran").read_text() == "x\n"
 

@@ -160,7 +160,7 @@ def test_merged_files_are_where_they_are_asked_for(
 ) -> None:
     project.psy("run")
     notebooks.psy("merge", "--partial", "a", "rows.pkl")
-    assert files(notebooks) == ["rows.pkl"]
+    assert files(notebooks) == ["rows.pkl", "rows.pkl.psyrun"]
     result = project.work() / "result.pkl"
     before = result.read_bytes()
     (notebooks.folder / "parts").mkdir()

@@ -637,14 +637,20 @@ FORMER = """\
 from functools import cached_property
 from psyrun.tasks.fingerprint import Source
 
-Source.fingerprint = cached_property(lambda self: self.former_fingerprint)
-Source.fingerprint.__set_name__(Source, "fingerprint")
+for name in ("fingerprint", "code"):
+    former = cached_property(lambda self: self.former_fingerprint)
+    former.__set_name__(Source, name)
+    setattr(Source, name, former)
+Source.space = ""
 """
 
 
 @pytest.fixture
 def of_former_version(request, monkeypatch, tmp_path) -> Project:
-    """The project with a module, run by a version that takes modules as a whole."""
+    """The project with a module, run by a version that takes modules as a whole.
+
+    It takes the code and the space together, too.
+    """
     (tmp_path / "former").mkdir()
     (tmp_path / "former/sitecustomize.py").write_text(FORMER)
     with monkeypatch.context() as patch:
