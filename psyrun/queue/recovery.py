@@ -230,9 +230,9 @@ def find_submitted(
 
     Ids are listed by position, empty for a job of which there is only the trace. With
     `warn`, the queue is asked until it answers. With `is_final`, the array is
-    submitted again if there are none. The queue is then asked twice: what was killed
-    as it submitted may have asked for the jobs, and a busy queue has yet to take
-    them.
+    submitted again if there are none. The queue is then asked twice, as for those
+    that it does not list: what was killed as it submitted may have asked for the
+    jobs, and a busy queue has yet to take them.
     """
 
     def look() -> dict[int, JobId]:
@@ -244,7 +244,7 @@ def find_submitted(
         return ask_until_answered(look, warn) if warn else look()
 
     found = ask()
-    if is_final and not found:
+    if is_final and not (found and all(found.values())):
         time.sleep(_ON_ITS_WAY)
         found = ask()
     return found
