@@ -17,6 +17,7 @@ from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.trust import never
 from psyrun.run.controller_job import controllers, controllers_of
 from psyrun.scheduler.registry import installed
+from psyrun.tasks.changes import forget_versions
 from psyrun.utils.files import file_beside, read_bytes, write_json
 from psyrun.utils.text import counted
 from psyrun.utils.users import name_of_user
@@ -87,12 +88,25 @@ def clean_old(taskdir: Path, name: str) -> int:
         n_rows = 0 if counts is None else counts.n_left_out
         if counts is not None and n_rows:
             write_json(last.division, asdict(replace(counts, n_left_out=0)))
+        _forget_versions(layout, plan, counts)
     if not old:
         print(f"{name}: there is nothing to remove")
     else:
         rows = counted(n_rows, "row")
         print(f"{name}: removed {rows} that are not in the result, {size / 1e6:.1f} MB")
     return 0
+
+
+def _forget_versions(
+    layout: TaskLayout, plan: Plan, counts: DivisionCounts | None
+) -> None:
+    """Remove what former versions of a task consisted of, of which no rows are left."""
+    if counts is None or counts.n_older or counts.n_former:
+        # Only the rows themselves tell of which versions they are.
+        return
+    of_rows = {counts.fingerprint, counts.space_source}
+    keep = {*plan.names, plan.space_source, *of_rows} - {""}
+    forget_versions(layout.versions, keep)
 
 
 def _size_of(folder: Path) -> int:

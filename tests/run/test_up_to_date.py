@@ -341,6 +341,28 @@ def test_old_rows_can_be_removed(done) -> None:
     assert done.result()["x"] == [1, 2, 3]
 
 
+def test_records_of_versions_are_removed_with_their_rows(done) -> None:
+    change_execute(done)
+    done.psy("run")
+    versions = done.work() / "versions"
+    there = {*versions.iterdir()}
+    assert "removed 4 rows" in done.psy("clean", "--old", "a").stdout
+    left = {*versions.iterdir()}
+    assert left and left < there
+    done.edit("max_jobs = 2", "max_jobs = 2\nfrom psyrun import NpzStore")
+    done.edit("x**3", "x**4")
+    assert "execute changed" in done.psy("status").stdout
+
+
+def test_records_of_versions_with_rows_stay(done) -> None:
+    change_execute(done)
+    done.edit("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
+    done.psy("run", "--continue")
+    there = {*(done.work() / "versions").iterdir()}
+    done.psy("clean", "--old", "a")
+    assert {*(done.work() / "versions").iterdir()} == there
+
+
 @pytest.mark.parametrize("store", ["h5", "npz", "pkl"])
 def test_rows_of_other_types_are_left_out(project, store) -> None:
     project.edit("max_jobs = 2", f"store = {store!r}")
