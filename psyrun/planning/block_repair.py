@@ -12,7 +12,9 @@ import numpy as np
 
 from psyrun.errors import PsyrunError
 from psyrun.planning.remaining_rows import read_list
+from psyrun.pspace import Param
 from psyrun.pspace.matching import match_stored
+from psyrun.pspace.tolerance import KnownAs
 from psyrun.store import Store
 from psyrun.store.arrays import Indices, take
 from psyrun.store.rows import ColumnDict, count_rows
@@ -54,12 +56,15 @@ class BlockRepair:
     ----------
     stores : callable
         Returns the store for an extension.
+    known_as : KnownAs
+        By which rows assignments are known.
     """
 
     round: Round
     counts: DivisionCounts
     division: Division
     stores: Callable[[str], Store]
+    known_as: KnownAs
 
     def mend(self, block: int) -> str:
         """Make what is damaged of a block anew, and return how in a few words.
@@ -148,8 +153,9 @@ class BlockRepair:
         keys = [*space.keys()]
         if not columns.keys() >= set(keys) or not count_rows(columns):
             return None
+        there = Param(**{key: columns[key] for key in keys})
         try:
-            rows = match_stored(space, columns, keys)
+            rows = match_stored(self.known_as.as_in(space, [there]), columns, keys)
         except PsyrunError:
             return None
         indices = np.flatnonzero(rows >= 0)

@@ -10,8 +10,10 @@ import numpy as np
 
 from psyrun.planning.block_repair import BlockRepair
 from psyrun.planning.record_repair import Numbers, RecordRepair
+from psyrun.pspace.tolerance import KnownAs
 from psyrun.store import Store
 from psyrun.store.arrays import Indices, take
+from psyrun.store.rows import ColumnDict
 from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import duplicate, write_json
 from psyrun.utils.text import counted
@@ -52,6 +54,10 @@ class KeptRepair:
     @property
     def _path(self) -> Path:
         return self._round.kept(self._store.ext)
+
+    @property
+    def _known_as(self) -> KnownAs:
+        return self.records.known_as
 
     @property
     def _n_rows(self) -> int:
@@ -120,11 +126,12 @@ class KeptRepair:
     def _of_before(self, plan: Plan) -> bool:
         """Take the rows from where split took them; return whether they are there."""
         if plan.keep == "result":
-            store = self.blocks.stores(plan.result_ext)
-            self._store.save(self._path, store.load(plan.resultfile))
+            columns = self.blocks.stores(plan.result_ext).load(plan.resultfile)
+            self._store.save(self._path, self._completed(columns))
             return True
         if plan.keep != "round":
             return False
+        known_as = KnownAs() if plan.same_space else self._known_as
         rounds = [*map(self._data, plan.keep_rounds)]
         counts = [DivisionCounts.load(data.round) for data in rounds]
         names = ["" if each is None else each.fingerprint for each in counts]
@@ -132,13 +139,20 @@ class KeptRepair:
             [*zip(rounds, names, strict=True)],
             same_space=plan.same_space,
             may_stay=plan.may_stay,
-        )
-        space, keeps_all = self.blocks.division.space, plan.keeps_all is not False
+        ).with_defaults(known_as)
+        space = known_as.as_in(self.blocks.division.space, there.points)
+        keeps_all = plan.keeps_all is not False
         found = from_rounds(space, there, plan.names, keeps_all=keeps_all)
         with self._store.writer(self._path) as writer:
             for rows in pieces_of(taken_of(rounds, found)):
-                writer.append(rows)
+                writer.append(rows if plan.same_space else self._completed(rows))
         return True
+
+    def _completed(self, rows: ColumnDict) -> ColumnDict:
+        """Return rows with the defaults of parameters that they lack, as split does."""
+        excluded = self.records.task.exclude_from_result
+        keys = set(self._known_as.defaults).difference(excluded)
+        return self._known_as.completed_columns(rows, keys)
 
     def _data(self, number: int) -> RoundData:
         round_ = self.layout.round(number)

@@ -231,7 +231,8 @@ class Repair:
             division = try_to(Division.load, round_)
             if counts is None or division is None:
                 return None
-            repair = BlockRepair(round_, counts, division, self._store)
+            known_as = self._records.known_as
+            repair = BlockRepair(round_, counts, division, self._store, known_as)
             self._repairs[round_.folder] = repair
         return self._repairs[round_.folder]
 

@@ -111,7 +111,8 @@ class SpaceRepair:
             return True
         if indices.max(initial=-1) >= len(space):
             return False
-        found = match_stored(select(space, indices), points, list(points))
+        known = self.records.known_as.as_in(space, [Param(**points)])
+        found = match_stored(select(known, indices), points, list(points))
         return np.array_equal(found, np.arange(len(indices)))
 
     def _salvage(self, there: RemainingRows) -> str:

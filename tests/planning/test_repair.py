@@ -511,3 +511,64 @@ def test_what_was_set_aside_is_in_one_place(folder, capfd) -> None:
     assert main(["clean", "a"]) == 0
     assert not folder.work.exists()
     assert Path("out/data.changed.pkl").read_text() == "mine"
+
+
+# Of the rows of before, one is known by a tolerance, and all lack sigma.
+KNOWN_AS = """\
+match = {'x': 1e-9}
+defaults = {'sigma': 1.0}
+max_jobs = 1
+"""
+NEARLY = "[0.1 + 0.2, 1.0, 2.0, 3.0, 4.0], sigma=[1.0] * 5"
+
+
+def known_by_task_file(folder: Folder, ext: str, *, accepts: bool = False) -> None:
+    def write(values: str, more: str = "") -> None:
+        folder.write(values, store=f"store = {ext!r}\n{more}")
+        path = Path("psy-tasks/task_a.py")
+        text = path.read_text().replace("execute(x)", "execute(x, sigma=1.0)")
+        path.write_text(text)
+
+    write("[0.3, 1.0, 2.0]")
+    folder.run()
+    write(NEARLY, f"{KNOWN_AS}keep_blocks = True")
+    Path("broken-4.0").touch()
+    if accepts:
+        finish_accepting_failures("a")
+    else:
+        folder.run()
+    Path("broken-4.0").unlink()
+    folder.calls()
+
+
+KNOWN_AS_FILES = ["round-2/kept{}", "round-2/space.pkl", "round-2/split.json"]
+
+
+@pytest.mark.parametrize("name", [*KNOWN_AS_FILES, "state.json"])
+@pytest.mark.parametrize("ext", [".pkl", ".npz"])
+def test_rows_that_the_task_file_tells_how_to_know_are_found_again(
+    folder, ext, name
+) -> None:
+    folder.copy(known_by_task_file, ext)
+    cut(folder.work / name.format(ext))
+    task = folder.run()
+    assert task.mended
+    assert folder.calls() == 1
+    assert folder.rows() == [(x, 2 * x) for x in (0.3, 1.0, 2.0, 3.0, 4.0)]
+    assert list(load("a")["sigma"]) == [1.0] * 5
+    assert folder.is_done()
+
+
+def test_a_block_is_found_in_a_result_with_numbers_that_are_nearly_equal(
+    folder, capfd
+) -> None:
+    known_by_task_file(folder, ".npz", accepts=True)
+    assert list(load("a")["x"]) == [0.3, 1.0, 2.0, 3.0]
+    cut(folder.work / "round-2/blocks/0.npz")
+    capfd.readouterr()
+    assert main(["doctor", "--repair", "a"]) == 0
+    assert "made anew from the result" in capfd.readouterr().out
+    folder.run()
+    # What failed may still be accepted.
+    assert folder.calls() <= 1
+    assert list(load("a")["x"])[:4] == [0.3, 1.0, 2.0, 3.0]
