@@ -45,6 +45,7 @@ MEDIAN, P90, LONGEST = 7, 16, 50  # lines of code of functions
 # stores and schedulers to one contract.
 SCENARIOS = {
     "run": {
+        "absent_parameters",
         "bad_assignments",
         "bad_input",
         "bad_values",

@@ -55,14 +55,14 @@ def execute(args: argparse.Namespace) -> int:
     path = select(args.taskdir, [args.task])[args.task]
     at(f"{path}: the file")
     task = load_task(path, with_space=False)
-    parameters = _parameters(task, args.number)
+    parameters, arguments = _parameters(task, args.number)
     at(f"{task.path}: `execute` or `setup`")
     # A crash of a compiled library then shows where it was called.
     faulthandler.enable()
     # The debugger shows things as `execute` has them.
     enter_as_left(task.module.__name__)
     try:
-        result = _evaluate(task, parameters, trace=args.trace)
+        result = _evaluate(task, arguments, trace=args.trace)
     except bdb.BdbQuit:
         return 0
     except KeyboardInterrupt:
@@ -74,7 +74,10 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parameters(task: Task, number: int) -> dict[str, Any]:
+def _parameters(task: Task, number: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the parameters of an assignment, and what `execute` is called with."""
+    from psyrun.pspace.absent import Arguments
+
     space = _space(task)
     n_items = len(space)
     if not 0 <= number < n_items:
@@ -83,9 +86,10 @@ def _parameters(task: Task, number: int) -> dict[str, Any]:
             f"{n_items - 1}; 'psy failed {task.name}' lists those that failed."
         )
     parameters = space[number]
+    arguments = Arguments(task.execute, space).of(number, parameters)
     where = f"{task.name}: assignment {number} of 0 to {n_items - 1}"
-    print(f"{where}: {_texts(parameters)}", flush=True)
-    return parameters
+    print(f"{where}: {_texts(arguments)}", flush=True)
+    return parameters, arguments
 
 
 def _space(task: Task) -> ParameterSpace:
@@ -99,13 +103,13 @@ def _space(task: Task) -> ParameterSpace:
     return Division.load(layout.round(plan.round)).space
 
 
-def _evaluate(task: Task, parameters: Mapping[str, Any], *, trace: bool) -> Any:
+def _evaluate(task: Task, arguments: Mapping[str, Any], *, trace: bool) -> Any:
     from psyrun.tasks.paths import call
     from psyrun.utils.copying import independent_values
 
     def evaluate(run: Callable[..., Any]) -> Any:
         extras = dict((task.setup and task.setup(0)) or {})
-        return run(**independent_values(parameters), **extras)
+        return run(**independent_values(arguments), **extras)
 
     taskdir = task.taskdir.absolute()
     if not trace:

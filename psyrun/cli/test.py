@@ -48,6 +48,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _try_assignment(path: Path, index: int) -> int:
     from psyrun.planning.checks import check_storable
+    from psyrun.pspace.absent import Arguments
     from psyrun.tasks.loading import load_task
     from psyrun.utils.tracebacks import user_traceback
 
@@ -62,11 +63,12 @@ def _try_assignment(path: Path, index: int) -> int:
     check_storable(task)
     print(f"{task.name}: assignment {index} of 0 to {n_items - 1}")
     parameters = task.pspace[index]
-    _print_values("parameters", parameters)
+    arguments = Arguments(task.execute, task.pspace).of(index, parameters)
+    _print_values("parameters", arguments)
     at(f"{path}: `execute` or `setup`")
     start = time.perf_counter()
     try:
-        result = _evaluate(task, parameters)
+        result = _evaluate(task, arguments)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -79,14 +81,14 @@ def _try_assignment(path: Path, index: int) -> int:
     return 0
 
 
-def _evaluate(task: Task, parameters: Mapping[str, Any]) -> Any:
+def _evaluate(task: Task, arguments: Mapping[str, Any]) -> Any:
     from psyrun.tasks.paths import call
     from psyrun.utils.copying import independent_values
     from psyrun.utils.process.state import as_left
 
     def evaluate() -> Any:
         extras = dict((task.setup and task.setup(0)) or {})
-        return task.execute(**independent_values(parameters), **extras)
+        return task.execute(**independent_values(arguments), **extras)
 
     taskdir = task.taskdir.absolute()
     with as_left(task.module.__name__):

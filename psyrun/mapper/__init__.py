@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psyrun.mapper.calls import (
+    Call,
     Function,
     Row,
-    evaluate,
     evaluated,
     evaluated_apart,
     with_progress,
@@ -227,6 +227,6 @@ def get_result(
         Parameters and results.
     """
     warn_former("psyrun.mapper.get_result", "{**params, **fn(**params)}")
-    names, row = as_names(exclude), evaluate(fn, dict(params))
+    names, row = as_names(exclude), Call(fn, dict(params)).evaluate()
     warn_ineffective(names - row.keys())
     return {key: value for key, value in row.items() if key not in names}

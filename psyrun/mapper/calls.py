@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from psyrun.errors import JobError, PsyrunError, one_line
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.absent import Arguments, without
 from psyrun.utils.copying import independent_values
 from psyrun.utils.process.random_state import RandomStates
 from psyrun.utils.progress import Bar, Lines, Progress, has_bar
@@ -31,29 +32,44 @@ _LOOK = 0.1  # seconds between two looks at the progress
 _renewed_for = ""
 
 
-def evaluate(fn: Function, point: Row) -> Row:
-    """Return parameters and results of one call.
+@dataclass(frozen=True)
+class Call:
+    """A call of a function for one point of a space.
 
-    An exception of the function gets a note with the parameters.
+    Attributes
+    ----------
+    point : dict
+        The parameters.
+    left_out : frozenset of str
+        Those that the point lacks, and the function need not be given.
     """
-    try:
-        result: object = fn(**independent_values(point))
-    except Exception as error:
-        error.add_note(_note(fn, point))
-        raise
-    if not isinstance(result, Mapping):
-        kind = type(result).__name__
-        raise JobError(f"{_call(fn, point)} returned a value of type {kind}{_MUST}")
-    return point | dict(result)
 
+    fn: Function
+    point: Row
+    left_out: frozenset[str] = frozenset()
 
-def _note(fn: Function, point: Row) -> str:
-    return f"raised in the call {_call(fn, point)}"
+    @property
+    def _arguments(self) -> Mapping[str, Any]:
+        return without(self.point, self.left_out)
 
+    def __str__(self) -> str:
+        values = ", ".join(f"{k}={text_of(v)}" for k, v in self._arguments.items())
+        return f"{name_of(self.fn)}({values})"
 
-def _call(fn: Function, point: Row) -> str:
-    values = ", ".join(f"{k}={text_of(v)}" for k, v in point.items())
-    return f"{name_of(fn)}({values})"
+    def evaluate(self) -> Row:
+        """Return parameters and results.
+
+        An exception of the function gets a note with the parameters.
+        """
+        try:
+            result: object = self.fn(**independent_values(self._arguments))
+        except Exception as error:
+            error.add_note(f"raised in the call {self}")
+            raise
+        if not isinstance(result, Mapping):
+            kind = type(result).__name__
+            raise JobError(f"{self} returned a value of type {kind}{_MUST}")
+        return self.point | dict(result)
 
 
 def name_of(fn: Function) -> str:
@@ -65,7 +81,13 @@ def name_of(fn: Function) -> str:
 
 def evaluated(fn: Function, pspace: ParameterSpace) -> Iterator[tuple[int, Row]]:
     """Yield positions and rows, evaluated in this process one after the other."""
-    return ((i, evaluate(fn, point)) for i, point in enumerate(pspace.iterate()))
+    return ((i, call.evaluate()) for i, call in _calls(fn, pspace))
+
+
+def _calls(fn: Function, pspace: ParameterSpace) -> Iterator[tuple[int, Call]]:
+    arguments = Arguments(fn, pspace)
+    for row, point in enumerate(pspace.iterate()):
+        yield row, Call(fn, point, arguments.left_out(row))
 
 
 def evaluated_apart(
@@ -76,14 +98,14 @@ def evaluated_apart(
     The first error of the function is raised. If the caller `keeps_rows`, that is when
     the calls that had begun by then have ended, and no others are begun.
     """
-    points = _Points(pspace)
+    calls = _Calls(fn, pspace)
     failure: _Failure | None = None
-    outcomes = iter(_outcomes(fn, points, options))
+    outcomes = iter(_outcomes(calls, options))
     for position, outcome in outcomes:
         if not isinstance(outcome, _Failure):
             yield position, outcome
             continue
-        points.are_over = True
+        calls.are_over = True
         failure = failure or outcome
         if not keeps_rows:
             _cancel(outcomes)
@@ -101,22 +123,23 @@ def _cancel(outcomes: Iterator[object]) -> None:
             outcomes.close()
 
 
-class _Points:
-    """The points of a space, up to the one where it is enough."""
+class _Calls:
+    """The calls for the points of a space, up to the one where it is enough."""
 
-    def __init__(self, pspace: ParameterSpace) -> None:
+    def __init__(self, fn: Function, pspace: ParameterSpace) -> None:
+        self._fn = fn
         self._pspace = pspace
         self.are_over = False
 
-    def __iter__(self) -> Iterator[tuple[int, Row]]:
-        for each in enumerate(self._pspace.iterate()):
+    def __iter__(self) -> Iterator[tuple[int, Call]]:
+        for each in _calls(self._fn, self._pspace):
             if self.are_over:
                 return
             yield each
 
 
 def _outcomes(
-    fn: Function, points: _Points, options: dict[str, Any]
+    calls: _Calls, options: dict[str, Any]
 ) -> Iterable[tuple[int, Row | _Failure]]:
     from joblib import Parallel, delayed
 
@@ -125,38 +148,38 @@ def _outcomes(
     except ValueError:
         # Not all backends know how, nor does joblib 1.3.
         parallel = Parallel(**options)
-    call, outcome = (os.getpid(), uuid.uuid4().hex), delayed(_outcome)
+    caller, outcome = (os.getpid(), uuid.uuid4().hex), delayed(_outcome)
     found: Iterable[tuple[int, Row | _Failure]] = parallel(
-        outcome(call, fn, position, point) for position, point in points
+        outcome(caller, position, call) for position, call in calls
     )
     return found
 
 
 def _outcome(
-    call: tuple[int, str], fn: Function, position: int, point: Row
+    caller: tuple[int, str], position: int, call: Call
 ) -> tuple[int, Row | _Failure]:
     """Evaluate, with random numbers that no other worker of the call shares."""
     global _renewed_for
-    parent, name = call
+    parent, name = caller
     is_apart = os.getpid() != parent
     if is_apart and name != _renewed_for:
         RandomStates.find().renew()
         _renewed_for = name
     try:
         if is_apart:
-            return position, _evaluate_apart(fn, point)
-        return position, evaluate(fn, point)
+            return position, _evaluate_apart(call)
+        return position, call.evaluate()
     except Exception as error:
-        return position, _Failure.of(error, fn, point, is_apart=is_apart)
+        return position, _Failure.of(error, call, is_apart=is_apart)
 
 
-def _evaluate_apart(fn: Function, point: Row) -> Row:
+def _evaluate_apart(call: Call) -> Row:
     """Evaluate in a worker, which has no say in when the program ends."""
     try:
-        return evaluate(fn, point)
+        return call.evaluate()
     except SystemExit as error:
         # It would end the program, perhaps with status 0 and without results.
-        raise JobError(f"{_call(fn, point)} raised {one_line(error)}{_MUST}") from error
+        raise JobError(f"{call} raised {one_line(error)}{_MUST}") from error
 
 
 @dataclass(frozen=True)
@@ -168,16 +191,14 @@ class _Failure:
     traceback: str = ""
 
     @classmethod
-    def of(
-        cls, error: Exception, fn: Function, point: Row, *, is_apart: bool
-    ) -> _Failure:
+    def of(cls, error: Exception, call: Call, *, is_apart: bool) -> _Failure:
         notes = getattr(error, "__notes__", [])
         if not is_apart:
             return cls(error, notes)
         is_theirs = not isinstance(error, PsyrunError)
         traceback = user_traceback(error) if is_theirs else ""
         if not _survives(error):
-            error = JobError(f"{_call(fn, point)} raised {one_line(error)}.")
+            error = JobError(f"{call} raised {one_line(error)}.")
         return cls(error, notes, traceback)
 
     def as_raised_here(self) -> Exception:

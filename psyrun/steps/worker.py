@@ -22,6 +22,7 @@ from psyrun.errors import (
     StoreError,
     one_line,
 )
+from psyrun.pspace.absent import Arguments
 from psyrun.steps.labels import Labels
 from psyrun.steps.spawned import take_the_place_of_main
 from psyrun.steps.work_queue import WorkQueue
@@ -200,6 +201,8 @@ class Worker:
         path = self._evaluation.journal(self._number)
         self._journal = Journal(path, session)
         self._labels = Labels()
+        work = self._evaluation
+        self._arguments = Arguments(work.execute, work.space)
         self._evaluate(rest)
         for positions in self._evaluation.queue.take(self._stop_if_lost):
             self._evaluate(positions)
@@ -220,7 +223,7 @@ class Worker:
     def _evaluate(self, positions: range) -> None:
         work, extras = self._evaluation, self._extras
         clock, wall_clock = time.perf_counter, time.time
-        labels = self._labels
+        labels, given = self._labels, self._arguments.of
         for position in positions:
             index = int(work.indices[position])
             self._in_flight.set(self._number, index, position, positions.stop)
@@ -230,7 +233,8 @@ class Worker:
             self._watch.since = start
             labels.index = index
             try:
-                result = work.execute(**independent_values(parameters), **extras)
+                arguments = independent_values(given(index, parameters))
+                result = work.execute(**arguments, **extras)
                 row = row_of(parameters, result, work.exclude)
             # Ctrl-C does not interrupt workers: all that is raised is the user's.
             except BaseException as error:

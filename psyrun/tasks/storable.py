@@ -10,6 +10,7 @@ import numpy as np
 
 from psyrun.errors import StoreError
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.absent import absent
 from psyrun.pspace.columns import Column
 from psyrun.store.arrays import (
     NUMERIC,
@@ -96,11 +97,16 @@ def _check(
     found = list(parts)
     for part in found:
         store.check({key: part.sample})
-    common = common_row_type(key, [part.type for part in found])
+    is_lacking = any(part.sample is _NAN for part in found)
+    try:
+        common = common_row_type(key, [part.type for part in found])
+    except StoreError as error:
+        if not is_lacking:
+            raise
+        raise StoreError(f"{error} It is nan for points without it.") from error
     _check_axes(key, found, kept)
     large = next((p.large for p in found if p.large is not None), None)
     if large is not None and common.dtype.kind in "fc":
-        is_lacking = any(part.sample is _NAN for part in found)
         where = "nan for points without it" if is_lacking else "fractions or nan"
         raise _inexact(key, large, where)
     if kept is not None:
@@ -170,8 +176,14 @@ def _parts_of_column(key: str, column: Column) -> Iterator[_Part]:
 
 
 def _used_parts(space: ParameterSpace, key: str) -> Iterator[_Part]:
-    values = space.gather(key, np.arange(len(space)), lambda c, rows: c.take(rows))
-    return _parts_of_values(key, values.tolist())
+    rows = np.arange(len(space))
+    if space.may_lack(key):
+        is_lacking = absent(space, key, rows)
+        rows = rows[~is_lacking]
+        if is_lacking.any():
+            yield _Part(RowType(_FLOAT64, ()), _NAN)
+    values = space.gather(key, rows, lambda column, rows: column.take(rows))
+    yield from _parts_of_values(key, values.tolist())
 
 
 def _parts_of_values(key: str, values: list[Any]) -> Iterator[_Part]:

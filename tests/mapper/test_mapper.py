@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 import os
 import random
 import sys
@@ -432,3 +433,30 @@ def test_continuing_gives_what_one_call_gives(tmp_path_factory, before, after):
     new = sum(max(0, after.count(x) - before.count(x)) for x in set(after))
     assert rows == map_pspace(square, Param(x=after))
     assert len(counted.points) == new
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_parameters_that_a_point_lacks_are_left_to_defaults(n_jobs, tmp_path) -> None:
+    space = Param(a=[1, math.nan]) + Param(b=[3])
+    expected = ["1 none", "nan none", "0 3"]
+    rows = map_pspace_parallel(with_defaults, space, n_jobs=n_jobs)
+    assert rows["text"] == expected
+    assert map_pspace(with_defaults, space)["text"] == expected
+    path = tmp_path / "rows.pkl"
+    rows = map_pspace_hdd_backed(with_defaults, space, path, n_jobs=n_jobs)
+    assert list(rows["text"]) == expected
+    assert [repr(value) for value in rows["b"]] == ["nan", "nan", "3"]
+
+
+def test_an_exception_names_what_the_function_was_called_with() -> None:
+    def fails(a, b=2):
+        raise ValueError
+
+    with pytest.raises(ValueError) as caught:
+        map_pspace(fails, Param(a=[1]) + Param(b=[3]))
+    (note,) = caught.value.__notes__
+    assert note.endswith("fails(a=1)")
+
+
+def with_defaults(a=0, b="none"):
+    return {"text": f"{a} {b}"}
