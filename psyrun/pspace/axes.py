@@ -11,6 +11,10 @@ They follow from how the space was made, never from its values:
 - A difference is the grid of its minuend, in which some places have no row. If that
   has one dimension only, it is a shorter one. A large grid of which less than one place
   in a thousand has a row counts as none.
+- A shuffled space has the grid of the space, with its rows at other places; points for
+  which a condition is true are like a difference. Points drawn at random are no grid.
+- Points side by side, and parameters computed from those of one axis, are coordinates
+  of one dimension. The repeats of each point are a dimension without coordinates.
 - A slice is a grid if it takes the same places of each axis at all places of the
   others.
 - Anything else is one dimension with all parameters as coordinates.
@@ -31,13 +35,23 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Column, ConstantColumn, Indices, RangeColumn
+from psyrun.pspace.derived import Derived
 from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.places import Appended, Crossed, InOrder, Part, Picked, Places
-from psyrun.pspace.space import ParameterSpace, Product, Selection, Sum, Table
+from psyrun.pspace.rows import AnyRows, Rows, have_places
+from psyrun.pspace.space import (
+    ParameterSpace,
+    Product,
+    Selection,
+    Sum,
+    Table,
+    is_a,
+)
 
 ASSIGNMENT = "assignment"
 """Name of the only dimension of a space that is no grid."""
 
+_REPEAT = "repeat"  # of points, which no parameter tells apart
 _MOST_PER_ROW = 1000  # places of a grid; with more it would mostly hold nothing
 _FEW_PLACES = 1_000_000  # they do not matter
 
@@ -254,7 +268,7 @@ def _of_table(space: Table) -> _Layout:
     shared = {k: c for k, c in columns if isinstance(c, ConstantColumn)}
     along = {k: c for k, c in columns if k not in shared}
     if not along and len(space) != 1:
-        return _one_axis(space)
+        return _one_axis(space, is_rest=not space._keys and not len(space))
     axes = [_Axis(Table(along, len(space)))] if along else []
     axes += [_Axis(Table({key: shared[key]}, 1)) for key in sorted(shared)]
     return _Layout(tuple(axes), InOrder())
@@ -382,13 +396,18 @@ def _of_selection(space: Selection) -> _Layout:
         ranges = _as_ranges(rows, layout.shape) if layout.is_in_order else None
         if ranges is not None:
             return _narrowed(layout, dict(enumerate(ranges)))
-    elif np.all(np.diff(rows) > 0):
-        is_all = len(rows) == len(whole)
+    elif have_places(rows):
+        is_all = not isinstance(rows, Rows) and len(rows) == len(whole)
         return layout if is_all else layout._replace(places=Picked(rows, layout.places))
     return _one_axis(space, is_rest=True)
 
 
-def _narrowed(layout: _Layout, chosen: Mapping[int, range | Indices]) -> _Layout:
+def _of_derived(space: Derived) -> _Layout:
+    # What depends on several axes is a coordinate of none.
+    return _one_axis(space, is_rest=not is_a(space._space, Table))
+
+
+def _narrowed(layout: _Layout, chosen: Mapping[int, AnyRows]) -> _Layout:
     """Return a layout in order with some of the places of its axes."""
     axes = list(layout.axes)
     for i, places in chosen.items():
@@ -437,7 +456,7 @@ def _names(axes: Sequence[_Axis], keys: Sequence[str]) -> list[str]:
     for axis in axes:
         own = axis.space.keys()
         is_alone = axis.is_rest and len(axes) == 1
-        name = ASSIGNMENT if is_alone or not own else "_".join(own)
+        name = ASSIGNMENT if is_alone else "_".join(own) or _REPEAT
         while len(own) != 1 and (name in keys or name in names):
             name += "_"
         names.append(own[0] if len(own) == 1 else name)
@@ -449,4 +468,5 @@ _LAYOUTS: dict[Any, Callable[[Any], _Layout]] = {
     Product.gather: _of_product,
     Sum.gather: _of_sum,
     Selection.gather: _of_selection,
+    Derived.gather: _of_derived,
 }

@@ -16,18 +16,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, groupby, pairwise
-from typing import NamedTuple, TypeGuard, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Column, Indices, RangeColumn
 from psyrun.pspace.equality import equal_rows
-from psyrun.pspace.space import ParameterSpace, Product, Selection, Sum, Table
+from psyrun.pspace.rows import (
+    Rows,
+    are_all_different,
+    listed_rows,
+    picked,
+    places_in,
+    places_of,
+)
+from psyrun.pspace.space import (
+    ParameterSpace,
+    Product,
+    Selection,
+    Sum,
+    Table,
+    is_a,
+)
 from psyrun.utils.typing import override
 
 Keys = tuple[str, ...]
-SpaceT = TypeVar("SpaceT", bound=ParameterSpace)
 
 _FEW = 256  # points of a term that are no matter
 _MOST_TERMS = 64  # beyond, pairs of terms take longer than comparing rows
@@ -116,10 +130,9 @@ def are_different(space: ParameterSpace, keys: Sequence[str]) -> bool:
 
 def _are_selected_different(space: ParameterSpace, keys: Keys) -> bool:
     whole, rows = space.selected()
-    if isinstance(rows, range) or np.all(np.diff(rows) > 0):
-        if are_different(whole, keys):
-            return True
-        rows = np.asarray(rows)
+    if are_all_different(rows) and are_different(whole, keys):
+        return True
+    rows = listed_rows(rows)
     first = first_equals(whole, keys)
     classes = rows if first is None else first.many(rows)
     return _n_distinct(classes) == len(rows)
@@ -146,14 +159,6 @@ def first_equals(space: ParameterSpace, keys: Keys) -> Finder | None:
     None if no two are equal.
     """
     return None if are_different(space, keys) else _finder(space, space, keys)
-
-
-def is_a(space: ParameterSpace, kind: type[SpaceT]) -> TypeGuard[SpaceT]:
-    """Whether a space has the points that its class computes.
-
-    One of a class of the user's own may have others.
-    """
-    return isinstance(space, kind) and type(space).gather is kind.gather
 
 
 def _terms(space: ParameterSpace) -> list[ParameterSpace] | None:
@@ -363,7 +368,7 @@ class _OfSelection(Finder):
 
     @override
     def all(self) -> Indices:
-        return self._whole.many(np.asarray(self._rows))
+        return self._whole.many(listed_rows(self._rows))
 
     @override
     def may_find(self) -> bool:
@@ -371,13 +376,7 @@ class _OfSelection(Finder):
 
     @override
     def at(self, rows: Indices) -> Indices:
-        return self._whole.many(_picked(self._rows, rows))
-
-
-def _picked(rows: range | Indices, places: Indices) -> Indices:
-    if isinstance(rows, range):
-        return rows.start + rows.step * places
-    return rows[places]
+        return self._whole.many(picked(self._rows, rows))
 
 
 class _AmongSelected(Finder):
@@ -406,22 +405,10 @@ class _AmongSelected(Finder):
     def _selected(self) -> Callable[[Indices], Indices]:
         rows, first = self._rows, self._first_equals
         if first is not None:
-            return inverse(first.many(np.asarray(rows)), self._size)
-        if isinstance(rows, range):
-            return lambda wanted: places_in(rows, wanted)
+            return inverse(first.many(listed_rows(rows)), self._size)
+        if isinstance(rows, range | Rows):
+            return lambda wanted: places_of(rows, wanted)
         return inverse(rows, self._size)
-
-
-def places_in(steps: range, numbers: Indices) -> Indices:
-    """Return at which places of a range numbers are, and else -1."""
-    if not steps:
-        return np.full(len(numbers), -1, dtype=np.int64)
-    first, last = sorted((steps[0], steps[-1]))
-    is_there = (numbers >= first) & (numbers <= last)
-    # Differences of other numbers might not fit.
-    nearby = np.where(is_there, numbers, steps[0]) - steps[0]
-    places, rest = np.divmod(nearby, steps.step)
-    return np.where(is_there & (rest == 0), places, -1)
 
 
 def inverse(numbers: Indices, size: int) -> Callable[[Indices], Indices]:

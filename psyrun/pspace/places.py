@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from psyrun.pspace.columns import Indices
+from psyrun.pspace.rows import AnyRows, picked, places_of
 from psyrun.utils.typing import override
 
 
@@ -42,22 +43,18 @@ class InOrder(Places):
 
 @dataclass(frozen=True)
 class Picked(Places):
-    """Some of the rows of others, ascending."""
+    """Some of the rows of others; an array of them is ascending."""
 
-    picked: Indices
+    chosen: AnyRows
     others: Places
 
     @override
     def of_rows(self, rows: Indices) -> Indices:
-        return self.others.of_rows(self.picked[rows])
+        return self.others.of_rows(picked(self.chosen, rows))
 
     @override
     def rows_at(self, places: Indices) -> Indices:
-        wanted = self.others.rows_at(places)
-        found = np.searchsorted(self.picked, wanted)
-        is_there = found < len(self.picked)
-        is_there[is_there] = self.picked[found[is_there]] == wanted[is_there]
-        return np.where(is_there, found, -1)
+        return places_of(self.chosen, self.others.rows_at(places))
 
 
 class Part(NamedTuple):

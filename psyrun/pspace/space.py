@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import index as as_index
 from operator import mul
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, TypeGuard, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,21 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Column, Indices, listed
 from psyrun.pspace.equality import NAN, equal_rows, is_in
+from psyrun.pspace.methods import SpaceMethods
+from psyrun.pspace.rows import AnyRows, Rows, picked, sliced
 from psyrun.utils.typing import override
 
+Factors = tuple["ParameterSpace", ...]
+SpaceT = TypeVar("SpaceT", bound="ParameterSpace")
 Fetch = Callable[[Column, Indices], NDArray[Any]]
 
 _CHUNK = 256  # points: enough to share the cost of numpy, few enough for memory
 _MAX_POINTS = np.iinfo(np.int64).max
 _LONGEST_LITERAL = 100  # characters
-_BY_INDEX = ("point", "gather", "leaves", "may_lack", "selected", "literal", "_summary")
+_BY_INDEX = (
+    *("point", "gather", "leaves", "may_lack", "selected", "chosen"),
+    *("literal", "_summary"),
+)
 
 
 class AmbiguousOperationError(PsyrunError, RuntimeError):
@@ -34,7 +41,7 @@ class AmbiguousOperationError(PsyrunError, RuntimeError):
     __module__ = "psyrun.pspace"  # the public place, as tracebacks show it
 
 
-class ParameterSpace(ABC):
+class ParameterSpace(SpaceMethods, ABC):
     """Points that assign a value to each of some keys.
 
     ``len(space)`` is the number of points, ``space[i]`` the dictionary of one
@@ -126,9 +133,13 @@ class ParameterSpace(ABC):
         """Return whether there may be points without a key, which is nan there."""
         return key not in self._keys
 
-    def selected(self) -> tuple[ParameterSpace, range | Indices]:
+    def selected(self) -> tuple[ParameterSpace, AnyRows]:
         """Return a space and the rows of it that are the points of this one."""
         return self, range(len(self))
+
+    def chosen(self, rows: AnyRows) -> ParameterSpace:
+        """Return the points with some indices, none of them negative."""
+        return Selection(self, rows)
 
     def keys(self) -> list[str]:
         """Return the names of the parameters in the order they were written."""
@@ -170,8 +181,7 @@ class ParameterSpace(ABC):
     def __getitem__(self, item: slice) -> ParameterSpace: ...
     def __getitem__(self, item: int | slice) -> dict[str, Any] | ParameterSpace:
         if isinstance(item, slice):
-            space, rows = self.selected()
-            return Selection(space, rows[item])
+            return self.chosen(range(len(self))[item])
         row, size = as_index(item), len(self)
         if not -size <= row < size:
             raise IndexError(f"point {row} of a space of {size} points")
@@ -252,7 +262,7 @@ def _values(
         ) from error
 
 
-def _joined(operator: str, operands: Sequence[ParameterSpace]) -> str | None:
+def joined_literals(operator: str, operands: Sequence[ParameterSpace]) -> str | None:
     """Return source that joins the sources of operands, or None if one has none."""
     literals = [operand.literal() for operand in operands]
     parts = [
@@ -335,7 +345,7 @@ class Product(ParameterSpace):
 
     @override
     def literal(self) -> str | None:
-        return _joined(" * ", self.operands)
+        return joined_literals(" * ", self.operands)
 
 
 class Sum(ParameterSpace):
@@ -398,21 +408,31 @@ class Sum(ParameterSpace):
 
     @override
     def literal(self) -> str | None:
-        return _joined(" + ", self.operands)
+        return joined_literals(" + ", self.operands)
 
 
 class Selection(ParameterSpace):
     """The points of a space with some indices, none of them negative."""
 
-    def __init__(self, space: ParameterSpace, rows: range | Indices) -> None:
+    def __init__(self, space: ParameterSpace, rows: AnyRows) -> None:
         self._space = space
         self._rows = rows
         self._keys = space._keys
 
     @override
-    def selected(self) -> tuple[ParameterSpace, range | Indices]:
+    def selected(self) -> tuple[ParameterSpace, AnyRows]:
         """Return the space and the rows of it."""
         return self._space, self._rows
+
+    @override
+    def chosen(self, rows: AnyRows) -> ParameterSpace:
+        # A slice of a slice must not nest.
+        space, own = self.selected()
+        if isinstance(rows, range):
+            part = own.part(rows) if isinstance(own, Rows) else sliced(own, rows)
+            if part is not None:
+                return Selection(space, part)
+        return Selection(self, rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -425,7 +445,7 @@ class Selection(ParameterSpace):
     @override
     def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
         """Gather from the space selected from."""
-        return self._space.gather(key, _pick(self._rows, rows), fetch)
+        return self._space.gather(key, picked(self._rows, rows), fetch)
 
     @override
     def leaves(self) -> Iterator[tuple[str, Column]]:
@@ -439,7 +459,10 @@ class Selection(ParameterSpace):
     @override
     def literal(self) -> str | None:
         """Return a slice in Python source, if the indices are one."""
-        text, rows = _joined("", [self._space]), self._rows
+        text, rows = joined_literals("", [self._space]), self._rows
+        if text is not None and isinstance(rows, Rows):
+            call = rows.literal()
+            return None if call is None else text + call
         if text is None or not isinstance(rows, range) or rows.step < 1:
             return None
         step = f":{rows.step}" if rows.step > 1 else ""
@@ -478,7 +501,7 @@ class Difference(Selection):
         return rows
 
     @override
-    def selected(self) -> tuple[ParameterSpace, range | Indices]:
+    def selected(self) -> tuple[ParameterSpace, AnyRows]:
         """Return the minuend and the rows of it that remain."""
         return self._space, self._rows
 
@@ -491,10 +514,32 @@ class Difference(Selection):
         subtrahends = [space for space, _ in self._removals]
         if any(set(keys) != set(space._keys) for space, keys in self._removals):
             return None
-        return _joined(" - ", [self._space, *subtrahends])
+        return joined_literals(" - ", [self._space, *subtrahends])
 
     def _sized(self) -> str:
         return super()._sized() if "_rows" in vars(self) else ""
+
+
+def is_a(space: ParameterSpace, kind: type[SpaceT]) -> TypeGuard[SpaceT]:
+    """Whether a space has the points that its class computes.
+
+    One of a class of the user's own may have others.
+    """
+    return isinstance(space, kind) and type(space).gather is kind.gather
+
+
+def spanned(
+    space: Product, keys: Collection[str]
+) -> tuple[Factors, ParameterSpace, Factors]:
+    """Return the factors of a product from the first to the last with some keys.
+
+    Also those before and after them.
+    """
+    owners = [i for i, f in enumerate(space.operands) if {*f._keys} & {*keys}]
+    first, end = owners[0], owners[-1] + 1
+    part = space.operands[first:end]
+    between = part[0] if len(part) == 1 else Product(*part)
+    return space.operands[:first], between, space.operands[end:]
 
 
 def _flatten(
@@ -515,9 +560,3 @@ def _checked_size(size: int) -> int:
             "can be counted; use fewer values."
         )
     return size
-
-
-def _pick(rows: range | Indices, places: Indices) -> Indices:
-    if isinstance(rows, range):
-        return rows.start + rows.step * places
-    return rows[places]

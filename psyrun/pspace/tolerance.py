@@ -15,8 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Column, ConstantColumn, RangeColumn, listed
-from psyrun.pspace.finding import is_a
-from psyrun.pspace.space import ParameterSpace, Product, Selection, Sum, Table
+from psyrun.pspace.space import (
+    ParameterSpace,
+    Product,
+    Selection,
+    Sum,
+    Table,
+    is_a,
+)
 
 Floats = NDArray[np.float64]
 

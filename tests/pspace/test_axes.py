@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,24 @@ GRIDS = [
     (A + B, {"assignment": 13}),
     (Param(a=[1, 2], b=[3, 4]) * Param(a_b=[5, 6]), {"a_b_": 2, "a_b": 2}),
     (A + Param(assignment=[1]), {"assignment_": 11}),
+    ((A * B).shuffle(seed=1), NAMED),
+    (A.shuffle(seed=1) * B, NAMED),
+    ((A * B).shuffle(seed=1)[:20], {"assignment": 20}),
+    ((A * B).sample(20, seed=1), {"assignment": 20}),
+    (A.sample(5, seed=1) * B, {"a": 5, "b": 3}),
+    ((A * B).where(lambda a: a % 4 < 2), {"a": 6, "b": 3}),
+    ((A * B).where(lambda a, b: a * b < 2), NAMED),
+    ((A * B).where(lambda a, b: a * b < 2) * Param(c=[1, 2]), {**NAMED, "c": 2}),
+    (A.zip(Param(k=range(10))) * B, {"a_k": 10, "b": 3}),
+    ((A * B).zip(Param(k=range(30))), {"a_b_k": 30}),
+    ((A * B).derive(k=lambda a: -a), {"a_k": 10, "b": 3}),
+    ((A * B).derive(k=lambda a, b: a * b), {"assignment": 30}),
+    ((A * B).derive(k=lambda a, b: a * b) * Param(c=[1, 2]), {"a_b_k": 30, "c": 2}),
+    ((A * B).repeat(2), {**NAMED, "repeat": 2}),
+    (A.repeat(2) * B, {"a": 10, "repeat": 2, "b": 3}),
+    (A.repeat(2).shuffle(), {"a": 10, "repeat": 2}),
+    (Param(repeat=[1, 2]).repeat(3), {"repeat": 2, "repeat_": 3}),
+    (Param(x=1).repeat(3), {"repeat": 3}),
     (Param(x=1, y=2), {}),
     (Param(a=[]), {"a": 0}),
     (Param(), {"assignment": 0}),
@@ -200,6 +219,7 @@ def spaces(
     draw: st.DrawFn, keys: tuple[str, ...] = ("a", "b", "c"), depth: int = 3
 ) -> ParameterSpace:
     kinds = ["param", "sum", "longer", "difference", "slice", "selection"]
+    kinds += ["shuffle", "where", "repeat", "derive"]
     if len(keys) > 1:
         kinds += ["product"] * 3
     kind = draw(st.sampled_from(kinds)) if depth else "param"
@@ -225,10 +245,33 @@ def spaces(
         ends = st.one_of(st.none(), st.integers(-30, 30))
         step = draw(st.sampled_from([None, 1, 2, 3, -1, -2]))
         return inner[draw(ends) : draw(ends) : step]
+    if kind == "shuffle":
+        end = draw(st.none() | st.integers(0, 20))
+        return inner.shuffle(seed=draw(NUMBERS))[:end]
+    if kind == "where":
+        return where(inner, draw(st.sets(NUMBERS)))
+    if kind == "repeat":
+        return inner.repeat(draw(st.integers(1, 3))) if len(inner) < 100 else inner
+    if kind == "derive":
+        several = "a" in inner.keys() and "b" in inner.keys()  # noqa: SIM118
+        key = f"k_{'_'.join(keys)}_{depth}"
+        function = (lambda a, b: (a, b)) if several else lambda **values: str(values)
+        return inner.derive(**{key: function}) if inner.keys() else inner
     n_rows = max(len(inner), 1)
     rows = draw(st.lists(st.integers(0, n_rows - 1), max_size=6))
     rows = draw(st.sampled_from([rows, sorted(set(rows))])) if len(inner) else []
     return select(inner, np.array(rows, dtype=np.int64))
+
+
+def where(space: ParameterSpace, kept: set[int]) -> ParameterSpace:
+    key = (space.keys() or [""])[-1]
+    named: Any = {"a": lambda a: a in kept, "b": lambda b: b in kept}
+    named["c"] = lambda c, **others: len(str(others)) % 3 in kept
+    if key not in named:
+        return space
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing is left
+        return space.where(named[key])
 
 
 @given(spaces())

@@ -15,6 +15,7 @@ from psyrun.pspace.equality import equal_rows, pair_rows
 from psyrun.pspace.freezing import freeze, thaw
 from psyrun.pspace.matching import count_unmatched, match_rows
 from psyrun.pspace.param import select
+from psyrun.pspace.rows import rows_where
 
 nan = math.nan
 
@@ -46,7 +47,8 @@ def params(draw: st.DrawFn, keys: str) -> ParameterSpace:
 def spaces(draw: st.DrawFn, keys: str, depth: int) -> ParameterSpace:
     kinds = ["param"]
     if depth:
-        kinds += ["sum", "select", "slice", "difference"]
+        kinds += ["sum", "select", "slice", "difference", "shuffle", "where", "repeat"]
+        kinds += ["zip"] if len(keys) > 1 else []
         kinds += ["product"] * 3 if len(keys) > 1 else []
     kind = draw(st.sampled_from(kinds))
     if kind == "param":
@@ -57,7 +59,19 @@ def spaces(draw: st.DrawFn, keys: str, depth: int) -> ParameterSpace:
         parts = "".join(order[:cut]), "".join(order[cut:])
         left, right = (draw(spaces(part, depth - 1)) for part in parts)
         return left * right
+    if kind == "zip":
+        left, right = (draw(spaces(part, depth - 1)) for part in (keys[:1], keys[1:]))
+        size = min(len(left), len(right))
+        return left[:size].zip(right[:size])
     space = draw(spaces(keys, depth - 1))
+    if kind == "shuffle":
+        return space.shuffle(seed=draw(st.integers(0, 3)))[: draw(st.integers(0, 99))]
+    if kind == "where":
+        kept = draw(st.integers(0, 2**8))
+        rows = rows_where(np.array([kept >> i % 8 & 1 for i in range(len(space))], "?"))
+        return space.chosen(rows)
+    if kind == "repeat":
+        return space.repeat(2) if len(space) < 50 else space
     if kind == "sum":
         some = draw(st.sampled_from([keys, keys[:1], keys[-1:]]))
         return space + draw(spaces(some, depth - 1))
