@@ -14,6 +14,9 @@ IN_VENV = . $(VENV)/bin/activate &&
 PYTEST = $(IN_VENV) python -m pytest
 IN_PARALLEL = -n 2
 TESTS ?=
+# Of slow tests with many cases, `make test-slow ONE_IN=3` runs a third; which one depends
+# on the commit. So does `make test-cluster`.
+ONE_IN ?= 1
 # `make docs` runs the others.
 ALL_BUT_DOCS = --ignore=tests/test_docs.py --ignore=tests/test_guide.py
 
@@ -70,13 +73,14 @@ test: $(INSTALLED)
 	$(PYTEST) $(IN_PARALLEL) -m 'not slow and not cluster' $(or $(TESTS),$(ALL_BUT_DOCS))
 
 test-slow: $(INSTALLED)
-	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster' --ignore=tests/packaging $(ALL_BUT_DOCS)
+	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster' --ignore=tests/packaging \
+		--one-in=$(ONE_IN) $(ALL_BUT_DOCS)
 
 # One at a time: some of these tests stop parts of the cluster. Two can be larger: with
 # PSYRUN_JOBS=2500 instead of 250 jobs, and PSYRUN_KILLS=100 instead of 6 kills.
 test-cluster: $(INSTALLED)
 	@$(IN_VENV) trap 'python $(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
-		python -m pytest tests/cluster -m cluster
+		python -m pytest tests/cluster -m cluster --one-in=$(ONE_IN)
 
 test-packaging: $(INSTALLED)
 	$(PYTEST) tests/packaging

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from projects import COUNTED, Project
+from sampling import commit, sampled
 
 from psyrun.utils.process.offspring import adopt_orphans
 
@@ -20,6 +21,30 @@ os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 # Speed is measured by the benchmarks; here other tests take their share of it.
 settings.register_profile("psyrun", deadline=None)
 settings.load_profile("psyrun")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--one-in",
+        type=int,
+        default=1,
+        help="run one in so many cases of each test with many; which ones depends on "
+        "the commit",
+    )
+
+
+# After those that others deselect.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    one_in = config.getoption("one_in")
+    if one_in > 1:
+        cases = ((item.nodeid.partition("[")[0], item) for item in items)
+        kept = sampled(cases, one_in, commit())
+        chosen = set(kept)
+        config.hook.pytest_deselected(items=[i for i in items if i not in chosen])
+        items[:] = kept
 
 
 @pytest.fixture(autouse=True)
