@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Indices
-from psyrun.pspace.equality import equal_rows, pair_rows
+from psyrun.pspace.equality import equal_rows, is_in, pair_rows
 from psyrun.pspace.finding import are_different, finder, first_equals, is_structured
 from psyrun.pspace.param import Param
 from psyrun.pspace.space import ParameterSpace
@@ -63,6 +64,20 @@ def count_unmatched(
     if are_different(space, compared) and are_different(old, compared):
         return len(space) - finder(space, old, compared).count()
     return int(np.count_nonzero(match_rows(space, old, compared) < 0))
+
+
+def are_points_of(points: ParameterSpace, space: ParameterSpace) -> NDArray[np.bool_]:
+    """Return which points of a space another one has, however often.
+
+    One with other parameters has none of them. Raises `PsyrunError` if values of a
+    parameter cannot be compared.
+    """
+    keys = tuple(space.keys())
+    if {*keys} != {*points.keys()}:
+        return np.zeros(len(points), dtype=np.bool_)
+    if is_structured(points) or is_structured(space):
+        return finder(points, space, keys).all() >= 0
+    return is_in(*equal_rows([points, space], keys))
 
 
 def _from_columns(columns: Mapping[str, Sequence[Any]], keys: Sequence[str]) -> Param:

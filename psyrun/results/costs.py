@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.errors import PsyrunError
 from psyrun.store.costs import Costs
 
 ATTRS: dict[str, dict[str, str]] = {
@@ -49,13 +47,3 @@ def _times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
     found = np.full(len(seconds), "NaT", "datetime64[ms]")
     found[is_known] = np.rint(seconds[is_known] * 1000).astype("datetime64[ms]")
     return found
-
-
-def refuse_own_columns(name: str, keys: Collection[str]) -> None:
-    """Raise `PsyrunError` if rows have columns of their own that are called so."""
-    for key in ATTRS:
-        if key in keys:
-            raise PsyrunError(
-                f"{name}: has a column {key!r} of its own, so that costs=True cannot "
-                "add one. Leave it out with columns=[...]."
-            )

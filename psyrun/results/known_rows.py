@@ -91,20 +91,31 @@ def rows_of_result(task: RecordedTask) -> KnownRows | None:
 
     Raises `ConcurrentChangeError` if it is unknown as it is being written.
     """
-    plan = task.plan
     with suppress(PsyrunError, OSError):
-        for round_ in reversed(task.layout.rounds().values()):
-            merged = MergeRecord.load(round_)
-            if (
-                merged is not None
-                and merged.into == plan.resultfile
-                and not merged.problem_of_result(task.resultfile, quick_in=round_)
-            ):
-                found = _of_merged(task, round_)
-                n_rows = found.n_rows + found.n_former
-                return found if n_rows == merged.n_rows else None
-    if live_holder(task.layout.round(plan.round).lock(MERGE)) is not None:
+        number = number_of_result(task)
+        if number is not None:
+            round_ = task.layout.round(number)
+            merged, found = MergeRecord.load(round_), _of_merged(task, round_)
+            n_rows = found.n_rows + found.n_former
+            return found if merged is not None and n_rows == merged.n_rows else None
+    if live_holder(task.layout.round(task.plan.round).lock(MERGE)) is not None:
         raise ConcurrentChangeError(f"{task.resultfile}: is being written. Try again.")
+    return None
+
+
+def number_of_result(task: RecordedTask) -> int | None:
+    """Return the number of the round whose rows the result has, None if unknown.
+
+    Raises `PsyrunError` or `OSError` if records are damaged.
+    """
+    for number, round_ in reversed(task.layout.rounds().items()):
+        merged = MergeRecord.load(round_)
+        if (
+            merged is not None
+            and merged.into == task.plan.resultfile
+            and not merged.problem_of_result(task.resultfile, quick_in=round_)
+        ):
+            return number
     return None
 
 

@@ -51,6 +51,7 @@ def load(
     columns: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
     costs: bool = False,
+    former: bool = False,
     tidy: None = None,
 ) -> dict[str, Any]: ...
 @overload
@@ -63,6 +64,7 @@ def load(
     columns: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
     costs: bool = False,
+    former: bool = False,
     tidy: str | None = None,
 ) -> Any: ...
 def load(
@@ -74,6 +76,7 @@ def load(
     columns: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
     costs: bool = False,
+    former: bool = False,
     tidy: str | None = None,
 ) -> Any:
     """Return the result of a task, or the rows of a data file.
@@ -104,6 +107,13 @@ def load(
         UTC), ``cost_duration`` (seconds), ``cost_peak_memory`` (of the worker, bytes),
         ``cost_host``, ``cost_attempt`` (1 for the first) and ``cost_version`` (begin
         of a fingerprint). What is not known is NaT, nan, an empty text or zero.
+    former : bool, default False
+        Whether to add rows that are no longer in the result, but still on disk, and a
+        column ``row_status`` that tells what each row is: ``current``; ``older``, of
+        an assignment of the space, but made by another version of the task than the
+        one that was run last; or ``former``, of an assignment that is not in the space
+        of the result any more. Columns that some rows lack are nan in them. The
+        dimension of a Dataset is ``assignment`` then.
     tidy : str, optional
         For pandas only: an axis of results that are arrays. The data frame has a row
         for each place along it.
@@ -121,8 +131,8 @@ def load(
         result yet, or a file cannot be read; if there is no such form, column,
         parameter or value; or if the library of a form is not installed.
     """
-    if costs or any(each is not None for each in (as_, columns, where, tidy)):
-        wanted = (as_, columns, where, tidy, costs)
+    if costs or former or any(each is not None for each in (as_, columns, where, tidy)):
+        wanted = (as_, columns, where, tidy, costs, former)
         return _load_as(wanted, task_or_path, partial, taskdir)
     found = find(task_or_path, taskdir)
     if isinstance(found, Path):

@@ -14,7 +14,7 @@ from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.steps.job import Job
-from psyrun.store.arrays import Indices, RowType, has_large_integers
+from psyrun.store.arrays import RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
@@ -30,6 +30,7 @@ from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.reuse import (
     ReusedRows,
     Taken,
+    by_round,
     from_result,
     from_rounds,
     pieces_of,
@@ -122,11 +123,12 @@ def _divide_after_rounds(job: Job) -> Division:
     division = _in_new_space(job, space, found.renumbered())
     if plan.same_space and rounds[0][1] in plan.names:
         division = _with_attempts(division, first)
-    left_out = _left_out(plan.keep_rounds, rounds, rows_left_out(there, found))
+    all_data = [data for data, _ in rounds]
+    left_out = by_round(plan.keep_rounds, all_data, rows_left_out(there, found))
     division = replace(division, left_out=left_out)
     if not len(found.used):
         return replace(division, kept=None, former=None, former_points=None)
-    taken = taken_of([data for data, _ in rounds], found)
+    taken = taken_of(all_data, found)
     kept = _keep_completed(job, taken, known_as)
     store = job.store(plan.block_ext)
     keep_costs(store, job.round.kept(store.ext), taken)
@@ -161,24 +163,6 @@ def _whole_file(taken: Sequence[Taken]) -> Path | None:
     if len(taken) == 1 and taken[0].is_all:
         return taken[0].data.whole_file()
     return None
-
-
-def _left_out(
-    numbers: Sequence[int],
-    rounds: Sequence[tuple[RoundData, str]],
-    lefts: Sequence[Indices],
-) -> dict[int, Indices]:
-    """Return the rows that stay in earlier rounds, by their numbers."""
-    found: dict[int, Indices] = {}
-    parts = iter(lefts)
-    for number, (data, _) in zip(numbers, rounds, strict=True):
-        left = next(parts)
-        if data.division.n_former:
-            former = next(parts) + len(data.with_row())
-            left = np.concatenate([left, former])
-        if len(left):
-            found[number] = left
-    return found
 
 
 def _divide_after_result(job: Job) -> Division:

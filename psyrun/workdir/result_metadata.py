@@ -19,6 +19,7 @@ from psyrun.utils.files import duplicate, file_beside
 from psyrun.workdir.costs import costs_of
 from psyrun.workdir.description import Description
 from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.plan import Plan
 from psyrun.workdir.recorded_axes import RecordedAxes, UnrecordableError
 from psyrun.workdir.rows import RoundData
 
@@ -68,6 +69,8 @@ def _metadata(
         **found.about,
     }
     arrays = dict(found.arrays)
+    with suppress(PsyrunError, OSError):
+        about["current_versions"] = list(Plan.required(layout).names)
     with suppress(PsyrunError, OSError):
         about["description"] = Description.load(layout).record()
     with suppress(PsyrunError, OSError, UnrecordableError):

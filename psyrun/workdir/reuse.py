@@ -176,6 +176,22 @@ def rows_left_out(there: RowsThere, found: ReusedRows) -> list[Indices]:
     return lefts
 
 
+def by_round(
+    numbers: Sequence[int], rounds: Sequence[RoundData], lefts: Sequence[Indices]
+) -> dict[int, Indices]:
+    """Return what `rows_left_out` has found by the numbers of the rounds."""
+    found: dict[int, Indices] = {}
+    parts = iter(lefts)
+    for number, data in zip(numbers, rounds, strict=True):
+        left = next(parts)
+        if data.division.n_former:
+            former = next(parts) + len(data.with_row())
+            left = np.concatenate([left, former])
+        if len(left):
+            found[number] = left
+    return found
+
+
 def _not_known(
     there: RowsThere,
     points: ParameterSpace,

@@ -19,9 +19,10 @@ from psyrun.errors import PsyrunError
 from psyrun.results.columns import as_array
 from psyrun.results.export.encoding import Encoding, attribute
 from psyrun.results.export.metadata import KEY
-from psyrun.results.forms import Request, Source, labelled_cells
+from psyrun.results.forms import Request, labelled_cells
 from psyrun.results.frames import UnsuitableError
 from psyrun.results.labelled import FLAGS, STATUS, Cells, Names
+from psyrun.results.sources import Source
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import count_rows
 from psyrun.workdir.consistent_reads import ConcurrentChangeError

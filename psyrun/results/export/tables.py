@@ -11,8 +11,8 @@ from typing import Any
 
 from psyrun.errors import PsyrunError
 from psyrun.results.export.metadata import KEY
-from psyrun.results.forms import Source
 from psyrun.results.frames import UnsuitableError, arrow_array
+from psyrun.results.sources import Source
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import count_rows
 
