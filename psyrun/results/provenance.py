@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,19 +42,61 @@ def provenance(
     PsyrunError
         If there is no such task or file, or it cannot be read.
     """
-    found = find(task_or_path, taskdir)
+    return provenance_of(find(task_or_path, taskdir))
+
+
+def provenance_of(found: RecordedTask | Path) -> dict[str, dict[str, Any]]:
+    """Return where the rows of a task, or of a file, come from; see `provenance`."""
     if isinstance(found, Path):
         known = _of_file(store_for(found), found)
     else:
         known = _of_task(found)
-    return {fingerprint[:_SHOWN]: record for fingerprint, record in known.items()}
+    by_time = sorted(known.items(), key=lambda item: _seconds(item[1]))
+    return {fingerprint[:_SHOWN]: record for fingerprint, record in by_time}
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    recorded = record.get("recorded")
+    return float(recorded) if isinstance(recorded, int | float) else 0.0
+
+
+def within(known: Mapping[str, Any], most: int) -> dict[str, dict[str, Any]]:
+    """Return what is known of versions, without texts where it would be too much.
+
+    Parameters
+    ----------
+    known : dict of str to dict
+        As `provenance` returns it; versions that come later are more important.
+    most : int
+        About how many characters the texts may have together. Of source files and of
+        the changes that git knows, those that are too long are left out; the names of
+        files are then in ``left_out``.
+    """
+    found, left = {}, most
+    for version, record in reversed(list(known.items())):
+        source, left_out = {}, []
+        for name, text in (record.get("source") or {}).items():
+            if len(text) <= left:
+                source[name], left = text, left - len(text)
+            else:
+                left_out.append(name)
+        found[version] = {**record, "source": source}
+        git = record.get("git")
+        diff = git.get("diff") if isinstance(git, dict) else None
+        if isinstance(diff, str) and len(diff) > left:
+            found[version]["git"] = {**git, "diff": None}
+            left_out.append("git diff")
+        elif isinstance(diff, str):
+            left -= len(diff)
+        if left_out:
+            found[version]["left_out"] = left_out
+    return dict(reversed(list(found.items())))
 
 
 def _of_task(task: RecordedTask) -> dict[str, Any]:
     folder = task.layout.provenance
     names = sorted(path.stem for path in folder.glob("[!.]*.json"))
-    known = _in_result(task) | recorded_provenance(folder, names)
-    return dict(sorted(known.items(), key=lambda item: item[1].get("recorded", 0)))
+    return _in_result(task) | recorded_provenance(folder, names)
 
 
 def _in_result(task: RecordedTask) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from psyrun.pspace.axes import ASSIGNMENT
-from psyrun.results.forms import Request, Source, loaded_as, source_of
+from psyrun.results.forms import Request, loaded_as, source_of
 from psyrun.results.load import find_rows
+from psyrun.results.provenance import provenance_of
+from psyrun.results.sources import Source
 from psyrun.utils.files import Filename
 from psyrun.workdir.consistent_reads import retry_while_changing
 
@@ -86,13 +88,37 @@ class Result:
         attrs = self._read(lambda source: source.description.attrs)
         return {key: dict(each) for key, each in attrs.items()}
 
+    @property
+    def versions(self) -> dict[str, dict[str, Any]]:
+        """Where the rows of each version of the task come from.
+
+        The names are those in the column ``cost_version``; see `psyrun.provenance`.
+        """
+        return retry_while_changing(lambda: provenance_of(self._found))
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What wrote the file: ``task``, version of ``psyrun``, ``written`` (when).
+
+        That is in seconds since the epoch. It is empty if nothing is known.
+        """
+        about = self._read(lambda source: source.about())
+        return {
+            key: about[key] for key in ("task", "psyrun", "written") if key in about
+        }
+
     def to_dict(
         self,
         columns: Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        *,
+        costs: bool = False,
+        former: bool = False,
     ) -> dict[str, Any]:
         """Return the columns, as the store loads them; see `psyrun.load`."""
-        found: dict[str, Any] = self._load(Request(None, columns, where))
+        found: dict[str, Any] = self._load(
+            Request(None, columns, where, None, costs, former)
+        )
         return found
 
     def to_pandas(
@@ -100,33 +126,45 @@ class Result:
         columns: Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
         tidy: str | None = None,
+        *,
+        costs: bool = False,
+        former: bool = False,
     ) -> Any:
         """Return a data frame of pandas; see `psyrun.load`."""
-        return self._load(Request("pandas", columns, where, tidy))
+        return self._load(Request("pandas", columns, where, tidy, costs, former))
 
     def to_polars(
         self,
         columns: Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        *,
+        costs: bool = False,
+        former: bool = False,
     ) -> Any:
         """Return a data frame of polars; see `psyrun.load`."""
-        return self._load(Request("polars", columns, where))
+        return self._load(Request("polars", columns, where, None, costs, former))
 
     def to_arrow(
         self,
         columns: Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        *,
+        costs: bool = False,
+        former: bool = False,
     ) -> Any:
         """Return a table of Arrow; see `psyrun.load`."""
-        return self._load(Request("arrow", columns, where))
+        return self._load(Request("arrow", columns, where, None, costs, former))
 
     def to_xarray(
         self,
         columns: Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        *,
+        costs: bool = False,
+        former: bool = False,
     ) -> Any:
         """Return a dataset of xarray; see `psyrun.load`."""
-        return self._load(Request("xarray", columns, where))
+        return self._load(Request("xarray", columns, where, None, costs, former))
 
     def _load(self, request: Request) -> Any:
         request.check()

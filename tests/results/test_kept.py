@@ -13,6 +13,8 @@ import pytest
 
 import psyrun
 from psyrun.errors import PsyrunError
+from psyrun.results import Result
+from psyrun.results.provenance import within
 from psyrun.store.metadata import Metadata
 
 Done = Callable[..., None]
@@ -33,6 +35,7 @@ exclude_from_result = ["unit"]
 def execute(x, a, b, unit):
     return {{"wave": np.full(4, x * a)}}
 """
+SOURCE = "psy-tasks/task_a.py"
 STORES = pytest.mark.parametrize("store", [".pkl", ".npz", ".h5"])
 
 
@@ -179,6 +182,42 @@ def test_where_rows_come_from_is_in_the_file(
     assert record["libraries"] == {"numpy": np.__version__}
     assert record["python"] == ".".join(map(str, sys.version_info[:3]))
     assert record["git"] is None
+
+
+@STORES
+def test_a_mailed_result_tells_costs_versions_and_origin(
+    mailed: Callable[..., Path], store: str
+) -> None:
+    path = mailed(TASK, store)
+    known = psyrun.provenance("a")
+    expected = psyrun.load("a", costs=True)
+    written = Path("psy-work/a").joinpath(path.name).stat().st_mtime
+    shutil.rmtree("psy-work")
+    shutil.rmtree("psy-tasks")
+    result = Result(path)
+    assert result.versions == known
+    assert "def execute" in next(iter(result.versions.values()))["source"][SOURCE]
+    assert result.origin["task"] == "a"
+    assert result.origin["psyrun"] == psyrun.__version__
+    assert abs(result.origin["written"] - written) < 60
+    found = result.to_dict(columns=["x"], costs=True, former=True)
+    assert list(found["cost_start"]) == list(expected["cost_start"])
+    assert set(found["cost_version"]) == {*known}
+    assert set(found["row_status"]) == {"current"}
+
+
+def test_long_texts_of_older_versions_are_left_out() -> None:
+    old = {"recorded": 1, "source": {"a.py": "x" * 8}, "git": {"diff": "y" * 8}}
+    new = {"recorded": 2, "source": {"a.py": "z" * 5, "b.py": "z" * 9}, "git": None}
+    found = within({"old": old, "new": new}, 14)
+    assert list(found) == ["old", "new"]
+    assert found["new"] == new
+    assert found["old"]["source"] == {}
+    assert found["old"]["git"] == {"diff": None}
+    assert found["old"]["left_out"] == ["a.py", "git diff"]
+    assert within({"old": old, "new": new}, 100) == {"old": old, "new": new}
+    # What was given is as it was.
+    assert old["git"] == {"diff": "y" * 8}
 
 
 def test_each_version_has_its_own_origin(done: Done) -> None:
