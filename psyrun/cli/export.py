@@ -35,6 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="all rows that there are so far, also while the task runs",
     )
     parser.add_argument(
+        "--costs",
+        action="store_true",
+        help="add columns with the start, duration, peak memory, host, attempt and "
+        "version of each row",
+    )
+    parser.add_argument(
+        "--former",
+        action="store_true",
+        help="add rows that are no longer in the result but still on disk, and a "
+        "column row_status that tells which rows are current, older or former",
+    )
+    parser.add_argument(
         "--force", action="store_true", help="replace the file if it exists"
     )
 
@@ -52,6 +64,8 @@ def execute(args: argparse.Namespace) -> int:
         columns=columns,
         where=_where(args.where or ()),
         partial=args.partial,
+        costs=args.costs,
+        former=args.former,
         force=args.force,
         taskdir=args.taskdir if args.project == Path() else None,
     )

@@ -158,11 +158,15 @@ def test_tables_tell_axes_units_and_origin(done):
         assert about["constants"] == {"kind": "k"}
         assert about["coords"] == {"t": [0.0, 0.5, 1.0]}
         assert about["origin"]["psyrun"]
+        assert about["origin"]["versions"] == psyrun.provenance("a")
+        (version,) = about["origin"]["versions"].values()
+        assert "def execute" in version["source"]["psy-tasks/task_a.py"]
         assert table.schema.field("wave").metadata == {b"units": b"mV"}
     assert pd.read_parquet("out.parquet").attrs["wave"] == {"units": "mV"}
     psyrun.export("a", "out.xlsx")
     about = pd.read_excel("out.xlsx", "psyrun", header=None, index_col=0)[1]
     assert json.loads(about["attrs"])["wave"] == {"units": "mV"}
+    assert json.loads(about["origin"])["versions"] == psyrun.provenance("a")
 
 
 def test_missing_and_odd_values_in_cells(tmp_path, monkeypatch):

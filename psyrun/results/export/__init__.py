@@ -20,13 +20,13 @@ from psyrun.results.export.zarr import Zarr
 from psyrun.results.extras import imported
 from psyrun.results.forms import (
     Request,
-    Source,
     keys_asked_for,
     part_asked_for,
     rows_asked_for,
     source_of,
 )
 from psyrun.results.load import RecordedTask, find_rows
+from psyrun.results.sources import Source
 from psyrun.utils.files import Filename, explained, replacing
 from psyrun.utils.leftovers import remove_abandoned
 from psyrun.workdir.consistent_reads import retry_while_changing
@@ -75,6 +75,8 @@ def export(
     columns: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
     partial: bool = False,
+    costs: bool = False,
+    former: bool = False,
     force: bool = False,
     taskdir: Filename | None = None,
 ) -> int:
@@ -82,12 +84,13 @@ def export(
 
     Parameters
     ----------
-    task_or_path, columns, where, partial, taskdir
+    task_or_path, columns, where, partial, costs, former, taskdir
         As for `psyrun.load`.
     out : path-like
         The file to write; it appears whole or not at all. Its extension chooses the
         format: ``.csv``, ``.parquet``, ``.arrow`` and ``.xlsx`` have a row for each
-        assignment; ``.nc`` and ``.zarr`` the dimensions of the space.
+        assignment; ``.nc`` and ``.zarr`` the dimensions of the space, or with `former`
+        the dimension ``assignment``.
     force : bool, default False
         Whether to replace what is there.
 
@@ -105,7 +108,7 @@ def export(
     """
     path = Path(out)
     format_ = _format_of(path)
-    request = Request(None, columns, where)
+    request = Request(None, columns, where, costs=costs, former=former)
     request.check()
     found, so_far = find_rows(task_or_path, partial, taskdir)
     _refuse_to_replace(path, format_, found, force=force)
@@ -173,19 +176,19 @@ def _written(
     found: RecordedTask | Path,
 ) -> int:
     keys = keys_asked_for(source, request)
-    task = found.layout.name if isinstance(found, RecordedTask) else None
     part = None
     if source.known is not None:
         part = part_asked_for(source, source.known, request)
     with explained(path), _plainly():
-        about = metadata_of(source, part, task)
+        about = metadata_of(source, part, found)
         if format_.grid is not None:
             return write_grid(
                 format_.grid(beside), str(path), source, request, keys, about
             )
         assert format_.write_table is not None
         rows = rows_asked_for(source, request)
-        table = Table(str(path), source, keys or source.keys(), rows, about)
+        names = source.keys() if keys is None else keys
+        table = Table(str(path), source, names, rows, about)
         return format_.write_table(beside, table)
 
 

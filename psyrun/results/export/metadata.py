@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from psyrun.errors import StoreError
 from psyrun.pspace.axes import ASSIGNMENT
-from psyrun.results.forms import Source
+from psyrun.results.load import RecordedTask
+from psyrun.results.provenance import provenance_of, within
+from psyrun.results.sources import Source
 from psyrun.results.where import Part
 from psyrun.utils import __version__
 from psyrun.utils.text import text_of
@@ -14,9 +19,12 @@ from psyrun.utils.text import text_of
 KEY = "psyrun"
 """Under which it is found in files that have room for it."""
 _VERSION = 1
+_MOST_TEXT = 1 << 18  # characters of source and changes
 
 
-def metadata_of(source: Source, part: Part | None, task: str | None) -> dict[str, Any]:
+def metadata_of(
+    source: Source, part: Part | None, found: RecordedTask | Path
+) -> dict[str, Any]:
     """Return what is known of a result, for JSON.
 
     Parameters
@@ -25,8 +33,8 @@ def metadata_of(source: Source, part: Part | None, task: str | None) -> dict[str
         The rows.
     part : Part or None
         The grid of those that are exported; None if it is not known.
-    task : str or None
-        The name of the task.
+    found : RecordedTask or Path
+        The task, or the data file.
     """
     description = source.description
     return {
@@ -37,11 +45,20 @@ def metadata_of(source: Source, part: Part | None, task: str | None) -> dict[str
         "coords": _plain(description.coords),
         "attrs": _plain(description.attrs),
         "origin": {
-            "task": task,
+            "task": found.layout.name if isinstance(found, RecordedTask) else None,
             "psyrun": __version__,
             "exported": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "versions": _versions(found),
         },
     }
+
+
+def _versions(found: RecordedTask | Path) -> dict[str, Any]:
+    # Rows are worth more than what is known of them.
+    with suppress(StoreError, OSError):
+        known: dict[str, Any] = _plain(within(provenance_of(found), _MOST_TEXT))
+        return known
+    return {}
 
 
 def _axes(source: Source, part: Part | None) -> list[dict[str, Any]]:

@@ -134,7 +134,10 @@ def write_sheet(path: Path, table: Table) -> int:
         n_rows = _fill(book.create_sheet("result"), table)
         about = book.create_sheet("psyrun")
         for name, value in table.metadata.items():
-            about.append([name, json.dumps(value, ensure_ascii=False)[:_LONGEST_CELL]])
+            text = json.dumps(value)
+            # What is too long for a cell goes on in the next ones.
+            begins = range(0, len(text), _LONGEST_CELL)
+            about.append([name, *(text[i : i + _LONGEST_CELL] for i in begins)])
         book.save(path)
     except BaseException:
         for sheet in book.worksheets:
