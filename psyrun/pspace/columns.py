@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
+from psyrun.pspace.reading import is_frame
 from psyrun.utils.text import shortened, text_of
 from psyrun.utils.typing import override
 
@@ -188,12 +189,18 @@ def as_column(name: str, value: Any) -> tuple[Column, int | None]:
     Strings, bytes, mappings, classes and arrays without axes are scalars. Any other
     iterable is read once, in its order. Returns the number of values, too; None for
     a scalar, which suits any length. Raises `PsyrunError` for a set, which has no
-    order.
+    order, and for a data frame, which has names of columns as its items.
     """
     if isinstance(value, set | frozenset):
         raise PsyrunError(
             f"Param: {name!r} is a {type(value).__name__}, which has no order; "
             f"give a list, for example {name}=sorted(...)."
+        )
+    if is_frame(value):
+        raise PsyrunError(
+            f"Param: {name!r} is a {type(value).__name__}, which would give the names "
+            "of its columns. Use Param.from_frame(df) for its rows, or "
+            f"{name}=df['{name}'] for one column."
         )
     if _is_scalar(value):
         return ConstantColumn(

@@ -16,9 +16,10 @@ their operands and compute points when they are asked for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from keyword import iskeyword
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Param(Table):
     UnequalLengthsError
         If the lengths differ. It is a `ValueError`, too.
     PsyrunError
-        If a value is a set.
+        If a value is a set, or a data frame.
 
     Examples
     --------
@@ -69,6 +70,63 @@ class Param(Table):
             )
         size = next(iter(lengths.values()), 1 if params else 0)
         super().__init__({key: column for key, (column, _) in columns.items()}, size)
+
+    @classmethod
+    def read(cls, filename: str | os.PathLike[str]) -> Self:
+        """Read points from a table in a file.
+
+        Parameters
+        ----------
+        filename : path-like
+            A ``.csv`` or ``.tsv`` file in UTF-8, whose first line has the names of the
+            parameters, or a ``.parquet`` file, which needs ``psyrun[parquet]``. A
+            column of text has integers, floats or bools (``true``, ``false``) if all
+            of its cells are such, and else text.
+
+        Returns
+        -------
+        Param
+            A point for each row, in their order. They are read here, once.
+
+        Raises
+        ------
+        PsyrunError
+            If the file cannot be read; if rows have cells too many or too few, or an
+            empty one; or if a name is missing or occurs twice.
+        """
+        from psyrun.pspace.reading import read_table
+
+        return cls(**read_table(filename))
+
+    @classmethod
+    def from_frame(cls, frame: Any) -> Self:
+        """Take points from a data frame.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+            A column for each parameter. The index of pandas is left out.
+
+        Returns
+        -------
+        Param
+            A point for each row, in their order, with values of Python's types.
+
+        Raises
+        ------
+        PsyrunError
+            If it is something else, a value is missing (nan is none that is), or a name
+            is no text or occurs twice.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> Param.from_frame(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
+        Param(a=[1, 2], b=['x', 'y'])
+        """
+        from psyrun.pspace.reading import columns_of_frame
+
+        return cls(**columns_of_frame(frame))
 
     def get_param(self, key: str, i: int) -> Any:
         """Return a value of one parameter, as ``space[i][key]`` does."""
