@@ -37,6 +37,7 @@ from psyrun.tasks.fingerprint.memory import Memory
 from psyrun.tasks.fingerprint.module_slices import ModuleSlices
 from psyrun.tasks.fingerprint.nodes import nodes_of
 from psyrun.tasks.fingerprint.slicing import CODE, DECISIVE, SPACE, Sliceable
+from psyrun.tasks.fingerprint.tables import tables_read
 
 __all__ = ["Source", "fingerprint"]
 _FORMAT = b"psyrun fingerprint 1"
@@ -128,7 +129,8 @@ class Source:
     def space(self) -> str:
         """The fingerprint of what makes the space, the same otherwise.
 
-        What has an effect of its own and the files of `file_dep` count for both.
+        What has an effect of its own and the files of `file_dep` count for both. A
+        table counts for the space if `Param.read` is called with its name.
         """
         return str(self._memory.get("space", lambda: self._of_part(SPACE)))
 
@@ -141,7 +143,14 @@ class Source:
             # Other parts may need a module of which nothing counts here.
             *((n, form) for n in sorted(modules) for form in modules[n] if form),
             *((name, content.encode()) for name, content in self._contents),
+            *(self._tables(part) if names == SPACE else ()),
         )
+
+    def _tables(self, part: _Part) -> Iterator[tuple[str, bytes]]:
+        files = self._analysed.files
+        for name in tables_read(chain(part.nodes, part.slices.nodes)):
+            if files.is_file(file := self._root / name):
+                yield f"table {name}", files.content(file)
 
     @property
     def contents(self) -> dict[str, str]:

@@ -47,6 +47,10 @@ class Files:
             self._digests[str(file)] = hashlib.sha256(content).hexdigest()
         return self._contents[file]
 
+    def is_file(self, path: Path) -> bool:
+        """Return whether there is a file."""
+        return self._kind(path) == _FILE
+
     def module(self, folder: Path, name: str) -> Found:
         """Return what a folder has of a module."""
         key = folder, name
