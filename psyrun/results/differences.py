@@ -13,6 +13,7 @@ from psyrun.errors import PsyrunError, TaskError, enough_memory_for
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.matching import count_unmatched, match_rows
 from psyrun.pspace.param import select
+from psyrun.results.changed_assignments import Details, details_of, details_of_new
 from psyrun.results.failed import failed_space
 from psyrun.results.load import RecordedTask
 from psyrun.results.spaces import RowsOfTask, version_of
@@ -43,6 +44,8 @@ class Difference:
         Rows whose assignment is not in the space.
     changed : str
         A clause that says what changed in between; empty if nothing did.
+    details : Details or None
+        Which assignments and versions these are, if that was asked for.
     """
 
     n_items: int
@@ -51,9 +54,10 @@ class Difference:
     n_older: int = 0
     n_removed: int = 0
     changed: str = ""
+    details: Details | None = None
 
 
-def difference_of(path: Path, name: str) -> Difference:
+def difference_of(path: Path, name: str, *, with_details: bool = False) -> Difference:
     """Return by what the task of a task file differs from its rows.
 
     The task file is run if its space may have changed. Raises `PsyrunError` if it
@@ -61,17 +65,20 @@ def difference_of(path: Path, name: str) -> Difference:
     """
     task = RecordedTask(layout_of(path.parent, name), Path())
     if Plan.load(task.layout) is None:
-        n_items = len(_space_of(path))
-        return Difference(n_items, n_items)
+        return _all_new(_space_of(path), with_details=with_details)
     version = version_of(task)
     changed = _changed(version, task)
     if not changed:
-        found = retry_while_changing(lambda: _of_own_space(version, task))
+        found = retry_while_changing(
+            lambda: _of_own_space(version, task, with_details=with_details)
+        )
         if found is not None:
             return found
     space = _space_of(path)
     with enough_memory_for(space, path):
-        found = retry_while_changing(lambda: _of_space(space, version, task))
+        found = retry_while_changing(
+            lambda: _of_space(space, version, task, with_details=with_details)
+        )
     return replace(found, changed=changed)
 
 
@@ -81,7 +88,14 @@ def _space_of(path: Path) -> ParameterSpace:
     return load_task(path).pspace
 
 
-def _of_own_space(version: Version, task: RecordedTask) -> Difference | None:
+def _all_new(space: ParameterSpace, *, with_details: bool) -> Difference:
+    details = details_of_new(space) if with_details else None
+    return Difference(len(space), len(space), details=details)
+
+
+def _of_own_space(
+    version: Version, task: RecordedTask, *, with_details: bool
+) -> Difference | None:
     """Return what is missing of the space that was divided; None if none was.
 
     It stays as it is, also if it was made at random.
@@ -90,24 +104,39 @@ def _of_own_space(version: Version, task: RecordedTask) -> Difference | None:
     if rows is None or rows.number != task.plan.round:
         return None
     n_failed, n_items = len(failed_space(task)), len(rows.space)
+    details = None
+    if with_details:
+        of_space = np.full(n_items, -1, np.int64)
+        of_space[rows.indices] = np.arange(len(rows.indices))
+        details = details_of(rows.space, [(rows, of_space)], version, task)
     return Difference(
         n_items=n_items,
         n_new=max(0, n_items - len(rows.indices) - n_failed),
         n_failed=n_failed,
         n_older=len(rows.stale(version)),
         n_removed=rows.data.division.n_former,
+        details=details,
     )
 
 
 def _of_space(
-    space: ParameterSpace, version: Version, task: RecordedTask
+    space: ParameterSpace,
+    version: Version,
+    task: RecordedTask,
+    *,
+    with_details: bool,
 ) -> Difference:
     rows = RowsOfTask.find(task)
     if rows is None:
-        return Difference(len(space), len(space))
+        return _all_new(space, with_details=with_details)
+    details = None
     try:
-        counts = _count(space, rows, RowsOfTask.others(task, rows), version)
+        others = RowsOfTask.others(task, rows)
+        counts = _count(space, rows, others, version)
         n_failed = _n_there(space, failed_space(task))
+        if with_details:
+            found = [(each, _rows_of(space, each)) for each in (*others, rows)]
+            details = details_of(space, found, version, task)
     except PsyrunError as error:
         raise TaskError(f"{task.plan.taskfile}: {error}") from error
     return Difference(
@@ -116,6 +145,7 @@ def _of_space(
         n_failed=n_failed,
         n_older=counts.n_older,
         n_removed=rows.n_rows - counts.n_kept,
+        details=details,
     )
 
 

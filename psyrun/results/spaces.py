@@ -171,14 +171,22 @@ class RowsOfTask:
         columns = dict(self.data.division.former_points or {})
         return Param(**columns) if columns else Param()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fingerprints of versions that rows may come from."""
+        return self._counts.fingerprint, *self.data.division.fingerprints
+
+    def numbers(self) -> NDArray[np.int64]:
+        """Return for each row its version, as a place in `names`."""
+        return self.data.versions()
+
     def are_older(self, version: Version) -> NDArray[np.bool_]:
         """Return which rows come from another version, first those of the space."""
         names = self.plan.names
         is_same = version.is_one_of(names, is_former=self.plan.is_former)
         current = {version.code_text, *(names if is_same else ())}
-        all_names = self._counts.fingerprint, *self.data.division.fingerprints
-        are_older = np.array([name not in current for name in all_names])
-        is_older: NDArray[np.bool_] = are_older[self.data.versions()]
+        are_older = np.array([name not in current for name in self.names])
+        is_older: NDArray[np.bool_] = are_older[self.numbers()]
         return is_older
 
 

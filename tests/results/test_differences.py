@@ -149,3 +149,54 @@ def test_a_task_file_that_cannot_be_used_is_told_in_one_line(done, capsys) -> No
     assert "psy-tasks/task_a.py" in said
     assert said.count("\n") == 1
     assert main(["diff", "b"]) == 2
+
+
+@pytest.fixture
+def details(capsys):
+    """What `psy diff -v` says of the task after the table."""
+
+    def details(text: str | None = None) -> list[str]:
+        if text is not None:
+            Path("psy-tasks/task_a.py").write_text(text)
+        assert main(["diff", "-v", "a"]) == 0
+        return capsys.readouterr().out.splitlines()[2:]
+
+    return details
+
+
+def test_details_of_a_new_task_are_its_first_assignments(done, details) -> None:
+    xs = [f"  x={x}" for x in range(5)]
+    assert details(task("range(7)")) == ["a: new", *xs, "  and 2 others"]
+    assert details(task("range(6)"))[-1] == "  and 1 other"
+    assert details(task("range(5)")) == ["a: new", *xs]
+
+
+def test_details_list_what_came_went_and_failed(done, details) -> None:
+    done(task("[0, 1, 2, 3]"), "split", "process 0", "process 1")
+    failure = "  x=2: ValueError: as asked"
+    assert details() == ["a: failed", failure]
+    changed, *said, older = details(task("[1, 2, 3, 4]", "x + 1"))
+    assert changed == "a: execute changed (task_a.py:8)"
+    came, went = ["a: new", "  x=4"], ["a: removed", "  x=0"]
+    assert said == [*came, "a: failed", failure, *went, "a: older"]
+    assert older.startswith("  2 rows of version ")
+    assert "run first on " in older
+    assert older.endswith("): execute changed (task_a.py:8)")
+
+
+def test_details_tell_versions_apart(done, details) -> None:
+    done(task("[0, 1]"))
+    done(task("[0, 1, 3]", "x + 1"), keep_going=True)
+    (head, *lines) = details(task("[0, 1, 3]", "x + 2"))[1:]
+    assert head == "a: older"
+    assert [line.split(" of ")[0] for line in lines] == ["  2 rows", "  1 row"]
+    assert len({line.split()[4] for line in lines}) == 2
+    # One of them is that of now.
+    (head, line) = details(task("[0, 1, 3]", "x + 1"))
+    assert line.startswith("  2 rows of version ")
+
+
+def test_rows_outside_of_the_space_are_removed(done, details) -> None:
+    done(task("[0, 1, 3]"))
+    done(task("[1]"), keep_going=True)
+    assert details() == ["a: removed", "  x=0", "  x=3"]
