@@ -1,10 +1,26 @@
 """Parameter spaces and their algebra."""
 
 from psyrun.pspace.param import Param, missing
+from psyrun.pspace.ranges import integers, log, normal, uniform
+from psyrun.pspace.samplers import Grid, Halton, LatinHypercube, Random, Sobol
 from psyrun.pspace.space import AmbiguousOperationError, ParameterSpace
 from psyrun.utils.former import former_names
 
-__all__ = ["AmbiguousOperationError", "Param", "ParameterSpace", "missing"]
+__all__ = [
+    "AmbiguousOperationError",
+    "Grid",
+    "Halton",
+    "LatinHypercube",
+    "Param",
+    "ParameterSpace",
+    "Random",
+    "Sobol",
+    "integers",
+    "log",
+    "missing",
+    "normal",
+    "uniform",
+]
 
 __getattr__ = former_names(
     __name__,

@@ -136,7 +136,7 @@ class Param(Table):
     @override
     def literal(self) -> str | None:
         texts = {key: column.literal() for key, column in self._columns.items()}
-        return None if None in texts.values() else f"Param({_arguments(texts)})"
+        return None if None in texts.values() else f"Param({arguments(texts)})"
 
     @override
     def _summary(self) -> str:
@@ -150,7 +150,7 @@ class UnequalLengthsError(PsyrunError, ValueError):
     """The sequences of a `Param` are not equally long."""
 
 
-def _arguments(texts: Mapping[str, str | None]) -> str:
+def arguments(texts: Mapping[str, str | None]) -> str:
     """Return keyword arguments in Python source, also where keys are no identifiers."""
     if all(key.isidentifier() and not iskeyword(key) for key in texts):
         return ", ".join(f"{key}={text}" for key, text in texts.items())

@@ -6,11 +6,11 @@ import csv
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from psyrun.errors import PsyrunError, one_line
+from psyrun.utils.extras import imported
 
 Columns = dict[str, list[Any]]
 
@@ -109,13 +109,7 @@ def _typed(cells: list[str]) -> list[Any]:
 
 
 def _read_parquet(path: Path) -> Columns:
-    try:
-        parquet = import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise PsyrunError(
-            f"Param.read: {path}: needs pyarrow ({one_line(error)}). Install it with "
-            "\"pip install 'psyrun[parquet]'\"."
-        ) from None
+    parquet = imported("pyarrow.parquet", "parquet", f"Param.read: {path}")
     try:
         table = parquet.read_table(path)
     except FileNotFoundError:

@@ -17,7 +17,6 @@ from psyrun.results.export.places import replacing_folder
 from psyrun.results.export.sheets import write_csv, write_sheet
 from psyrun.results.export.tables import Table, write_arrow, write_parquet
 from psyrun.results.export.zarr import Zarr
-from psyrun.results.extras import imported
 from psyrun.results.forms import (
     Request,
     keys_asked_for,
@@ -27,6 +26,7 @@ from psyrun.results.forms import (
 )
 from psyrun.results.load import RecordedTask, find_rows
 from psyrun.results.sources import Source
+from psyrun.utils.extras import imported
 from psyrun.utils.files import Filename, explained, replacing
 from psyrun.utils.leftovers import remove_abandoned
 from psyrun.workdir.consistent_reads import retry_while_changing
