@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="evaluate all again, also what did not change",
     )
     parser.add_argument(
+        "--rerun",
+        metavar="WHAT",
+        help="evaluate these assignments again: a Python expression of parameters and "
+        "results, such as 'beta < 0.3'; 'stale', those with a row of an older "
+        "version; or 'failed'",
+    )
+    parser.add_argument(
         "-j",
         "--jobs",
         type=whole(1),
@@ -82,6 +89,10 @@ def execute(args: argparse.Namespace) -> int:
             "--fresh evaluates all again, and --continue keeps what is there. Give one "
             "of them."
         )
+    if args.fresh and args.rerun is not None:
+        raise PsyrunError(
+            "--fresh evaluates all again, and --rerun only some. Give one of them."
+        )
     early = _early_snakemake(args)
     try:
         return _run(args, early)
@@ -107,6 +118,7 @@ def _run(args: argparse.Namespace, early: EarlySnakemake | None) -> int:
         args.max_failures,
         args.move_aside,
         args.fresh,
+        args.rerun,
     )
     options = RunOptions(
         taskdir=args.taskdir,

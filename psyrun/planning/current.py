@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +27,18 @@ from psyrun.workdir.progress import MergeRecord, RoundProgress, finished_blocks
 from psyrun.workdir.result_file import is_in_work_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from psyrun.pspace import ParameterSpace
     from psyrun.pspace.tolerance import KnownAs
+    from psyrun.store.arrays import Indices
     from psyrun.store.rows import ColumnDict
     from psyrun.workdir.rows import RoundData
+
+
+def _ignore(*_: object) -> None:
+    pass
 
 
 def current_state(
@@ -42,7 +50,8 @@ def current_state(
     Damaged blocks count as gone, or, with `refuses_damage`, raise it when rows are
     counted.
     """
-    data = partial(_data, task, None if refuses_damage else _ignore)
+    on_damaged = None if refuses_damage else _ignore
+    data = partial(round_data, task, on_damaged=on_damaged)
     layout = TaskLayout.of(desired.workdir, desired.task)
     plan = Plan.load(layout)
     last = None if plan is None else layout.round(plan.round)
@@ -58,9 +67,10 @@ def current_state(
             for n, r in rounds
             if any(f.exists() for f in (r.blocks, r.finished, r.journals))
         ),
+        has_marks=last is not None and _has_marks(last, desired),
         count_open=lambda number: _count_open(data(layout.round(number))),
         count_rows=lambda kept: _count_rows(
-            task, desired, kept, [data(layout.round(n)) for n in kept.rounds]
+            task, desired, kept, [data(layout.round(n)) for n in kept.rounds], {}
         ),
     )
     if plan is None or last is None:
@@ -70,6 +80,28 @@ def current_state(
     if current.is_split:
         current = _with_progress(current, plan, last)
     return replace(current, sources=_sources(current, plan, layout))
+
+
+def _has_marks(round_: Round, desired: Desired) -> bool:
+    # Without NumPy where it is not needed.
+    if not round_.replaced.exists():
+        return False
+    from psyrun.workdir.replaced import has_replaced
+
+    return has_replaced(round_, desired.names)
+
+
+def with_rerun(
+    task: Task, desired: Desired, current: Current, marks: Mapping[int, Indices]
+) -> Current:
+    """Return what there is if some rows were marked to be evaluated again."""
+    layout = TaskLayout.of(desired.workdir, desired.task)
+
+    def count_rows(kept: KeptRows) -> RowNumbers:
+        rounds = [round_data(task, layout.round(number)) for number in kept.rounds]
+        return _count_rows(task, desired, kept, rounds, marks)
+
+    return replace(current, count_rows=count_rows)
 
 
 def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
@@ -138,7 +170,11 @@ class IncomparableError(TaskError):
 
 
 def _count_rows(
-    task: Task, desired: Desired, kept: KeptRows, rounds: Sequence[RoundData]
+    task: Task,
+    desired: Desired,
+    kept: KeptRows,
+    rounds: Sequence[RoundData],
+    marks: Mapping[int, Indices],
 ) -> RowNumbers:
     from psyrun.pspace.tolerance import KnownAs
     from psyrun.workdir.reuse import from_rounds, rows_of_rounds
@@ -148,22 +184,27 @@ def _count_rows(
         return _count_in_result(task, known_as)
     space = rounds[0].division.space if kept.same_space else task.pspace
     there = rows_of_rounds(
-        [(data, _fingerprint(data)) for data in rounds],
+        [(data, fingerprint_of(data)) for data in rounds],
         same_space=kept.same_space,
         may_stay=[number in kept.all_of for number in kept.rounds],
+        replaced=_replaced(desired, kept, rounds, marks),
     )
     names = desired.names
-    is_current = there.of_versions(names)
+    is_current = there.valid(names)
     if not kept.same_space:
         there = there.with_defaults(known_as)
         space = known_as.as_in(space, there.points)
     try:
         found = from_rounds(space, there, names, keeps_all=kept.keeps_all)
         is_open = found.rows < 0
-        n_redone = 0
+        n_redone = n_rerun = 0
         if not kept.keeps_all and not is_current.all():
             all_rows = from_rounds(space, there, names, keeps_all=True).rows
             n_redone = int(is_open.sum() - (all_rows < 0).sum())
+        if there.replaced is not None:
+            before = replace(there, replaced=None)
+            all_rows = from_rounds(space, before, names, keeps_all=True).rows
+            n_rerun = int((is_open & (all_rows >= 0)).sum()) - n_redone
     except PsyrunError as error:
         raise IncomparableError(f"{task.path}: {error}") from error
     if is_open.any() and not kept.same_space:
@@ -183,7 +224,27 @@ def _count_rows(
         n_redone=n_redone,
         n_former=len(found.former),
         n_left_out=int(of_last.sum()) - n_used,
+        n_rerun=n_rerun,
     )
+
+
+def _replaced(
+    desired: Desired,
+    kept: KeptRows,
+    rounds: Sequence[RoundData],
+    marks: Mapping[int, Indices],
+) -> list[NDArray[np.bool_]]:
+    """Return which rows of each round are evaluated again."""
+    import numpy as np
+
+    from psyrun.workdir.replaced import places_of, replaced_in
+
+    names = () if kept.takes_replaced else desired.names
+    found = [replaced_in(data, names) for data in rounds]
+    for number, data, is_marked in zip(kept.rounds, rounds, found, strict=True):
+        if number in marks:
+            is_marked |= np.isin(places_of(data), marks[number])
+    return found
 
 
 def _count_in_result(task: Task, known_as: KnownAs) -> RowNumbers:
@@ -216,7 +277,8 @@ def _warn_of_rounding(
             )
 
 
-def _fingerprint(data: RoundData) -> str:
+def fingerprint_of(data: RoundData) -> str:
+    """Return the version that the blocks of a round are computed with."""
     counts = DivisionCounts.load(data.round)
     return "" if counts is None else counts.fingerprint
 
@@ -247,9 +309,12 @@ def _not_continued(task: Task, cause: str) -> TaskError:
     )
 
 
-def _data(
-    task: Task, on_damaged: Callable[[int, str], object] | None, round_: Round
+def round_data(
+    task: Task,
+    round_: Round,
+    on_damaged: Callable[[int, str], object] | None = _ignore,
 ) -> RoundData:
+    """Return the rows of a round; damaged blocks count as gone, or are refused."""
     from psyrun.store.registry import store_with
     from psyrun.workdir.rows import RoundData
 
@@ -257,7 +322,3 @@ def _data(
     ext = task.store.ext if counts is None else counts.ext
     # The split says which rows these are, when it leaves them out.
     return RoundData(round_, store_with(ext, task.store), _ignore, on_damaged)
-
-
-def _ignore(*_: object) -> None:
-    pass

@@ -38,6 +38,8 @@ class Desired(TaskSettings):
         Other fingerprints that stand for the same version of the task.
     is_fresh : bool
         Whether rows that are there are to be replaced (``--fresh``).
+    rerun : str or None
+        What is to be evaluated again, although its rows are valid (``--rerun``).
     overwrite_dirty : bool
         Whether rows of older versions may be replaced.
     """
@@ -50,6 +52,7 @@ class Desired(TaskSettings):
     token: str
     also: tuple[str, ...] = ()
     is_fresh: bool = False
+    rerun: str | None = None
     overwrite_dirty: bool = True
 
     @property
@@ -110,6 +113,8 @@ class RowNumbers:
         Those with a row of this version of the task, and of another one.
     n_redone : int
         Those to evaluate that have a row of another version, which could be kept.
+    n_rerun : int
+        Those to evaluate that have a row which was marked to be evaluated again.
     n_former : int
         Rows that stay in the result, of assignments that are no longer in the space.
     n_left_out : int
@@ -124,6 +129,7 @@ class RowNumbers:
     n_redone: int = 0
     n_former: int = 0
     n_left_out: int = 0
+    n_rerun: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,8 @@ class Current:
     n_others : int
         Rows that it took over although another version made them, or their assignments
         are no longer in the space.
+    has_marks : bool
+        Whether rows of its round are marked to be evaluated again.
     has_jobs : bool
         Whether jobs of its round are queued or running, to be adopted.
     count_open : callable
@@ -175,6 +183,7 @@ class Current:
     sources: Mapping[int, RowSource] = field(default_factory=dict)
     n_left_out: int = 0
     n_others: int = 0
+    has_marks: bool = False
     has_jobs: bool = False
     count_open: Callable[[int], int] = field(default=lambda number: 0)
     count_failed: Callable[[], int] = field(default=lambda: 0)
@@ -212,6 +221,7 @@ class KeptRows:
     keeps_all: bool = False
     same_space: bool = False
     all_of: tuple[int, ...] = ()
+    takes_replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -253,6 +263,10 @@ def decide(desired: Desired, current: Current, *, keep_going: bool) -> Decision:
     last = current.plan
     if desired.is_fresh:
         return _new_round(desired, current, KeptRows())
+    if desired.rerun is not None:
+        rounds = current.own_rounds or current.rounds
+        kept = _kept(desired, current, rounds, keeps_all=keep_going)
+        return _new_round(desired, current, kept)
     if (
         last is not None
         and desired.is_same_code(last)
@@ -301,7 +315,8 @@ def _with_same_source(
     own = current.own_rounds
     if keep_going and _is_given_up(current, last):
         kept = _kept(desired, current, current.rounds, keeps_all=True)
-        return _new_round(desired, current, kept)
+        is_rerun = last.rerun is not None
+        return _new_round(desired, current, replace(kept, takes_replaced=is_rerun))
     if not current.is_split and current.has_jobs:
         return _all_steps(_renewed(last, desired, last.merge))
     keeps_all = keep_going or last.keeps_all is not False
@@ -310,7 +325,12 @@ def _with_same_source(
         kept = _kept(desired, current, own, keeps_all=keeps_all)
         if last.all_of is not None:
             kept = replace(kept, all_of=last.all_of)
+        kept = replace(kept, takes_replaced=last.takes_replaced)
         return _new_round(desired, current, kept if takes_rows else KeptRows())
+    if current.has_marks and not keep_going:
+        # Whoever has marked them was ended before there was a plan.
+        kept = _kept(desired, current, own, keeps_all=last.keeps_all is not False)
+        return _new_round(replace(desired, rerun=""), current, kept)
     if _is_to_divide_anew(desired, current, last):
         others = tuple(n for n in own if n != last.round)
         rounds, keeps_all = (last.round, *others), last.keeps_all is not False
@@ -336,6 +356,7 @@ def _is_given_up(current: Current, last: Plan) -> bool:
     on. After a run that failed, to continue is to try again.
     """
     leaves_out = not set(last.superseded).isdisjoint(current.rounds)
+    leaves_out |= last.rerun is not None
     if last.keeps_all is False:
         leaves_out |= bool(current.n_left_out if current.is_split else last.keep_rounds)
     return leaves_out and (
@@ -387,6 +408,8 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
         keeps_all=kept.keeps_all,
         all_of=kept.all_of,
         same_space=kept.same_space,
+        rerun=_rerun(desired, current, kept),
+        takes_replaced=kept.takes_replaced,
         also=desired.also,
         merge=desired.token,
         n_items=rows.n_items,
@@ -400,6 +423,20 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
         is_dirty = bool(current.rounds) or current.has_result
         is_dirty &= not (is_same or desired.is_fresh)
     return replace(_all_steps(plan), is_dirty=is_dirty, rows=rows)
+
+
+def _rerun(desired: Desired, current: Current, kept: KeptRows) -> str | None:
+    """Return what a new round is to evaluate again, also if an earlier one was to."""
+    last = current.plan
+    is_going_on = (
+        desired.rerun is None
+        and last is not None
+        and desired.is_same_code(last)
+        and current.merged is None
+        and bool(kept.keep)
+        and not kept.takes_replaced
+    )
+    return last.rerun if is_going_on and last is not None else desired.rerun
 
 
 def _all_steps(plan: Plan) -> Decision:

@@ -31,6 +31,8 @@ class PlanOptions:
         Whether a file that is not psyrun's is renamed where the result is to go.
     is_fresh : bool
         Whether all is evaluated again (``--fresh``).
+    rerun : str or None
+        What is evaluated again (``--rerun``): an expression, ``stale`` or ``failed``.
     token : str
         Name for a new merge.
     """
@@ -40,6 +42,7 @@ class PlanOptions:
     max_failures: int | None = None
     move_aside: bool = False
     is_fresh: bool = False
+    rerun: str | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property

@@ -23,6 +23,7 @@ from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.merged_rows import MergedRows
 from psyrun.workdir.plan import Plan
+from psyrun.workdir.replaced import replaced_in
 from psyrun.workdir.result_file import recorded_results
 from psyrun.workdir.reuse import from_rounds, pieces_of, rows_of_rounds, taken_of
 from psyrun.workdir.row_sources import ordered
@@ -139,6 +140,7 @@ class KeptRepair:
             [*zip(rounds, names, strict=True)],
             same_space=plan.same_space,
             may_stay=plan.may_stay,
+            replaced=[replaced_in(data, plan.honoured) for data in rounds],
         ).with_defaults(known_as)
         space = known_as.as_in(self.blocks.division.space, there.points)
         keeps_all = plan.keeps_all is not False

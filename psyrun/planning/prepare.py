@@ -28,12 +28,13 @@ from psyrun.planning.current import (
     IncomparableError,
     current_state,
     known_fingerprints,
+    with_rerun,
 )
 from psyrun.planning.decide import Current, Decision, Desired, RowNumbers, decide
 from psyrun.planning.desired import PlanOptions, desired_of, sources_of
 from psyrun.planning.hints import unlisted_files
 from psyrun.planning.snakefile import check_path, check_taskfile, environment, render
-from psyrun.planning.telling import told_of_rows
+from psyrun.planning.telling import told_of_rerun, told_of_rows
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import QueuedTask
@@ -82,6 +83,7 @@ from psyrun.workdir.snakemake_records import (
 
 if TYPE_CHECKING:
     from psyrun.planning.repair import Repair
+    from psyrun.planning.rerun import Rerun
 
 _PATIENCE = 10.0  # seconds that jobs of a killed run are given to end
 
@@ -111,6 +113,8 @@ class TaskRun:
         What is known to differ from the version of the last plan.
     opened : frozenset of str
         Files that were opened when the task was loaded.
+    rerun : Rerun or None
+        Which rows are to be evaluated again, if the options say so.
     incomparable : str
         Why rows of before cannot be found, so that all is evaluated; else empty.
     """
@@ -124,6 +128,7 @@ class TaskRun:
     mended: list[str] = field(default_factory=list)
     changes: tuple[Change, ...] = ()
     opened: frozenset[str] = frozenset()
+    rerun: Rerun | None = None
     incomparable: str = ""
     _version: Version = field(init=False)
     _current: Current = field(init=False)
@@ -167,7 +172,9 @@ class TaskRun:
         """What is to be said of the rows that are there."""
         code, space = clause(of_code(self.changes)), clause(of_space(self.changes))
         lines = told_of_rows(self.name, self.decision, code, space)
-        return [*filter(None, [self.incomparable]), *lines]
+        is_merged = self._current.merged is not None
+        again = told_of_rerun(self.name, self.decision, self.rerun, is_merged=is_merged)
+        return [*filter(None, [self.incomparable]), *again, *lines]
 
     @property
     def rows(self) -> RowNumbers:
@@ -325,6 +332,9 @@ class TaskRun:
             self._accept()
 
     def _accept(self) -> None:
+        if self.rerun is not None:
+            # Without a plan, the next run evaluates them again all the same.
+            self.rerun.record(self.layout, self.plan.fingerprint)
         self.plan.save(self.layout)
         self._record_version()
         _note_where(self.task)
@@ -430,6 +440,8 @@ class TaskRun:
         return decision
 
     def _decided(self, desired: Desired, current: Current) -> Decision:
+        if self.options.rerun is not None:
+            return self._decided_rerun(self.options.rerun, desired, current)
         try:
             return decide(desired, current, keep_going=self.options.keep_going)
         except IncomparableError as error:
@@ -440,6 +452,17 @@ class TaskRun:
             fresh = replace(desired, is_fresh=True)
             decision = decide(fresh, current, keep_going=False)
             return replace(decision, is_dirty=True)
+
+    def _decided_rerun(self, text: str, desired: Desired, current: Current) -> Decision:
+        from psyrun.planning.rerun import check_nothing_else, find_rerun
+
+        self.rerun = rerun = find_rerun(text, desired, current, self.task)
+        if rerun.n_selected:
+            desired = replace(desired, rerun=text)
+            current = with_rerun(self.task, desired, current, rerun.marks)
+        decision = decide(desired, current, keep_going=self.options.keep_going)
+        check_nothing_else(desired, decision)
+        return decision
 
     def _adoptable(self, found: Sequence[EarlierJobs]) -> list[EarlierJobs]:
         """Return the queues whose jobs this run can go on with."""

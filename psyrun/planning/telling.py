@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from psyrun.planning.decide import Decision, RowNumbers
 from psyrun.utils.text import counted
+
+if TYPE_CHECKING:
+    from psyrun.planning.rerun import Rerun
 
 
 def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterator[str]:
@@ -61,13 +66,49 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
         )
 
 
+def told_of_rerun(
+    name: str, decision: Decision, rerun: Rerun | None, *, is_merged: bool
+) -> Iterator[str]:
+    """Yield in a line what is evaluated again although its rows are valid.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    decision : Decision
+        What the run does.
+    rerun : Rerun or None
+        What the user wants to be evaluated again, if that is new.
+    is_merged : bool
+        Whether the plan that was accepted last came to its end.
+    """
+    plan, rows = decision.plan, decision.rows
+    if rerun is not None and not rerun.n_selected:
+        none = _NONE.get(rerun.text, f"no row has {shlex.quote(rerun.text)}")
+        yield f"{name}: {none}; nothing is evaluated again"
+        return
+    said = "" if not plan.rerun else f" ({shlex.quote(plan.rerun)})"
+    n_again = rerun.n_selected if rerun is not None else rows.n_rerun if rows else 0
+    if plan.rerun is not None and n_again:
+        yield f"{name}: {counted(n_again, 'assignment')} evaluated again{said}"
+    elif plan.rerun is not None and decision.blocks and not is_merged:
+        yield f"{name}: goes on with what is evaluated again{said}"
+
+
+_NONE = {
+    "stale": "no row was made by an older version",
+    "failed": "no assignment has failed",
+}
+
+
 def _are(n: int) -> str:
     return "is" if n == 1 else "are"
 
 
 def told_of_numbers(name: str, rows: RowNumbers) -> str:
     """Return the numbers of a run that is only to be shown."""
+    again = f" ({rows.n_rerun} of them again)" if rows.n_rerun else ""
     return (
-        f"{name}: {rows.n_open} to evaluate, {rows.n_kept} kept, {rows.n_older} kept "
-        f"by an older version, {rows.n_left_out} left out"
+        f"{name}: {rows.n_open} to evaluate{again}, {rows.n_kept} kept, "
+        f"{rows.n_older} kept by an older version, {rows.n_left_out} left out"
     )

@@ -62,9 +62,12 @@ class RunOptions:
         controller : str
             As the attribute, for that process.
         """
+        # Another controller goes on with what the first one has begun.
+        rerun = self.plan.rerun if controller != JOB else None
+        is_rerun = self.plan.rerun is not None
         flags = {
-            "--continue": self.plan.keep_going,
-            # Another controller goes on with what the first one has begun.
+            # In place of that, this would give it up.
+            "--continue": self.plan.keep_going and not (is_rerun and rerun is None),
             "--fresh": self.plan.is_fresh and controller != JOB,
             "--accept-failures": self.plan.accept_failures,
             "--move-aside": self.plan.move_aside,
@@ -75,6 +78,7 @@ class RunOptions:
             "--controller": controller,
             "--taskdir": self.taskdir,
             "--jobs": self.jobs,
+            "--rerun": rerun,
             "--max-failures": self.plan.max_failures,
         }
         return [

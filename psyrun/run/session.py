@@ -189,7 +189,13 @@ class Session:
 
     def _plan(self, tasks: list[TaskRun]) -> list[TaskRun]:
         """Decide what to do, and return the tasks for which there is something."""
-        tasks = self._those_that_can(self._decide, tasks)
+        able = self._those_that_can(self._decide, tasks)
+        if self._options.plan.rerun is not None and len(able) < len(tasks):
+            # An expression may have been meant for other tasks.
+            for task in able:
+                task.release()
+            return []
+        tasks = able
         tasks = self._those_that_can(self._check_site, tasks)
         tasks = [task for task in tasks if self._is_to_run(task)]
         if self._options.detach == JOB and tasks:
@@ -211,6 +217,7 @@ class Session:
 
     def _is_to_run(self, task: TaskRun) -> bool:
         if task.decision.is_done:
+            self._tell_of_rows(task)
             self._show_jobs(task, None)
             task.release()
             return False

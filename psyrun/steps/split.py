@@ -27,10 +27,12 @@ from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.merged_rows import sound_rows
 from psyrun.workdir.progress import RoundProgress
+from psyrun.workdir.replaced import replaced_in
 from psyrun.workdir.reuse import (
     ReusedRows,
     Taken,
     by_round,
+    evaluated_again,
     from_result,
     from_rounds,
     pieces_of,
@@ -113,8 +115,12 @@ def _divide_after_rounds(job: Job) -> Division:
     rounds = [_earlier_round(job, number) for number in plan.keep_rounds]
     first = rounds[0][0]
     space = first.division.space if plan.same_space else job.task.pspace
-    may_stay = plan.may_stay
-    there = rows_of_rounds(rounds, same_space=plan.same_space, may_stay=may_stay)
+    there = rows_of_rounds(
+        rounds,
+        same_space=plan.same_space,
+        may_stay=plan.may_stay,
+        replaced=[replaced_in(data, plan.honoured) for data, _ in rounds],
+    )
     known_as = KnownAs() if plan.same_space else _known_as(job)
     there = there.with_defaults(known_as)
     keeps_all = plan.keeps_all is not False
@@ -124,7 +130,9 @@ def _divide_after_rounds(job: Job) -> Division:
     if plan.same_space and rounds[0][1] in plan.names:
         division = _with_attempts(division, first)
     all_data = [data for data, _ in rounds]
-    left_out = by_round(plan.keep_rounds, all_data, rows_left_out(there, found))
+    again = evaluated_again(wanted, there, plan.names)
+    lefts = rows_left_out(there, found, again)
+    left_out = by_round(plan.keep_rounds, all_data, lefts)
     division = replace(division, left_out=left_out)
     if not len(found.used):
         return replace(division, kept=None, former=None, former_points=None)

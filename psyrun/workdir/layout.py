@@ -190,6 +190,11 @@ class Round:
         return self.folder / f"kept{ext}"
 
     @property
+    def replaced(self) -> Path:
+        """Which of its rows are evaluated again, for which versions of the task."""
+        return self.folder / "replaced.npz"
+
+    @property
     def journals(self) -> Path:
         """The folder of the journals."""
         return self.folder / "journal"

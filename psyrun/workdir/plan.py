@@ -84,6 +84,11 @@ class Plan(TaskSettings):
         the others, only rows of this version and of the space are.
     also : tuple of str
         Other fingerprints that stand for the same version of the task.
+    rerun : str or None
+        What was to be evaluated again, although its rows are valid, as the user has
+        said it (``--rerun``); empty if that is not known any more.
+    takes_replaced : bool
+        Whether rows are taken after all that were marked to be evaluated again.
     same_space : bool
         Whether the space of the first round of `keep_rounds` stays, so that it
         isn't sampled again.
@@ -109,6 +114,8 @@ class Plan(TaskSettings):
     same_space: bool = False
     merge: str = ""
     n_items: int | None = field(default=None, compare=False)
+    rerun: str | None = None
+    takes_replaced: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,6 +128,11 @@ class Plan(TaskSettings):
         if self.all_of is None:
             return None
         return [number in self.all_of for number in self.keep_rounds]
+
+    @property
+    def honoured(self) -> tuple[str, ...]:
+        """The fingerprints for which rows that are marked are evaluated again."""
+        return () if self.takes_replaced else self.names
 
     @property
     def is_former(self) -> bool:

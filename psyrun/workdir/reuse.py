@@ -74,6 +74,8 @@ class RowsThere:
         for all.
     own : ndarray of int64 or None
         If the space is that of the round of the first part: the assignments of that.
+    replaced : ndarray of bool, shape (n_rows,), or None
+        Which rows are not taken, as they are evaluated again; None for none.
     """
 
     points: Sequence[ParameterSpace]
@@ -81,6 +83,7 @@ class RowsThere:
     fingerprints: tuple[str, ...]
     own: Indices | None = None
     may_stay: NDArray[np.bool_] | None = None
+    replaced: NDArray[np.bool_] | None = None
 
     @property
     def starts(self) -> list[int]:
@@ -110,6 +113,11 @@ class RowsThere:
         places = [i for i, name in enumerate(self.fingerprints) if name in names]
         return np.isin(self.versions, places)
 
+    def valid(self, names: Collection[str]) -> NDArray[np.bool_]:
+        """Return the same without rows that are evaluated again."""
+        is_current = self.of_versions(names)
+        return is_current if self.replaced is None else is_current & ~self.replaced
+
 
 def from_rounds(
     space: ParameterSpace,
@@ -138,11 +146,13 @@ def from_rounds(
     PsyrunError
         If values of a parameter cannot be compared.
     """
-    is_current = there.of_versions(current)
+    is_current = there.valid(current)
     finder = _Finder(space, there)
     finder.take_own(is_current)
     finder.take(is_current, is_exact=True)
     may_stay = np.ones_like(is_current) if there.may_stay is None else there.may_stay
+    if there.replaced is not None:
+        may_stay = may_stay & ~there.replaced
     groups = [is_current & may_stay]
     if keeps_all:
         finder.take(groups[0])
@@ -155,14 +165,19 @@ def from_rounds(
     return ReusedRows(finder.rows, former, there.columns(former))
 
 
-def rows_left_out(there: RowsThere, found: ReusedRows) -> list[Indices]:
+def rows_left_out(
+    there: RowsThere, found: ReusedRows, again: NDArray[np.bool_] | None = None
+) -> list[Indices]:
     """Return the rows of each part that are not taken over, counted in that part.
 
     Without those that are there once more, made by the same version: among the rows
-    that are taken over, or those of a part before.
+    that are taken over, or those of a part before. Neither those that are evaluated
+    `again`.
     """
     is_known = np.zeros(len(there.versions), dtype=bool)
     is_known[found.used] = True
+    if again is not None:
+        is_known |= again
     lefts = []
     for start, points in zip(there.starts, there.points, strict=False):
         is_used = is_known[start : start + len(points)]
@@ -190,6 +205,24 @@ def by_round(
         if len(left):
             found[number] = left
     return found
+
+
+def evaluated_again(
+    space: ParameterSpace, there: RowsThere, current: Collection[str]
+) -> NDArray[np.bool_] | None:
+    """Return which rows of the current version a space has evaluated again."""
+    if there.replaced is None:
+        return None
+    is_again = there.of_versions(current) & ~there.valid(current)
+    for start, points in zip(there.starts, there.points, strict=False):
+        rows = np.flatnonzero(is_again[start : start + len(points)])
+        if not len(rows):
+            continue
+        has_keys = set(points.keys()) == set(space.keys())
+        is_again[rows + start] = has_keys and (
+            match_rows(select_ascending(points, rows), space) >= 0
+        )
+    return is_again
 
 
 def _not_known(
@@ -326,11 +359,12 @@ def rows_of_rounds(
     *,
     same_space: bool,
     may_stay: Sequence[bool] | None = None,
+    replaced: Sequence[NDArray[np.bool_]] = (),
 ) -> RowsThere:
     """Return the rows that there are of rounds, given with their fingerprints.
 
     If it is the `same_space`, the space is that of the first of them. `may_stay` says
-    it for all rows of each round.
+    it for all rows of each round, and `replaced` for each row, if for any.
     """
     points: list[ParameterSpace] = []
     names: dict[str, int] = {}
@@ -344,7 +378,8 @@ def rows_of_rounds(
     stays = None
     if may_stay is not None:
         stays = np.repeat(may_stay, [data.n_rows for data, _ in rounds])
-    return RowsThere(points, np.concatenate(versions), tuple(names), own, stays)
+    again = np.concatenate(replaced) if any(each.any() for each in replaced) else None
+    return RowsThere(points, np.concatenate(versions), tuple(names), own, stays, again)
 
 
 class Taken(NamedTuple):

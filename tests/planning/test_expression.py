@@ -106,11 +106,13 @@ def outcome(
         return None
 
 
-def test_columns_of_single_values_are_not_gone_through() -> None:
+def test_columns_of_single_values_are_not_gone_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     n_rows = 1_000_000
     columns = {"x": np.arange(n_rows), "ok": np.ones(n_rows, bool)}
     expression = Expression("0 < x < 5 and not np.isnan(x * 0.5) and ok")
-    expression._row_by_row = unexpected  # type: ignore[method-assign]
+    monkeypatch.setattr(expression, "_row_by_row", unexpected)
     assert expression.chosen(columns, n_rows).sum() == 4
 
 

@@ -81,7 +81,8 @@ def test_what_is_left_out_is_all_that_is_not_there_otherwise(seed: int) -> None:
     space, there = random_case(seed)
     found = plainly(space, there)
     begin, left = 0, []
-    for points, rows in zip(there.points, rows_left_out(there, found), strict=True):
+    lefts = rows_left_out(space, there, found, ["new"])
+    for points, rows in zip(there.points, lefts, strict=True):
         left += (rows + begin).tolist()
         begin += len(points)
     assert not set(left) & set(found.used.tolist())
