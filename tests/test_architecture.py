@@ -57,6 +57,7 @@ SCENARIOS = {
         "deaths_of_jobs",
         "disk_space",
         "ended_runs",
+        "evaluated_again",
         "failed_assignments",
         "foreign_folders",
         "former_task_files",

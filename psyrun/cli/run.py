@@ -12,25 +12,7 @@ from psyrun.run.options import JOB, PROCESS, RunOptions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", nargs="*", help="names of tasks, by default all")
-    parser.add_argument(
-        "-c",
-        "--continue",
-        dest="keep_going",
-        action="store_true",
-        help="keep existing rows and add what is missing",
-    )
-    parser.add_argument(
-        "--fresh",
-        action="store_true",
-        help="evaluate all again, also what did not change",
-    )
-    parser.add_argument(
-        "--rerun",
-        metavar="WHAT",
-        help="evaluate these assignments again: a Python expression of parameters and "
-        "results, such as 'beta < 0.3'; 'stale', those with a row of an older "
-        "version; or 'failed'",
-    )
+    _add_rows(parser)
     parser.add_argument(
         "-j",
         "--jobs",
@@ -63,6 +45,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_detach(parser)
     parser.add_argument("--controller", help=argparse.SUPPRESS)
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c",
+        "--continue",
+        dest="keep_going",
+        action="store_true",
+        help="keep existing rows and add what is missing",
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="evaluate all again, also what did not change",
+    )
+    parser.add_argument(
+        "--rerun",
+        metavar="WHAT",
+        help="evaluate these assignments again: a Python expression of parameters and "
+        "results, such as 'beta < 0.3'; 'stale', those with a row of an older "
+        "version; or 'failed'",
+    )
 
 
 def _add_detach(parser: argparse.ArgumentParser) -> None:

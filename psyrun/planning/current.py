@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from psyrun.pspace.tolerance import KnownAs
     from psyrun.store.arrays import Indices
     from psyrun.store.rows import ColumnDict
+    from psyrun.workdir.reuse import RowsThere
     from psyrun.workdir.rows import RoundData
 
 
@@ -197,14 +198,13 @@ def _count_rows(
     try:
         found = from_rounds(space, there, names, keeps_all=kept.keeps_all)
         is_open = found.rows < 0
-        n_redone = n_rerun = 0
+        n_redone = 0
         if not kept.keeps_all and not is_current.all():
-            all_rows = from_rounds(space, there, names, keeps_all=True).rows
-            n_redone = int(is_open.sum() - (all_rows < 0).sum())
+            n_redone = _count_open_with_row(space, there, names, is_open)
+        n_rerun = 0
         if there.replaced is not None:
             before = replace(there, replaced=None)
-            all_rows = from_rounds(space, before, names, keeps_all=True).rows
-            n_rerun = int((is_open & (all_rows >= 0)).sum()) - n_redone
+            n_rerun = _count_open_with_row(space, before, names, is_open) - n_redone
     except PsyrunError as error:
         raise IncomparableError(f"{task.path}: {error}") from error
     if is_open.any() and not kept.same_space:
@@ -226,6 +226,19 @@ def _count_rows(
         n_left_out=int(of_last.sum()) - n_used,
         n_rerun=n_rerun,
     )
+
+
+def _count_open_with_row(
+    space: ParameterSpace,
+    there: RowsThere,
+    names: frozenset[str],
+    is_open: NDArray[np.bool_],
+) -> int:
+    """Return for how many assignments that are to be evaluated there is any row."""
+    from psyrun.workdir.reuse import from_rounds
+
+    all_rows = from_rounds(space, there, names, keeps_all=True).rows
+    return int((is_open & (all_rows >= 0)).sum())
 
 
 def _replaced(

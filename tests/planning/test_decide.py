@@ -505,3 +505,73 @@ def test_jobs_of_other_code_are_not_waited_for() -> None:
     current = replace(KILLED, has_jobs=True)
     decision = decide(replace(DESIRED, fingerprint="new"), current, keep_going=False)
     assert decision.plan.round == 2
+
+
+RERUN = replace(DESIRED, rerun="x < 3")
+AGAIN = decide(replace(RERUN, token="again"), DONE, keep_going=False).plan
+AGAIN_DONE = replace(
+    DONE, plan=AGAIN, merged="again", sources=there(2), count_open=lambda number: 0
+)
+AGAIN_KILLED = replace(
+    AGAIN_DONE,
+    merged=None,
+    missing_blocks=(1,),
+    sources=there(2, 1),
+    count_open=lambda number: 1,
+)
+AGAIN_UNSPLIT = replace(AGAIN_KILLED, is_split=False, sources=there(1))
+
+
+@both
+def test_what_is_chosen_is_evaluated_in_a_round_of_the_same_space(
+    keep_going: bool,
+) -> None:
+    decision = decide(RERUN, DONE, keep_going=keep_going)
+    plan = decision.plan
+    assert (plan.round, plan.keep_rounds, plan.same_space) == (2, (1,), True)
+    assert (plan.rerun, plan.takes_replaced) == ("x < 3", False)
+    assert plan.keeps_all == keep_going
+    assert decision.split and not decision.is_dirty
+
+
+def test_a_run_goes_on_with_what_is_evaluated_again() -> None:
+    decision = decide(DESIRED, AGAIN_KILLED, keep_going=False)
+    assert steps(decision) == (False, (1,), True)
+    assert (decision.plan.round, decision.plan.rerun) == (2, "x < 3")
+    unsplit = decide(DESIRED, AGAIN_UNSPLIT, keep_going=False).plan
+    assert (unsplit.round, unsplit.rerun, unsplit.keep_rounds) == (2, "x < 3", (1,))
+
+
+def test_what_is_divided_anew_is_still_evaluated_again() -> None:
+    desired = replace(DESIRED, max_jobs=5)
+    plan = decide(desired, AGAIN_KILLED, keep_going=False).plan
+    assert (plan.round, plan.keep_rounds, plan.rerun) == (3, (2, 1), "x < 3")
+    assert not plan.takes_replaced
+
+
+@pytest.mark.parametrize("current", [AGAIN_KILLED, AGAIN_UNSPLIT])
+def test_to_continue_takes_the_rows_back_that_were_to_be_evaluated_again(
+    current: Current,
+) -> None:
+    plan = decide(DESIRED, current, keep_going=True).plan
+    assert plan.takes_replaced and plan.rerun is None
+    assert 1 in plan.keep_rounds
+    # It goes on so if it is killed before the split.
+    killed = replace(AGAIN_UNSPLIT, plan=plan)
+    plan = decide(DESIRED, killed, keep_going=False).plan
+    assert plan.takes_replaced and plan.rerun is None
+
+
+def test_once_it_is_done_nothing_is_evaluated_again() -> None:
+    for keep_going in (False, True):
+        assert decide(DESIRED, AGAIN_DONE, keep_going=keep_going).is_done
+    changed = replace(DESIRED, space_source="edited")
+    plan = decide(changed, AGAIN_DONE, keep_going=False).plan
+    assert plan.rerun is None and not plan.takes_replaced
+
+
+def test_marks_without_a_plan_are_evaluated_unless_all_is_kept() -> None:
+    marked = replace(DONE, has_marks=True)
+    plan = decide(DESIRED, marked, keep_going=False).plan
+    assert (plan.round, plan.keep_rounds, plan.rerun) == (2, (1,), "")
+    assert decide(DESIRED, marked, keep_going=True).is_done

@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from psyrun.pspace import Param, ParameterSpace
+from psyrun.pspace.param import select
 from psyrun.workdir.reuse import ReusedRows, RowsThere, from_rounds, rows_left_out
 
 VERSIONS = ("new", "old", "oldest")
@@ -120,3 +122,35 @@ class Odd:
         raise ValueError
 
     __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("keeps_all", [False, True])
+@pytest.mark.parametrize("seed", range(100))
+def test_rows_that_are_evaluated_again_are_as_if_they_were_not_there(
+    seed: int, keeps_all: bool
+) -> None:
+    space, there = random_case(seed)
+    again = np.random.default_rng(seed).random(len(there.versions)) < 0.4
+    found = from_rounds(
+        space, replace(there, replaced=again), ["new"], keeps_all=keeps_all
+    )
+    assert not again[found.used].any()
+    starts = there.starts
+    others = [np.flatnonzero(~again[s:e]) for s, e in pairwise(starts)]
+    parts = [select(p, o) for p, o in zip(there.points, others, strict=True)]
+    without = RowsThere(parts, there.versions[~again], VERSIONS)
+    same = from_rounds(space, without, ["new"], keeps_all=keeps_all)
+    rows = np.flatnonzero(~again)
+    assert found.used.tolist() == rows[same.used].tolist()
+    assert (found.rows >= 0).tolist() == (same.rows >= 0).tolist()
+
+
+def test_rows_that_are_evaluated_again_are_not_left_out_unless_nobody_does() -> None:
+    there = rows_there([(1, 0), (2, 0), (3, 1), (4, 0)])
+    there = replace(there, replaced=np.array([True, False, True, True]))
+    space = Param(x=[1, 2, 3])
+    found = plainly(space, there)
+    assert found.rows.tolist() == [-1, 1, -1]
+    # That of 3 is of another version, and 4 is not in the space.
+    (left,) = rows_left_out(space, there, found, ["new"])
+    assert left.tolist() == [2, 3]
