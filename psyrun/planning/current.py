@@ -210,12 +210,6 @@ def _count_rows(
     if is_open.any() and not kept.same_space:
         _warn_of_rounding(task, space, there.points)
     n_kept = int(is_current[found.rows[~is_open]].sum())
-    # Rows of before that, which are left out as well, were told of then.
-    newest = kept.rounds.index(max(kept.rounds))
-    begin = sum(data.n_rows for data in rounds[:newest])
-    of_last = is_current[begin : begin + rounds[newest].n_rows]
-    used = found.used - begin
-    n_used = int(of_last[used[(used >= 0) & (used < len(of_last))]].sum())
     return RowNumbers(
         n_items=len(space),
         n_open=int(is_open.sum()),
@@ -223,9 +217,27 @@ def _count_rows(
         n_older=int((~is_open).sum()) - n_kept,
         n_redone=n_redone,
         n_former=len(found.former),
-        n_left_out=int(of_last.sum()) - n_used,
+        n_left_out=_count_left_out(kept, rounds, is_current, found.used),
         n_rerun=n_rerun,
     )
+
+
+def _count_left_out(
+    kept: KeptRows,
+    rounds: Sequence[RoundData],
+    is_current: NDArray[np.bool_],
+    used: Indices,
+) -> int:
+    """Return how many current rows of the last round are not taken over.
+
+    Rows of before that, which are left out as well, were told of then.
+    """
+    newest = kept.rounds.index(max(kept.rounds))
+    begin = sum(data.n_rows for data in rounds[:newest])
+    of_last = is_current[begin : begin + rounds[newest].n_rows]
+    used = used - begin
+    n_used = int(of_last[used[(used >= 0) & (used < len(of_last))]].sum())
+    return int(of_last.sum()) - n_used
 
 
 def _count_open_with_row(
