@@ -10,7 +10,13 @@ import pytest
 
 from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.param import select
-from psyrun.workdir.reuse import ReusedRows, RowsThere, from_rounds, rows_left_out
+from psyrun.workdir.reuse import (
+    ReusedRows,
+    RowsThere,
+    evaluated_again,
+    from_rounds,
+    rows_left_out,
+)
 
 VERSIONS = ("new", "old", "oldest")
 
@@ -83,7 +89,7 @@ def test_what_is_left_out_is_all_that_is_not_there_otherwise(seed: int) -> None:
     space, there = random_case(seed)
     found = plainly(space, there)
     begin, left = 0, []
-    lefts = rows_left_out(space, there, found, ["new"])
+    lefts = rows_left_out(there, found)
     for points, rows in zip(there.points, lefts, strict=True):
         left += (rows + begin).tolist()
         begin += len(points)
@@ -152,5 +158,6 @@ def test_rows_that_are_evaluated_again_are_not_left_out_unless_nobody_does() -> 
     found = plainly(space, there)
     assert found.rows.tolist() == [-1, 1, -1]
     # That of 3 is of another version, and 4 is not in the space.
-    (left,) = rows_left_out(space, there, found, ["new"])
+    again = evaluated_again(space, there, ["new"])
+    (left,) = rows_left_out(there, found, again)
     assert left.tolist() == [2, 3]
