@@ -129,6 +129,7 @@ def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
         missing_blocks=tuple(sorted(missing)),
         merged=_last_merge(plan, round_, merged),
         merged_into="" if merged is None else _merged_into(merged, round_),
+        described=None if merged is None else merged.described,
     )
 
 

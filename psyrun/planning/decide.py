@@ -42,6 +42,8 @@ class Desired(TaskSettings):
         What is to be evaluated again, although its rows are valid (``--rerun``).
     overwrite_dirty : bool
         Whether rows of older versions may be replaced.
+    described : str
+        Digest of what the task file says of its results.
     """
 
     n_items: int
@@ -54,6 +56,7 @@ class Desired(TaskSettings):
     is_fresh: bool = False
     rerun: str | None = None
     overwrite_dirty: bool = True
+    described: str = ""
 
     @property
     def names(self) -> frozenset[str]:
@@ -149,6 +152,8 @@ class Current:
     merged_into : str
         Where that merge wrote to; empty if it did not end well, or the file is not
         what it wrote.
+    described : str or None
+        Digest of what is said in the result of that merge; None if it is not known.
     has_result : bool
         Whether the desired result file exists.
     occupied_rounds : tuple of int
@@ -178,6 +183,7 @@ class Current:
     missing_blocks: tuple[int, ...] = ()
     merged: str | None = None
     merged_into: str = ""
+    described: str | None = None
     has_result: bool = False
     occupied_rounds: tuple[int, ...] = ()
     sources: Mapping[int, RowSource] = field(default_factory=dict)
@@ -243,6 +249,8 @@ class Decision:
         such a version cancelled.
     rows : RowNumbers or None
         The rows of a new round; None if the last one goes on.
+    describes : bool
+        Whether it merges only to have the result say what the task file says now.
     """
 
     plan: Plan
@@ -251,6 +259,7 @@ class Decision:
     merge: bool = False
     is_dirty: bool = False
     rows: RowNumbers | None = None
+    describes: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -344,9 +353,15 @@ def _with_same_source(
     if is_current and last.keeps_all and current.n_others and not is_kept:
         kept = _kept(desired, current, own, keeps_all=False)
         return _new_round(desired, current, kept)
-    merge = desired.token if is_merged and not is_current else last.merge
-    plan = _renewed(last, desired, merge)
-    return Decision(plan, blocks=current.missing_blocks, merge=not is_current)
+    describes = is_current and current.described not in (None, desired.described)
+    is_to_merge = describes or not is_current
+    merge = desired.token if is_merged and is_to_merge else last.merge
+    return Decision(
+        _renewed(last, desired, merge),
+        blocks=current.missing_blocks,
+        merge=is_to_merge,
+        describes=describes,
+    )
 
 
 def _is_given_up(current: Current, last: Plan) -> bool:

@@ -12,6 +12,7 @@ from psyrun.planning.decide import Desired
 from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.loading import Task
 from psyrun.tasks.version import Version
+from psyrun.workdir.description import Description
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 
 
@@ -97,4 +98,5 @@ def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
         resultfile=str(task.resultfile),
         python=DEFAULT_PYTHON if task.python == sys.executable else task.python,
         token=options.token,
+        described=Description(task.dims, task.coords, task.attrs).digest,
     )

@@ -41,6 +41,11 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
             f"{name}: {since}; 'psy run --continue {name}' would keep the rows that "
             "are there"
         )
+    if decision.describes:
+        yield (
+            f"{name}: dims, coords or attrs changed; the result is written again with "
+            "them, and nothing is evaluated"
+        )
     if rows is None:
         return
     if rows.n_older:

@@ -58,6 +58,7 @@ def merge(job: Job) -> None:
             **repeated,
             result=written,
             modified=modified,
+            described=_described(job),
         )
         note_result(job.layout, record)
         record.save(job.round)
@@ -106,6 +107,12 @@ def _write(job: Job, result: Path) -> int:
             "Check the disk, then run again."
         )
     return n_rows
+
+
+def _described(job: Job) -> str | None:
+    from psyrun.workdir.result_metadata import recorded_description
+
+    return recorded_description(job.layout)
 
 
 def _keep_once(job: Job, record: MergeRecord, lacks: list[int]) -> None:

@@ -6,8 +6,10 @@ the task file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from psyrun.utils.files import damaged, read_json, write_json
@@ -56,6 +58,13 @@ class Description:
             "coords": {name: _recorded(array) for name, array in self.coords.items()},
             "attrs": {name: dict(attrs) for name, attrs in self.attrs.items()},
         }
+
+    @property
+    def digest(self) -> str:
+        """A text that tells it from others."""
+        # As it is read again: some keys become texts.
+        record = json.loads(json.dumps(self.record()))
+        return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
     @classmethod
     def load(cls, layout: TaskLayout) -> Description:

@@ -248,6 +248,8 @@ class MergeRecord:
         Of the result file; None where an earlier version of psyrun wrote it.
     modified : int or None
         When the result file was written, in nanoseconds since the epoch.
+    described : str or None
+        Digest of the `Description` that the result has; None if that is not known.
     """
 
     merge: str
@@ -258,6 +260,7 @@ class MergeRecord:
     cut_off_before: int = 0
     result: Checksum | None = None
     modified: int | None = None
+    described: str | None = None
 
     def problem_of_result(self, path: Path, *, quick_in: Round | None = None) -> str:
         """Return why a file is not the result that was written; empty if it is.

@@ -18,8 +18,9 @@ from psyrun.utils import __version__
 from psyrun.utils.files import duplicate, file_beside
 from psyrun.workdir.costs import costs_of
 from psyrun.workdir.description import Description
-from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
+from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.recorded_axes import RecordedAxes, UnrecordableError
 from psyrun.workdir.rows import RoundData
 
@@ -38,13 +39,33 @@ def save_result(
     What is to be known of them is in it, or in a file beside it. `provenance_of`
     returns where the rows of some versions come from.
     """
-    if store.ext == data.store.ext and (whole := data.whole_file()) is not None:
+    whole = data.whole_file() if store.ext == data.store.ext else None
+    if whole is not None and is_described(layout, data.round):
         duplicate(whole, filename)
         if not store.keeps_metadata:
             _duplicate_beside(data.round.costs_of_rows, file_beside(filename))
         return store.count(filename)
     metadata = _metadata(layout, data, provenance_of)
-    return save_with(store, filename, lambda name: data.save(store, name), metadata)
+    # What is known is not to be there twice.
+    is_anew = whole is not None and store.keeps_metadata
+
+    def save(name: str) -> int:
+        return data.save(store, name, is_anew=is_anew)
+
+    return save_with(store, filename, save, metadata)
+
+
+def is_described(layout: TaskLayout, round_: Round) -> bool:
+    """Whether the result of a round has what the task file says of results now."""
+    merged = MergeRecord.load(round_)
+    return merged is not None and merged.described == recorded_description(layout)
+
+
+def recorded_description(layout: TaskLayout) -> str | None:
+    """Return the digest of what a result gets that is written now, None if unknown."""
+    with suppress(PsyrunError, OSError):
+        return Description.load(layout).digest
+    return None
 
 
 def _duplicate_beside(known: Path, path: Path) -> None:

@@ -174,10 +174,13 @@ class RoundData:
             versions[len(indices) :] = division.versions[division.former] + 1
         return versions
 
-    def save(self, store: Store, filename: str) -> int:
-        """Write all rows to a file and return their number; see `pieces`."""
+    def save(self, store: Store, filename: str, *, is_anew: bool = False) -> int:
+        """Write all rows to a file and return their number; see `pieces`.
+
+        If that `is_anew`, the file has nothing of what is known of them.
+        """
         if store.ext == self.store.ext:
-            if (whole := self.whole_file()) is not None:
+            if (whole := self.whole_file()) is not None and not is_anew:
                 duplicate(whole, filename)
                 return store.count(filename)
             if parts := self._stored():

@@ -139,6 +139,18 @@ def test_what_was_merged_before_is_merged_under_a_new_name(
     assert plan == replace(FIRST, merge="fresh")
 
 
+@pytest.mark.parametrize("described", ["units", None])
+def test_what_is_said_of_results_is_only_merged(described: str | None) -> None:
+    current = replace(DONE, count_rows=unexpected, described=described)
+    same = decide(replace(DESIRED, described="units"), current, keep_going=False)
+    assert same.is_done
+    assert not same.describes
+    new = decide(replace(DESIRED, described="new"), current, keep_going=False)
+    assert steps(new) == (False, (), described is not None)
+    assert new.describes == (described is not None)
+    assert new.plan == replace(FIRST, merge="fresh" if described else "first")
+
+
 @pytest.mark.parametrize(
     "current", [{"missing_blocks": (1,)}, {}, {"merged": "zeroth", "merged_into": "x"}]
 )

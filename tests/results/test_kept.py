@@ -206,6 +206,31 @@ def test_a_mailed_result_tells_costs_versions_and_origin(
     assert set(found["row_status"]) == {"current"}
 
 
+@STORES
+@pytest.mark.filterwarnings("ignore:.*no longer in the space")
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_a_result_gets_what_is_said_of_it_later(
+    mailed: Callable[..., Path], done: Done, store: str, keep_going: bool
+) -> None:
+    path = mailed(TASK, store)
+    if keep_going:
+        # Then there are also rows that are not in the space.
+        done(TASK.format(store=store).replace("[1, 2, 3]", "[1, 2]"), keep_going=True)
+    before = psyrun.load("a", costs=True)
+    text = Path("psy-tasks/task_a.py").read_text().replace('"mV"', '"V"')
+    done(text, "merge", keep_going=keep_going)
+    for copied in Path("psy-work/a").glob("result.*"):
+        shutil.copy(copied, path.parent)
+    after = psyrun.load(path, costs=True)
+    for key, values in before.items():
+        assert np.array_equal(np.array(after[key]), np.array(values)), key
+    assert Result(path).attrs["wave"] == {"units": "V"}
+    assert Result(path).versions == psyrun.provenance("a")
+    assert [axis.name for axis in Result(path).axes] == ["x", "a_b"]
+    expected = psyrun.load("a", as_="xarray")
+    assert psyrun.load(path, as_="xarray").identical(expected)
+
+
 def test_long_texts_of_older_versions_are_left_out() -> None:
     old = {"recorded": 1, "source": {"a.py": "x" * 8}, "git": {"diff": "y" * 8}}
     new = {"recorded": 2, "source": {"a.py": "z" * 5, "b.py": "z" * 9}, "git": None}

@@ -7,6 +7,7 @@ import pytest
 from projects import Project
 
 import psyrun
+from psyrun.results import Result
 from psyrun.tasks.fingerprint import Source
 
 NOTHING: list[int] = []
@@ -77,6 +78,17 @@ def test_another_store_is_merged_into_without_evaluation(done, options) -> None:
     done.psy("run", *options)
     assert done.calls() == NOTHING
     assert (done.work() / "result.npz").exists()
+
+
+def test_what_is_said_of_results_is_written_without_evaluation(done) -> None:
+    done.edit("max_jobs = 2", 'max_jobs = 2\nattrs = {"y": {"units": "m"}}')
+    assert "attrs changed; the result is written again" in done.psy("run", "-n").stdout
+    said = done.psy("run").stdout
+    assert "dims, coords or attrs changed; the result is written again" in said
+    assert done.calls() == NOTHING
+    assert Result(done.work() / "result.pkl").attrs == {"y": {"units": "m"}}
+    lines = done.psy("run").stdout.splitlines()
+    assert {line[0] for line in lines} == {"-"}
 
 
 @both

@@ -58,3 +58,21 @@ def test_what_is_damaged_is_said(tmp_path: Path, text: str) -> None:
     layout.description.write_text(text)
     with pytest.raises(StoreError, match=r"description\.json"):
         Description.load(layout)
+
+
+def test_the_digest_is_that_of_what_is_read_again(tmp_path: Path) -> None:
+    layout = TaskLayout(tmp_path)
+    coords = {
+        "t": np.array([0.1, np.nan], np.float32),
+        "d": np.array(["2020"], "M8[D]"),
+    }
+    attrs = {"y": {"units": "mV", "range": (0, 1)}, "x": {"n": 1}}
+    found = Description({"y": ("t",), "a": ("d",)}, coords, attrs)
+    found.save(layout)
+    assert Description.load(layout).digest == found.digest
+    other = Description({"y": ("t",), "a": ("d",)}, coords, {**attrs, "x": {"n": 2}})
+    assert other.digest != found.digest
+    turned = Description({"a": ("d",), "y": ("t",)}, coords, attrs)
+    assert turned.digest == found.digest
+    Description().save(layout)
+    assert Description.load(layout).digest == Description().digest != found.digest
