@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyrun.utils.files import Filename, damaged, explained, opened
+from psyrun.utils.files import Filename, damaged, explained, file_beside, opened
 
 _PIECE = 1 << 20  # bytes that are read at once
 
@@ -77,10 +77,14 @@ def verify(path: Filename, checksum: Checksum | None) -> None:
 def keep_beside(path: Path, word: str = "changed") -> Path:
     """Give a file another name in its folder, with a word in it, and return that.
 
-    A symbolic link stays: it is the file it points to.
+    A symbolic link stays: it is the file it points to. What says what is to be known of
+    the file goes along.
     """
-    kept = name_beside(path, word)
+    kept, beside = name_beside(path, word), file_beside(path)
     with explained(path):
+        # First, so that whoever is killed here finds it in its place the next time.
+        if beside.is_file():
+            beside.replace(file_beside(kept))
         Path(os.path.realpath(path)).replace(kept)
     return kept if path.is_symlink() else path.with_name(kept.name)
 

@@ -10,7 +10,7 @@ import pytest
 
 from psyrun.errors import DamagedFileError, StoreError
 from psyrun.utils.checksums import Checksum, free_name, keep_beside, verify
-from psyrun.utils.files import read_json, write_json
+from psyrun.utils.files import file_beside, read_json, write_json
 
 CONTENT = bytes(range(256)) * 9000
 VALUES = {
@@ -68,6 +68,23 @@ def test_names_of_what_is_set_aside_are_free(path: Path) -> None:
     assert free_name(path.with_name("new.pkl")).name == "new.pkl"
     assert keep_beside(path).name == "data.changed-2.pkl"
     assert not path.exists()
+
+
+def test_what_is_known_of_a_file_goes_along(path: Path, tmp_path: Path) -> None:
+    content = path.read_bytes()
+    file_beside(path).write_text("known")
+    link = tmp_path / "folder" / "link.pkl"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    keep_beside(link, "kept")
+    kept = path.with_name("data.kept.pkl")
+    assert kept.read_bytes() == content
+    assert kept.with_name("data.kept.pkl.psyrun").read_text() == "known"
+    assert not file_beside(path).exists()
+    # Another one has its own.
+    path.write_text("other")
+    assert keep_beside(path, "kept").name == "data.kept-2.pkl"
+    assert file_beside(kept).read_text() == "known"
 
 
 def test_of_a_link_the_file_is_set_aside(path: Path, tmp_path: Path) -> None:
