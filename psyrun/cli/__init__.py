@@ -14,6 +14,7 @@ SUMMARIES = {
     "run": "evaluate all tasks that are not up to date",
     "attach": "follow a run that goes on elsewhere, up to its end",
     "status": "show how far tasks are",
+    "space": "show the axes of the spaces of tasks, and what is done of them",
     "diff": "show by what tasks differ from their rows, before they are run",
     "failed": "list the assignments of a task that failed",
     "debug": "evaluate one assignment of a task in the debugger",

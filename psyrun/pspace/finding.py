@@ -153,6 +153,20 @@ def _n_distinct(numbers: Indices) -> int:
     return len(np.unique(numbers))
 
 
+def count_different(space: ParameterSpace, keys: Keys) -> int:
+    """Return how many points differ from each other in some keys.
+
+    A product is not listed for that.
+    """
+    own = tuple(key for key in keys if key in space._keys)
+    if not own:
+        return min(len(space), 1)
+    if is_a(space, Product):
+        return math.prod(count_different(factor, own) for factor in space.operands)
+    first = first_equals(space, own)
+    return len(space) if first is None else _n_distinct(first.all())
+
+
 def first_equals(space: ParameterSpace, keys: Keys) -> Finder | None:
     """Return what finds the first equal point of the same space.
 

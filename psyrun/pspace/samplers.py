@@ -22,6 +22,7 @@ from psyrun.utils.extras import imported
 from psyrun.utils.typing import override
 
 _MOST_SOBOL = 2**30
+_MOST_SHOWN = 6  # parameters
 _OPTIONS = frozenset({"seed", "scramble", "strength", "optimization"})
 _OPTIMIZATIONS = (None, "random-cd", "lloyd")
 
@@ -67,6 +68,13 @@ class Design(Table):
             return None
         options = {key: repr(value) for key, value in self._options().items()}
         return f"{self._title}({len(self)}, {arguments({**texts, **options})})"
+
+    @override
+    def _summary(self) -> str:
+        shown = [f"{key}={each!r}" for key, each in self._ranges.items()]
+        more = ["..."] if len(shown) > _MOST_SHOWN else []
+        described = ", ".join([*shown[:_MOST_SHOWN], *more])
+        return f"<{self._title}{self._sized()}: {described}>"
 
 
 class Sobol(Design):

@@ -212,6 +212,11 @@ class ParameterSpace(SpaceMethods, ABC):
             return literal
         return self._summary()
 
+    def _repr_html_(self) -> str:
+        from psyrun.pspace.showing import as_html
+
+        return as_html(self)
+
     def _summary(self) -> str:
         keys = ", ".join(self._keys[:6]) + (", ..." if len(self._keys) > 6 else "")
         return f"<{type(self).__name__}{self._sized()} with keys {keys}>"
@@ -346,6 +351,12 @@ class Product(ParameterSpace):
     @override
     def literal(self) -> str | None:
         return joined_literals(" * ", self.operands)
+
+    @override
+    def _summary(self) -> str:
+        from psyrun.pspace.showing import factors_text
+
+        return f"<{type(self).__name__}{self._sized()}: {factors_text(self.operands)}>"
 
 
 class Sum(ParameterSpace):
