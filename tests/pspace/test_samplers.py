@@ -208,7 +208,7 @@ def test_representations_can_be_evaluated(space: ParameterSpace) -> None:
 def test_names_of_arguments_may_be_parameters() -> None:
     space = Sobol(4, {"seed": integers(1, 9), "n": [1, 2]}, seed=3)
     assert space.keys() == ["seed", "n"]
-    assert repr(space) == "<Sobol of 4 points with keys seed, n>"
+    assert repr(space) == "<Sobol of 4 points: seed=integers(1, 9), n=[1, 2]>"
 
 
 # --- Bad input ----------------------------------------------------------------------
