@@ -71,6 +71,7 @@ SCENARIOS = {
         "load_balancing",
         "loaded_code",
         "many_assignments",
+        "orders",
         "other_disks",
         "own_files",
         "module_names",

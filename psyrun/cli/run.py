@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from psyrun.backend.orders import ORDERS
 from psyrun.cli.arguments import whole
 from psyrun.errors import PsyrunError
 from psyrun.run.early_snakemake import EarlySnakemake, is_likely_needed
@@ -36,15 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop when more than N assignments failed",
     )
     parser.add_argument(
+        "--order",
+        choices=ORDERS,
+        help="evaluate assignments in another order than the task file says",
+    )
+    parser.add_argument(
         "--move-aside",
         action="store_true",
         help="rename a file that is in the place of the result but not psyrun's",
     )
+    _add_display(parser)
+    _add_detach(parser)
+    parser.add_argument("--controller", help=argparse.SUPPRESS)
+
+
+def _add_display(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="only show what went wrong"
     )
-    _add_detach(parser)
-    parser.add_argument("--controller", help=argparse.SUPPRESS)
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
@@ -123,6 +133,7 @@ def _run(args: argparse.Namespace, early: EarlySnakemake | None) -> int:
         args.move_aside,
         args.fresh,
         args.rerun,
+        args.order,
     )
     options = RunOptions(
         taskdir=args.taskdir,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from psyrun.backend import Backend
+from psyrun.backend.orders import SPACE
 from psyrun.tasks.config import DIVIDING
 from psyrun.workdir.plan import Plan, TaskSettings
 
@@ -30,6 +31,8 @@ class Desired(TaskSettings):
         Most process jobs; None for any number.
     min_items : int
         Fewest assignments in each.
+    order : str
+        In which order assignments are evaluated.
     ext : str
         File extension of the task's store, with its dot.
     token : str
@@ -57,6 +60,7 @@ class Desired(TaskSettings):
     rerun: str | None = None
     overwrite_dirty: bool = True
     described: str = ""
+    order: str = SPACE
 
     @property
     def names(self) -> frozenset[str]:
@@ -77,7 +81,9 @@ class Desired(TaskSettings):
     @property
     def division(self) -> str:
         """What a change of divides the missing assignments anew."""
-        values = [getattr(self, name) for name in DIVIDING]
+        names = [name for name in DIVIDING if name != "order" or self.order != SPACE]
+        # Plans of before tell of no order, which is that of the space.
+        values = [getattr(self, name) for name in names]
         return " ".join(v.name if isinstance(v, Backend) else str(v) for v in values)
 
     def n_blocks(self, n_items: int) -> int:
@@ -414,6 +420,7 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
         result_ext=desired.ext,
         round=current.next_round,
         division=desired.division,
+        order=desired.order,
         fetches=desired.backend.fetches,
         n_blocks=desired.n_blocks(rows.n_open),
         block_ext=desired.ext,

@@ -34,6 +34,8 @@ class PlanOptions:
         Whether all is evaluated again (``--fresh``).
     rerun : str or None
         What is evaluated again (``--rerun``): an expression, ``stale`` or ``failed``.
+    order : str or None
+        In which order assignments are evaluated, if that is not left to the task file.
     token : str
         Name for a new merge.
     """
@@ -44,13 +46,14 @@ class PlanOptions:
     move_aside: bool = False
     is_fresh: bool = False
     rerun: str | None = None
+    order: str | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
     def overrides(self) -> dict[str, Any]:
         """Special variables that take the place of those of the task file."""
-        is_given = self.max_failures is not None
-        return {"max_failures": self.max_failures} if is_given else {}
+        values = {"max_failures": self.max_failures, "order": self.order}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Sources(NamedTuple):

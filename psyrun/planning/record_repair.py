@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from psyrun.backend.orders import SPACE
 from psyrun.planning.desired import PlanOptions, Sources, desired_of
 from psyrun.planning.snakefile import Rendered
 from psyrun.pspace.tolerance import KnownAs
@@ -34,6 +35,7 @@ class Numbers(NamedTuple):
     n_former: int = 0
     n_older: int = 0
     space_source: str = OF_ROWS
+    order: str = SPACE
 
     @classmethod
     def of(cls, counts: DivisionCounts) -> Numbers:
@@ -64,6 +66,7 @@ class RecordRepair:
             **desired.settings,
             round=number,
             division=desired.division,
+            order=numbers.order,
             fetches=numbers.fetches,
             n_blocks=numbers.n_blocks,
             block_ext=numbers.ext,
@@ -97,13 +100,15 @@ class RecordRepair:
         if plan is not None and plan.round == number:
             numbers = Numbers(
                 plan.fingerprint, plan.n_blocks, plan.block_ext, plan.fetches
-            )._replace(space_source=plan.space_source)
+            )._replace(space_source=plan.space_source, order=plan.order)
         elif stated is not None:
             numbers = Numbers(
                 stated.fingerprint, stated.n_blocks, stated.block_ext, fetches
             )
         else:
             numbers = self._numbers_of_files(round_, fetches)
+        if plan is None or plan.round != number:
+            numbers = numbers._replace(order=self.task.order)
         if division is None:
             return numbers
         return numbers._replace(

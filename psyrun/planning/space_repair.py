@@ -17,6 +17,7 @@ from psyrun.planning.record_repair import Numbers, RecordRepair
 from psyrun.planning.remaining_rows import FoundRows, RemainingRows
 from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.matching import match_stored
+from psyrun.pspace.order import order_of
 from psyrun.pspace.param import select
 from psyrun.store import Store
 from psyrun.store.arrays import Indices, take
@@ -62,7 +63,8 @@ class SpaceRepair:
         space, origin = found
         if origin == _UNKNOWN:
             numbers = numbers._replace(fingerprint="", space_source=OF_ROWS)
-        division = Division(space, numbers.n_blocks)
+        order = order_of(space, numbers.order)
+        division = Division(space, numbers.n_blocks, order=order)
         before = try_to(DivisionCounts.read, round_)
         division.save(round_, self.records.plan_for(number, numbers))
         _take_over_blocks(round_, before)

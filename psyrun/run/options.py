@@ -80,6 +80,7 @@ class RunOptions:
             "--jobs": self.jobs,
             "--rerun": rerun,
             "--max-failures": self.plan.max_failures,
+            "--order": self.plan.order,
         }
         return [
             "run",

@@ -51,7 +51,7 @@ class BlockWork:
         """Return what is left of a block, after what its jobs did so far."""
         claims, fetchable = None, np.empty(0, np.int64)
         if plan.fetches:
-            fetchable = np.asarray(division.open, np.int64)
+            fetchable = division.in_turn(division.open)
             n_workers = plan.n_blocks * plan.pool_size
             claims = ClaimWorkQueue(
                 round_.claims, len(fetchable), n_workers, str(block)
@@ -60,7 +60,7 @@ class BlockWork:
             ranges = claims.claimed_by_owner() if _has_traces(round_, block) else ()
             indices = fetchable[_array(p for one in ranges for p in one)]
         else:
-            indices = np.asarray(division.indices(block), np.int64)
+            indices = division.in_turn(division.indices(block))
         settled = past.done | (past.failed if plan.accept_failures else past.settled)
         indices = indices[~_is_in(indices, settled)]
         failed, alone = _is_in(indices, past.failed), _is_in(indices, past.suspects)

@@ -12,6 +12,7 @@ import numpy as np
 
 from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.order import order_of
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.steps.job import Job
 from psyrun.store.arrays import RowType, has_large_integers
@@ -61,6 +62,8 @@ def split(job: Job) -> None:
         with enough_memory_for(job.task.pspace, job.plan.taskfile):
             division = _divide(job)
             _check_parameters(job, division)
+            order = order_of(division.space, job.plan.order)
+            division = replace(division, order=order)
             division.save(job.round, job.plan)
         make_folder(job.round.blocks)
     print(

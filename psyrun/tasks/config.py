@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psyrun.backend import Backend, DistributeBackend
+from psyrun.backend.orders import ORDERS, SPACE
 from psyrun.scheduler import ImmediateRun, Scheduler
 from psyrun.tasks import values
 
@@ -163,6 +164,14 @@ class Config:
         default="DistributeBackend",
         divides=True,
         factory=DistributeBackend,
+    )
+    order: str = special(
+        values.choice(*ORDERS),
+        "`'space'`, `'even'` or `'random'`",
+        "in which order assignments are evaluated; the result is always in the order "
+        "of the space",
+        divides=True,
+        value=SPACE,
     )
     scheduler: Scheduler = special(
         values.scheduler,

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from psyrun.backend import equal_ranges
+from psyrun.backend.orders import SPACE
 from psyrun.errors import one_line
 from psyrun.utils import unpickling
 from psyrun.utils.checksums import Checksum, verify
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from psyrun.pspace import ParameterSpace
+    from psyrun.pspace.order import Order
     from psyrun.store.arrays import RowType
 
     Indices = NDArray[np.int64]
@@ -69,6 +71,8 @@ class Division:
     left_out : mapping of int to ndarray of int64
         Rows of earlier rounds, by their numbers, that are not among the kept ones, but
         may be needed again.
+    order : Order or None
+        In which order assignments are evaluated; None for that of the space.
     """
 
     space: ParameterSpace
@@ -84,6 +88,7 @@ class Division:
     kept_large: frozenset[str] = frozenset()
     kept_compared: tuple[str, ...] = ()
     left_out: Mapping[int, Indices] = field(default_factory=dict)
+    order: Order | None = None
 
     @cached_property
     def open(self) -> Sequence[int] | Indices:
@@ -95,9 +100,31 @@ class Division:
         return np.flatnonzero(self.kept < 0)
 
     def indices(self, block: int) -> Sequence[int] | Indices:
-        """Return the assignments of one process job, in the order of the space."""
+        """Return the assignments of one process job, in the order of the space.
+
+        With another order of evaluation, each job has some of all parts of the space.
+        """
+        if self.order is not None:
+            return self._dealt(self.order, block)
         begin, end = equal_ranges(len(self.open), self.n_blocks)[block]
         return self.open[begin:end]
+
+    def _dealt(self, order: Order, block: int) -> Indices:
+        import numpy as np
+
+        if self.kept is None:
+            times = np.arange(block, len(self.space), self.n_blocks)
+            return np.sort(order.points(times))
+        return np.sort(self.in_turn(self.open)[block :: self.n_blocks])
+
+    def in_turn(self, assignments: Sequence[int] | Indices) -> Indices:
+        """Return assignments in the order in which they are evaluated."""
+        import numpy as np
+
+        found = np.asarray(assignments, np.int64)
+        if self.order is None:
+            return found
+        return found[np.argsort(self.order.times(found), kind="stable")]
 
     @property
     def n_kept(self) -> int:
@@ -156,6 +183,7 @@ class Division:
             fingerprint=plan.fingerprint,
             n_left_out=sum(map(len, self.left_out.values())),
             space_source=plan.space_source,
+            order=plan.order,
             space=space,
             kept=Checksum.of(kept) if has_kept and kept.exists() else None,
         )
@@ -208,6 +236,8 @@ class DivisionCounts:
         Of the version of the task that the blocks are computed with.
     space_source : str
         Of the source that the space comes from; empty where that is not known.
+    order : str
+        Name of the order in which assignments are evaluated.
     space, kept : Checksum or None
         Of the frozen space, and of the file with kept rows. None where there is no
         such file, or an earlier version of psyrun wrote it.
@@ -227,6 +257,7 @@ class DivisionCounts:
     kept: Checksum | None = None
     n_left_out: int = 0
     space_source: str = ""
+    order: str = SPACE
 
     @classmethod
     def load(cls, round_: Round) -> DivisionCounts | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+from psyrun.backend.orders import SPACE
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, read_json, write_json
 from psyrun.utils.records import RecordedTypeError, is_name, of_record
@@ -94,6 +95,8 @@ class Plan(TaskSettings):
         isn't sampled again.
     merge : str
         Name of the merge; a new name makes Snakemake merge again.
+    order : str
+        In which order assignments are evaluated.
     n_items : int or None
         About how many assignments the space has: split may sample it anew. None
         where an earlier version of psyrun made the plan.
@@ -113,6 +116,7 @@ class Plan(TaskSettings):
     also: tuple[str, ...] = ()
     same_space: bool = False
     merge: str = ""
+    order: str = SPACE
     n_items: int | None = field(default=None, compare=False)
     rerun: str | None = None
     takes_replaced: bool = False

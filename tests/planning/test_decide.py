@@ -587,3 +587,11 @@ def test_marks_without_a_plan_are_evaluated_unless_all_is_kept() -> None:
     plan = decide(DESIRED, marked, keep_going=False).plan
     assert (plan.round, plan.keep_rounds, plan.rerun) == (2, (1,), "")
     assert decide(DESIRED, marked, keep_going=True).is_done
+
+
+def test_another_order_divides_anew_what_is_missing() -> None:
+    desired = replace(DESIRED, order="even")
+    assert desired.division != DESIRED.division
+    # Plans of before have none.
+    assert "space" not in DESIRED.division
+    assert decide(desired, Current(), keep_going=False).plan.order == "even"
