@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,12 +31,15 @@ class PointFunction(NamedTuple):
     title : str
         What it is called in messages, such as ``where``.
     keys : tuple of str
-        The parameters that it takes, in the order of the space.
+        The parameters that it takes.
+    is_positional : bool
+        Whether it takes them by their places, too, which is quicker.
     """
 
     function: Callable[..., Any]
     title: str
     keys: tuple[str, ...]
+    is_positional: bool = False
 
     @classmethod
     def of(cls, function: object, title: str, known: Sequence[str]) -> PointFunction:
@@ -70,6 +74,11 @@ class PointFunction(NamedTuple):
                 f"{title}: {_place(function)} takes no parameter of the space by name; "
                 f"write for example lambda {known[0] if known else 'n'}: ..."
             )
+        first = [
+            each.name for each in parameters[: len(keys)] if each.kind is _NAMED[0]
+        ]
+        if set(first) == set(keys):
+            return cls(function, title, tuple(first), is_positional=True)
         return cls(function, title, keys)
 
     def __str__(self) -> str:
@@ -107,10 +116,18 @@ class PointFunction(NamedTuple):
             rows = np.arange(start, min(start + _AT_ONCE, n_points))
             some = self._of_arrays(gather, rows) if takes_arrays else None
             takes_arrays = some is not None
-            if some is None:
-                some = np.fromiter(map(self._checked, self._pairs(gather, rows)), bool)
-            found[rows] = some
+            found[rows] = self._of_points(gather, rows) if some is None else some
         return found
+
+    def _of_points(self, gather: Gather, rows: Indices) -> list[bool]:
+        if self.is_positional:
+            columns = [gather(key, rows, _take).tolist() for key in self.keys]
+            # An error is found again below, with its point.
+            with suppress(Exception):
+                found = list(map(self.function, *columns))
+                if set(map(type, found)) <= {bool, np.bool_}:
+                    return found
+        return list(map(self._checked, self._pairs(gather, rows)))
 
     def _pairs(self, gather: Gather, rows: Indices) -> Iterator[dict[str, Any]]:
         columns = [gather(key, rows, _take).tolist() for key in self.keys]
