@@ -55,6 +55,7 @@ SCENARIOS = {
         "damaged_files",
         "damaged_journals",
         "deaths_of_jobs",
+        "designs",
         "disk_space",
         "ended_runs",
         "evaluated_again",

@@ -210,6 +210,7 @@ def _count_rows(
         raise IncomparableError(f"{task.path}: {error}") from error
     if is_open.any() and not kept.same_space:
         _warn_of_rounding(task, space, there.points)
+        _warn_of_hypercube(task, [data.division.space for data in rounds])
     n_kept = int(is_current[found.rows[~is_open]].sum())
     return RowNumbers(
         n_items=len(space),
@@ -285,6 +286,19 @@ def _count_in_result(task: Task, known_as: KnownAs) -> RowNumbers:
     n_items = len(task.pspace)
     n_older = n_items - n_open
     return RowNumbers(n_items, n_open, n_older=n_older, n_former=len(found.former))
+
+
+def _warn_of_hypercube(task: Task, former: Sequence[ParameterSpace]) -> None:
+    from psyrun.pspace.samplers import resized_hypercube
+
+    if sizes := resized_hypercube(task.pspace, former):
+        warnings.warn(
+            f"{task.path}: a Latin hypercube of {sizes[1]} points has none of the "
+            f"{sizes[0]} of before, so that their rows are left out. Sobol and Halton "
+            "keep them when they get larger.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _warn_of_rounding(

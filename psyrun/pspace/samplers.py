@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,14 @@ from psyrun.pspace.columns import Column, Indices, as_numbers, as_objects, liste
 from psyrun.pspace.param import Param, arguments
 from psyrun.pspace.permutation import keys_of, mixed
 from psyrun.pspace.ranges import Choices, Range, Unit, as_range
-from psyrun.pspace.space import ParameterSpace, Product, Table
+from psyrun.pspace.space import (
+    ParameterSpace,
+    Product,
+    Selection,
+    Sum,
+    Table,
+    is_a,
+)
 from psyrun.utils.extras import imported
 from psyrun.utils.typing import override
 
@@ -272,6 +279,30 @@ class LatinHypercube(Design):
         return _changed(
             strength=(self._strength, 1), optimization=how, seed=(self._seed, 0)
         )
+
+
+def resized_hypercube(
+    space: ParameterSpace, former: Iterable[ParameterSpace]
+) -> tuple[int, int] | None:
+    """Return the sizes of a Latin hypercube in former spaces and in a space.
+
+    None if there is none, or it has the same size. Those of other sizes share no point.
+    """
+    before = {len(each) for other in former for each in _hypercubes(other)}
+    for each in _hypercubes(space):
+        if before and len(each) not in before:
+            return max(before), len(each)
+    return None
+
+
+def _hypercubes(space: ParameterSpace) -> Iterator[LatinHypercube]:
+    if isinstance(space, LatinHypercube):
+        yield space
+    elif is_a(space, Product) or is_a(space, Sum):
+        for operand in space.operands:
+            yield from _hypercubes(operand)
+    elif is_a(space, Selection):
+        yield from _hypercubes(space.selected()[0])
 
 
 class Random(Design):
