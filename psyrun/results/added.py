@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Indices
-from psyrun.results.archive import Archive, ArchivedRows, statuses
+from psyrun.results.archive import (
+    STATUSES,
+    Archive,
+    ArchivedRows,
+    Statuses,
+    statuses,
+)
 from psyrun.results.columns import ColumnTypes, joined
 from psyrun.results.costs import ATTRS as COST_ATTRS
 from psyrun.results.costs import cost_columns
@@ -31,6 +37,14 @@ STATUS_ATTRS = {
         "assignment is not in the space)"
     }
 }
+
+
+_MOST_ROWS = 50_000  # of a piece
+
+
+def _some_rows(columns: Mapping[str, Any], begin: int, end: int) -> Mapping[str, Any]:
+    """Return some rows that follow one another."""
+    return {key: column[begin:end] for key, column in columns.items()}
 
 
 class WithColumns(Source):
@@ -114,8 +128,12 @@ class WithColumns(Source):
         end = 0
         for columns in self.base.pieces(own, rows):
             begin, end = end, end + count_rows(columns)
-            some = np.arange(begin, end) if rows is None else rows[begin:end]
-            yield self._together(columns, keys, some)
+            # With more columns, rows take more memory.
+            for first in range(begin, max(end, begin + 1), _MOST_ROWS):
+                last = min(first + _MOST_ROWS, end)
+                some = np.arange(first, last) if rows is None else rows[first:last]
+                part = _some_rows(columns, first - begin, last - begin)
+                yield self._together(part, keys, some)
 
     def count(self) -> int:
         """Return the number of rows."""
@@ -147,13 +165,14 @@ class WithCosts(WithColumns):
 class WithStatus(WithColumns):
     """A source with what its rows are."""
 
-    def __init__(self, base: Source, status: NDArray[np.str_]) -> None:
+    def __init__(self, base: Source, status: Statuses) -> None:
         super().__init__(base, STATUS_ATTRS, "former")
         self._status = status
 
     def columns_of(self, rows: Indices | None) -> Mapping[str, NDArray[Any]]:
         """Return what some rows are; None stands for all."""
-        return {ROW_STATUS: self._status if rows is None else self._status[rows]}
+        found = self._status if rows is None else self._status[rows]
+        return {ROW_STATUS: np.array(STATUSES)[found]}
 
 
 class Chained(Source):
@@ -255,7 +274,7 @@ def _number_of(task: RecordedTask, partial: bool) -> int | None:
     return None if rows is None else rows.number
 
 
-def _statuses_in_file(source: FileSource) -> NDArray[np.str_]:
+def _statuses_in_file(source: FileSource) -> Statuses:
     """Return what the rows of a file are, as far as it says that itself."""
     known, current = source.known, source.current_versions
     if known is None or current is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,10 @@ from psyrun.workdir.reuse import (
 )
 from psyrun.workdir.rows import RoundData
 
-CURRENT, OLDER, FORMER = "current", "older", "former"
+CURRENT, OLDER, FORMER = range(3)
+STATUSES = ("current", "older", "former")
+Statuses: TypeAlias = NDArray[np.int8]
+"""For each row a place in `STATUSES`."""
 
 
 class Archive(NamedTuple):
@@ -35,18 +38,18 @@ class Archive(NamedTuple):
 
     Attributes
     ----------
-    status : ndarray of str
-        For each row of the result: ``current``, ``older`` if another version of the
-        code made it, ``former`` if its assignment is not in the space.
+    status : ndarray of int8
+        What each row of the result is: `CURRENT`, `OLDER` if another version of the
+        code made it, `FORMER` if its assignment is not in the space.
     parts : list of ArchivedRows
         The other rows, by the rounds that have them, the newest first.
-    statuses : list of ndarray of str
-        The same for these: ``older`` or ``former``.
+    statuses : list of ndarray of int8
+        The same for these: `OLDER` or `FORMER`.
     """
 
-    status: NDArray[np.str_]
+    status: Statuses
     parts: list[ArchivedRows]
-    statuses: list[NDArray[np.str_]]
+    statuses: list[Statuses]
 
     @classmethod
     def of(cls, task: RecordedTask, number: int) -> Archive:
@@ -62,7 +65,7 @@ class Archive(NamedTuple):
     @classmethod
     def _of_rounds(cls, task: RecordedTask, rounds: dict[int, RoundData]) -> Archive:
         data = next(iter(rounds.values()))
-        parts, statuses = list[ArchivedRows](), list[NDArray[np.str_]]()
+        parts, statuses = list[ArchivedRows](), list[Statuses]()
         for each, rows in _left_out(rounds).items():
             found = _statuses(task, data, rounds[each], rows)
             # Rows of an assignment that is in the space, and of the version that the
@@ -127,7 +130,7 @@ def _name(data: RoundData) -> str:
 
 def _statuses(
     task: RecordedTask, base: RoundData, data: RoundData, rows: Indices
-) -> NDArray[np.str_]:
+) -> Statuses:
     """Return what some rows of a round are, beside the space of another one."""
     current = {*task.plan.names}
     names = (_name(data), *data.division.fingerprints)
@@ -139,12 +142,11 @@ def _statuses(
     return statuses(is_current, is_former)
 
 
-def statuses(
-    is_current: NDArray[np.bool_], is_former: NDArray[np.bool_]
-) -> NDArray[np.str_]:
-    """Return words for rows of the version of now, and of former assignments."""
-    found = np.where(is_current, CURRENT, OLDER)
-    return np.where(is_former, FORMER, found)
+def statuses(is_current: NDArray[np.bool_], is_former: NDArray[np.bool_]) -> Statuses:
+    """Return what rows of the version of now, and of former assignments, are."""
+    found: Statuses = np.where(is_current, np.int8(CURRENT), np.int8(OLDER))
+    found[is_former] = FORMER
+    return found
 
 
 def _are_in(base: RoundData, data: RoundData) -> NDArray[np.bool_]:
