@@ -40,6 +40,7 @@ def said(project: Project) -> list[str]:
     return [line for line in lines if "file_dep" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", READ.values(), ids=READ)
 def test_a_file_that_is_read_at_import_is_hinted_at_once(reading, lines) -> None:
     project = reading(lines)
@@ -61,6 +62,7 @@ UNSAID = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", UNSAID.values(), ids=UNSAID)
 def test_other_files_are_not_hinted_at(reading, lines) -> None:
     assert said(reading(lines)) == []

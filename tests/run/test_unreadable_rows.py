@@ -116,6 +116,7 @@ def failures(project: Project) -> dict[int, str]:
     return {failure.index: failure.cause for failure in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_that_cannot_be_read_again_fail_naming_their_key(project, kind) -> None:
     project.write(HEAD.format(backend="DistributeBackend") + KINDS[kind])
