@@ -6,6 +6,7 @@ counted from small files and the headers of journals.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +129,8 @@ def status_of(path: Path, name: str) -> TaskStatus:
             status = replace(status, hanging=found)
             kept = "" if status.numbers is not None else _kept(layout, plan)
             if state != "done":
-                kept = ", ".join(filter(None, [kept, _superseded(layout, plan)]))
+                before = [kept, _superseded(layout, plan), _rerun(plan)]
+                kept = ", ".join(filter(None, before))
             status = replace(status, kept=kept)
             version = _version(path, layout)
             if not version.is_one_of(plan.names, is_former=plan.is_former):
@@ -247,6 +249,14 @@ def _superseded(layout: TaskLayout, plan: Plan) -> str:
         return ""
     rows = counted(n_rows, "row")
     return f"{rows} of before, in the result until all is computed again"
+
+
+def _rerun(plan: Plan) -> str:
+    """Return what is being evaluated again although its rows were valid."""
+    if plan.rerun is None:
+        return ""
+    what = f" {shlex.quote(plan.rerun)}" if plan.rerun else ""
+    return f"rows of --rerun{what} in the result until all is computed again"
 
 
 def _n_rows(layout: TaskLayout, numbers: Iterable[int]) -> int:

@@ -219,6 +219,8 @@ def _is_whole(task: TaskRun) -> bool:
 
 def _has_superseded_rows(task: TaskRun) -> bool:
     plan, layout = task.plan, task.layout
+    if plan.rerun is not None:
+        return True
     for number in (*plan.superseded, *(plan.keep_rounds if not plan.keeps_all else ())):
         counts = DivisionCounts.load(layout.round(number))
         is_kept = number in plan.keep_rounds

@@ -120,8 +120,10 @@ def ended(project: Project) -> None:
 def test_after_ctrl_c_a_run_goes_on_and_does_not_begin_again(done: Project) -> None:
     process = begun(done)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "'psy run --continue a' keeps them" in errors
+    assert "rows of --rerun 'y > 0' in the result until" in done.psy("status").stdout
     ended(done)
     assert "goes on with what is evaluated again ('y > 0')" in done.psy("run").stdout
     assert done.calls() == [3, 4]
