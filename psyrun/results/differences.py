@@ -101,7 +101,7 @@ def _of_own_space(
     It stays as it is, also if it was made at random.
     """
     rows = RowsOfTask.find(task)
-    if rows is None or rows.number != task.plan.round:
+    if rows is None or rows.number != task.plan.round or rows.are_replaced().any():
         return None
     n_failed, n_items = len(failed_space(task)), len(rows.space)
     details = None
@@ -167,7 +167,8 @@ def _count(
     version: Version,
 ) -> _Counts:
     n_items = len(space)
-    if not others and not rows.data.division.n_former:
+    is_plain = not rows.data.division.n_former and not rows.are_replaced().any()
+    if is_plain and not others:
         # Then points need not be listed.
         n_open = count_unmatched(space, rows.done())
         older = rows.stale(version)
@@ -192,6 +193,9 @@ def _rows_of(space: ParameterSpace, rows: RowsOfTask) -> Indices:
         lacking = np.flatnonzero(found < 0)
         former = match_rows(select(space, lacking), rows.former())
         found[lacking] = np.where(former < 0, -1, former + len(rows.indices))
+    again = rows.are_replaced()
+    if again.any():
+        found[(found >= 0) & again[found]] = -1
     return found
 
 

@@ -20,6 +20,7 @@ from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import TaskLayout, TaskRecord
 from psyrun.workdir.plan import Plan
+from psyrun.workdir.replaced import replaced_in
 
 if TYPE_CHECKING:
     from psyrun.tasks.version import Version
@@ -179,6 +180,10 @@ class RowsOfTask:
     def numbers(self) -> NDArray[np.int64]:
         """Return for each row its version, as a place in `names`."""
         return self.data.versions()
+
+    def are_replaced(self) -> NDArray[np.bool_]:
+        """Return which rows are evaluated again, and do not come back."""
+        return replaced_in(self.data, self.plan.honoured)
 
     def are_older(self, version: Version) -> NDArray[np.bool_]:
         """Return which rows come from another version, first those of the space."""

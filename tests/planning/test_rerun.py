@@ -13,6 +13,7 @@ from accepting import accept_plan
 
 from psyrun.errors import PsyrunError
 from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
+from psyrun.results.differences import difference_of
 from psyrun.results.load import load
 from psyrun.run.clean import clean_old
 from psyrun.steps.main import run
@@ -180,6 +181,7 @@ def test_after_a_kill_the_old_rows_are_there_and_a_run_goes_on(
 ) -> None:
     kill(task)
     assert task.rows() == {1: 11, 2: 21, 3: 31, 4: 41}
+    assert difference_of(task.path, "a").n_new == len(open_)
     assert task.run() == open_
     assert "evaluated again" in task.said[0]
     rows = task.rows()
