@@ -115,7 +115,7 @@ class SpaceMethods:
         return derived(self._space_itself, functions)
 
     def sample(self, n: int, *, seed: int = 0) -> ParameterSpace:
-        """Draw different points at random, each set of `n` points equally likely.
+        """Draw different points at random.
 
         These are the first `n` of `shuffle` with the same seed: a sample of more
         points begins with those of a smaller one. It takes the same time and memory
