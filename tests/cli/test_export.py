@@ -142,15 +142,15 @@ def test_what_a_cell_of_a_sheet_does_not_hold(psy, project):
 INTERRUPTED = """\
 import os, signal, sys
 from psyrun.cli.main import main
-from psyrun.results import forms
+from psyrun.results import sources
 
-taken = forms._picked
+taken = sources.picked
 
 def picked(*arguments):
     os.kill(os.getpid(), signal.SIGINT)
     return taken(*arguments)
 
-forms._picked = picked
+sources.picked = picked
 sys.exit(main(["export", "in.pkl", sys.argv[1]]))
 """
 

@@ -218,7 +218,7 @@ def test_a_single_assignment(done, ext):
 @pytest.mark.parametrize("ext", [".parquet", ".nc", ".zarr", ".csv"])
 def test_rows_are_written_in_pieces(tmp_path, monkeypatch, store, ext):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("psyrun.results.forms._PIECE_BYTES", 1000)
+    monkeypatch.setattr("psyrun.results.sources._PIECE_BYTES", 1000)
     monkeypatch.setattr("psyrun.store.npz_pieces._PIECE_BYTES", 1000)
     for kind in ("netcdf.NetCdf", "zarr.Zarr"):
         monkeypatch.setattr(f"psyrun.results.export.{kind}.chunk_bytes", 300)

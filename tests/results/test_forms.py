@@ -153,6 +153,7 @@ def test_names_that_are_given_after_a_run_hold_with_the_next_one(
     project.write(GRID.format(store=".npz"))
     project.psy("run")
     project.edit("max_jobs", "dims = {'wave': ['t']}\nmax_jobs")
+    project.psy("run")
     lines = project.psy("run").stdout.splitlines()
     assert all(line.startswith("-") for line in lines)
     monkeypatch.chdir(project.folder)
