@@ -155,10 +155,9 @@ class Expression:
                 cause = one_line(error)
                 raise self.error(f"fails for {_told(own)}: {cause}") from error
             if not isinstance(value, bool | np.bool_) and not _is_single_mask(value):
-                kind = type(value).__name__
                 raise self.error(
-                    f"gives {kind} for {_told(own)}, not true or false. Compare with "
-                    "something, as in 'x < 3'."
+                    f"gives {type(value).__name__} for {_told(own)}, not true or "
+                    f"false. {_hint(value)}"
                 )
             found[row] = bool(value)
         return found
@@ -283,6 +282,12 @@ def _vector(key: str, column: Any) -> NDArray[Any] | None:
 
 def _told(row: Mapping[str, Any]) -> str:
     return parameters_text(describe_parameters(row)) or "a row"
+
+
+def _hint(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return "Say np.any(...) or np.all(...)."
+    return "Compare with something, as in 'x < 3'."
 
 
 def _is_assignment(text: str) -> bool:

@@ -171,10 +171,13 @@ def _columns(
 ) -> dict[str, Any]:
     """Return the columns that an expression uses; a result that is not there is nan."""
     columns: dict[str, Any] = {}
+    parameters = set(space.keys())
     for key in expression.names.intersection(known):
-        if key in piece:
+        # Files have arrays of several lengths padded.
+        is_padded = getattr(piece.get(key), "ndim", 1) > 1
+        if key in piece and not (key in parameters and is_padded):
             columns[key] = piece[key]
-        elif key in space.keys():  # noqa: SIM118
+        elif key in parameters:
             columns[key] = values_of(space, key, indices)
         else:
             columns[key] = np.full(len(indices), np.nan)

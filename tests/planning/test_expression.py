@@ -136,7 +136,10 @@ def unexpected(*_: object) -> Any:
         ("x", "'x' gives int64 for x=0, not true or false. Compare"),
         ("beta + 1", "gives float64 for beta=0.1"),
         ("'x'", "gives str for a row"),
-        ("wave > 1", "gives ndarray"),
+        (
+            "wave > 1",
+            "gives ndarray for wave=array([0., 1.]), not true or false. Say np.",
+        ),
         ("name > 3", "fails for name='a': TypeError: "),
         ("model['n'] == 1", "fails for model=None: TypeError: "),
     ],

@@ -152,6 +152,17 @@ def test_parameters_that_are_in_no_file_are_known(task: Task, store: str) -> Non
     assert task.run(rerun="x in (1, 4) and y < 30") == [1]
 
 
+@pytest.mark.parametrize("store", ["pkl", "npz"])
+def test_parameters_that_are_arrays_have_their_own_lengths(
+    task: Task, store: str
+) -> None:
+    task.edit("max_jobs", f"store = {store!r}\nmax_jobs")
+    task.edit("x=[1, 2, 3, 4]", "x=[1, 2, 3, 4], v=[[1], [1, 2], [3], [4]]")
+    task.edit("execute(x)", "execute(x, v)")
+    assert task.run() == [1, 2, 3, 4]
+    assert task.run(rerun="len(v) == 2 or v[0] == 3") == [2, 3]
+
+
 def interrupted(task: Task) -> None:
     assert task.run(rerun="x > 2", blocks=1) == [3]
 
