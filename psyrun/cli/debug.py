@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import whole
 from psyrun.cli.test import check_result
+from psyrun.cli.values import assignment_with, values_by_name
 from psyrun.errors import PsyrunError
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import warn
@@ -35,9 +36,11 @@ _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="name of the task")
     parser.add_argument(
-        "number",
-        type=whole(),
-        help="number of the assignment, from 0, as 'psy failed' shows it",
+        "assignment",
+        nargs="+",
+        metavar="number | name=value",
+        help="number of the assignment, from 0, as 'psy failed' shows it; or values of "
+        "its parameters, such as beta=0.3",
     )
     parser.add_argument(
         "--trace",
@@ -52,10 +55,11 @@ def execute(args: argparse.Namespace) -> int:
     from psyrun.utils.process.state import enter_as_left
 
     outlive_offspring()
+    choice = _choice(args.assignment)
     path = select(args.taskdir, [args.task])[args.task]
     at(f"{path}: the file")
     task = load_task(path, with_space=False)
-    parameters, arguments = _parameters(task, args.number)
+    parameters, arguments = _parameters(task, choice)
     at(f"{task.path}: `execute` or `setup`")
     # A crash of a compiled library then shows where it was called.
     faulthandler.enable()
@@ -74,12 +78,31 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parameters(task: Task, number: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _choice(words: list[str]) -> int | dict[str, Any]:
+    """Return the number of an assignment, or values of its parameters."""
+    if len(words) == 1 and "=" not in words[0]:
+        try:
+            return whole()(words[0])
+        except argparse.ArgumentTypeError as error:
+            raise PsyrunError(
+                f"debug: {error}. Give the number of an assignment, or values of its "
+                "parameters, such as beta=0.3."
+            ) from None
+    return values_by_name(words, "debug:")
+
+
+def _parameters(
+    task: Task, choice: int | Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return the parameters of an assignment, and what `execute` is called with."""
     from psyrun.pspace.absent import Arguments
 
     space = _space(task)
     n_items = len(space)
+    if isinstance(choice, int):
+        number = choice
+    else:
+        number = assignment_with(space, choice, task.name)
     if not 0 <= number < n_items:
         raise PsyrunError(
             f"{task.path}: there is no assignment {number}. Choose one from 0 to "

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from pathlib import Path
-from typing import Any
 
-from psyrun.errors import PsyrunError
+from psyrun.cli.values import values_by_name
 from psyrun.utils.text import counted
 
 
@@ -62,7 +60,7 @@ def execute(args: argparse.Namespace) -> int:
         args.task,
         args.out,
         columns=columns,
-        where=_where(args.where or ()),
+        where=values_by_name(args.where or (), "export: --where"),
         partial=args.partial,
         costs=args.costs,
         former=args.former,
@@ -71,44 +69,3 @@ def execute(args: argparse.Namespace) -> int:
     )
     print(f"{counted(n_rows, 'row')} written to {args.out}")
     return 0
-
-
-def _where(conditions: list[str] | tuple[()]) -> dict[str, Any]:
-    found = dict[str, Any]()
-    for condition in conditions:
-        name, equals, text = condition.partition("=")
-        if not equals or not name.strip() or not text.strip():
-            raise PsyrunError(
-                f"export: --where {condition!r} has no name and value. Give both, such "
-                "as --where n=512, or several values: --where n=1,2."
-            )
-        name = name.strip()
-        if name in found:
-            raise PsyrunError(
-                f"export: --where names {name!r} twice. List its values, such as "
-                f"--where {name}=1,2."
-            )
-        found[name] = _values(text)
-    return found
-
-
-def _values(text: str) -> Any:
-    """Return the value that a text stands for, or a list of several."""
-    try:
-        values = ast.literal_eval(f"[{text}]")
-    except (ValueError, SyntaxError, TypeError, MemoryError):
-        values = [_value(each.strip()) for each in text.split(",")]
-    return values[0] if len(values) == 1 else values
-
-
-def _value(text: str) -> Any:
-    """Return a value of Python; what is none, is text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError):
-        pass
-    try:
-        # Neither nan nor inf is a literal.
-        return float(text)
-    except ValueError:
-        return text

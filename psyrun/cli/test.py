@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psyrun.cli.arguments import add_tasks, whole
+from psyrun.cli.arguments import whole
+from psyrun.cli.values import assignment_with, values_by_name
 from psyrun.errors import (
     IneffectiveExcludeWarning,
     JobError,
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_tasks(parser)
+    parser.add_argument(
+        "task",
+        nargs="*",
+        metavar="task | name=value",
+        help="names of tasks (default: all tasks), and values of parameters of the "
+        "assignment to evaluate, such as beta=0.3",
+    )
     parser.add_argument(
         "--item",
         type=whole(),
-        default=0,
         metavar="N",
         help="number of the assignment to evaluate, from 0 (default: the first)",
     )
@@ -40,13 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Evaluate one assignment of each task in this process."""
     outlive_offspring()
-    tasks = select(args.taskdir, args.task)
+    tasks = select(args.taskdir, [name for name in args.task if "=" not in name])
+    values = values_by_name((each for each in args.task if "=" in each), "test:")
+    if values and args.item is not None:
+        raise PsyrunError(
+            "test: --item names an assignment, and so do values of parameters. Give "
+            "one of them."
+        )
+    choice = values or args.item or 0
     return for_each_task(
-        tasks, lambda name: _try_assignment(tasks[name], args.item), debug=args.debug
+        tasks, lambda name: _try_assignment(tasks[name], choice), debug=args.debug
     )
 
 
-def _try_assignment(path: Path, index: int) -> int:
+def _try_assignment(path: Path, choice: int | Mapping[str, Any]) -> int:
     from psyrun.planning.checks import check_storable
     from psyrun.pspace.absent import Arguments
     from psyrun.tasks.loading import load_task
@@ -55,6 +68,10 @@ def _try_assignment(path: Path, index: int) -> int:
     at(f"{path}: the file")
     task = load_task(path)
     n_items = len(task.pspace)
+    if isinstance(choice, int):
+        index = choice
+    else:
+        index = assignment_with(task.pspace, choice, task.name)
     if not 0 <= index < n_items:
         raise PsyrunError(
             f"{path}: there is no assignment {index}. Choose one from 0 to "

@@ -112,3 +112,15 @@ def test_a_crash_shows_where_the_users_code_was(debug):
     assert result.returncode == -11
     assert "Fatal Python error: Segmentation fault" in result.stderr
     assert "in inverse" in result.stderr
+
+
+def test_an_assignment_can_be_chosen_by_its_parameters(debug):
+    result = debug("x=2")
+    assert result.stdout.startswith("inverse: assignment 2 of 0 to 2: x=2\n")
+    assert result.returncode == 0
+
+
+def test_what_is_neither_a_number_nor_a_value_is_refused(debug):
+    result = debug("last")
+    assert result.returncode == 2
+    assert "debug: 'last' is not a whole number. Give the number" in result.stderr

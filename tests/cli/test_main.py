@@ -100,7 +100,6 @@ def test_wrong_arguments_are_told_in_one_line(capsys, arguments):
         ("run -j 0", "argument -j/--jobs: 0 is less than 1."),
         ("run --max-failures -1", "argument --max-failures: -1 is less than 0."),
         ("test --item first", "argument --item: 'first' is not a whole number."),
-        ("debug a last", "argument number: 'last' is not a whole number."),
         ("doctor --timeout 5m", "argument --timeout: '5m' is not a number of seconds."),
         ("run -k", "unrecognized arguments: -k."),
     ],

@@ -217,3 +217,61 @@ def test_a_test_that_is_ended_leaves_nothing(start_psy, write_task, project, num
     assert process.wait(30) == -number
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
+
+
+SWEEP = """\
+from psyrun import Param
+
+pspace = Param(beta=[0.1, 0.3]) * Param(solver=["euler", "rk4"]) * Param(seed=range(3))
+pspace = pspace + Param(gamma=[2])
+
+
+def execute(beta, solver, seed, gamma=1):
+    return {"y": gamma}
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "number", "n_like_it"),
+    [
+        ("beta=0.3", 6, 6),
+        ("beta=0.3 solver=rk4", 9, 3),
+        ("seed=2 solver='rk4' beta=0.1", 5, 1),
+        ("seed=1,2", 1, 8),
+        ("gamma=2", 12, 1),
+    ],
+)
+def test_an_assignment_can_be_chosen_by_its_parameters(
+    psy, write_task, values, number, n_like_it
+):
+    write_task("seir", SWEEP)
+    said = psy("test", "seir", *values.split()).out
+    assert f"seir: assignment {number} of 0 to 12" in said
+    assert (f"the first of {n_like_it} assignments" in said) == (n_like_it > 1)
+
+
+@pytest.mark.parametrize("command", ["test", "debug"])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("beta=0.15", "seir: 'beta' is never 0.15. The nearest is 0.1."),
+        ("x=0.2", "there is no parameter"),
+        ("bet=0.2", "there is no parameter 'bet'. Did you mean 'beta'?"),
+        ("beta=0.3 gamma=2", "no assignment has all of these values"),
+        ("beta=", "'beta=' has no name and value"),
+        ("beta=0.1 beta=0.3", "names 'beta' twice"),
+    ],
+)
+def test_values_that_no_assignment_has_are_refused(
+    psy, write_task, command, values, said
+):
+    write_task("seir", SWEEP)
+    result = psy(command, "seir", *values.split())
+    assert result.status == 2
+    assert said in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_number_and_values_are_too_much(psy, write_task):
+    write_task("seir", SWEEP)
+    assert "Give one of them" in psy("test", "seir", "beta=0.3", "--item", "1").err
