@@ -34,6 +34,7 @@ from psyrun.pspace.columns import Column, ConstantColumn, Indices
 Encoder = Callable[[Column, Indices], Indices]
 NAN = ConstantColumn(math.nan)
 _FLOAT_EXACT = 2**53
+_AT_ONCE = 1 << 16  # rows that are compared at first
 _EXAMPLES = 3  # values of a type that are tried
 _SPARSE = 4  # numbers per row, from which on it takes less time to hash
 _MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio (Knuth, TAOCP 3, 6.4)
@@ -122,6 +123,45 @@ def pair_rows(new: Indices, old: Indices) -> Indices:
     by_number = np.append(np.argsort(old, kind="stable"), -1)
     place = np.where(earlier < counts[new], starts[new] + earlier, len(old))
     return by_number[place]
+
+
+def common_beginning(space: Space, other: Space, keys: Sequence[str]) -> int:
+    """Return with how many points that are surely equal two spaces begin.
+
+    Only numbers of one type are compared.
+    """
+    if not {*space.keys()} & {*other.keys()} >= {*keys}:
+        return 0
+    n_points = min(len(space), len(other))
+    for begin in range(0, n_points, _AT_ONCE):
+        rows = np.arange(begin, min(begin + _AT_ONCE, n_points))
+        for key in keys:
+            rows = rows[: _n_equal(space, other, key, rows)]
+        if len(rows) < min(_AT_ONCE, n_points - begin):
+            return begin + len(rows)
+    return n_points
+
+
+def _n_equal(space: Space, other: Space, key: str, rows: Indices) -> int:
+    """Return how many rows, from the first one on, have equal numbers."""
+    try:
+        values = space.gather(key, rows, _numbers)
+        others = other.gather(key, rows, _numbers)
+    except _UnsuitableError:
+        return 0
+    if values.dtype != others.dtype:
+        return 0
+    is_other = values != others
+    if values.dtype.kind == "f":
+        is_other &= ~(np.isnan(values) & np.isnan(others))
+    return int(np.argmax(is_other)) if is_other.any() else len(rows)
+
+
+def _numbers(column: Column, rows: Indices) -> NDArray[Any]:
+    numbers = column.numbers(rows)
+    if numbers is None:
+        raise _UnsuitableError
+    return numbers
 
 
 def _count_numbers(*rows: Indices) -> int:

@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Indices
-from psyrun.pspace.equality import equal_rows, is_in, pair_rows
+from psyrun.pspace.equality import (
+    common_beginning,
+    equal_rows,
+    is_in,
+    pair_rows,
+)
 from psyrun.pspace.finding import are_different, finder, first_equals, is_structured
 from psyrun.pspace.param import Param
-from psyrun.pspace.space import ParameterSpace
+from psyrun.pspace.space import ParameterSpace, Selection
 
 
 def match_rows(
@@ -32,11 +37,34 @@ def match_rows(
     if isinstance(old, Mapping):
         old = _from_columns(old, compared)
     if not (is_structured(space) or is_structured(old)):
-        return pair_rows(*equal_rows([space, old], compared))
+        return _match_compared(space, old, compared)
     first = finder(space, old, compared).all()
     if are_different(space, compared) and are_different(old, compared):
         return first
     return _paired(first, old, compared)
+
+
+def _match_compared(
+    space: ParameterSpace, old: ParameterSpace, keys: tuple[str, ...]
+) -> Indices:
+    """Match rows by comparing them; those that both begin with are only compared once.
+
+    As equal ones are paired in their order, these are paired with each other.
+    """
+    n_common = common_beginning(space, old, keys)
+    if not n_common:
+        return pair_rows(*equal_rows([space, old], keys))
+    rest, of_old = (_without_beginning(each, n_common) for each in (space, old))
+    found = np.arange(len(space))
+    found[n_common:] = -1
+    if len(rest) or len(of_old):
+        more = pair_rows(*equal_rows([rest, of_old], keys))
+        found[n_common:] = np.where(more < 0, -1, more + n_common)
+    return found
+
+
+def _without_beginning(space: ParameterSpace, n_points: int) -> ParameterSpace:
+    return Selection(space, range(n_points, len(space)))
 
 
 def _paired(first: Indices, old: ParameterSpace, keys: tuple[str, ...]) -> Indices:

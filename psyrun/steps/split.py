@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from psyrun.store.arrays import RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
+from psyrun.utils.checksums import Checksum
 from psyrun.utils.files import link, make_folder
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir.costs import keep_costs, keep_costs_of_file
@@ -44,6 +44,8 @@ from psyrun.workdir.reuse import (
 from psyrun.workdir.rows import RoundData
 from psyrun.workdir.unusable_journals import REPEATED, keep_unusable_of
 
+_LARGE = 8  # bytes of an integer
+
 
 class _Kept(NamedTuple):
     """What rows that are kept are, as in `Division`."""
@@ -51,6 +53,14 @@ class _Kept(NamedTuple):
     kept_types: dict[str, RowType]
     kept_large: frozenset[str]
     kept_compared: tuple[str, ...] = ()
+    kept_file: Checksum | None = None
+
+
+class _WholeFile(NamedTuple):
+    """A file with just the rows that are kept, and its checksum, if that is known."""
+
+    path: Path
+    file: Checksum | None = None
 
 
 def split(job: Job) -> None:
@@ -169,10 +179,12 @@ def _keep_completed(job: Job, taken: Sequence[Taken], known_as: KnownAs) -> _Kep
     return _keep(job, (known_as.completed_columns(rows, keys) for rows in pieces))
 
 
-def _whole_file(taken: Sequence[Taken]) -> Path | None:
+def _whole_file(taken: Sequence[Taken]) -> _WholeFile | None:
     """Return the file that has just the rows that are taken, None if there is none."""
     if len(taken) == 1 and taken[0].is_all:
-        return taken[0].data.whole_file()
+        merged, path = taken[0].data.merged, taken[0].data.whole_file()
+        if path is not None and merged is not None:
+            return _WholeFile(path, merged.file)
     return None
 
 
@@ -182,7 +194,8 @@ def _divide_after_result(job: Job) -> Division:
     excluded, known_as = job.task.exclude_from_result, _known_as(job)
     keys = set(known_as.defaults) - {*excluded, *columns}
     completed = known_as.completed_columns(columns, keys)
-    kept = _keep(job, [completed], None if keys else Path(result))
+    whole = None if keys else _WholeFile(Path(result))
+    kept = _keep(job, [completed], whole)
     path = job.round.kept(job.store(job.plan.block_ext).ext)
     keep_costs_of_file(job.store(job.plan.result_ext), path, result)
     found = from_result(job.task.pspace, columns, excluded, known_as)
@@ -217,32 +230,45 @@ def _say_damaged(block: int, problem: str) -> None:
     log_line(f"block {block} of before is not used: {problem}")
 
 
-def _keep(job: Job, pieces: Iterable[ColumnDict], whole: Path | None = None) -> _Kept:
+def _keep(
+    job: Job, pieces: Iterable[ColumnDict], whole: _WholeFile | None = None
+) -> _Kept:
     """Write rows to the kept file of the round and return what they are.
 
     If there is a file that is as `whole` as that will be, it gets a second name.
     """
     make_folder(job.round.folder)
     store = job.store(job.plan.block_ext)
-    path = str(job.round.kept(store.ext))
-    large: set[str] = set()
-    is_whole = whole is not None and whole.suffix == store.ext
-    is_there = whole is not None and is_whole and link(whole, Path(path))
-    with nullcontext() if is_there else store.writer(path) as writer:
-        for rows in pieces if writer or store.has_typed_columns else ():
-            if writer is not None:
-                writer.append(rows)
-            if store.has_typed_columns:
-                large.update(key for key in rows if has_large_integers(key, rows[key]))
-    return _Kept(_types_in(store, path), frozenset(large))
+    path = job.round.kept(store.ext)
+    if whole is not None and whole.path.suffix == store.ext and link(whole.path, path):
+        return _Kept(*_types_in(store, path), kept_file=whole.file)
+    with store.writer(str(path)) as writer:
+        for rows in pieces:
+            writer.append(rows)
+    return _Kept(*_types_in(store, path))
 
 
-def _types_in(store: Store, path: str) -> dict[str, RowType]:
-    """Return the types in the columns of a file; none if it has no rows."""
+def _types_in(store: Store, path: Path) -> tuple[dict[str, RowType], frozenset[str]]:
+    """Return the types in the columns of a file, and which have large integers.
+
+    Nothing is known if it has no rows.
+    """
     if not store.has_typed_columns or not store.count(path):
-        return {}
-    columns = store.load(path, slice(0, 1))
-    return {key: RowType.of(np.asarray(column)) for key, column in columns.items()}
+        return {}, frozenset()
+    types: dict[str, RowType] = {}
+    large: set[str] = set()
+    for rows in store.pieces(path):
+        types = types or {key: RowType.of(np.asarray(rows[key])) for key in rows}
+        wanted = [key for key in types if _may_be_large(types[key])]
+        if not wanted:
+            break
+        large.update(key for key in wanted if has_large_integers(key, rows[key]))
+    return types, frozenset(large)
+
+
+def _may_be_large(row_type: RowType) -> bool:
+    """Whether integers of a type may not be exact as float64."""
+    return row_type.dtype.kind in "iu" and row_type.dtype.itemsize >= _LARGE
 
 
 def _in_new_space(job: Job, space: ParameterSpace, found: ReusedRows) -> Division:

@@ -65,6 +65,9 @@ class Costs:
 
     def take(self, rows: Indices) -> Costs:
         """Return those of some rows."""
+        is_all = len(rows) == len(self) and np.array_equal(rows, np.arange(len(self)))
+        if is_all:
+            return self
         return Costs(self.records[rows], self.hosts, self.versions)
 
     @classmethod
@@ -73,17 +76,25 @@ class Costs:
         hosts, versions = {"": 0}, {"": 0}
         found = [np.empty(0, RECORD)]
         for part in parts:
-            records = part.records.copy()
-            records["host"] = _numbers(hosts, part.hosts)[records["host"]]
-            records["version"] = _numbers(versions, part.versions)[records["version"]]
-            found.append(records)
-        return cls(np.concatenate(found), tuple(hosts), tuple(versions))
+            of_hosts = _numbers(hosts, part.hosts)
+            of_versions = _numbers(versions, part.versions)
+            found.append(_renumbered(part.records, host=of_hosts, version=of_versions))
+        there = [records for records in found if len(records)] or found
+        records = there[0] if len(there) == 1 else np.concatenate(there)
+        return cls(records, tuple(hosts), tuple(versions))
+
+    @property
+    def lack_versions(self) -> bool:
+        """Whether the version is not known of some rows."""
+        return bool(np.any(self.records["version"] == 0))
 
     def with_versions(self, fingerprints: Sequence[str], numbers: Indices) -> Costs:
         """Return them with the versions of rows of which none is known.
 
         For each row, `numbers` has the position in `fingerprints`.
         """
+        if not self.lack_versions:
+            return self
         records, known = self.records.copy(), dict.fromkeys(self.versions)
         places = {text: number for number, text in enumerate(known)}
         of_all = _numbers(places, fingerprints)[numbers]
@@ -138,6 +149,16 @@ class Costs:
             if len(records) and records[column].max() >= len(texts):
                 raise ValueError(column)
         return cls(records, hosts, versions)
+
+
+def _renumbered(records: NDArray[Any], **places: NDArray[np.uint16]) -> NDArray[Any]:
+    """Return records with other positions in some columns; as they are if equal."""
+    found = records
+    for column, numbers in places.items():
+        if not np.array_equal(numbers, np.arange(len(numbers))):
+            found = records.copy() if found is records else found
+            found[column] = numbers[records[column]]
+    return found
 
 
 def _numbers(known: dict[str, int], texts: Sequence[str]) -> NDArray[np.uint16]:

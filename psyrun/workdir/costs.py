@@ -35,7 +35,12 @@ from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
 from psyrun.workdir.reuse import Taken
-from psyrun.workdir.row_sources import FileRows, JournalRows, RowSource
+from psyrun.workdir.row_sources import (
+    FileRows,
+    JournalRows,
+    RowSource,
+    are_in_sequence,
+)
 from psyrun.workdir.rows import RoundData
 
 _ASSIGNMENT = "assignment"
@@ -156,9 +161,9 @@ def costs_of(
     """
     sources = data.sources() if sources is None else sources
     indices = [source.indices for source in sources]
-    order = np.argsort(np.concatenate(indices)) if sources else np.empty(0, np.int64)
-    parts = (costs_of_source(data, source) for source in sources)
-    found = Costs.joined(parts).take(order)
+    found = Costs.joined(costs_of_source(data, source) for source in sources)
+    if not are_in_sequence(indices):
+        found = found.take(np.argsort(np.concatenate(indices), kind="stable"))
     former = data.former_rows
     if not with_former or not len(former.rows):
         return found
@@ -199,7 +204,7 @@ def _of_file(data: RoundData, filename: Filename, rows: Indices) -> Costs:
     else:
         found = known.take(rows)
     division = data.division
-    if is_kept and division.versions is not None:
+    if is_kept and division.versions is not None and found.lack_versions:
         return found.with_versions(division.fingerprints, division.versions[rows])
     return found
 
@@ -221,10 +226,12 @@ def keep_costs(store: Store, kept: Path, taken: Iterable[Taken]) -> None:
     A `kept` file that is a second name of a result may have them already.
     """
     with suppress(PsyrunError, OSError):
-        if stored_costs(store, kept) is None:
+        # One column is enough to see that they are there.
+        known = metadata_of(store, kept, ARRAYS[-1:])
+        if known is None or ARRAYS[-1] not in known.arrays:
             parts = (costs_of(data).take(rows) for data, rows in taken)
-            known = Costs.joined(parts)
-            write_beside(file_beside(kept), known.metadata(), kept)
+            costs = Costs.joined(parts)
+            write_beside(file_beside(kept), costs.metadata(), kept)
 
 
 def keep_costs_of_file(store: Store, kept: Path, result: Filename) -> None:

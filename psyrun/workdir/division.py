@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     Indices = NDArray[np.int64]
 
 
+_NUMBERS = ("kept", "former", "versions")
+
+
 @dataclass(frozen=True)
 class Division:
     """A frozen space, the rows that are kept for it, and its blocks.
@@ -68,6 +71,8 @@ class Division:
         Columns of it with integers that are not all exact as float64.
     kept_compared : tuple of str
         Parameters that have the values of the assignments in all of its rows.
+    kept_file : Checksum or None
+        That of the kept file, if it is known already.
     left_out : mapping of int to ndarray of int64
         Rows of earlier rounds, by their numbers, that are not among the kept ones, but
         may be needed again.
@@ -87,6 +92,7 @@ class Division:
     kept_types: Mapping[str, RowType] = field(default_factory=dict)
     kept_large: frozenset[str] = frozenset()
     kept_compared: tuple[str, ...] = ()
+    kept_file: Checksum | None = None
     left_out: Mapping[int, Indices] = field(default_factory=dict)
     order: Order | None = None
 
@@ -152,11 +158,11 @@ class Division:
         Raises `PsyrunError` if a parameter cannot be pickled.
         """
         from psyrun.pspace.freezing import freeze
+        from psyrun.workdir.progressions import compact
 
-        frozen = {
-            **{each.name: getattr(self, each.name) for each in fields(self)},
-            "space": freeze(self.space),
-        }
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        frozen = {**found, "space": freeze(self.space)}
+        frozen |= {name: compact(found[name]) for name in _NUMBERS}
         make_folder(round_.folder)
         with replacing(round_.space) as path:
             with path.open("wb") as file:
@@ -169,7 +175,9 @@ class Division:
 
     def _counts(self, round_: Round, plan: Plan, space: Checksum) -> DivisionCounts:
         has_kept = self.kept is not None
-        kept = round_.kept(plan.block_ext)
+        path, kept = round_.kept(plan.block_ext), self.kept_file
+        if kept is None and has_kept and path.exists():
+            kept = Checksum.of(path)
         return DivisionCounts(
             n_items=len(self.space),
             n_open=len(self.open),
@@ -185,7 +193,7 @@ class Division:
             space_source=plan.space_source,
             order=plan.order,
             space=space,
-            kept=Checksum.of(kept) if has_kept and kept.exists() else None,
+            kept=kept if has_kept and path.exists() else None,
         )
 
     @classmethod
@@ -196,12 +204,14 @@ class Division:
         be loaded.
         """
         from psyrun.pspace.freezing import thaw
+        from psyrun.workdir.progressions import expanded
 
         counts = DivisionCounts.load(round_)
         verify(round_.space, None if counts is None else counts.space)
         try:
             with opened(round_.space) as file:
                 frozen = unpickling.load(file)
+            frozen |= {n: expanded(frozen[n]) for n in _NUMBERS if n in frozen}
             return cls(**{**frozen, "space": thaw(frozen["space"])})
         except (OSError, ImportError, AttributeError):
             raise

@@ -126,8 +126,8 @@ class MergedRows:
         """Return the assignments of the space that have a row, ascending."""
         import numpy as np
 
-        found: Indices = np.delete(np.arange(n_items), list(self.lacks))
-        return found
+        found: Indices = np.arange(n_items)
+        return np.delete(found, list(self.lacks)) if self.lacks else found
 
 
 def sound_rows(round_: Round) -> MergedRows | None:

@@ -105,5 +105,7 @@ def _metadata(
 
 def _axes(data: RoundData) -> RecordedAxes:
     space, n_former = data.division.space, len(data.former_rows.rows)
-    lacks = np.setdiff1d(np.arange(len(space)), data.with_row(), assume_unique=True)
+    is_there = np.zeros(len(space), dtype=bool)
+    is_there[data.with_row()] = True
+    lacks = np.flatnonzero(~is_there)
     return RecordedAxes.of(space, lacks, n_former, sorted(data.compared()))

@@ -44,7 +44,9 @@ class ReusedRows:
     @cached_property
     def used(self) -> Indices:
         """The rows that are taken over, ascending."""
-        return np.sort(np.concatenate([self.rows[self.rows >= 0], self.former]))
+        found = np.concatenate([self.rows[self.rows >= 0], self.former])
+        # They are ascending for the most part.
+        return np.sort(found, kind="stable")
 
     def renumbered(self) -> ReusedRows:
         """Return the same for a file with nothing but the rows that are taken over."""

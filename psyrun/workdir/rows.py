@@ -33,6 +33,7 @@ from psyrun.workdir.row_sources import (
     StoredRows,
     are_in_sequence,
     chunks,
+    joined_ascending,
     merge_stored,
     ordered,
     rows_of,
@@ -129,12 +130,13 @@ class RoundData:
     def with_row(self) -> Indices:
         """Return the assignments that have a row, in the order of the space."""
         indices = [source.indices for source in self.sources()]
-        return np.sort(np.concatenate(indices)) if indices else np.empty(0, np.int64)
+        return joined_ascending(indices)
 
     @property
     def n_rows(self) -> int:
         """How many rows there are, with those that are not in the space."""
-        return len(self.with_row()) + self.division.n_former
+        n_rows = sum(len(source.indices) for source in self.sources())
+        return n_rows + self.division.n_former
 
     def n_accepted_failures(self) -> int:
         """Return how many failed assignments the blocks lack.
@@ -167,9 +169,11 @@ class RoundData:
         versions = np.zeros(len(indices) + division.n_former, np.int64)
         if division.kept is None or division.versions is None:
             return versions
-        kept = division.kept[indices]
-        own = np.flatnonzero(kept >= 0)
-        versions[own] = division.versions[kept[own]] + 1
+        # The last one is that of what is not kept, which is -1.
+        known = np.append(division.versions + 1, 0)
+        is_all = len(indices) == len(division.kept)
+        kept = division.kept if is_all else division.kept[indices]
+        np.take(known, kept, out=versions[: len(indices)], mode="wrap")
         if division.former is not None:
             versions[len(indices) :] = division.versions[division.former] + 1
         return versions
@@ -420,7 +424,8 @@ class RoundData:
 
     def _interleaved(self, sources: Sequence[RowSource]) -> Iterator[ColumnDict]:
         lengths = [len(source.indices) for source in sources]
-        order = np.argsort(np.concatenate([source.indices for source in sources]))
+        indices = np.concatenate([source.indices for source in sources])
+        order = np.argsort(indices, kind="stable")
         origin = np.repeat(np.arange(len(sources)), lengths)[order]
         rows = np.concatenate([np.arange(length) for length in lengths])[order]
         for chunk in chunks(np.arange(len(order))):

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from psyrun import Param
 from psyrun.errors import PsyrunError
-from psyrun.pspace import missing
+from psyrun.pspace import equality, matching, missing
+from psyrun.pspace.equality import equal_rows, pair_rows
 from psyrun.pspace.matching import match_rows
 
 nan = math.nan
@@ -264,3 +265,29 @@ def test_a_shuffled_copy_is_found_completely(floats, source):
     places = match_rows(Param(a=np.array(floats)), Param(a=shuffled))
     assert sorted(places.tolist()) == list(range(len(floats)))
     assert all(same(floats[i], shuffled[place]) for i, place in enumerate(places))
+
+
+@given(st.lists(st.sampled_from([0, 1, 2.5, nan]), max_size=9), st.data())
+def test_a_common_beginning_changes_no_pair(values, data):
+    n_common = data.draw(st.integers(0, len(values)))
+    more = data.draw(st.lists(st.sampled_from([0, 1, 2.5, nan, "x"]), max_size=5))
+    new, old = Param(a=values), Param(a=values[:n_common] + more)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(equality, "_AT_ONCE", 2)
+        found = match_rows(new, old)
+    expected = pair_rows(*equal_rows([new, old], ["a"]))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_that_are_appended_are_found_without_comparing_others(monkeypatch):
+    compared = []
+
+    def watched(spaces, keys):
+        compared.append([len(space) for space in spaces])
+        return equal_rows(spaces, keys)
+
+    monkeypatch.setattr(matching, "equal_rows", watched)
+    numbers = np.random.default_rng(0).random(1001)
+    found = match_rows(Param(a=numbers), Param(a=numbers[:1000]))
+    np.testing.assert_array_equal(found, [*range(1000), -1])
+    assert compared == [[1, 0]]
