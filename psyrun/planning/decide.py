@@ -318,8 +318,10 @@ def _rounds_of_result(current: Current, rounds: tuple[int, ...]) -> tuple[int, .
     for number in rounds:
         found.append(number)
         is_last = current.plan is not None and number == current.plan.round
-        is_tried = is_last and current.count_open(number) <= current.count_failed()
-        if current.sources[number].is_complete or is_tried:
+        # To count takes long for many rows.
+        if current.sources[number].is_complete or (
+            is_last and current.count_open(number) <= current.count_failed()
+        ):
             break
     return tuple(found)
 

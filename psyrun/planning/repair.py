@@ -87,7 +87,7 @@ class Repair:
         """Rebuild frozen spaces that cannot be read, and what workers agreed on."""
         before = len(self.said)
         for number, round_ in rounds_in_use(self.layout).items():
-            if round_.space.exists() and try_to(Division.load, round_) is None:
+            if round_.space.exists() and not self._has_sound_space(round_):
                 self._rebuild_space(number, round_)
             self._mend_agreement(round_)
         return len(self.said) > before
@@ -224,6 +224,11 @@ class Repair:
             return
         done = repair.mend(block)
         self._say(round_.block(block, repair.counts.ext), problem, done)
+
+    def _has_sound_space(self, round_: Round) -> bool:
+        # Most spaces are needed again for the blocks.
+        known = self._block_repair(round_)
+        return known is not None or try_to(Division.load, round_) is not None
 
     def _block_repair(self, round_: Round) -> BlockRepair | None:
         if round_.folder not in self._repairs:

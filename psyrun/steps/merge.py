@@ -37,13 +37,14 @@ def merge(job: Job) -> None:
     """Write the result file; the former one stays until the new one is whole."""
     plan = job.plan
     with job.locked(MERGE):
-        _check_complete(job)
+        indices = job.data.with_row()
+        _check_complete(job, indices)
         result = Path(plan.resultfile)
         make_folder(result.parent)
         check_all()
         _keep_foreign(job)
         note_result(job.layout, MergeRecord(plan.merge, plan.resultfile, 0))
-        lacks = _without_row(job)
+        lacks = _without_row(job, indices)
         _remove_lists_without_use(job, lacks)
         _remove_taken_over(job)
         n_rows = _write(job, result)
@@ -128,9 +129,9 @@ def _keep_once(job: Job, record: MergeRecord, lacks: list[int]) -> None:
         empty_blocks(job.round, plan.block_ext)
 
 
-def _without_row(job: Job) -> list[int]:
+def _without_row(job: Job, indices: Indices) -> list[int]:
     is_there = np.zeros(len(job.data.division.space), dtype=bool)
-    is_there[job.data.with_row()] = True
+    is_there[indices] = True
     found: list[int] = np.flatnonzero(~is_there).tolist()
     return found
 
@@ -180,10 +181,9 @@ def _repetitions(job: Job) -> dict[str, int]:
     }
 
 
-def _check_complete(job: Job) -> None:
+def _check_complete(job: Job, indices: Indices) -> None:
     """Refuse to merge with rows missing, as jobs that had fetched them were killed."""
     data, n_items = job.data, len(job.data.division.space)
-    indices = data.with_row()
     # They are sorted, and there may be very many.
     n_twice = int(np.count_nonzero(indices[1:] == indices[:-1]))
     if n_twice:

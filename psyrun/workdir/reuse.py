@@ -113,6 +113,8 @@ class RowsThere:
     def of_versions(self, names: Collection[str]) -> NDArray[np.bool_]:
         """Return which rows come from versions with some fingerprints."""
         places = [i for i, name in enumerate(self.fingerprints) if name in names]
+        if len(places) in (0, len(self.fingerprints)):
+            return np.full(len(self.versions), bool(places))
         return np.isin(self.versions, places)
 
     def valid(self, names: Collection[str]) -> NDArray[np.bool_]:
@@ -278,16 +280,27 @@ class _Finder:
         for start, points in zip(self._there.starts, self._there.points, strict=False):
             if is_exact and not keys.issuperset(points.keys()):
                 continue
+            own = slice(start, start + len(points))
+            there = np.flatnonzero(is_wanted[own] & ~self.is_taken[own])
             lacking = np.flatnonzero(self.rows < 0)
-            there = self._some(start, points, is_wanted & ~self.is_taken)
-            if not len(lacking) or not len(there):
-                continue
-            found = match_rows(
-                select_ascending(self._space, lacking), select_ascending(points, there)
-            )
-            rows = there[found[found >= 0]] + start
-            self.rows[lacking[found >= 0]] = rows
-            self.is_taken[rows] = True
+            if len(lacking) and len(there):
+                self._match(lacking, points, there, start)
+
+    def _match(
+        self, lacking: Indices, points: ParameterSpace, there: Indices, start: int
+    ) -> None:
+        """Find rows for assignments without one among those `there` of a part."""
+        found = match_rows(
+            select_ascending(self._space, lacking), select_ascending(points, there)
+        )
+        is_found = found >= 0
+        rows = found[is_found]
+        if len(there) < len(points):
+            rows = there[rows]
+        rows += start
+        own = is_found if len(lacking) == len(self.rows) else lacking[is_found]
+        self.rows[own] = rows
+        self.is_taken[rows] = True
 
     @staticmethod
     def _some(

@@ -169,11 +169,14 @@ class RoundData:
         versions = np.zeros(len(indices) + division.n_former, np.int64)
         if division.kept is None or division.versions is None:
             return versions
-        # The last one is that of what is not kept, which is -1.
-        known = np.append(division.versions + 1, 0)
         is_all = len(indices) == len(division.kept)
         kept = division.kept if is_all else division.kept[indices]
-        np.take(known, kept, out=versions[: len(indices)], mode="wrap")
+        own, known = versions[: len(indices)], division.versions
+        if len(known) and known.min() == known.max():
+            np.multiply(kept >= 0, known[0] + 1, out=own)
+        else:
+            # The last one is that of what is not kept, which is -1.
+            np.take(np.append(known + 1, 0), kept, out=own, mode="wrap")
         if division.former is not None:
             versions[len(indices) :] = division.versions[division.former] + 1
         return versions
@@ -257,10 +260,17 @@ class RoundData:
         found: list[RowSource] = []
         if kept is not None:
             self._verify_kept()
-            indices = np.flatnonzero(kept >= 0)
-            found.append(FileRows(self.store, self._kept_path, indices, kept[indices]))
+            found.append(FileRows(self.store, self._kept_path, *self._kept_rows))
         found += [self.source(block) for block in range(self.division.n_blocks)]
         return [source for source in found if len(source.indices)]
+
+    @cached_property
+    def _kept_rows(self) -> tuple[Indices, Indices]:
+        """The assignments with rows in the kept file, and which rows these are."""
+        kept = self.division.kept
+        assert kept is not None
+        indices = np.flatnonzero(kept >= 0)
+        return indices, kept[indices]
 
     @cached_property
     def merged(self) -> MergedRows | None:
@@ -332,10 +342,8 @@ class RoundData:
             self._problems[_KEPT] = ""
 
     def _compare_kept(self) -> None:
-        kept, keys = self.division.kept, self.division.kept_compared
-        if kept is not None and keys:
-            indices = np.flatnonzero(kept >= 0)
-            rows = AssignedRows(self.store, self._kept_path, indices, kept[indices])
+        if keys := self.division.kept_compared:
+            rows = AssignedRows(self.store, self._kept_path, *self._kept_rows)
             if problem := rows.problem(self.division.space, keys):
                 raise damaged(self._kept_path, problem)
 
