@@ -27,7 +27,7 @@ def cost_columns(costs: Costs) -> dict[str, NDArray[Any]]:
 
     What is not known is nan, NaT, zero, or an empty text.
     """
-    records = costs.records
+    records = costs.columns
     peak = records["peak"] * float(_KIB)
     peak[peak == 0] = np.nan
     versions = [version[:_SHOWN] for version in costs.versions]

@@ -73,6 +73,7 @@ _HEAD = 4  # bytes before a request that tell its length
 
 _NEEDED_LATE = (
     "psyrun.pspace.freezing",
+    "psyrun.workdir.progressions",
     "psyrun.store.pickle_count",
     "psyrun.store.pickle_picking",
     "psyrun.tasks.provenance",

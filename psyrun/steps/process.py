@@ -124,13 +124,13 @@ def _return_rows(job: Job, block: int, session: str) -> None:
         return
     path = job.round.journal_of_reader(block, session)
     costs = costs_of_source(job.data, rows)
-    hosts = {costs.hosts[number] for number in costs.records["host"].tolist()}
+    hosts = {costs.hosts[number] for number in costs.columns["host"].tolist()}
     host = hosts.pop() if len(hosts) == 1 else ""
     returned = Journal(path, {**_session_of_reader(job, session), "host": host})
     written = finished.stat().st_mtime
     for part in chunks(np.arange(len(rows.indices))):
         columns = rows.take(part)
-        known = costs.take(part).records.tolist()
+        known = costs.take(part).records().tolist()
         for place, index in enumerate(rows.indices[part].tolist()):
             row = {key: column[place] for key, column in columns.items()}
             start, duration, peak, *_ = known[place]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,8 @@ Seconds since the epoch and nan if it is not known, seconds or nan, KiB, the pos
 a list of hosts, which attempt it was, and the position in a list of versions. Zero is
 what is not known, and position 0 of the lists is empty.
 """
-ARRAYS = tuple(f"cost_{name}" for name in RECORD.names or ())
+_NAMES = RECORD.names or ()
+ARRAYS = tuple(f"cost_{name}" for name in _NAMES)
 """Names of the arrays in metadata."""
 _MOST = np.iinfo(np.uint16).max
 
@@ -41,15 +42,26 @@ class Costs:
 
     Attributes
     ----------
-    records : ndarray of `RECORD`, shape (n_rows,)
-        What is kept of each row.
+    columns : dict of str to ndarray, shape (n_rows,)
+        What is kept of each row, as in `RECORD`.
     hosts, versions : tuple of str
         Names of machines, and fingerprints of versions of the task.
     """
 
-    records: NDArray[Any]
+    columns: Mapping[str, NDArray[Any]]
     hosts: tuple[str, ...] = ("",)
     versions: tuple[str, ...] = ("",)
+
+    @classmethod
+    def of_records(
+        cls,
+        records: NDArray[Any],
+        hosts: tuple[str, ...] = ("",),
+        versions: tuple[str, ...] = ("",),
+    ) -> Costs:
+        """Return those of an array of `RECORD`."""
+        columns = {name: np.ascontiguousarray(records[name]) for name in _NAMES}
+        return cls(columns, hosts, versions)
 
     @classmethod
     def unknown(cls, n_rows: int, version: str = "") -> Costs:
@@ -58,35 +70,46 @@ class Costs:
         records["start"] = records["duration"] = np.nan
         if version:
             records["version"] = 1
-        return cls(records, versions=("", version) if version else ("",))
+        return cls.of_records(records, versions=("", version) if version else ("",))
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.columns["start"])
+
+    def records(self) -> NDArray[Any]:
+        """Return an array of `RECORD`, shape (n_rows,)."""
+        found = np.empty(len(self), RECORD)
+        for name in _NAMES:
+            found[name] = self.columns[name]
+        return found
 
     def take(self, rows: Indices) -> Costs:
         """Return those of some rows."""
-        is_all = len(rows) == len(self) and np.array_equal(rows, np.arange(len(self)))
-        if is_all:
+        if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self
-        return Costs(self.records[rows], self.hosts, self.versions)
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return Costs(columns, self.hosts, self.versions)
 
     @classmethod
     def joined(cls, parts: Iterable[Costs]) -> Costs:
         """Return those of rows that follow one another."""
         hosts, versions = {"": 0}, {"": 0}
-        found = [np.empty(0, RECORD)]
+        found = []
         for part in parts:
             of_hosts = _numbers(hosts, part.hosts)
             of_versions = _numbers(versions, part.versions)
-            found.append(_renumbered(part.records, host=of_hosts, version=of_versions))
-        there = [records for records in found if len(records)] or found
-        records = there[0] if len(there) == 1 else np.concatenate(there)
-        return cls(records, tuple(hosts), tuple(versions))
+            found.append(_renumbered(part.columns, host=of_hosts, version=of_versions))
+        there = [each for each in found if len(each["start"])]
+        if not there:
+            there = [cls.unknown(0).columns]
+        columns = {
+            name: _concatenated([each[name] for each in there]) for name in _NAMES
+        }
+        return cls(columns, tuple(hosts), tuple(versions))
 
     @property
     def lack_versions(self) -> bool:
         """Whether the version is not known of some rows."""
-        return bool(np.any(self.records["version"] == 0))
+        return bool(np.any(self.columns["version"] == 0))
 
     def with_versions(self, fingerprints: Sequence[str], numbers: Indices) -> Costs:
         """Return them with the versions of rows of which none is known.
@@ -95,19 +118,16 @@ class Costs:
         """
         if not self.lack_versions:
             return self
-        records, known = self.records.copy(), dict.fromkeys(self.versions)
+        known = dict.fromkeys(self.versions)
         places = {text: number for number, text in enumerate(known)}
         of_all = _numbers(places, fingerprints)[numbers]
-        lacks = records["version"] == 0
-        records["version"][lacks] = of_all[lacks]
-        return Costs(records, self.hosts, tuple(places))
+        own = self.columns["version"]
+        columns = {**self.columns, "version": np.where(own == 0, of_all, own)}
+        return Costs(columns, self.hosts, tuple(places))
 
     def metadata(self) -> Metadata:
         """Return them as they are kept."""
-        arrays = {
-            name: np.ascontiguousarray(self.records[column])
-            for name, column in zip(ARRAYS, RECORD.names or (), strict=True)
-        }
+        arrays = dict(zip(ARRAYS, (self.columns[n] for n in _NAMES), strict=True))
         about = {
             "hosts": list(self.hosts),
             "versions": [{"fingerprint": text} for text in self.versions],
@@ -140,25 +160,36 @@ class Costs:
         about, arrays = metadata.about, metadata.arrays
         hosts = tuple(map(str, about["hosts"]))
         versions = tuple(str(each["fingerprint"]) for each in about["versions"])
-        records = np.zeros(len(arrays[ARRAYS[0]]), RECORD)
-        for name, column in zip(ARRAYS, RECORD.names or (), strict=True):
-            if arrays[name].shape != records.shape:
+        shape = (len(arrays[ARRAYS[0]]),)
+        columns = {}
+        for name, array in zip(_NAMES, ARRAYS, strict=True):
+            if arrays[array].shape != shape:
                 raise ValueError(name)
-            records[column] = arrays[name]
-        for column, texts in (("host", hosts), ("version", versions)):
-            if len(records) and records[column].max() >= len(texts):
-                raise ValueError(column)
-        return cls(records, hosts, versions)
+            columns[name] = arrays[array].astype(RECORD[name], copy=False)
+        for name, texts in (("host", hosts), ("version", versions)):
+            if columns[name].max(initial=0) >= len(texts):
+                raise ValueError(name)
+        return cls(columns, hosts, versions)
 
 
-def _renumbered(records: NDArray[Any], **places: NDArray[np.uint16]) -> NDArray[Any]:
-    """Return records with other positions in some columns; as they are if equal."""
-    found = records
-    for column, numbers in places.items():
-        if not np.array_equal(numbers, np.arange(len(numbers))):
-            found = records.copy() if found is records else found
-            found[column] = numbers[records[column]]
-    return found
+def _renumbered(
+    columns: Mapping[str, NDArray[Any]], **places: NDArray[np.uint16]
+) -> Mapping[str, NDArray[Any]]:
+    """Return columns with other positions in some of them; as they are if equal."""
+    is_other = {
+        name: not np.array_equal(numbers, np.arange(len(numbers)))
+        for name, numbers in places.items()
+    }
+    new = {
+        name: numbers[columns[name]]
+        for name, numbers in places.items()
+        if is_other[name]
+    }
+    return {**columns, **new}
+
+
+def _concatenated(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _numbers(known: dict[str, int], texts: Sequence[str]) -> NDArray[np.uint16]:

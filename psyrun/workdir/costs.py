@@ -70,7 +70,7 @@ def costs_of_entries(entries: Sequence[Entry], attempts: Mapping[int, int]) -> C
     if len(entries):
         places = [(hosts.index(h), versions.index(v)) for h, v in sessions]
         records["host"], records["version"] = np.array(places, np.uint16)[at].T
-    return Costs(records, hosts, versions)
+    return Costs.of_records(records, hosts, versions)
 
 
 def _numbers(entries: Sequence[Entry], name: str, dtype: type) -> NDArray[Any]:

@@ -414,9 +414,10 @@ def taken_of(rounds: Sequence[RoundData], found: ReusedRows) -> list[Taken]:
     used, begin, taken = found.used, 0, []
     for data in rounds:
         end = begin + data.n_rows
-        rows = used[(begin <= used) & (used < end)] - begin
-        if len(rows):
-            taken.append(Taken(data, rows))
+        first, last = np.searchsorted(used, [begin, end])
+        if last > first:
+            rows = used[first:last]
+            taken.append(Taken(data, rows - begin if begin else rows))
         begin = end
     return taken
 

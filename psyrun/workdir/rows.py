@@ -288,9 +288,15 @@ class RoundData:
         return [source for source in found if len(source.indices)]
 
     def _of_result(self, merged: MergedRows) -> FileRows:
-        indices = merged.indices(len(self.division.space))
         path = str(merged.path(self.round))
-        return FileRows(self.store, path, indices, np.arange(len(indices)))
+        return FileRows(self.store, path, *self._rows_of_merged)
+
+    @cached_property
+    def _rows_of_merged(self) -> tuple[Indices, Indices]:
+        """The assignments with rows in the result, and which rows these are."""
+        assert self.merged is not None
+        indices = self.merged.indices(len(self.division.space))
+        return indices, np.arange(len(indices)) if self.merged.lacks else indices
 
     def rows_of_result(self, block: int) -> FileRows | None:
         """Return the rows of a block that the result has, None if nothing is merged.

@@ -116,7 +116,8 @@ def make(folder: Path, name: str) -> None:
         records = np.zeros(len(indices), RECORD)
         records["start"], records["duration"] = time.time(), 1e-6
         records["host"] = records["version"] = records["attempt"] = 1
-        costs = Costs(records, ("", "here"), ("", task.plan.fingerprint)).metadata()
+        versions = ("", task.plan.fingerprint)
+        costs = Costs.of_records(records, ("", "here"), versions).metadata()
         arrays = {**costs.arrays, "assignment": indices}
         write_beside(round_.costs(block), Metadata(costs.about, arrays), None)
         path = round_.block(block, store.ext)
