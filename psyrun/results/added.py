@@ -282,7 +282,7 @@ def _statuses_in_file(source: FileSource) -> Statuses:
     costs = source.costs()
     is_current = np.array([name in current for name in costs.versions])
     is_former = np.arange(len(costs)) >= known.n_rows
-    return statuses(is_current[costs.records["version"]], is_former)
+    return statuses(is_current[costs.columns["version"]], is_former)
 
 
 def _unknown(name: str, advice: str) -> PsyrunError:

@@ -165,6 +165,7 @@ class Division:
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         frozen = {**found, "space": freeze(self.space)}
         frozen |= {name: compact(found[name]) for name in _NUMBERS}
+        frozen["left_out"] = {n: compact(rows) for n, rows in self.left_out.items()}
         make_folder(round_.folder)
         with replacing(round_.space) as path:
             with path.open("wb") as file:
@@ -214,6 +215,8 @@ class Division:
             with opened(round_.space) as file:
                 frozen = unpickling.load(file)
             frozen |= {n: expanded(frozen[n]) for n in _NUMBERS if n in frozen}
+            left_out = frozen.get("left_out", {})
+            frozen["left_out"] = {n: expanded(rows) for n, rows in left_out.items()}
             return cls(**{**frozen, "space": thaw(frozen["space"])})
         except (OSError, ImportError, AttributeError):
             raise

@@ -110,3 +110,26 @@ def test_what_cannot_be_frozen_leaves_no_division(tmp_path: Path) -> None:
 
 def test_a_round_that_is_not_divided_has_no_numbers(tmp_path: Path) -> None:
     assert DivisionCounts.load(Round(tmp_path)) is None
+
+
+def test_rows_of_before_come_back_and_take_no_room(tmp_path: Path) -> None:
+    n_rows = 50_000
+    rows = np.arange(n_rows)
+    division = Division(
+        Param(x=range(n_rows + 1)),
+        1,
+        kept=np.append(rows, -1),
+        former=rows[:0],
+        former_points={},
+        fingerprints=("f",),
+        versions=np.zeros(n_rows, np.int64),
+        left_out={1: rows + 7},
+    )
+    round_ = Round(tmp_path / "round-2")
+    division.save(round_, PLAN)
+    found = Division.load(round_)
+    assert round_.space.stat().st_size < 5_000
+    for name in ("kept", "former", "versions"):
+        before, after = getattr(division, name), getattr(found, name)
+        np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(found.left_out[1], rows + 7)
