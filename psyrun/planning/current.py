@@ -211,19 +211,21 @@ def _count_rows(
     if is_open.any() and not kept.same_space:
         _warn_of_rounding(task, space, there.points)
         _warn_of_hypercube(task, [data.division.space for data in rounds])
-    n_found = int((~is_open).sum())
-    is_all = bool(is_current.all())
-    n_kept = n_found if is_all else int(is_current[found.rows[~is_open]].sum())
+    n_kept = _count_current(is_current, found.rows[~is_open])
     return RowNumbers(
         n_items=len(space),
         n_open=int(is_open.sum()),
         n_kept=n_kept,
-        n_older=n_found - n_kept,
+        n_older=int((~is_open).sum()) - n_kept,
         n_redone=n_redone,
         n_former=len(found.former),
         n_left_out=_count_left_out(kept, rounds, is_current, found.used),
         n_rerun=n_rerun,
     )
+
+
+def _count_current(is_current: NDArray[np.bool_], rows: Indices) -> int:
+    return len(rows) if is_current.all() else int(is_current[rows].sum())
 
 
 def _count_left_out(
