@@ -64,9 +64,14 @@ def values_text(space: ParameterSpace, key: str) -> str:
         there = values[~np.isnan(values)]
         if len(there):
             more = ", nan" if len(there) < n else ""
-            return f"{short(there.min().item())} to {short(there.max().item())}{more}"
+            return f"{_rough(there.min().item())} to {_rough(there.max().item())}{more}"
     first = [short(value) for value in values[:_MOST_SHOWN].tolist()]
     return ", ".join([*first, *(["…"] if n > _MOST_SHOWN else [])])
+
+
+def _rough(number: float) -> str:
+    """Return an end of a range, of which six digits are enough to know it."""
+    return f"{number:.6g}" if isinstance(number, float) else short(number)
 
 
 def factors_text(factors: Sequence[ParameterSpace]) -> str:
