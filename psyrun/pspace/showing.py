@@ -71,7 +71,9 @@ def values_text(space: ParameterSpace, key: str) -> str:
 
 def _rough(number: float) -> str:
     """Return an end of a range, of which six digits are enough to know it."""
-    return f"{number:.6g}" if isinstance(number, float) else short(number)
+    text = short(number)
+    is_long = isinstance(number, float) and len(text) > len("0.123456")
+    return f"{number:.6g}" if is_long else text
 
 
 def factors_text(factors: Sequence[ParameterSpace]) -> str:
