@@ -102,7 +102,8 @@ class Config:
         values.function,
         "function",
         "evaluates one assignment: takes its parameters as keyword arguments, "
-        "returns a dictionary of results",
+        "returns a dictionary of results; not called with those that an assignment "
+        "lacks if it has a default",
         makes_rows=True,
     )
     setup: Callable[[int], Mapping[str, Any]] | None = special(

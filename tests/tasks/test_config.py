@@ -46,6 +46,7 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
         *(
             "file_dep",
             "keep_blocks",
+            "order",
             "overwrite_dirty",
             "resultfile",
             "store",
@@ -56,5 +57,5 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
     } == INCIDENTAL
 
 
-def test_a_change_of_the_number_of_jobs_or_their_kind_divides_anew() -> None:
-    assert DIVIDING == ("backend", "max_jobs", "min_items")
+def test_a_change_of_jobs_or_their_order_divides_anew() -> None:
+    assert DIVIDING == ("backend", "max_jobs", "min_items", "order")
