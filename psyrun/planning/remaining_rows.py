@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from psyrun.backend import equal_ranges
+from psyrun.backend.orders import SPACE
 from psyrun.errors import is_refusal
 from psyrun.planning.record_repair import Numbers
+from psyrun.pspace import ParameterSpace
+from psyrun.pspace.order import order_of
 from psyrun.store import Store
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.workdir import journal
 from psyrun.workdir.damage import try_to
+from psyrun.workdir.division import Division
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.layout import Round, block_of_journal
 from psyrun.workdir.progress import MergeRecord, block_files
@@ -44,11 +48,14 @@ class RemainingRows:
     ----------
     stores : callable
         Returns the store for an extension.
+    space : ParameterSpace or None
+        The space of the task file, if it is the one that the round had.
     """
 
     round: Round
     numbers: Numbers
     stores: Callable[[str], Store]
+    space: ParameterSpace | None = None
 
     def in_space(self, n_items: int | None) -> FoundRows:
         """Return the rows, with their assignments if these are known.
@@ -107,8 +114,7 @@ class RemainingRows:
         finished = block_files(self.round, self.numbers.ext)
         sizes: dict[int, Indices] = {}
         if n_items is not None and self.numbers.n_blocks:
-            ranges = equal_ranges(n_items, self.numbers.n_blocks)
-            sizes = {b: np.arange(*each) for b, each in enumerate(ranges)}
+            sizes = self._divided(n_items)
         unreadable = set()
         for block, path in finished.items():
             columns = try_to(store.load, path)
@@ -128,6 +134,18 @@ class RemainingRows:
         if recorded:
             columns = columns_of(journal.rows(recorded.values()), store)
             yield FoundRows(columns, np.fromiter(recorded, np.int64, len(recorded)))
+
+    def _divided(self, n_items: int) -> dict[int, Indices]:
+        """Return the assignments of blocks, if it is known how they were divided."""
+        n_blocks, order = self.numbers.n_blocks, self.numbers.order
+        if order == SPACE:
+            ranges = equal_ranges(n_items, n_blocks)
+            return {block: np.arange(*each) for block, each in enumerate(ranges)}
+        if self.space is None or len(self.space) != n_items:
+            return {}
+        order_ = order_of(self.space, order)
+        division = Division(self.space, n_blocks, order=order_)
+        return {b: np.asarray(division.indices(b)) for b in range(n_blocks)}
 
 
 def _number(path: Path) -> int:

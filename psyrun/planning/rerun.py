@@ -16,6 +16,7 @@ from psyrun.planning.expression import Expression
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.axes import values_of
 from psyrun.pspace.equality import equal_rows, is_in
+from psyrun.pspace.tolerance import KnownAs
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.loading import Task
@@ -98,7 +99,9 @@ def find_rerun(
     parts = _Parts(data)
     is_wanted = _chosen(text, name, desired, parts)
     if not desired.is_same_space(current.sources[rounds[0]]):
-        is_wanted &= _is_among(parts.first_points, task.pspace)
+        known_as = KnownAs(task.match, task.defaults)
+        points = known_as.completed(parts.first_points)
+        is_wanted &= _is_among(points, known_as.as_in(task.pspace, [points]))
     marks = dict(zip(rounds, parts.copies(np.flatnonzero(is_wanted)), strict=True))
     return Rerun(
         text,

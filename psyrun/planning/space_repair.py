@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from psyrun.backend.orders import SPACE
 from psyrun.planning.record_repair import Numbers, RecordRepair
 from psyrun.planning.remaining_rows import FoundRows, RemainingRows
 from psyrun.pspace import Param, ParameterSpace
@@ -55,7 +56,8 @@ class SpaceRepair:
         is_former = not numbers.space_source
         is_same = self._version.is_one_of([numbers.fingerprint], is_former=is_former)
         is_same &= is_former or numbers.space_source == self._version.space_text
-        there = RemainingRows(round_, numbers, self.stores)
+        own = self.task.pspace if is_same else None
+        there = RemainingRows(round_, numbers, self.stores, own)
         rows = there.in_space(len(self.task.pspace) if is_same else None)
         found = self._space(numbers, rows, is_same=is_same)
         if found is None:
@@ -63,7 +65,8 @@ class SpaceRepair:
         space, origin = found
         if origin == _UNKNOWN:
             numbers = numbers._replace(fingerprint="", space_source=OF_ROWS)
-        order = order_of(space, numbers.order)
+        # A random space was divided as the one of now, which is as large.
+        order = order_of(self.task.pspace if is_same else space, numbers.order)
         division = Division(space, numbers.n_blocks, order=order)
         before = try_to(DivisionCounts.read, round_)
         division.save(round_, self.records.plan_for(number, numbers))
@@ -90,6 +93,9 @@ class SpaceRepair:
             # How large it was is not known.
             return None
         points = self._parameters(rows.columns)
+        if not is_same and numbers.order != SPACE:
+            # Nor how it was divided.
+            return None
         if is_same:
             # A random space: what is evaluated already stays as it is.
             return _filled(space, indices, points), "the rows and the task file"

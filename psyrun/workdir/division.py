@@ -121,7 +121,12 @@ class Division:
         if self.kept is None:
             times = np.arange(block, len(self.space), self.n_blocks)
             return np.sort(order.points(times))
-        return np.sort(self.in_turn(self.open)[block :: self.n_blocks])
+        return np.sort(self._in_turn[block :: self.n_blocks])
+
+    @cached_property
+    def _in_turn(self) -> Indices:
+        """What is open, in the order of evaluation."""
+        return self.in_turn(self.open)
 
     def in_turn(self, assignments: Sequence[int] | Indices) -> Indices:
         """Return assignments in the order in which they are evaluated."""

@@ -20,6 +20,8 @@ from psyrun.store.arrays import Indices, take
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.workdir.rows import RoundData
 
+_CLOSED = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True)
 class ReusedRows:
@@ -157,6 +159,8 @@ def from_rounds(
     may_stay = np.ones_like(is_current) if there.may_stay is None else there.may_stay
     if there.replaced is not None:
         may_stay = may_stay & ~there.replaced
+        # Neither is an older row taken in the place of one that is evaluated again.
+        finder.close(there.replaced)
     groups = [is_current & may_stay]
     if keeps_all:
         finder.take(groups[0])
@@ -166,6 +170,7 @@ def from_rounds(
             groups.append(is_older & (there.versions == version))
             finder.take(groups[-1])
     former = finder.outside(groups) if keeps_all else np.empty(0, np.int64)
+    finder.open()
     return ReusedRows(finder.rows, former, there.columns(former))
 
 
@@ -260,6 +265,17 @@ class _Finder:
         self.is_taken = np.zeros(len(there.versions), dtype=bool)
         self._space = space
         self._there = there
+
+    def close(self, is_replaced: NDArray[np.bool_]) -> None:
+        """Take no more rows for assignments that have one of some rows."""
+        others = _Finder(self._space, self._there)
+        others.take_own(is_replaced)
+        others.take(is_replaced)
+        self.rows[(self.rows < 0) & (others.rows >= 0)] = _CLOSED
+
+    def open(self) -> None:
+        """Have assignments that were closed without a row again."""
+        self.rows[self.rows == _CLOSED] = -1
 
     def take_own(self, is_wanted: NDArray[np.bool_]) -> None:
         """Take rows whose assignments are known, as the space is still the same."""

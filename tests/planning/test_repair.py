@@ -572,3 +572,37 @@ def test_a_block_is_found_in_a_result_with_numbers_that_are_nearly_equal(
     # What failed may still be accepted.
     assert folder.calls() <= 1
     assert list(load("a")["x"])[:4] == [0.3, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("name", ["round-1/split.json", "round-1/space.pkl"])
+@pytest.mark.parametrize("values", [FIXED, RANDOM])
+@pytest.mark.parametrize("order", ["even", "random"])
+@pytest.mark.parametrize("exclude", ["[]", "['x']"])
+def test_blocks_have_their_assignments_in_any_order(
+    folder, name, values, order, exclude
+) -> None:
+    if values == RANDOM and exclude != "[]":
+        pytest.skip("nothing tells what the points were")
+    folder.write(values, exclude=exclude, store=f"order = {order!r}")
+    folder.run(blocks=2)
+    n_calls, before = folder.calls(), load("a", partial=True)
+    cut(folder.work / name)
+    folder.run()
+    assert folder.calls() == 10 - n_calls
+    assert set(before["y"]) <= set(load("a")["y"])
+    assert len(load("a")["y"]) == 10
+    if values == FIXED:
+        assert load("a")["y"] == [2 * x for x in range(10)]
+
+
+@pytest.mark.parametrize("order", ["even", "random"])
+def test_rows_of_another_space_in_another_order_are_kept(folder, order) -> None:
+    folder.write(store=f"order = {order!r}")
+    folder.run(blocks=2)
+    there = sorted(load("a", partial=True)["x"])
+    cut(folder.work / "round-1/space.pkl")
+    folder.write("range(12)", store=f"order = {order!r}")
+    folder.calls()
+    folder.run()
+    assert folder.calls() == 12 - len(there)
+    assert folder.rows() == [(x, 2 * x) for x in range(12)]

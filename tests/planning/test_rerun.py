@@ -393,3 +393,44 @@ def test_damaged_marks_are_told_of(task: Task) -> None:
         task.preview()
     path.unlink()
     assert task.run() == []
+
+
+def test_no_older_row_takes_the_place_of_one_that_is_evaluated_again(
+    task: Task,
+) -> None:
+    task.edit("10 * x", "100 * x")
+    assert task.run(blocks=1) == [1, 2]
+    # What is older stays, but for what was chosen.
+    assert task.run(keep_going=True, rerun="x < 2") == [1]
+    assert task.rows() == {1: 103, 2: 202, 3: 31, 4: 41}
+    assert task.run() == [3, 4]
+
+
+def test_older_rows_that_are_chosen_are_evaluated_again(task: Task) -> None:
+    task.edit("10 * x", "100 * x")
+    assert task.run(blocks=1) == [1, 2]
+    task.edit("100 * x", "1000 * x")
+    assert task.run(keep_going=True, rerun="x == 2") == [2]
+    assert task.rows() == {1: 102, 2: 2003, 3: 31, 4: 41}
+
+
+@pytest.mark.parametrize(
+    ("space", "more"),
+    [
+        ("Param(x=[1, 2, 3, 4]) * Param(b=[1])", "defaults = {'b': 1}"),
+        ("Param(x=[1.0 + 1e-12, 2, 3, 4])", "match = {'x': 1e-9}"),
+    ],
+)
+def test_assignments_are_known_as_the_task_file_says(
+    task: Task, space: str, more: str
+) -> None:
+    task.edit("Param(x=[1, 2, 3, 4])", space)
+    task.edit("max_jobs", f"{more}\nmax_jobs")
+    task.edit("execute(x)", "execute(x, b=1)")
+    task.edit("{x}\\n", "{round(x)}\\n")
+    task.edit('{"y": 10 * x', '{"y": 10 * round(x)')
+    task.run()
+    task.edit(space, f"{space} + Param(x=[5]{', b=[1]' if 'b=' in space else ''})")
+    # The rows are known by what they were evaluated with.
+    assert task.run(rerun="y < 20") == [1, 5]
+    assert task.rows()[1] == 13
