@@ -54,7 +54,9 @@ def _values(text: str) -> Any:
         values = ast.literal_eval(f"[{text}]")
     except (ValueError, SyntaxError, TypeError, MemoryError):
         values = [_value(each.strip()) for each in text.split(",")]
-    return values[0] if len(values) == 1 else values
+    # A tuple or a list in brackets is one value.
+    is_one = len(values) == 1 and not isinstance(values[0], tuple | list)
+    return values[0] if is_one else values
 
 
 def _value(text: str) -> Any:
@@ -63,11 +65,8 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError):
         pass
-    try:
-        # Neither nan nor inf is a literal.
-        return float(text)
-    except ValueError:
-        return text
+    # Neither nan nor inf is a literal. Digits after a zero may be a name.
+    return float(text) if text.lstrip("+-").lower() in ("nan", "inf") else text
 
 
 def assignment_with(space: ParameterSpace, values: Mapping[str, Any], task: str) -> int:
@@ -81,21 +80,19 @@ def assignment_with(space: ParameterSpace, values: Mapping[str, Any], task: str)
         If a name is no parameter, or there is no assignment with the values.
     """
     from psyrun.pspace.axes import grid_of
-    from psyrun.results.where import part_of
+    from psyrun.results.where import first_of
 
     try:
-        part = part_of(grid_of(space), values)
+        found = first_of(grid_of(space), values)
     except PsyrunError as error:
         text = str(error).removeprefix("where: ")
         raise PsyrunError(f"{task}: {text}") from None
-    if part.rows is None:
-        return 0
-    found = part.rows[part.rows >= 0]
-    if not len(found):
+    if found is None:
         raise PsyrunError(
             f"{task}: no assignment has all of these values. 'psy space {task}' shows "
             "which there are."
         )
-    if len(found) > 1:
-        print(f"{task}: the first of {counted(len(found), 'assignment')} like that")
-    return int(found.min())
+    row, n_rows = found
+    if n_rows > 1:
+        print(f"{task}: the first of {counted(n_rows, 'assignment')} like that")
+    return row

@@ -1,7 +1,8 @@
 """Orders in which the points of a space are evaluated.
 
-An order is a bijection between times and points, both counted from 0. Neither holds a
-list of points, so that orders of 10¹² points cost no more than those of ten.
+An order is a bijection between times and points, both counted from 0. Those of products
+and of sums of few terms hold no list of points, so that orders of 10¹² points cost no
+more than those of ten.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.permutation import Permutation
-from psyrun.pspace.rows import listed_rows
+from psyrun.pspace.rows import AnyRows, listed_rows
 from psyrun.pspace.space import ParameterSpace, Product, Selection, Sum
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -26,7 +27,8 @@ _PREFIXES = (2, 4, 8, 16, 32, 64, 128, 256)  # points that are looked at
 _FEWEST = 8  # points among which one has a choice
 _MOST_AXES = 8  # beyond that no few points are even
 _SAFE = math.isqrt(2**63 - 1) // 2  # products of numbers below fit into 64 bits
-_MOST_LISTED = 2**25  # points of a selection
+_MOST_LISTED = 2**25  # points that are sorted
+_FEW_PARTS = 4
 
 
 class Order(Protocol):
@@ -67,7 +69,7 @@ def _even(space: ParameterSpace) -> Order:
             return Lattice.of([len(factor) for factor in space.operands])
         case Selection() if len(space) <= _MOST_LISTED:
             base, rows = space.selected()
-            return _Selected(_even(base), listed_rows(rows))
+            return _Selected(_even(base), rows)
     return Lattice.of([len(space)])
 
 
@@ -185,9 +187,33 @@ class Alternation:
     def __init__(self, parts: Sequence[tuple[int, Order]]) -> None:
         self._parts = [(size, order) for size, order in parts if size]
         self._starts = np.cumsum([0, *(size for size, _ in self._parts)])
+        size = int(self._starts[-1])
+        # Each part is compared with each of the others, or all points are sorted.
+        self._is_listed = len(self._parts) > _FEW_PARTS and size <= _MOST_LISTED
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._parts,)
+
+    @cached_property
+    def _listed(self) -> Indices:
+        """The points in their order, which is that of the times they are due at."""
+        due = np.concatenate([(np.arange(n) + 0.5) / n for n, _ in self._parts])
+        points = np.concatenate(
+            [
+                order.points(np.arange(n)) + start
+                for (n, order), start in zip(self._parts, self._starts, strict=False)
+            ]
+        )
+        return points[np.argsort(due, kind="stable")]
+
+    @cached_property
+    def _inverse(self) -> Indices:
+        return _inverted(self._listed)
 
     def times(self, points: Indices) -> Indices:
         """Return when some points are evaluated."""
+        if self._is_listed:
+            return self._inverse[points]
         found = np.empty(len(points), np.int64)
         places = np.searchsorted(self._starts, points, side="right") - 1
         for place, (_, order) in enumerate(self._parts):
@@ -198,6 +224,8 @@ class Alternation:
 
     def points(self, times: Indices) -> Indices:
         """Return the points that are evaluated at some times."""
+        if self._is_listed:
+            return self._listed[times]
         found = np.empty(len(times), np.int64)
         for place, (_, order) in enumerate(self._parts):
             ranks = self._last_until(place, times)
@@ -249,7 +277,7 @@ def _scaled(numbers: Indices, factor: int, divisor: int) -> Indices:
 class _Selected:
     """The order of some points of another space."""
 
-    def __init__(self, base: Order, rows: Indices) -> None:
+    def __init__(self, base: Order, rows: AnyRows) -> None:
         self._base, self._rows = base, rows
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -257,13 +285,11 @@ class _Selected:
 
     @cached_property
     def _listed(self) -> Indices:
-        return np.argsort(self._base.times(self._rows), kind="stable")
+        return np.argsort(self._base.times(listed_rows(self._rows)), kind="stable")
 
     @cached_property
     def _inverse(self) -> Indices:
-        found = np.empty_like(self._listed)
-        found[self._listed] = np.arange(len(found))
-        return found
+        return _inverted(self._listed)
 
     def points(self, times: Indices) -> Indices:
         """Return the points that are evaluated at some times."""
@@ -272,6 +298,12 @@ class _Selected:
     def times(self, points: Indices) -> Indices:
         """Return when some points are evaluated."""
         return self._inverse[points]
+
+
+def _inverted(order: Indices) -> Indices:
+    found = np.empty_like(order)
+    found[order] = np.arange(len(found))
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from psyrun.utils.text import listed, shortened, text_of
 
 _LONGEST = 40  # characters of a value in a message
 _MOST_COMPARED = 1000  # values, for a near one
+_MOST_ROWS = 10**7  # that are looked for
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,41 @@ def part_of(
     PsyrunError
         If a key is no parameter, or has no such value.
     """
+    chosen, single = _chosen(grid, where, others)
+    if not chosen:
+        rows = None if grid.is_in_order else grid.rows(np.arange(grid.size))
+        return Part(grid.dimensions, grid.attributes, rows)
+    return _narrowed(grid, chosen, single)
+
+
+def first_of(grid: Grid, where: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the first row where parameters have some values, and how many there are.
+
+    None if there is no such row. Raises `PsyrunError` as `part_of` does. If there are
+    very many, they are taken to be all in the grid, and the first place is looked at.
+    """
+    chosen, _ = _chosen(grid, where, ())
+    along = [
+        chosen.get(number, range(dimension.size))
+        for number, dimension in enumerate(grid.dimensions)
+    ]
+    n_places = math.prod(map(len, along))
+    if not n_places:
+        return None
+    if n_places > _MOST_ROWS:
+        place = np.ravel_multi_index([int(each[0]) for each in along], grid.shape)
+        row = int(grid.rows(np.array([place]))[0])
+        return (row, n_places) if row >= 0 else None
+    places = np.ix_(*(np.asarray(each) for each in along))
+    rows = grid.rows(np.ravel_multi_index(places, grid.shape).ravel())
+    rows = rows[rows >= 0]
+    return (int(rows.min()), len(rows)) if len(rows) else None
+
+
+def _chosen(
+    grid: Grid, where: Mapping[str, Any] | None, others: Collection[str]
+) -> tuple[dict[int, Indices], set[int]]:
+    """Return the chosen places along dimensions, and those with a single value."""
     chosen = dict[int, Indices]()
     single = set[int]()
     for key, wanted in checked_where(where, grid.space.keys(), others).items():
@@ -78,10 +115,7 @@ def part_of(
         chosen[number] = found if before is None else np.intersect1d(before, found)
         if not is_list:
             single.add(number)
-    if not chosen:
-        rows = None if grid.is_in_order else grid.rows(np.arange(grid.size))
-        return Part(grid.dimensions, grid.attributes, rows)
-    return _narrowed(grid, chosen, single)
+    return chosen, single
 
 
 def _narrowed(grid: Grid, chosen: Mapping[int, Indices], single: set[int]) -> Part:

@@ -26,7 +26,7 @@ from psyrun.store.arrays import (
     n_axes,
 )
 
-ANEW = ", or evaluate all anew with 'psy run'"
+ANEW = ", or evaluate all anew with 'psy run --fresh'"
 _FIRST = "for the first assignment"
 _KEPT = "in the rows kept from before"
 _FLOATS = "floats"

@@ -239,6 +239,7 @@ def execute(beta, solver, seed, gamma=1):
         ("seed=2 solver='rk4' beta=0.1", 5, 1),
         ("seed=1,2", 1, 8),
         ("gamma=2", 12, 1),
+        ("gamma=2.0 beta=nan", 12, 1),
     ],
 )
 def test_an_assignment_can_be_chosen_by_its_parameters(
@@ -270,6 +271,26 @@ def test_values_that_no_assignment_has_are_refused(
     assert result.status == 2
     assert said in result.err
     assert result.err.count("\n") == 1
+
+
+ODD = """\
+from psyrun import Param
+
+pspace = Param(shape=[(3, 3), (5, 5)]) * Param(code=["7", "007"])
+pspace = pspace * Param(n=range(10**4)) * Param(m=range(10**4))
+
+
+def execute(shape, code, n, m):
+    return {"y": n}
+"""
+
+
+def test_values_may_be_tuples_and_names_of_digits_in_large_spaces(psy, write_task):
+    write_task("odd", ODD)
+    said = psy("test", "odd", "shape=(5, 5)", "code=007", "n=3").out
+    assert "the first of 10000 assignments" in said
+    assert "shape = (5, 5)\n    code = '007'\n    n = 3\n    m = 0\n" in said
+    assert "the first of 200000000 assignments" in psy("test", "odd", "code=007").out
 
 
 def test_a_number_and_values_are_too_much(psy, write_task):

@@ -87,6 +87,24 @@ def test_the_terms_of_a_sum_are_evaluated_in_proportion() -> None:
         assert abs(n_small - n / 10) < 1
 
 
+def test_sums_of_many_terms_are_ordered_as_those_of_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    space = sum((axis(f"x{n}", n % 7 + 1) for n in range(9)), axis("a", 50))
+    listed = order_of(space, "even")
+    monkeypatch.setattr("psyrun.pspace.order._FEW_PARTS", 100)
+    exact = order_of(space, "even")
+    assert listed is not None and exact is not None
+    times = np.arange(len(space))
+    assert listed.points(times).tolist() == exact.points(times).tolist()
+    assert listed.times(times).tolist() == exact.times(times).tolist()
+
+
+def test_an_order_takes_no_room_where_the_space_takes_none() -> None:
+    sampled = HUGE.sample(10**6, seed=1)
+    assert len(pickle.dumps(order_of(sampled, "even"))) < 10_000
+
+
 def first_points(order: Order, shape: list[int], n: int) -> NDArray[np.float64]:
     return in_cube(order.points(np.arange(n)), shape)
 

@@ -147,10 +147,13 @@ class Source:
         )
 
     def _tables(self, part: _Part) -> Iterator[tuple[str, bytes]]:
-        files = self._analysed.files
+        for name, file in self._table_files(part):
+            yield f"table {name}", self._analysed.files.content(file)
+
+    def _table_files(self, part: _Part) -> Iterator[tuple[str, Path]]:
         for name in tables_read(chain(part.nodes, part.slices.nodes)):
-            if files.is_file(file := self._root / name):
-                yield f"table {name}", files.content(file)
+            if self._analysed.files.is_file(file := self._root / name):
+                yield name, file
 
     @property
     def contents(self) -> dict[str, str]:
@@ -226,6 +229,8 @@ class Source:
         files = {source.file for source in analysed.whole}
         files |= analysed.all_modules.files - analysed.modules.files
         files |= analysed.rows.slices.by_file.keys()
+        # Those count for the space.
+        files |= {file for _, file in self._table_files(analysed.space)}
         return sorted(map(str, files))
 
     def _digest(self, modules: Mapping[str, list[bytes]]) -> str:

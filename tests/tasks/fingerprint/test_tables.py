@@ -12,7 +12,8 @@ from psyrun.tasks.fingerprint.tables import tables_read
 
 TASK = """
 from psyrun import Param
-pspace = Param.read("design.csv") * Param(k=[1, 2])
+FILE = "design.csv"
+pspace = Param.read(FILE) * Param(k=[1, 2])
 execute = lambda a, k: {"y": a * k}
 """
 
@@ -24,6 +25,8 @@ execute = lambda a, k: {"y": a * k}
         ("psyrun.Param.read('a.csv')", ["a.csv"]),
         ("Param.read(path) * other.read('c.csv') * Param.read()", []),
         ("Param.read('a.csv\\0')", []),
+        ("Param.read(filename='a.csv')", ["a.csv"]),
+        ("FILE = 'a.csv'\nParam.read(FILE) * Param.read(OTHER)", ["a.csv"]),
     ],
 )
 def test_names_are_found_where_they_are_written(source: str, names: list[str]) -> None:
@@ -49,4 +52,6 @@ def test_a_table_that_changes_makes_another_space_of_the_same_code(
     record = two.record()
     assert len({without.space, one.space, two.space}) == 3
     assert without.code == one.code == two.code
+    # So that nobody is told to list it in file_dep.
+    assert str(table) in two.judged
     assert source(record).space == two.space == source().space
