@@ -56,6 +56,10 @@ class Column(ABC):
         """
         return None
 
+    def known(self) -> Column:
+        """Return a column of the values that there are, if those of some rows lack."""
+        return self
+
     @abstractmethod
     def literal(self) -> str | None:
         """Return what to give a `Param` for this column, or None if that is long."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Column, Indices, as_numbers, as_objects, listed
 from psyrun.pspace.functions import PointFunction
-from psyrun.pspace.param import UnequalLengthsError
+from psyrun.pspace.param import Param, UnequalLengthsError
 from psyrun.pspace.rows import AnyRows
 from psyrun.pspace.space import (
     AmbiguousOperationError,
     Fetch,
     ParameterSpace,
     Product,
+    Selection,
     Sum,
     Table,
     is_a,
@@ -34,12 +35,14 @@ _MOST_FROZEN = 10**8
 class ComputedColumn(Column):
     """What a function returns for the points of a space.
 
-    It is called when values are asked for. A pickle holds the values.
+    It is called for the points whose values are asked for, and once for each point
+    unless there are very many. A pickle holds the values of all points.
     """
 
     def __init__(self, key: str, function: PointFunction, space: ParameterSpace):
         self._key, self._function, self._space = key, function, space
         self.n_places = len(space)
+        self._is_complete = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.n_places > _MOST_FROZEN:
@@ -48,33 +51,37 @@ class ComputedColumn(Column):
                 f"{_MOST_FROZEN:.0e} can be kept at most; choose points first, such as "
                 "with sample, or compute it in the function that is evaluated."
             )
-        return listed, (self._values(np.arange(self.n_places)),)
+        return listed, (self.take(np.arange(self.n_places)).tolist(),)
 
     def of(self, space: ParameterSpace) -> ComputedColumn:
         """Return the same for other points."""
         return ComputedColumn(self._key, self._function, space)
 
     def __getitem__(self, row: int) -> Any:
-        if "_held" in vars(self):
-            return self._held[row]
-        point = self._space.point(row)
-        return self._function({key: point[key] for key in self._function.keys})
+        return self.take(np.array([row]))[0]
 
     @override
     def take(self, rows: Indices) -> NDArray[np.object_]:
-        if self.n_places <= _MOST_HELD:
+        if self._is_complete:
             return self._held.take(rows)
-        return as_objects(self._values(rows.reshape(-1))).reshape(rows.shape)
+        if self.n_places > _MOST_HELD:
+            places, inverse = np.unique(rows, return_inverse=True)
+            return self._computed(places)[inverse.reshape(rows.shape)]
+        places = np.unique(rows[~self._is_known[rows]])
+        if len(places):
+            self._values[places] = self._computed(places)
+            self._is_known[places] = True
+            self._is_complete = bool(self._is_known.all())
+        return self._values[rows]
 
     @override
     def numbers(self, rows: Indices) -> NDArray[Any] | None:
-        if self.n_places <= _MOST_HELD:
-            return self._held.numbers(rows)
-        return as_numbers(self.take(rows))
+        values = self.take(rows)
+        return self._held.numbers(rows) if self._is_complete else as_numbers(values)
 
     @override
     def held(self) -> NDArray[Any] | None:
-        return self._held.held() if self.n_places <= _MOST_HELD else None
+        return self._held.held() if self._is_complete else None
 
     @override
     def literal(self) -> str | None:
@@ -84,11 +91,22 @@ class ComputedColumn(Column):
         return f"{self._key}({', '.join(self._function.keys)})"
 
     @cached_property
-    def _held(self) -> Column:
-        return listed(self._values(np.arange(self.n_places)))
+    def _values(self) -> NDArray[np.object_]:
+        return np.empty(self.n_places, dtype=np.object_)
 
-    def _values(self, rows: Indices) -> list[Any]:
-        return list(self._function.each(self._space.gather, rows))
+    @cached_property
+    def _is_known(self) -> NDArray[np.bool_]:
+        return np.zeros(self.n_places, dtype=np.bool_)
+
+    @cached_property
+    def _held(self) -> Column:
+        """The values once all are known, of which numbers take less memory."""
+        values = listed(self._values)
+        del self._values, self._is_known
+        return values
+
+    def _computed(self, rows: Indices) -> NDArray[np.object_]:
+        return as_objects(self._function.each(self._space.gather, rows))
 
 
 class Derived(ParameterSpace):
@@ -165,10 +183,6 @@ class Zip(ParameterSpace):
         return all(operand.may_lack(key) for operand in self.operands)
 
     @override
-    def chosen(self, rows: AnyRows) -> ParameterSpace:
-        return Zip(*(operand.chosen(rows) for operand in self.operands))
-
-    @override
     def literal(self) -> str | None:
         first, *others = self.operands
         texts = [joined_literals("", [first]), *(each.literal() for each in others)]
@@ -191,7 +205,7 @@ def zipped(left: ParameterSpace, right: ParameterSpace) -> ParameterSpace:
             f"{sizes[0]}, {', '.join(right._keys)}: {sizes[1]}); give them one length, "
             "or multiply them to combine each point with each other."
         )
-    if is_a(left, Table) and is_a(right, Table):
+    if _is_plain(left) and _is_plain(right):
         return Table({**left._columns, **right._columns}, sizes[0])
     parts = (part.operands if is_a(part, Zip) else (part,) for part in (left, right))
     return Zip(*(operand for part in parts for operand in part))
@@ -213,16 +227,34 @@ def _derived(space: ParameterSpace, key: str, function: PointFunction) -> Any:
 
     So it is a coordinate of the axis that it depends on.
     """
+    inside = _derived_inside(space, key, function)
+    if inside is not None:
+        return inside
+    return Derived(space, {key: ComputedColumn(key, function, space)})
+
+
+def _derived_inside(
+    space: ParameterSpace, key: str, function: PointFunction
+) -> ParameterSpace | None:
+    """Return a space of the same kind; None if it has no part to compute it in."""
     if is_a(space, Product):
         before, part, after = spanned(space, function.keys)
         if before or after:
             return Product(*before, _derived(part, key, function), *after)
-    if is_a(space, Sum) and _all_have(space.operands, function.keys):
+    elif is_a(space, Sum) and _all_have(space.operands, function.keys):
         return Sum(*(_derived(term, key, function) for term in space.operands))
-    column = ComputedColumn(key, function, space)
-    if is_a(space, Table) and len(space) <= _MOST_HELD:
+    elif is_a(space, Selection):
+        inside = _derived_inside(space._space, key, function)
+        return None if inside is None else Selection(inside, space._rows)
+    elif _is_plain(space) and len(space) <= _MOST_HELD:
+        column = ComputedColumn(key, function, space)
         return Table({**space._columns, key: column}, len(space))
-    return Derived(space, {key: column})
+    return None
+
+
+def _is_plain(space: ParameterSpace) -> TypeGuard[Table]:
+    """Whether nothing but its values is known of a table; of a design there is more."""
+    return type(space) in (Table, Param)
 
 
 def _all_have(terms: Iterable[ParameterSpace], keys: Iterable[str]) -> bool:

@@ -207,8 +207,13 @@ def _once_per_place(encode: Encoder) -> Encoder:
     def encode_places(column: Column, rows: Indices) -> Indices:
         if column.n_places > len(rows):
             return encode(column, rows)
-        codes = encode(column, np.arange(column.n_places))
-        return codes[np.minimum(rows, column.n_places - 1)]
+        # Others may not be known, or take long to compute.
+        is_used = np.zeros(column.n_places, dtype=np.bool_)
+        places = np.minimum(rows, column.n_places - 1)
+        is_used[places] = True
+        codes = np.empty(column.n_places, dtype=np.int64)
+        codes[is_used] = encode(column, np.flatnonzero(is_used))
+        return codes[places]
 
     return encode_places
 

@@ -432,13 +432,29 @@ class Selection(ParameterSpace):
 
     @override
     def selected(self) -> tuple[ParameterSpace, AnyRows]:
-        """Return the space and the rows of it."""
-        return self._space, self._rows
+        """Return the space and the rows of it.
+
+        What is computed is nan where none of the rows has it.
+        """
+        return self._limited, self._rows
+
+    @cached_property
+    def _limited(self) -> ParameterSpace:
+        """The space, of which only the values of the rows are computed."""
+        from psyrun.pspace.partial import limited
+
+        return (
+            limited(self._space, self._rows) if is_a(self, Selection) else self._space
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {key: each for key, each in vars(self).items() if key != "_limited"}
+        return {**state, "_space": self._limited}
 
     @override
     def chosen(self, rows: AnyRows) -> ParameterSpace:
         # A slice of a slice must not nest.
-        space, own = self.selected()
+        space, own = self._space, self._rows
         if isinstance(rows, range):
             part = own.part(rows) if isinstance(own, Rows) else sliced(own, rows)
             if part is not None:
@@ -461,7 +477,7 @@ class Selection(ParameterSpace):
     @override
     def leaves(self) -> Iterator[tuple[str, Column]]:
         """Yield the columns of the space selected from."""
-        return self._space.leaves()
+        return ((key, column.known()) for key, column in self._limited.leaves())
 
     @override
     def may_lack(self, key: str) -> bool:
@@ -510,11 +526,6 @@ class Difference(Selection):
             kept, removed = equal_rows([left, subtrahend], keys)
             rows = rows[~is_in(kept, removed)]
         return rows
-
-    @override
-    def selected(self) -> tuple[ParameterSpace, AnyRows]:
-        """Return the minuend and the rows of it that remain."""
-        return self._space, self._rows
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Selection, self.selected()
