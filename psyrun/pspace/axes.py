@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace.columns import Column, ConstantColumn, Indices, RangeColumn
-from psyrun.pspace.derived import Derived
+from psyrun.pspace.derived import Derived, Zip
 from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.places import Appended, Crossed, InOrder, Part, Picked, Places
 from psyrun.pspace.rows import AnyRows, Rows, have_places
@@ -45,7 +45,6 @@ from psyrun.pspace.space import (
     Selection,
     Sum,
     Table,
-    is_a,
 )
 
 ASSIGNMENT = "assignment"
@@ -215,15 +214,19 @@ class _NoNumbersError(Exception):
 
 
 def _exact(column: Column, rows: Indices) -> NDArray[Any]:
-    numbers = None if _is_bool(column) else column.numbers(rows)
+    numbers = None if _is_bool(column, rows) else column.numbers(rows)
     if numbers is None:
         raise _NoNumbersError
     return numbers
 
 
-def _is_bool(column: Column) -> bool:
+def _is_bool(column: Column, rows: Indices) -> bool:
     held = column.held()
-    return isinstance(column[0], bool) if held is None else held.dtype.kind not in "iuf"
+    if held is None:
+        # Others of its values may take long to compute, or be none.
+        some = rows if column.n_places > 1 else rows[:1]
+        return bool in set(map(type, column.take(some)))
+    return held.dtype.kind not in "iuf"
 
 
 def _taken(column: Column, rows: Indices) -> NDArray[np.object_]:
@@ -403,8 +406,33 @@ def _of_selection(space: Selection) -> _Layout:
 
 
 def _of_derived(space: Derived) -> _Layout:
-    # What depends on several axes is a coordinate of none.
-    return _one_axis(space, is_rest=not is_a(space._space, Table))
+    layout = _layout(space._space)
+    place = _only_axis(layout)
+    if place is None:
+        # What depends on several axes is a coordinate of none.
+        return _one_axis(space, is_rest=True)
+    axes = list(layout.axes)
+    own = Derived(axes[place].space, space._columns)
+    axes[place] = axes[place]._replace(space=own)
+    return _Layout(tuple(axes), InOrder())
+
+
+def _of_zip(space: Zip) -> _Layout:
+    layouts = [_layout(operand) for operand in space.operands]
+    places = [_only_axis(layout) for layout in layouts]
+    if None in places:
+        return _one_axis(space)
+    pairs = [*zip(layouts, places, strict=True)]
+    along = [layout.axes[i] for layout, i in pairs if i is not None]
+    shared = [a for layout, i in pairs for k, a in enumerate(layout.axes) if k != i]
+    joined = _Axis(Zip(*(axis.space for axis in along)))
+    return _Layout((joined, *shared), InOrder())
+
+
+def _only_axis(layout: _Layout) -> int | None:
+    """Return the only axis along which there are several places, if it is in order."""
+    large = [i for i, size in enumerate(layout.shape) if size != 1]
+    return large[0] if layout.is_in_order and len(large) == 1 else None
 
 
 def _narrowed(layout: _Layout, chosen: Mapping[int, AnyRows]) -> _Layout:
@@ -469,4 +497,5 @@ _LAYOUTS: dict[Any, Callable[[Any], _Layout]] = {
     Sum.gather: _of_sum,
     Selection.gather: _of_selection,
     Derived.gather: _of_derived,
+    Zip.gather: _of_zip,
 }

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psyrun import Param
-from psyrun.pspace import ParameterSpace, missing
+from psyrun.pspace import ParameterSpace, Random, missing
 from psyrun.pspace.axes import Grid, grid_of, values_of
 from psyrun.pspace.freezing import freeze, thaw
 from psyrun.pspace.param import select
@@ -20,6 +20,11 @@ from psyrun.pspace.param import select
 A, B = Param(a=range(10)), Param(b=[0.1, 0.2, 0.3])
 LONGER = Param(a=[10, 11])
 NAMED = {"a": 10, "b": 3}
+A_K = {"a_k": 10, "b": 3}
+
+
+def neg(a: int) -> int:
+    return -a
 
 
 def named(space: ParameterSpace) -> dict[str, int]:
@@ -78,6 +83,21 @@ GRIDS = [
     ((A * B).zip(Param(k=range(30))), {"a_b_k": 30}),
     ((A * B).derive(k=lambda a: -a), {"a_k": 10, "b": 3}),
     ((A * B).derive(k=lambda a, b: a * b), {"assignment": 30}),
+    ((A * B).where(lambda a, b: a * b < 2).derive(k=lambda a: -a), A_K),
+    ((A * B).derive(k=lambda a: -a).where(lambda a, b: a * b < 2), A_K),
+    ((A * B).where(lambda a, b: a * b < 2).where(lambda b: b < 0.3).derive(k=neg), A_K),
+    ((A * B).where(lambda a, b: a < 5 * b).derive(k=lambda a, b: 0), {"assignment": 4}),
+    ((A * B)[::3].derive(k=neg), {"a_k": 10}),
+    ((A * B)[::-1].derive(k=neg), A_K),
+    ((A * B).shuffle(seed=1).derive(k=neg), A_K),
+    ((A * B).sample(20).derive(k=neg), {"assignment": 20}),
+    ((A * B - Param(a=[3], b=[0.1])).derive(k=neg), A_K),
+    ((A * B + LONGER * B)[6:].derive(k=neg), {"a_k": 10, "b": 3}),
+    (A.where(lambda a: a > 2).derive(k=neg), {"a_k": 7}),
+    (Param(a=range(10), n=5).derive(k=neg), {"a_k": 10}),
+    (Random(10, a=[1, 2], n=5).derive(k=neg)[3:], {"a_k": 7}),
+    (Random(10, a=[1, 2], n=5).zip(Param(k=range(10), u=3))[3:], {"a_k": 7}),
+    ((A * B).zip(Param(k=range(30))).derive(kk=neg), {"a_b_k_kk": 30}),
     ((A * B).derive(k=lambda a, b: a * b) * Param(c=[1, 2]), {"a_b_k": 30, "c": 2}),
     ((A * B).repeat(2), {**NAMED, "repeat": 2}),
     (A.repeat(2) * B, {"a": 10, "repeat": 2, "b": 3}),
