@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError
 from psyrun.pspace.choosing import whole_number
 from psyrun.pspace.columns import Column, Indices, as_numbers, as_objects, listed
+from psyrun.pspace.derived import Derived, Zip
 from psyrun.pspace.param import Param, arguments
 from psyrun.pspace.permutation import keys_of, mixed
 from psyrun.pspace.ranges import Choices, Range, Unit, as_range
@@ -298,11 +299,11 @@ def resized_hypercube(
 def _hypercubes(space: ParameterSpace) -> Iterator[LatinHypercube]:
     if isinstance(space, LatinHypercube):
         yield space
-    elif is_a(space, Product) or is_a(space, Sum):
+    elif is_a(space, Product) or is_a(space, Sum) or is_a(space, Zip):
         for operand in space.operands:
             yield from _hypercubes(operand)
-    elif is_a(space, Selection):
-        yield from _hypercubes(space.selected()[0])
+    elif is_a(space, Selection) or is_a(space, Derived):
+        yield from _hypercubes(space._space)
 
 
 class Random(Design):

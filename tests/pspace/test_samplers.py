@@ -27,6 +27,7 @@ from psyrun.pspace import (
 from psyrun.pspace.axes import grid_of
 from psyrun.pspace.freezing import freeze, thaw
 from psyrun.pspace.matching import count_unmatched
+from psyrun.pspace.samplers import resized_hypercube
 
 RANGES = {
     "x": uniform(-1, 3),
@@ -90,6 +91,26 @@ def test_a_larger_design_begins_with_a_smaller_one(design: Any, seed: int) -> No
 def test_a_larger_latin_hypercube_has_other_points() -> None:
     small, large = (LatinHypercube(n, x=uniform(0, 1)) for n in (8, 16))
     assert count_unmatched(large, small) == 16
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda space: space,
+        lambda space: space.derive(y=lambda x: -x),
+        lambda space: space.derive(y=lambda x: -x, z=lambda y: -y) * Param(k=[1, 2]),
+        lambda space: space.zip(Param(k=range(len(space)))),
+        lambda space: Param(k=range(len(space))).zip(space).shuffle(),
+        lambda space: space.where(lambda x: x > 0.1).derive(y=lambda x: 1 / x)[1:],
+        lambda space: space.derive(y=lambda x: -x) - Param(y=[5]),
+        lambda space: (space * Param(k=[1, 2])).derive(y=lambda x, k: k) + Param(k=[3]),
+    ],
+)
+def test_a_resized_latin_hypercube_is_found_in_other_spaces(use: Any) -> None:
+    small, large = (use(LatinHypercube(n, x=uniform(0, 1))) for n in (8, 16))
+    for former in (small, thaw(freeze(small))):
+        assert resized_hypercube(large, [former]) == (8, 16)
+        assert resized_hypercube(small, [former]) is None
 
 
 @pytest.mark.parametrize("n_points", [5, 49])
