@@ -8,12 +8,23 @@ from operator import index as as_index
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.pspace.functions import PointFunction
+from psyrun.pspace.columns import Indices
+from psyrun.pspace.equality import NAN
+from psyrun.pspace.functions import Gather, PointFunction
 from psyrun.pspace.permutation import Permutation
 from psyrun.pspace.rows import AnyRows, ShuffledRows, rows_where
-from psyrun.pspace.space import ParameterSpace, Product, Sum, Table, is_a, spanned
+from psyrun.pspace.space import (
+    Fetch,
+    ParameterSpace,
+    Product,
+    Sum,
+    Table,
+    is_a,
+    spanned,
+)
 
 _MOST_LOOKED_AT = 10**8  # points: a byte each while they are looked at
 
@@ -32,6 +43,10 @@ def filtered(space: ParameterSpace, function: Callable[..., Any]) -> ParameterSp
 
 
 def _filtered(space: ParameterSpace, condition: PointFunction) -> ParameterSpace:
+    if len(space) and not {*space._keys} & {*condition.keys}:
+        # A term of a sum that lacks them, all of whose points are the same to it.
+        is_kept = condition.mask(_gather_from(space), 1)[0]
+        return space if is_kept else space.chosen(range(0))
     if is_a(space, Product):
         before, part, after = spanned(space, condition.keys)
         if before or after:
@@ -51,15 +66,25 @@ def _rows(space: ParameterSpace, condition: PointFunction) -> AnyRows:
             "parameters afterwards."
         )
     if not is_a(space, Product):
-        return rows_where(condition.mask(space.gather, len(space)))
+        return rows_where(condition.mask(_gather_from(space), len(space)))
     # Each combination of the parameters is looked at once.
     own = [bool({*factor._keys} & {*condition.keys}) for factor in space.operands]
     pairs = [*zip(space.operands, own, strict=True)]
     part = Product(*(factor for factor, is_own in pairs if is_own))
-    mask = condition.mask(part.gather, len(part))
+    mask = condition.mask(_gather_from(part), len(part))
     shape = [len(factor) if is_own else 1 for factor, is_own in pairs]
     sizes = [len(factor) for factor in space.operands]
     return rows_where(np.broadcast_to(mask.reshape(shape), sizes).reshape(-1))
+
+
+def _gather_from(space: ParameterSpace) -> Gather:
+    """Return what gathers from a space, and nan for parameters that it lacks."""
+
+    def gather(key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
+        known = key in space._keys
+        return space.gather(key, rows, fetch) if known else fetch(NAN, rows)
+
+    return gather
 
 
 def shuffled(space: ParameterSpace, seed: int) -> ParameterSpace:

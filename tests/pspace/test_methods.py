@@ -110,6 +110,40 @@ def test_where_does_not_look_at_other_factors() -> None:
     assert looked_at == set(range(10))
 
 
+WIDE = Param(a=range(10)) * Param(c=range(10**8))
+
+
+@pytest.mark.parametrize(
+    ("other", "condition", "n_of_wide", "n_of_other"),
+    [
+        (Param(b=[1, 2]), lambda a: a < 5, 5, 0),
+        (Param(b=[1, 2]), lambda a: not a >= 5, 5, 2),
+        (Param(b=[1, 2]), lambda a, b: a < 5 or b == 2, 5, 1),
+        (Param(b=[1]) * Param(d=[1, 2]), lambda a: a < 5, 5, 0),
+        (Param(b=[1]) * Param(d=[1, 2]), lambda a: a != a, 0, 2),
+        (Param(b=[1]) * Param(d=[1, 2]), lambda a, d: a < 5 or d > 1, 5, 1),
+        (Param(b=[1, 2]) * Param(c=[-1]), lambda a, b: math.isnan(b) or b < 2, 10, 1),
+        (Param(b=[1, 2]).zip(Param(d=[1, 2])), lambda a, d: d != d or d < 2, 10, 1),
+        (Param(b=[]), lambda a: a < 5, 5, 0),
+        (Param(b=[1, 2]) + Param(a=[1, 7]), lambda a: a < 5, 5, 1),
+    ],
+)
+def test_terms_of_a_large_sum_may_lack_what_is_looked_at(
+    other: ParameterSpace,
+    condition: Callable[..., Any],
+    n_of_wide: int,
+    n_of_other: int,
+) -> None:
+    for terms in ((WIDE, other), (other, WIDE)):
+        space = terms[0] + terms[1]
+        found = space.where(condition)
+        assert len(found) == n_of_wide * 10**8 + n_of_other
+        assert found.keys() == space.keys()
+        few = found[:n_of_other] if terms[0] is other else found[n_of_wide * 10**8 :]
+        expected = (Param(a=[], c=[]) + other).where(condition) if n_of_other else ()
+        assert is_same([*few], [*expected])
+
+
 def test_derived_parameters_may_build_on_each_other() -> None:
     space = Param(n=[2, 3]).derive(k=lambda n: n**2, text=lambda k, n: f"{n}:{k}")
     assert space.build() == {"n": [2, 3], "k": [4, 9], "text": ["2:4", "3:9"]}
