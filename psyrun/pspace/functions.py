@@ -47,17 +47,18 @@ class PointFunction(NamedTuple):
 
         Raises `PsyrunError` if it takes none, or others.
         """
+        example = known[0] if known else "n"
         if not callable(function):
             raise PsyrunError(
                 f"{title}: {_short(function)} is no function; give one of some "
-                f"parameters, such as lambda {known[0] if known else 'n'}: ..."
+                f"parameters, such as lambda {example}: ..."
             )
         try:
             parameters = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
             raise PsyrunError(
                 f"{title}: {_place(function)} does not tell its parameters; wrap it in "
-                f"a function that does, such as lambda {known[0]}: ..."
+                f"a function that does, such as lambda {example}: ..."
             ) from None
         kinds = {each.kind for each in parameters}
         named = {each.name: each for each in parameters if each.kind in _NAMED}
@@ -72,7 +73,7 @@ class PointFunction(NamedTuple):
         if not keys:
             raise PsyrunError(
                 f"{title}: {_place(function)} takes no parameter of the space by name; "
-                f"write for example lambda {known[0] if known else 'n'}: ..."
+                f"write for example lambda {example}: ..."
             )
         first = [
             each.name for each in parameters[: len(keys)] if each.kind is _NAMED[0]
@@ -125,8 +126,8 @@ class PointFunction(NamedTuple):
             # An error is found again below, with its point.
             with suppress(Exception):
                 found = list(map(self.function, *columns))
-                if set(map(type, found)) <= {bool, np.bool_}:
-                    return found
+                if all(map(_is_bool, found)):
+                    return list(map(bool, found))
         return list(map(self._checked, self._pairs(gather, rows)))
 
     def _pairs(self, gather: Gather, rows: Indices) -> Iterator[dict[str, Any]]:
@@ -136,7 +137,7 @@ class PointFunction(NamedTuple):
 
     def _checked(self, values: Mapping[str, Any]) -> bool:
         is_true = self(values)
-        if not isinstance(is_true, bool | np.bool_):
+        if not _is_bool(is_true):
             raise PsyrunError(
                 f"{self} returned {_short(is_true)} for {_shown(values)}; "
                 "let it return True or False, as a comparison does."
@@ -146,9 +147,7 @@ class PointFunction(NamedTuple):
     def _of_arrays(self, gather: Gather, rows: Indices) -> NDArray[np.bool_] | None:
         """Return for which points the function is true, None if it takes no arrays."""
         try:
-            numbers = {key: gather(key, rows, _numbers) for key in self.keys}
-            # Objects: Python's integers do not overflow.
-            columns = {key: each.astype(object) for key, each in numbers.items()}
+            columns = {key: gather(key, rows, _numbers) for key in self.keys}
             with np.errstate(all="ignore"):
                 found = self.function(**columns)
         except Exception:
@@ -169,15 +168,23 @@ class _NoNumbersError(Exception):
     """Some values are no numbers that an array holds exactly."""
 
 
-def _numbers(column: Column, rows: Indices) -> NDArray[Any]:
+def _numbers(column: Column, rows: Indices) -> NDArray[np.object_]:
     numbers = column.numbers(rows)
     if numbers is None or np.any(np.abs(numbers) > _EXACT):
         raise _NoNumbersError
-    return numbers
+    # As single points have them: others may round and overflow in another way.
+    return column.take(rows)
 
 
 def _take(column: Column, rows: Indices) -> NDArray[np.object_]:
     return column.take(rows)
+
+
+def _is_bool(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        # Some functions of NumPy return an array without axes for a number.
+        return value.ndim == 0 and value.dtype == np.bool_
+    return isinstance(value, bool | np.bool_)
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -85,11 +85,40 @@ def test_where_passes_nan_for_what_a_point_lacks() -> None:
         lambda n: np.bool_(n % 3 == 1),
         lambda **values: values["n"] > 5,
         lambda n, least=5: n > least,
+        lambda n: np.isin(n, [7, 17]),
+        lambda n: np.array(n in (7, 17)),
     ],
 )
 def test_where_gives_what_single_points_give(condition: Callable[..., Any]) -> None:
     expected = [n for n in range(20) if condition(n=n)]
     assert Param(n=range(20)).where(condition).build()["n"] == expected
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda v: v <= 0.1,
+        lambda v: v * 3 < 0.3,
+        lambda v: v + v == 2 * v,
+        lambda v: (v > 0) & (v + 100 > 100.01),
+        lambda v: 1 - v == 1,
+        lambda v: v * v + v > v,
+        lambda v: np.less(v, 0.1),
+    ],
+)
+@pytest.mark.parametrize(
+    "dtype", ["f2", "f4", "f8", "i1", "u1", "i2", "i4", "i8", "u8", "?"]
+)
+def test_where_rounds_as_single_points_do(
+    dtype: str, condition: Callable[..., Any]
+) -> None:
+    values = np.linspace(0, 1 if dtype[0] == "f" else 120, 1001).astype(dtype)
+    space = Param(v=values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of integers that overflow
+        found = space.where(condition)
+        expected = [point for point in space if condition(**point)]
+    assert list(found) == expected
 
 
 def test_where_takes_values_of_any_type() -> None:
@@ -401,6 +430,14 @@ def fails(*_: Any, n: Any) -> bool:
 def bad_calls() -> Iterator[tuple[Callable[[], Any], str]]:
     space = Param(n=[1, 2, 3]) * Param(m=[1, 2])
     yield lambda: Param(a=[1, 2]).zip(Param(b=[1, 2, 3])), r"zip: .*\(a: 2, b: 3\)"
+    yield lambda: A.zip([1]), r"zip: \[1\] is no space; give one, such as Param\("  # type: ignore[arg-type]
+    yield lambda: Param().zip({}), r"zip: \{\} is no space"  # type: ignore[arg-type]
+    yield lambda: A.zip(None), "zip: None is no space"  # type: ignore[arg-type]
+    yield lambda: Param().where(max), "where: max .* such as lambda n: "
+    yield lambda: Param().where(lambda: True), "takes no parameter of the space by na"
+    yield lambda: Param().derive(k=max), "derive: k: max .* such as lambda n: "
+    yield lambda: A.where(lambda a: np.array([a > 5])), "let it return True or False"
+    yield lambda: A.where(lambda a: np.array(a)), "let it return True or False"
     yield lambda: space.zip(Param(k=range(6), n=3)), "zip: key `n` is a parameter"
     yield lambda: space.derive(m=lambda n: n), "derive: key `m` is a parameter"
     yield lambda: space.where(fails), r"where: fails .*: no way for n=1; let it"
