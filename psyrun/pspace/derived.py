@@ -26,10 +26,12 @@ from psyrun.pspace.space import (
     joined_literals,
     spanned,
 )
+from psyrun.utils.text import shortened, text_of
 from psyrun.utils.typing import override
 
 _MOST_HELD = 10**6  # values that are held once some are needed
 _MOST_FROZEN = 10**8
+_LONGEST_SHOWN = 60  # characters
 
 
 class ComputedColumn(Column):
@@ -193,6 +195,11 @@ class Zip(ParameterSpace):
 
 def zipped(left: ParameterSpace, right: ParameterSpace) -> ParameterSpace:
     """Return two spaces side by side; see `ParameterSpace.zip`."""
+    if not isinstance(right, ParameterSpace):
+        raise PsyrunError(
+            f"zip: {shortened(text_of(right), _LONGEST_SHOWN)} is no space; give one, "
+            "such as Param(k=[1, 2])."
+        )
     if not (left._keys and right._keys):
         return left if left._keys else right
     _check_new("zip", left, right._keys)
