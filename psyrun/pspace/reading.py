@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,23 @@ def _read_text(path: Path, delimiter: str) -> Columns:
     _check_names(f"Param.read: {path}", names)
     for number, row in rows[1:]:
         _check_row(f"Param.read: {path}: line {number}", names, row)
-    return {
-        name: _typed([row[i].strip() for _, row in rows[1:]])
-        for i, name in enumerate(names)
-    }
+    columns = dict[str, list[Any]]()
+    for i, name in enumerate(names):
+        cells = [row[i].strip() for _, row in rows[1:]]
+        try:
+            columns[name] = _typed(cells)
+        except _TooLongError as error:
+            (cell,) = error.args
+            raise PsyrunError(
+                f"Param.read: {path}: line {rows[1 + cells.index(cell)][0]}: the cell "
+                f"of {name!r} has a number of {len(cell)} digits, and Python reads "
+                f"{sys.get_int_max_str_digits()} at most; give shorter ones, or text."
+            ) from None
+    return columns
+
+
+class _TooLongError(Exception):
+    """An integer that has more digits than Python reads."""
 
 
 def _check_row(where: str, names: Sequence[str], row: Sequence[str]) -> None:
@@ -94,9 +108,15 @@ def _check_names(where: str, names: Sequence[Any]) -> None:
 
 
 def _typed(cells: list[str]) -> list[Any]:
-    """Return integers, floats or bools if all cells are such, else text."""
+    """Return integers, floats or bools if all cells are such, else text.
+
+    Raises `_TooLongError` with an integer that is too long to be read.
+    """
     if all(map(_INTEGER.fullmatch, cells)):
-        return list(map(int, cells))
+        try:
+            return list(map(int, cells))
+        except ValueError:
+            raise _TooLongError(max(cells, key=len)) from None
     try:
         if not any("_" in cell for cell in cells):
             return list(map(float, cells))
@@ -153,8 +173,11 @@ def _columns(where: str, frame: Any) -> Columns:
     _check_names(where, names)
     columns = dict(zip(names, map(list, values), strict=True))
     for name, column in columns.items():
+        # So pandas has nan for text that is missing.
+        has_text = any(isinstance(each, str) for each in column)
         for i, value in enumerate(column):
-            if _is_missing(value, column):
+            is_nan = isinstance(value, float) and value != value
+            if _is_missing(value) or (has_text and is_nan):
                 raise PsyrunError(
                     f"{where}: column {name!r} has no value in row {i}; fill it, or "
                     "leave the row out."
@@ -162,10 +185,7 @@ def _columns(where: str, frame: Any) -> Columns:
     return columns
 
 
-def _is_missing(value: Any, column: Sequence[Any]) -> bool:
-    if isinstance(value, float) and value != value:
-        # So pandas has it for text that is missing.
-        return any(isinstance(each, str) for each in column)
+def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 

@@ -134,3 +134,31 @@ def refused(call: Any, message: str) -> None:
     with pytest.raises(PsyrunError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_each_value_of_a_long_column_is_looked_at_once(library: Any) -> None:
+    """With one pass for each nan, this would take an hour."""
+    n = 3 * 10**5
+    space = Param.from_frame(library.DataFrame({"x": [0.5] + [math.nan] * n}))
+    assert len(space) == n + 1
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_missing_text_is_refused_wherever_it_is(library: Any) -> None:
+    frame = library.DataFrame({"x": [None, "a"]})
+    with pytest.raises(PsyrunError, match="column 'x' has no value in row 0"):
+        Param.from_frame(frame)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_of_too_many_digits_is_refused_with_its_line(
+    design: Path, sign: str
+) -> None:
+    design.write_text(f"m,n\n1,2\n3,{sign}{'9' * 5000}\n")
+    with pytest.raises(
+        PsyrunError, match=r"line 3: the cell of 'n' has .* at most; gi"
+    ):
+        Param.read(design)
+    design.write_text("m,n\n1,2\n3," + "9" * 4000)
+    assert Param.read(design)[1]["n"] == 10**4000 - 1
