@@ -47,12 +47,12 @@ class Uniform(Range):
 
     @override
     def values(self, unit: Unit) -> list[float]:
-        found: list[float] = (self.low + unit * (self.high - self.low)).tolist()
-        return found
+        found = self.low + unit * (self.high - self.low)
+        return _within(self.low, self.high, found.tolist())
 
     @override
     def levels(self, n: int) -> list[float]:
-        return self.values(_ends(n))
+        return _with_ends(self.low, self.high, self.values(_ends(n)))
 
     def __repr__(self) -> str:
         return f"uniform({self.low!r}, {self.high!r})"
@@ -69,11 +69,12 @@ class Log(Range):
     def values(self, unit: Unit) -> list[float]:
         low, high = math.log(self.low), math.log(self.high)
         exponents = (low + unit * (high - low)).tolist()
-        return [_rounded(math.exp(each)) for each in exponents]
+        found = [_rounded(math.exp(each)) for each in exponents]
+        return _within(self.low, self.high, found)
 
     @override
     def levels(self, n: int) -> list[float]:
-        return self.values(_ends(n))
+        return _with_ends(self.low, self.high, self.values(_ends(n)))
 
     def __repr__(self) -> str:
         return f"log({self.low!r}, {self.high!r})"
@@ -155,7 +156,8 @@ def uniform(low: float, high: float) -> Range:
     Parameters
     ----------
     low, high : float
-        The ends; `high` is never reached, but in a `Grid`.
+        The ends, which a `Grid` has exactly. No value is outside; others reach `high`
+        by rounding only.
 
     Raises
     ------
@@ -172,12 +174,12 @@ def log(low: float, high: float) -> Range:
     """Return a range of positive numbers, whose logarithms are evenly distributed.
 
     A number u from 0 to 1 stands for ``low * (high / low) ** u``, rounded to 12
-    significant digits.
+    significant digits, but not beyond the ends.
 
     Parameters
     ----------
     low, high : float
-        The ends, above 0.
+        The ends, above 0, which a `Grid` has exactly.
 
     Raises
     ------
@@ -292,6 +294,15 @@ def _numbers(name: str, *numbers: float) -> tuple[float, float]:
 def _ends(n: int) -> Unit:
     """Return numbers from 0 to 1, evenly spaced; the middle if it is one."""
     return np.linspace(0, 1, n) if n > 1 else np.array([0.5])
+
+
+def _within(low: float, high: float, values: list[float]) -> list[float]:
+    """Return values of which none has left the range by rounding."""
+    return [min(max(each, low), high) for each in values]
+
+
+def _with_ends(low: float, high: float, levels: list[float]) -> list[float]:
+    return [low, *levels[1:-1], high] if len(levels) > 1 else levels
 
 
 def _rounded(number: float) -> float:

@@ -45,11 +45,6 @@ class Design(Table):
         n = whole_number(self._title, "the number of points", n, least=1)
         self._ranges = _ranges(self._title, ranges, params)
         varied = {k: r for k, r in self._ranges.items() if isinstance(r, Range)}
-        if not varied:
-            raise PsyrunError(
-                f"{self._title}: no parameter has a range; give one such as "
-                "x=uniform(0, 1), or a list of values."
-            )
         columns = {k: c for k, c in self._ranges.items() if isinstance(c, Column)}
         columns |= self._drawn(n, varied)
         super().__init__({key: columns[key] for key in self._ranges}, n)
@@ -444,7 +439,13 @@ def _ranges(
             f"{title}: {', '.join(map(repr, sorted(twice)))} is given twice; give each "
             "parameter one range."
         )
-    return {key: as_range(title, key, v) for key, v in (given | {**params}).items()}
+    found = {key: as_range(title, key, v) for key, v in (given | {**params}).items()}
+    if not any(isinstance(each, Range) for each in found.values()):
+        raise PsyrunError(
+            f"{title}: no parameter has a range; give one such as "
+            "x=uniform(0, 1), or a list of values."
+        )
+    return found
 
 
 def _literal(each: Range | Column) -> str | None:

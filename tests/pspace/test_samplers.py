@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from psyrun import Param
 from psyrun.errors import PsyrunError
@@ -212,6 +214,31 @@ def test_a_grid_has_evenly_spaced_values() -> None:
     assert list(thaw(freeze(space))) == list(space)
 
 
+ENDS = st.floats(-1e150, 1e150) | st.integers(-9, 9).map(lambda n: n / 7)
+
+
+@given(low=ENDS, high=ENDS, n=st.integers(2, 40))
+def test_values_are_within_their_ranges(low: float, high: float, n: int) -> None:
+    assume(low < high)
+    ranges = [uniform(low, high), *([log(low, high)] if low > 0 else [])]
+    for each in ranges:
+        levels = each.levels(n)
+        assert len(levels) == n and levels == sorted(levels)
+        assert (levels[0], levels[-1]) == (low, high)
+        values = each.values(np.array([0, 1e-17, 0.3, 0.5, 1 - 2.0**-53, 1]))
+        assert all(low <= value <= high for value in values)
+
+
+@pytest.mark.parametrize("make", [uniform, log])
+@pytest.mark.parametrize("ends", [(0.1, 0.46), (1 / 3, 2 / 3), (0.1, 0.7), (1e-5, 3)])
+def test_a_grid_begins_and_ends_with_the_given_ends(
+    make: Callable[[float, float], Any], ends: tuple[float, float]
+) -> None:
+    for n in (2, 3, 10):
+        values = Grid(n, x=make(*ends)).build()["x"]
+        assert (values[0], values[-1]) == ends
+
+
 @pytest.mark.parametrize(
     "space",
     [
@@ -260,6 +287,9 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: Halton(0, X), "Halton: the number of points is 0"),
     (lambda: Random(-1, X), "Random: the number of points is -1"),
     (lambda: Grid(0, X), "Grid: the number of values is 0"),
+    (lambda: Grid(3), "Grid: no parameter has a range; give one such as x=uniform"),
+    (lambda: Grid(3, x=1), "Grid: no parameter has a range"),
+    (lambda: Random(3), "Random: no parameter has a range"),
     (lambda: Grid(2, X, x=[1]), "Grid: 'x' is given twice"),
     (lambda: LatinHypercube(9, X, strength=3), "strength is 3; give 1 or 2"),
     (
