@@ -30,6 +30,8 @@ class SpaceMethods:
         ------
         UnequalLengthsError
             If the lengths differ.
+        PsyrunError
+            If `other` is no space.
         AmbiguousOperationError
             If a parameter is in both spaces.
 
@@ -55,8 +57,9 @@ class SpaceMethods:
         condition : callable
             Takes parameters by their names and returns a bool, as in
             ``lambda n, m: n > m``. Where a point lacks a parameter it is nan. If all
-            values are numbers it is called with arrays of objects first, which must
-            give what single points give to be accepted.
+            values are numbers it is called with arrays first, which hold the values of
+            single points as objects. Some points are called one by one, too, and all
+            of them if these give something else.
 
         Returns
         -------
@@ -88,7 +91,8 @@ class SpaceMethods:
         **functions : callable
             For each new parameter a function that takes parameters by their names,
             also new ones that stand before it. It is called with one point at a time,
-            when the value is asked for. What is pickled are the values.
+            when the value is asked for, and for no point that is not in the space.
+            What is pickled are the values of the points.
 
         Returns
         -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Column, Indices, listed
 from psyrun.pspace.derived import ComputedColumn, Derived, Zip
-from psyrun.pspace.rows import AnyRows, listed_rows, picked, places_of, rows_where
+from psyrun.pspace.rows import (
+    AnyRows,
+    are_all_different,
+    listed_rows,
+    picked,
+    places_of,
+    rows_where,
+)
 from psyrun.pspace.space import (
     ParameterSpace,
     Product,
@@ -23,7 +30,7 @@ from psyrun.pspace.space import (
 from psyrun.utils.typing import override
 
 _MOST_LOOKED_AT = 10**8  # points that are chosen; of more, all values are kept
-_AT_ONCE = 2**20  # points
+_AT_ONCE = 2**16  # points
 _MOST_MARKED = 10**7  # values for which it is marked whether they are used
 _EXACT = 2.0**53  # integers beyond are not all floats
 
@@ -103,35 +110,49 @@ def limited(space: ParameterSpace, rows: AnyRows) -> ParameterSpace:
 
     The others are nan. The values themselves are not computed here.
     """
-    keys = set[str]()
+    uses = dict[int, _Use]()
 
     def note(key: str, column: Column) -> Column:
         if isinstance(column, ComputedColumn | PartialColumn):
-            keys.add(key)
+            uses.setdefault(id(column), _Use(column)).keys.add(key)
         return column
 
-    with_columns(space, note)
-    if not keys or len(rows) > _MOST_LOOKED_AT:
-        return space
-    uses = dict[int, _Use]()
-    for key in sorted(keys):
-        for start in range(0, len(rows), _AT_ONCE):
-            places = np.arange(start, min(start + _AT_ONCE, len(rows)))
-            space.gather(key, picked(rows, places), _noting(uses))
-
     def limit(_: str, column: Column) -> Column:
-        if not isinstance(column, ComputedColumn | PartialColumn):
-            return column
-        use = uses.get(id(column), _Use(column))
-        return use.column_of_used()
+        use = uses.get(id(column))
+        return column if use is None else use.column_of_used()
 
+    with_columns(space, note)
+    is_all = len(rows) == len(space) and are_all_different(rows)
+    if not uses or is_all or len(rows) > _MOST_LOOKED_AT:
+        return space
+    for key in sorted({key for use in uses.values() for key in use.keys}):
+        _look_at(space, rows, key, uses)
     return with_columns(space, limit)
+
+
+def _look_at(
+    space: ParameterSpace, rows: AnyRows, key: str, uses: Mapping[int, _Use]
+) -> None:
+    """Note which rows of its columns the values of a key are from."""
+
+    def note(column: Column, rows: Indices) -> NDArray[Any]:
+        if id(column) in uses:
+            uses[id(column)].add(rows)
+        return np.zeros(len(rows), dtype=np.bool_)
+
+    own = [use for use in uses.values() if key in use.keys]
+    for start in range(0, len(rows), _AT_ONCE):
+        if all(use.is_whole for use in own):
+            break
+        places = np.arange(start, min(start + _AT_ONCE, len(rows)))
+        space.gather(key, picked(rows, places), note)
 
 
 class _Use:
     """Which rows of a column are used."""
 
     def __init__(self, column: Column) -> None:
+        self.keys = set[str]()
         self._column = column
         self._lists: list[Indices] = []
         n_marked = column.n_places if column.n_places <= _MOST_MARKED else 0
@@ -143,6 +164,11 @@ class _Use:
         else:
             self._lists.append(np.unique(rows))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are known to be used."""
+        return bool(len(self._is_used) and self._is_used.all())
+
     def column_of_used(self) -> Column:
         if len(self._is_used):
             rows = rows_where(self._is_used)
@@ -151,17 +177,6 @@ class _Use:
         if len(rows) == self._column.n_places:
             return self._column
         return PartialColumn(self._column, rows)
-
-
-def _noting(uses: dict[int, _Use]) -> Callable[[Column, Indices], NDArray[Any]]:
-    def note(column: Column, rows: Indices) -> NDArray[Any]:
-        if isinstance(column, ComputedColumn | PartialColumn):
-            if id(column) not in uses:
-                uses[id(column)] = _Use(column)
-            uses[id(column)].add(rows)
-        return np.zeros(len(rows), dtype=np.bool_)
-
-    return note
 
 
 def with_columns(
