@@ -14,7 +14,8 @@ They follow from how the space was made, never from its values:
 - A shuffled space has the grid of the space, with its rows at other places; points for
   which a condition is true are like a difference. Points drawn at random are no grid.
 - Points side by side, and parameters computed from those of one axis, are coordinates
-  of one dimension. The repeats of each point are a dimension without coordinates.
+  of one dimension. What is computed is nan at places of which no point has a row. The
+  repeats of each point are a dimension without coordinates.
 - A slice is a grid if it takes the same places of each axis at all places of the
   others.
 - Anything else is one dimension with all parameters as coordinates.
