@@ -54,6 +54,7 @@ ASSIGNMENT = "assignment"
 _REPEAT = "repeat"  # of points, which no parameter tells apart
 _MOST_PER_ROW = 1000  # places of a grid; with more it would mostly hold nothing
 _FEW_PLACES = 1_000_000  # they do not matter
+_EXACT = 2**53  # integers beyond are not all floats
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,8 @@ def values_of(space: ParameterSpace, key: str, rows: Indices) -> NDArray[Any]:
         pass
     values = space.gather(key, rows, _taken)
     kinds = set(map(type, values))
+    if float in kinds and _are_integers_and_nan(values):
+        return values.astype(np.float64)
     kind = kinds.pop() if len(kinds) == 1 else object
     # Neither text nor bytes of NumPy have null characters at their end.
     is_plain = kind is bool or issubclass(kind, np.number | np.bool_ | np.datetime64)
@@ -208,6 +211,16 @@ def values_of(space: ParameterSpace, key: str, rows: Indices) -> NDArray[Any]:
     ):
         return np.array(values.tolist())
     return values
+
+
+def _are_integers_and_nan(values: NDArray[np.object_]) -> bool:
+    """Whether values are integers of NumPy that floats have exactly, but for nan."""
+    others = [
+        value for value in values if not (isinstance(value, float) and value != value)
+    ]
+    return bool(others) and all(
+        isinstance(value, np.integer) and abs(int(value)) <= _EXACT for value in others
+    )
 
 
 class _NoNumbersError(Exception):

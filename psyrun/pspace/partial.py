@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.pspace.columns import Column, Indices, listed
+from psyrun.pspace.columns import Column, Indices, as_objects, listed
 from psyrun.pspace.derived import ComputedColumn, Derived, Zip
 from psyrun.pspace.rows import (
     AnyRows,
@@ -36,7 +36,9 @@ _EXACT = 2.0**53  # integers beyond are not all floats
 
 
 class PartialColumn(Column):
-    """The values of another column at some of its rows; nan at all others.
+    """The values of another column at some of its rows.
+
+    At all others there is nothing: nan, NaT for dates and times, empty text for text.
 
     A pickle holds those values.
 
@@ -62,14 +64,27 @@ class PartialColumn(Column):
     def _values(self) -> Column:
         return listed(self._column.take(listed_rows(self._rows)))
 
+    @cached_property
+    def _nothing(self) -> Any:
+        """What stands at other rows, as in a file: of texts an empty one, or nan."""
+        values = self._values.take(np.arange(len(self._rows)))
+        kinds = set(map(type, values))
+        kind = kinds.pop() if len(kinds) == 1 else object
+        if issubclass(kind, str | bytes):
+            return kind()
+        if issubclass(kind, np.datetime64 | np.timedelta64):
+            return kind("NaT")
+        return kind("nan") if issubclass(kind, np.floating) else float("nan")
+
     def __getitem__(self, row: int) -> Any:
         (place,) = places_of(self._rows, np.array([row]))
-        return float("nan") if place < 0 else self._values[int(place)]
+        return self._nothing if place < 0 else self._values[int(place)]
 
     @override
     def take(self, rows: Indices) -> NDArray[np.object_]:
         places = places_of(self._rows, rows.reshape(-1))
-        found = np.full(len(places), float("nan"), dtype=np.object_)
+        # NumPy would make None of NaT.
+        found = as_objects([self._nothing])[np.zeros_like(places)]
         found[places >= 0] = self._values.take(places[places >= 0])
         return found.reshape(rows.shape)
 

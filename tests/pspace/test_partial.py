@@ -6,6 +6,7 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,6 +148,34 @@ def test_places_without_a_row_have_no_derived_value() -> None:
             found = first.values(key)
             assert math.isnan(found[0]) and found[1:].tolist() == values
             assert found.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("function", "values"),
+    [
+        (lambda n: "ab"[n % 2], ["", "b", "a"]),
+        (
+            lambda n: np.datetime64("2020-01-01") + n,
+            ["NaT", "2020-01-02", "2020-01-03"],
+        ),
+        (lambda n: np.float32(n), ["nan", "1.0", "2.0"]),
+        (lambda n: np.int64(n), ["nan", "1.0", "2.0"]),
+        (lambda n: np.int8(n), ["nan", "1.0", "2.0"]),
+        (lambda n: [0, 1.5, "x"][n], ["nan", "1.5", "x"]),
+    ],
+)
+def test_nothing_is_of_the_type_of_the_values(
+    function: Callable[..., Any], values: list[str]
+) -> None:
+    def not_of_zero(n: int) -> Any:
+        return function(n if n else 1 / 0)
+
+    space = Param(n=[0, 1, 2]) * Param(m=[0, 1])
+    some = space.where(lambda n, m: n > m).derive(k=not_of_zero)
+    for chosen in (some, thaw(freeze(some))):
+        found = grid_of(chosen).dimensions[0].values("k")
+        assert [str(each) for each in found] == values
+        assert (found.dtype == object) == (values[-1] == "x")
 
 
 @settings(max_examples=100, deadline=None)
