@@ -131,6 +131,35 @@ def test_what_is_missing_has_a_status(done, ext):
     assert found["name"].values.tolist()[2] == ["n", "", "nnn"]
 
 
+DERIVED = """\
+import numpy as np
+
+from psyrun import Param
+
+pspace = Param(n=[0, 1, 2]) * Param(m=[0, 1])
+pspace = pspace.derive(inv=lambda n: 1 / n, r=lambda n: np.int64(2 // n))
+pspace = pspace.where(lambda n, m: n > m)
+pspace = pspace.derive(even=lambda inv: inv < 1, t=lambda inv: f"{inv}")
+max_jobs = 1
+
+
+def execute(n, m, inv, r, even, t):
+    return {"y": n * inv + m}
+"""
+
+
+@pytest.mark.parametrize("ext", GRIDS)
+def test_derived_coordinates_may_lack_values_where_no_row_is(done, ext):
+    done(DERIVED)
+    psyrun.export("a", f"out{ext}")
+    found = opened(f"out{ext}")
+    assert found["y"].values[1:].tolist()[1] == [1, 2]
+    assert found["t"].values.tolist() == ["", "1.0", "0.5"]
+    for key, values in {"inv": [1, 0.5], "r": [2, 1], "even": [0, 1]}.items():
+        assert np.isnan(found[key].values[0])
+        assert found[key].values[1:].tolist() == values
+
+
 def test_only_what_is_asked_for_is_written(done):
     done(GRID.format(store=".npz", more=""))
     psyrun.export("a", "out.csv", columns=["y", "n"], where={"a": 2})

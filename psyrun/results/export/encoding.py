@@ -128,10 +128,30 @@ class Encoding:
 
 def _of_truth(has_gaps: bool, has_all_numbers: bool) -> Encoding:
     if has_gaps:
-        return Encoding(np.dtype(np.int8), np.int8(-1))
+        return TRUTH_WITH_GAPS
     if has_all_numbers:
         return Encoding(np.dtype(np.bool_))
     return Encoding(np.dtype(np.int8), None, {"dtype": "bool"})
+
+
+TRUTH_WITH_GAPS = Encoding(np.dtype(np.int8), np.int8(-1))
+
+
+def truth_with_gaps(values: NDArray[Any]) -> NDArray[np.int8] | None:
+    """Return truth values and nan as 1, 0 and -1; None if they are anything else."""
+    if values.dtype != object or values.ndim != 1:
+        return None
+    is_there = np.array([isinstance(each, bool | np.bool_) for each in values], bool)
+    others = values[~is_there]
+    if is_there.all() or not is_there.any() or not all(map(_is_nan, others)):
+        return None
+    found = np.full(len(values), -1, np.int8)
+    found[is_there] = values[is_there].astype(np.int8)
+    return found
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and value != value
 
 
 def _of_time(dtype: np.dtype[Any]) -> Encoding:

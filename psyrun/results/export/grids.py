@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.results.columns import as_array
-from psyrun.results.export.encoding import Encoding, attribute
+from psyrun.results.export.encoding import (
+    TRUTH_WITH_GAPS,
+    Encoding,
+    attribute,
+    truth_with_gaps,
+)
 from psyrun.results.export.metadata import KEY
 from psyrun.results.forms import Request, labelled_cells
 from psyrun.results.frames import UnsuitableError
@@ -249,8 +254,11 @@ class _Writing:
         self.coordinate_keys = set(known)
         found = []
         for key, (dimension, values, attrs) in known.items():
+            truth = truth_with_gaps(values)
             try:
-                encoding = self._encoding(key, values)
+                encoding = (
+                    self._encoding(key, values) if truth is None else TRUTH_WITH_GAPS
+                )
             except UnsuitableError:
                 if keys is None or key in keys:
                     raise
@@ -260,7 +268,7 @@ class _Writing:
             shape = (len(values),)
             name = self._checked(key)
             variable = Variable(name, (dimension,), shape, shape, encoding, own)
-            found.append((variable, values))
+            found.append((variable, values if truth is None else truth))
         if self.cells.filled is not None:
             found.append(self._status())
         return found
