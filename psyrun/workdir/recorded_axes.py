@@ -181,7 +181,9 @@ def _recorded(
 def _as_json(value: Any) -> Any:
     """Return what JSON keeps as it is."""
     try:
-        if json.loads(json.dumps(value)) == value:
+        same = json.loads(json.dumps(value))
+        # No nan is equal to another one.
+        if same == value or repr(same) == repr(value):
             return value
     except (TypeError, ValueError, RecursionError):
         pass

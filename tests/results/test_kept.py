@@ -77,6 +77,8 @@ SPACES = {
     "dates": "Param(x=np.array(['2020-01-01', '2020-01-02'], 'M8[D]')) * Param(a=[1])",
     "lists": "Param(x=[[1, 2], [3]]) * Param(a=[1, 2])",
     "one point": "Param(x=[1], a=[2])",
+    "derived": "(Param(x=[0, 1, 2]) * Param(a=[1, 2])).where(lambda x, a: x >= a)"
+    ".derive(inv=lambda x: 1 / x, large=lambda inv: inv > 0.5, s=lambda x: str(1 / x))",
 }
 
 
@@ -84,7 +86,7 @@ SPACES = {
 def test_all_kinds_of_spaces_are_kept(mailed: Callable[..., Path], space: str) -> None:
     text = "import numpy as np\nfrom psyrun import Param\nmax_jobs = 1\n"
     text += f"pspace = {space}\nstore = {{store!r}}\n"
-    text += "def execute(x, a):\n    return {{'y': a * 2.0}}\n"
+    text += "def execute(x, a, **_):\n    return {{'y': a * 2.0}}\n"
     path = mailed(text, ".pkl")
     expected = psyrun.load("a", as_="xarray")
     assert psyrun.load(path, as_="xarray").identical(expected)
