@@ -269,6 +269,7 @@ class _Finder:
     def close(self, is_replaced: NDArray[np.bool_]) -> None:
         """Take no more rows for assignments that have one of some rows."""
         others = _Finder(self._space, self._there)
+        others.rows[:] = self.rows
         others.take_own(is_replaced)
         others.take(is_replaced)
         self.rows[(self.rows < 0) & (others.rows >= 0)] = _CLOSED

@@ -130,25 +130,42 @@ class Odd:
     __hash__ = None  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize("keeps_all", [False, True])
 @pytest.mark.parametrize("seed", range(100))
-def test_rows_that_are_evaluated_again_are_as_if_they_were_not_there(
-    seed: int, keeps_all: bool
-) -> None:
+def test_rows_that_are_evaluated_again_are_as_if_they_were_not_there(seed: int) -> None:
     space, there = random_case(seed)
     again = np.random.default_rng(seed).random(len(there.versions)) < 0.4
-    found = from_rounds(
-        space, replace(there, replaced=again), ["new"], keeps_all=keeps_all
-    )
+    found = plainly(space, replace(there, replaced=again))
     assert not again[found.used].any()
     starts = there.starts
     others = [np.flatnonzero(~again[s:e]) for s, e in pairwise(starts)]
     parts = [select(p, o) for p, o in zip(there.points, others, strict=True)]
-    without = RowsThere(parts, there.versions[~again], VERSIONS)
-    same = from_rounds(space, without, ["new"], keeps_all=keeps_all)
+    same = plainly(space, RowsThere(parts, there.versions[~again], VERSIONS))
     rows = np.flatnonzero(~again)
     assert found.used.tolist() == rows[same.used].tolist()
     assert (found.rows >= 0).tolist() == (same.rows >= 0).tolist()
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_no_older_row_takes_the_place_of_one_that_is_evaluated_again(seed: int) -> None:
+    space, there = random_case(seed)
+    again = np.random.default_rng(seed).random(len(there.versions)) < 0.4
+    found = from_rounds(space, replace(there, replaced=again), ["new"], keeps_all=True)
+    assert not again[found.used].any()
+    others = values(there, np.flatnonzero(~again).tolist())
+    marked = [x for x, _ in values(there, np.flatnonzero(again).tolist())]
+    taken = values(there, found.rows[found.rows >= 0].tolist())
+    former = [x for x, _ in values(there, found.former.tolist())]
+    wanted = [point["x"] for point in space.iterate()]
+    for x in range(8):
+        n_open = wanted.count(x)
+        for version in range(3):
+            n_taken = taken.count((x, version))
+            assert n_taken == min(others.count((x, version)), n_open)
+            n_open -= n_taken
+            if version == 0:
+                n_open = max(0, n_open - marked.count(x))
+        if x not in wanted:
+            assert (x in former) == any(other == x for other, _ in others)
 
 
 def test_rows_that_are_evaluated_again_are_not_left_out_unless_nobody_does() -> None:
