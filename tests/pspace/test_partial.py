@@ -153,7 +153,7 @@ def test_places_without_a_row_have_no_derived_value() -> None:
     [
         (lambda n: "ab"[n % 2], ["", "b", "a"]),
         (
-            lambda n: np.datetime64("2020-01-01") + n,
+            lambda n: np.datetime64("2020-01-01") + np.timedelta64(n, "D"),
             ["NaT", "2020-01-02", "2020-01-03"],
         ),
         (lambda n: np.float32(n), ["nan", "1.0", "2.0"]),

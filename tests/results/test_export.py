@@ -21,7 +21,10 @@ from psyrun.errors import PsyrunError
 from psyrun.results.export import FORMATS
 from psyrun.store import H5Store, NpzStore, PickleStore
 
-TEXTS = ', "name": "t" * a, "when": np.datetime64("2024-01-01T00:00:00") + n'
+TEXTS = (
+    ', "name": "t" * a, '
+    '"when": np.datetime64("2024-01-01T00:00:00") + np.timedelta64(n, "s")'
+)
 GRID = """\
 import numpy as np
 
