@@ -39,45 +39,46 @@ class Range(ABC):
 
 
 @dataclass(frozen=True)
-class Uniform(Range):
+class Interval(Range):
+    """Real numbers between two ends, which rounding does not leave."""
+
+    low: float
+    high: float
+
+    @override
+    def values(self, unit: Unit) -> list[float]:
+        return [min(max(each, self.low), self.high) for each in self._numbers(unit)]
+
+    @abstractmethod
+    def _numbers(self, unit: Unit) -> list[float]:
+        """Return the numbers, of which some may be outside by rounding."""
+
+    @override
+    def levels(self, n: int) -> list[float]:
+        found = self.values(_ends(n))
+        return [self.low, *found[1:-1], self.high] if len(found) > 1 else found
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__.lower()}({self.low!r}, {self.high!r})"
+
+
+class Uniform(Interval):
     """Real numbers, evenly distributed."""
 
-    low: float
-    high: float
-
     @override
-    def values(self, unit: Unit) -> list[float]:
-        found = self.low + unit * (self.high - self.low)
-        return _within(self.low, self.high, found.tolist())
-
-    @override
-    def levels(self, n: int) -> list[float]:
-        return _with_ends(self.low, self.high, self.values(_ends(n)))
-
-    def __repr__(self) -> str:
-        return f"uniform({self.low!r}, {self.high!r})"
+    def _numbers(self, unit: Unit) -> list[float]:
+        found: list[float] = (self.low + unit * (self.high - self.low)).tolist()
+        return found
 
 
-@dataclass(frozen=True)
-class Log(Range):
+class Log(Interval):
     """Positive numbers, whose logarithms are evenly distributed."""
 
-    low: float
-    high: float
-
     @override
-    def values(self, unit: Unit) -> list[float]:
+    def _numbers(self, unit: Unit) -> list[float]:
         low, high = math.log(self.low), math.log(self.high)
         exponents = (low + unit * (high - low)).tolist()
-        found = [_rounded(math.exp(each)) for each in exponents]
-        return _within(self.low, self.high, found)
-
-    @override
-    def levels(self, n: int) -> list[float]:
-        return _with_ends(self.low, self.high, self.values(_ends(n)))
-
-    def __repr__(self) -> str:
-        return f"log({self.low!r}, {self.high!r})"
+        return [_rounded(math.exp(each)) for each in exponents]
 
 
 @dataclass(frozen=True)
@@ -294,15 +295,6 @@ def _numbers(name: str, *numbers: float) -> tuple[float, float]:
 def _ends(n: int) -> Unit:
     """Return numbers from 0 to 1, evenly spaced; the middle if it is one."""
     return np.linspace(0, 1, n) if n > 1 else np.array([0.5])
-
-
-def _within(low: float, high: float, values: list[float]) -> list[float]:
-    """Return values of which none has left the range by rounding."""
-    return [min(max(each, low), high) for each in values]
-
-
-def _with_ends(low: float, high: float, levels: list[float]) -> list[float]:
-    return [low, *levels[1:-1], high] if len(levels) > 1 else levels
 
 
 def _rounded(number: float) -> float:

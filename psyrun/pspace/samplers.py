@@ -80,7 +80,34 @@ class Design(Table):
         return f"<{self._title}{self._sized()}: {described}>"
 
 
-class Sobol(Design):
+class Sequence(Design):
+    """The first points of a low-discrepancy sequence of SciPy, scrambled or not."""
+
+    def __init__(
+        self,
+        n: int,
+        ranges: Mapping[str, Any] | None = None,
+        /,
+        *,
+        seed: int = 0,
+        scramble: bool = True,
+        **params: Any,
+    ) -> None:
+        self._seed = whole_number(type(self).__name__, "the seed", seed, least=0)
+        self._scramble = bool(scramble)
+        super().__init__(n, ranges, params)
+
+    @override
+    def _unit_points(self, n: int, n_dimensions: int) -> Unit:
+        options = {"scramble": self._scramble}
+        return _points(_engine(self._title, n_dimensions, self._seed, **options), n)
+
+    @override
+    def _options(self) -> Mapping[str, Any]:
+        return _changed(seed=(self._seed, 0), scramble=(self._scramble, True))
+
+
+class Sobol(Sequence):
     """The first points of a Sobol' sequence, scrambled.
 
     They fill the space evenly, in each of its projections. The first points of a
@@ -120,20 +147,6 @@ class Sobol(Design):
     True
     """
 
-    def __init__(
-        self,
-        n: int,
-        ranges: Mapping[str, Any] | None = None,
-        /,
-        *,
-        seed: int = 0,
-        scramble: bool = True,
-        **params: Any,
-    ) -> None:
-        self._seed = whole_number("Sobol", "the seed", seed, least=0)
-        self._scramble = bool(scramble)
-        super().__init__(n, ranges, params)
-
     @override
     def _unit_points(self, n: int, n_dimensions: int) -> Unit:
         if n > _MOST_SOBOL:
@@ -145,15 +158,10 @@ class Sobol(Design):
                 UserWarning,
                 stacklevel=5,
             )
-        engine = _engine("Sobol", n_dimensions, self._seed, scramble=self._scramble)
-        return _points(engine, n)
-
-    @override
-    def _options(self) -> Mapping[str, Any]:
-        return _changed(seed=(self._seed, 0), scramble=(self._scramble, True))
+        return super()._unit_points(n, n_dimensions)
 
 
-class Halton(Design):
+class Halton(Sequence):
     """The first points of a Halton sequence, scrambled.
 
     As `Sobol`, for any number of points; less even where there are many parameters. The
@@ -177,29 +185,6 @@ class Halton(Design):
     Owen, A randomized Halton algorithm in R, 2017), as computed by
     `scipy.stats.qmc.Halton`.
     """
-
-    def __init__(
-        self,
-        n: int,
-        ranges: Mapping[str, Any] | None = None,
-        /,
-        *,
-        seed: int = 0,
-        scramble: bool = True,
-        **params: Any,
-    ) -> None:
-        self._seed = whole_number("Halton", "the seed", seed, least=0)
-        self._scramble = bool(scramble)
-        super().__init__(n, ranges, params)
-
-    @override
-    def _unit_points(self, n: int, n_dimensions: int) -> Unit:
-        engine = _engine("Halton", n_dimensions, self._seed, scramble=self._scramble)
-        return _points(engine, n)
-
-    @override
-    def _options(self) -> Mapping[str, Any]:
-        return _changed(seed=(self._seed, 0), scramble=(self._scramble, True))
 
 
 class LatinHypercube(Design):
