@@ -150,7 +150,7 @@ class Expression:
             own = {key: column[row] for key, column in columns.items()}
             try:
                 # Comprehensions only see global names.
-                value = eval(self._code, {**NAMES, **own})
+                value = self._evaluated(own)
             except Exception as error:
                 cause = one_line(error)
                 raise self.error(f"fails for {_told(own)}: {cause}") from error
@@ -161,6 +161,25 @@ class Expression:
                 )
             found[row] = bool(value)
         return found
+
+    def _evaluated(self, row: Columns) -> Any:
+        """Return the value for a row.
+
+        Where NumPy's integers of 64 bits overflow, or have no negative powers, Python's
+        take their place. Not everywhere, as those of NumPy may be divided by 0.
+        """
+        integers = {k: int(v) for k, v in row.items() if isinstance(v, np.integer)}
+        first, second = ({}, integers) if not self._has_powers else (integers, {})
+        try:
+            with np.errstate(over="raise"):
+                return eval(self._code, {**NAMES, **row, **first})
+        except (ArithmeticError, ValueError):
+            return eval(self._code, {**NAMES, **row, **second})
+
+    @cached_property
+    def _has_powers(self) -> bool:
+        """Whether there are powers, of which NumPy does not tell that they overflow."""
+        return any(isinstance(node, ast.Pow) for node in ast.walk(self._tree))
 
 
 class _NotVectorisedError(Exception):
@@ -186,7 +205,7 @@ class _Vectorised:
             case ast.UnaryOp(op=op, operand=operand):
                 return _unary(op, self.value(operand))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                return _BINARY[type(op)](self.value(left), self.value(right))
+                return _binary(op, self.value(left), self.value(right))
             case ast.BoolOp(op=op, values=values):
                 combine = np.logical_and if isinstance(op, ast.And) else np.logical_or
                 return reduce(combine, [_mask(self.value(each)) for each in values])
@@ -250,7 +269,22 @@ def _unary(op: ast.unaryop, value: Any) -> Any:
     if isinstance(op, ast.Invert):
         # Python has ~True == -2.
         return ~value if isinstance(value, np.ndarray) else _refuse()
-    return -value if isinstance(op, ast.USub) else +value
+    if isinstance(op, ast.UAdd):
+        return +value
+    # What is unsigned has no negatives.
+    return -value if getattr(value, "dtype", np.dtype(float)).kind != "u" else _refuse()
+
+
+def _binary(op: ast.operator, left: Any, right: Any) -> Any:
+    found = _BINARY[type(op)](left, right)
+    if _is_integral(found) and isinstance(op, ast.Add | ast.Sub | ast.Mult | ast.Pow):
+        # Integers of Python do not overflow. Floats tell whether one did; of those of
+        # 64 bits they round some to the limits, which are refused along.
+        rounded = _BINARY[type(op)](np.float64(1) * left, right)
+        limits = np.iinfo(found.dtype)
+        if not ((rounded > limits.min - 0.5) & (rounded < limits.max + 0.5)).all():
+            return _refuse()
+    return found
 
 
 def _refuse() -> Any:
@@ -264,6 +298,10 @@ def _mask(value: Any) -> Any:
 
 def _is_mask(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == np.bool_
+
+
+def _is_integral(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
 
 
 def _is_single_mask(value: Any) -> bool:

@@ -81,6 +81,25 @@ def random_expression(rng: random.Random, depth: int = 3) -> str:
     return rng.choice(kinds)
 
 
+INTEGERS = [
+    ("n**-1 == 0.5", {"n": [1, 2, 3, 4]}, [1]),
+    ("n * n * n > 5", {"n": [1, 2**30, 2**40, 2**62]}, [1, 2, 3]),
+    ("n**9 > 1e50", {"n": [1, 2**30, 2**40, 2**62]}, [1, 2, 3]),
+    ("n + 1 > n", {"n": [0, 2**62, 2**63 - 1, -(2**63)]}, [0, 1, 2, 3]),
+    ("n * n == 10000", {"n": np.array([100, 1, -100, 3], dtype=np.int8)}, [0, 2]),
+    ("n - 2 < 0", {"n": np.array([1, 2, 3, 0], dtype=np.uint8)}, [0, 3]),
+    ("-n < 0", {"n": np.array([1, 2, 3, 0], dtype=np.uint16)}, [0, 1, 2]),
+    ("-n < 0 and 'a' in t", {"n": np.arange(4, dtype="u1"), "t": list("abaa")}, [2, 3]),
+]
+
+
+@pytest.mark.parametrize(("text", "columns", "rows"), INTEGERS)
+def test_integers_are_those_of_python(
+    text: str, columns: dict[str, Any], rows: list[int]
+) -> None:
+    assert chosen(text, columns) == rows
+
+
 @pytest.mark.parametrize("seed", range(400))
 def test_all_at_once_is_the_same_as_one_by_one(seed: int) -> None:
     text = random_expression(random.Random(seed))
