@@ -101,6 +101,10 @@ class ResultError(JobError):
     """What `execute` returned cannot be kept."""
 
 
+class SpaceWarning(UserWarning):
+    """A parameter space may not be what was meant."""
+
+
 class IneffectiveExcludeWarning(UserWarning):
     """A key that is to be left out of a result is in none of its rows.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, SpaceWarning
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.equality import NAN
 from psyrun.pspace.functions import Gather, PointFunction
@@ -36,7 +36,7 @@ def filtered(space: ParameterSpace, function: Callable[..., Any]) -> ParameterSp
     if len(space) and not len(found):
         warnings.warn(
             f"{condition} leaves none of the {len(space)} points.",
-            UserWarning,
+            SpaceWarning,
             stacklevel=3,
         )
     return found

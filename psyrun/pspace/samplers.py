@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, SpaceWarning
 from psyrun.pspace.choosing import whole_number
 from psyrun.pspace.columns import Column, Indices, as_numbers, as_objects, listed
 from psyrun.pspace.derived import Derived, Zip
@@ -155,7 +155,7 @@ class Sobol(Sequence):
             warnings.warn(
                 f"Sobol: {n} points are less balanced than a power of two, such as "
                 f"{2 ** (n.bit_length() - 1)} or {2 ** n.bit_length()}.",
-                UserWarning,
+                SpaceWarning,
                 stacklevel=5,
             )
         return super()._unit_points(n, n_dimensions)

@@ -36,7 +36,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
-from psyrun.errors import PsyrunError, refusal_of
+from psyrun.errors import PsyrunError, SpaceWarning, refusal_of
 from psyrun.steps.command import StepCommand
 from psyrun.steps.job import ImportedTask
 from psyrun.steps.main import run
@@ -107,6 +107,7 @@ def _serve(descriptor: str, taskfile: str, folder: str) -> None:
     # Who starts a run has been told.
     warnings.filterwarnings("ignore", FORMER, FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"psyrun\.")
+    warnings.filterwarnings("ignore", category=SpaceWarning)
     task = None
     # The job that imports the task again reports the error.
     with suppress(PsyrunError), _import_watchdog(folder), _ending_with_controller():

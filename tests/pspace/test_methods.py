@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psyrun import Param
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, SpaceWarning
 from psyrun.pspace import AmbiguousOperationError, ParameterSpace
 from psyrun.pspace.freezing import freeze, thaw
 from psyrun.pspace.param import UnequalLengthsError, select
@@ -475,7 +475,9 @@ def test_errors_are_also_those_that_python_has_for_them() -> None:
 
 
 def test_a_condition_that_leaves_nothing_is_warned_of() -> None:
-    with pytest.warns(UserWarning, match=r"where: .*leaves none of the 10 points") as w:
+    with pytest.warns(
+        SpaceWarning, match=r"where: .*leaves none of the 10 points"
+    ) as w:
         assert len(A.where(lambda a: a > 10)) == 0
     assert w[0].filename == __file__
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from psyrun import Param
-from psyrun.errors import PsyrunError
+from psyrun.errors import PsyrunError, SpaceWarning
 from psyrun.pspace import (
     Grid,
     Halton,
@@ -314,7 +314,7 @@ def test_bad_input_gets_one_line(call: Callable[[], Any], message: str) -> None:
 
 def test_a_number_of_points_that_is_no_power_of_two_is_warned_of() -> None:
     message = "Sobol: 3 points are less balanced than a power of two, such as 2 or 4"
-    with pytest.warns(UserWarning, match=message) as warned:
+    with pytest.warns(SpaceWarning, match=message) as warned:
         assert len(Sobol(3, X)) == 3
     assert [each.filename for each in warned] == [__file__]
 

@@ -33,3 +33,18 @@ def test_a_larger_design_evaluates_what_is_new(
     assert len(project.calls()) == n_calls
     told = "a Latin hypercube of 8 points has none of the 4 of before"
     assert said.count(told) == warns
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ("Sobol(6, x=uniform(0, 1), k=[2])", "Sobol: 6 points are less balanced"),
+        (
+            "Param(x=[0, 1, 2, 3], k=2).where(lambda x: x < 0) + Param(x=[1], k=2)",
+            "leaves none of the 4 points",
+        ),
+    ],
+)
+def test_a_run_warns_of_a_space_once(project: Project, space: str, told: str) -> None:
+    project.write(TASK.format(space=space))
+    assert project.psy("run").stderr.count(told) == 1
