@@ -73,7 +73,8 @@ class PartialColumn(Column):
         if issubclass(kind, str | bytes):
             return kind()
         if issubclass(kind, np.datetime64 | np.timedelta64):
-            return kind("NaT")
+            # Of their unit: newer versions of NumPy demand one.
+            return np.array("NaT", dtype=values[0].dtype)[()]
         return kind("nan") if issubclass(kind, np.floating) else float("nan")
 
     def __getitem__(self, row: int) -> Any:
