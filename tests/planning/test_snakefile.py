@@ -98,6 +98,7 @@ def test_lint_finds_nothing(tmp_path: Path, name: str) -> None:
     assert ended.returncode == 0 and "Congratulations" in text, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["no blocks", "one block", "blanks", "long", "quote and dollar", "accents"]
 )

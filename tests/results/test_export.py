@@ -284,6 +284,7 @@ HELD_BY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ext", FORMATS)
 @pytest.mark.parametrize("kind", ["complex", "object", "bytes", "mixed"])
 def test_what_a_format_cannot_hold_is_refused_by_name(done, ext, kind):
@@ -347,6 +348,7 @@ sys.exit(main(["export", "in.npz", sys.argv[1], "--force"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2_000, 100_000])
 @pytest.mark.parametrize("ext", FORMATS)
 def test_a_full_disk_leaves_the_previous_file(tmp_path, ext, limit):

@@ -49,6 +49,7 @@ def seir(store: str, bad: str = "False") -> str:
     return (H5 if store == ".h5" else SEIR).format(store=store, bad=bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_product_is_a_grid_with_coordinates_and_units(done, store, partial):

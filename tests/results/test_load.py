@@ -110,6 +110,7 @@ def squares(numbers):
     return {"x": list(numbers), "y": [x**2 for x in numbers]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_finished_task_is_loaded_by_its_name(work, store, partial):
@@ -150,6 +151,7 @@ def test_accepted_failures_are_left_out(work):
     assert psyrun.load("square")["x"] == [0, 1, *range(3, 10)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", [".pkl", ".npz", ".h5"])
 def test_another_file_in_the_place_of_a_merged_block_gives_no_rows(work, store):
     work(bad=[2], store=store)
@@ -231,6 +233,7 @@ def test_an_unknown_name_is_told_with_a_close_one(folder):
         psyrun.load("sqare")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["part.pkl", "part.npz", "part.h5"])
 @pytest.mark.parametrize("store", STORES)
 def test_partial_rows_are_written_to_any_store(work, store, target):

@@ -560,6 +560,7 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_an_unusable_result_fails_alone_and_its_log_is_shown(project, capfd, case):
     value, ext, message = UNUSABLE[case]

@@ -367,6 +367,7 @@ def ways(tmp_path_factory):
     return ways
 
 
+@pytest.mark.slow
 def test_loaded_code_counts_whatever_way_it_was_loaded(ways) -> None:
     # One test, as each of several would have to run all tasks.
     of_space = "in_a_class_of_the_space"
@@ -424,6 +425,7 @@ def test_continue_keeps_rows_of_code_as_it_was_before(edited) -> None:
     assert edited.result()["y"] == [2, 3, 4, 5, 7]
 
 
+@pytest.mark.slow
 def test_plain_snakemake_notices_code_that_was_loaded(edited) -> None:
     edited.snakemake()
     assert edited.calls() == [1, 2, 3, 4]

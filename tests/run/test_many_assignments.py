@@ -34,6 +34,7 @@ def test_a_million_assignments_take_little_memory_and_few_files(ext) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["DistributeBackend", "LoadBalancingBackend"])
 def test_the_number_of_files_does_not_grow_with_assignments(tmp_path, backend) -> None:
     counts = []

@@ -209,6 +209,7 @@ def test_partial_results_leave_out_what_cannot_be_read(spoiled) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_any_more_is_evaluated_again(spoiled) -> None:
     spoiled.psy("run", "--continue", status=1)
     assert spoiled.calls() == [3, 5]
@@ -226,12 +227,14 @@ def test_what_cannot_be_read_any_more_is_evaluated_again(spoiled) -> None:
     assert psyrun.load("a")["x"] == list(range(6))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_any_more_is_an_accepted_failure(spoiled) -> None:
     spoiled.psy("run", "--accept-failures")
     assert spoiled.result()["x"] == [0, 1, 2, 4]
     assert {3, 5} == set(failures(spoiled))
 
 
+@pytest.mark.slow
 def test_an_edited_space_keeps_the_rows_that_can_be_read(spoiled) -> None:
     spoiled.edit("range(6)", "range(5)")
     spoiled.psy("run", "--continue", status=1)

@@ -61,6 +61,7 @@ UNIMPORTANT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [(), pytest.param(("--continue",), marks=pytest.mark.slow)], ids=str
 )
