@@ -28,7 +28,8 @@ OF_PYTHON = $(addprefix tests/, tasks steps pspace utils mapper test_guide.py \
 	workdir/test_journal.py run/test_bad_assignments.py)
 # The part of it that most depends on the version, for all but the newest of the others.
 MOST_OF_PYTHON = $(addprefix tests/, tasks/fingerprint steps/test_forkserver.py \
-	mapper/test_mapper.py utils/test_tracebacks.py test_guide.py cli/test_main.py)
+	pspace/test_digest.py pspace/test_replicates.py mapper/test_mapper.py \
+	utils/test_tracebacks.py test_guide.py cli/test_main.py)
 
 CLUSTER = tests/cluster/slurm_cluster.py
 DEMO = build/demo

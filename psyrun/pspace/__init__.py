@@ -2,6 +2,7 @@
 
 from psyrun.pspace.param import Param, missing
 from psyrun.pspace.ranges import integers, log, normal, uniform
+from psyrun.pspace.replicates import replicates
 from psyrun.pspace.samplers import Grid, Halton, LatinHypercube, Random, Sobol
 from psyrun.pspace.space import AmbiguousOperationError, ParameterSpace
 from psyrun.utils.former import former_names
@@ -19,6 +20,7 @@ __all__ = [
     "log",
     "missing",
     "normal",
+    "replicates",
     "uniform",
 ]
 

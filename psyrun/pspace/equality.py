@@ -58,7 +58,7 @@ class _UnsuitableError(Exception):
     """An encoder cannot tell these values apart without an error."""
 
 
-class _IncomparableError(Exception):
+class IncomparableError(Exception):
     """A value that cannot be compared by value; the argument is why."""
 
 
@@ -87,8 +87,8 @@ def check_comparable(columns: Iterable[tuple[str, Column]]) -> None:
         places = np.arange(column.n_places)
         if column.numbers(places) is None:
             try:
-                list(map(_whole_identity, _examples(column.take(places))))
-            except _IncomparableError as error:
+                list(map(identity_of, _examples(column.take(places))))
+            except IncomparableError as error:
                 raise PsyrunError(f"parameter {key!r} {error}") from error.__cause__
 
 
@@ -186,7 +186,7 @@ def _codes(spaces: Sequence[Space], key: str) -> Indices:
             continue
     try:
         return _gather(spaces, key, _object_encoder())
-    except _IncomparableError as error:
+    except IncomparableError as error:
         raise PsyrunError(f"parameter {key!r} {error}") from error.__cause__
 
 
@@ -240,15 +240,19 @@ def _object_encoder() -> Encoder:
     table: dict[Any, int] = {}
 
     def encode(column: Column, rows: Indices) -> Indices:
-        identities = map(_whole_identity, column.take(rows))
+        identities = map(identity_of, column.take(rows))
         codes = (table.setdefault(identity, len(table)) for identity in identities)
         return np.fromiter(codes, dtype=np.int64, count=len(rows))
 
     return encode
 
 
-def _whole_identity(value: Any) -> Any:
-    """Return the identity of a value that may hold itself."""
+def identity_of(value: Any) -> Any:
+    """Return a hashable object that is equal for equal values only.
+
+    It consists of tuples, frozen sets, plain values, classes, `ComparedByValue`, and
+    values that have a hash and a comparison of their own. Raises `IncomparableError`.
+    """
     try:
         return _identity(value)
     except RecursionError:
@@ -284,12 +288,12 @@ def _hashable(value: Any) -> Any:
         return _name(value), _identity(table)
     is_equal = _is_equal_to_itself(value)
     if is_equal is None:
-        return _by_content(value)
+        return by_content(value)
     if not is_equal:
         # The one object math.nan: dictionaries look at identity before equality.
         return math.nan if _is_number(value) else type(value)
     if not _has_hash(value):
-        return _ComparedByValue(value)
+        return ComparedByValue(value)
     # Only comparisons that are written in Python raise for values of other classes.
     return _Hashed(value) if hasattr(type(value).__eq__, "__code__") else value
 
@@ -344,30 +348,30 @@ def _has_hash(value: Any) -> bool:
     return True
 
 
-class _ComparedByValue:
+class ComparedByValue:
     """Stands for a value that has a comparison, but no hash."""
 
     def __init__(self, value: Any) -> None:
-        self._value = value
+        self.value = value
 
     def __hash__(self) -> int:
-        return hash(type(self._value))
+        return hash(type(self.value))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _ComparedByValue):
+        if not isinstance(other, ComparedByValue):
             return False
-        return _are_equal(self._value, other._value)
+        return _are_equal(self.value, other.value)
 
 
-class _Hashed(_ComparedByValue):
+class _Hashed(ComparedByValue):
     """Stands for a value with a hash, whose comparison may raise for some others."""
 
     def __hash__(self) -> int:
-        return hash(self._value)
+        return hash(self.value)
 
     def __eq__(self, other: object) -> bool:
-        value = other._value if isinstance(other, _ComparedByValue) else other
-        return _are_equal(self._value, value)
+        value = other.value if isinstance(other, ComparedByValue) else other
+        return _are_equal(self.value, value)
 
 
 def _are_equal(value: Any, other: Any) -> bool:
@@ -377,10 +381,10 @@ def _are_equal(value: Any, other: Any) -> bool:
     except Exception:
         if type(value) is not type(other):
             return False
-        return bool(_by_content(value) == _by_content(other))
+        return bool(by_content(value) == by_content(other))
 
 
-def _by_content(value: Any) -> Any:
+def by_content(value: Any) -> Any:
     """Return what a value is pickled as, with its parts compared by value.
 
     The bytes of a pickle would differ with the order of sets, and with which parts
@@ -395,7 +399,7 @@ def _by_content(value: Any) -> Any:
         # Items of lists and dictionaries come as iterators.
         lists = [list(p) if isinstance(p, Iterator) else p for p in parts[:4]]
         return _name(value), _name_of(make), *map(_identity, lists)
-    except (RecursionError, _IncomparableError):
+    except (RecursionError, IncomparableError):
         raise
     except Exception as error:
         raise _cannot_be_compared(value, error) from error
@@ -414,8 +418,8 @@ def _pickle_of(value: Any) -> bytes:
         raise _cannot_be_compared(value, error) from error
 
 
-def _cannot_be_compared(value: Any, error: Exception) -> _IncomparableError:
-    return _IncomparableError(
+def _cannot_be_compared(value: Any, error: Exception) -> IncomparableError:
+    return IncomparableError(
         f"holds values of type {type(value).__name__} that cannot be compared "
         f"({one_line(error)}); use numbers, strings or tuples."
     )
