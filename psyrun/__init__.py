@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from psyrun.results.provenance import provenance as provenance
     from psyrun.results.spaces import done as done
     from psyrun.results.spaces import stale as stale
+    from psyrun.run.notebook import Run as Run
     from psyrun.scheduler import ImmediateRun as ImmediateRun
     from psyrun.scheduler import Scheduler as Scheduler
     from psyrun.scheduler import Slurm as Slurm
@@ -49,6 +50,7 @@ _NAMES = {
     "map_pspace_hdd_backed": "psyrun.mapper",
     "map_pspace_parallel": "psyrun.mapper",
     "Param": "psyrun.pspace",
+    "Run": "psyrun.run.notebook",
     "ImmediateRun": "psyrun.scheduler",
     "Scheduler": "psyrun.scheduler",
     "Slurm": "psyrun.scheduler",
