@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import whole
@@ -22,6 +22,7 @@ from psyrun.tasks.discovery import select
 from psyrun.utils.console import warn
 from psyrun.utils.process.offspring import outlive_offspring
 from psyrun.utils.process.watched import at
+from psyrun.utils.tracebacks import is_users
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
 from psyrun.workdir.plan import Plan
@@ -155,6 +156,18 @@ class _Debugger(pdb.Pdb):
         super().set_quit()
 
 
+class _PostMortem(pdb.Pdb):
+    """A debugger that begins in the innermost file of the user, not in a library."""
+
+    def get_stack(
+        self, f: FrameType | None, t: TracebackType | None
+    ) -> tuple[list[tuple[FrameType, int]], int]:
+        stack, at = super().get_stack(f, t)
+        files = [frame.f_code.co_filename for frame, _ in stack]
+        own = [place for place, file in enumerate(files) if is_users(file)]
+        return stack, own[-1] if f is None and own else at
+
+
 def _post_mortem(error: BaseException) -> int:
     """Show an exception, and open the debugger where it was raised."""
     from psyrun.utils.tracebacks import user_traceback
@@ -164,7 +177,9 @@ def _post_mortem(error: BaseException) -> int:
     while frames is not None and _is_ours(frames):
         frames = frames.tb_next
     if frames is not None:
-        pdb.post_mortem(frames)
+        debugger = _PostMortem()
+        debugger.reset()
+        debugger.interaction(None, frames)
     return 1
 
 

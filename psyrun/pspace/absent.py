@@ -48,6 +48,14 @@ def _is_filler(column: Column, rows: Indices) -> NDArray[np.bool_]:
 _NOTHING: frozenset[str] = frozenset()
 
 
+def given(space: ParameterSpace, row: int) -> Mapping[str, Any]:
+    """Return a point of a space without the parameters that it lacks."""
+    keys = [key for key in space.keys() if space.may_lack(key)]  # noqa: SIM118
+    rows = np.array([row])
+    lacks = frozenset(key for key in keys if absent(space, key, rows)[0])
+    return without(space[row], lacks)
+
+
 class Arguments:
     """What a function is called with for the points of a space.
 

@@ -151,11 +151,13 @@ class EndedJob:
         journal.close()
 
     def _points(self, indices: Iterable[int]) -> dict[int, Mapping[str, Any]]:
+        from psyrun.pspace.absent import given
+
         found: dict[int, Mapping[str, Any]] = {index: {} for index in indices}
         # Values of the user's classes may not be there without the task file.
         with suppress(PsyrunError):
             space = Division.load(self.round).space
-            found = {index: space[index] for index in found}
+            found = {index: given(space, index) for index in found}
         return found
 
     @property

@@ -28,6 +28,7 @@ from psyrun.errors import (
     PsyrunError,
     reason_of,
 )
+from psyrun.pspace.absent import Arguments
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.watchdog import Watchdog, Watched
@@ -269,7 +270,9 @@ class _Pool:
             raise JobError(_TOO_MANY_FAILURES)
 
     def _record_death(self, number: int, lost: InFlight, pid: int, code: int) -> None:
-        failure = describe_death(code, pid, self._evaluation.space[lost.index])
+        work, index = self._evaluation, lost.index
+        arguments = Arguments(work.execute, work.space).of(index, work.space[index])
+        failure = describe_death(code, pid, arguments)
         path = self._evaluation.journal(number)
         # Nobody else writes to it, and its writer is dead.
         self._intact[number] = cut_torn(path, self._intact.get(number, 0))

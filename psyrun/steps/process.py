@@ -19,6 +19,7 @@ from psyrun.errors import (
     StoreError,
     enough_memory_for,
 )
+from psyrun.pspace.absent import given
 from psyrun.steps.block_work import BlockWork
 from psyrun.steps.failure_limit import FailureLimit
 from psyrun.steps.freshworker import FreshWorkers, Shared
@@ -210,7 +211,7 @@ def _recorded(job: Job, block: int, session: str) -> dict[int, Entry]:
     withdrawals = Journal(path, _session_of_reader(job, session))
     for row, cause in unreadable:
         error = StoreError(cause)
-        failure = describe_failure(error, job.data.division.space[row.index])
+        failure = describe_failure(error, given(job.data.division.space, row.index))
         withdrawals.withdraw(row, failure)
         log_line(f"assignment {row.index}: {cause}")
     withdrawals.close()

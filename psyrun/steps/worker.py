@@ -311,7 +311,7 @@ class Worker:
         parameters: Mapping[str, Any],
         error: BaseException,
     ) -> None:
-        failure = describe_failure(error, parameters)
+        failure = describe_failure(error, self._arguments.of(index, parameters))
         self._journal.failure(index, start, lasted, _peak(), failure)
         log_line(f"assignment {index}:\n{failure['traceback']}")
         if self._evaluation.has_too_many_failures():

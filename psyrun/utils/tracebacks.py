@@ -11,6 +11,10 @@ from types import TracebackType
 from psyrun.errors import visible
 
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
+_TOLD = "Traceback (most recent call last):"
+_LIBRARY = re.compile(
+    r"[/\\](?:lib(?:64)?[/\\](?:python|pypy)\d(?:\.\d+)?t?|(?:site|dist)-packages)[/\\]"
+)
 FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
 
 
@@ -42,6 +46,34 @@ def _cut_own_frames(frames: traceback.StackSummary) -> None:
 
 def _is_own(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith(_PACKAGE)
+
+
+def is_users(filename: str) -> bool:
+    """Whether a file, as frames name it, is none of Python, a library or psyrun.
+
+    Compiled modules name files that are not there, such as ``numpy/random/mtrand.pyx``.
+    """
+    if not Path(filename).is_absolute() or filename.startswith(_PACKAGE):
+        return False
+    return _LIBRARY.search(filename) is None
+
+
+def innermost_frame(text: str) -> str:
+    """Return the innermost frame of a traceback that is in a file of the user.
+
+    It is such as ``File "/home/me/task_a.py", line 7, in execute``. Of errors that
+    followed from each other it is one of the last. If none is in the user's files, it
+    is the innermost of all; empty if there are no frames.
+    """
+    lines = text.rpartition(_TOLD)[2].splitlines()
+    frames = [line.strip() for line in lines if line.startswith('  File "')]
+    own = [frame for frame in frames if _is_in_users_file(frame)]
+    return (own or frames or [""])[-1]
+
+
+def _is_in_users_file(frame: str) -> bool:
+    match = FRAME.fullmatch(frame)
+    return match is not None and is_users(match[1])
 
 
 def user_place(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from psyrun.utils.text import (
     parameters_text,
     shortened,
 )
-from psyrun.utils.tracebacks import place, user_traceback
+from psyrun.utils.tracebacks import FRAME, innermost_frame, place, user_traceback
 from psyrun.workdir import frames, journal
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.damage import check_division
@@ -40,7 +40,7 @@ class Failure:
         Class and text of the exception; the class is ``WorkerDied`` where the
         process ended, and ``JobEnded`` where the whole job did.
     where : str
-        Innermost frame of the traceback, as tracebacks print it, or how the
+        Innermost frame in a file of the user, as tracebacks print it, or how the
         process ended; empty if neither is known.
     traceback : str
         Traceback of the user's code.
@@ -191,7 +191,7 @@ def _failure(
         index=index,
         type=record["type"],
         message=visible(record["message"]),
-        where=record["where"],
+        where=_where(record),
         traceback=visible(record["traceback"]),
         parameters=record["parameters"],
         # Not known of a worker that died.
@@ -202,17 +202,22 @@ def _failure(
     )
 
 
+def _where(record: Mapping[str, Any]) -> str:
+    where: str = record["where"]
+    # Former versions recorded frames in libraries.
+    return innermost_frame(record["traceback"]) if FRAME.fullmatch(where) else where
+
+
 def describe_failure(
     error: BaseException, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what is recorded of a failed assignment, ready for JSON."""
     text = user_traceback(error)
-    frames = [line.strip() for line in text.splitlines() if line.startswith('  File "')]
     return {
         "type": type(error).__name__,
         "message": message_of(error),
         "traceback": text,
-        "where": frames[-1] if frames else "",
+        "where": innermost_frame(text),
         "parameters": describe_parameters(parameters),
     }
 

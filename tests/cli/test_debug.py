@@ -47,6 +47,15 @@ def test_the_debugger_opens_where_the_assignment_failed(debug):
     assert result.returncode == 1
 
 
+def test_the_debugger_opens_in_the_users_code_not_in_a_library(debug):
+    text = TASK.replace("1 / x", "json.loads(str(x) * 2 + '?')")
+    text = text.replace("from psyrun", "import json\nfrom psyrun", 1)
+    result = debug("1", text=text, commands="p x\ndown\ndown\ndown\nq\n")
+    assert "task_inverse.py(12)inverse()\n-> return json.loads" in result.stdout
+    assert "(Pdb) 0\n" in result.stdout
+    assert "json/decoder.py" in result.stdout
+
+
 def test_the_outermost_frame_is_the_users(debug):
     result = debug("1", commands="up\nup\nq\n")
     assert "*** Oldest frame" in result.stdout

@@ -40,3 +40,16 @@ def test_what_a_store_cannot_hold_is_said_of_the_parameter(project: Project) -> 
     assert "pspace: parameter 'kernel' holds both" in said
     assert "nan for points without it" in said
     assert not project.work().exists()
+
+
+def test_failures_are_told_without_what_they_lack(project: Project) -> None:
+    project.write("import os\n" + TASK)
+    fails = (
+        'if others:\n        os._exit(3) if others["depth"] > 2 else int("no")\n    '
+    )
+    project.edit("return", f"{fails}return")
+    project.psy("run", status=1)
+    listed = project.psy("failed", "a", "--csv").stdout.splitlines()
+    assert listed[0].startswith("number,method,depth,error,")
+    assert [line.partition("Error")[0] for line in listed[1:2]] == ["2,tree,2,Value"]
+    assert listed[2].startswith("3,tree,8,WorkerDied,")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+import psyrun.mapper
 from psyrun.errors import StoreError
 from psyrun.store.pickle import check_picklable
-from psyrun.utils.tracebacks import user_traceback
+from psyrun.utils.tracebacks import innermost_frame, is_users, user_traceback
 
 
 class Fragile:
@@ -40,3 +41,63 @@ def test_an_exception_that_was_never_raised_stays_the_cause() -> None:
     with pytest.raises(RuntimeError) as caught:
         fail()
     assert "ValueError: inner" in user_traceback(caught.value)
+
+
+TOLD = """\
+Traceback (most recent call last):
+  File "/home/me/sweep/model.py", line 3, in earlier
+    1 / 0
+ZeroDivisionError: division by zero
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/home/me/sweep/psy-tasks/task_a.py", line 7, in execute
+    return draw(n)
+  File "/home/me/sweep/model.py", line 9, in draw
+    return generator.normal(size=n)
+  File "numpy/random/_generator.pyx", line 1220, in numpy.random.normal
+  File "_common.pyx", line 617, in numpy.random._common.cont
+ValueError: negative dimensions are not allowed
+"""
+
+
+def test_the_place_of_an_error_is_in_the_users_files() -> None:
+    frame = 'File "/home/me/sweep/model.py", line 9, in draw'
+    assert innermost_frame(TOLD) == frame
+
+
+def test_without_a_file_of_the_user_it_is_the_innermost_of_all() -> None:
+    told = TOLD.replace("/home/me/sweep", "/usr/lib/python3.12/site-packages")
+    frame = 'File "_common.pyx", line 617, in numpy.random._common.cont'
+    assert innermost_frame(told) == frame
+    assert innermost_frame("ValueError: x") == ""
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "/home/me/sweep/.venv/lib/python3.12/site-packages/scipy/optimize/_root.py",
+        "/usr/lib/python3/dist-packages/numpy/core/numeric.py",
+        "/opt/conda/envs/a/lib/python3.11/json/decoder.py",
+        "/usr/local/lib64/python3.13t/json/decoder.py",
+        "numpy/random/mtrand.pyx",
+        "<string>",
+        "<frozen importlib._bootstrap>",
+        psyrun.mapper.__file__,
+    ],
+)
+def test_files_of_libraries_are_not_the_users(filename: str) -> None:
+    assert not is_users(filename)
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "/home/me/sweep/psy-tasks/task_a.py",
+        "/home/me/lib/model.py",
+        "/home/me/lib/python3d/model.py",
+    ],
+)
+def test_other_files_are(filename: str) -> None:
+    assert is_users(filename)
