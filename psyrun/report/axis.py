@@ -1,0 +1,228 @@
+"""Axes of plots: parameters with their levels, and which level each row has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.errors import visible
+from psyrun.pspace.columns import Indices
+from psyrun.pspace.showing import short
+from psyrun.report.numbers import is_geometric, number_text, texts_of
+
+Kind: TypeAlias = Literal["number", "date", "text"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The different values of a parameter.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n_levels,)
+        Numbers as float64 and dates ascend, nan at the end; anything else is text, in
+        the order of the space.
+    of_place : ndarray of int64, shape (n_places,)
+        The number of the level at each place of the dimension of the space.
+    kind : {"number", "date", "text"}
+        What the values are.
+    is_ascending : bool
+        Whether they come in this order in the space, as those of grids do.
+    """
+
+    values: NDArray[Any]
+    of_place: Indices
+    kind: Kind
+    is_ascending: bool = True
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Levels:
+        """Return the levels among the values along a dimension."""
+        numbers = _as_numbers(values)
+        if numbers is None:
+            return _levels_of_text(values)
+        found, of_place = np.unique(numbers, return_inverse=True)
+        is_ascending = bool(np.all(np.diff(of_place) >= 0))
+        kind: Kind = "date" if numbers.dtype.kind == "M" else "number"
+        return cls(found, of_place.astype(np.int64), kind, is_ascending)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def _as_numbers(values: NDArray[Any]) -> NDArray[Any] | None:
+    """Return numbers as floats and dates as they are; None for anything else."""
+    kind = values.dtype.kind
+    if kind in "iuf":
+        return values.astype(np.float64)
+    if kind == "m":
+        return seconds_of(values)
+    if kind == "M":
+        return values
+    if kind == "O" and all(
+        isinstance(each, int | float | np.integer | np.floating)
+        and not isinstance(each, bool)
+        for each in values
+    ):
+        try:
+            return values.astype(np.float64)
+        except OverflowError:
+            return None
+    return None
+
+
+def seconds_of(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return lengths of time in seconds, nan for NaT."""
+    return np.asarray(values / np.timedelta64(1, "s"), np.float64)
+
+
+def _levels_of_text(values: NDArray[Any]) -> Levels:
+    texts = values.tolist() if values.dtype.kind == "U" else list(map(short, values))
+    numbers: dict[str, int] = {}
+    of_place = [numbers.setdefault(text, len(numbers)) for text in texts]
+    return Levels(
+        np.array(list(numbers), dtype=object), np.array(of_place, np.int64), "text"
+    )
+
+
+def plain(text: object) -> str:
+    """Return a name or a text of the user's on one line, without control characters."""
+    return " ".join(visible(str(text)).split())
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A parameter along which a plot shows something.
+
+    Attributes
+    ----------
+    name : str
+        The parameter.
+    label : str
+        Its name, or what the task file says of it, with the unit.
+    kind : {"number", "date", "text"}
+        What its levels are.
+    values : ndarray, shape (n_levels,)
+        The levels.
+    codes : ndarray of int64, shape (n,)
+        The number of the level of each row; -1 for rows that are left out.
+    is_ascending : bool
+        Whether levels come in this order in the space.
+    n_levels : int
+        Number of levels before some were put together or left out.
+    groups : sequence of str
+        What stands for levels that were put together.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    values: NDArray[Any]
+    codes: Indices
+    is_ascending: bool = True
+    n_levels: int = 0
+    groups: Sequence[str] = field(default=())
+
+    @classmethod
+    def of(cls, name: str, label: str, levels: Levels, places: Indices) -> Axis:
+        """Return the axis of rows that are at some places of a dimension."""
+        codes = levels.of_place[places]
+        values, ascending = levels.values, levels.is_ascending
+        return cls(name, label, levels.kind, values, codes, ascending, len(levels))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """A short text of each level."""
+        if self.groups:
+            return list(self.groups)
+        if self.kind == "text":
+            return [plain(value) for value in self.values]
+        return texts_of(self.values)
+
+    @cached_property
+    def positions(self) -> NDArray[np.float64]:
+        """Where the levels are: numbers as they are, dates in seconds, texts counted.
+
+        It is nan for NaT.
+        """
+        if self.kind == "text":
+            return np.arange(len(self.values), dtype=np.float64)
+        if self.kind == "date":
+            found = self.values.astype("datetime64[ns]").astype(np.float64) / 1e9
+            return np.where(np.isnat(self.values), np.nan, found)
+        return np.asarray(self.values, np.float64)
+
+    @cached_property
+    def is_log(self) -> bool:
+        """Whether its levels are spaced by ratios."""
+        return self.kind == "number" and is_geometric(self._finite)
+
+    @property
+    def _finite(self) -> NDArray[np.float64]:
+        positions = self.positions
+        return positions[np.isfinite(positions)]
+
+    def finite(self) -> Axis:
+        """Return it without levels that have no place on a scale: nan and inf."""
+        keep = np.isfinite(self.positions)
+        return self if keep.all() else self._with_levels(np.flatnonzero(keep))
+
+    def limited(self, most: int) -> Axis:
+        """Return it with at most `most` levels, the first and the last among them."""
+        if len(self) <= most:
+            return self
+        return self._with_levels(
+            np.unique(np.rint(np.linspace(0, len(self) - 1, most)).astype(np.int64))
+        )
+
+    def first(self, most: int) -> Axis:
+        """Return it with its first `most` levels."""
+        return self if len(self) <= most else self._with_levels(np.arange(most))
+
+    def _with_levels(self, kept: Indices) -> Axis:
+        number = np.full(len(self) + 1, -1, np.int64)  # the last is that of -1
+        number[kept] = np.arange(len(kept))
+        return replace(self, values=self.values[kept], codes=number[self.codes])
+
+    def coarsened(self, most: int) -> Axis:
+        """Return it with at most `most` levels, neighbours put together.
+
+        Numbers and dates come into intervals of one length, or of one ratio; intervals
+        in which no level is are there, too.
+        """
+        if len(self) <= most:
+            return self
+        if self.kind == "text":
+            bins = np.arange(len(self)) * most // len(self)
+            centres = self.values[np.searchsorted(bins, np.arange(most))]
+        else:
+            bins, centres = self._intervals(most)
+        ends = [np.flatnonzero(bins == number) for number in range(most)]
+        texts = self.texts
+        groups = [
+            f"{texts[each[0]]}…{texts[each[-1]]}" if len(each) > 1
+            else texts[each[0]] if len(each)
+            else number_text(float(centre), 3) if self.kind == "number" else ""
+            for each, centre in zip(ends, centres, strict=True)
+        ]  # fmt: skip
+        codes = np.append(bins, -1)[self.codes]
+        return replace(self, values=centres, codes=codes, groups=groups)
+
+    def _intervals(self, most: int) -> tuple[Indices, NDArray[Any]]:
+        scaled = np.log(self.positions) if self.is_log else self.positions
+        low, width = scaled[0], (scaled[-1] - scaled[0]) / most
+        bins = np.minimum(((scaled - low) / width).astype(np.int64), most - 1)
+        centres = low + (np.arange(most) + 0.5) * width
+        if self.is_log:
+            centres = np.exp(centres)
+        if self.kind == "date":
+            return bins, (centres * 1e9).astype("datetime64[ns]")
+        return bins, centres

@@ -1,0 +1,116 @@
+"""Numbers and dates as plots show them, and where ticks stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DIGITS = (3, 4, 5, 6, 8, 10, 12, 17)  # significant ones, few first
+_EXACT_DIGITS = 6  # that numbers may have if they need no more
+_NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+_UNITS = ("Y", "M", "D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarse first
+
+
+def number_text(value: float, digits: int = 4) -> str:
+    """Return a number with a few significant digits, such as ``0.25`` or ``1e-05``."""
+    text = f"{value:.{digits}g}"
+    if "e" in text and 1 <= abs(value) < 1e6:
+        text = f"{value:.0f}"
+    return "0" if text == "-0" else text
+
+
+def texts_of(values: NDArray[Any]) -> list[str]:
+    """Return texts of some numbers or dates, with as many digits as tell them apart.
+
+    Equal values have equal texts.
+    """
+    if values.dtype.kind == "M":
+        return _date_texts(values)
+    n_different = len(np.unique(values))
+    exact = [number_text(value, _EXACT_DIGITS) for value in values.tolist()]
+    if all(float(text) == value for text, value in zip(exact, values, strict=True)):
+        return exact
+    for digits in _DIGITS:
+        texts = [number_text(value, digits) for value in values.tolist()]
+        if len(set(texts)) == n_different:
+            break
+    return texts
+
+
+def _date_texts(values: NDArray[Any]) -> list[str]:
+    n_different = len(np.unique(values))
+    for unit in _UNITS[2:]:
+        texts: list[str] = np.datetime_as_string(values, unit=unit).tolist()  # type: ignore[call-overload]
+        if len(set(texts)) == n_different:
+            break
+    return [text.replace("T", " ") for text in texts]
+
+
+def nice_step(span: float, most: int) -> float:
+    """Return a step of 1, 2, 2.5 or 5 times a power of ten.
+
+    A range of the length `span` has at most `most` of them.
+    """
+    rough = span / max(1, most)
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(nice * power for nice in _NICE if nice * power >= rough * (1 - 1e-9))
+
+
+def ticks_between(low: float, high: float, most: int) -> list[float]:
+    """Return up to `most` + 1 round numbers from `low` to `high`, ascending."""
+    if not high > low:
+        return [low]
+    step = nice_step(high - low, most)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def ticks_around(low: float, high: float, most: int) -> list[float]:
+    """Return round numbers of which the first and the last enclose a range.
+
+    Rounding may leave a billionth of it outside.
+    """
+    if not high > low:
+        pad = abs(low) / 2 or 1.0
+        low, high = low - pad, high + pad
+    span = high - low
+    if not math.isfinite(span):
+        return [low, 0.0, high]
+    step = nice_step(span, most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Return texts of ticks, all with as few decimals as show their steps."""
+    if len(ticks) < 2:
+        return [number_text(tick, 6) for tick in ticks]
+    step, largest = ticks[1] - ticks[0], max(abs(ticks[0]), abs(ticks[-1]))
+    is_plain = 1e-3 <= largest < 1e6
+    for digits in range(18):
+        if is_plain:
+            texts = [f"{tick:.{digits}f}" for tick in ticks]
+        else:
+            texts = [number_text(tick, max(1, digits)) for tick in ticks]
+        off = (abs(float(text) - tick) for text, tick in zip(texts, ticks, strict=True))
+        if max(off) <= step / 100:
+            break
+    return texts
+
+
+def is_geometric(values: NDArray[np.float64]) -> bool:
+    """Whether ascending numbers are spaced by ratios rather than by differences.
+
+    So are ``1, 10, 100``, ``1, 2, 5, 10`` and what `numpy.logspace` returns.
+    """
+    if len(values) < 3 or values[0] <= 0 or values[-1] < 4 * values[0]:
+        return False
+    steps, ratios = np.diff(values), np.diff(np.log(values))
+    return bool(
+        ratios.max() <= 2.6 * ratios.min()
+        and steps.max() / steps.min() > 1.5 * ratios.max() / ratios.min()
+    )

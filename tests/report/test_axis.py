@@ -1,0 +1,88 @@
+"""Axes have the levels of a parameter, and rows the number of theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psyrun.report.axis import Axis, Levels, plain
+
+
+def axis_of(values):
+    levels = Levels.of(np.asarray(values))
+    return Axis.of("x", "x", levels, np.arange(len(levels.of_place)))
+
+
+@given(st.lists(st.integers(-3, 3) | st.floats(width=16), min_size=1))
+def test_numbers_ascend_and_rows_have_theirs(numbers):
+    axis = axis_of(np.array(numbers, np.float64))
+    np.testing.assert_array_equal(axis.values[axis.codes], np.array(numbers, float))
+    assert axis.kind == "number"
+    assert (np.diff(axis.values[~np.isnan(axis.values)]) > 0).all()
+
+
+def test_texts_keep_the_order_of_the_space():
+    axis = axis_of(["tanh", "relu", "tanh", "elu"])
+    assert axis.texts == ["tanh", "relu", "elu"]
+    assert axis.codes.tolist() == [0, 1, 0, 2]
+
+
+def test_truth_values_and_mixed_values_are_texts():
+    assert axis_of([True, False]).texts == ["True", "False"]
+    mixed = np.array([1, "a", None, (2, 3)], object)
+    assert axis_of(mixed).texts == ["1", "'a'", "None", "(2, 3)"]
+
+
+def test_whole_numbers_and_nan_in_objects_are_numbers():
+    assert axis_of(np.array([1, 2.5, np.nan], object)).kind == "number"
+    assert axis_of(np.array([10**400, 1], object)).kind == "text"
+
+
+def test_dates_and_lengths_of_time():
+    dates = np.array(["2024-02-01", "2024-01-01", "NaT"], "datetime64[D]")
+    axis = axis_of(dates)
+    assert axis.kind == "date"
+    assert axis.finite().texts == ["2024-01-01", "2024-02-01"]
+    assert axis_of(np.array([60, 1], "timedelta64[s]")).values.tolist() == [1, 60]
+
+
+def test_levels_without_a_place_are_left_out():
+    axis = axis_of([1.0, np.nan, np.inf, 2.0]).finite()
+    assert axis.values.tolist() == [1, 2]
+    assert axis.codes.tolist() == [0, -1, -1, 1]
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.sampled_from(["lin", "log", "text"]))
+def test_coarse_axes_put_neighbours_together(n, most, kind):
+    values = {
+        "lin": np.arange(n) * 0.5,
+        "log": np.logspace(-3, 3, n),
+        "text": np.array([f"t{i}" for i in range(n)]),
+    }[kind]
+    axis = axis_of(values).coarsened(most)
+    assert len(axis) == len(axis.texts) == min(n, most)
+    assert axis.n_levels == n
+    assert (np.diff(axis.codes) >= 0).all()
+    assert axis.codes[0] == 0 and axis.codes[-1] == len(axis) - 1
+    if n > most > 1:
+        first = axis_of(values).texts[0]
+        assert axis.texts[0].startswith(first)
+
+
+def test_limited_axes_keep_the_ends():
+    axis = axis_of(np.arange(100)).limited(5)
+    assert axis.values[[0, -1]].tolist() == [0, 99]
+    assert len(axis) == 5
+    assert (axis.codes >= 0).sum() == 5
+    assert axis_of(list("abc")).first(2).codes.tolist() == [0, 1, -1]
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\tb"])
+def test_names_are_on_one_line(text):
+    assert plain(text) == "a b"
+
+
+def test_names_have_no_control_characters():
+    assert plain("\x1b[31mred") == "\\x1b[31mred"
