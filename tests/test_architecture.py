@@ -86,6 +86,7 @@ SCENARIOS = {
         "small_steps",
         "surroundings",
         "threads_at_import",
+        "timeouts",
         "results_and_stores",
         "unreadable_rows",
         "up_to_date",
