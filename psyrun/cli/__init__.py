@@ -24,7 +24,8 @@ SUMMARIES = {
     "kill": "stop the runs of tasks with all their jobs",
     "clean": "delete all files that were generated for tasks",
     "merge": "put the rows of all data files of a folder into one file",
-    "plot": "show a result over its parameters, in the terminal or in a file",
+    "plot": "show a result over its parameters, in the terminal",
+    "report": "write one page that shows tasks: results, failures and costs",
     "export": "write a result to a file of another format, such as CSV or netCDF",
     "init": "set a project folder up, also for plain snakemake",
     "snakefile": "print the path of the Snakefile, for plain snakemake",
@@ -40,7 +41,7 @@ WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
 MAKING = {"init", "new-task"}
 """Verbs that make files of a project."""
 
-HERE = {*MAKING, "merge", "export", "plot"}
+HERE = {*MAKING, "merge", "export"}
 """Verbs that are about the current folder, also if the project is one above."""
 
 CALLING = {"test", "debug"}

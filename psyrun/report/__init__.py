@@ -1,4 +1,5 @@
-"""Pictures of sweeps: plots in the terminal and in files.
+"""Pictures of sweeps: plots in the terminal and in files, and a page of HTML.
 
-They are public as `psyrun.plot` and as the command ``psy plot``.
+Plots are public as `psyrun.plot` and as the command ``psy plot``, the page as ``psy
+report``.
 """

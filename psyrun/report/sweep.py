@@ -115,7 +115,7 @@ class Sweep:
     @classmethod
     def of(cls, found: RecordedTask | Path, cost: str | None = None) -> Sweep:
         """Return the rows that a task has so far, or those of a file."""
-        source = _source(found, needs_costs=cost in COSTS)
+        source = newest_rows(found, needs_costs=cost in COSTS)
         if isinstance(found, Path):
             return cls(str(found), source, cost, is_task=False)
         return cls(found.layout.name, source, cost)
@@ -337,7 +337,7 @@ def _one_each(name: str, column: Any) -> Any:
     return found
 
 
-def _source(found: RecordedTask | Path, *, needs_costs: bool) -> Source:
+def newest_rows(found: RecordedTask | Path, *, needs_costs: bool) -> Source:
     """Return all rows that there are; from the result file if it has them."""
     request = Request(costs=needs_costs)
     if isinstance(found, RecordedTask) and not _is_in_result(found):

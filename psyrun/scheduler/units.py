@@ -36,8 +36,6 @@ _MEGABYTES = {
 _TIME_ALLOWED = (
     "it must be a time such as '15m', '1h30m' or '2d', or a number of minutes"
 )
-SECONDS_ALLOWED = "a time such as '90s', '10m' or '1h30m', or a number of seconds"
-"""What `seconds` takes."""
 _MEMORY_ALLOWED = "it must be memory such as '500M' or '1.5G', or a number of megabytes"
 
 
@@ -47,7 +45,7 @@ def minutes(value: Any) -> int:
     Takes a text such as ``'1h30m'``, a number of minutes, or a timedelta.
     """
     try:
-        found = ceil(_seconds(value, 60) / 60)
+        found = ceil(_seconds(value) / 60)
     except (OverflowError, TypeError, ValueError):
         raise ValueError(_TIME_ALLOWED) from None
     if found < 1:
@@ -55,29 +53,14 @@ def minutes(value: Any) -> int:
     return found
 
 
-def seconds(value: Any) -> float:
-    """Return a length of time in seconds, above 0.
-
-    Takes a text such as ``'1h30m'``, a number of seconds, or a timedelta.
-    """
-    try:
-        found = float(_seconds(value, 1))
-    except (OverflowError, TypeError, ValueError):
-        raise ValueError(SECONDS_ALLOWED) from None
-    if found <= 0:
-        raise ValueError(f"{SECONDS_ALLOWED}, above zero")
-    return found
-
-
-def _seconds(value: Any, unit: int) -> Fraction:
-    """Return a length of time in seconds; numbers are in units of so many seconds."""
+def _seconds(value: Any) -> Fraction:
     if isinstance(value, timedelta):
         return Fraction(value // timedelta(microseconds=1), 1_000_000)
     if not isinstance(value, str):
-        return unit * _fraction(value)
+        return 60 * _fraction(value)
     text = value.strip()
     if text.isdecimal():
-        return Fraction(unit * int(text))
+        return Fraction(60 * int(text))
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise ValueError

@@ -110,10 +110,3 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def limit_text(seconds: float) -> str:
-    """Return a time limit as short as it can be, such as ``10 min`` or ``0.5 s``."""
-    if seconds < 60:
-        return f"{seconds:g} s"
-    return duration(seconds).removesuffix(" 0 s").removesuffix(" 0 min")

@@ -1,0 +1,90 @@
+"""``psy report``: one page that shows sweeps."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from psyrun.cli.arguments import add_tasks
+from psyrun.errors import PsyrunError
+from psyrun.run.status import TaskStatus, status_of
+from psyrun.tasks.discovery import select
+from psyrun.utils.console import warn
+from psyrun.utils.text import counted
+
+_DEFAULT = "report.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_tasks(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        # Before the project is entered, which may be a folder above.
+        type=_from_here,
+        default=_DEFAULT,
+        help=f"the file to write (default: {_DEFAULT}); it is replaced if it exists",
+    )
+    parser.epilog = (
+        "The file needs no network and nothing beside it. A task may be running: its "
+        "rows so far are shown."
+    )
+
+
+def _from_here(text: str) -> Path:
+    return Path(text).absolute()
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Write the page, and print where it is and how large."""
+    from datetime import UTC, datetime
+
+    from psyrun.report.page.writing import page_of, write_page
+
+    paths = select(args.taskdir, args.task)
+    statuses = {name: status_of(path, name) for name, path in paths.items()}
+    names = _shown(args, statuses)
+    tasks = [_payload(args.taskdir, statuses[name], len(names)) for name in names]
+    title = ", ".join(names) if len(names) <= 3 else f"{len(names)} tasks"
+    text = page_of(tasks, f"{title}: psyrun", datetime.now(UTC))
+    write_page(args.output, text)
+    size = args.output.stat().st_size / 1e6
+    print(f"{counted(len(names), 'task')} in {args.output} ({size:.1f} MB)")
+    return 0
+
+
+def _shown(args: argparse.Namespace, statuses: dict[str, TaskStatus]) -> list[str]:
+    """Return the tasks of the page: those that are named, or that were ever run."""
+    if args.task:
+        return list(dict.fromkeys(args.task))
+    run = [name for name, status in statuses.items() if status.state != "new"]
+    if not run:
+        raise PsyrunError(
+            f"report: no task of {args.taskdir} was run yet, so that there is nothing "
+            "to show. Start with 'psy run'."
+        )
+    if left_out := [name for name in statuses if name not in run]:
+        warn(f"not in the report, as never run: {', '.join(left_out)}")
+    return run
+
+
+def _payload(taskdir: Path, status: TaskStatus, n_tasks: int) -> dict[str, Any]:
+    from psyrun.report.page.collecting import collect
+    from psyrun.report.page.payload import BUDGET, payload_of
+    from psyrun.results.load import find_task
+
+    task = find_task(status.name, taskdir)
+    sweep = collect(task, _running(taskdir, status))
+    return payload_of(sweep, status.state, status.remark, BUDGET // n_tasks)
+
+
+def _running(taskdir: Path, status: TaskStatus) -> list[int]:
+    """Return the assignments that are being evaluated."""
+    if status.state != "running" or status.numbers is None:
+        return []
+    from psyrun.results.assignments import assignment_states
+    from psyrun.tasks.discovery import task_path
+
+    return list(assignment_states(task_path(taskdir, status.name), status.name).running)

@@ -1,0 +1,323 @@
+"""What the page shows of a task, read from its records and results."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.pspace.axes import Dimension
+from psyrun.pspace.columns import Indices
+from psyrun.report.axis import Kind, plain
+from psyrun.report.page.columns import (
+    Label,
+    Measured,
+    Parameter,
+    are_too_many,
+    levels_of,
+)
+from psyrun.report.quantity import NoNumberError, numbers_of
+from psyrun.report.sweep import newest_rows
+from psyrun.results.costs import cost_columns
+from psyrun.results.load import RecordedTask
+from psyrun.results.provenance import provenance_of
+from psyrun.store.costs import Costs
+from psyrun.utils.text import counted, shortened, text_of
+from psyrun.workdir.consistent_reads import retry_while_changing
+from psyrun.workdir.failures import Failure, failures_of_task
+
+DONE, TO_DO, FAILED, RUNNING = range(4)
+"""What became of an assignment."""
+_MOST_LISTED = 2_000_000  # assignments that are rows of the page although not evaluated
+_LONGEST_CONSTANT = 300
+_MIB = 2.0**-20
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A task as the page shows it.
+
+    Attributes
+    ----------
+    name : str
+        The task.
+    n_assignments : int
+        How many the space has.
+    n_of_status : dict of int to int
+        How many of them are `DONE`, `FAILED`, `RUNNING` and `TO_DO`.
+    indices : ndarray of int64, shape (n_rows,)
+        The assignments that are listed, by their number in the space.
+    status : ndarray of int8, shape (n_rows,)
+        What became of each.
+    parameters, results, costs : list
+        What is known of each. Costs are ``time`` in seconds and ``memory`` in MiB, as
+        far as any is known.
+    constants : dict of str to str
+        Parameters that have one value everywhere.
+    versions : ndarray of int64, shape (n_rows,)
+        The place in `version_names` of the version that made the row; 0 if it is not
+        known.
+    version_names : list of str
+        Begins of fingerprints; the first is empty.
+    current_versions : collection of str
+        Those of these names that the last plan was for.
+    failures : list of Failure
+        The failed assignments.
+    origin : dict of str to dict
+        What is known of each version; see `psyrun.provenance`.
+    notes : list of str
+        What the page leaves out, in words.
+    """
+
+    name: str
+    n_assignments: int
+    n_of_status: Mapping[int, int]
+    indices: Indices
+    status: NDArray[np.int8]
+    parameters: list[Parameter]
+    results: list[Measured]
+    costs: list[Measured]
+    constants: Mapping[str, str]
+    versions: Indices
+    version_names: list[str]
+    current_versions: Collection[str]
+    failures: list[Failure]
+    origin: Mapping[str, Mapping[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Return the number of assignments that are listed."""
+        return len(self.indices)
+
+
+def collect(task: RecordedTask, running: Collection[int] = ()) -> Sweep:
+    """Return what the page shows of a task.
+
+    Parameters
+    ----------
+    task : RecordedTask
+        The task; it may be running.
+    running : collection of int
+        Assignments that are being evaluated.
+
+    Raises
+    ------
+    PsyrunError
+        If it was never run, or its records cannot be read.
+    """
+    task.plan  # noqa: B018  says that it was never run
+    return retry_while_changing(lambda: _Reading(task, running).sweep())
+
+
+class _Reading:
+    """One look at the records of a task."""
+
+    def __init__(self, task: RecordedTask, running: Collection[int]) -> None:
+        self._task, self._running = task, running
+        self._source = newest_rows(task, needs_costs=False)
+        self._known = self._source.known
+        self.notes: list[str] = []
+
+    def sweep(self) -> Sweep:
+        constants = {} if self._known is None else self._known.grid.attributes
+        costs, names = self._costs, self._source.costs().versions
+        parameters = self._parameters()
+        return Sweep(
+            name=self._task.layout.name,
+            n_assignments=self._n_assignments,
+            n_of_status=self._n_of_status,
+            indices=self._indices,
+            status=self._status,
+            parameters=parameters,
+            results=self._results(),
+            costs=costs,
+            constants={
+                key: plain(shortened(text_of(value), _LONGEST_CONSTANT))
+                for key, value in constants.items()
+            },
+            versions=self._spread(self._costs_of_rows.columns["version"], 0),
+            version_names=[name[:12] for name in names],
+            current_versions={name[:12] for name in self._task.plan.names},
+            failures=failures_of_task(self._task.layout),
+            origin=provenance_of(self._task),
+            notes=self._with_general_notes(),
+        )
+
+    # Which assignments ----------------------------------------------------------
+
+    @property
+    def _n_assignments(self) -> int:
+        known = self._known
+        return self._source.count() if known is None else len(known.space)
+
+    @cached_property
+    def _rows(self) -> Indices:
+        """The assignment of each row, ascending."""
+        known = self._known
+        if known is None:
+            return np.arange(self._source.count())
+        return np.arange(known.n_rows) if known.indices is None else known.indices
+
+    @cached_property
+    def _failed(self) -> Indices:
+        failed = () if self._known is None else self._known.failed
+        found = np.fromiter(failed, np.int64, len(failed))
+        # One may have got its row while failures were read.
+        return np.setdiff1d(found, self._rows)
+
+    @cached_property
+    def _indices(self) -> Indices:
+        """The assignments to list."""
+        if self._n_assignments <= _MOST_LISTED:
+            return np.arange(self._n_assignments)
+        ended = np.union1d(self._rows, self._failed)
+        hidden = self._n_assignments - len(ended)
+        if hidden:
+            self.notes.append(
+                f"{counted(hidden, 'assignment')} that are not evaluated yet are "
+                "counted, but not shown over the axes: the space is too large."
+            )
+        return ended
+
+    @cached_property
+    def _places(self) -> Indices:
+        """Where rows stand among the assignments that are listed."""
+        return np.searchsorted(self._indices, self._rows)
+
+    @cached_property
+    def _status(self) -> NDArray[np.int8]:
+        found = np.full(len(self._indices), TO_DO, np.int8)
+        running = np.fromiter(self._running, np.int64, len(self._running))
+        found[np.isin(self._indices, running)] = RUNNING
+        found[np.isin(self._indices, self._failed)] = FAILED
+        found[self._places] = DONE
+        return found
+
+    @property
+    def _n_of_status(self) -> dict[int, int]:
+        n_of = {
+            code: int(np.sum(self._status == code)) for code in (DONE, FAILED, RUNNING)
+        }
+        return {**n_of, TO_DO: self._n_assignments - sum(n_of.values())}
+
+    def _spread(self, values: NDArray[Any], fill: float) -> NDArray[Any]:
+        """Return an array over what is listed of one over rows."""
+        found = np.full(len(self._indices), fill, values.dtype)
+        found[self._places] = values
+        return found
+
+    # What is known of them ------------------------------------------------------
+
+    def _parameters(self) -> list[Parameter]:
+        if self._known is None:
+            return self._columns_as_parameters()
+        grid, found = self._known.grid, []
+        places = grid.places(self._indices)
+        for number, dimension in enumerate(grid.dimensions):
+            after = int(np.prod(grid.shape[number + 1 :], dtype=np.int64))
+            along = places // after % grid.shape[number]
+            found += self._along(dimension, along)
+        return found
+
+    def _along(self, dimension: Dimension, along: Indices) -> list[Parameter]:
+        if not dimension.keys:
+            levels = np.arange(dimension.size, dtype=np.float64)
+            label = self._label(dimension.name)
+            return [Parameter(label, "number", levels, along, is_repeat=True)]
+        columns = ((key, dimension.values(key)) for key in dimension.keys)
+        found = (self._parameter(key, values, along) for key, values in columns)
+        return [each for each in found if each is not None]
+
+    def _parameter(
+        self, key: str, values: NDArray[Any], along: Indices
+    ) -> Parameter | None:
+        kind, levels, of_place = levels_of(values)
+        if are_too_many(kind, levels):
+            self.notes.append(
+                f"{key}: is no axis of the page, as it has {len(levels)} different "
+                "texts."
+            )
+            return None
+        unit = "s" if values.dtype.kind == "m" else ""
+        return Parameter(self._label(key, unit), kind, levels, of_place[along])
+
+    def _columns_as_parameters(self) -> list[Parameter]:
+        """Return all columns that are numbers, as it is not known what they are."""
+        kind: Kind = "number"
+        found = []
+        for measured in self._results():
+            levels, codes = np.unique(measured.values, return_inverse=True)
+            found.append(Parameter(measured.label, kind, levels, codes))
+        return found
+
+    def _label(self, key: str, unit: str = "") -> Label:
+        return Label.of(key, self._source.description.attrs.get(key, {}), unit)
+
+    def _results(self) -> list[Measured]:
+        found = []
+        for key in self._result_names():
+            column = self._source.read([key], None)[key]
+            values = self._numbers(key, column)
+            if values is not None:
+                is_time = isinstance(column, np.ndarray) and column.dtype.kind == "m"
+                label = self._label(key, "s" if is_time else "")
+                found.append(Measured(label, self._spread(values, np.nan)))
+        return found
+
+    def _numbers(self, key: str, column: Any) -> NDArray[np.float64] | None:
+        """Return a result as numbers, one for each row; None if it has none."""
+        try:
+            values = numbers_of(key, column)
+        except NoNumberError as error:
+            self.notes.append(plain(f"{key}: is not shown. It {error}."))
+            return None
+        if values.ndim == 1:
+            return values[: len(self._rows)]
+        self.notes.append(
+            plain(f"{key}: is not shown, as it is an array. 'psy plot' shows it.")
+        )
+        return None
+
+    def _result_names(self) -> list[str]:
+        known = self._known
+        keys = self._source.keys()
+        if known is None:
+            return keys
+        parameters = known.space.keys()
+        # One may have results in its place.
+        return [key for key in keys if key not in parameters]
+
+    @cached_property
+    def _costs_of_rows(self) -> Costs:
+        return self._source.costs().take(np.arange(len(self._rows)))
+
+    @property
+    def _costs(self) -> list[Measured]:
+        columns = cost_columns(self._costs_of_rows)
+        labels = {
+            "cost_duration": (Label("time", "time of the evaluation", "s"), 1.0),
+            "cost_peak_memory": (Label("memory", "peak memory", "MiB"), _MIB),
+        }
+        found = [
+            Measured(label, self._spread(columns[key] * factor, np.nan))
+            for key, (label, factor) in labels.items()
+        ]
+        return [each for each in found if np.isfinite(each.values).any()]
+
+    def _with_general_notes(self) -> list[str]:
+        known = self._known
+        if known is None and len(self._rows):
+            self.notes.append(
+                "Which assignments the rows are of is not known, so that all columns "
+                f"are axes.{self._source.advice}"
+            )
+        if known is not None and known.n_former:
+            self.notes.append(
+                f"{counted(known.n_former, 'row')} of assignments that are no longer "
+                "in the space are left out."
+            )
+        return self.notes

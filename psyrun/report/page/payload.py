@@ -1,0 +1,231 @@
+"""The data of the page, as JSON: sweeps within a budget of characters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
+from psyrun.report.page.columns import Label, Measured, Parameter
+from psyrun.report.page.encoding import (
+    COARSEST,
+    FINEST,
+    Column,
+    encoded_codes,
+    encoded_exactly,
+    encoded_numbers,
+    is_exact,
+    size_of,
+)
+from psyrun.results.failures import FailureGroup, grouped
+from psyrun.results.provenance import within
+from psyrun.utils.text import shortened
+
+BUDGET = 5_000_000
+"""About how many characters the columns of all tasks of a page may take."""
+_MOST_EXACT = 300_000  # bytes of a column that is not rounded
+_MOST_LEVELS = 4096  # of a number that is an axis with levels
+_STEPS = (FINEST, 2**14, 2**12, 2**10, COARSEST)
+_MOST_GROUPS, _MOST_EXAMPLES = 50, 20
+_LONGEST_TRACEBACK = 20_000
+_MOST_SOURCE = 200_000
+
+Encode = Callable[[Any], Column]
+
+
+def payload_of(sweep: Sweep, state: str, remark: str, budget: int) -> dict[str, Any]:
+    """Return what the page is told of a task, ready for `script_text`.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The task.
+    state, remark : str
+        How far it is, as ``psy status`` says it.
+    budget : int
+        About how many characters its columns may take. What would be more is rounded
+        further, and then left out, which the page says.
+    """
+    columns, notes = _columns_within(sweep, budget)
+    return {
+        "name": sweep.name,
+        "state": state,
+        "remark": remark,
+        "n_assignments": sweep.n_assignments,
+        "counts": _counts(sweep),
+        "n": len(sweep),
+        **columns,
+        "constants": dict(sweep.constants),
+        "versions": [
+            {"name": name, "current": name in sweep.current_versions}
+            for name in sweep.version_names
+        ],
+        "failures": _failures(sweep),
+        "origin": _origin(sweep.origin),
+        "notes": [*sweep.notes, *notes],
+    }
+
+
+def _counts(sweep: Sweep) -> dict[str, int]:
+    names = {"done": DONE, "failed": FAILED, "running": RUNNING, "to_do": TO_DO}
+    return {name: sweep.n_of_status[code] for name, code in names.items()}
+
+
+# Columns ----------------------------------------------------------------------------
+
+
+def _columns_within(sweep: Sweep, budget: int) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns with the finest steps that fit, and what is to be said."""
+    fixed = _fixed_columns(sweep)
+    measured = [*sweep.results, *sweep.costs]
+    left = budget - sum(size_of(each["column"]) for each in _all_columns(fixed))
+    if 8 * len(sweep) <= _MOST_EXACT:
+        encoded = [encoded_exactly(each.values) for each in measured]
+        if sum(map(size_of, encoded)) <= left:
+            return _with_measured(fixed, sweep, encoded), []
+    for n_steps in _STEPS:
+        encoded = [encoded_numbers(each.values, n_steps) for each in measured]
+        if sum(map(size_of, encoded)) <= left:
+            break
+    kept, dropped = _as_many_as_fit(encoded, left)
+    notes = []
+    if not all(map(is_exact, kept)):
+        notes.append(
+            f"Numbers are rounded to one of {n_steps} steps between the smallest and "
+            "the largest one of their column, so that the page stays small."
+        )
+    if dropped:
+        names = ", ".join(measured[i].label.name for i in dropped)
+        notes.append(f"Left out, so that the page stays small: {names}.")
+    return _with_measured(fixed, sweep, kept, dropped), notes
+
+
+def _as_many_as_fit(
+    encoded: Sequence[Column], left: int
+) -> tuple[list[Column], list[int]]:
+    kept, dropped = [], []
+    for number, column in enumerate(encoded):
+        if size_of(column) <= left:
+            kept.append(column)
+            left -= size_of(column)
+        else:
+            dropped.append(number)
+    return kept, dropped
+
+
+def _fixed_columns(sweep: Sweep) -> dict[str, Any]:
+    """Return the columns that no budget makes coarser."""
+    found: dict[str, Any] = {
+        "status": {"column": encoded_codes(sweep.status, 4)},
+        "version": {
+            "column": encoded_codes(sweep.versions, len(sweep.version_names)),
+        },
+        "parameters": [_parameter(each) for each in sweep.parameters],
+    }
+    if not np.array_equal(sweep.indices, np.arange(len(sweep))):
+        found["index"] = {"column": encoded_codes(sweep.indices, 2**32)}
+    return found
+
+
+def _all_columns(fixed: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    for each in fixed.values():
+        yield from each if isinstance(each, list) else [each]
+
+
+def _with_measured(
+    fixed: Mapping[str, Any],
+    sweep: Sweep,
+    encoded: Sequence[Column],
+    dropped: Sequence[int] = (),
+) -> dict[str, Any]:
+    measured: list[tuple[str, Measured]] = [
+        *(("results", each) for each in sweep.results),
+        *(("costs", each) for each in sweep.costs),
+    ]
+    kept = [each for i, each in enumerate(measured) if i not in set(dropped)]
+    found: dict[str, Any] = {**fixed, "results": [], "costs": []}
+    for (group, each), column in zip(kept, encoded, strict=True):
+        found[group].append(
+            {**_label(each.label), "column": column, "exact": is_exact(column)}
+        )
+    return found
+
+
+def _label(label: Label) -> dict[str, str]:
+    return {"name": label.name, "title": label.title, "unit": label.unit}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        **_label(parameter.label),
+        "kind": parameter.kind,
+        "repeat": parameter.is_repeat,
+    }
+    levels, codes = parameter.levels, parameter.codes
+    if isinstance(levels, list):
+        return {**found, "texts": levels, "column": encoded_codes(codes, len(levels))}
+    if len(levels) > _MOST_LEVELS:
+        return {**found, "column": encoded_numbers(levels[codes])}
+    column = encoded_codes(codes, len(levels))
+    return {**found, "levels": encoded_exactly(levels), "column": column}
+
+
+# Failures and origin ----------------------------------------------------------------
+
+
+def _failures(sweep: Sweep) -> dict[str, Any]:
+    groups = grouped(sweep.failures)
+    seconds = [each.duration for each in sweep.failures if each.duration is not None]
+    return {
+        "groups": [_group(each) for each in groups[:_MOST_GROUPS]],
+        "n_hidden": max(0, len(groups) - _MOST_GROUPS),
+        "seconds": float(sum(seconds)),
+    }
+
+
+def _group(group: FailureGroup) -> dict[str, Any]:
+    first = group.first
+    return {
+        "n": len(group.failures),
+        "cause": group.cause,
+        "place": first.place,
+        "traceback": shortened(first.traceback.rstrip(), _LONGEST_TRACEBACK),
+        "index": first.index,
+        "examples": [
+            {"index": each.index, "values": each.values, "host": each.host}
+            for each in group.failures[:_MOST_EXAMPLES]
+        ],
+    }
+
+
+def _origin(origin: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    known = within(origin, _MOST_SOURCE)
+    return [{"version": name, **_version(each)} for name, each in known.items()]
+
+
+def _version(record: Mapping[str, Any]) -> dict[str, Any]:
+    texts = ("command", "host", "python", "platform", "psyrun")
+    git = record.get("git")
+    commit = git if isinstance(git, Mapping) else {}
+    return {
+        **{key: str(record.get(key) or "") for key in texts},
+        "recorded": _seconds(record.get("recorded")),
+        "libraries": _texts(record.get("libraries")),
+        "source": _texts(record.get("source")),
+        "left_out": [str(each) for each in record.get("left_out") or ()],
+        "git": {key: str(value) for key, value in commit.items() if key != "diff"},
+        "diff": str(commit.get("diff") or ""),
+    }
+
+
+def _seconds(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and np.isfinite(value)
+    return float(value) if is_number else None  # type: ignore[arg-type]
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(key): str(text) for key, text in value.items()}

@@ -1,0 +1,81 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+
+def told(path="report.html"):
+    """Return what a page says of each task."""
+    text = Path(path).read_text("utf-8")
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
+    return {each["name"]: each for each in json.loads(found[1])["tasks"]}
+
+
+def test_a_page_shows_all_tasks_that_were_run(write_task, finish, psy):
+    write_task()
+    write_task("cube")
+    finish()
+    result = psy("report")
+    assert result.status == 0
+    path = Path("report.html").absolute()
+    assert re.fullmatch(rf"1 task in {re.escape(str(path))} \(0\.1 MB\)\n", result.out)
+    assert result.err == "psy: not in the report, as never run: cube\n"
+    square = told()["square"]
+    assert (square["state"], square["counts"]["done"]) == ("done", 10)
+    assert [each["name"] for each in square["results"]] == ["y"]
+
+
+def test_some_tasks_in_another_file(write_task, finish, psy):
+    for name in ("square", "cube", "root"):
+        write_task(name)
+        finish(name)
+    assert psy("report", "cube", "square", "cube", "-o", "a.html").status == 0
+    assert list(told("a.html")) == ["cube", "square"]
+
+
+def test_the_file_is_in_the_folder_where_it_is_asked_for(
+    write_task, finish, psy, project, monkeypatch
+):
+    write_task()
+    finish()
+    (project / "notes").mkdir()
+    monkeypatch.chdir(project / "notes")
+    assert psy("report", "square").status == 0
+    assert told(project / "notes/report.html")["square"]["n"] == 10
+
+
+def test_a_task_that_runs_is_shown_as_far_as_it_is(write_task, work, psy):
+    write_task()
+    work("split", "process 1")
+    assert psy("report").status == 0
+    square = told()["square"]
+    assert square["state"] == "incomplete"
+    assert square["counts"] == {"done": 5, "failed": 0, "running": 0, "to_do": 5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no task of psy-tasks was run yet"),
+        (("square",), "task 'square': was never run"),
+        (("squares",), "there is no task 'squares'. Did you mean 'square'?"),
+    ],
+)
+def test_nothing_to_show_is_said_in_one_line(write_task, psy, arguments, message):
+    write_task()
+    result = psy("report", *arguments)
+    assert result.status == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not Path("report.html").exists()
+
+
+@pytest.mark.parametrize("out", ["none/report.html", "psy-tasks", "/proc/report.html"])
+def test_a_place_where_no_file_can_be_is_said_in_one_line(write_task, finish, psy, out):
+    write_task()
+    finish()
+    result = psy("report", "-o", out)
+    assert result.status == 2
+    assert str(Path(out)) in result.err
+    assert result.err.count("\n") == 1
