@@ -35,14 +35,15 @@ CLUSTER = tests/cluster/slurm_cluster.py
 DEMO = build/demo
 BENCHMARKS = $(sort $(wildcard tests/benchmarks/bench_*.py))
 
-.PHONY: help setup demo test test-slow test-cluster test-packaging test-pythons chaos \
-	bench lint types docs format clean
+.PHONY: help setup demo test test-slow test-cluster test-browser test-packaging \
+	test-pythons chaos bench lint types docs format clean
 
 help:
 	@echo 'make demo            run two parameter sweeps and show their results'
 	@echo 'make test            run the tests (a few minutes)'
 	@echo 'make test-slow       run the tests that take longer'
 	@echo 'make test-cluster    run the tests that need Slurm, on a cluster set up for them'
+	@echo 'make test-browser    open reports in Chromium, which is installed for it'
 	@echo 'make test-packaging  build, install and try the package in each way'
 	@echo 'make test-pythons    run what differs between Pythons with each one found here'
 	@echo 'make chaos           kill, suspend, damage and cut off runs, fail system calls (hours)'
@@ -71,10 +72,10 @@ demo: $(INSTALLED)
 	$(IN_VENV) cd $(DEMO) && psy run -j 2 && python report.py
 
 test: $(INSTALLED)
-	$(PYTEST) $(IN_PARALLEL) -m 'not slow and not cluster' $(or $(TESTS),$(ALL_BUT_DOCS))
+	$(PYTEST) $(IN_PARALLEL) -m 'not slow and not cluster and not browser' $(or $(TESTS),$(ALL_BUT_DOCS))
 
 test-slow: $(INSTALLED)
-	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster' --ignore=tests/packaging \
+	$(PYTEST) $(IN_PARALLEL) -m 'slow and not cluster and not browser' --ignore=tests/packaging \
 		--one-in=$(ONE_IN) $(ALL_BUT_DOCS)
 
 # One at a time: some of these tests stop parts of the cluster. Two can be larger: with
@@ -82,6 +83,11 @@ test-slow: $(INSTALLED)
 test-cluster: $(INSTALLED)
 	@$(IN_VENV) trap 'python $(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
 		python -m pytest tests/cluster -m cluster --one-in=$(ONE_IN)
+
+# Screenshots are in build/screenshots afterwards.
+test-browser: $(INSTALLED)
+	$(IN_VENV) python -m pip install --quiet --editable '.[browser]' && \
+		python tests/helpers/browser.py && python -m pytest tests/report/page -m browser
 
 test-packaging: $(INSTALLED)
 	$(PYTEST) tests/packaging

@@ -1,0 +1,394 @@
+"""The page in a real browser: it shows what psyrun.load returns, and loads nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Browser
+from projects import Project
+
+import psyrun
+from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
+from psyrun.report.page.columns import Label, Measured, Parameter
+from psyrun.report.page.payload import BUDGET, payload_of
+from psyrun.report.page.writing import page_of, write_page
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[3]
+SCREENSHOTS = ROOT / "build/screenshots"
+BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
+MARKUP = '</script><img src=x onerror="document.title=1">'
+
+EPIDEMIC = """\
+import numpy as np
+
+from psyrun import Param
+
+pspace = (
+    Param(beta=[0.2, 0.4, 0.6, 0.8, 1.0])
+    * Param(gamma=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    * Param(model=["SIR", "SEIR"])
+    * Param(seed=range(5))
+)
+max_jobs = 2
+attrs = {"peak": {"long_name": "largest share infected", "units": "%"}}
+
+
+def execute(beta, gamma, model, seed):
+    if gamma > 0.55 and beta > 0.7:
+        raise ValueError("no epidemic")
+    rng = np.random.default_rng(seed)
+    if beta == 0.2 and gamma == 0.1:
+        return {"peak": np.nan, "n": seed}
+    peak = 100 * beta / (beta + gamma) + rng.normal() * (1 + (model == "SIR"))
+    return {"peak": peak, "n": seed}
+"""
+ODD = f"""\
+from psyrun import Param
+
+texts = ["a'b", {MARKUP!r}, "\\N{{SNOWMAN}} & <b>", "long " * 60]
+pspace = Param(name=texts) * Param(n=[1, 2, 4])
+max_jobs = 1
+
+
+def execute(name, n):
+    if n == 4:
+        raise RuntimeError({MARKUP!r})
+    return {{"y": n * len(name)}}
+"""
+RANDOM = """\
+import numpy as np
+
+from psyrun import Param
+
+rng = np.random.default_rng(1)
+pspace = Param(a=rng.uniform(size=300), kind=rng.choice(["x", "y"], 300))
+max_jobs = 1
+
+
+def execute(a, kind):
+    return {"score": a + (kind == "y")}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    found = Browser()
+    yield found
+    found.quit()
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(browser: Browser) -> Iterator[None]:
+    """Nothing is written to the console, and nothing asked for but the page."""
+    browser.size(1200, 900)
+    browser.prefer("light")
+    browser.messages(), browser.requests()
+    yield
+    assert browser.messages() == []
+    others = [each for each in browser.requests() if not each.startswith("data:")]
+    assert {each.partition(":")[0] for each in others} <= {"file", "about"}
+    assert {Path(each.partition("#")[0]).suffix for each in others} <= {".html", ""}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = Project(tmp_path_factory.mktemp("sweeps"))
+    for name, text in (("epidemic", EPIDEMIC), ("odd", ODD), ("random", RANDOM)):
+        project.write(text, name)
+    project.psy("run", "--quiet", status=1)
+    project.psy("report")
+    return project.folder
+
+
+@pytest.fixture
+def report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder / "report.html"
+
+
+def shoot(browser: Browser, name: str) -> None:
+    """Keep a picture of the whole page."""
+    height = browser.script("return document.documentElement.scrollHeight")
+    width = browser.script("return window.innerWidth")
+    browser.size(width, min(height + 20, 6000))
+    browser.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+def load() -> Any:
+    return psyrun.load("epidemic", partial=True, as_="pandas")
+
+
+STATISTICS = {
+    "mean": lambda values: values.mean(),
+    "median": lambda values: values.median(),
+    "min": lambda values: values.min(),
+    "max": lambda values: values.max(),
+    "sd": lambda values: values.std(),
+    "n": lambda values: values.count(),
+}
+
+
+def test_numbers_are_those_of_load(browser: Browser, report: Path) -> None:
+    browser.open(report, "#task=epidemic&kind=heat&x=beta&by=gamma")
+    browser.element("#numbers-details summary").click()
+    groups = load().groupby(["gamma", "beta"])["peak"]
+    for statistic, compute in STATISTICS.items():
+        browser.choose("choose-statistic", statistic)
+        browser.wait("return document.querySelector('#numbers-table tbody')")
+        rows = browser.table("numbers-table")
+        assert len(rows) == 5 * 7
+        expected = compute(groups).to_dict()
+        for gamma, beta, value, n, failed, _ in rows:
+            known = expected.get((float(gamma), float(beta)), math.nan)
+            if statistic == "n" and math.isnan(known):
+                known = 0
+            assert value == pytest.approx(known, rel=1e-12, nan_ok=True)
+            assert failed == (10 if n == 0 and float(beta) > 0.5 else 0)
+
+
+def test_bands_are_those_of_numpy(browser: Browser, report: Path) -> None:
+    browser.open(report, "#task=epidemic&kind=lines&x=gamma&by=model&fix.beta=1")
+    browser.element("#numbers-details summary").click()
+    frame = load().query("beta == 0.4")
+    for band in ("sd", "sem", "range", "q10"):
+        browser.choose("choose-band", band)
+        browser.wait("return document.querySelector('#numbers-table tbody')")
+        for model, gamma, value, low, high, *_ in browser.table("numbers-table"):
+            part = frame[(frame.gamma == float(gamma)) & (frame.model == model)].peak
+            half = {"sd": part.std(), "sem": part.sem()}.get(band, 0.0)
+            expected = {
+                "range": (part.min(), part.max()),
+                "q10": tuple(np.quantile(part, [0.1, 0.9])),
+            }.get(band, (part.mean() - half, part.mean() + half))
+            assert (low, high) == pytest.approx(expected)
+            assert value == pytest.approx(part.mean())
+    shoot(browser, "lines-with-bands")
+
+
+def test_a_click_shows_the_rows_behind_a_cell(browser: Browser, report: Path) -> None:
+    from selenium.webdriver import ActionChains
+
+    browser.open(report, "#task=epidemic&kind=heat&x=beta&by=gamma")
+    chart = browser.element(".chart svg")
+    ActionChains(browser.driver).move_to_element(chart).click().perform()
+    rows = browser.table("rows-table")
+    head = browser.head("rows-table")
+    assert len(rows) == 10
+    found = {key: [row[i] for row in rows] for i, key in enumerate(head)}
+    (beta,), (gamma,) = set(found["beta"]), set(found["gamma"])
+    frame = load()
+    frame = frame[(frame.beta == beta) & (frame.gamma == gamma)]
+    title = "largest share infected (%)"
+    assert found[title] == frame["peak"].tolist()
+    assert found["seed"] == frame["seed"].tolist()
+    assert found["number"] == frame.index.map(lambda i: numbers_of_rows()[i]).tolist()
+    browser.element("#clear-mark").click()
+    assert browser.table("rows-table") == []
+
+
+def numbers_of_rows() -> list[int]:
+    failed = set(psyrun.failed("epidemic")["number"])
+    return [i for i in range(5 * 7 * 2 * 5) if i not in failed]
+
+
+def test_cells_are_marked_with_the_keyboard(browser: Browser, report: Path) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(report, "#task=epidemic&kind=heat&x=beta&by=gamma")
+    chart = browser.element(".chart svg")
+    keys = [Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_UP, Keys.ENTER]
+    chart.send_keys(*keys)
+    assert "gamma = 0.2, beta = 0.4" in browser.text("#readout")
+    assert len(browser.table("rows-table")) == 10
+    chart.send_keys(Keys.SHIFT + Keys.ARROW_RIGHT)
+    assert len(browser.table("rows-table")) == 20
+    chart.send_keys(Keys.ESCAPE)
+    assert browser.table("rows-table") == []
+
+
+def test_a_drag_marks_points_of_a_scatter_plot(browser: Browser, report: Path) -> None:
+    from selenium.webdriver import ActionChains
+
+    browser.open(report, "#task=random")
+    assert browser.element("#choose-kind").get_property("value") == "scatter"
+    chart = browser.element(".chart svg")
+    action = ActionChains(browser.driver).move_to_element(chart).click_and_hold()
+    action.move_by_offset(200, 100).release().perform()
+    rows = browser.table("rows-table")
+    assert rows
+    mark = browser.script(
+        "return new URLSearchParams(location.hash.slice(1)).get('mark')"
+    )
+    _, x0, y0, x1, y1 = map(float, mark.split("_"))
+    frame = psyrun.load("random", as_="pandas")
+    inside = frame[frame.a.between(x0, x1) & frame.score.between(y0, y1)]
+    assert {row[0] for row in rows} == set(inside.index)
+    shoot(browser, "random-space")
+
+
+def test_the_address_shows_the_same_again(browser: Browser, report: Path) -> None:
+    browser.open(report, "#task=epidemic")
+    browser.choose("choose-kind", "lines")
+    browser.choose("choose-x", "gamma")
+    browser.choose("choose-by", "beta")
+    browser.choose("choose-facet", "model")
+    browser.choose("choose-statistic", "median")
+    browser.choose("fix-seed", "2")
+    address = browser.script("return location.hash")
+    controls = (
+        "return [...document.querySelectorAll('#result-controls select')]"
+        ".map(select => [select.id, select.value])"
+    )
+    chosen = browser.script(controls)
+    assert ["fix-seed", "2"] in chosen
+    browser.open(report, address)
+    assert browser.script(controls) == chosen
+    assert browser.script("return document.querySelectorAll('.panel').length") == 2
+
+
+def test_every_choice_of_every_control_works(browser: Browser, report: Path) -> None:
+    for task in ("epidemic", "odd", "random"):
+        browser.open(report, f"#task={task}")
+        for kind in ("heat", "lines", "scatter"):
+            for control in ("quantity", "x", "by", "facet", "scale"):
+                browser.choose("choose-kind", kind)
+                for value in browser.options(f"choose-{control}"):
+                    browser.choose(f"choose-{control}", value)
+            browser.element("#start-again").click()
+        for value in browser.options("progress-axis"):
+            browser.choose("progress-axis", value)
+        for look in ("failed", "time", "memory"):
+            for button in browser.driver.find_elements("id", f"look-{look}"):
+                button.click()
+                assert browser.element("#choose-quantity").get_property("value") == look
+
+
+def test_markup_in_texts_shows_as_text(browser: Browser, report: Path) -> None:
+    browser.open(report, "#task=odd&kind=lines&x=n&by=name")
+    assert browser.script("return document.querySelectorAll('img, b').length") == 0
+    assert browser.driver.title == "epidemic, odd, random: psyrun"
+    assert MARKUP in browser.text("#legend")
+    assert MARKUP in browser.text("#failures")
+    assert MARKUP in browser.text("#progress-table")
+    assert "☃ & <b>" in browser.text("#legend")
+    shoot(browser, "odd-texts")
+
+
+def test_progress_and_failures_are_those_of_psyrun(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report, "#task=epidemic")
+    failed = psyrun.failed("epidemic")
+    n_failed, n_done = len(failed["number"]), len(load())
+    assert browser.text("#n-done").startswith(f"{n_done} ")
+    assert browser.text("#n-failed").startswith(f"{n_failed} ")
+    assert "ValueError: no epidemic" in browser.text("#failures .group summary")
+    assert 'raise ValueError("no epidemic")' in browser.text("#failures .traceback")
+    browser.choose("progress-axis", "beta")
+    frame = load().groupby("beta").size()
+    assert {float(row[0]): row[1] for row in browser.table("progress-table")} == (
+        frame.to_dict()
+    )
+    frame = psyrun.load("epidemic", partial=True, as_="pandas", costs=True)
+    slowest = browser.table("slowest-table")
+    assert [row[2] for row in slowest] == pytest.approx(
+        frame.cost_duration.nlargest(20).tolist()
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1200, 2000])
+def test_it_fits_every_width(
+    browser: Browser, report: Path, width: int, scheme: str
+) -> None:
+    browser.size(width, 900)
+    browser.prefer(scheme)
+    browser.open(report, "#task=epidemic")
+    scrolled = "return document.documentElement.scrollWidth - window.innerWidth"
+    assert browser.script(scrolled) <= 0
+    background = browser.script(
+        "return getComputedStyle(document.body).backgroundColor"
+    )
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    shoot(browser, f"epidemic-{width}-{scheme}")
+
+
+def test_colours_can_be_switched(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    light = browser.script(BACKGROUND)
+    browser.choose("choose-theme", "dark")
+    assert browser.script(BACKGROUND) != light
+    browser.choose("choose-theme", "light")
+    assert browser.script(BACKGROUND) == light
+
+
+def test_another_task_is_shown(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser.choose("choose-task", "random")
+    browser.wait("return document.getElementById('title').textContent === 'random'")
+    assert browser.text("#n-assignments") == "300"
+
+
+def test_every_control_has_a_name(browser: Browser, report: Path) -> None:
+    browser.open(report, "#task=epidemic")
+    nameless = browser.script(
+        "return [...document.querySelectorAll('select, button, svg[tabindex]')]"
+        ".filter(e => !(e.labels?.length || e.textContent.trim() && e.tagName !== 'svg'"
+        " || e.getAttribute('aria-label'))).map(e => e.outerHTML)"
+    )
+    assert nameless == []
+
+
+def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
+    shape = (100, 50, 10, 20)
+    n = math.prod(shape)
+    places = np.unravel_index(np.arange(n), shape)
+    rng = np.random.default_rng(0)
+    status = np.where(rng.random(n) < 0.05, FAILED, DONE).astype(np.int8)
+    values = np.sin(places[0] / 20) * places[1] + rng.normal(size=n)
+    values[status == FAILED] = np.nan
+    n_done = int(np.sum(status == DONE))
+    sweep = Sweep(
+        name="large",
+        n_assignments=n,
+        n_of_status={DONE: n_done, FAILED: n - n_done, RUNNING: 0, TO_DO: 0},
+        indices=np.arange(n),
+        status=status,
+        parameters=[
+            Parameter(Label(k, k), "number", np.arange(float(size)), codes)
+            for k, size, codes in zip("abcd", shape, places, strict=True)
+        ],
+        results=[Measured(Label("y", "y"), values)],
+        costs=[],
+        constants={},
+        versions=np.zeros(n, np.int64),
+        version_names=[""],
+        current_versions=set(),
+        failures=[],
+        origin={},
+    )
+    path = tmp_path / "large.html"
+    payload = payload_of(sweep, "done", "", BUDGET)
+    write_page(path, page_of([payload], "large", datetime.now(UTC)))
+    assert path.stat().st_size < 6_000_000
+    began = time.perf_counter()
+    browser.open(path, "#kind=heat&x=a&by=b")
+    print(f"a million rows: {path.stat().st_size / 1e6:.1f} MB, shown after "
+          f"{time.perf_counter() - began:.1f} s")  # fmt: skip
+    browser.element("#numbers-details summary").click()
+    browser.wait("return document.querySelector('#numbers-table tbody')")
+    means = np.nanmean(values.reshape(shape), axis=(2, 3))
+    step = (np.nanmax(values) - np.nanmin(values)) / 65532
+    for b, a, value, *_ in browser.table("numbers-table"):
+        assert value == pytest.approx(means[int(a), int(b)], abs=step)
+    shoot(browser, "a-million-rows")
