@@ -6,16 +6,19 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
-from psyrun.results.failures import write_csv
+from psyrun.results.causes import FailureGroup, grouped
+from psyrun.results.failure_rules import TaskFailures
+from psyrun.results.failures import examples, place_of, write_csv
 from psyrun.tasks.discovery import select
-from psyrun.utils.console import aligned
-from psyrun.utils.text import counted, shortened
+from psyrun.utils.console import aligned, width_of
+from psyrun.utils.text import counted, shortened, wrapped
 from psyrun.utils.text import duration as duration_in_words
-from psyrun.workdir.failures import Failure, failures_of_task
+from psyrun.workdir.failures import Failure
 from psyrun.workdir.layout import layout_of
 
 _HEAD = ("number", "parameters", "exception", "where", "took", "memory", "host")
-_SHOWN = 20
+_SHOWN = 20  # kinds of failures
+_EXAMPLES = 2
 _WIDEST = 60  # characters in a cell
 
 
@@ -23,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="name of the task")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
-        "--traceback", action="store_true", help="show the traceback of each"
+        "--traceback",
+        action="store_true",
+        help="show a traceback of each kind of failure, with --all that of each one",
     )
     form.add_argument(
         "--csv",
@@ -31,19 +36,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print all of them as comma-separated values, with a header",
     )
     parser.add_argument(
-        "--all", action="store_true", help=f"show all, not only the first {_SHOWN}"
+        "-a", "--all", action="store_true", help="list them one by one, in a table"
     )
     parser.epilog = (
-        "The numbers are those that 'psy debug' takes. Memory is the largest that "
-        "the process had used until then."
+        "Without an option, failures with the same cause are told together, with what "
+        "their parameters have in common, if that is no accident. The numbers are "
+        "those that 'psy debug' takes. Memory is the largest that the process had used "
+        "until then."
     )
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print a table of the failed assignments, or their tracebacks."""
+    """Print what failed: by cause, one by one in a table, or with tracebacks."""
     name = args.task
     select(args.taskdir, [name])
-    failures = failures_of_task(layout_of(args.taskdir, name))
+    found = TaskFailures.load(layout_of(args.taskdir, name))
+    failures = found.failures
     if args.csv:
         write_csv(failures, sys.stdout)
         return 0
@@ -51,22 +59,54 @@ def execute(args: argparse.Namespace) -> int:
         print(f"{name}: no failures")
         return 0
     print(_headline(name, failures))
-    shown = failures if args.all else failures[:_SHOWN]
-    for line in _tracebacks(shown) if args.traceback else _table(shown):
+    for line in _lines(args, found, width_of(sys.stdout)):
         print(line)
-    if hidden := len(failures) - len(shown):
-        print(f"and {hidden} more; see all with 'psy failed --all {name}'")
     return 0
+
+
+def _lines(
+    args: argparse.Namespace, found: TaskFailures, width: int | None
+) -> Iterator[str]:
+    if args.all:
+        yield from (
+            _tracebacks(found.failures)
+            if args.traceback
+            else aligned([_HEAD, *map(_cells, found.failures)], width)
+        )
+        return
+    groups = grouped(found.failures)
+    if args.traceback:
+        yield from _tracebacks([group.first for group in groups[:_SHOWN]])
+    else:
+        yield from _by_cause(args.task, found, groups[:_SHOWN], width)
+    hidden = len(groups) - _SHOWN
+    if hidden > 0:
+        yield f"\nand {counted(hidden, 'other kind')} of failure"
+    if len(found.failures) > 1:
+        yield f"\nOne by one: 'psy failed --all {args.task}'."
+
+
+def _by_cause(
+    name: str, found: TaskFailures, groups: Sequence[FailureGroup], width: int | None
+) -> Iterator[str]:
+    if words := found.in_words():
+        yield from wrapped(words, width, hanging="  ")
+    for group in groups:
+        yield ""
+        count = f"{len(group.failures)} x "
+        yield from wrapped(f"{count}{group.cause}", width, hanging=" " * len(count))
+        if place := place_of(group):
+            yield f"  {place}"
+        if len(groups) > 1 and (rule := found.rule(group.failures)) is not None:
+            yield from wrapped(rule.sentence("such failures"), width, "  ", "    ")
+        yield from examples(group, "    ", width, _EXAMPLES)
+        yield f"  psy debug {name} {group.first.index}"
 
 
 def _headline(name: str, failures: Sequence[Failure]) -> str:
     n_accepted = sum(failure.is_accepted for failure in failures)
     accepted = f", {n_accepted} of them accepted" if n_accepted else ""
     return f"{name}: {counted(len(failures), 'assignment')} failed{accepted}"
-
-
-def _table(failures: Sequence[Failure]) -> list[str]:
-    return aligned([_HEAD, *map(_cells, failures)])
 
 
 def _cells(failure: Failure) -> list[str]:

@@ -1,4 +1,4 @@
-"""Failed assignments, grouped by their cause, or as a table."""
+"""Failed assignments, as a summary or as a table."""
 
 from __future__ import annotations
 
@@ -6,74 +6,67 @@ import ast
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TextIO
 
-from psyrun.utils.text import counted, shortened
+from psyrun.results.causes import FailureGroup, grouped
+from psyrun.results.failure_rules import TaskFailures
+from psyrun.utils.text import counted, shortened, side_by_side, wrapped
 from psyrun.utils.tracebacks import FRAME
 from psyrun.workdir.failures import Failure
 
 _SHOWN_GROUPS = 5
 _SHOWN_OF_GROUP = 3
 _LONGEST_VALUES = 100
+_SHORTEST_VALUES = 20
 
 
-@dataclass(frozen=True)
-class FailureGroup:
-    """Failures with the same type of exception at the same line, at least one."""
+def failure_summary(
+    name: str, found: TaskFailures, width: int | None = None
+) -> Iterator[str]:
+    """Yield a few lines about the failures of a task, at least one.
 
-    failures: Sequence[Failure]
-
-    @property
-    def first(self) -> Failure:
-        """The first in the order of the space."""
-        return self.failures[0]
-
-    @property
-    def cause(self) -> str:
-        """Type and text of the exception; one text of several is an example."""
-        first = self.first
-        if all(failure.message == first.message for failure in self.failures):
-            return first.cause
-        return first.cause.replace(f"{first.type}: ", f"{first.type}, such as: ", 1)
-
-
-def grouped(failures: Iterable[Failure]) -> list[FailureGroup]:
-    """Put failures together that have the same type and line.
-
-    The largest group is the first; those of one size are in the order of the space.
+    None is longer than `width` characters, unless a word is.
     """
-    found: dict[tuple[str, str], list[Failure]] = {}
-    for failure in failures:
-        # One without a line, such as a result that is no mapping, is known by its text.
-        key = (failure.type, failure.where or failure.message)
-        found.setdefault(key, []).append(failure)
-    return sorted(map(FailureGroup, found.values()), key=lambda g: -len(g.failures))
-
-
-def failure_summary(name: str, failures: Sequence[Failure]) -> Iterator[str]:
-    """Yield a few lines about the failures of a task, at least one."""
-    groups = grouped(failures)
-    yield f"{name}: {counted(len(failures), 'assignment')} failed"
+    groups = grouped(found.failures)
+    yield f"{name}: {counted(len(found.failures), 'assignment')} failed"
+    if words := found.in_words():
+        yield from wrapped(words, width, "  ", "    ")
     for one in groups[:_SHOWN_GROUPS]:
-        yield from _described(one)
+        yield from _described(one, width)
     hidden = len(groups) - _SHOWN_GROUPS
     if hidden > 0:
         yield f"  and {counted(hidden, 'other kind')} of failure"
     debug = f"psy debug {name} {groups[0].first.index}"
-    yield f"All of them: 'psy failed {name}'. One in the debugger: '{debug}'."
+    hints = f"All of them: 'psy failed {name}'.", f"One in the debugger: '{debug}'."
+    yield from side_by_side(hints, width)
 
 
-def _described(one: FailureGroup) -> Iterator[str]:
-    first = one.first
+def _described(one: FailureGroup, width: int | None) -> Iterator[str]:
+    parts = [one.cause, place_of(one)]
+    told = ", ".join(filter(None, parts))
+    yield from wrapped(f"{len(one.failures)} x {told}", width, "  ", "      ")
+    yield from examples(one, "      ", width, _SHOWN_OF_GROUP)
+
+
+def place_of(group: FailureGroup) -> str:
+    """Return where a group failed; empty if its text says that, or nothing does."""
+    first = group.first
     # The text says already how a process ended.
-    at = f", {first.place}" if FRAME.fullmatch(first.where) else ""
-    yield f"  {len(one.failures)} x {one.cause}{at}"
-    for failure in one.failures[:_SHOWN_OF_GROUP]:
-        yield f"      {failure.index}: {shortened(failure.values, _LONGEST_VALUES)}"
-    hidden = len(one.failures) - _SHOWN_OF_GROUP
+    return first.place if FRAME.fullmatch(first.where) else ""
+
+
+def examples(
+    group: FailureGroup, indent: str, width: int | None, n_shown: int
+) -> Iterator[str]:
+    """Yield the first assignments of a group, and how many more there are."""
+    longest = _LONGEST_VALUES
+    for failure in group.failures[:n_shown]:
+        start = f"{indent}{failure.index}: "
+        room = longest if width is None else min(longest, width - len(start))
+        yield f"{start}{shortened(failure.values, max(room, _SHORTEST_VALUES))}"
+    hidden = len(group.failures) - n_shown
     if hidden > 0:
-        yield f"      and {hidden} more"
+        yield f"{indent}and {hidden} more"
 
 
 def failure_columns(

@@ -15,17 +15,17 @@ from psyrun.errors import FailedAssignmentsError, PsyrunError, refusal_in, visib
 from psyrun.planning.prepare import TaskRun
 from psyrun.queue.ledger import Ledger, QueueReport
 from psyrun.results.assignments import interrupted_with
+from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.failures import failure_summary
 from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.controller_job import TimeLimit
 from psyrun.run.display import Display
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.not_started import NOT_STARTED
-from psyrun.utils.console import INTERRUPTED, warn
+from psyrun.utils.console import INTERRUPTED, warn, width_of
 from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
-from psyrun.workdir.failures import failures_of_task
 from psyrun.workdir.progress import MergeRecord, is_merged
 
 _WRONG_USAGE = re.compile(r"^\S+: error: (.*)")
@@ -307,9 +307,9 @@ def _end_of(log: Path) -> str:
 def _show_failures(outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
     """Show which assignments failed, and the jobs that failed for another reason."""
     for task in tasks:
-        failures = failures_of_task(task.layout)
-        if any(not failure.is_accepted for failure in failures):
-            _show(failure_summary(task.name, failures))
+        found = TaskFailures.load(task.layout)
+        if any(not failure.is_accepted for failure in found.failures):
+            _show(failure_summary(task.name, found, width_of(sys.stderr)))
     _show_logs([job for job in outcome.failures if _has_failed_assignments(job)])
     _show_not_started([job for job in outcome.failures if _has_not_started(job)])
     others = [

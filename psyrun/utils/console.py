@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from typing import TextIO
 
 from psyrun.errors import PsyrunError, refusal_of, visible
 from psyrun.utils.streams import close_standard_output, is_of_standard_output
+from psyrun.utils.text import shortened
 
+_GAP = "  "  # between columns
+_NARROWEST = 6  # characters of a column that is cut
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
@@ -57,10 +62,40 @@ def _status(act: Callable[[str], int], name: str, debug: bool) -> int:
         return report_error(error, debug=debug)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return one line for each row of cells, with columns below each other."""
+def width_of(stream: TextIO) -> int | None:
+    """Return how many characters fit on a line of a terminal; None for other streams.
+
+    What is written to a file or a pipe is neither cut nor wrapped, so that others can
+    search it line by line.
+    """
+    try:
+        if not stream.isatty():
+            return None
+        width = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return None
+    # Some that are no real ones say 0.
+    return width or None
+
+
+def aligned(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """Return one line for each row of cells, with columns below each other.
+
+    With a width, the longest cells are cut where lines would be longer.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    if width is not None:
+        widths = _narrowed(widths, width - len(_GAP) * (len(widths) - 1))
+    cells = (map(shortened, row, widths) for row in rows)
+    return [_GAP.join(map(str.ljust, row, widths)).rstrip() for row in cells]
+
+
+def _narrowed(widths: list[int], room: int) -> list[int]:
+    """Return widths of columns whose sum is `room`, where that is enough for them."""
+    limit = max(widths)
+    while sum(min(width, limit) for width in widths) > room and limit > _NARROWEST:
+        limit -= 1
+    return [min(width, limit) for width in widths]
 
 
 def warn(text: str) -> None:

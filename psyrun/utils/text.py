@@ -110,3 +110,31 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def wrapped(
+    text: str, width: int | None, indent: str = "", hanging: str | None = None
+) -> list[str]:
+    """Return a text as lines of at most `width` characters, unless a word is longer.
+
+    The first one begins with `indent`, and the others with `hanging`, by default the
+    same. Without a width it is one line.
+    """
+    if width is None or len(indent) + len(text) <= width:
+        return [f"{indent}{text}"]
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent if hanging is None else hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def side_by_side(sentences: Sequence[str], width: int | None) -> list[str]:
+    """Return sentences on one line if they fit on it, else each on its own."""
+    line = " ".join(sentences)
+    return [line] if width is None or len(line) <= width else list(sentences)

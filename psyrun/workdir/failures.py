@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -92,6 +92,22 @@ class Failure:
         return place(self.where, with_function=False)
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of the assignments of a round, as far as failures tell.
+
+    Attributes
+    ----------
+    failures : list of Failure
+        The failed assignments, in their order.
+    in_journals : collection of int
+        Assignments with a row in a journal, which have not failed.
+    """
+
+    failures: list[Failure]
+    in_journals: Collection[int] = ()
+
+
 def failures_of_task(layout: TaskLayout) -> list[Failure]:
     """Return the failed assignments of a task's last round, in their order."""
     plan = Plan.load(layout)
@@ -101,9 +117,14 @@ def failures_of_task(layout: TaskLayout) -> list[Failure]:
 
 
 def failures_of(round_: Round) -> list[Failure]:
-    """Return the failed assignments of a round, in their order.
+    """Return the failed assignments of a round, in their order; see `outcomes_of`."""
+    return outcomes_of(round_).failures
 
-    Some are in journals, others listed beside finished blocks. Raises
+
+def outcomes_of(round_: Round) -> Outcomes:
+    """Return the failed assignments of a round, and others in the same journals.
+
+    Some failures are in journals, others listed beside finished blocks. Raises
     `FileNotFoundError` if a journal was removed meanwhile.
     """
     check_division(round_)
@@ -111,7 +132,8 @@ def failures_of(round_: Round) -> list[Failure]:
     blocks = set() if counts is None else finished_blocks(round_, counts.ext)
     accepted = {i: r for b in blocks for i, r in accepted_failures(round_, b).items()}
     found = {i: _failure(i, record) for i, record in accepted.items()}
-    recorded = list(_recorded(round_).items())
+    last_failures, in_journals = _recorded(round_)
+    recorded = list(last_failures.items())
     failures = journal.failures(last.entry for _, last in recorded)
     sessions = journal.failures(last.session for _, last in recorded)
     for (index, last), failure, session in zip(
@@ -123,7 +145,7 @@ def failures_of(round_: Round) -> list[Failure]:
             _failure(index, record, is_accepted=index in accepted),
             attempt=last.attempt,
         )
-    return [found[index] for index in sorted(found)]
+    return Outcomes([found[index] for index in sorted(found)], in_journals)
 
 
 def accepted_failures(round_: Round, block: int) -> dict[int, dict[str, Any]]:
@@ -157,8 +179,8 @@ class _LastFailure(NamedTuple):
     attempt: int
 
 
-def _recorded(round_: Round) -> dict[int, _LastFailure]:
-    """Return the last failure of each assignment without a row."""
+def _recorded(round_: Round) -> tuple[dict[int, _LastFailure], Collection[int]]:
+    """Return the last failure of each assignment without a row, and those with one."""
     rows: dict[int, float] = {}
     withdrawn: set[tuple[int, float]] = set()
     failed: dict[int, tuple[Entry, Entry]] = {}
@@ -177,11 +199,12 @@ def _recorded(round_: Round) -> dict[int, _LastFailure]:
                 before = failed.get(entry.index)
                 if before is None or before[0].start <= entry.start:
                     failed[entry.index] = (entry, session)
-    there = rows.items() - withdrawn
-    return {
+    there = dict(rows.items() - withdrawn) if withdrawn else rows
+    failures = {
         index: _LastFailure(*failed[index], len(starts[index]))
-        for index in failed.keys() - dict(there).keys()
+        for index in failed.keys() - there.keys()
     }
+    return failures, there.keys()
 
 
 def _failure(

@@ -427,14 +427,7 @@ class RoundData:
 
     def indices_of_block(self, block: int) -> Indices:
         """Return the assignments whose rows a block's store file holds."""
-        listed = self.round.rows(block)
-        if listed.exists():
-            try:
-                indices: Indices = np.load(listed)
-            except (ValueError, EOFError) as error:
-                raise damaged(listed, f"is no list ({one_line(error)})") from error
-            return indices
-        return np.asarray(self.division.indices(block), dtype=np.int64)
+        return indices_of_block(self.round, self.division, block)
 
     def _interleaved(self, sources: Sequence[RowSource]) -> Iterator[ColumnDict]:
         lengths = [len(source.indices) for source in sources]
@@ -458,6 +451,18 @@ class RoundData:
             ]
         )
         return take(columns, np.argsort(np.concatenate(places)))
+
+
+def indices_of_block(round_: Round, division: Division, block: int) -> Indices:
+    """Return the assignments whose rows the store file of a finished block holds."""
+    listed = round_.rows(block)
+    if listed.exists():
+        try:
+            indices: Indices = np.load(listed)
+        except (ValueError, EOFError) as error:
+            raise damaged(listed, f"is no list ({one_line(error)})") from error
+        return indices
+    return np.asarray(division.indices(block), dtype=np.int64)
 
 
 class FormerRows(NamedTuple):

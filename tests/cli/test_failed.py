@@ -1,8 +1,10 @@
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from accepting import finish_accepting_failures
+from terminals import on_terminal
 
 from psyrun.workdir.failures import failures_of_task
 from psyrun.workdir.journal import Journal
@@ -42,7 +44,7 @@ def cells(result):
 def test_a_failed_assignment_is_told_with_its_circumstances(psy, failing, work):
     failing()
     work("split", "process 0")
-    result = psy("failed", "square")
+    result = psy("failed", "--all", "square")
     assert result.out.startswith("square: 1 assignment failed\nnumber ")
     number, parameters, exception, where, took, memory, host = cells(result)[0]
     assert (number, parameters) == ("3", "x=3")
@@ -54,7 +56,9 @@ def test_a_failed_assignment_is_told_with_its_circumstances(psy, failing, work):
 def test_an_assignment_that_ended_its_process_is_told(psy, failing, work):
     failing(dies=True)
     work("split", "process 0")
-    number, _, exception, where, took, memory, _ = cells(psy("failed", "square"))[1]
+    number, _, exception, where, took, memory, _ = cells(psy("failed", "square", "-a"))[
+        1
+    ]
     assert number == "4"
     assert exception.startswith("WorkerDied: the worker process ended with exit")
     assert (where, took, memory) == ("exit status 0", "-", "-")
@@ -85,7 +89,7 @@ def test_the_traceback_is_the_users(psy, failing, work):
 def test_accepted_failures_are_listed(psy, failing):
     failing()
     finish_accepting_failures()
-    result = psy("failed", "square")
+    result = psy("failed", "square", "--all")
     assert result.out.startswith("square: 1 assignment failed, 1 of them accepted\n")
     assert cells(result)[0][:4] == ["3", "x=3", "ValueError: x is bad", PLACE]
 
@@ -111,16 +115,103 @@ def test_the_last_failure_of_an_assignment_counts(failing, work):
     assert (first.type, last.type, last.host) == ("ValueError", "KeyError", "elsewhere")
 
 
-@pytest.mark.parametrize(("flags", "n_shown"), [([], 20), (["--all"], 50)])
-def test_a_long_list_is_cut_unless_asked_for(psy, write_task, work, flags, n_shown):
-    path = write_task("square", FAILING.format(dies="and False"))
-    text = path.read_text().replace("x == 3", "True")
-    path.write_text(text.replace("range(10)", "range(50)").replace("= 2", "= 1"))
-    work("split", "process 0")
-    out = psy("failed", "square", *flags).out
-    assert out.count("ValueError") == n_shown
-    hint = "and 30 more; see all with 'psy failed --all square'\n"
-    assert out.endswith(hint) == (not flags)
+MANY = """\
+from psyrun import Param
+
+pspace = Param(solver=["euler", "rk4"]) * Param(n=[1, 2, 3, 4]) * Param(seed=range(9))
+max_jobs = 3
+
+
+def execute(solver, n, seed):
+    if solver == "rk4" and n > 2:
+        raise ValueError(f"{solver} is unstable with {n} steps, as " + "it is " * 20)
+    if seed == 4:
+        return None
+    return {"y": n}
+"""
+
+
+@pytest.fixture
+def many(write_task, work):
+    """Evaluate a task with failures of two kinds."""
+    write_task("square", MANY)
+    return work("split", "process 0", "process 1", "process 2")
+
+
+def test_failures_are_told_by_their_causes(psy, many):
+    lines = psy("failed", "square").out.splitlines()
+    assert lines[0] == "square: 24 assignments failed"
+    assert lines[1] == (
+        "18 of 24 failures have solver = rk4 and n ≥ 3 (of 18 such assignments)"
+    )
+    assert lines[3].startswith("18 x ValueError, such as: rk4 is unstable with 3 steps")
+    assert lines[4:10] == [
+        "  psy-tasks/task_square.py:9 in execute",
+        "  all 18 of 18 such failures have solver = rk4 and n ≥ 3 "
+        "(of 18 such assignments)",
+        "    54: solver='rk4', n=3, seed=0",
+        "    55: solver='rk4', n=3, seed=1",
+        "    and 16 more",
+        "  psy debug square 54",
+    ]
+    assert lines[11].startswith("6 x ResultError: execute returned NoneType")
+    assert lines[-1] == "One by one: 'psy failed --all square'."
+
+
+def test_one_by_one_all_are_listed(psy, many):
+    lines = psy("failed", "square", "--all").out.splitlines()
+    assert len(lines) == 2 + 24
+    assert sum("ValueError" in line for line in lines) == 18
+
+
+def test_tracebacks_are_those_of_each_kind_or_all(psy, many):
+    assert psy("failed", "square", "--traceback").out.count("\nassignment ") == 2
+    every = psy("failed", "square", "--traceback", "--all").out
+    assert every.count("\nassignment ") == 24
+
+
+def test_lines_fit_the_terminal(many):
+    command = [sys.executable, "-m", "psyrun.cli", "failed", "square"]
+    for columns in (60, 80, 140):
+        for flags, n_shown in (((), 1), (("--all",), 18)):
+            status, out = on_terminal([*command, *flags], Path.cwd(), columns)
+            lines = out.splitlines()
+            assert status == 0 and "\x1b" not in out
+            assert max(map(len, lines)) <= columns
+            assert sum("ValueE" in line for line in lines) == n_shown
+
+
+def test_assignments_that_are_not_evaluated_yet_are_not_counted(psy, write_task, work):
+    write_task("square", MANY)
+    work("split", "process 2")
+    assert "all 12 of 12 failures have" not in psy("failed", "square").out
+    out = psy("failed", "square").out
+    assert "(of 18 such assignments)" in out and "square: 18 " not in out
+
+
+def test_failures_without_a_pattern_are_said_to_have_none(psy, write_task, work):
+    text = MANY.replace('solver == "rk4" and n > 2', "(n * 7 + seed * 5) % 11 == 3")
+    write_task("square", text.replace("seed == 4", "False"))
+    work("split", "process 0", "process 1", "process 2")
+    out = psy("failed", "square").out
+    assert out.splitlines()[1] == "no pattern in their parameters"
+
+
+def test_where_all_fail_there_is_nothing_to_tell_apart(psy, write_task, work):
+    write_task("square", MANY.replace('solver == "rk4" and n > 2', "True"))
+    work("split", "process 0", "process 1", "process 2")
+    out = psy("failed", "square").out
+    assert "pattern" not in out and "have" not in out
+
+
+def test_values_of_classes_of_the_task_file_are_left_alone(start_psy, write_task, work):
+    own = "class Own(int):\n    pass\n\n\npspace = Param(own=[Own(1)]) * "
+    path = write_task("square", MANY.replace("pspace = ", own))
+    path.write_text(path.read_text().replace("(solver, n", "(own, solver, n"))
+    work("split", "process 0", "process 1", "process 2")
+    path.write_text("raise SystemExit")
+    out = start_psy("failed", "square").communicate(timeout=60)[0]
+    assert "18 x ValueError" in out and "failures have" not in out
 
 
 def test_the_task_file_is_not_run(psy, failing, work):

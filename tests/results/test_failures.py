@@ -1,9 +1,7 @@
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from psyrun.results.failures import failure_summary, grouped
+from psyrun.results.failure_rules import TaskFailures
+from psyrun.results.failures import failure_summary
 from psyrun.utils.text import counted, shortened
 from psyrun.utils.tracebacks import place
 from psyrun.workdir.failures import Failure
@@ -16,48 +14,9 @@ def failure(index=0, type="ValueError", message="bad", where=FRAME, **more):
     return Failure(index, type, message, where, "", parameters, **more)
 
 
-some_failures = st.lists(
-    st.builds(
-        failure,
-        st.integers(0, 1000),
-        st.sampled_from(["ValueError", "KeyError"]),
-        st.sampled_from(["a", "b"]),
-        st.sampled_from(["", "line 1", "line 2"]),
-    ),
-    max_size=30,
-)
-
-
-@given(some_failures)
-def test_each_failure_is_in_one_group(failures):
-    found = [one for part in grouped(failures) for one in part.failures]
-    assert sorted(found, key=id) == sorted(failures, key=id)
-
-
-@given(some_failures)
-def test_a_group_has_one_type_and_one_line(failures):
-    for part in grouped(failures):
-        assert len({(one.type, one.where) for one in part.failures}) == 1
-
-
-@given(some_failures)
-def test_the_largest_group_comes_first(failures):
-    sizes = [len(part.failures) for part in grouped(failures)]
-    assert sizes == sorted(sizes, reverse=True)
-
-
-def test_other_texts_at_one_line_are_one_group():
-    assert len(grouped([failure(message="1 is bad"), failure(message="2 is bad")])) == 1
-
-
-def test_without_a_line_the_text_makes_the_group():
-    results = [failure(where="", message=text) for text in ("None", "keys", "None")]
-    assert [len(part.failures) for part in grouped(results)] == [2, 1]
-
-
 def test_a_summary_shows_the_first_of_each_group():
     failures = [failure(i) for i in range(5)] + [failure(9, "KeyError")]
-    assert list(failure_summary("a", failures)) == [
+    assert list(failure_summary("a", TaskFailures(failures))) == [
         "a: 6 assignments failed",
         "  5 x ValueError: bad, /project/task_a.py:7 in execute",
         "      0: x=0",
@@ -71,22 +30,14 @@ def test_a_summary_shows_the_first_of_each_group():
 
 
 def test_a_text_that_only_some_failures_of_a_group_have_is_an_example():
-    line = list(
-        failure_summary("a", [failure(message=f"{i} is bad") for i in range(3)])
-    )[1]
+    failures = [failure(message=f"{i} is bad") for i in range(3)]
+    line = list(failure_summary("a", TaskFailures(failures)))[1]
     assert line.startswith("  3 x ValueError, such as: 0 is bad, /project")
-
-
-def test_failures_of_a_group_without_text_do_not_hide_that_of_the_first():
-    assert grouped([failure(message="a"), failure(message="")])[0].cause == (
-        "ValueError, such as: a"
-    )
-    assert grouped([failure(message=""), failure(message="a")])[0].cause == "ValueError"
 
 
 def test_a_summary_stays_short_whatever_failed():
     failures = [failure(i, f"Error{i}") for i in range(100)]
-    lines = list(failure_summary("a", failures))
+    lines = list(failure_summary("a", TaskFailures(failures)))
     assert len(lines) < 20
     assert "  and 95 other kinds of failure" in lines
 
@@ -123,3 +74,17 @@ def test_what_is_cut_off_shows():
 
 def test_one_is_singular():
     assert [counted(n, "row") for n in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+
+
+def test_lines_of_a_summary_fit_the_terminal():
+    failures = [
+        failure(i, message="word " * 30, parameters={"text": "'" + "a" * 90 + "'"})
+        for i in range(2)
+    ]
+    lines = list(failure_summary("a", TaskFailures(failures), 60))
+    assert max(map(len, lines)) <= 60
+    assert "".join(lines).count("word") == 30
+    assert lines[-2:] == [
+        "All of them: 'psy failed a'.",
+        "One in the debugger: 'psy debug a 0'.",
+    ]

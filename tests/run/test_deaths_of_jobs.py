@@ -76,7 +76,7 @@ def n_submitted(project: Project, block: int) -> int:
 
 def failed(project: Project) -> dict[int, str]:
     """Return the failed assignments, and what `psy failed` says of each."""
-    lines = project.psy("failed", "a").stdout.splitlines()
+    lines = project.psy("failed", "--all", "a").stdout.splitlines()
     rows = [line for line in lines if line[:1].isdigit()]
     return {int(line.split()[0]): line for line in rows}
 

@@ -132,7 +132,7 @@ def test_status_of_killed_tasks_counts_their_journals(
 def test_what_failed_is_told(former: Former) -> None:
     project = former("failed")
     for name in ("raising", "accepted"):
-        told = project.psy("failed", name).stdout
+        told = project.psy("failed", "--all", name).stdout
         assert "no 2" in told and "no 5" in told
         assert f"psy-tasks/task_{name}.py:2" in told
     assert "exit status 4" in project.psy("failed", "exiting").stdout

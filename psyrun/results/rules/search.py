@@ -94,14 +94,18 @@ class Rules:
         self._variables = variables_of(self._grid)
         self._population = population_of(self._grid, known)
 
+    @property
+    def n_known(self) -> int:
+        """Of how many assignments it is known whether they are special."""
+        return self._population.total()
+
     def of(self, special: Indices) -> Rule | None:
         """Return the rule of some assignments, which are known and all different.
 
         None if there is no pattern: parameters that have nothing to do with it would
         show one as clear in less than 1 % of cases.
         """
-        total = self._population.total()
-        if not 0 < len(special) < total:
+        if not 0 < len(special) < self.n_known:
             return None
         among = Rows.of(self._grid, np.asarray(special, np.int64))
         return _Search(self._variables, self._population, among).best()
