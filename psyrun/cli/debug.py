@@ -110,9 +110,10 @@ def _parameters(
             f"{n_items - 1}; 'psy failed {task.name}' lists those that failed."
         )
     parameters = space[number]
-    arguments = Arguments(task.execute, space).of(number, parameters)
+    given = Arguments(task.execute, space)
+    arguments, shown = given.all_of(number, parameters), given.shown(number, parameters)
     where = f"{task.name}: assignment {number} of 0 to {n_items - 1}"
-    print(f"{where}: {_texts(arguments)}", flush=True)
+    print(f"{where}: {_texts(shown)}", flush=True)
     return parameters, arguments
 
 
@@ -129,11 +130,10 @@ def _space(task: Task) -> ParameterSpace:
 
 def _evaluate(task: Task, arguments: Mapping[str, Any], *, trace: bool) -> Any:
     from psyrun.tasks.paths import call
-    from psyrun.utils.copying import independent_values
 
     def evaluate(run: Callable[..., Any]) -> Any:
         extras = dict((task.setup and task.setup(0)) or {})
-        return run(**independent_values(arguments), **extras)
+        return run(**arguments, **extras)
 
     taskdir = task.taskdir.absolute()
     if not trace:

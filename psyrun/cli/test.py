@@ -80,8 +80,9 @@ def _try_assignment(path: Path, choice: int | Mapping[str, Any]) -> int:
     check_storable(task)
     print(f"{task.name}: assignment {index} of 0 to {n_items - 1}")
     parameters = task.pspace[index]
-    arguments = Arguments(task.execute, task.pspace).of(index, parameters)
-    _print_values("parameters", arguments)
+    given = Arguments(task.execute, task.pspace)
+    arguments = given.all_of(index, parameters)
+    _print_values("parameters", given.shown(index, parameters))
     at(f"{path}: `execute` or `setup`")
     start = time.perf_counter()
     try:
@@ -100,12 +101,11 @@ def _try_assignment(path: Path, choice: int | Mapping[str, Any]) -> int:
 
 def _evaluate(task: Task, arguments: Mapping[str, Any]) -> Any:
     from psyrun.tasks.paths import call
-    from psyrun.utils.copying import independent_values
     from psyrun.utils.process.state import as_left
 
     def evaluate() -> Any:
         extras = dict((task.setup and task.setup(0)) or {})
-        return task.execute(**independent_values(arguments), **extras)
+        return task.execute(**arguments, **extras)
 
     taskdir = task.taskdir.absolute()
     with as_left(task.module.__name__):

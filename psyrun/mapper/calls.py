@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from psyrun.errors import JobError, PsyrunError, one_line
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.absent import Arguments, without
+from psyrun.pspace.replicates import RandomSupply
 from psyrun.utils.copying import independent_values
 from psyrun.utils.process.random_state import RandomStates
 from psyrun.utils.progress import Bar, Lines, Progress, has_bar
@@ -42,11 +43,14 @@ class Call:
         The parameters.
     left_out : frozenset of str
         Those that the point lacks, and the function need not be given.
+    supply : RandomSupply or None
+        What the function gets beside them, if the space has replicates.
     """
 
     fn: Function
     point: Row
     left_out: frozenset[str] = frozenset()
+    supply: RandomSupply | None = None
 
     @property
     def _arguments(self) -> Mapping[str, Any]:
@@ -61,8 +65,11 @@ class Call:
 
         An exception of the function gets a note with the parameters.
         """
+        arguments = independent_values(self._arguments)
+        if self.supply is not None:
+            arguments = self.supply.added_to(arguments, self.point)
         try:
-            result: object = self.fn(**independent_values(self._arguments))
+            result: object = self.fn(**arguments)
         except Exception as error:
             error.add_note(f"raised in the call {self}")
             raise
@@ -87,7 +94,7 @@ def evaluated(fn: Function, pspace: ParameterSpace) -> Iterator[tuple[int, Row]]
 def _calls(fn: Function, pspace: ParameterSpace) -> Iterator[tuple[int, Call]]:
     arguments = Arguments(fn, pspace)
     for row, point in enumerate(pspace.iterate()):
-        yield row, Call(fn, point, arguments.left_out(row))
+        yield row, Call(fn, point, arguments.left_out(row), arguments.supply)
 
 
 def evaluated_apart(

@@ -19,10 +19,12 @@ from psyrun.mapper.calls import (
     with_progress,
 )
 from psyrun.mapper.columns import as_names, tabulate, warn_ineffective
-from psyrun.mapper.versions import RowVersions
+from psyrun.mapper.versions import RowVersions, with_seeding
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.absent import Arguments
 from psyrun.pspace.matching import match_stored
 from psyrun.pspace.param import select
+from psyrun.pspace.replicates import REPLICATE, seeding_text
 from psyrun.store import AutodetectStore, Store
 from psyrun.store.registry import store_for
 from psyrun.tasks.fingerprint.functions import function_version
@@ -77,9 +79,19 @@ class DataFile:
         self._keys = [key for key in pspace.keys() if key not in self._excluded]  # noqa: SIM118
         old = store.load(filename) if Path(filename).exists() else {}
         self._n_old = max((len(column) for column in old.values()), default=0)
-        self._version = function_version(fn)
+        # Refuses a function that takes no random numbers of replicates.
+        Arguments(fn, pspace)
+        self._version = with_seeding(function_version(fn), seeding_text(pspace))
         self._versions = RowVersions(filename, self._n_old)
-        self._find(old, self._versions.others(self._version), renews)
+        are_replicates = self._are_replicates(old)
+        is_other = self._versions.others(self._version, are_replicates)
+        self._find(old, is_other, renews)
+
+    def _are_replicates(self, old: Mapping[str, Any]) -> NDArray[np.bool_]:
+        """Return which rows have the number of a replicate, or may have had it."""
+        if REPLICATE not in old:
+            return np.full(self._n_old, REPLICATE in self._excluded)
+        return np.array([each == each for each in old[REPLICATE]], dtype=bool)
 
     def _find(
         self, old: Mapping[str, Any], is_other: NDArray[np.bool_], renews: bool | None
@@ -116,9 +128,11 @@ class DataFile:
         if not len(stale):
             return
         what = ("row", "is") if len(stale) == 1 else ("rows", "are")
+        changed = f"{name_of(self._fn)}()"
+        changed += " or the seed of replicates" if seeding_text(self._pspace) else ""
         text = (
             f"{self._filename}: {what[0]} {_ranges(stale)} of {len(self._pspace)} "
-            f"{what[1]} from before {name_of(self._fn)}() was changed. renew=True "
+            f"{what[1]} from before {changed} was changed. renew=True "
             "evaluates them again; renew=False keeps them without this warning."
         )
         warn_user(UserWarning(text))

@@ -17,6 +17,12 @@ from psyrun.utils.files import Filename, write_json
 from psyrun.utils.records import RecordedTypeError, read_record
 
 UNKNOWN = ""
+_SEEDED = "+"
+
+
+def with_seeding(version: str, seeding: str) -> str:
+    """Return the version of rows of replicates, whose seeding counts, too."""
+    return f"{version}{_SEEDED}{seeding.replace(' ', '')}" if seeding else version
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,14 @@ class _Record:
     counts: list[int] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     writing: str = UNKNOWN
+
+
+def _is_other(known: str, version: str) -> bool:
+    return known != UNKNOWN and is_other_version(known, version)
+
+
+def _code(version: str) -> str:
+    return version.partition(_SEEDED)[0]
 
 
 class RowVersions:
@@ -79,13 +93,20 @@ class RowVersions:
             return self._file.stat().st_size
         return -1
 
-    def others(self, version: str) -> NDArray[np.bool_]:
-        """Return of each row whether it comes from another version."""
+    def others(
+        self, version: str, are_replicates: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Return of each row whether it comes from another version.
+
+        The seeding only counts for rows that are replicates.
+        """
         is_other = {
-            known: known != UNKNOWN and is_other_version(known, version)
+            known: (_is_other(known, version), _is_other(*map(_code, (known, version))))
             for known in set(self._versions)
         }
-        return np.array([is_other[known] for known in self._versions], dtype=bool)
+        found = np.array([is_other[each] for each in self._versions], dtype=bool)
+        both = found.reshape(-1, 2)
+        return np.where(are_replicates, both[:, 0], both[:, 1])
 
     def begin(self, version: str) -> None:
         """Record that rows of a version are appended from now on."""

@@ -117,6 +117,17 @@ def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
                 yield counts.fingerprint
 
 
+def has_parameter(layout: TaskLayout, key: str) -> bool:
+    """Return whether a space that was evaluated before has a parameter."""
+    from psyrun.workdir.division import Division
+
+    return any(
+        key in Division.load(round_).space.keys()  # noqa: SIM118
+        for round_ in layout.rounds().values()
+        if DivisionCounts.load(round_) is not None
+    )
+
+
 def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:
     counts = DivisionCounts.load(round_)
     missing = set(range(plan.n_blocks)) - finished_blocks(round_, plan.block_ext)

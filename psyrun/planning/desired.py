@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -62,15 +62,35 @@ class Sources(NamedTuple):
     fingerprint: str
     space_source: str
     also: tuple[str, ...] = ()
+    seeding: str = ""
 
 
-def sources_of(version: Version, plan: Plan | None, known: Collection[str]) -> Sources:
+def sources_of(
+    version: Version,
+    plan: Plan | None,
+    known: Collection[str],
+    has_own_replicates: Callable[[], bool] = lambda: True,
+) -> Sources:
     """Return the fingerprints of a task whose plan and `known` rows have others.
 
-    Those that earlier versions of psyrun gave to the same source stay.
+    Those that earlier versions of psyrun gave to the same source stay. Replicates that
+    a space gets leave the rows of other points valid; that cannot be known if it had
+    replicates of its own making.
     """
+    found = _named_sources(version, plan, known)
+    unseeded = version.code_without_seeding
+    is_first = plan is not None and plan.fingerprint == unseeded
+    if version.seeding and is_first and not has_own_replicates():
+        found = found._replace(also=(unseeded,))
+    return found._replace(seeding=version.seeding)
+
+
+def _named_sources(
+    version: Version, plan: Plan | None, known: Collection[str]
+) -> Sources:
     text, space = version.code_text, version.space_text
-    if plan is not None and text in plan.names:
+    is_same = plan is not None and plan.seeding == version.seeding
+    if plan is not None and is_same and text in plan.names:
         return Sources(plan.fingerprint, space, plan.also)
     if plan is None or not plan.is_former or text in known:
         return Sources(text, space)
@@ -88,6 +108,7 @@ def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
         workdir=str(task.workdir),
         fingerprint=sources.fingerprint,
         space_source=sources.space_source,
+        seeding=sources.seeding,
         also=sources.also,
         is_fresh=options.is_fresh,
         overwrite_dirty=task.overwrite_dirty,

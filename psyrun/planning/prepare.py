@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from psyrun.planning.checks import (
 from psyrun.planning.current import (
     IncomparableError,
     current_state,
+    has_parameter,
     known_fingerprints,
     with_rerun,
 )
@@ -415,7 +417,9 @@ class TaskRun:
             task, self.layout.digests, self.layout.source, self.layout.loaded
         )
         known = list(known_fingerprints(self.layout))
-        sources = sources_of(version, Plan.load(self.layout), known)
+        has_own_replicates = partial(has_parameter, self.layout, "replicate")
+        plan = Plan.load(self.layout)
+        sources = sources_of(version, plan, known, has_own_replicates)
         desired = desired_of(task, self.options, sources)
         current = current_state(task, desired, refuses_damage=refuses_damage)
         if self.options.move_aside and is_foreign(self.layout, task.resultfile):

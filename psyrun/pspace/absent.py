@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.pspace.equality import NAN
+from psyrun.pspace.replicates import SEED, RandomSupply
 from psyrun.pspace.space import ParameterSpace
+from psyrun.utils.copying import independent_values
 
 if TYPE_CHECKING:
     from psyrun.pspace.columns import Column, Indices
@@ -65,10 +67,21 @@ class Arguments:
         If its signature is unknown, it is called with all parameters.
     space : ParameterSpace
         Where the points are from.
+
+    Attributes
+    ----------
+    supply : RandomSupply or None
+        What it gets beside the parameters, if the space has replicates.
+
+    Raises
+    ------
+    PsyrunError
+        If the space has replicates, and the function takes no random numbers.
     """
 
     def __init__(self, function: Callable[..., Any], space: ParameterSpace) -> None:
         self._space = space
+        self.supply = RandomSupply.of(function, space)
         keys = [key for key in space.keys() if space.may_lack(key)]  # noqa: SIM118
         self._optional = _optional(function, keys) if keys else []
 
@@ -81,8 +94,23 @@ class Arguments:
         return frozenset(found)
 
     def of(self, row: int, point: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the arguments for a `point`, which is at `row` of the space."""
+        """Return the parameters for a `point`, which is at `row` of the space.
+
+        Those are the arguments of the function, unless there is a `supply`.
+        """
         return without(point, self.left_out(row)) if self._optional else point
+
+    def shown(self, row: int, point: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what tells how a `point` is evaluated: parameters, and its seed."""
+        parameters, supply = self.of(row, point), self.supply
+        seed = 0 if supply is None else supply.seeding.seed_of(point)
+        return {**parameters, SEED: seed} if seed else parameters
+
+    def all_of(self, row: int, point: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return all arguments for a `point`, which is at `row` of the space."""
+        arguments = independent_values(self.of(row, point))
+        supply = self.supply
+        return arguments if supply is None else supply.added_to(arguments, point)
 
 
 def without(point: Mapping[str, Any], keys: frozenset[str]) -> Mapping[str, Any]:

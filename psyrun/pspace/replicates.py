@@ -15,7 +15,9 @@ seed_seq alternative*, 2015, for how a `SeedSequence` mixes words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,7 @@ REPLICATE = "replicate"
 """The parameter that counts replicates."""
 RNG, SEED = "rng", "seed"
 """What `execute` can take of an assignment that has the parameter."""
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _LONGEST_SHOWN = 60  # characters
 
 
@@ -79,6 +82,107 @@ class Seeding:
             others = {key: each for key, each in point.items() if key != REPLICATE}
             words = digest_words(others)
         return np.random.SeedSequence(self.seed, spawn_key=(*words, int(number)))
+
+    def seed_of(self, point: Mapping[str, Any]) -> int:
+        """Return the seed of an assignment, 0 if it is no replicate.
+
+        Raises `PsyrunError` if a parameter has no digest.
+        """
+        sequence = self.sequence(point)
+        return 0 if sequence is None else _seed(sequence)
+
+
+def _seed(sequence: SeedSequence) -> int:
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
+@dataclass(frozen=True)
+class RandomSupply:
+    """What a function gets for the points of a space with replicates.
+
+    Attributes
+    ----------
+    seeding : Seeding
+        Where its random numbers come from.
+    takes : frozenset of str
+        Which of `replicate`, `rng` and `seed` the function takes.
+    needs : frozenset of str
+        Which of the last two it takes and has no default for.
+    """
+
+    seeding: Seeding
+    takes: frozenset[str]
+    needs: frozenset[str]
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], space: ParameterSpace
+    ) -> RandomSupply | None:
+        """Return it for a function, None if the space has no replicates.
+
+        A function whose signature is unknown takes all.
+
+        Raises
+        ------
+        PsyrunError
+            As `seeding_of` does, and if the function takes no random numbers.
+        """
+        seeding = seeding_of(space)
+        if seeding is None:
+            return None
+        # Else it would be imported by the first evaluation.
+        importlib.import_module("numpy.random")
+        names = (REPLICATE, RNG, SEED)
+        try:
+            parameters = inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            return cls(seeding, frozenset(names), frozenset())
+        takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+        named = {
+            name: parameters[name]
+            for name in names
+            if name in parameters and parameters[name].kind in _BY_NAME
+        }
+        takes = frozenset(names if takes_any else named)
+        if not takes & {RNG, SEED}:
+            raise PsyrunError(
+                "the space has replicates, but the function takes neither 'rng', a "
+                "random generator, nor 'seed', an integer. Give it one of these "
+                "arguments, or count with a parameter instead, such as "
+                "Param(trial=range(20))."
+            )
+        lacks_default = {k for k, each in named.items() if each.default is each.empty}
+        return cls(seeding, takes, frozenset(lacks_default - {REPLICATE}))
+
+    def added_to(
+        self, arguments: Mapping[str, Any], point: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the arguments for a point with what the function takes of it.
+
+        The arguments are those of the point, as far as it has them. Of a point that is
+        no replicate, the function gets no random numbers.
+
+        Raises
+        ------
+        PsyrunError
+            If the function needs some all the same, or a parameter has no digest.
+        """
+        found = dict(arguments)
+        if REPLICATE not in self.takes:
+            found.pop(REPLICATE, None)
+        sequence = self.seeding.sequence(point)
+        if sequence is None:
+            if self.needs:
+                raise PsyrunError(
+                    f"the function needs {min(self.needs)!r}, but this point is not "
+                    "multiplied by replicates; do that, or give it a default."
+                )
+            return found
+        if RNG in self.takes:
+            found[RNG] = np.random.default_rng(sequence)
+        if SEED in self.takes:
+            found[SEED] = _seed(sequence)
+        return found
 
 
 class ReplicateColumn(RangeColumn):
@@ -184,6 +288,15 @@ def seeding_of(space: ParameterSpace) -> Seeding | None:
             "the name of what they give to the function; rename that parameter."
         )
     return next(iter(found))
+
+
+def seeding_text(space: ParameterSpace) -> str:
+    """Return the seeding of a space in words, such as ``seed=1``; empty without it.
+
+    Raises `PsyrunError` as `seeding_of` does.
+    """
+    seeding = seeding_of(space)
+    return "" if seeding is None else str(seeding)
 
 
 def _seedings(space: ParameterSpace) -> Iterator[Seeding | None]:

@@ -19,8 +19,7 @@ from psyrun.results.archive import (
     statuses,
 )
 from psyrun.results.columns import ColumnTypes, joined
-from psyrun.results.costs import ATTRS as COST_ATTRS
-from psyrun.results.costs import cost_columns
+from psyrun.results.costs import attrs_of, cost_columns
 from psyrun.results.known_rows import KnownRows, number_of_result
 from psyrun.results.load import RecordedTask
 from psyrun.results.sources import FileSource, Source
@@ -148,13 +147,12 @@ class WithCosts(WithColumns):
     """A source with what its rows have cost."""
 
     def __init__(self, base: Source) -> None:
-        super().__init__(base, COST_ATTRS, "costs")
-        self._costs: Costs | None = None
+        # Which columns there are depends on them.
+        self._costs = base.costs()
+        super().__init__(base, attrs_of(self._costs), "costs")
 
     def columns_of(self, rows: Indices | None) -> Mapping[str, NDArray[Any]]:
         """Return the costs of some rows; None stands for all."""
-        if self._costs is None:
-            self._costs = self.costs()
         if rows is not None and len(rows) and rows.max() >= len(self._costs):
             raise ConcurrentChangeError(
                 f"{self.name}: changed while it was read. Try again."

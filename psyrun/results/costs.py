@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.store.costs import Costs
+from psyrun.store.costs import SEED, Costs
 
 ATTRS: dict[str, dict[str, str]] = {
     "cost_start": {"long_name": "start of the evaluation (UTC)"},
@@ -18,8 +18,15 @@ ATTRS: dict[str, dict[str, str]] = {
     "cost_version": {"long_name": "version of the task"},
 }
 """Names of the columns, and what is to be known of them."""
+SEED_ATTRS = {"cost_seed": {"long_name": "seed of the replicate"}}
+"""The same for a column that is there only if the space has replicates."""
 _KIB = 1024
 _SHOWN = 12  # digits of a version
+
+
+def attrs_of(costs: Costs) -> dict[str, dict[str, str]]:
+    """Return the names of the columns that there are, and what is to be known."""
+    return ATTRS | SEED_ATTRS if SEED in costs.columns else ATTRS
 
 
 def cost_columns(costs: Costs) -> dict[str, NDArray[Any]]:
@@ -39,7 +46,15 @@ def cost_columns(costs: Costs) -> dict[str, NDArray[Any]]:
         records["attempt"].astype(np.int64),
         np.array(versions)[records["version"]],
     )
-    return dict(zip(ATTRS, columns, strict=True))
+    found = dict(zip(ATTRS, columns, strict=True))
+    if SEED in records:
+        found |= dict.fromkeys(SEED_ATTRS, _digits(records[SEED]))
+    return found
+
+
+def _digits(seeds: NDArray[np.uint64]) -> NDArray[np.str_]:
+    """Return seeds as text: not all programs have integers of 64 bits, or gaps."""
+    return np.where(seeds == 0, "", seeds.astype(str))
 
 
 def _times(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:

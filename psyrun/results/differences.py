@@ -13,6 +13,7 @@ from psyrun.errors import PsyrunError, TaskError, enough_memory_for
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.matching import count_unmatched, match_rows
 from psyrun.pspace.param import select
+from psyrun.pspace.replicates import seeding_text
 from psyrun.results.changed_assignments import Details, details_of, details_of_new
 from psyrun.results.failed import failed_space
 from psyrun.results.load import RecordedTask
@@ -75,6 +76,7 @@ def difference_of(path: Path, name: str, *, with_details: bool = False) -> Diffe
         if found is not None:
             return found
     space = _space_of(path)
+    version = replace(version, seeding=seeding_text(space))
     with enough_memory_for(space, path):
         found = retry_while_changing(
             lambda: _of_space(space, version, task, with_details=with_details)

@@ -221,4 +221,5 @@ def version_of_plan(plan: Plan, layout: TaskLayout) -> Version:
         layout.loaded,
         digests=known_digests(layout.digests),
         resultfile=Path(plan.resultfile),
+        seeding=plan.seeding,
     )

@@ -132,7 +132,7 @@ def status_of(path: Path, name: str) -> TaskStatus:
                 before = [kept, _superseded(layout, plan), _rerun(plan)]
                 kept = ", ".join(filter(None, before))
             status = replace(status, kept=kept)
-            version = _version(path, layout)
+            version = _version(path, layout, plan.seeding)
             if not version.is_one_of(plan.names, is_former=plan.is_former):
                 changed = _changed(version, plan.fingerprint, layout)
                 status = replace(status, state="outdated", changed=changed)
@@ -200,7 +200,7 @@ def _is_being_stopped(layout: TaskLayout, holder: Holder) -> bool:
         return False
 
 
-def _version(path: Path, layout: TaskLayout) -> Version:
+def _version(path: Path, layout: TaskLayout, seeding: str) -> Version:
     from psyrun.tasks.version import known_digests, version_of_file
 
     conf_path = path.parent / "psy-conf.py"
@@ -213,6 +213,7 @@ def _version(path: Path, layout: TaskLayout) -> Version:
         layout.loaded,
         digests=known_digests(layout.digests),
         resultfile=Path(record.resultfile) if record and record.resultfile else None,
+        seeding=seeding,
     )
 
 

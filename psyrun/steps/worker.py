@@ -43,6 +43,7 @@ from psyrun.workdir.row_pickles import reading_error
 
 if TYPE_CHECKING:
     from psyrun.pspace import ParameterSpace
+    from psyrun.pspace.replicates import RandomSupply
     from psyrun.store.arrays import Indices
 
 # What JSON keeps as it is: the keys of a round are agreed on in a file.
@@ -203,11 +204,20 @@ class Worker:
         self._labels = Labels()
         work = self._evaluation
         self._arguments = Arguments(work.execute, work.space)
+        self._check_extras(self._arguments.supply)
         self._evaluate(rest)
         for positions in self._evaluation.queue.take(self._stop_if_lost):
             self._evaluate(positions)
         self._evaluation.record_loaded_code()
         self._journal.close()
+
+    def _check_extras(self, supply: RandomSupply | None) -> None:
+        """Refuse what would be given to `execute` twice."""
+        for key in () if supply is None else supply.takes & self._extras.keys():
+            raise PsyrunError(
+                f"setup returns {key!r}, which execute gets from replicates in pspace; "
+                "give it another name."
+            )
 
     def _set_up(self) -> dict[str, Any]:
         if self._evaluation.setup is None:
@@ -224,6 +234,7 @@ class Worker:
         work, extras = self._evaluation, self._extras
         clock, wall_clock = time.perf_counter, time.time
         labels, given = self._labels, self._arguments.of
+        supply = self._arguments.supply
         for position in positions:
             index = int(work.indices[position])
             self._in_flight.set(self._number, index, position, positions.stop)
@@ -234,6 +245,8 @@ class Worker:
             labels.index = index
             try:
                 arguments = independent_values(given(index, parameters))
+                if supply is not None:
+                    arguments = supply.added_to(arguments, parameters)
                 result = work.execute(**arguments, **extras)
                 row = row_of(parameters, result, work.exclude)
             # Ctrl-C does not interrupt workers: all that is raised is the user's.

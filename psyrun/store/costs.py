@@ -31,8 +31,15 @@ a list of hosts, which attempt it was, and the position in a list of versions. Z
 what is not known, and position 0 of the lists is empty.
 """
 _NAMES = RECORD.names or ()
-ARRAYS = tuple(f"cost_{name}" for name in _NAMES)
+SEED = "seed"
+"""Name of a further column, of 64-bit integers without sign.
+
+It is there if some rows have random numbers by `psyrun.pspace.replicates`; zero for all
+others.
+"""
+ARRAYS = tuple(f"cost_{name}" for name in (*_NAMES, SEED))
 """Names of the arrays in metadata."""
+_SEED_TYPE = np.dtype("<u8")
 _MOST = np.iinfo(np.uint16).max
 
 
@@ -43,7 +50,7 @@ class Costs:
     Attributes
     ----------
     columns : dict of str to ndarray, shape (n_rows,)
-        What is kept of each row, as in `RECORD`.
+        What is kept of each row, as in `RECORD`, and perhaps its `SEED`.
     hosts, versions : tuple of str
         Names of machines, and fingerprints of versions of the task.
     """
@@ -58,9 +65,12 @@ class Costs:
         records: NDArray[Any],
         hosts: tuple[str, ...] = ("",),
         versions: tuple[str, ...] = ("",),
+        seeds: NDArray[np.uint64] | None = None,
     ) -> Costs:
-        """Return those of an array of `RECORD`."""
+        """Return those of an array of `RECORD`, and perhaps seeds."""
         columns = {name: np.ascontiguousarray(records[name]) for name in _NAMES}
+        if seeds is not None:
+            columns[SEED] = seeds
         return cls(columns, hosts, versions)
 
     @classmethod
@@ -104,6 +114,8 @@ class Costs:
         columns = {
             name: _concatenated([each[name] for each in there]) for name in _NAMES
         }
+        if any(SEED in each for each in there):
+            columns[SEED] = _concatenated([_seeds(each) for each in there])
         return cls(columns, tuple(hosts), tuple(versions))
 
     @property
@@ -127,7 +139,7 @@ class Costs:
 
     def metadata(self) -> Metadata:
         """Return them as they are kept."""
-        arrays = dict(zip(ARRAYS, (self.columns[n] for n in _NAMES), strict=True))
+        arrays = {f"cost_{name}": column for name, column in self.columns.items()}
         about = {
             "hosts": list(self.hosts),
             "versions": [{"fingerprint": text} for text in self.versions],
@@ -162,10 +174,13 @@ class Costs:
         versions = tuple(str(each["fingerprint"]) for each in about["versions"])
         shape = (len(arrays[ARRAYS[0]]),)
         columns = {}
-        for name, array in zip(_NAMES, ARRAYS, strict=True):
-            if arrays[array].shape != shape:
+        has_seeds = ARRAYS[-1] in arrays
+        for name in (*_NAMES, SEED) if has_seeds else _NAMES:
+            array = arrays[f"cost_{name}"]
+            if array.shape != shape:
                 raise ValueError(name)
-            columns[name] = arrays[array].astype(RECORD[name], copy=False)
+            dtype = _SEED_TYPE if name == SEED else RECORD[name]
+            columns[name] = array.astype(dtype, copy=False)
         for name, texts in (("host", hosts), ("version", versions)):
             if columns[name].max(initial=0) >= len(texts):
                 raise ValueError(name)
@@ -186,6 +201,10 @@ def _renumbered(
         if is_other[name]
     }
     return {**columns, **new}
+
+
+def _seeds(columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    return columns.get(SEED, np.zeros(len(columns["start"]), _SEED_TYPE))
 
 
 def _concatenated(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -42,7 +42,8 @@ class Change:
     name : str
         What is defined there, such as a function; empty for all of a file.
     file : str
-        Where that is, relative to the project folder if it is in there.
+        Where that is, relative to the project folder if it is in there. Empty if it is
+        not known, and then `name` says it all.
     line : int
         In which line it is now; 0 if it was removed, or for all of a file.
     kind : str
@@ -56,11 +57,15 @@ class Change:
     kind: Kind
 
     def __str__(self) -> str:
+        if not self.file:
+            return self.name
         return f"{self.name} ({self._place})" if self.name else self._file
 
     @property
     def clause(self) -> str:
         """A clause that says so, such as ``execute changed (task_seir.py:14)``."""
+        if not self.file:
+            return self.name
         if not self.name:
             return f"{self._file} changed"
         if not self.line:
@@ -107,10 +112,10 @@ def of_code(changes: Iterable[Change]) -> tuple[Change, ...]:
 class _Recorded:
     """What is recorded of a fingerprint.
 
-    One of the code or of the space has its `definitions`, `files` of `file_dep` and
-    what counted of those that jobs `loaded`. One of both has the `names` of these. Of
-    versions that earlier versions of psyrun accepted, there are only the digests of
-    files as a whole, `parts`.
+    One of the code or of the space has its `definitions`, `files` of `file_dep`, what
+    counted of those that jobs `loaded`, and the `seeding` of the space. One of both has
+    the `names` of these. Of versions that earlier versions of psyrun accepted, there
+    are only the digests of files as a whole, `parts`.
     """
 
     fingerprint: str
@@ -121,6 +126,7 @@ class _Recorded:
     files: dict[str, str] = field(default_factory=dict)
     loaded: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
+    seeding: str = ""
 
 
 @dataclass(frozen=True)
@@ -240,10 +246,20 @@ def _differences(then: _Recorded, version: Version) -> Iterator[tuple[int, Chang
         if then.files.get(file) != source.contents.get(file):
             yield _CHANGED, Change("", file, 0, "file")
     kind = then.kind
+    if kind == "code" and then.seeding != version.seeding:
+        yield _CHANGED, Change(_reseeded(then.seeding, version.seeding), "", 0, kind)
     now = source.definitions[kind]
     for file in sorted({*then.definitions, *now}):
         before = then.definitions.get(file, {})
         yield from _of_file(kind, file, before, now.get(file, {}))
+
+
+def _reseeded(then: str, now: str) -> str:
+    """Return in words what random numbers a space gives that has given others."""
+    if then and now and then.partition(",")[1:] == now.partition(",")[1:]:
+        seeds = (each.partition(",")[0].removeprefix("seed=") for each in (then, now))
+        return f"seed of replicates: {' -> '.join(seeds)}"
+    return f"replicates: {then or 'none'} -> {now or 'none'}"
 
 
 def _of_file(
@@ -297,6 +313,7 @@ def _contents(version: Version, kind: str) -> dict[str, Any]:
         },
         "files": source.contents,
         "loaded": version.loaded_forms,
+        "seeding": version.seeding,
     }
 
 

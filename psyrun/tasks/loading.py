@@ -222,6 +222,8 @@ def _values(
     name: str, path: Path, settings: Mapping[str, Setting], with_space: bool
 ) -> dict[str, Any]:
     """Return the values of all special variables that have one."""
+    from psyrun.tasks.replicated import check_repeated
+
     for required, example in _REQUIRED.items():
         if required not in settings:
             raise TaskError(
@@ -240,6 +242,8 @@ def _values(
     check_known_as(values, settings)
     check_setup(values.get("setup"), settings)
     check_execute(values["execute"], values["pspace"], values.get("setup"), settings)
+    if with_space:
+        check_repeated(values["execute"], values["pspace"], settings)
     return values
 
 

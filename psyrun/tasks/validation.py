@@ -189,18 +189,22 @@ def check_execute(
 ) -> None:
     """Refuse an `execute` whose arguments are not those of the space.
 
-    `setup` may supply further arguments. A function whose signature is unknown is
-    taken.
+    `setup` may supply further arguments, and replicates random numbers. A function
+    whose signature is unknown is taken.
     """
+    from psyrun.tasks.replicated import given_by_replicates
+
     where, keys = settings["execute"].where, list(space.keys())
     if kind := _kind_without_result(execute):
         raise TaskError(
             f"{where}: execute is {kind}, so that a call returns no results. Define it "
             "as a plain function that returns a dictionary."
         )
+    given = given_by_replicates(execute, space, settings)
     signature = _signature(execute)
     if signature is None:
         return
+    keys = [key for key in keys if key not in given]
     for key in keys:
         if not _takes(signature, key):
             raise TaskError(
@@ -208,7 +212,7 @@ def check_execute(
                 "is a parameter of pspace. Add it to execute, or remove it from pspace."
             )
     for name in [] if setup else _needed(signature):
-        if name not in keys:
+        if name not in {*keys, *given}:
             raise TaskError(
                 f"{where}: execute{_text(signature)} needs {name!r}, which is not "
                 "a parameter of pspace. Add it to pspace, give it a default, or "

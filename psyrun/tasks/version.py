@@ -51,6 +51,9 @@ class Version:
         Files that have changed since jobs of this source loaded them.
     workdir : Path
         The work folder. Code in it was made by a run.
+    seeding : str
+        What random numbers its space gives to `execute`, such as ``seed=1``; empty if
+        it has no replicates.
     """
 
     source: Source
@@ -60,20 +63,27 @@ class Version:
     _changes: Sequence[str]
     _loaded: Path
     _former: Sequence[LoadedFile]
+    seeding: str = ""
 
     @property
     def code_text(self) -> str:
         """The fingerprint of what makes a row, whatever the space is.
 
-        Also a file that jobs loaded counts.
+        Also a file that jobs loaded counts, and the seed of replicates.
         """
         return self._with_changes(self.source.code)
+
+    @property
+    def code_without_seeding(self) -> str:
+        """The fingerprint of what makes a row without random numbers of the space."""
+        return replace(self, seeding="").code_text
 
     @property
     def space_text(self) -> str:
         """The fingerprint of what makes the space.
 
-        A file that jobs loaded counts, as it may have been loaded to make it.
+        A file that jobs loaded counts, as it may have been loaded to make it. So does
+        the seed of replicates, which may not be in the source.
         """
         return self._with_changes(self.source.space)
 
@@ -93,9 +103,10 @@ class Version:
         return {name: file.form for (name, _), file in self._now.items()}
 
     def _with_changes(self, name: str) -> str:
-        if not self._changes:
+        changes = [*self._changes, *filter(None, [self.seeding])]
+        if not changes:
             return name
-        text = "\0".join([_FORMAT, name, *self._changes])
+        text = "\0".join([_FORMAT, name, *changes])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def is_one_of(self, names: Collection[str], *, is_former: bool = False) -> bool:
@@ -167,6 +178,8 @@ def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
     TaskError
         If a file that it depends on cannot be read.
     """
+    from psyrun.pspace.replicates import seeding_text
+
     digests = known_digests(cache)
     before = dict(digests)
     found = version_of_file(
@@ -177,6 +190,7 @@ def version_of(task: Task, cache: Path, known: Path, loaded: Path) -> Version:
         loaded,
         digests=digests,
         resultfile=task.resultfile,
+        seeding=seeding_text(task.pspace),
     )
     if digests != before:
         write_json(cache, digests)
@@ -192,11 +206,13 @@ def version_of_file(
     *,
     digests: MutableMapping[str, str] | None,
     resultfile: Path | None = None,
+    seeding: str = "",
 ) -> Version:
     """Return the version of the task of a file, which is not run.
 
     `digests` are those of `psyrun.tasks.fingerprint.fingerprint`; `known` and `loaded`
-    are as for `version_of`. Raises `TaskError` as they do.
+    are as for `version_of`, and `seeding` is that of the space as it was evaluated
+    last. Raises `TaskError` as they do.
     """
     record = _record(known)
     workdir = loaded.absolute().parents[1]
@@ -213,7 +229,8 @@ def version_of_file(
     changes = {key: _change(recorded[key], now[key]) for key in sorted(now)}
     parts = [part for part in changes.values() if part]
     changed = dict.fromkeys(file for (file, _), part in changes.items() if part)
-    return Version(source, tuple(changed), workdir, now, parts, loaded, former)
+    fields = (source, tuple(changed), workdir, now, parts, loaded, former)
+    return Version(*fields, seeding)
 
 
 def known_digests(cache: Path) -> dict[str, str]:

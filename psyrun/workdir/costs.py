@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError, StoreError
+from psyrun.pspace import ParameterSpace
+from psyrun.pspace.replicates import seeding_of
 from psyrun.store.arrays import Indices
 from psyrun.store.base import Store
 from psyrun.store.costs import ARRAYS, RECORD, Costs
@@ -47,10 +49,15 @@ _ASSIGNMENT = "assignment"
 _MOST_KIB = np.iinfo(np.uint32).max
 
 
-def costs_of_entries(entries: Sequence[Entry], attempts: Mapping[int, int]) -> Costs:
+def costs_of_entries(
+    entries: Sequence[Entry],
+    attempts: Mapping[int, int],
+    space: ParameterSpace | None = None,
+) -> Costs:
     """Return the costs of rows of journals.
 
-    `attempts` has how often assignments were tried in vain before.
+    `attempts` has how often assignments were tried in vain before, and `space` is where
+    they are from.
     """
     records = np.zeros(len(entries), RECORD)
     records["start"] = _numbers(entries, "start", np.float64)
@@ -70,7 +77,20 @@ def costs_of_entries(entries: Sequence[Entry], attempts: Mapping[int, int]) -> C
     if len(entries):
         places = [(hosts.index(h), versions.index(v)) for h, v in sessions]
         records["host"], records["version"] = np.array(places, np.uint16)[at].T
-    return Costs.of_records(records, hosts, versions)
+    seeds = None if space is None else _seeds(space, [e.index for e in entries])
+    return Costs.of_records(records, hosts, versions, seeds)
+
+
+def _seeds(space: ParameterSpace, indices: list[int]) -> NDArray[np.uint64] | None:
+    """Return the seeds of assignments, which follow from what these are.
+
+    None if the space has no replicates, or values without a digest.
+    """
+    with suppress(PsyrunError):
+        if (seeding := seeding_of(space)) is not None:
+            seeds = (seeding.seed_of(space[index]) for index in indices)
+            return np.fromiter(seeds, np.uint64, len(indices))
+    return None
 
 
 def _numbers(entries: Sequence[Entry], name: str, dtype: type) -> NDArray[Any]:
@@ -115,7 +135,7 @@ def write_block_costs(
     path = data.round.costs(block)
     with suppress(StoreError, OSError):
         path.unlink(missing_ok=True)
-    parts = [costs_of_entries(recorded, attempts)]
+    parts = [costs_of_entries(recorded, attempts, data.division.space)]
     indices = [_numbers(recorded, "index", np.int64)]
     if have is not None:
         parts.append(costs_of_source(data, have))
@@ -175,7 +195,8 @@ def costs_of_source(data: RoundData, source: RowSource) -> Costs:
     if isinstance(source, JournalRows):
         # There are failures of few of them.
         paths = dict.fromkeys(entry.path for entry in source.entries)
-        return costs_of_entries(source.entries, failed_attempts(paths))
+        attempts = failed_attempts(paths)
+        return costs_of_entries(source.entries, attempts, data.division.space)
     assert isinstance(source, FileRows)
     path = Path(source.path)
     if path.parent in (data.round.blocks, data.round.finished):
@@ -227,8 +248,8 @@ def keep_costs(store: Store, kept: Path, taken: Iterable[Taken]) -> None:
     """
     with suppress(PsyrunError, OSError):
         # One column is enough to see that they are there.
-        known = metadata_of(store, kept, ARRAYS[-1:])
-        if known is None or ARRAYS[-1] not in known.arrays:
+        known = metadata_of(store, kept, ARRAYS[:1])
+        if known is None or ARRAYS[0] not in known.arrays:
             parts = (costs_of(data).take(rows) for data, rows in taken)
             costs = Costs.joined(parts)
             write_beside(file_beside(kept), costs.metadata(), kept)

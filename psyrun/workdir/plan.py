@@ -37,6 +37,9 @@ class TaskSettings:
         Command that starts Python for the jobs.
     keep_blocks : bool
         Whether the files of process jobs stay when their rows are in the result.
+    seeding : str
+        What random numbers the space gives to `execute`, as `fingerprint` and
+        `space_source` tell it, too; empty if it has no replicates.
     """
 
     task: str
@@ -50,6 +53,7 @@ class TaskSettings:
     python: str
     keep_blocks: bool = field(default=False, kw_only=True)
     space_source: str = field(default="", kw_only=True)
+    seeding: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from projects import wait_until
 
 from psyrun import AutodetectStore, Param, map_pspace_hdd_backed
+from psyrun.pspace import ParameterSpace, replicates
 
 STORES = [".pkl", ".npz", ".h5"]
 SLOW = """\
@@ -222,3 +224,36 @@ def test_nothing_is_left_where_nothing_was_evaluated(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="three"):
         map_pspace_hdd_backed(by_both, Param(x=[3]), tmp_path / "rows.pkl")
     assert list(tmp_path.iterdir()) == []
+
+
+def with_random(x: int, rng: np.random.Generator | None = None) -> dict[str, Any]:
+    return {"y": x if rng is None else x + rng.random()}
+
+
+def test_the_seed_of_replicates_makes_another_version(file: Path) -> None:
+    def rows(space: ParameterSpace) -> list[float]:
+        return map_pspace_hdd_backed(with_random, space, file, renew=True)["y"]
+
+    points, one = Param(x=[1, 2]), replicates(2, seed=1)
+    assert rows(points) == [1, 2]
+    first = rows(points + points * one)
+    assert first[:2] == [1, 2]
+    # Those without random numbers stay, and those with more replicates, too.
+    more = rows(points + points * replicates(3, seed=1))
+    assert [more[i] for i in (0, 1, 2, 3, 5, 6)] == first
+    other = rows(points + points * replicates(2, seed=2))
+    assert other[:2] == [1, 2]
+    assert not set(other[2:]) & set(more[2:])
+    assert len(rows_in(file)["y"]) == 8
+
+
+def test_rows_of_another_seed_are_told_of(file: Path) -> None:
+    space = Param(x=[1]) * replicates(2, seed=1)
+    first = map_pspace_hdd_backed(with_random, space, file)
+    other = Param(x=[1]) * replicates(2, seed=2)
+    told = warnings_of(lambda: map_pspace_hdd_backed(with_random, other, file))
+    assert told[0].startswith(
+        f"{file}: rows 0 to 1 of 2 are from before with_random() or the seed of "
+        "replicates was changed."
+    )
+    assert rows_in(file) == first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from psyrun import Param
+from psyrun import Param, map_pspace, map_pspace_parallel
 from psyrun.errors import PsyrunError
 from psyrun.pspace import AmbiguousOperationError, ParameterSpace, replicates
+from psyrun.pspace.absent import Arguments
 from psyrun.pspace.axes import grid_of
 from psyrun.pspace.freezing import freeze, thaw
 from psyrun.pspace.param import select
@@ -139,6 +141,68 @@ def test_points_that_are_not_repeated_have_no_random_numbers() -> None:
     seeding = seeding_of(space)
     assert seeding is not None
     assert seeding.sequence(space[0]) is None
+
+
+def of_all(x: Any, **values: Any) -> None:
+    """Take whatever there is."""
+
+
+class OfUnknown:
+    """Does not tell what it takes."""
+
+    __signature__ = 3
+
+    def __call__(self, **values: Any) -> None:
+        """Take whatever there is."""
+
+
+def of_rng(x: Any, rng: Any) -> None:
+    """Take a generator only."""
+
+
+def of_default(x: Any, seed: int = 0, replicate: int = -1) -> None:
+    """Take what there is, but not need it."""
+
+
+def arguments(function: Any, space: ParameterSpace, row: int) -> dict[str, Any]:
+    return dict(Arguments(function, space).all_of(row, space[row]))
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (of_all, {"replicate", "rng", "seed"}),
+        (partial(of_all, k="a"), {"replicate", "rng", "seed"}),
+        (of_rng, {"rng"}),
+        (of_default, {"replicate", "seed"}),
+        (OfUnknown(), {"replicate", "rng", "seed"}),
+    ],
+)
+def test_functions_get_what_they_take(function: Any, names: set[str]) -> None:
+    space = Param(x=[1, 2]) * replicates(3, seed=1)
+    found = arguments(function, space, 4)
+    assert found.keys() == {"x"} | names
+    if "seed" in found:
+        assert found["seed"] == Seeding(1).seed_of(space[4])
+    if "rng" in found:
+        assert found["rng"].random(3).tolist() == numbers(space, 4)
+
+
+def test_points_that_are_not_repeated_are_called_without() -> None:
+    space = Param(x=[1]) + Param(x=[1]) * replicates(1)
+    assert arguments(of_all, space, 0) == arguments(of_default, space, 0) == {"x": 1}
+    with pytest.raises(PsyrunError, match="needs 'rng', but this point is not"):
+        arguments(of_rng, space, 0)
+
+
+@pytest.mark.parametrize("function", [lambda x: None, lambda x, replicate: None])
+def test_functions_that_take_no_random_numbers_are_refused(function: Any) -> None:
+    space = Param(x=[1, 2]) * replicates(3)
+    message = "takes neither 'rng', a random generator, nor 'seed'"
+    with pytest.raises(PsyrunError, match=message):
+        map_pspace(function, space)
+    with pytest.raises(PsyrunError, match=message):
+        map_pspace_parallel(function, space, n_jobs=2)
 
 
 def streams(space: ParameterSpace, n: int) -> NDArray[np.float64]:
