@@ -14,6 +14,7 @@ from pathlib import Path
 from psyrun.errors import PsyrunError, StoreError, TaskError
 from psyrun.planning.places import check_apart
 from psyrun.pspace.equality import check_comparable
+from psyrun.pspace.replicates import check_no_generators
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import Refuse, task_path
 from psyrun.tasks.loading import Task, load_task
@@ -182,6 +183,10 @@ def _others(task: Task) -> Iterator[TaskLayout]:
 
 def check_storable(task: Task) -> None:
     """Refuse a task with `TaskError` whose store cannot hold its parameters."""
+    try:
+        check_no_generators(task.pspace.leaves())
+    except PsyrunError as error:
+        raise TaskError(f"{task.path}: pspace: {error}") from error
     try:
         check_parameters(task.pspace, task.store, task.exclude_from_result)
     except StoreError as error:

@@ -199,8 +199,8 @@ class SpaceMethods:
         -------
         ParameterSpace
             The `i`-th point is ``self[i // n]``. Equal points are separate
-            assignments. Multiply by a parameter, such as ``Param(trial=range(n))``,
-            where the function is to know which repeat it is.
+            assignments. Multiply by `replicates` where the function is to have random
+            numbers of its own for each of them, or to know which it is.
 
         Raises
         ------

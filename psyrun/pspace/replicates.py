@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ import numpy as np
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace.choosing import whole_number
-from psyrun.pspace.columns import RangeColumn
+from psyrun.pspace.columns import Column, RangeColumn
 from psyrun.pspace.derived import Derived, Zip
 from psyrun.pspace.digest import digest_words
 from psyrun.pspace.space import (
@@ -297,6 +299,35 @@ def seeding_text(space: ParameterSpace) -> str:
     """
     seeding = seeding_of(space)
     return "" if seeding is None else str(seeding)
+
+
+def check_no_generators(columns: Iterable[tuple[str, Column]]) -> None:
+    """Raise `PsyrunError` if parameters are random generators, or seed sequences.
+
+    They change when they are used, and cannot be found again by their values.
+    """
+    for key, column in columns:
+        places = np.arange(column.n_places)
+        if column.numbers(places) is None:
+            for kind in set(map(type, column.take(places))):
+                if _is_generator(kind):
+                    raise PsyrunError(
+                        f"parameter {key!r} holds values of type {kind.__name__}, "
+                        "which change when they are used, so that no row could be "
+                        "found again. Multiply by psyrun.pspace.replicates(20, seed=1) "
+                        "instead, and take 'rng' in execute."
+                    )
+
+
+def _is_generator(kind: type) -> bool:
+    if issubclass(kind, random.Random):
+        return True
+    # Without the module there can be none.
+    module = sys.modules.get("numpy.random")
+    names = ("SeedSequence", "Generator", "BitGenerator", "RandomState")
+    return module is not None and issubclass(
+        kind, tuple(getattr(module, name) for name in names)
+    )
 
 
 def _seedings(space: ParameterSpace) -> Iterator[Seeding | None]:

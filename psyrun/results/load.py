@@ -105,8 +105,9 @@ def load(
     costs : bool, default False
         Whether to add columns with what each row has cost: ``cost_start`` (time,
         UTC), ``cost_duration`` (seconds), ``cost_peak_memory`` (of the worker, bytes),
-        ``cost_host``, ``cost_attempt`` (1 for the first) and ``cost_version`` (begin
-        of a fingerprint). What is not known is NaT, nan, an empty text or zero.
+        ``cost_host``, ``cost_attempt`` (1 for the first), ``cost_version`` (begin of a
+        fingerprint), and, with replicates, ``cost_seed`` (digits). What is not known
+        is NaT, nan, an empty text or zero.
     former : bool, default False
         Whether to add rows that are no longer in the result, but still on disk, and a
         column ``row_status`` that tells what each row is: ``current``; ``older``, of

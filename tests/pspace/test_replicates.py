@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from psyrun.pspace.absent import Arguments
 from psyrun.pspace.axes import grid_of
 from psyrun.pspace.freezing import freeze, thaw
 from psyrun.pspace.param import select
-from psyrun.pspace.replicates import Seeding, seeding_of
+from psyrun.pspace.replicates import Seeding, check_no_generators, seeding_of
 
 SPACE = Param(x=[1.5, 2.0, 0.1], k=["a", "b", "c"]) * replicates(4, seed=7)
 OPERATIONS: dict[str, Callable[[ParameterSpace], ParameterSpace]] = {
@@ -290,6 +291,24 @@ def test_no_two_of_many_assignments_share_a_seed() -> None:
 def test_bad_arguments_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(PsyrunError, match=message):
         make()
+
+
+GENERATORS = {
+    "SeedSequence": np.random.SeedSequence(1),
+    "Generator": np.random.default_rng(1),
+    "PCG64": np.random.PCG64(1),
+    "RandomState": np.random.RandomState(1),
+    "Random": random.Random(1),
+}
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_generators_are_refused_as_parameters(kind: str) -> None:
+    space = Param(x=[1, 2]) * Param(source=["a", GENERATORS[kind]])
+    message = f"parameter 'source' holds values of type {kind}, .*replicates"
+    with pytest.raises(PsyrunError, match=message):
+        check_no_generators(space.leaves())
+    check_no_generators((Param(x=[1, "a", None]) * replicates(3)).leaves())
 
 
 def test_replicates_of_replicates_are_ambiguous() -> None:

@@ -134,6 +134,18 @@ WRONG_TASKS = {
         "parameter 'x' holds values of type Odd that cannot be compared",
         "use numbers, strings or tuples",
     ),
+    "seed sequences": (
+        "import numpy as np\n"
+        + with_space("Param(x=np.random.SeedSequence(1).spawn(3))"),
+        "parameter 'x' holds values of type SeedSequence",
+        "Multiply by psyrun.pspace.replicates(20, seed=1) instead",
+    ),
+    "replicates that nobody takes": (
+        "from psyrun.pspace import replicates\n"
+        + with_space("Param(x=[1]) * replicates(3)"),
+        "takes neither 'rng', a random generator, nor 'seed', an integer",
+        "Give it one of these arguments",
+    ),
     "sequences of two lengths": (
         with_space("Param(x=[1, 2], z=[1])"),
         "not equally long (x: 2, z: 1)",
