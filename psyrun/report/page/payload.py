@@ -19,7 +19,7 @@ from psyrun.report.page.encoding import (
     is_exact,
     size_of,
 )
-from psyrun.results.failures import FailureGroup, grouped
+from psyrun.results.causes import FailureGroup, grouped
 from psyrun.results.provenance import within
 from psyrun.utils.text import shortened
 
