@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from psyrun.mapper import map_pspace_hdd_backed as map_pspace_hdd_backed
     from psyrun.mapper import map_pspace_parallel as map_pspace_parallel
     from psyrun.pspace import Param as Param
+    from psyrun.report.plot import plot as plot
     from psyrun.results.export import export as export
     from psyrun.results.failed import failed as failed
     from psyrun.results.load import load as load
@@ -44,6 +45,7 @@ _NAMES = {
     "export": "psyrun.results.export",
     "failed": "psyrun.results.failed",
     "load": "psyrun.results.load",
+    "plot": "psyrun.report.plot",
     "stale": "psyrun.results.spaces",
     "provenance": "psyrun.results.provenance",
     "map_pspace": "psyrun.mapper",

@@ -24,7 +24,7 @@ SUMMARIES = {
     "kill": "stop the runs of tasks with all their jobs",
     "clean": "delete all files that were generated for tasks",
     "merge": "put the rows of all data files of a folder into one file",
-    "plot": "show a result over its parameters, in the terminal",
+    "plot": "show a result over its parameters, in the terminal or in a file",
     "report": "write one page that shows tasks: results, failures and costs",
     "export": "write a result to a file of another format, such as CSV or netCDF",
     "init": "set a project folder up, also for plain snakemake",
@@ -41,7 +41,7 @@ WITHOUT_TASKDIR = {"snakefile", "profile", "help"}
 MAKING = {"init", "new-task"}
 """Verbs that make files of a project."""
 
-HERE = {*MAKING, "merge", "export"}
+HERE = {*MAKING, "merge", "export", "plot"}
 """Verbs that are about the current folder, also if the project is one above."""
 
 CALLING = {"test", "debug"}

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from psyrun.errors import PsyrunError, StoreError, TaskError
+from psyrun.errors import PsyrunError, SchedulerError, StoreError, TaskError
 from psyrun.planning.places import check_apart
 from psyrun.pspace.equality import check_comparable
 from psyrun.pspace.replicates import check_no_generators
+from psyrun.queue.site import time_limit
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.tasks.discovery import Refuse, task_path
 from psyrun.tasks.loading import Task, load_task
@@ -23,7 +24,8 @@ from psyrun.tasks.storable import check_parameters
 from psyrun.utils.checksums import name_beside
 from psyrun.utils.files import make_folder
 from psyrun.utils.process.isolation import isolated
-from psyrun.workdir.layout import TaskLayout, TaskRecord, record_of_task
+from psyrun.utils.text import limit_text
+from psyrun.workdir.layout import PROCESS, TaskLayout, TaskRecord, record_of_task
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 from psyrun.workdir.result_file import (
     KEPT,
@@ -50,6 +52,26 @@ def check(task: Task) -> None:
     _hint_at_paths(task)
     check_storable(task)
     _warn_of_incomparable(task)
+    _warn_of_timeout(task)
+
+
+def _warn_of_timeout(task: Task) -> None:
+    """Warn where the queue ends a whole job before one evaluation is ended."""
+    if task.timeout is None:
+        return
+    with suppress(SchedulerError):
+        name = TaskLayout.of(task.workdir, task.name).job(PROCESS, 0)
+        minutes = time_limit(
+            task.scheduler, task.scheduler.validate(task.scheduler_args, name)
+        )
+        if minutes is not None and task.timeout > 60 * minutes:
+            warnings.warn(
+                f"{task.path}: timeout = {limit_text(task.timeout)} is longer than the "
+                f"time limit of a job ({limit_text(60 * minutes)}), which ends all of "
+                "it. Make it shorter, or raise the time limit.",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def _warn_of_incomparable(task: Task) -> None:

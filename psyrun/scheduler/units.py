@@ -36,6 +36,8 @@ _MEGABYTES = {
 _TIME_ALLOWED = (
     "it must be a time such as '15m', '1h30m' or '2d', or a number of minutes"
 )
+SECONDS_ALLOWED = "a time such as '90s', '10m' or '1h30m', or a number of seconds"
+"""What `seconds` takes."""
 _MEMORY_ALLOWED = "it must be memory such as '500M' or '1.5G', or a number of megabytes"
 
 
@@ -45,7 +47,7 @@ def minutes(value: Any) -> int:
     Takes a text such as ``'1h30m'``, a number of minutes, or a timedelta.
     """
     try:
-        found = ceil(_seconds(value) / 60)
+        found = ceil(_seconds(value, 60) / 60)
     except (OverflowError, TypeError, ValueError):
         raise ValueError(_TIME_ALLOWED) from None
     if found < 1:
@@ -53,14 +55,29 @@ def minutes(value: Any) -> int:
     return found
 
 
-def _seconds(value: Any) -> Fraction:
+def seconds(value: Any) -> float:
+    """Return a length of time in seconds, above 0.
+
+    Takes a text such as ``'1h30m'``, a number of seconds, or a timedelta.
+    """
+    try:
+        found = float(_seconds(value, 1))
+    except (OverflowError, TypeError, ValueError):
+        raise ValueError(SECONDS_ALLOWED) from None
+    if found <= 0:
+        raise ValueError(f"{SECONDS_ALLOWED}, above zero")
+    return found
+
+
+def _seconds(value: Any, unit: int) -> Fraction:
+    """Return a length of time in seconds; numbers are in units of so many seconds."""
     if isinstance(value, timedelta):
         return Fraction(value // timedelta(microseconds=1), 1_000_000)
     if not isinstance(value, str):
-        return 60 * _fraction(value)
+        return unit * _fraction(value)
     text = value.strip()
     if text.isdecimal():
-        return Fraction(60 * int(text))
+        return Fraction(unit * int(text))
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise ValueError

@@ -16,10 +16,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from psyrun.errors import (
     JobError,
@@ -31,6 +31,7 @@ from psyrun.errors import (
 from psyrun.pspace.absent import Arguments
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
+from psyrun.steps.timekeeper import TimedOut, Timekeeper
 from psyrun.steps.watchdog import Watchdog, Watched
 from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
 from psyrun.utils.files import forget_checks
@@ -48,7 +49,7 @@ from psyrun.utils.text import (
     describe_parameters,
     parameters_text,
 )
-from psyrun.workdir.failures import describe_death
+from psyrun.workdir.failures import describe_death, describe_timeout
 from psyrun.workdir.in_flight import InFlight, InFlightTable
 from psyrun.workdir.journal import Journal, cut_torn
 
@@ -102,6 +103,8 @@ class _Pool:
         # Their processes by the numbers of the workers.
         self._readers: dict[int, int] = {}
         self._is_out_of_time = False
+        limit = evaluation.timeout
+        self._timekeeper = None if limit is None else Timekeeper(limit, self._slots)
         # What the import of the task started is there for all workers.
         self._not_ours = children()
         # Up to where journals were verified: workers may die by the thousand.
@@ -113,15 +116,10 @@ class _Pool:
         # The task file may have used them when it was imported.
         end_threads()
         prepare_forks()
+        keeper = self._timekeeper
         try:
-            self._start_all()
-            while self._workers:
-                pid, status = os.wait()
-                if pid in self._workers:
-                    number = self._workers.pop(pid)
-                    self._readers.pop(number, None)
-                    self._end_strays()
-                    self._ended(number, pid, os.waitstatus_to_exitcode(status))
+            with nullcontext() if keeper is None else keeper.at_work():
+                self._run_all()
         finally:
             self._kill_all()
             self._in_flight.close()
@@ -133,6 +131,21 @@ class _Pool:
                 "the job's wall time does not suffice for the rest. What is done is "
                 "kept: run again for the rest."
             )
+
+    def _run_all(self) -> None:
+        self._start_all()
+        while self._workers:
+            pid, status = os.wait()
+            if pid in self._workers:
+                number = self._workers.pop(pid)
+                self._readers.pop(number, None)
+                self._end_strays()
+                self._ended(number, pid, os.waitstatus_to_exitcode(status))
+
+    def _slots(self) -> dict[int, InFlight | None]:
+        """Return what each worker evaluates, in another thread."""
+        workers = list(self._workers.items())
+        return {pid: self._in_flight.get(number) for pid, number in workers}
 
     def watched(self) -> list[Watched]:
         """Return the workers as a watchdog looks after them, in another thread."""
@@ -219,6 +232,8 @@ class _Pool:
         lost = self._in_flight.get(number)
         has_worked = self._in_flight.exit_status(number) is not None
         code = self._status_of_work(number, code)
+        if self._has_timed_out(number, pid, lost, has_worked=has_worked):
+            return
         if lost is not None:
             # Whatever the status: the user's code may end its process with any.
             self._record_death(number, lost, pid, code)
@@ -253,6 +268,33 @@ class _Pool:
                 "set up. Fix `setup` or the task file, then run again."
             )
 
+    def _has_timed_out(
+        self, number: int, pid: int, lost: InFlight | None, *, has_worked: bool
+    ) -> bool:
+        """Whether a worker ended because of the time limit; then another goes on."""
+        if self._timekeeper is None:
+            return False
+        stack = self._messages.take_stack()
+        late = self._timekeeper.take(pid)
+        if late is None or has_worked:
+            return False
+        if lost == late.slot:
+            self._record_timeout(number, late, stack)
+            self._check_failures()
+            self._start(number, range(lost.position + 1, lost.end))
+        else:
+            # It came to its end at that moment: the next one is not to blame.
+            rest = range(0) if lost is None else range(lost.position, lost.end)
+            self._start(number, rest)
+        return True
+
+    def _record_timeout(self, number: int, late: TimedOut, stack: str) -> None:
+        assert self._evaluation.timeout is not None
+        parameters = self._passed(late.slot.index)
+        failure = describe_timeout(self._evaluation.timeout, stack, parameters)
+        self._record_failure(number, late.slot.index, failure, late.lasted)
+        log_line(f"assignment {late.slot.index}:\n{failure['traceback']}")
+
     def _status_of_work(self, number: int, code: int) -> int:
         """Return the exit status of a worker, whatever ended it after its work."""
         planned = self._in_flight.exit_status(number)
@@ -270,16 +312,25 @@ class _Pool:
             raise JobError(_TOO_MANY_FAILURES)
 
     def _record_death(self, number: int, lost: InFlight, pid: int, code: int) -> None:
-        work, index = self._evaluation, lost.index
-        arguments = Arguments(work.execute, work.space).of(index, work.space[index])
-        failure = describe_death(code, pid, arguments)
+        failure = describe_death(code, pid, self._passed(lost.index))
+        self._record_failure(number, lost.index, failure)
+        log_line(f"assignment {lost.index}: {failure['message']}")
+
+    def _passed(self, index: int) -> Mapping[str, Any]:
+        """Return what `execute` was called with for an assignment."""
+        work = self._evaluation
+        return Arguments(work.execute, work.space).of(index, work.space[index])
+
+    def _record_failure(
+        self, number: int, index: int, failure: dict[str, Any], lasted: float = 0.0
+    ) -> None:
+        """Record the failure of an assignment whose worker is dead."""
         path = self._evaluation.journal(number)
         # Nobody else writes to it, and its writer is dead.
         self._intact[number] = cut_torn(path, self._intact.get(number, 0))
         journal = Journal(path, self._evaluation.session)
-        journal.failure(lost.index, time.time(), 0.0, 0, failure)
+        journal.failure(index, time.time() - lasted, lasted, 0, failure)
         journal.close()
-        log_line(f"assignment {lost.index}: {failure['message']}")
 
     def _kill_all(self) -> None:
         for pid in self._workers:

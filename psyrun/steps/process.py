@@ -273,6 +273,7 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         setup=task.setup,
         exclude=task.exclude_from_result,
         taskdir=Path(task.module.__file__ or task.path).parent,
+        timeout=task.timeout,
         check=_row_check(job),
         has_too_many_failures=FailureLimit(
             job.layout, job.round, job.plan.max_failures

@@ -25,6 +25,7 @@ from psyrun.errors import (
 from psyrun.pspace.absent import Arguments
 from psyrun.steps.labels import Labels
 from psyrun.steps.spawned import take_the_place_of_main
+from psyrun.steps.timekeeper import die_with_stack
 from psyrun.steps.work_queue import WorkQueue
 from psyrun.store.values import base_value
 from psyrun.tasks.paths import path_beside, taken_from
@@ -105,6 +106,8 @@ class Evaluation:
         Whether the job still has its lock.
     taskdir : Path
         Absolute folder of the task file, for what is only there.
+    timeout : float or None
+        How many seconds an evaluation may take.
     """
 
     space: ParameterSpace
@@ -123,6 +126,7 @@ class Evaluation:
     enter: Callable[[], None] = lambda: None
     holds_lock: Callable[[], bool] = lambda: True
     taskdir: Path = Path()
+    timeout: float | None = None
 
     @property
     def needs_reader(self) -> bool:
@@ -198,6 +202,8 @@ class Worker:
         take_the_place_of_main()
         self._evaluation.enter()
         self._extras = self._set_up()
+        if self._evaluation.timeout is not None:
+            die_with_stack(self._messages.file)
         session = {**self._evaluation.session, "pid": os.getpid()}
         path = self._evaluation.journal(self._number)
         self._journal = Journal(path, session)
@@ -414,9 +420,14 @@ def _peak() -> int:
 
 
 class ExitMessages:
-    """A pipe by which the workers of a job send it why they end."""
+    """A pipe by which the workers of a job send it why they end.
+
+    Each message is a line that begins with the number of the worker. All other lines
+    are of the stack of a worker whose time was over.
+    """
 
     def __init__(self) -> None:
+        self._lines: list[str] = []
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
@@ -442,12 +453,22 @@ class ExitMessages:
 
     def last_of(self, worker: int) -> str:
         """Return the last message of a worker; empty if there is none."""
+        self._receive()
+        words = (line.partition(" ") for line in reversed(self._lines))
+        return next((text for number, _, text in words if number == str(worker)), "")
+
+    def take_stack(self) -> str:
+        """Return the stack that a worker has left; empty if there is none."""
+        self._receive()
+        stack = [line for line in self._lines if not line[:1].isdecimal()]
+        self._lines = [line for line in self._lines if line[:1].isdecimal()]
+        return "\n".join(stack)
+
+    def _receive(self) -> None:
         received = b""
         with suppress(BlockingIOError):
             received = os.read(self._read, 1 << 16)
-        lines = reversed(received.decode(errors="replace").splitlines())
-        words = (line.partition(" ") for line in lines)
-        return next((text for number, _, text in words if number == str(worker)), "")
+        self._lines += received.decode(errors="replace").splitlines()
 
     def close(self) -> None:
         """Close the pipe."""

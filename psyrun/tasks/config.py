@@ -258,6 +258,13 @@ class Config:
         "that begin later evaluate nothing",
         value=None,
     )
+    timeout: float | None = special(
+        values.optional(values.duration),
+        "time such as `'10m'`, number of seconds, or `None`",
+        "how long one evaluation may take; one that takes longer is ended, and the "
+        "assignment has failed",
+        value=None,
+    )
     retries: int = special(
         values.integer(at_least=0),
         "integer, at least 0",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psyrun.backend import Backend
 from psyrun.scheduler import Scheduler, scheduler_class
+from psyrun.scheduler.units import seconds
 from psyrun.utils.plugins import missing_methods
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ def limit(*, at_least: int) -> Callable[[Any], int | None]:
             raise NotAllowedError(f"{error}. None stands for any number") from None
 
     return read_limit
+
+
+def duration(value: Any) -> float:
+    """Take a length of time above zero, and return it in seconds."""
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise NotAllowedError(str(error)) from None
 
 
 def flag(value: Any) -> bool:

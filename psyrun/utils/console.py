@@ -26,13 +26,20 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     """
     if debug:
         traceback.print_exception(error)
-    if isinstance(error, OSError) and is_of_standard_output(error):
-        error.filename = "standard output"
-        close_standard_output()
+    # An error of psyrun's own names its file in the text.
+    if isinstance(error, OSError) and not isinstance(error, PsyrunError):
+        _close_if_to_blame(error)
     print(f"psy: {_one_line(error)}", file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     return error.exit_status if isinstance(error, PsyrunError) else 2
+
+
+def _close_if_to_blame(error: OSError) -> None:
+    """Close the standard output if an error is that of it."""
+    if is_of_standard_output(error):
+        error.filename = "standard output"
+        close_standard_output()
 
 
 def _one_line(error: BaseException) -> str:

@@ -138,3 +138,10 @@ def side_by_side(sentences: Sequence[str], width: int | None) -> list[str]:
     """Return sentences on one line if they fit on it, else each on its own."""
     line = " ".join(sentences)
     return [line] if width is None or len(line) <= width else list(sentences)
+
+
+def limit_text(seconds: float) -> str:
+    """Return a time limit as short as it can be, such as ``10 min`` or ``0.5 s``."""
+    if seconds < 60:
+        return f"{seconds:g} s"
+    return duration(seconds).removesuffix(" 0 s").removesuffix(" 0 min")

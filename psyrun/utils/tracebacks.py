@@ -15,6 +15,8 @@ _TOLD = "Traceback (most recent call last):"
 _LIBRARY = re.compile(
     r"[/\\](?:lib(?:64)?[/\\](?:python|pypy)\d(?:\.\d+)?t?|(?:site|dist)-packages)[/\\]"
 )
+_DUMPED = re.compile(r'  File "(.+)", line (\d+) in (.+)')
+_ESCAPED = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
 
 
@@ -74,6 +76,34 @@ def innermost_frame(text: str) -> str:
 def _is_in_users_file(frame: str) -> bool:
     match = FRAME.fullmatch(frame)
     return match is not None and is_users(match[1])
+
+
+def dumped_traceback(dump: str) -> str:
+    """Return what `faulthandler` wrote of a thread in the form of a traceback.
+
+    Without its first and last line, and without the frames at the top down to those of
+    psyrun that called the user's code.
+    """
+    found = [_DUMPED.fullmatch(line) for line in reversed(dump.splitlines())]
+    frames = traceback.StackSummary.from_list(
+        [
+            (_ESCAPED.sub(_character, match[1]), int(match[2]), match[3], None)
+            for match in found
+            if match is not None
+        ]
+    )
+    if "\n  ..." in dump:
+        # Of more than a hundred frames, those at the top were left out.
+        return visible("".join(["  ...\n", *frames.format()]))
+    # Above psyrun, there is what started Python's main module.
+    del frames[: next((i for i, each in enumerate(frames) if _is_own(each)), 0)]
+    _cut_own_frames(frames)
+    return visible("".join(frames.format()))
+
+
+def _character(escape: re.Match[str]) -> str:
+    """Return the character of a path that was written as a number."""
+    return chr(int(escape[1][1:], 16))
 
 
 def user_place(error: BaseException) -> str:

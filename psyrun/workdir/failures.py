@@ -12,10 +12,17 @@ from psyrun.utils.records import RecordedTypeError, of_kind, read_record
 from psyrun.utils.text import (
     describe_exit,
     describe_parameters,
+    limit_text,
     parameters_text,
     shortened,
 )
-from psyrun.utils.tracebacks import FRAME, innermost_frame, place, user_traceback
+from psyrun.utils.tracebacks import (
+    FRAME,
+    dumped_traceback,
+    innermost_frame,
+    place,
+    user_traceback,
+)
 from psyrun.workdir import frames, journal
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.damage import check_division
@@ -26,6 +33,8 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import Failures, finished_blocks
 
 _LONGEST_CAUSE = 300  # characters
+TIMED_OUT = "TimedOut"
+"""Type of the failure of an assignment that took longer than `timeout` allows."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,8 @@ class Failure:
         Position of the assignment in the frozen space.
     type, message : str
         Class and text of the exception; the class is ``WorkerDied`` where the
-        process ended, and ``JobEnded`` where the whole job did.
+        process ended, ``TimedOut`` where it took longer than `timeout` allows, and
+        ``JobEnded`` where the whole job ended.
     where : str
         Innermost frame in a file of the user, as tracebacks print it, or how the
         process ended; empty if neither is known.
@@ -259,6 +269,26 @@ def describe_death(
         "message": message,
         "traceback": f"{message} (pid {pid}).\n",
         "where": cause,
+        "parameters": describe_parameters(parameters),
+    }
+
+
+def describe_timeout(
+    limit: float, stack: str, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is recorded of an assignment that was ended as it took too long.
+
+    `limit` are the seconds that it may take, and `stack` is what `faulthandler` wrote
+    of its process; empty if it could not.
+    """
+    message = f"took longer than timeout = {limit_text(limit)}"
+    frames = dumped_traceback(stack)
+    head = "Traceback (most recent call last):\n" if frames else ""
+    return {
+        "type": TIMED_OUT,
+        "message": message,
+        "traceback": f"{head}{frames}{TIMED_OUT}: {message}\n",
+        "where": innermost_frame(frames),
         "parameters": describe_parameters(parameters),
     }
 

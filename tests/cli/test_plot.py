@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import psyrun
+from psyrun.errors import PsyrunError
 from psyrun.report.plot import drawn, wanted_of
 from psyrun.report.terminal import limits_of
 from psyrun.report.terminal.style import Style
@@ -60,6 +64,15 @@ def test_the_result_is_drawn_over_the_axes(psy, task, finish, monkeypatch):
     Path("notes").mkdir()
     monkeypatch.chdir("notes")
     assert psy("plot", "a").out == result.out
+    result = psy("plot", "a", "--band", "std", "-o", "peak.svg")
+    assert (result.status, result.err) == (0, "")
+    assert result.out.splitlines()[-1] == "written to peak.svg"
+    text = Path("peak.svg").read_text()
+    assert "peak (people)" in text and "3 of 18 assignments failed" in text
+    for folder, said in (("gone", "no such file or folder"), ("/sys", "try again")):
+        result = psy("plot", "a", "-o", f"{folder}/peak.svg")
+        assert (result.status, result.out) == (2, "")
+        assert re.fullmatch(rf"psy: {folder}/peak.svg: .*{said}.*\n", result.err)
 
 
 def test_numbers_are_those_that_psyrun_loads(psy, task, finish):
@@ -73,6 +86,14 @@ def test_numbers_are_those_that_psyrun_loads(psy, task, finish):
     )
     np.testing.assert_allclose(found.cells.values, mean.to_numpy())
     np.testing.assert_allclose(found.cells.high, (mean + sem).to_numpy())
+    axes = psyrun.plot("a", "peak", reduce="median", ax=Figure().subplots())
+    medians = frame.groupby(["solver", "beta"], sort=False)["peak"].median()
+    for solver, line in zip(["rk4", "euler"], axes.get_lines(), strict=True):
+        values = medians[solver].reindex([0.1, 0.2, 0.4])
+        np.testing.assert_allclose(line.get_ydata(), values)
+    assert "3 of 18 assignments failed" in axes.get_title()
+    with pytest.raises(PsyrunError, match="no axis 'x'"):
+        psyrun.plot("a", over="x")
     cost = psyrun.load("a", partial=True, as_="pandas", costs=True)
     found = drawn("a", None, wanted_of(cost="memory", over=["solver"]), limits)
     memory = cost.groupby(["solver", "beta"], sort=False)["cost_peak_memory"].mean()
@@ -143,3 +164,15 @@ def test_a_data_file_is_drawn_over_its_columns(psy, project):
     assert result.out.startswith("y over n")
     result = psy("plot", "in.npz", "--cost", "failed")
     assert result.status == 2 and "Name the task" in result.err
+
+
+def test_plots_need_no_matplotlib_in_the_terminal(project):
+    code = (
+        "import sys, psyrun.cli.main as m\n"
+        "from psyrun.store import NpzStore\n"
+        "NpzStore().save('in.npz', {'n': [1, 2], 'y': [0.5, 1.5]})\n"
+        "assert m.main(['plot', 'in.npz', 'y', '--over', 'n']) == 0\n"
+        "sys.exit(str({'matplotlib', 'pandas', 'tables'} & set(sys.modules) or ''))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stderr.strip() == ""

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from psyrun.scheduler.units import count, megabytes, memory, minutes
+from psyrun.scheduler.units import count, megabytes, memory, minutes, seconds
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,33 @@ def test_counts_are_read(value, expected):
 def test_other_counts_are_refused(value):
     with pytest.raises(ValueError, match="whole number above zero"):
         count(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("10m", 600.0),
+        ("1h30m", 5400.0),
+        ("0.5s", 0.5),
+        ("90", 90.0),
+        (90, 90.0),
+        (np.float32(0.5), 0.5),
+        (timedelta(minutes=1), 60.0),
+    ],
+)
+def test_numbers_are_seconds_where_these_are_meant(value, expected):
+    assert seconds(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["", "soon", "-5m", True, np.True_, float("nan"), float("inf"), [1], 1j]
+)
+def test_what_is_no_number_of_seconds_is_refused(value):
+    with pytest.raises(ValueError, match=r"^a time such as '90s'"):
+        seconds(value)
+
+
+@pytest.mark.parametrize("value", [0, -1, "0s", 0.0, timedelta(0)])
+def test_no_seconds_are_refused(value):
+    with pytest.raises(ValueError, match="above zero"):
+        seconds(value)

@@ -74,6 +74,9 @@ def test_the_guides_example_loads(load):
 
 
 VALUES = {
+    "timeout = '1h30m'": ("timeout", 5400.0),
+    "timeout = 90": ("timeout", 90.0),
+    "timeout = None": ("timeout", None),
     "max_jobs = 7": ("max_jobs", 7),
     "max_jobs = None": ("max_jobs", None),
     "exclude_from_result = None": ("exclude_from_result", ()),
@@ -144,6 +147,7 @@ def test_plug_ins_are_given_as_object_class_or_name(load_with, text):
     assert type(getattr(load_with(text), name)) is expected
 
 
+TIME = "it must be a time such as '90s', '10m' or '1h30m', or a number of seconds"
 POSITIVE = "it must be an integer of at least 1."
 WRONG = {
     "max_jobs = 0": f"max_jobs is 0; {POSITIVE}",
@@ -154,6 +158,12 @@ WRONG = {
     "pool_size = 1.0": f"pool_size is 1.0; {POSITIVE}",
     "keep_blocks = 1": "keep_blocks is 1; it must be True or False.",
     "overwrite_dirty = 0": "overwrite_dirty is 0; it must be True or False.",
+    "timeout = 0": f"timeout is 0; {TIME}, above zero, or None",
+    "timeout = -1.5": f"timeout is -1.5; {TIME}, above zero, or None",
+    "timeout = 'soon'": f"timeout is 'soon'; {TIME}, or None",
+    "timeout = float('nan')": f"timeout is nan; {TIME}, or None",
+    "timeout = float('inf')": f"timeout is inf; {TIME}, or None",
+    "timeout = True": f"timeout is True; {TIME}, or None",
     "split_and_merge = 'here'": "split_and_merge is 'here'; it must be one of 'auto',",
     "split_and_merge = ['local']": "split_and_merge is ['local']; it must be one of",
     "workdir = ''": "workdir is ''; it must be a path on one line,",

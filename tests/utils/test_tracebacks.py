@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import psyrun.mapper
 from psyrun.errors import StoreError
 from psyrun.store.pickle import check_picklable
-from psyrun.utils.tracebacks import innermost_frame, is_users, user_traceback
+from psyrun.utils.tracebacks import (
+    dumped_traceback,
+    innermost_frame,
+    is_users,
+    user_traceback,
+)
 
 
 class Fragile:
@@ -101,3 +108,23 @@ def test_files_of_libraries_are_not_the_users(filename: str) -> None:
 )
 def test_other_files_are(filename: str) -> None:
     assert is_users(filename)
+
+
+def test_a_dump_begins_below_the_frames_of_psyrun() -> None:
+    own = Path(psyrun.__file__).parent / "steps/worker.py"
+    dump = (
+        "Stack (most recent call first):\n"
+        '  File "/home/m\\xfcller/a.py", line 3 in inner\n'
+        '  File "/home/m\\xfcller/a.py", line 8 in execute\n'
+        f'  File "{own}", line 1 in _evaluate\n'
+        '  File "<frozen runpy>", line 88 in _run_code\n'
+    )
+    assert dumped_traceback(dump) == (
+        '  File "/home/müller/a.py", line 8, in execute\n'
+        '  File "/home/müller/a.py", line 3, in inner\n'
+    )
+
+
+@pytest.mark.parametrize("dump", ["", "<no Python frame>", "File", "\0"])
+def test_a_dump_without_frames_has_none(dump: str) -> None:
+    assert dumped_traceback(dump) == ""
