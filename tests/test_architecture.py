@@ -83,6 +83,7 @@ SCENARIOS = {
         "refused_files",
         "removed_files",
         "removed_python",
+        "replicates",
         "second_looks",
         "small_steps",
         "surroundings",
