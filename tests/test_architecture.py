@@ -83,7 +83,6 @@ SCENARIOS = {
         "refused_files",
         "removed_files",
         "removed_python",
-        "replicates",
         "second_looks",
         "small_steps",
         "surroundings",
