@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from psyrun.errors import PsyrunError
+from psyrun.utils.literals import values_in
 from psyrun.utils.text import counted
 
 if TYPE_CHECKING:
@@ -28,7 +28,13 @@ def values_by_name(conditions: Iterable[str], what: str) -> dict[str, Any]:
     PsyrunError
         If one has no name or no value, or two have the same name.
     """
-    found = dict[str, Any]()
+    texts = texts_by_name(conditions, what)
+    return {name: values_in(text) for name, text in texts.items()}
+
+
+def texts_by_name(conditions: Iterable[str], what: str) -> dict[str, str]:
+    """Return what is asked for by the names of parameters, as `values_by_name`."""
+    found = dict[str, str]()
     option = what.partition(": ")[2]
     example = f"{option} " if option else ""
     for condition in conditions:
@@ -44,29 +50,8 @@ def values_by_name(conditions: Iterable[str], what: str) -> dict[str, Any]:
                 f"{what} names {name!r} twice. List its values, such as "
                 f"{example}{name}=1,2."
             )
-        found[name] = _values(text)
+        found[name] = text.strip()
     return found
-
-
-def _values(text: str) -> Any:
-    """Return the value that a text stands for, or a list of several."""
-    try:
-        values = ast.literal_eval(f"[{text}]")
-    except (ValueError, SyntaxError, TypeError, MemoryError):
-        values = [_value(each.strip()) for each in text.split(",")]
-    # A tuple or a list in brackets is one value.
-    is_one = len(values) == 1 and not isinstance(values[0], tuple | list)
-    return values[0] if is_one else values
-
-
-def _value(text: str) -> Any:
-    """Return a value of Python; what is none, is text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError):
-        pass
-    # Neither nan nor inf is a literal. Digits after a zero may be a name.
-    return float(text) if text.lstrip("+-").lower() in ("nan", "inf") else text
 
 
 def assignment_with(space: ParameterSpace, values: Mapping[str, Any], task: str) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import index as as_index
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,13 @@ from psyrun.pspace.space import (
     spanned,
 )
 
-_MOST_LOOKED_AT = 10**8  # points: a byte each while they are looked at
+MOST_LOOKED_AT = 10**8  # points: a byte each while they are looked at
 
 
 def filtered(space: ParameterSpace, function: Callable[..., Any]) -> ParameterSpace:
     """Return the points for which a function is true; see `ParameterSpace.where`."""
     condition = PointFunction.of(function, "where", space.keys())
-    found = _filtered(space, condition)
+    found = filtered_by(space, condition)
     if len(space) and not len(found):
         warnings.warn(
             f"{condition} leaves none of the {len(space)} points.",
@@ -42,7 +42,23 @@ def filtered(space: ParameterSpace, function: Callable[..., Any]) -> ParameterSp
     return found
 
 
-def _filtered(space: ParameterSpace, condition: PointFunction) -> ParameterSpace:
+class Condition(Protocol):
+    """A condition on some parameters."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Names of the parameters."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+
+    def mask(self, gather: Gather, n_points: int) -> NDArray[np.bool_]:
+        """Return for which points it is true; `gather` returns their values."""
+
+
+def filtered_by(space: ParameterSpace, condition: Condition) -> ParameterSpace:
+    """Return the points for which a condition is true, of the factors that have it."""
     if len(space) and not {*space._keys} & {*condition.keys}:
         # A term of a sum that lacks them, all of whose points are the same to it.
         is_kept = condition.mask(_gather_from(space), 1)[0]
@@ -50,23 +66,31 @@ def _filtered(space: ParameterSpace, condition: PointFunction) -> ParameterSpace
     if is_a(space, Product):
         before, part, after = spanned(space, condition.keys)
         if before or after:
-            return Product(*before, _filtered(part, condition), *after)
-    if is_a(space, Sum) and len(space) > _MOST_LOOKED_AT:
-        return Sum(*(_filtered(term, condition) for term in space.operands))
+            return Product(*before, filtered_by(part, condition), *after)
+    if is_a(space, Sum) and len(space) > MOST_LOOKED_AT:
+        return Sum(*(filtered_by(term, condition) for term in space.operands))
     rows = _rows(space, condition)
     return space if len(rows) == len(space) else space.chosen(rows)
 
 
-def _rows(space: ParameterSpace, condition: PointFunction) -> AnyRows:
-    if len(space) > _MOST_LOOKED_AT:
+def _rows(space: ParameterSpace, condition: Condition) -> AnyRows:
+    return rows_where(mask_of(space, condition))
+
+
+def mask_of(space: ParameterSpace, condition: Condition) -> NDArray[np.bool_]:
+    """Return for which points of a space a condition is true.
+
+    Raises `PsyrunError` if there are too many of them.
+    """
+    if len(space) > MOST_LOOKED_AT:
         raise PsyrunError(
             f"{condition.title}: {', '.join(condition.keys)} belong to "
-            f"{len(space):.3g} points, of which {_MOST_LOOKED_AT:.0e} can be looked at "
+            f"{len(space):.3g} points, of which {MOST_LOOKED_AT:.0e} can be looked at "
             "at most; put a condition on each of them first, or multiply by other "
             "parameters afterwards."
         )
     if not is_a(space, Product):
-        return rows_where(condition.mask(_gather_from(space), len(space)))
+        return condition.mask(_gather_from(space), len(space))
     # Each combination of the parameters is looked at once.
     own = [bool({*factor._keys} & {*condition.keys}) for factor in space.operands]
     pairs = [*zip(space.operands, own, strict=True)]
@@ -74,7 +98,33 @@ def _rows(space: ParameterSpace, condition: PointFunction) -> AnyRows:
     mask = condition.mask(_gather_from(part), len(part))
     shape = [len(factor) if is_own else 1 for factor, is_own in pairs]
     sizes = [len(factor) for factor in space.operands]
-    return rows_where(np.broadcast_to(mask.reshape(shape), sizes).reshape(-1))
+    return np.broadcast_to(mask.reshape(shape), sizes).reshape(-1)
+
+
+def chosen_by(space: ParameterSpace, is_chosen: NDArray[np.bool_]) -> ParameterSpace:
+    """Return some points of a space, of a product with as few of its places as can be.
+
+    Parameters
+    ----------
+    is_chosen : ndarray of bool, shape (n_points,)
+        Which points, in the order of the space.
+    """
+    if is_chosen.all():
+        return space
+    if not is_a(space, Product):
+        return space.chosen(rows_where(is_chosen))
+    cells = is_chosen.reshape([len(factor) for factor in space.operands])
+    factors, along = [], []
+    for axis, factor in enumerate(space.operands):
+        others = tuple(each for each in range(cells.ndim) if each != axis)
+        is_used: NDArray[np.bool_] = np.asarray(cells.any(axis=others))
+        if not factor._keys:  # Repeats, which are all alike.
+            is_used[:] = True
+        along.append(np.flatnonzero(is_used))
+        rows = rows_where(is_used)
+        factors.append(factor if len(rows) == len(factor) else factor.chosen(rows))
+    narrowed, inner = Product(*factors), cells[np.ix_(*along)].reshape(-1)
+    return narrowed if inner.all() else narrowed.chosen(rows_where(inner))
 
 
 def _gather_from(space: ParameterSpace) -> Gather:

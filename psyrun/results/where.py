@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from psyrun.errors import PsyrunError, did_you_mean
+from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace
-from psyrun.pspace.axes import Dimension, Grid, values_of
+from psyrun.pspace.axes import Dimension, Grid
 from psyrun.pspace.columns import Indices
-from psyrun.pspace.equality import equal_rows, is_in
+from psyrun.pspace.conditions import rows_with, unknown_parameter
 from psyrun.pspace.param import select
-from psyrun.utils.text import listed, shortened, text_of
+from psyrun.utils.text import listed
 
-_LONGEST = 40  # characters of a value in a message
-_MOST_COMPARED = 1000  # values, for a near one
 _MOST_ROWS = 10**7  # that are looked for
 
 
@@ -156,16 +154,13 @@ def checked_where(
             if not _listed(wanted)[0]:
                 raise PsyrunError(f"where: the list of {key!r} is empty; list values.")
             continue
-        there = f"The parameters are {listed(list(map(str, parameters)))}."
         if key in others:
+            there = f"The parameters are {listed(list(map(str, parameters)))}."
             raise PsyrunError(
                 f"where: {key!r} is a result, not a parameter. {there} Compare results "
                 "once they are loaded."
             )
-        raise PsyrunError(
-            f"where: there is no parameter {key!r}."
-            f"{did_you_mean(str(key), map(str, parameters))} {there}"
-        )
+        raise PsyrunError(f"where: {unknown_parameter(key, parameters)}")
     return dict(where)
 
 
@@ -188,17 +183,12 @@ def _dimension_of(grid: Grid, key: str) -> int | None:
 def matches(space: ParameterSpace, key: str, wanted: list[Any]) -> Indices:
     """Return the rows of a space in which a parameter has one of some values.
 
-    Values are equal as in a difference of spaces. Raises `PsyrunError` if no row has
-    one of them.
+    Raises `PsyrunError` as `rows_with` does.
     """
-    there, asked = equal_rows([space, Param(**{key: wanted})], [key])
-    is_known = is_in(asked, there)
-    if not is_known.all():
-        value = wanted[int(np.argmin(is_known))]
-        raise PsyrunError(
-            f"where: {key!r} is never {_shown(value)}.{_nearest(space, key, value)}"
-        )
-    return np.flatnonzero(is_in(there, asked))
+    try:
+        return rows_with(space, key, wanted)
+    except PsyrunError as error:
+        raise PsyrunError(f"where: {error}") from error.__cause__
 
 
 def where_in_columns(columns: Mapping[str, Any], where: Mapping[str, Any]) -> Indices:
@@ -208,23 +198,3 @@ def where_in_columns(columns: Mapping[str, Any], where: Mapping[str, Any]) -> In
         rows = matches(Param(**{key: columns[key]}), key, _listed(wanted)[0])
         found = rows if found is None else np.intersect1d(found, rows)
     return np.empty(0, np.int64) if found is None else found
-
-
-def _nearest(space: ParameterSpace, key: str, value: Any) -> str:
-    """Return in a sentence which value is near, or which values there are."""
-    values = values_of(space, key, np.arange(len(space)))
-    if values.dtype.kind in "iuf" and isinstance(value, int | float | np.number):
-        distances = np.abs(values - float(value))
-        if not np.isnan(distances).all():
-            near = values[int(np.nanargmin(distances))].item()
-            return f" The nearest is {_shown(near)}."
-    some = values[:_MOST_COMPARED].tolist()
-    texts = [each for each in some if isinstance(each, str)]
-    if isinstance(value, str) and (near := did_you_mean(value, texts)):
-        return near
-    shown = list(dict.fromkeys(map(_shown, some)))
-    return f" Its values are {listed(shown)}." if shown else ""
-
-
-def _shown(value: Any) -> str:
-    return shortened(text_of(value), _LONGEST)
