@@ -96,6 +96,8 @@ def _remarks(status: TaskStatus, numbers: AssignmentCounts) -> Iterator[str]:
     yield from _hanging(status)
     if status.state == "done" and numbers.n_failed:
         yield f"without {counted(numbers.n_failed, 'failed assignment')}"
+    if numbers.n_not_chosen:
+        yield f"{numbers.n_not_chosen} not chosen by 'psy run -p'"
     if numbers.n_older:
         yield f"{counted(numbers.n_older, 'row')} by an earlier version"
     if numbers.n_former:

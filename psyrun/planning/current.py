@@ -76,6 +76,9 @@ def current_state(
     )
     if plan is None or last is None:
         return current
+    counts = DivisionCounts.load(last)
+    is_part = counts is not None and counts.n_whole is not None
+    current = replace(current, is_part=is_part)
     progress = RoundProgress(last)
     current = replace(current, count_failed=lambda: progress.tally().failed)
     if current.is_split:
@@ -167,7 +170,7 @@ def _sources(current: Current, plan: Plan, layout: TaskLayout) -> dict[int, RowS
             # What replaces these rows is there.
             continue
         space = counts.space_source
-        if number == plan.round:
+        if number == plan.round and not (plan.part and counts.n_whole is None):
             space = plan.space_source
         is_complete = MergeRecord.load(round_) is not None
         found[number] = RowSource(counts.fingerprint, space, is_complete)
@@ -194,8 +197,9 @@ def _count_rows(
 
     known_as = KnownAs(task.match, task.defaults)
     if not rounds:
-        return _count_in_result(task, known_as)
-    space = rounds[0].division.space if kept.same_space else task.pspace
+        return _count_in_result(task, desired, known_as)
+    space = rounds[0].division.whole_space if kept.same_space else task.pspace
+    is_chosen = _chosen(desired, space)
     there = rows_of_rounds(
         [(data, fingerprint_of(data)) for data in rounds],
         same_space=kept.same_space,
@@ -208,8 +212,11 @@ def _count_rows(
         there = there.with_defaults(known_as)
         space = known_as.as_in(space, there.points)
     try:
-        found = from_rounds(space, there, names, keeps_all=kept.keeps_all)
-        is_open = found.rows < 0
+        found = from_rounds(
+            space, there, names, keeps_all=kept.keeps_all, is_chosen=is_chosen
+        )
+        has_row = found.rows >= 0
+        is_open = ~has_row if is_chosen is None else ~has_row & is_chosen
         n_redone = 0
         if not kept.keeps_all and not is_current.all():
             n_redone = _count_open_with_row(space, there, names, is_open)
@@ -222,17 +229,45 @@ def _count_rows(
     if is_open.any() and not kept.same_space:
         _warn_of_rounding(task, space, there.points)
         _warn_of_hypercube(task, [data.division.space for data in rounds])
-    n_kept = _count_current(is_current, found.rows[~is_open])
+    if is_chosen is not None:
+        # Those that are marked stay as they are where they are not chosen.
+        is_current = there.of_versions(names)
+    n_kept = _count_current(is_current, found.rows[has_row])
+    n_open, n_older = int(is_open.sum()), int(has_row.sum()) - n_kept
+    n_items = n_open + n_kept + n_older
     return RowNumbers(
-        n_items=len(space),
-        n_open=int(is_open.sum()),
+        n_items=n_items,
+        n_open=n_open,
         n_kept=n_kept,
-        n_older=int((~is_open).sum()) - n_kept,
+        n_older=n_older,
         n_redone=n_redone,
         n_former=len(found.former),
         n_left_out=_count_left_out(kept, rounds, is_current, found.used),
         n_rerun=n_rerun,
+        is_part=is_chosen is not None
+        and (n_items < len(space) or n_older > 0 or there.replaced is not None),
     )
+
+
+def _chosen(desired: Desired, space: ParameterSpace) -> NDArray[np.bool_] | None:
+    """Return which assignments may be evaluated, None for all."""
+    if not desired.part:
+        return None
+    from psyrun.pspace.conditions import Conditions
+
+    return Conditions(desired.part).mask(space)
+
+
+def whole_space(task: Task, desired: Desired, current: Current) -> ParameterSpace:
+    """Return the space that a part is to be chosen from.
+
+    It is not sampled again as long as its source is the same.
+    """
+    layout = TaskLayout.of(desired.workdir, desired.task)
+    for number in current.own_rounds or current.rounds:
+        if desired.is_same_space(current.sources[number]):
+            return round_data(task, layout.round(number)).division.whole_space
+    return task.pspace
 
 
 def _count_current(is_current: NDArray[np.bool_], rows: Indices) -> int:
@@ -289,7 +324,7 @@ def _replaced(
     return found
 
 
-def _count_in_result(task: Task, known_as: KnownAs) -> RowNumbers:
+def _count_in_result(task: Task, desired: Desired, known_as: KnownAs) -> RowNumbers:
     from psyrun.workdir.reuse import from_result
 
     columns, excluded = _result(task), task.exclude_from_result
@@ -297,10 +332,18 @@ def _count_in_result(task: Task, known_as: KnownAs) -> RowNumbers:
         found = from_result(task.pspace, columns, excluded, known_as)
     except PsyrunError as error:
         raise TaskError(f"{task.path}: {error}") from error
-    n_open = int((found.rows < 0).sum())
-    n_items = len(task.pspace)
-    n_older = n_items - n_open
-    return RowNumbers(n_items, n_open, n_older=n_older, n_former=len(found.former))
+    is_open, is_chosen = found.rows < 0, _chosen(desired, task.pspace)
+    n_older = int((~is_open).sum())
+    if is_chosen is not None:
+        is_open &= is_chosen
+    n_open = int(is_open.sum())
+    return RowNumbers(
+        n_open + n_older,
+        n_open,
+        n_older=n_older,
+        n_former=len(found.former),
+        is_part=is_chosen is not None,
+    )
 
 
 def _warn_of_hypercube(task: Task, former: Sequence[ParameterSpace]) -> None:

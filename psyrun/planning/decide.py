@@ -47,6 +47,10 @@ class Desired(TaskSettings):
         Whether rows of older versions may be replaced.
     described : str
         Digest of what the task file says of its results.
+    part : tuple of str
+        Which part of the space is to be evaluated (``-p``); empty for all.
+    n_whole : int or None
+        If a part is: assignments in the whole space, of which that has `n_items`.
     """
 
     n_items: int
@@ -61,6 +65,8 @@ class Desired(TaskSettings):
     overwrite_dirty: bool = True
     described: str = ""
     order: str = SPACE
+    part: tuple[str, ...] = ()
+    n_whole: int | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -115,7 +121,8 @@ class RowNumbers:
     Attributes
     ----------
     n_items : int
-        Assignments in the space.
+        Assignments in the space, or in the part of it that has a row or is to be
+        evaluated.
     n_open : int
         Those to evaluate.
     n_kept, n_older : int
@@ -129,6 +136,8 @@ class RowNumbers:
     n_left_out : int
         Rows of this version that were in the result, or were to be, and are not any
         more.
+    is_part : bool
+        Whether others of the space have no valid row, and are not to be evaluated.
     """
 
     n_items: int
@@ -139,6 +148,7 @@ class RowNumbers:
     n_former: int = 0
     n_left_out: int = 0
     n_rerun: int = 0
+    is_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,6 +183,8 @@ class Current:
         are no longer in the space.
     has_marks : bool
         Whether rows of its round are marked to be evaluated again.
+    is_part : bool
+        Whether its round has a part of the space only.
     has_jobs : bool
         Whether jobs of its round are queued or running, to be adopted.
     count_open : callable
@@ -196,6 +208,7 @@ class Current:
     n_left_out: int = 0
     n_others: int = 0
     has_marks: bool = False
+    is_part: bool = False
     has_jobs: bool = False
     count_open: Callable[[int], int] = field(default=lambda number: 0)
     count_failed: Callable[[], int] = field(default=lambda: 0)
@@ -220,6 +233,8 @@ class Current:
     def next_round(self) -> int:
         """Number of a round in whose folder nothing was computed yet."""
         number = 1 if self.plan is None else self.plan.round + self.is_split
+        # Jobs of another plan of that round must not be taken for those of the new one.
+        number += self.has_jobs and not self.is_split
         occupied = self.occupied_rounds
         return number if number not in occupied else max(occupied) + 1
 
@@ -287,6 +302,8 @@ def decide(desired: Desired, current: Current, *, keep_going: bool) -> Decision:
         and desired.is_same_code(last)
         and desired.is_same_space(RowSource(last.fingerprint, last.space_source))
     ):
+        if _is_of_other_part(desired, current, last):
+            return _with_other_part(desired, current, last, keep_going=keep_going)
         return _with_same_source(desired, current, last, keep_going=keep_going)
     # The replacement of older rows was given up, unless it replaced them.
     rounds = current.own_rounds or (current.rounds if keep_going else ())
@@ -326,6 +343,40 @@ def _rounds_of_result(current: Current, rounds: tuple[int, ...]) -> tuple[int, .
     return tuple(found)
 
 
+def _is_of_other_part(desired: Desired, current: Current, last: Plan) -> bool:
+    """Whether a plan is for another part of the space than is desired.
+
+    Also if that is not known any more.
+    """
+    is_known = not current.is_split or current.is_part == bool(last.part)
+    return desired.part != last.part or not is_known
+
+
+def _with_other_part(
+    desired: Desired, current: Current, last: Plan, *, keep_going: bool
+) -> Decision:
+    """Decide where the last run was to evaluate another part of the same space."""
+    is_given_up = keep_going and _is_given_up(current, last)
+    if is_given_up or not current.is_split:
+        # Jobs that are there do not fit.
+        alone = replace(current, has_jobs=False)
+        found = _with_same_source(desired, alone, last, keep_going=keep_going)
+        number = current.next_round
+        return replace(found, plan=replace(found.plan, round=number))
+    as_before = replace(desired, part=last.part)
+    if not (current.is_part or last.part or current.missing_blocks):
+        # All is there that was to be.
+        return _with_same_source(as_before, current, last, keep_going=keep_going)
+    is_finished = current.merged is not None and not current.missing_blocks
+    is_kept = keep_going or not desired.overwrite_dirty or not is_finished
+    keeps_all = keep_going or (last.keeps_all is not False and is_kept)
+    kept = _kept(desired, current, current.own_rounds, keeps_all=keeps_all)
+    rows = current.count_rows(kept)
+    if rows.n_open or current.missing_blocks:
+        return _new_round(desired, current, kept, rows)
+    return _with_same_source(as_before, current, last, keep_going=keep_going)
+
+
 def _with_same_source(
     desired: Desired, current: Current, last: Plan, *, keep_going: bool
 ) -> Decision:
@@ -347,7 +398,10 @@ def _with_same_source(
     if current.has_marks and not keep_going:
         # Whoever has marked them was ended before there was a plan.
         kept = _kept(desired, current, own, keeps_all=last.keeps_all is not False)
-        return _new_round(replace(desired, rerun=""), current, kept)
+        # Those of them that are not in the part wait for another run.
+        rows = current.count_rows(kept)
+        if rows.n_open or not desired.part:
+            return _new_round(replace(desired, rerun=""), current, kept, rows)
     if _is_to_divide_anew(desired, current, last):
         others = tuple(n for n in own if n != last.round)
         rounds, keeps_all = (last.round, *others), last.keeps_all is not False
@@ -413,9 +467,13 @@ def _renewed(last: Plan, desired: Desired, merge: str) -> Plan:
     return replace(last, **settings, also=also, result_ext=desired.ext, merge=merge)
 
 
-def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
-    n_items = desired.n_items
-    rows = current.count_rows(kept) if kept.keep else RowNumbers(n_items, n_items)
+def _new_round(
+    desired: Desired,
+    current: Current,
+    kept: KeptRows,
+    rows: RowNumbers | None = None,
+) -> Decision:
+    rows = rows or _count_rows(desired, current, kept)
     last = current.plan
     plan = Plan(
         **desired.settings,
@@ -437,6 +495,7 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
         also=desired.also,
         merge=desired.token,
         n_items=rows.n_items,
+        part=desired.part if rows.is_part else (),
     )
     is_same = last is not None and desired.is_same_code(last)
     if kept.keep:
@@ -447,6 +506,14 @@ def _new_round(desired: Desired, current: Current, kept: KeptRows) -> Decision:
         is_dirty = bool(current.rounds) or current.has_result
         is_dirty &= not (is_same or desired.is_fresh)
     return replace(_all_steps(plan), is_dirty=is_dirty, rows=rows)
+
+
+def _count_rows(desired: Desired, current: Current, kept: KeptRows) -> RowNumbers:
+    if kept.keep:
+        return current.count_rows(kept)
+    n_items = desired.n_items
+    is_part = n_items < (desired.n_whole or 0)
+    return RowNumbers(n_items, n_items, is_part=is_part)
 
 
 def _rerun(desired: Desired, current: Current, kept: KeptRows) -> str | None:

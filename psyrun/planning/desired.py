@@ -36,6 +36,9 @@ class PlanOptions:
         What is evaluated again (``--rerun``): an expression, ``stale`` or ``failed``.
     order : str or None
         In which order assignments are evaluated, if that is not left to the task file.
+    part : tuple of str
+        Which part of the space is evaluated (``-p``), as `Conditions` of
+        `psyrun.pspace`; empty for all.
     token : str
         Name for a new merge.
     """
@@ -47,6 +50,7 @@ class PlanOptions:
     is_fresh: bool = False
     rerun: str | None = None
     order: str | None = None
+    part: tuple[str, ...] = ()
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
@@ -111,6 +115,8 @@ def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
         seeding=sources.seeding,
         also=sources.also,
         is_fresh=options.is_fresh,
+        # However they are listed, it is the same part.
+        part=tuple(sorted(options.part)),
         overwrite_dirty=task.overwrite_dirty,
         n_items=len(task.pspace),
         **{name: getattr(task, name) for name in DIVIDING},

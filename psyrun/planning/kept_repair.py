@@ -10,6 +10,7 @@ import numpy as np
 
 from psyrun.planning.block_repair import BlockRepair
 from psyrun.planning.record_repair import Numbers, RecordRepair
+from psyrun.pspace.conditions import Conditions
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.store import Store
 from psyrun.store.arrays import Indices, take
@@ -142,9 +143,14 @@ class KeptRepair:
             may_stay=plan.may_stay,
             replaced=[replaced_in(data, plan.honoured) for data in rounds],
         ).with_defaults(known_as)
-        space = known_as.as_in(self.blocks.division.space, there.points)
-        keeps_all = plan.keeps_all is not False
-        found = from_rounds(space, there, plan.names, keeps_all=keeps_all)
+        whole = self.blocks.division.whole_space
+        found = from_rounds(
+            known_as.as_in(whole, there.points),
+            there,
+            plan.names,
+            keeps_all=plan.keeps_all is not False,
+            is_chosen=Conditions(plan.part).mask(whole) if plan.part else None,
+        )
         with self._store.writer(self._path) as writer:
             for rows in pieces_of(taken_of(rounds, found)):
                 writer.append(rows if plan.same_space else self._completed(rows))
@@ -198,6 +204,8 @@ class KeptRepair:
                 {},
                 (counts.fingerprint,),
                 np.zeros(n_rows, np.int64),
+                whole=division.whole,
+                part=division.part,
             ).save(self.layout.round(new), self.records.plan_for(new, numbers))
         rounds = (*((new,) if n_rows else ()), *before)
         replace(

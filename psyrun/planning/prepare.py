@@ -84,6 +84,7 @@ from psyrun.workdir.snakemake_records import (
 )
 
 if TYPE_CHECKING:
+    from psyrun.planning.part import Chosen
     from psyrun.planning.repair import Repair
     from psyrun.planning.rerun import Rerun
 
@@ -117,6 +118,8 @@ class TaskRun:
         Files that were opened when the task was loaded.
     rerun : Rerun or None
         Which rows are to be evaluated again, if the options say so.
+    chosen : Chosen or None
+        Which part of the space is to be evaluated, if not all.
     incomparable : str
         Why rows of before cannot be found, so that all is evaluated; else empty.
     """
@@ -131,6 +134,7 @@ class TaskRun:
     changes: tuple[Change, ...] = ()
     opened: frozenset[str] = frozenset()
     rerun: Rerun | None = None
+    chosen: Chosen | None = None
     incomparable: str = ""
     _version: Version = field(init=False)
     _current: Current = field(init=False)
@@ -176,7 +180,19 @@ class TaskRun:
         lines = told_of_rows(self.name, self.decision, code, space)
         is_merged = self._current.merged is not None
         again = told_of_rerun(self.name, self.decision, self.rerun, is_merged=is_merged)
-        return [*filter(None, [self.incomparable]), *again, *lines]
+        return [*self._said_of_part, *filter(None, [self.incomparable]), *again, *lines]
+
+    @property
+    def _said_of_part(self) -> list[str]:
+        rows = self.decision.rows
+        if self.chosen is not None:
+            return [self.chosen.said_of(self.name)]
+        if not self._current.is_part or rows is None or self.rerun is not None:
+            return []
+        return [
+            f"{self.name}: {counted(rows.n_kept, 'row')} kept of the part that was "
+            f"chosen before, {rows.n_open} to evaluate of the rest"
+        ]
 
     @property
     def rows(self) -> RowNumbers:
@@ -250,8 +266,18 @@ class TaskRun:
         release_locks(self.layout, found)
         self._earlier = found
         self.decision = self._decide_after_repair(self._adoptable(found))
+        if self.options.keep_going and self._current.has_marks:
+            # Who keeps rows gives up to evaluate them again.
+            self._forget_marks()
+            self.decision = self._decide(self._adoptable(found))
         if self.decision.is_done:
             _describe(self.task, self.layout)
+
+    def _forget_marks(self) -> None:
+        from psyrun.workdir.replaced import unmark
+
+        for round_ in self.layout.rounds().values():
+            unmark(round_, self.plan.names)
 
     def _decide_after_repair(self, adoptable: Sequence[EarlierJobs]) -> Decision:
         """Decide, and rebuild before what is damaged of what that depends on.
@@ -429,6 +455,8 @@ class TaskRun:
             has_jobs = any(one.in_round(number) for one in adoptable)
             current = replace(current, has_jobs=has_jobs)
         with enough_memory_for(task.pspace, task.path):
+            if desired.part:
+                desired = self._with_part(desired, current)
             decision = self._decided(desired, current)
         check_work_folder(task, current.plan, decision.plan)
         if decision.merge:
@@ -443,13 +471,23 @@ class TaskRun:
         self._version, self._current = version, current
         return decision
 
+    def _with_part(self, desired: Desired, current: Current) -> Desired:
+        """Return what is desired, with the size of the part that is chosen."""
+        from psyrun.planning.part import check_not_replaced, chosen_of
+
+        if not self.options.keep_going:
+            check_not_replaced(self.name, current)
+        self.chosen = chosen_of(self.task, self.options.part, desired, current)
+        n_items, n_whole = self.chosen.n_items, self.chosen.n_whole
+        return replace(desired, n_items=n_items, n_whole=n_whole)
+
     def _decided(self, desired: Desired, current: Current) -> Decision:
         if self.options.rerun is not None:
             return self._decided_rerun(self.options.rerun, desired, current)
         try:
             return decide(desired, current, keep_going=self.options.keep_going)
         except IncomparableError as error:
-            if self.options.keep_going:
+            if self.options.keep_going or desired.part:
                 raise
             # Nobody has to know which rows there are.
             self.incomparable = str(error)

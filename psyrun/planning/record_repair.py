@@ -36,6 +36,7 @@ class Numbers(NamedTuple):
     n_older: int = 0
     space_source: str = OF_ROWS
     order: str = SPACE
+    n_whole: int | None = None
 
     @classmethod
     def of(cls, counts: DivisionCounts) -> Numbers:
@@ -101,6 +102,9 @@ class RecordRepair:
             numbers = Numbers(
                 plan.fingerprint, plan.n_blocks, plan.block_ext, plan.fetches
             )._replace(space_source=plan.space_source, order=plan.order)
+            if plan.part:
+                # How large the whole space is, is not known.
+                numbers = numbers._replace(n_whole=plan.n_items or 0)
         elif stated is not None:
             numbers = Numbers(
                 stated.fingerprint, stated.n_blocks, stated.block_ext, fetches
@@ -115,6 +119,7 @@ class RecordRepair:
             n_blocks=division.n_blocks,
             n_items=len(division.space),
             n_open=len(division.open),
+            n_whole=None if division.whole is None else len(division.whole),
         )
 
     def _numbers_of_files(self, round_: Round, fetches: bool) -> Numbers:

@@ -15,14 +15,16 @@ from psyrun.planning.decide import Current, Decision, Desired
 from psyrun.planning.expression import Expression
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.axes import values_of
+from psyrun.pspace.conditions import Conditions
 from psyrun.pspace.equality import equal_rows, is_in
+from psyrun.pspace.param import select
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.loading import Task
 from psyrun.utils.text import counted
 from psyrun.workdir.failures import failures_of
-from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.replaced import mark_replaced, places_of
 from psyrun.workdir.reuse import RowsThere, rows_of_rounds
 from psyrun.workdir.row_sources import ordered
@@ -88,8 +90,8 @@ def find_rerun(
             f"it with 'psy run {name}'."
         )
     if text == FAILED:
-        failures = failures_of(layout.round(current.plan.round))
-        return Rerun(text, n_selected=len(failures))
+        n_failed = _count_failed(layout.round(current.plan.round), desired, task)
+        return Rerun(text, n_selected=n_failed)
     data = [round_data(task, layout.round(number)) for number in rounds]
     if not data or not len(data[0].with_row()):
         raise PsyrunError(
@@ -98,6 +100,7 @@ def find_rerun(
         )
     parts = _Parts(data)
     is_wanted = _chosen(text, name, desired, parts)
+    is_wanted &= Conditions(desired.part).mask(parts.first_points)
     if not desired.is_same_space(current.sources[rounds[0]]):
         known_as = KnownAs(task.match, task.defaults)
         points = known_as.completed(parts.first_points)
@@ -120,6 +123,16 @@ def _chosen(text: str, name: str, desired: Desired, parts: _Parts) -> NDArray[np
         return chosen_rows(Expression(text), parts.rounds[0])
     except PsyrunError as error:
         raise PsyrunError(f"task {name!r}: --rerun: {error}") from error
+
+
+def _count_failed(round_: Round, desired: Desired, task: Task) -> int:
+    """Return how many assignments have failed, of the part that is chosen."""
+    failures = failures_of(round_)
+    if not (failures and desired.part):
+        return len(failures)
+    indices = np.array([failure.index for failure in failures])
+    points = select(round_data(task, round_).division.space, indices)
+    return int(Conditions(desired.part).mask(points).sum())
 
 
 def check_nothing_else(desired: Desired, decision: Decision) -> None:

@@ -56,6 +56,8 @@ class SpaceRepair:
         is_former = not numbers.space_source
         is_same = self._version.is_one_of([numbers.fingerprint], is_former=is_former)
         is_same &= is_former or numbers.space_source == self._version.space_text
+        # Which part of it that was is not known any more.
+        is_same &= numbers.n_whole is None
         own = self.task.pspace if is_same else None
         there = RemainingRows(round_, numbers, self.stores, own)
         rows = there.in_space(len(self.task.pspace) if is_same else None)
@@ -65,6 +67,8 @@ class SpaceRepair:
         space, origin = found
         if origin == _UNKNOWN:
             numbers = numbers._replace(fingerprint="", space_source=OF_ROWS)
+        elif numbers.n_whole is not None:
+            numbers = numbers._replace(space_source=OF_ROWS)
         # A random space was divided as the one of now, which is as large.
         order = order_of(self.task.pspace if is_same else space, numbers.order)
         division = Division(space, numbers.n_blocks, order=order)
@@ -148,6 +152,7 @@ class SpaceRepair:
             np.zeros(n_rows, np.int64),
         )
         is_same = n_items == numbers.n_items and not n_former
+        is_same &= numbers.n_whole is None
         saved = numbers._replace(n_blocks=0, n_items=n_items, n_open=0)
         plan = self.records.plan_for(new + 1, saved)
         if not is_same:

@@ -31,7 +31,7 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
         n_redone = 0 if rows is None else rows.n_redone
         older = f"{counted(n_redone, 'row')} by an older version"
         since = f"{code or 'changed'} since it was run"
-        if rows is not None and rows.n_kept:
+        if rows is not None and (rows.n_kept or rows.n_older):
             since += f", {older} {_are(n_redone)} computed again"
         elif n_redone and not code:
             since = f"{older} {_are(n_redone)} computed again"

@@ -105,12 +105,15 @@ def _of_own_space(
     rows = RowsOfTask.find(task)
     if rows is None or rows.number != task.plan.round or rows.are_replaced().any():
         return None
-    n_failed, n_items = len(failed_space(task)), len(rows.space)
+    indices = rows.in_whole()
+    if indices is None:
+        return None
+    n_failed, n_items = len(failed_space(task)), len(rows.whole)
     details = None
     if with_details:
         of_space = np.full(n_items, -1, np.int64)
-        of_space[rows.indices] = np.arange(len(rows.indices))
-        details = details_of(rows.space, [(rows, of_space)], version, task)
+        of_space[indices] = np.arange(len(indices))
+        details = details_of(rows.whole, [(rows, of_space)], version, task)
     return Difference(
         n_items=n_items,
         n_new=max(0, n_items - len(rows.indices) - n_failed),

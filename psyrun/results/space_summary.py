@@ -71,8 +71,8 @@ def _space(
     if difference is not None and not difference.changed:
         # That of the task file might be drawn anew.
         rows = RowsOfTask.find(task)
-        if rows is not None and len(rows.space) == difference.n_items:
-            return rows.space
+        if rows is not None and len(rows.whole) == difference.n_items:
+            return rows.whole
     return load_task(path).pspace
 
 

@@ -158,6 +158,15 @@ class RowsOfTask:
         """All assignments."""
         return self.data.division.space
 
+    @property
+    def whole(self) -> ParameterSpace:
+        """All assignments, also those that were not chosen by ``psy run -p``."""
+        return self.data.division.whole_space
+
+    def in_whole(self) -> NDArray[np.int64] | None:
+        """Return which of the whole space have a row, None if it is too large."""
+        return self.data.division.in_whole(self.indices)
+
     def done(self) -> ParameterSpace:
         """Return those that have a row."""
         return select_ascending(self.space, self.indices)

@@ -86,6 +86,7 @@ class RunOptions:
             "run",
             *(flag for flag, is_given in flags.items() if is_given),
             *(f"{name}={v}" for name, v in values.items() if v is not None),
+            *(f"--part={text}" for text in self.plan.part),
             *tasks,
             *(["--", *self.snakemake_args] if self.snakemake_args else []),
         ]

@@ -190,8 +190,9 @@ class Session:
     def _plan(self, tasks: list[TaskRun]) -> list[TaskRun]:
         """Decide what to do, and return the tasks for which there is something."""
         able = self._those_that_can(self._decide, tasks)
-        if self._options.plan.rerun is not None and len(able) < len(tasks):
-            # An expression may have been meant for other tasks.
+        plan = self._options.plan
+        if (plan.rerun is not None or plan.part) and len(able) < len(tasks):
+            # An expression, or a parameter, may have been meant for other tasks.
             for task in able:
                 task.release()
             return []

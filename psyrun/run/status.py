@@ -64,6 +64,8 @@ class AssignmentCounts:
         Rows in the space that another version of the task computed.
     n_left_out : int
         Rows of before that are on disk, but not in the result.
+    n_not_chosen : int
+        Assignments without a row that no run was to evaluate yet.
     """
 
     n_items: int
@@ -74,6 +76,7 @@ class AssignmentCounts:
     n_former: int
     n_older: int
     n_left_out: int
+    n_not_chosen: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class TaskStatus:
         there. ``outdated``: what makes its rows changed since it was run.
         ``edited``: only its space did.
         ``unreadable``: its source or its records cannot be read.
-        ``incomplete``: everything else.
+        ``incomplete``: everything else, also if a part is done that was chosen.
     remark : str
         Who runs it, or what cannot be read.
     numbers : AssignmentCounts or None
@@ -132,6 +135,8 @@ def status_of(path: Path, name: str) -> TaskStatus:
                 before = [kept, _superseded(layout, plan), _rerun(plan)]
                 kept = ", ".join(filter(None, before))
             status = replace(status, kept=kept)
+            if status.numbers is not None and status.numbers.n_not_chosen:
+                status = replace(status, state="incomplete")
             version = _version(path, layout, plan.seeding)
             if not version.is_one_of(plan.names, is_former=plan.is_former):
                 changed = _changed(version, plan.fingerprint, layout)
@@ -277,8 +282,9 @@ def _numbers(layout: TaskLayout, plan: Plan) -> AssignmentCounts | None:
     if counts is None:
         return None
     tally = RoundProgress(round_).tally()
+    n_whole = counts.n_items if counts.n_whole is None else counts.n_whole
     return AssignmentCounts(
-        n_items=counts.n_items,
+        n_items=n_whole,
         n_done=tally.done,
         n_failed=tally.failed,
         n_blocks=counts.n_blocks,
@@ -286,4 +292,5 @@ def _numbers(layout: TaskLayout, plan: Plan) -> AssignmentCounts | None:
         n_former=counts.n_former,
         n_older=counts.n_older,
         n_left_out=counts.n_left_out if is_merged(layout, plan) else 0,
+        n_not_chosen=n_whole - counts.n_items,
     )

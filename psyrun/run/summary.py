@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import signal
 import sys
 import time
@@ -59,7 +60,11 @@ class Summary:
         self._tasks = tasks
         # What is done needs no advice.
         unfinished = [task for task in tasks if not _is_whole(task)]
-        self._names = " ".join(task.name for task in unfinished or tasks)
+        # It is the same for all of them.
+        part = tasks[0].options.part if tasks else ()
+        names = [task.name for task in unfinished or tasks]
+        options = [word for text in part for word in ("-p", shlex.quote(text))]
+        self._names, self._run = " ".join(names), " ".join([*options, *names])
         has_rows = any(task.plan.keep for task in tasks)
         self._kept = "all rows are kept" if has_rows else "nothing was evaluated yet"
         tally = outcome.tally
@@ -98,11 +103,11 @@ class Summary:
         return 0
 
     def _how_to_go_on(self) -> str:
-        text = f"Go on with 'psy run {self._names}'."
+        text = f"Go on with 'psy run {self._run}'."
         if any(map(_has_superseded_rows, self._tasks)):
             text += (
                 " The rows that were to be replaced are still there: "
-                f"'psy run --continue {self._names}' keeps them."
+                f"'psy run --continue {self._run}' keeps them."
             )
         return text
 
@@ -113,9 +118,9 @@ class Summary:
         else:
             how, advice = _ended_by(self._outcome.signal, self._limit), ""
             if how != _BY_USER and any(map(_is_queued, self._tasks)):
-                advice = f" 'psy run --detach=job {self._names}' goes on in the queue."
+                advice = f" 'psy run --detach=job {self._run}' goes on in the queue."
             elif self._outcome.signal == signal.SIGHUP:
-                advice = f" 'psy run --detach {self._names}' survives a logout."
+                advice = f" 'psy run --detach {self._run}' survives a logout."
             jobs = self._jobs_in_queue()
             warn(f"{how}; {self._kept}. {go_on}{advice}{jobs}")
         return INTERRUPTED
@@ -178,7 +183,7 @@ class Summary:
 
     def _advice(self) -> str:
         # With this option it does not matter what was changed to fix it.
-        return f"then 'psy run --continue {self._names}'."
+        return f"then 'psy run --continue {self._run}'."
 
     def _show_results(self, display: Display) -> None:
         # With arguments for Snakemake, it may have done something else.

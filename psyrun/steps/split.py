@@ -11,10 +11,13 @@ import numpy as np
 
 from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.choosing import MOST_LOOKED_AT
+from psyrun.pspace.conditions import Conditions
 from psyrun.pspace.order import order_of
+from psyrun.pspace.rows import places_of
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.steps.job import Job
-from psyrun.store.arrays import RowType, has_large_integers
+from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.storable import KeptColumns, check_parameters
@@ -23,14 +26,16 @@ from psyrun.utils.files import link, make_folder
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir.costs import keep_costs, keep_costs_of_file
 from psyrun.workdir.division import Division, DivisionCounts
+from psyrun.workdir.failures import failures_of
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.merged_rows import sound_rows
 from psyrun.workdir.progress import RoundProgress
-from psyrun.workdir.replaced import replaced_in
+from psyrun.workdir.replaced import mark_replaced, replaced_in
 from psyrun.workdir.reuse import (
     ReusedRows,
+    RowsThere,
     Taken,
     by_round,
     evaluated_again,
@@ -44,6 +49,7 @@ from psyrun.workdir.reuse import (
 from psyrun.workdir.rows import RoundData
 from psyrun.workdir.unusable_journals import REPEATED, keep_unusable_of
 
+_NONE: Indices = np.empty(0, np.int64)
 _LARGE = 8  # bytes of an integer
 
 
@@ -70,11 +76,13 @@ def split(job: Job) -> None:
             print("the space of the result stays, as its rows belong to it")
             return
         with enough_memory_for(job.task.pspace, job.plan.taskfile):
-            division = _divide(job)
+            division, marked = _divide(job)
             _check_parameters(job, division)
             order = order_of(division.space, job.plan.order)
             division = replace(division, order=order)
             division.save(job.round, job.plan)
+            if len(marked):
+                mark_replaced(job.round, job.plan.fingerprint, marked)
         make_folder(job.round.blocks)
     print(
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
@@ -101,14 +109,28 @@ def _check_parameters(job: Job, division: Division) -> None:
         raise TaskError(f"{job.plan.taskfile}: pspace: {error}") from error
 
 
-def _divide(job: Job) -> Division:
+def _divide(job: Job) -> tuple[Division, Indices]:
+    """Return the division, and what of it waits to be evaluated again by another run.
+
+    That is marked, but not in the part that this run evaluates.
+    """
     if not job.plan.same_space:
         _check_space(job)
     if job.plan.keep == "round":
         return _divide_after_rounds(job)
     if job.plan.keep == "result":
-        return _divide_after_result(job)
-    return Division(job.task.pspace, job.plan.n_blocks)
+        return _divide_after_result(job), _NONE
+    return _in_part(job, Division(job.task.pspace, job.plan.n_blocks)), _NONE
+
+
+def _in_part(job: Job, division: Division) -> Division:
+    """Return a division of the part that is to be evaluated, and of kept rows."""
+    space, conditions = division.space, Conditions(job.plan.part)
+    if not job.plan.part:
+        return division
+    if division.kept is None and len(space) > MOST_LOOKED_AT:
+        return replace(division, space=conditions.of(space), whole=space)
+    return division.narrowed(conditions.mask(space))
 
 
 def _check_space(job: Job) -> None:
@@ -121,13 +143,13 @@ def _check_space(job: Job) -> None:
         )
 
 
-def _divide_after_rounds(job: Job) -> Division:
+def _divide_after_rounds(job: Job) -> tuple[Division, Indices]:
     plan = job.plan
     for round_ in map(job.layout.round, plan.keep_rounds):
         keep_unusable_of(round_, round_.all_journals(), REPEATED)
     rounds = [_earlier_round(job, number) for number in plan.keep_rounds]
     first = rounds[0][0]
-    space = first.division.space if plan.same_space else job.task.pspace
+    space = first.division.whole_space if plan.same_space else job.task.pspace
     there = rows_of_rounds(
         rounds,
         same_space=plan.same_space,
@@ -138,8 +160,15 @@ def _divide_after_rounds(job: Job) -> Division:
     there = there.with_defaults(known_as)
     keeps_all = plan.keeps_all is not False
     wanted = known_as.as_in(space, there.points)
-    found = from_rounds(wanted, there, plan.names, keeps_all=keeps_all)
+    found = from_rounds(
+        wanted,
+        there,
+        plan.names,
+        keeps_all=keeps_all,
+        is_chosen=Conditions(plan.part).mask(space) if plan.part else None,
+    )
     division = _in_new_space(job, space, found.renumbered())
+    marked = _marked(division, there, found)
     if plan.same_space and rounds[0][1] in plan.names:
         division = _with_attempts(division, first)
     all_data = [data for data, _ in rounds]
@@ -148,7 +177,7 @@ def _divide_after_rounds(job: Job) -> Division:
     left_out = by_round(plan.keep_rounds, all_data, lefts)
     division = replace(division, left_out=left_out)
     if not len(found.used):
-        return replace(division, kept=None, former=None, former_points=None)
+        return replace(division, kept=None, former=None, former_points=None), _NONE
     taken = taken_of(all_data, found)
     kept = _keep_completed(job, taken, known_as)
     store = job.store(plan.block_ext)
@@ -158,12 +187,22 @@ def _divide_after_rounds(job: Job) -> Division:
     compared = set.intersection(*(each.data.compared() for each in taken))
     compared -= known_as.tolerances.keys()
     kept = kept._replace(kept_compared=tuple(sorted(compared)))
-    return replace(
+    division = replace(
         division,
         fingerprints=there.fingerprints,
         versions=there.versions[found.used],
         **kept._asdict(),
     )
+    return division, marked
+
+
+def _marked(division: Division, there: RowsThere, found: ReusedRows) -> Indices:
+    """Return which of the assignments that are divided have a row that is marked."""
+    if there.replaced is None or division.kept is None:
+        return _NONE
+    assignments = np.flatnonzero(division.kept >= 0)
+    rows = found.used[division.kept[assignments]]
+    return assignments[there.replaced[rows]]
 
 
 def _known_as(job: Job) -> KnownAs:
@@ -272,8 +311,11 @@ def _may_be_large(row_type: RowType) -> bool:
 
 
 def _in_new_space(job: Job, space: ParameterSpace, found: ReusedRows) -> Division:
-    return Division(
-        space, job.plan.n_blocks, found.rows, found.former, found.former_points
+    return _in_part(
+        job,
+        Division(
+            space, job.plan.n_blocks, found.rows, found.former, found.former_points
+        ),
     )
 
 
@@ -281,8 +323,21 @@ def _with_attempts(division: Division, data: RoundData) -> Division:
     """Return a division with what became of the assignments in a round before."""
     paths = [path for _, path in data.round.last_in_flight().values()]
     lost = {index for path in paths for index in interrupted(path)}
-    return replace(
-        division,
-        failed_before=RoundProgress(data.round).tally().failed,
-        cut_off_before=len(lost.difference(data.with_row().tolist())),
-    )
+    lost -= set(data.with_row().tolist())
+    n_failed, n_lost = RoundProgress(data.round).tally().failed, len(lost)
+    if data.division.whole is not None or division.whole is not None:
+        failed = {failure.index for failure in failures_of(data.round)}
+        n_failed = _count_open(division, data, failed)
+        n_lost = _count_open(division, data, lost)
+    return replace(division, failed_before=n_failed, cut_off_before=n_lost)
+
+
+def _count_open(division: Division, data: RoundData, indices: set[int]) -> int:
+    """Return how many assignments of a round before are to be evaluated."""
+    of_whole = data.division.in_whole(np.array(sorted(indices), np.int64))
+    if of_whole is None or (division.whole is not None and division.part is None):
+        return 0
+    if division.part is not None:
+        of_whole = places_of(division.part, of_whole)
+    found, kept = of_whole[of_whole >= 0], division.kept
+    return len(found) if kept is None else int((kept[found] < 0).sum())

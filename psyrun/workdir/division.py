@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from psyrun.pspace import ParameterSpace
     from psyrun.pspace.order import Order
+    from psyrun.pspace.rows import AnyRows
     from psyrun.store.arrays import RowType
 
     Indices = NDArray[np.int64]
@@ -78,6 +79,11 @@ class Division:
         may be needed again.
     order : Order or None
         In which order assignments are evaluated; None for that of the space.
+    whole : ParameterSpace or None
+        What the space is a part of; None if it is whole.
+    part : range, ndarray of int64 or Rows, or None
+        Which points of the whole it has, ascending. None if it is whole, or that is too
+        large to list them.
     """
 
     space: ParameterSpace
@@ -95,6 +101,41 @@ class Division:
     kept_file: Checksum | None = None
     left_out: Mapping[int, Indices] = field(default_factory=dict)
     order: Order | None = None
+    whole: ParameterSpace | None = None
+    part: AnyRows | None = None
+
+    def narrowed(self, is_chosen: NDArray[np.bool_]) -> Division:
+        """Return a division of what is chosen, and of what has a kept row.
+
+        Parameters
+        ----------
+        is_chosen : ndarray of bool, shape (len(space),)
+            Which assignments may be evaluated.
+        """
+        from psyrun.pspace.choosing import chosen_by
+        from psyrun.pspace.rows import rows_where
+
+        kept, is_in = self.kept, is_chosen
+        if kept is not None:
+            is_in = is_chosen | (kept >= 0)
+            kept = kept[is_in]
+        space, part = chosen_by(self.space, is_in), rows_where(is_in)
+        return replace(self, space=space, kept=kept, whole=self.space, part=part)
+
+    @property
+    def whole_space(self) -> ParameterSpace:
+        """The space, or what it is a part of."""
+        return self.space if self.whole is None else self.whole
+
+    def in_whole(self, indices: Indices) -> Indices | None:
+        """Return the places of assignments in the whole space, None if not known."""
+        if self.whole is None:
+            return indices
+        if self.part is None:
+            return None
+        from psyrun.pspace.rows import picked
+
+        return picked(self.part, indices)
 
     @cached_property
     def open(self) -> Sequence[int] | Indices:
@@ -168,7 +209,8 @@ class Division:
         from psyrun.workdir.progressions import compact
 
         found = {each.name: getattr(self, each.name) for each in fields(self)}
-        frozen = {**found, "space": freeze(self.space)}
+        frozen = {**found, "space": freeze(self.whole_space)}
+        frozen["whole"] = None if self.whole is None else self._frozen_part()
         frozen |= {name: compact(found[name]) for name in _NUMBERS}
         frozen["left_out"] = {n: compact(rows) for n, rows in self.left_out.items()}
         make_folder(round_.folder)
@@ -180,6 +222,13 @@ class Division:
             # Until it is there again, the round counts as not divided.
             round_.space.unlink(missing_ok=True)
             write_json(round_.division, asdict(counts))
+
+    def _frozen_part(self) -> bytes | None:
+        """Return the space itself as it is kept beside the whole one."""
+        from psyrun.pspace.freezing import freeze
+
+        # What is listed can be chosen again.
+        return freeze(self.space) if self.part is None else b""
 
     def _counts(self, round_: Round, plan: Plan, space: Checksum) -> DivisionCounts:
         has_kept = self.kept is not None
@@ -200,6 +249,7 @@ class Division:
             n_left_out=sum(map(len, self.left_out.values())),
             space_source=plan.space_source,
             order=plan.order,
+            n_whole=None if self.whole is None else len(self.whole),
             space=space,
             kept=kept if has_kept and path.exists() else None,
         )
@@ -211,7 +261,6 @@ class Division:
         Raises `DamagedFileError` if the file is damaged or holds values that cannot
         be loaded.
         """
-        from psyrun.pspace.freezing import thaw
         from psyrun.workdir.progressions import expanded
 
         counts = DivisionCounts.load(round_)
@@ -222,12 +271,31 @@ class Division:
             frozen |= {n: expanded(frozen[n]) for n in _NUMBERS if n in frozen}
             left_out = frozen.get("left_out", {})
             frozen["left_out"] = {n: expanded(rows) for n, rows in left_out.items()}
-            return cls(**{**frozen, "space": thaw(frozen["space"])})
+            return cls(**{**frozen, **_thawed(frozen)})
         except (OSError, ImportError, AttributeError):
             raise
         # What was damaged can raise anything.
         except Exception as error:
             raise damaged(round_.space, f"is damaged ({one_line(error)})") from error
+
+
+def _thawed(frozen: Mapping[str, Any]) -> dict[str, ParameterSpace | None]:
+    """Return the space of a division, and the whole that it is a part of."""
+    from psyrun.pspace.freezing import thaw
+
+    found, frozen_part = thaw(frozen["space"]), frozen.get("whole")
+    if frozen_part is None:
+        return {"space": found, "whole": None}
+    if frozen_part:
+        return {"space": thaw(frozen_part), "whole": found}
+    import numpy as np
+
+    from psyrun.pspace.choosing import chosen_by
+    from psyrun.pspace.rows import listed_rows
+
+    is_chosen = np.zeros(len(found), dtype=np.bool_)
+    is_chosen[listed_rows(frozen["part"])] = True
+    return {"space": chosen_by(found, is_chosen), "whole": found}
 
 
 @dataclass(frozen=True)
@@ -258,6 +326,8 @@ class DivisionCounts:
         Of the source that the space comes from; empty where that is not known.
     order : str
         Name of the order in which assignments are evaluated.
+    n_whole : int or None
+        Assignments in the space that this one is a part of; None if it is whole.
     space, kept : Checksum or None
         Of the frozen space, and of the file with kept rows. None where there is no
         such file, or an earlier version of psyrun wrote it.
@@ -278,6 +348,7 @@ class DivisionCounts:
     n_left_out: int = 0
     space_source: str = ""
     order: str = SPACE
+    n_whole: int | None = None
 
     @classmethod
     def load(cls, round_: Round) -> DivisionCounts | None:

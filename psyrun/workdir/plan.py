@@ -101,6 +101,10 @@ class Plan(TaskSettings):
         Name of the merge; a new name makes Snakemake merge again.
     order : str
         In which order assignments are evaluated.
+    part : tuple of str
+        Which part of the space the run was to evaluate, as `Conditions` of
+        `psyrun.pspace` have it (``psy run -p``); empty for all of it. Rows of the rest
+        that are there stay.
     n_items : int or None
         About how many assignments the space has: split may sample it anew. None
         where an earlier version of psyrun made the plan.
@@ -124,6 +128,7 @@ class Plan(TaskSettings):
     n_items: int | None = field(default=None, compare=False)
     rerun: str | None = None
     takes_replaced: bool = False
+    part: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

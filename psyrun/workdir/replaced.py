@@ -34,9 +34,23 @@ def mark_replaced(round_: Round, fingerprint: str, places: Indices) -> None:
     marks = _marks(round_)
     before = marks.get(fingerprint, np.empty(0, np.int64))
     marks[fingerprint] = np.union1d(before, places)
+    _save(round_, marks)
+
+
+def _save(round_: Round, marks: dict[str, Indices]) -> None:
     make_folder(round_.folder)
     with replacing(round_.replaced) as path, path.open("wb") as file:
         np.savez_compressed(file, **marks)  # type: ignore[arg-type]
+
+
+def unmark(round_: Round, names: Collection[str]) -> None:
+    """Forget which rows of a round were marked for a version with some fingerprints.
+
+    Raises `PsyrunError` as `mark_replaced` does.
+    """
+    if has_replaced(round_, names):
+        marks = {key: rows for key, rows in _marks(round_).items() if key not in names}
+        _save(round_, marks)
 
 
 def has_replaced(round_: Round, names: Collection[str]) -> bool:

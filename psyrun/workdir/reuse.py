@@ -77,7 +77,8 @@ class RowsThere:
         Which rows may be kept that are of another version, or not in the space; None
         for all.
     own : ndarray of int64 or None
-        If the space is that of the round of the first part: the assignments of that.
+        If the space is that of the round of the first part, or the whole of which that
+        has a part: the assignments of that.
     replaced : ndarray of bool, shape (n_rows,), or None
         Which rows are not taken, as they are evaluated again; None for none.
     """
@@ -131,6 +132,7 @@ def from_rounds(
     current: Collection[str],
     *,
     keeps_all: bool,
+    is_chosen: NDArray[np.bool_] | None = None,
 ) -> ReusedRows:
     """Find the rows of former rounds that a space needs.
 
@@ -146,6 +148,9 @@ def from_rounds(
         Whether rows of other versions are taken where there is none of the current
         one, the newest first, and rows of assignments that are not in the space stay
         in the result, one for each assignment, as far as they may stay.
+    is_chosen : ndarray of bool, shape (len(space),), optional
+        Which assignments may be evaluated. The others have any row that there is, as
+        far as it may stay: also one that is marked to be evaluated again.
 
     Raises
     ------
@@ -157,12 +162,14 @@ def from_rounds(
     finder.take_own(is_current)
     finder.take(is_current, is_exact=True)
     may_stay = np.ones_like(is_current) if there.may_stay is None else there.may_stay
-    if there.replaced is not None:
-        may_stay = may_stay & ~there.replaced
-        # Neither is an older row taken in the place of one that is evaluated again.
-        finder.close(there.replaced)
+    if is_chosen is not None and not is_chosen.all():
+        finder.take_elsewhere(is_chosen, _of_each_version(there, current, may_stay))
     groups = [is_current & may_stay]
     if keeps_all:
+        if there.replaced is not None:
+            may_stay = may_stay & ~there.replaced
+            # Neither is an older row taken in the place of one that is evaluated again.
+            finder.close(there.replaced)
         finder.take(groups[0])
         is_older = ~is_current & may_stay
         finder.take_own(is_older)
@@ -172,6 +179,17 @@ def from_rounds(
     former = finder.outside(groups) if keeps_all else np.empty(0, np.int64)
     finder.open()
     return ReusedRows(finder.rows, former, there.columns(former))
+
+
+def _of_each_version(
+    there: RowsThere, current: Collection[str], may_stay: NDArray[np.bool_]
+) -> Iterator[NDArray[np.bool_]]:
+    """Yield which rows are of the current version, and of each other one."""
+    is_current = there.of_versions(current)
+    yield is_current
+    is_older = ~is_current & may_stay
+    for version in np.unique(there.versions[is_older]):
+        yield is_older & (there.versions == version)
 
 
 def rows_left_out(
@@ -273,6 +291,17 @@ class _Finder:
         others.take_own(is_replaced)
         others.take(is_replaced)
         self.rows[(self.rows < 0) & (others.rows >= 0)] = _CLOSED
+
+    def take_elsewhere(
+        self, is_chosen: NDArray[np.bool_], groups: Iterable[NDArray[np.bool_]]
+    ) -> None:
+        """Take rows of some groups for assignments that are not chosen."""
+        is_closed = is_chosen & (self.rows < 0)
+        self.rows[is_closed] = _CLOSED
+        for is_wanted in groups:
+            self.take_own(is_wanted)
+            self.take(is_wanted, is_exact=True)
+        self.rows[is_closed] = -1
 
     def open(self) -> None:
         """Have assignments that were closed without a row again."""
@@ -406,12 +435,17 @@ def rows_of_rounds(
         all_names = (fingerprint, *data.division.fingerprints)
         places = [names.setdefault(name, len(names)) for name in all_names]
         versions.append(np.array(places, np.int64)[data.versions()])
-    own = rounds[0][0].with_row() if same_space else None
+    own = _own_of(rounds[0][0]) if same_space else None
     stays = None
     if may_stay is not None:
         stays = np.repeat(may_stay, [data.n_rows for data, _ in rounds])
     again = np.concatenate(replaced) if any(each.any() for each in replaced) else None
     return RowsThere(points, np.concatenate(versions), tuple(names), own, stays, again)
+
+
+def _own_of(data: RoundData) -> Indices | None:
+    """Return the assignments of rows in the whole space, None if it is too large."""
+    return data.division.in_whole(data.with_row())
 
 
 class Taken(NamedTuple):

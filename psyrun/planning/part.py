@@ -1,0 +1,78 @@
+"""The part of a space that a run is to evaluate (``psy run -p``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psyrun.errors import PsyrunError
+from psyrun.planning.current import whole_space
+from psyrun.planning.decide import Current, Desired
+from psyrun.pspace.choosing import MOST_LOOKED_AT
+from psyrun.pspace.conditions import Conditions
+from psyrun.tasks.loading import Task
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A part of a space.
+
+    Attributes
+    ----------
+    n_items : int
+        Number of its assignments.
+    n_whole : int
+        Number of those of the whole space.
+    texts : sequence of str
+        How the user has said it.
+    """
+
+    n_items: int
+    n_whole: int
+    texts: Sequence[str]
+
+    def said_of(self, name: str) -> str:
+        """Return a line that says how many assignments are chosen."""
+        what = ", ".join(self.texts)
+        return f"{name}: {self.n_items} of {self.n_whole} assignments chosen ({what})"
+
+
+def chosen_of(
+    task: Task, texts: Sequence[str], desired: Desired, current: Current
+) -> Chosen:
+    """Return the part of the space of a task that is to be evaluated.
+
+    Raises
+    ------
+    PsyrunError
+        If a name is no parameter, a value is not there, or no assignment is left.
+    """
+    name = task.name
+    space = whole_space(task, desired, current)
+    if current.rounds and len(space) > MOST_LOOKED_AT:
+        raise PsyrunError(
+            f"task {name!r}: -p: the space has {len(space):.3g} assignments, of which "
+            f"at most {MOST_LOOKED_AT:.0e} can be compared with the rows that are "
+            "there. Choose the part in the task file."
+        )
+    try:
+        n_items = len(Conditions(texts).of(space))
+    except PsyrunError as error:
+        raise PsyrunError(
+            f"task {name!r}: -p: {error} 'psy space {name}' shows which there are."
+        ) from error.__cause__
+    return Chosen(n_items, len(space), texts)
+
+
+def check_not_replaced(name: str, current: Current) -> None:
+    """Refuse a part where rows of before are to be replaced, and so would not stay.
+
+    Raises `PsyrunError` if a run with ``--fresh`` was not finished.
+    """
+    superseded = () if current.plan is None else current.plan.superseded
+    if not set(superseded).isdisjoint(current.rounds):
+        raise PsyrunError(
+            f"task {name!r}: -p keeps the rows that are there, but a run with --fresh "
+            f"that was not finished replaces them. Finish it with 'psy run {name}', or "
+            f"keep them with 'psy run --continue {name}'."
+        )
