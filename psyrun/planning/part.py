@@ -49,7 +49,8 @@ def chosen_of(
     """
     name = task.name
     space = whole_space(task, desired, current)
-    if current.rounds and len(space) > MOST_LOOKED_AT:
+    is_same = current.plan is not None and current.plan.part == desired.part
+    if current.rounds and not is_same and len(space) > MOST_LOOKED_AT:
         raise PsyrunError(
             f"task {name!r}: -p: the space has {len(space):.3g} assignments, of which "
             f"at most {MOST_LOOKED_AT:.0e} can be compared with the rows that are "
