@@ -434,3 +434,14 @@ def test_assignments_are_known_as_the_task_file_says(
     # The rows are known by what they were evaluated with.
     assert task.run(rerun="y < 20") == [1, 5]
     assert task.rows()[1] == 13
+
+
+def test_who_keeps_rows_after_a_kill_before_the_plan_has_no_marks_left(
+    task: Task,
+) -> None:
+    found = task.preview(rerun="x > 2")
+    assert found.rerun is not None
+    found.rerun.record(found.layout, found.plan.fingerprint)
+    assert task.run(keep_going=True) == []
+    assert task.run() == []
+    assert task.rows() == {1: 11, 2: 21, 3: 31, 4: 41}

@@ -133,3 +133,40 @@ def test_rows_of_before_come_back_and_take_no_room(tmp_path: Path) -> None:
         before, after = getattr(division, name), getattr(found, name)
         np.testing.assert_array_equal(after, before)
     np.testing.assert_array_equal(found.left_out[1], rows + 7)
+
+
+@given(KEPT, st.data())
+def test_a_part_has_what_is_chosen_and_what_has_a_row(
+    tmp_path_factory: pytest.TempPathFactory,
+    kept: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    data: st.DataObject,
+) -> None:
+    n_items = len(kept)
+    chosen = data.draw(st.lists(st.booleans(), min_size=n_items, max_size=n_items))
+    whole = divided(kept, 2)
+    part = whole.narrowed(np.array(chosen))
+    round_ = Round(tmp_path_factory.mktemp("round"))
+    part.save(round_, PLAN)
+    counts, found = DivisionCounts.load(round_), Division.load(round_)
+    assert counts is not None
+    for each in (part, found):
+        points = [i for i in range(n_items) if chosen[i] or kept[i] >= 0]
+        assert each.space.build()["x"] == points
+        assert each.whole_space.build() == whole.space.build()
+        # Rows are those that they were.
+        assert each.kept is not None
+        assert each.kept.tolist() == kept[points].tolist()
+        places = each.in_whole(np.asarray(each.open))
+        assert places is not None
+        assert places.tolist() == [i for i in points if kept[i] < 0]
+    assert (counts.n_items, counts.n_whole) == (len(points), n_items)
+    assert counts.n_open == len(found.open)
+
+
+def test_a_part_of_what_cannot_be_listed_is_kept_with_it(tmp_path: Path) -> None:
+    whole = Param(a=range(10**6)) * Param(b=range(10**6))
+    Division(whole[3:5], 1, whole=whole).save(Round(tmp_path), PLAN)
+    found = Division.load(Round(tmp_path))
+    assert found.space.build() == {"a": [0, 0], "b": [3, 4]}
+    assert len(found.whole_space) == 10**12
+    assert found.in_whole(np.arange(2)) is None

@@ -178,3 +178,32 @@ def test_rows_that_are_evaluated_again_are_not_left_out_unless_nobody_does() -> 
     again = evaluated_again(space, there, ["new"])
     (left,) = rows_left_out(there, found, again)
     assert left.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_what_is_not_chosen_has_any_row_that_there_is(seed: int) -> None:
+    space, there = random_case(seed)
+    rng = np.random.default_rng(seed)
+    again = rng.random(len(there.versions)) < 0.3
+    there, chosen = replace(there, replaced=again), set(rng.permutation(8)[:4].tolist())
+    wanted = [point["x"] for point in space.iterate()]
+    is_chosen = np.array([x in chosen for x in wanted])
+    found = from_rounds(space, there, ["new"], keeps_all=False, is_chosen=is_chosen)
+    taken = found.rows[found.rows >= 0]
+    assert len(set(taken.tolist())) == len(taken)
+    assert not len(found.former)
+    of_taken = [(row, *values(there, [row])[0]) for row in taken.tolist()]
+    rows = list(enumerate(values(there, range(len(there.versions)))))
+    for x in set(wanted):
+        n_open = wanted.count(x)
+        own = [(row, version) for row, (of, version) in rows if of == x]
+        valid = [row for row, version in own if version == 0 and not again[row]]
+        others = [own for own in own if own[0] not in valid]
+        groups = [valid]
+        if x not in chosen:
+            groups += [[row for row, v in others if v == each] for each in range(3)]
+        for group in groups:
+            n_taken = sum(row in group for row, of, _ in of_taken if of == x)
+            assert n_taken == min(len(group), n_open)
+            n_open -= n_taken
+        assert wanted.count(x) - n_open == sum(of == x for _, of, _ in of_taken)
