@@ -74,6 +74,7 @@ SCENARIOS = {
         "many_assignments",
         "orders",
         "other_disks",
+        "parts",
         "own_files",
         "module_names",
         "odd_files",

@@ -215,24 +215,14 @@ def _count_rows(
         found = from_rounds(
             space, there, names, keeps_all=kept.keeps_all, is_chosen=is_chosen
         )
-        has_row = found.rows >= 0
-        is_open = ~has_row if is_chosen is None else ~has_row & is_chosen
-        n_redone = 0
-        if not kept.keeps_all and not is_current.all():
-            n_redone = _count_open_with_row(space, there, names, is_open)
-        n_rerun = 0
-        if there.replaced is not None:
-            before = replace(there, replaced=None)
-            n_rerun = _count_open_with_row(space, before, names, is_open) - n_redone
+        has_row, is_open = found.rows >= 0, _are_open(found.rows, is_chosen)
+        n_redone, n_rerun = _count_again(space, there, desired, kept, is_open)
     except PsyrunError as error:
         raise IncomparableError(f"{task.path}: {error}") from error
     if is_open.any() and not kept.same_space:
-        _warn_of_rounding(task, space, there.points)
-        _warn_of_hypercube(task, [data.division.space for data in rounds])
-    if is_chosen is not None:
-        # Those that are marked stay as they are where they are not chosen.
-        is_current = there.of_versions(names)
-    n_kept = _count_current(is_current, found.rows[has_row])
+        _warn_of_misses(task, space, there, rounds)
+    # Those that are marked stay as they are where they are not chosen.
+    n_kept = _count_current(there.of_versions(names), found.rows[has_row])
     n_open, n_older = int(is_open.sum()), int(has_row.sum()) - n_kept
     n_items = n_open + n_kept + n_older
     return RowNumbers(
@@ -247,6 +237,12 @@ def _count_rows(
         is_part=is_chosen is not None
         and (n_items < len(space) or n_older > 0 or there.replaced is not None),
     )
+
+
+def _are_open(rows: Indices, is_chosen: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Return which assignments are to be evaluated, given the rows that they have."""
+    is_open: NDArray[np.bool_] = rows < 0
+    return is_open if is_chosen is None else is_open & is_chosen
 
 
 def _chosen(desired: Desired, space: ParameterSpace) -> NDArray[np.bool_] | None:
@@ -292,6 +288,23 @@ def _count_left_out(
     return int(of_last.sum()) - n_used
 
 
+def _count_again(
+    space: ParameterSpace,
+    there: RowsThere,
+    desired: Desired,
+    kept: KeptRows,
+    is_open: NDArray[np.bool_],
+) -> tuple[int, int]:
+    """Return how many assignments are evaluated that have an older, or a marked row."""
+    names, n_redone, n_rerun = desired.names, 0, 0
+    if not kept.keeps_all and not there.valid(names).all():
+        n_redone = _count_open_with_row(space, there, names, is_open)
+    if there.replaced is not None:
+        before = replace(there, replaced=None)
+        n_rerun = _count_open_with_row(space, before, names, is_open) - n_redone
+    return n_redone, n_rerun
+
+
 def _count_open_with_row(
     space: ParameterSpace,
     there: RowsThere,
@@ -332,11 +345,9 @@ def _count_in_result(task: Task, desired: Desired, known_as: KnownAs) -> RowNumb
         found = from_result(task.pspace, columns, excluded, known_as)
     except PsyrunError as error:
         raise TaskError(f"{task.path}: {error}") from error
-    is_open, is_chosen = found.rows < 0, _chosen(desired, task.pspace)
-    n_older = int((~is_open).sum())
-    if is_chosen is not None:
-        is_open &= is_chosen
-    n_open = int(is_open.sum())
+    is_chosen = _chosen(desired, task.pspace)
+    n_older = int((found.rows >= 0).sum())
+    n_open = int(_are_open(found.rows, is_chosen).sum())
     return RowNumbers(
         n_open + n_older,
         n_open,
@@ -344,6 +355,14 @@ def _count_in_result(task: Task, desired: Desired, known_as: KnownAs) -> RowNumb
         n_former=len(found.former),
         is_part=is_chosen is not None,
     )
+
+
+def _warn_of_misses(
+    task: Task, space: ParameterSpace, there: RowsThere, rounds: Sequence[RoundData]
+) -> None:
+    """Say why rows may not have been found that a user expects to be."""
+    _warn_of_rounding(task, space, there.points)
+    _warn_of_hypercube(task, [data.division.space for data in rounds])
 
 
 def _warn_of_hypercube(task: Task, former: Sequence[ParameterSpace]) -> None:
