@@ -205,22 +205,40 @@ class Axis:
             centres = self.values[np.searchsorted(bins, np.arange(most))]
         else:
             bins, centres = self._intervals(most)
-        ends = [np.flatnonzero(bins == number) for number in range(most)]
-        texts = self.texts
-        groups = [
-            f"{texts[each[0]]}…{texts[each[-1]]}" if len(each) > 1
-            else texts[each[0]] if len(each)
-            else number_text(float(centre), 3) if self.kind == "number" else ""
-            for each, centre in zip(ends, centres, strict=True)
-        ]  # fmt: skip
         codes = np.append(bins, -1)[self.codes]
+        groups = self._group_texts(bins, centres)
         return replace(self, values=centres, codes=codes, groups=groups)
+
+    def _group_texts(self, bins: Indices, centres: NDArray[Any]) -> list[str]:
+        """Return the first and the last level of each group, or its centre."""
+        numbers = np.arange(len(centres))
+        begins = np.searchsorted(bins, numbers, "left")
+        ends = np.searchsorted(bins, numbers, "right") - 1
+        is_empty = ends < begins
+        firsts, lasts = (
+            self._rough_texts(
+                np.where(is_empty, centres, self.values[each % len(self)])
+            )
+            for each in (begins, ends)
+        )
+        return [
+            first if empty or first == last else f"{first}…{last}"
+            for first, last, empty in zip(firsts, lasts, is_empty, strict=True)
+        ]
+
+    def _rough_texts(self, values: NDArray[Any]) -> list[str]:
+        if self.kind == "number":
+            return [number_text(value) for value in values.tolist()]
+        return texts_of(values) if self.kind == "date" else list(map(plain, values))
 
     def _intervals(self, most: int) -> tuple[Indices, NDArray[Any]]:
         scaled = np.log(self.positions) if self.is_log else self.positions
-        low, width = scaled[0], (scaled[-1] - scaled[0]) / most
-        bins = np.minimum(((scaled - low) / width).astype(np.int64), most - 1)
-        centres = low + (np.arange(most) + 0.5) * width
+        # Halves, as the range of huge numbers may have no floating-point number.
+        low, high = scaled[0] / 2, scaled[-1] / 2
+        shares = (scaled / 2 - low) / (high - low)
+        bins = np.minimum((shares * most).astype(np.int64), most - 1)
+        at = (np.arange(most) + 0.5) / most
+        centres = scaled[0] * (1 - at) + scaled[-1] * at
         if self.is_log:
             centres = np.exp(centres)
         if self.kind == "date":

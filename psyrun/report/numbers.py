@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 _DIGITS = (3, 4, 5, 6, 8, 10, 12, 17)  # significant ones, few first
 _EXACT_DIGITS = 6  # that numbers may have if they need no more
+_SMALLEST = 1e-300  # step; below, numbers lose their digits
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _UNITS = ("Y", "M", "D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarse first
 
@@ -56,6 +57,8 @@ def nice_step(span: float, most: int) -> float:
     A range of the length `span` has at most `most` of them.
     """
     rough = span / max(1, most)
+    if rough < _SMALLEST:
+        return span
     power = 10.0 ** math.floor(math.log10(rough))
     return next(nice * power for nice in _NICE if nice * power >= rough * (1 - 1e-9))
 
@@ -64,6 +67,8 @@ def ticks_between(low: float, high: float, most: int) -> list[float]:
     """Return up to `most` + 1 round numbers from `low` to `high`, ascending."""
     if not high > low:
         return [low]
+    if not math.isfinite(high - low):
+        return [0.0]
     step = nice_step(high - low, most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [number * step for number in range(first, last + 1)]

@@ -82,11 +82,8 @@ class Band:
 
     @property
     def text(self) -> str:
-        """What it is, in words."""
-        if self.quantiles:
-            low, high = self.name.split(":")
-            return f"{low} to {high}"
-        return f"± {self.name}"
+        """What it is, in a title."""
+        return self.name if self.quantiles else f"± {self.name}"
 
 
 MEAN = Reduction("mean", None)
@@ -170,12 +167,19 @@ class _Groups:
     def _mean_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         sums = np.bincount(self._cells, values, self._n_cells)
         found = np.full(self._n_cells, np.nan)
-        np.divide(sums, self.counts, out=found, where=self.counts > 0)
+        if np.isfinite(sums).all():
+            np.divide(sums, self.counts, out=found, where=self.counts > 0)
+            return found
+        # Of huge numbers the mean has a floating-point number, but not the sum.
+        parts = values / self.counts[self._cells]
+        there = self.counts > 0
+        found[there] = np.bincount(self._cells, parts, self._n_cells)[there]
         return found
 
     def deviations(self) -> NDArray[np.float64]:
-        apart = self._values - self.means[self._cells]
-        sums = np.bincount(self._cells, apart**2, self._n_cells)
+        with np.errstate(over="ignore"):
+            apart = self._values - self.means[self._cells]
+            sums = np.bincount(self._cells, apart**2, self._n_cells)
         found = np.full(self._n_cells, np.nan)
         np.divide(sums, self.counts - 1, out=found, where=self.counts > 1)
         return np.asarray(np.sqrt(found))
@@ -194,5 +198,5 @@ class _Groups:
         below = np.floor(at).astype(np.int64)
         above = np.minimum(below + 1, self.counts[there] - 1)
         low, high = self._sorted[begins + below], self._sorted[begins + above]
-        found[there] = low + (high - low) * (at - below)
+        found[there] = low * (1 - at + below) + high * (at - below)
         return found

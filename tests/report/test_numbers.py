@@ -83,3 +83,5 @@ def test_axes_are_logarithmic_where_levels_are_spaced_by_ratios(values, is_log):
 def test_a_range_beyond_floating_point_numbers_has_ticks():
     ticks = ticks_around(-1e308, 1e308, 4)
     assert all(map(math.isfinite, ticks))
+    assert ticks_between(-1e308, 1e308, 4) == [0]
+    assert len(tick_texts(ticks_around(0.0, 5e-324, 4))) == 2

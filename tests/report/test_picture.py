@@ -84,7 +84,7 @@ def test_the_title_says_how_many_are_reduced_over_what():
     sweep = sweep_of(GRID, {"y": values(GRID)}, missing=[0])
     found = drawn(sweep, over="n", by="beta", reduce="q90", band="q10:q90")
     assert found.title == (
-        "y over n, by beta: q90 of 5 to 6 over solver, trial, band q10 to q90"
+        "y over n, by beta: q90 of 5 to 6 over solver, trial, band q10:q90"
     )
 
 

@@ -20,6 +20,7 @@ from psyrun.report.numbers import (
 from psyrun.report.terminal.style import Style
 
 _FEW = 12  # levels that may each have a tick
+_END_DIGITS = 5
 _GAP = 2  # columns between texts
 _MOST_DATES = 5
 _LONGEST_TICK = 20
@@ -74,19 +75,27 @@ class LevelScale:
     def ticks(self, n_columns: int) -> list[Tick]:
         """Return ticks, those that matter most first."""
         axis = self._axis
-        texts, shares = axis.texts, self.shares(axis.positions).tolist()
-        ends = [0, *([len(axis) - 1] if len(axis) > 1 else [])]
-        first = [Tick(shares[i], texts[i]) for i in ends]
         if len(axis) <= _FEW or axis.kind != "number":
-            step = max(1, -(-len(axis) // (_FEW if len(axis) <= _FEW else _MOST_DATES)))
-            inner = range(step, len(axis) - 1, step)
-            return first + [Tick(shares[i], texts[i]) for i in inner]
+            return self._at_levels()
+        # Those of numbers at random have many digits.
+        first = [
+            Tick(at, number_text(end, _END_DIGITS))
+            for at, end in zip((0.0, 1.0), axis.positions[[0, -1]], strict=True)
+        ]
         ticks = self._round_numbers(n_columns)
         inner_shares = self.shares(np.array(ticks, np.float64)).tolist()
         names = (
             [number_text(tick) for tick in ticks] if axis.is_log else tick_texts(ticks)
         )
         return first + [Tick(*pair) for pair in zip(inner_shares, names, strict=True)]
+
+    def _at_levels(self) -> list[Tick]:
+        texts, n = self._axis.texts, len(self._axis)
+        shares = self.shares(self._axis.positions).tolist()
+        ends = [0, n - 1] if n > 1 else [0]
+        step = 1 if n <= _FEW else -(-n // _MOST_DATES)
+        places = [*ends, *range(step, n - 1, step)]
+        return [Tick(shares[place], texts[place]) for place in places]
 
     def _round_numbers(self, n_columns: int) -> list[float]:
         low, high = self._axis.positions[[0, -1]].tolist()

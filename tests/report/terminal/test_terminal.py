@@ -126,6 +126,15 @@ def test_the_ends_of_the_axes_have_labels(low, span):
     assert lines[axis + 1].split()[-1] == "17.25"
 
 
+def test_huge_numbers_are_drawn():
+    ends = [-1.7e308, 1.7e308]
+    space = Param(a=np.concatenate([ends, np.arange(100.0)])) * Param(b=range(2))
+    y = np.resize(ends, len(space))
+    for options in ({"over": "a"}, {"over": "a,b"}, {"over": "b", "by": "a"}):
+        assert "1.7e+308" in plain(space, y=y, **options)
+    assert "1.7e+308" in plain(space, y=y, over="b", band="std")
+
+
 def test_bars_have_their_numbers_and_begin_at_zero():
     space = Param(kind=["a", "b", "c"])
     lines = plain(space, y=np.array([-2.0, 0.0, 4.0])).splitlines()[2:]
