@@ -124,6 +124,7 @@ def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
         accept_failures=options.accept_failures,
         max_failures=task.max_failures,
         keep_blocks=task.keep_blocks,
+        threads=task.threads,
         ext=task.store.ext,
         resultfile=str(task.resultfile),
         python=DEFAULT_PYTHON if task.python == sys.executable else task.python,

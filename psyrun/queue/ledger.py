@@ -289,7 +289,10 @@ class Ledger:
         folder = self._folder / key
         try:
             make_folder(folder)
-            write_script(folder, key, _commands(intent), Path.cwd(), intent.minutes)
+            cores = intent.scheduler_args.get("n_cpus")
+            write_script(
+                folder, key, _commands(intent), Path.cwd(), intent.minutes, cores
+            )
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror}.") from error
         write_json(folder / _RECORD, intent.as_json())

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from psyrun.scheduler.jobs import Cause, Ending
 from psyrun.utils.environment import (
+    CORES_VARIABLE,
     FOLDER_VARIABLE,
     JOB_OF_SLURM,
     JOB_VARIABLE,
@@ -51,6 +52,7 @@ cd {project} || exit 1
 PATH={python}:${{PATH:-{standard}}}; export PATH
 {variable}={key}:$1; export {variable}
 {deadline}
+{cores}
 unset {servers} {origin}
 commands={commands}
 by_hand() {{
@@ -79,11 +81,12 @@ def write_script(
     commands: Sequence[str],
     project: Path,
     minutes: int | None = None,
+    cores: object = None,
 ) -> None:
     """Write what the jobs of an array run in the folder `project`.
 
     There is a shell command for each position, without line breaks. `minutes` is the
-    time limit of each job.
+    time limit of each job, and `cores` what it has asked for, where that is known.
     """
     folder = folder.absolute()
     _write(folder / COMMANDS, "".join(f"{command}\n" for command in commands))
@@ -94,6 +97,7 @@ def write_script(
         standard=_STANDARD_PATH,
         variable=JOB_VARIABLE,
         deadline=_deadline(minutes),
+        cores=_cores(cores),
         # Those of the run that submitted the job are out of reach, or gone.
         servers=FOLDER_VARIABLE,
         origin=ORIGIN_VARIABLE,
@@ -143,6 +147,14 @@ def _deadline(minutes: int | None) -> str:
     estimate = f"${{now:+$((now + {60 * minutes}))}}"
     setting = f"{own}=${{{of_slurm}:-{estimate}}}; export {own}"
     return "\n".join([*lines, "now=$(date +%s)", setting])
+
+
+def _cores(number: object) -> str:
+    """Return what tells a job how many cores it has."""
+    if isinstance(number, int) and number > 0:
+        return f"{CORES_VARIABLE}={number}; export {CORES_VARIABLE}"
+    # What is inherited is about the job in which the one that submits runs.
+    return f"unset {CORES_VARIABLE}"
 
 
 def command(folder: Path) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from psyrun.run.forkservers import ForkServers
 from psyrun.run.hanging import HangReports
 from psyrun.run.lock_watch import as_text, lost_lock
 from psyrun.run.snakemake import Snakemake, command, decode_events
+from psyrun.run.threads import settings_of_servers
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.command import StepCommand
 from psyrun.steps.not_started import record_not_started
@@ -172,7 +173,7 @@ class Controller:
         outcome = self._outcome
         with ExitStack() as stack:
             stack.enter_context(_handling(_interrupt))
-            servers = self._start_fork_servers()
+            servers = self._start_fork_servers(jobs)
             stack.callback(servers.stop)
             self._servers = servers.pids
             try:
@@ -211,11 +212,11 @@ class Controller:
             for line in take_notices(task.layout):
                 self._display.line(line)
 
-    def _start_fork_servers(self) -> ForkServers:
+    def _start_fork_servers(self, jobs: int | None) -> ForkServers:
+        local = [task for task in self._tasks.values() if task.profile == LOCAL]
         return ForkServers(
-            (task.layout.folder, task.plan.taskfile, task.plan.python)
-            for task in self._tasks.values()
-            if task.profile == LOCAL
+            ((t.layout.folder, t.plan.taskfile, t.plan.python) for t in local),
+            settings_of_servers(local, jobs),
         )
 
     def _launch(

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,9 +40,18 @@ def _new_folder() -> str:
 
 
 class ForkServers:
-    """The servers of one run, given folder, task file and Python of each task."""
+    """The servers of one run, given folder, task file and Python of each task.
 
-    def __init__(self, tasks: Iterable[tuple[Path, str, str]]) -> None:
+    By the folder of a task, `settings` has what is added to the environment of its
+    server.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[tuple[Path, str, str]],
+        settings: Mapping[Path, Mapping[str, str]] | None = None,
+    ) -> None:
+        self._settings = settings or {}
         self._folder = _new_folder()
         self.environment: dict[str, str] = {}
         self._servers: list[subprocess.Popen[bytes]] = []
@@ -65,7 +74,7 @@ class ForkServers:
                     *(command, "-P", "-m", "psyrun.steps.forkserver"),
                     *(str(descriptor), taskfile, str(task_folder)),
                 ],
-                env=isolated(os.environ),
+                env=isolated({**os.environ, **self._settings.get(task_folder, {})}),
                 stdin=subprocess.PIPE,
                 pass_fds=[descriptor],
                 # Out of reach of Ctrl-C: it is the controller who ends the run.

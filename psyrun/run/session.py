@@ -30,10 +30,10 @@ from psyrun.scheduler.slurm.commands import OwnJob
 from psyrun.tasks.discovery import find_tasks, select
 from psyrun.utils.console import report_error, warn
 from psyrun.utils.environment import wrong_limit
+from psyrun.utils.process.threads import own_cores
 from psyrun.workdir.layout import MERGE, SPLIT, TaskLayout
 from psyrun.workdir.layout import PROCESS as PROCESS_STEP
 
-_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 _PATIENCE = 120.0  # seconds that a controller gives the one before it to end
 _PAUSE = 5.0  # seconds between two tries to submit
 _RESERVE = 15.0  # seconds that a job keeps to report that it could not go on
@@ -342,7 +342,7 @@ class Session:
         self._display.line(f"The time of this job is nearly over; job {jobid} goes on.")
 
     def _remark_on_idle_cores(self, tasks: list[TaskRun]) -> None:
-        cores = len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1
+        cores = own_cores()
         here = [task for task in tasks if task.profile == LOCAL]
         n_blocks = sum(len(task.decision.blocks) for task in here)
         if (self._options.jobs or 1) == 1 and min(cores, n_blocks) > 1:

@@ -27,6 +27,7 @@ from psyrun.run.forkservers import ForkServers
 from psyrun.run.lock_watch import LockWatch, of_text
 from psyrun.run.own_folders import mark, remove_abandoned
 from psyrun.run.snakemake import SNAKEFILES
+from psyrun.run.threads import settings_of_servers
 from psyrun.run.unreadable_records import remove_unreadable_records
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.scheduler.slurm.commands import OwnJob
@@ -143,7 +144,8 @@ class Workflow:
         # A task for a queue need not be imported here.
         local = [task for task in tasks if task.profile == LOCAL]
         self._servers = ForkServers(
-            (task.layout.folder, task.plan.taskfile, task.plan.python) for task in local
+            ((t.layout.folder, t.plan.taskfile, t.plan.python) for t in local),
+            settings_of_servers(local, workflow.resource_settings.cores),
         )
         os.environ.update(self._servers.environment)
 

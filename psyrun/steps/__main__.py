@@ -17,6 +17,10 @@ def main(arguments: list[str]) -> int:
 
     status = ask(arguments)
     if status is None:
+        from psyrun.steps.threads import limit_threads
+
+        # Before NumPy is imported.
+        limit_threads(arguments)
         from psyrun.steps.main import run_alone
 
         run_alone(arguments)

@@ -8,12 +8,13 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from psyrun.backend import Backend, DistributeBackend
 from psyrun.backend.orders import ORDERS, SPACE
 from psyrun.scheduler import ImmediateRun, Scheduler
 from psyrun.tasks import values
+from psyrun.utils.process.threads import AUTO
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,6 +158,13 @@ class Config:
         "integer, at least 1",
         "worker processes in each process job",
         value=1,
+    )
+    threads: int | Literal["auto"] | None = special(
+        values.threads,
+        "integer, at least 1, `'auto'` or `None`",
+        "threads that libraries such as OpenBLAS have in each worker process; "
+        "`'auto'` for its share of the cores, `None` for as many as they would have",
+        value=AUTO,
     )
     backend: Backend = special(
         values.backend,

@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from psyrun.backend import Backend
 from psyrun.scheduler import Scheduler, scheduler_class
 from psyrun.scheduler.units import seconds
 from psyrun.utils.plugins import missing_methods
+from psyrun.utils.process.threads import AUTO
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +87,18 @@ def limit(*, at_least: int) -> Callable[[Any], int | None]:
             raise NotAllowedError(f"{error}. None stands for any number") from None
 
     return read_limit
+
+
+def threads(value: Any) -> int | Literal["auto"] | None:
+    """Take a number of threads, None to leave it to the libraries, or ``'auto'``."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value == AUTO:
+        return "auto"
+    try:
+        return integer(at_least=1)(value)
+    except NotAllowedError as error:
+        raise NotAllowedError(f"{error}, {AUTO!r} or None") from None
 
 
 def duration(value: Any) -> float:

@@ -32,6 +32,9 @@ names the locks that the controller holds.
 OWN_RULES_VARIABLE = "PSYRUN_OWN_RULES"
 """Environment variable that tells Snakemake that all rules are written by psyrun."""
 
+CORES_VARIABLE = "PSYRUN_CORES"
+"""Environment variable with how many cores a job of a queue has asked for."""
+
 EXIT_LIMIT_VARIABLE = "PSYRUN_EXIT_LIMIT"
 """Environment variable with what `exit_limit` returns."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from psyrun.backend.orders import SPACE
 from psyrun.errors import PsyrunError
@@ -35,6 +36,8 @@ class TaskSettings:
         How many assignments may fail before jobs stop.
     python : str
         Command that starts Python for the jobs.
+    threads : int, 'auto' or None
+        How many threads numerical libraries have in each worker.
     keep_blocks : bool
         Whether the files of process jobs stay when their rows are in the result.
     seeding : str
@@ -54,6 +57,7 @@ class TaskSettings:
     keep_blocks: bool = field(default=False, kw_only=True)
     space_source: str = field(default="", kw_only=True)
     seeding: str = field(default="", kw_only=True)
+    threads: int | Literal["auto"] | None = field(default="auto", kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,14 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
     assert {"pspace", "execute", "setup", "exclude_from_result"} == DECISIVE
     assert {
         *("backend", "max_failures", "max_jobs", "min_items", "pool_size", "python"),
-        *("scheduler", "scheduler_args", "schedular_args", "retries", "timeout"),
+        *(
+            "scheduler",
+            "scheduler_args",
+            "schedular_args",
+            "retries",
+            "timeout",
+            "threads",
+        ),
         *(
             "file_dep",
             "keep_blocks",
