@@ -47,6 +47,8 @@ _DASHES = ("-", "--", "-.", ":")
 _MOST_MARKED = 40  # points of a line
 _MOST_TICKS = 12
 _MOST_VECTORS = 5000  # shapes, before they become one image within a file
+_N_GROUPED, _MOST_GROUPS = 4, 4000  # points of a line, and groups of them
+_PLACES = (700, 450)  # of points that can be told apart, along x and y
 _LONGEST = 30  # characters of a level
 _WIDEST_TITLE = 76
 _SIZE = (7.0, 4.5)  # inches
@@ -203,9 +205,11 @@ def _line(picture: Picture, axes: Axes) -> None:
         if cells.low is not None and cells.high is not None:
             ends = (cells.low[:, series], cells.high[:, series])
             axes.fill_between(x, *ends, color=colour, alpha=0.2, linewidth=0)
+        values = cells.values[:, series]
+        kept = _outline(values)
         handles += axes.plot(
-            x,
-            cells.values[:, series],
+            x[kept],
+            values[kept],
             color=colour,
             linestyle=_DASHES[series // len(_COLOURS) % len(_DASHES)]
             if is_marked
@@ -214,6 +218,33 @@ def _line(picture: Picture, axes: Axes) -> None:
             markersize=4,
         )
     _around(picture, axes, handles)
+
+
+def _outline(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which points of a line are seen: of many neighbours the outermost ones."""
+    n_groups = -(-len(values) // _N_GROUPED)
+    if n_groups < _MOST_GROUPS:
+        return np.arange(len(values))
+    size = -(-len(values) // _MOST_GROUPS)
+    begins = np.arange(0, len(values), size)
+    padded = np.full(len(begins) * size, np.nan)
+    padded[: len(values)] = values
+    groups = padded.reshape(-1, size)
+    least = np.where(np.isnan(groups), np.inf, groups).argmin(axis=1)
+    most = np.where(np.isnan(groups), -np.inf, groups).argmax(axis=1)
+    return np.unique(np.concatenate([begins, begins + least, begins + most]))
+
+
+def _apart(x: NDArray[Any], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which of many points are seen: one of those that are at one place."""
+    if len(x) <= _MOST_VECTORS:
+        return np.arange(len(x))
+    columns, lines = (
+        ((each / 2 - each.min() / 2) / (each.max() / 2 - each.min() / 2 or 1.0) * n)
+        .astype(np.int64)
+        for each, n in ((x, _PLACES[0]), (y, _PLACES[1]))
+    )  # fmt: skip
+    return np.unique(columns * (_PLACES[1] + 1) + lines, return_index=True)[1]
 
 
 def _around(picture: Picture, axes: Axes, handles: Sequence[Any]) -> None:
@@ -228,15 +259,17 @@ def _around(picture: Picture, axes: Axes, handles: Sequence[Any]) -> None:
 def _scatter(picture: Picture, axes: Axes) -> None:
     assert picture.x is not None
     assert picture.points is not None
-    x, values, series = picture.points
-    if picture.x.kind == "date":
-        # Seconds, as a place between others.
-        x = (x * 1e9).astype("datetime64[ns]")
+    positions, values, series = picture.points
+    scaled = np.log(positions) if picture.x.is_log else positions
+    # Seconds, as a place between others.
+    is_date = picture.x.kind == "date"
+    x = (positions * 1e9).astype("datetime64[ns]") if is_date else positions
     handles = []
     for number, colour in zip(
         range(picture.n_series), _colours(picture.n_series), strict=False
     ):
-        own = series == number
+        own = np.flatnonzero(series == number)
+        own = own[_apart(scaled[own], values[own])]
         handles += axes.plot(
             x[own],
             values[own],

@@ -81,6 +81,21 @@ def test_scatters_and_histograms():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("peak (mV)", "count")
 
 
+def test_of_very_many_points_those_are_drawn_that_are_seen():
+    y = np.random.default_rng(1).normal(size=100_000)
+    y[1000:3000] = np.nan
+    line = axes_of(drawn(sweep_of(Param(a=range(100_000)), {"y": y}))).get_lines()[0]
+    x, shown = line.get_xdata().astype(int), line.get_ydata()
+    np.testing.assert_array_equal(shown, y[x])
+    assert len(x) < 13_000 and (np.diff(x) > 0).all()
+    assert {np.nanargmax(y), np.nanargmin(y), 0} <= set(x.tolist())
+    assert np.isnan(shown[(x > 1100) & (x < 2900)]).all()
+    a = np.random.default_rng(2).uniform(size=50_000)
+    found = drawn(sweep_of(Param(a=a), {"y": a}))
+    line = axes_of(found).get_lines()[0]
+    assert found.shape == "scatter" and len(line.get_xdata()) < 1200
+
+
 def test_dates_are_dates():
     months = np.arange("2024-01", "2024-05", dtype="M8[M]")
     axes = axes_of(picture(Param(when=months)))

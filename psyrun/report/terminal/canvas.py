@@ -63,8 +63,21 @@ class Canvas:
         self._dots[series, lines[there], columns[there]] = True
         joined = there[:-1] & there[1:]
         steps = (columns[:-1], lines[:-1], columns[1:], lines[1:])
-        # Of many points most are the same dot, or draw the same line.
-        segments = np.unique(np.stack(steps, axis=1)[joined], axis=0)
+        segments = np.stack(steps, axis=1)[joined]
+        is_upright = segments[:, 0] == segments[:, 2]
+        self._uprights(series, segments[is_upright])
+        self._slopes(series, segments[~is_upright])
+
+    def _uprights(self, series: int, segments: Indices) -> None:
+        """Draw lines within a column, of which there may be many."""
+        height, width = self.shape
+        tops, bottoms = (how(segments[:, 1::2], axis=1) for how in (np.min, np.max))
+        change = np.zeros((height + 1, width), np.int64)
+        np.add.at(change, (tops, segments[:, 0]), 1)
+        np.add.at(change, (bottoms + 1, segments[:, 0]), -1)
+        self._dots[series] |= np.cumsum(change, axis=0)[:-1] > 0
+
+    def _slopes(self, series: int, segments: Indices) -> None:
         for x0, y0, x1, y1 in segments.tolist():
             n = max(x1 - x0, abs(y1 - y0), 1)
             along = np.arange(n + 1) / n

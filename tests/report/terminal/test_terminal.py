@@ -126,6 +126,15 @@ def test_the_ends_of_the_axes_have_labels(low, span):
     assert lines[axis + 1].split()[-1] == "17.25"
 
 
+def test_a_line_of_very_many_points_reaches_from_the_least_to_the_largest():
+    y = np.zeros(50_000)
+    y[25_000] = 4.0
+    lines = plain(Param(a=range(50_000)), y=y, over="a").splitlines()
+    rows = [line.partition("┤")[2] or line.partition("│")[2] for line in lines[2:18]]
+    assert all(len(row.strip()) == 1 for row in rows[1:-1])
+    assert len(rows[-1].strip()) == len(rows[-1])
+
+
 def test_huge_numbers_are_drawn():
     ends = [-1.7e308, 1.7e308]
     space = Param(a=np.concatenate([ends, np.arange(100.0)])) * Param(b=range(2))
