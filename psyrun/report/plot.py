@@ -35,8 +35,8 @@ def plot(
     """Draw a result over the axes of the space, with Matplotlib.
 
     It works while the task runs and after it; what is missing is left blank, and the
-    title says how much that is. Of more than 16 000 values along a line, or 5 000 points
-    of a scatter, those are drawn that can be told apart.
+    title says how much that is. Of more than 16 000 values along a line, or 5 000
+    points of a scatter, those are drawn that can be told apart.
 
     Parameters
     ----------
