@@ -11,8 +11,7 @@ from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.failures import examples, place_of, write_csv
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned, width_of
-from psyrun.utils.text import counted, shortened, wrapped
-from psyrun.utils.text import duration as duration_in_words
+from psyrun.utils.text import counted, mebibytes, short_duration, shortened, wrapped
 from psyrun.workdir.failures import Failure
 from psyrun.workdir.layout import layout_of
 
@@ -116,17 +115,11 @@ def _cells(failure: Failure) -> list[str]:
         failure.values,
         failure.cause,
         failure.place,
-        "" if duration is None else _time(duration),
-        "" if peak is None else f"{peak / 1024:.0f} MiB",
+        "" if duration is None else short_duration(duration),
+        "" if peak is None else mebibytes(peak),
         failure.host,
     ]
     return [shortened(cell, _WIDEST) or "-" for cell in cells]
-
-
-def _time(seconds: float) -> str:
-    if seconds >= 60:
-        return duration_in_words(seconds)
-    return f"{seconds:.2g} s" if seconds >= 0.001 else "< 1 ms"
 
 
 def _tracebacks(failures: Sequence[Failure]) -> Iterator[str]:

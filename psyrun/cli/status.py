@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -12,8 +13,8 @@ from psyrun.cli.arguments import add_tasks
 from psyrun.errors import visible
 from psyrun.run.status import AssignmentCounts, TaskStatus, status_of
 from psyrun.tasks.discovery import select
-from psyrun.utils.console import aligned
-from psyrun.utils.text import counted, parameters_text
+from psyrun.utils.console import aligned, width_of
+from psyrun.utils.text import counted, parameters_text, wrapped
 
 _HEAD = ("task", "state", "rows", "failed", "blocks", "")
 _SHOWN = 20
@@ -26,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verbose",
         action="count",
         default=0,
-        help=f"show what failed and what is not evaluated yet, up to {_SHOWN} "
-        "assignments of each; with -vv all of them",
+        help="show which assignments cost most, what failed and what is not evaluated "
+        f"yet, up to {_SHOWN} of each; with -vv all of them",
     )
     parser.epilog = (
         "States: new (never run), running, queued (its jobs are in a queue, but "
@@ -125,6 +126,10 @@ def _print_details(path: Path, name: str, limit: int | None) -> None:
 
     details = assignment_states(path, name)
     space, failures = details.space, details.failures
+    for rule in details.cost_rules:
+        print(f"\n{name}: {rule.headline}")
+        for line in wrapped(rule.in_words, width_of(sys.stdout), "  ", "    "):
+            print(visible(line))
     failed = (f"{failure.values}: {failure.cause}" for failure in failures)
     _print_some(name, "failed", len(failures), failed, limit)
     interrupted = set(details.interrupted)

@@ -11,6 +11,7 @@ import numpy as np
 
 from psyrun.errors import enough_memory_for
 from psyrun.pspace import ParameterSpace
+from psyrun.results.cost_rules import CostRule, cost_rules_of
 from psyrun.results.load import with_stores
 from psyrun.workdir import journal
 from psyrun.workdir.consistent_reads import retry_while_changing
@@ -43,6 +44,8 @@ class AssignmentStates:
     interrupted : sequence of int
         Those of `missing` that were being evaluated when their job was ended,
         ascending.
+    cost_rules : sequence of CostRule
+        Which of those with a row took most time and memory.
     """
 
     space: ParameterSpace
@@ -51,6 +54,7 @@ class AssignmentStates:
     running: Sequence[int] = ()
     queued: Sequence[int] = ()
     interrupted: Sequence[int] = ()
+    cost_rules: Sequence[CostRule] = ()
 
 
 def assignment_states(path: Path, name: str) -> AssignmentStates:
@@ -75,15 +79,22 @@ def _states_of(path: Path, name: str) -> AssignmentStates:
     space = data.division.space
     with enough_memory_for(space, path):
         others = _others(data, failures)
+        cost_rules = list(cost_rules_of(data))
     jobs = jobs_of(layout.round(plan.round))
     if not jobs and live_holder(layout.lock) is None:
         return AssignmentStates(
-            space, failures, missing=others, interrupted=_interrupted(data, others)
+            space,
+            failures,
+            missing=others,
+            interrupted=_interrupted(data, others),
+            cost_rules=cost_rules,
         )
     held = _held(data, plan, jobs)
     running = [index for index in others if index in held]
     queued = [index for index in others if index not in held]
-    return AssignmentStates(space, failures, running=running, queued=queued)
+    return AssignmentStates(
+        space, failures, running=running, queued=queued, cost_rules=cost_rules
+    )
 
 
 def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:

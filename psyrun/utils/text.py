@@ -112,6 +112,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def short_duration(seconds: float) -> str:
+    """Return a length of time with two digits, such as ``0.25 s``."""
+    if seconds >= 60:
+        return duration(seconds)
+    return f"{seconds:.2g} s" if seconds >= 0.001 else "< 1 ms"
+
+
+def mebibytes(kibibytes: float) -> str:
+    """Return an amount of memory, such as ``512 MiB``."""
+    return f"{kibibytes / 1024:.0f} MiB"
+
+
 def wrapped(
     text: str, width: int | None, indent: str = "", hanging: str | None = None
 ) -> list[str]:

@@ -71,11 +71,11 @@ class Rule:
 
     def sentence(self, noun: str = "failures") -> str:
         """Say it in one sentence; `noun` is what special assignments are called."""
-        how_many = f"{self.n_found} of {self.n_special}"
+        how_many = f"{self.n_found} of {self.n_special} {noun}".rstrip()
         if self.n_found == self.n_special:
             how_many = f"all {how_many}"
         such = "assignment" if self.n_such == 1 else "assignments"
-        return f"{how_many} {noun} have {self.text} (of {self.n_such} such {such})"
+        return f"{how_many} have {self.text} (of {self.n_such} such {such})"
 
 
 class Rules:
