@@ -13,8 +13,7 @@ from psyrun.report.sweep import Sweep, nearest_first
 
 Shape: TypeAlias = Literal["line", "heat", "bars", "scatter", "histogram"]
 
-# Names under which repeats of the same evaluation are told apart.
-_REPEATS = {
+REPEATS = {
     "fold",
     "realisation",
     "realization",
@@ -30,6 +29,7 @@ _REPEATS = {
     "seed",
     "trial",
 }
+"""Names under which repeats of the same evaluation are told apart."""
 _MOST_BY = 7  # levels that are told apart without being asked to
 _MOST_BESIDE_BARS = 4
 
@@ -149,7 +149,7 @@ class _Candidates:
             for name, each in self._sweep.parameters.items()
             if each.number == number
             and not each.is_repeat
-            and name.lower() not in _REPEATS
+            and name.lower() not in REPEATS
         ]
         numbers = (n for n in names if self._sweep.levels(n).kind != "text")
         return next(numbers, names[0] if names else None)

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psyrun.pspace import ParameterSpace
 from psyrun.pspace.axes import Dimension
 from psyrun.pspace.columns import Indices
 from psyrun.report.axis import Kind, plain
+from psyrun.report.choice import REPEATS
 from psyrun.report.page.columns import (
     Label,
     Measured,
@@ -23,18 +25,22 @@ from psyrun.report.page.columns import (
 from psyrun.report.quantity import NoNumberError, numbers_of
 from psyrun.report.sweep import newest_rows
 from psyrun.results.costs import cost_columns
+from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.load import RecordedTask
 from psyrun.results.provenance import provenance_of
+from psyrun.results.rules import Rule, Rules
 from psyrun.store.costs import Costs
 from psyrun.utils.text import counted, shortened, text_of
 from psyrun.workdir.consistent_reads import retry_while_changing
-from psyrun.workdir.failures import Failure, failures_of_task
 
 DONE, TO_DO, FAILED, RUNNING = range(4)
 """What became of an assignment."""
 _MOST_LISTED = 2_000_000  # assignments that are rows of the page although not evaluated
 _LONGEST_CONSTANT = 300
 _MIB = 2.0**-20
+_TENTH = 10
+_FEW = 5  # rows, of which nothing is said
+_LARGEST = {"time": "slowest rows", "memory": "rows with most memory"}
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,15 @@ class Sweep:
         Begins of fingerprints; the first is empty.
     current_versions : collection of str
         Those of these names that the last plan was for.
-    failures : list of Failure
-        The failed assignments.
+    failures : TaskFailures
+        The failed assignments, and where they are in words.
     origin : dict of str to dict
         What is known of each version; see `psyrun.provenance`.
     notes : list of str
         What the page leaves out, in words.
+    rules : dict of str to str
+        For some of the costs, which rows are the tenth with the largest ones, in
+        words.
     """
 
     name: str
@@ -85,9 +94,10 @@ class Sweep:
     versions: Indices
     version_names: list[str]
     current_versions: Collection[str]
-    failures: list[Failure]
+    failures: TaskFailures
     origin: Mapping[str, Mapping[str, Any]]
     notes: list[str] = field(default_factory=list)
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of assignments that are listed."""
@@ -121,11 +131,12 @@ class _Reading:
         self._source = newest_rows(task, needs_costs=False)
         self._known = self._source.known
         self.notes: list[str] = []
+        self._single: dict[str, Any] = {}
 
     def sweep(self) -> Sweep:
-        constants = {} if self._known is None else self._known.grid.attributes
         costs, names = self._costs, self._source.costs().versions
         parameters = self._parameters()
+        constants = {} if self._known is None else dict(self._known.grid.attributes)
         return Sweep(
             name=self._task.layout.name,
             n_assignments=self._n_assignments,
@@ -137,14 +148,15 @@ class _Reading:
             costs=costs,
             constants={
                 key: plain(shortened(text_of(value), _LONGEST_CONSTANT))
-                for key, value in constants.items()
+                for key, value in (constants | self._single).items()
             },
             versions=self._spread(self._costs_of_rows.columns["version"], 0),
             version_names=[name[:12] for name in names],
             current_versions={name[:12] for name in self._task.plan.names},
-            failures=failures_of_task(self._task.layout),
+            failures=TaskFailures.load(self._task.layout),
             origin=provenance_of(self._task),
             notes=self._with_general_notes(),
+            rules=self._rules_of(costs),
         )
 
     # Which assignments ----------------------------------------------------------
@@ -236,6 +248,9 @@ class _Reading:
         self, key: str, values: NDArray[Any], along: Indices
     ) -> Parameter | None:
         kind, levels, of_place = levels_of(values)
+        if len(levels) == 1:
+            self._single[key] = values[0]
+            return None
         if are_too_many(kind, levels):
             self.notes.append(
                 f"{key}: is no axis of the page, as it has {len(levels)} different "
@@ -243,7 +258,8 @@ class _Reading:
             )
             return None
         unit = "s" if values.dtype.kind == "m" else ""
-        return Parameter(self._label(key, unit), kind, levels, of_place[along])
+        label, is_repeat = self._label(key, unit), key.lower() in REPEATS
+        return Parameter(label, kind, levels, of_place[along], is_repeat)
 
     def _columns_as_parameters(self) -> list[Parameter]:
         """Return all columns that are numbers, as it is not known what they are."""
@@ -308,6 +324,17 @@ class _Reading:
         ]
         return [each for each in found if np.isfinite(each.values).any()]
 
+    def _rules_of(self, costs: list[Measured]) -> dict[str, str]:
+        """Say of each cost which rows are the tenth with the largest ones."""
+        if self._known is None:
+            return {}
+        found = {}
+        for cost in costs:
+            rule = rule_of_largest(self._known.space, self._indices, cost.values)
+            if rule is not None:
+                found[cost.label.name] = rule.sentence(_LARGEST[cost.label.name])
+        return found
+
     def _with_general_notes(self) -> list[str]:
         known = self._known
         if known is None and len(self._rows):
@@ -321,3 +348,31 @@ class _Reading:
                 "in the space are left out."
             )
         return self.notes
+
+
+def rule_of_largest(
+    space: ParameterSpace, indices: Indices, values: NDArray[np.float64]
+) -> Rule | None:
+    """Return the rule of the tenth of assignments with the largest values.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        All assignments.
+    indices : ndarray of int64, shape (n,)
+        Some of them, ascending.
+    values : ndarray of float64, shape (n,)
+        A value for each; of those with nan nothing is known.
+
+    Returns
+    -------
+    Rule or None
+        None if there is no pattern, or few values.
+    """
+    (known,) = np.nonzero(np.isfinite(values))
+    n_special = len(known) // _TENTH
+    if n_special < _FEW:
+        return None
+    order = np.argsort(values[known], kind="stable")
+    special = np.sort(known[order[-n_special:]])
+    return Rules(space, indices[known]).of(indices[special])

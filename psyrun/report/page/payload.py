@@ -20,6 +20,7 @@ from psyrun.report.page.encoding import (
     size_of,
 )
 from psyrun.results.causes import FailureGroup, grouped
+from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.provenance import within
 from psyrun.utils.text import shortened
 
@@ -63,6 +64,7 @@ def payload_of(sweep: Sweep, state: str, remark: str, budget: int) -> dict[str, 
             for name in sweep.version_names
         ],
         "failures": _failures(sweep),
+        "rules": dict(sweep.rules),
         "origin": _origin(sweep.origin),
         "notes": [*sweep.notes, *notes],
     }
@@ -176,20 +178,27 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _failures(sweep: Sweep) -> dict[str, Any]:
-    groups = grouped(sweep.failures)
-    seconds = [each.duration for each in sweep.failures if each.duration is not None]
+    failures = sweep.failures.failures
+    groups = grouped(failures)
+    seconds = [each.duration for each in failures if each.duration is not None]
+    described = [_group(each, sweep.failures) for each in groups[:_MOST_GROUPS]]
+    if len(groups) == 1:
+        # It is that of all failures.
+        described[0]["rule"] = ""
     return {
-        "groups": [_group(each) for each in groups[:_MOST_GROUPS]],
+        "rule": sweep.failures.in_words(),
+        "groups": described,
         "n_hidden": max(0, len(groups) - _MOST_GROUPS),
         "seconds": float(sum(seconds)),
     }
 
 
-def _group(group: FailureGroup) -> dict[str, Any]:
-    first = group.first
+def _group(group: FailureGroup, failures: TaskFailures) -> dict[str, Any]:
+    first, rule = group.first, failures.rule(group.failures)
     return {
         "n": len(group.failures),
         "cause": group.cause,
+        "rule": "" if rule is None else rule.sentence("such failures"),
         "place": first.place,
         "traceback": shortened(first.traceback.rstrip(), _LONGEST_TRACEBACK),
         "index": first.index,

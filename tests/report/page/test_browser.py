@@ -19,6 +19,7 @@ from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
 from psyrun.report.page.columns import Label, Measured, Parameter
 from psyrun.report.page.payload import BUDGET, payload_of
 from psyrun.report.page.writing import page_of, write_page
+from psyrun.results.failure_rules import TaskFailures
 
 pytestmark = pytest.mark.browser
 
@@ -292,6 +293,8 @@ def test_progress_and_failures_are_those_of_psyrun(
     n_failed, n_done = len(failed["number"]), len(load())
     assert browser.text("#n-done").startswith(f"{n_done} ")
     assert browser.text("#n-failed").startswith(f"{n_failed} ")
+    rule = "All 40 of 40 failures have beta ≥ 0.8 and gamma ≥ 0.6"
+    assert rule in browser.text("#failure-rule")
     assert "ValueError: no epidemic" in browser.text("#failures .group summary")
     assert 'raise ValueError("no epidemic")' in browser.text("#failures .traceback")
     browser.choose("progress-axis", "beta")
@@ -374,7 +377,7 @@ def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
         versions=np.zeros(n, np.int64),
         version_names=[""],
         current_versions=set(),
-        failures=[],
+        failures=TaskFailures([]),
         origin={},
     )
     path = tmp_path / "large.html"

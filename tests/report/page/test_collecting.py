@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 
 import psyrun
+from psyrun import Param
 from psyrun.errors import PsyrunError
-from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep, collect
+from psyrun.report.page.collecting import (
+    DONE,
+    FAILED,
+    RUNNING,
+    TO_DO,
+    Sweep,
+    collect,
+    rule_of_largest,
+)
+from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.load import RecordedTask, find_task
 
 Evaluated = Callable[..., RecordedTask]
@@ -68,7 +78,7 @@ def test_each_assignment_has_its_state(evaluated: Evaluated) -> None:
     assert list(np.flatnonzero(sweep.status == FAILED)) == failed["number"] == [10, 11]
     assert sweep.n_of_status == {DONE: 4, FAILED: 2, RUNNING: 1, TO_DO: 5}
     assert len(sweep) == sweep.n_assignments == 12
-    assert [each.index for each in sweep.failures] == [10, 11]
+    assert [each.index for each in sweep.failures.failures] == [10, 11]
 
 
 def test_titles_and_units_are_those_of_the_task_file(evaluated: Evaluated) -> None:
@@ -103,6 +113,54 @@ def execute(a, b, c):
     assert sweep.constants == {"c": "1.5"}
     a, y = sweep.parameters[0], sweep.results[0]
     np.testing.assert_array_equal(np.asarray(a.levels)[a.codes], y.values)
+
+
+def test_what_does_not_differ_is_no_axis(evaluated: Evaluated) -> None:
+    text = """\
+from psyrun import Param
+
+pspace = (Param(x=[1, 2]) * Param(y=["a", "b"]))[:2]
+max_jobs = 2
+
+
+def execute(x, y):
+    return {"z": x}
+"""
+    sweep = collect(evaluated(*DONE_STEPS, text=text))
+    assert named(sweep)[0] == ["y"]
+    assert sweep.constants == {"x": "1"}
+
+
+def test_failures_are_told_in_words(evaluated: Evaluated) -> None:
+    sweep = collect(evaluated(*DONE_STEPS, keep_going=True))
+    words = sweep.failures.in_words()
+    assert words
+    assert words == TaskFailures.load(find_task("sweep", None).layout).in_words()
+
+
+def test_the_rule_of_the_largest_values() -> None:
+    space = (
+        Param(n=np.arange(20)) * Param(solver=["a", "b"]) * Param(seed=np.arange(10))
+    )
+    n, solver, _ = np.unravel_index(np.arange(400), (20, 2, 10))
+    values = (
+        1.0 + np.random.default_rng(0).random(400) + 9 * ((n >= 16) & (solver == 1))
+    )
+    values[:40] = np.nan
+    indices = np.arange(400)
+    rule = rule_of_largest(space, indices, values)
+    assert rule is not None
+    assert rule.sentence("slowest rows").endswith(
+        "slowest rows have n ≥ 16 and solver = b (of 40 such assignments)"
+    )
+    noise = np.random.default_rng(1).random(400)
+    assert rule_of_largest(space, indices, noise) is None
+    assert rule_of_largest(space, indices, np.full(400, np.nan)) is None
+
+
+def test_repeats_are_known_by_their_names(evaluated: Evaluated) -> None:
+    sweep = collect(evaluated("split"))
+    assert [each.is_repeat for each in sweep.parameters] == [False, False, True]
 
 
 def test_repeats_without_a_parameter_are_an_axis(evaluated: Evaluated) -> None:

@@ -12,6 +12,7 @@ from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
 from psyrun.report.page.columns import Label, Measured, Parameter
 from psyrun.report.page.encoding import script_text
 from psyrun.report.page.payload import BUDGET, payload_of
+from psyrun.results.failure_rules import TaskFailures
 from psyrun.workdir.failures import Failure
 
 
@@ -45,7 +46,7 @@ def sweep_of(
         versions=np.ones(n, np.int64),
         version_names=["", "abc", "def"],
         current_versions={"def"},
-        failures=failures or [],
+        failures=TaskFailures(failures or []),
         origin={},
         notes=["told before"],
     )

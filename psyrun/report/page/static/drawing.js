@@ -59,8 +59,8 @@ function yTicks(frame, ticks, lines) {
 }
 
 function numberTicks(scale, most, isDate) {
-  const show = isDate ? dateText : numberText;
-  return ticksOf(scale.low, scale.high, most, scale.isLog).map((value) => [scale(value), show(value)]);
+  if (isDate) return dateTicksOf(scale.low, scale.high, most).map((value) => [scale(value), dateText(value)]);
+  return ticksOf(scale.low, scale.high, most, scale.isLog).map((value) => [scale(value), numberText(value)]);
 }
 
 function markPath(kind, x, y, r) {

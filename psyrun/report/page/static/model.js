@@ -2,7 +2,6 @@
 
 const STATUS = ['done', 'to do', 'failed', 'running'];
 const [DONE, TO_DO, FAILED, RUNNING] = [0, 1, 2, 3];
-const REPEATS = /^(fold|realis?z?ation|rep|repeats?|repetition|replicat(e|ion)|run|sample|seed|rng_seed|trial)$/i;
 const STATISTICS = [
   ['mean', 'mean'],
   ['median', 'median'],
@@ -33,7 +32,7 @@ async function loadTask(raw) {
 }
 
 async function loadParameter(raw) {
-  const parameter = { ...raw, raw, isRepeat: raw.repeat || REPEATS.test(raw.name) };
+  const parameter = { ...raw, raw, isRepeat: raw.repeat };
   parameter.head = withUnit(raw.title, raw.unit);
   if (raw.texts) {
     parameter.codes = await codesOf(raw.column);

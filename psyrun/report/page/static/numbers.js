@@ -94,6 +94,30 @@ function ticksOf(low, high, most, isLog) {
   return found;
 }
 
+const DATE_STEPS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200].map((s) => s * 1e3)
+  .concat([1, 2, 5, 10].map((d) => d * 86400e3));
+
+// In milliseconds: whole days, hours and so on; the first of months and years.
+function dateTicksOf(low, high, most) {
+  const rough = (high - low) / Math.max(1, most);
+  const step = DATE_STEPS.find((each) => each >= rough);
+  const found = [];
+  if (rough < 1) return ticksOf(low, high, most, false);
+  if (step) {
+    for (let k = Math.ceil(low / step); k * step <= high; k += 1) found.push(k * step);
+    return found;
+  }
+  const months = [1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200].find((each) => each * 30.4 * 86400e3 >= rough) || 12000;
+  const first = new Date(low);
+  for (let month = Math.ceil((first.getUTCFullYear() * 12 + first.getUTCMonth()) / months) * months; found.length < 50; month += months) {
+    const date = new Date(0);
+    date.setUTCFullYear(Math.floor(month / 12), month % 12, 1);
+    if (date.getTime() > high) break;
+    if (date.getTime() >= low) found.push(date.getTime());
+  }
+  return found;
+}
+
 // Viridis at 17 places, by Nathaniel Smith and Stéfan van der Walt (CC0).
 const VIRIDIS = ['440154', '48186a', '472d7b', '424086', '3b528b', '33638d', '2c728e', '26828e', '21918c',
   '1fa088', '28ae80', '3fbc73', '5ec962', '84d44b', 'addc30', 'd8e219', 'fde725']

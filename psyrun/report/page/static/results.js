@@ -5,6 +5,7 @@ const BINS = { heat: [40, 24], lines: [60, 8], scatter: [0, 8] };
 const MOST_PANELS = 12;
 const MOST_ROWS = 200;
 const MOST_CELLS = 2000;
+const MOST_FIXED = 8;
 const KINDS = [['heat', 'heat map'], ['lines', 'lines'], ['scatter', 'scatter plot']];
 
 function ordinary(task) {
@@ -150,7 +151,7 @@ class Results {
     if (view.kind !== 'scatter') list.push(choose('statistic', 'reduced by', STATISTICS, 'stat'));
     if (view.kind === 'lines') list.push(choose('band', 'band', BANDS, 'band'));
     list.push(choose('scale', 'scale', [['linear', 'linear'], ['log', 'logarithmic']], 'scale'));
-    for (const parameter of this.otherParameters()) list.push(this.fixedChooser(parameter));
+    list.push(...this.fixedChoosers());
     this.controls.replaceChildren(...list, button('Start again', () => this.reset(), { id: 'start-again' }));
     if (focused) document.getElementById(focused)?.focus();
   }
@@ -159,6 +160,16 @@ class Results {
     const { view } = this;
     const used = [view.x, view.by, view.facet];
     return this.task.parameters.filter((each) => !used.includes(each.name) && each.n <= 1000);
+  }
+
+  // Folded if there are many.
+  fixedChoosers() {
+    const others = this.otherParameters();
+    const choosers = others.map((each) => this.fixedChooser(each));
+    if (choosers.length <= MOST_FIXED) return choosers;
+    const isOpen = Boolean(this.controls.querySelector('details')?.open);
+    const box = el('div', { class: 'controls' }, ...choosers);
+    return [el('details', { class: 'fixed', open: isOpen }, el('summary', {}, `${choosers.length} other parameters`), box)];
   }
 
   fixedChooser(parameter) {
@@ -276,6 +287,7 @@ class Results {
     const ranges = {
       x: xRange[0] === xRange[1] ? [xRange[0] - 0.5, xRange[1] + 0.5] : xRange,
       y: range, isXLog: Boolean(isGeometricX && xRange[0] < xRange[1]), isYLog: this.isLog, isXDate: parameter && parameter.kind === 'date',
+      xTexts: parameter && parameter.texts,
     };
     const styleOf = (row) => seriesStyle(by.codes ? Math.max(0, by.codes[row]) : 0, by.n);
     const chart = scatterPlot(points, size, ranges, [parameter ? parameter.head : '', this.valueTitle], styleOf);
@@ -289,7 +301,8 @@ class Results {
     const parts = [];
     const rest = this.otherParameters().filter((each) => !(each.name in view.fixed));
     if (view.kind !== 'scatter' && !this.isAlone && rest.length) {
-      parts.push(`Reduced over ${rest.map((each) => `${each.head} (${countText(each.n)})`).join(', ')}.`);
+      const names = rest.slice(0, MOST_FIXED).map((each) => `${each.head} (${countText(each.n)})`).join(', ');
+      parts.push(`Reduced over ${names}${rest.length > MOST_FIXED ? ` and ${rest.length - MOST_FIXED} others` : ''}.`);
     }
     for (const axis of this.axes) {
       if (axis.isBinned) parts.push(`${axis.head} is in ${axis.n} intervals.`);

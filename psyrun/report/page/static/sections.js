@@ -62,6 +62,10 @@ function progressTable(task, name) {
   return tableOf(`Progress over ${axis.head}`, [axis.head, ...STATES.map(([, text]) => text), 'shares'], rows, { id: 'progress-table' });
 }
 
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
 // Failures -------------------------------------------------------------------------
 
 function failuresSection(task, look) {
@@ -72,6 +76,7 @@ function failuresSection(task, look) {
     'details',
     { class: 'group' },
     el('summary', {}, el('span', { class: 'times' }, `${countText(group.n)} × `), group.cause, group.place ? el('span', { class: 'place' }, ` ${group.place}`) : null),
+    group.rule ? el('p', { class: 'rule' }, sentence(group.rule)) : null,
     el('p', {}, 'In the debugger: ', el('code', {}, `psy debug ${task.name} ${group.index}`)),
     el('pre', { class: 'traceback', tabindex: '0' }, group.traceback),
     tableOf(
@@ -82,7 +87,8 @@ function failuresSection(task, look) {
   ));
   if (groups.length === 1) groups[0].open = true;
   const more = failures.n_hidden ? el('p', {}, `And ${counted(failures.n_hidden, 'other kind')} of failure; see all with psy failed ${task.name}.`) : null;
-  return section('failures', heading, button('Show the failure rate over the axes', () => look('failed'), { id: 'look-failed' }), ...groups, more);
+  const rule = failures.rule ? el('p', { class: 'rule', id: 'failure-rule' }, sentence(failures.rule)) : null;
+  return section('failures', heading, rule, button('Show the failure rate over the axes', () => look('failed'), { id: 'look-failed' }), ...groups, more);
 }
 
 // Costs ----------------------------------------------------------------------------
@@ -107,12 +113,14 @@ function costsSection(task, look) {
     pairs.push(['largest memory of a worker', `${numberText(most, 4)} MiB`, 'memory-largest']);
     parts.push(button('Show the memory over the axes', () => look('memory'), { id: 'look-memory' }));
   }
+  const rules = Object.values(task.raw.rules).map((each) => el('p', { class: 'rule' }, sentence(each)));
   const worst = time || memory;
   const rows = largestRows(worst.values, SLOWEST);
   return section(
     'costs',
     'Cost',
     definitions(pairs, { class: 'counts' }),
+    ...rules,
     el('div', { class: 'buttons' }, ...parts),
     rowsTable(task, rows, time ? `The ${rows.length} slowest rows` : `The ${rows.length} rows with most memory`, 'slowest-table', worst.id),
   );
