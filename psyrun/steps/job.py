@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -137,6 +137,7 @@ class Job:
         version = imported.version
         planned = self.plan.fingerprint
         if not version.is_one_of(self.plan.names, is_former=self.plan.is_former):
+            self._check_seeding(version)
             folder, path = self.layout.versions, self.layout.version
             what = told(changes_since(version, planned, folder, path))
             what = what or self.plan.taskfile
@@ -148,6 +149,18 @@ class Job:
         for file in imported.loaded:
             file.save(self.layout.loaded)
         return imported
+
+    def _check_seeding(self, version: Version) -> None:
+        """Refuse a task whose version only has another seed, which may be random."""
+        planned = replace(version, seeding=self.plan.seeding)
+        if version.seeding and planned.is_one_of(self.plan.names):
+            before = self.plan.seeding or "no seed"
+            raise TaskError(
+                f"{self.plan.taskfile}: replicates had {before} "
+                f"when the job was planned, and have {version.seeding} now, so nothing "
+                "was evaluated. Give them a fixed number, such as seed=1, and run the "
+                "task again: 'psy run'."
+            )
 
     def record_loaded_code(self) -> None:
         """Record which files of code were loaded since the last call.

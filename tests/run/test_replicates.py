@@ -12,7 +12,7 @@ import pytest
 from projects import Project
 
 import psyrun
-from psyrun import Param, map_pspace
+from psyrun import Param, map_pspace, map_pspace_parallel
 from psyrun.pspace import replicates
 
 TASK = """\
@@ -82,6 +82,7 @@ def test_a_row_is_the_same_without_a_task() -> None:
     found = map_pspace(execute, space)
     rows = zip(found["x"], found["replicate"], found["y"], strict=True)
     assert [y for *_, y in sorted(rows)] == EXPECTED
+    assert map_pspace_parallel(execute, space, n_jobs=2) == found
 
 
 @pytest.mark.slow
@@ -147,3 +148,12 @@ def test_setup_must_not_return_what_replicates_give(project: Project) -> None:
     project.write(TASK + "\n\ndef setup(proc_id):\n    return {'rng': 1}\n")
     told = project.psy("run", status=2)
     assert "setup returns 'rng', which execute gets from" in told.stdout + told.stderr
+
+
+@pytest.mark.slow
+def test_jobs_refuse_a_seed_that_is_drawn_at_random(project: Project) -> None:
+    project.write("import random\n" + TASK)
+    project.edit("seed=1", "seed=random.randrange(2**60)")
+    told = project.psy("run", status=2)
+    assert "when the job was planned, and have seed=" in told.stdout + told.stderr
+    assert "Give them a fixed number, such as seed=1" in told.stdout + told.stderr
