@@ -171,13 +171,20 @@ class RowsSoFar:
     costs: Costs = field(default_factory=lambda: Costs.unknown(0))
 
     @classmethod
-    def of(cls, task: RecordedTask, *, with_former: bool = False) -> RowsSoFar:
+    def of(
+        cls,
+        task: RecordedTask,
+        *,
+        with_former: bool = False,
+        with_seeds: bool = False,
+    ) -> RowsSoFar:
         """Read the rows of a task, also those no longer in the space if asked."""
+        wanted = {"with_former": with_former, "with_seeds": with_seeds}
         found = cls()
 
         def pieces(data: RoundData) -> Iterator[dict[str, Any]]:
             sources = data.sources()
-            found.costs = costs_of(data, sources, with_former=with_former)
+            found.costs = costs_of(data, sources, **wanted)
             indices = [source.indices for source in sources]
             # One that fails may have a row before it is looked at.
             failed = {failure.index for failure in failures_of(data.round)}

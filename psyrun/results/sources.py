@@ -314,7 +314,9 @@ class PartialSource(Source):
         self.description = description_of(self.task)
         if self.needs_axes or self.needs_costs or self.needs_former:
             with_former = self.needs_former or not self.needs_axes
-            found = RowsSoFar.of(self.task, with_former=with_former)
+            found = RowsSoFar.of(
+                self.task, with_former=with_former, with_seeds=self.needs_costs
+            )
             self._columns, self._costs = found.columns, found.costs
             self.known = found.known if self.needs_axes else None
         else:

@@ -174,14 +174,18 @@ def costs_of(
     sources: Sequence[RowSource] | None = None,
     *,
     with_former: bool = True,
+    with_seeds: bool = True,
 ) -> Costs:
     """Return the costs of all rows of a round, in the order of its `pieces`.
 
-    Those of `sources` that were found before stand for those of the space.
+    Those of `sources` that were found before stand for those of the space. Seeds of
+    rows in journals take a while to compute.
     """
     sources = data.sources() if sources is None else sources
     indices = [source.indices for source in sources]
-    found = Costs.joined(costs_of_source(data, source) for source in sources)
+    found = Costs.joined(
+        costs_of_source(data, source, with_seeds=with_seeds) for source in sources
+    )
     if not are_in_sequence(indices):
         found = found.take(np.argsort(np.concatenate(indices), kind="stable"))
     former = data.former_rows
@@ -190,13 +194,16 @@ def costs_of(
     return Costs.joined([found, _of_file(data, former.path, former.rows)])
 
 
-def costs_of_source(data: RoundData, source: RowSource) -> Costs:
+def costs_of_source(
+    data: RoundData, source: RowSource, *, with_seeds: bool = True
+) -> Costs:
     """Return the costs of rows in one place, in the order of the assignments."""
     if isinstance(source, JournalRows):
         # There are failures of few of them.
         paths = dict.fromkeys(entry.path for entry in source.entries)
         attempts = failed_attempts(paths)
-        return costs_of_entries(source.entries, attempts, data.division.space)
+        space = data.division.space if with_seeds else None
+        return costs_of_entries(source.entries, attempts, space)
     assert isinstance(source, FileRows)
     path = Path(source.path)
     if path.parent in (data.round.blocks, data.round.finished):

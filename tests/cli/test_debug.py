@@ -133,3 +133,26 @@ def test_what_is_neither_a_number_nor_a_value_is_refused(debug):
     result = debug("last")
     assert result.returncode == 2
     assert "debug: 'last' is not a whole number. Give the number" in result.stderr
+
+
+REPLICATES = """\
+from psyrun import Param
+from psyrun.pspace import replicates
+
+pspace = Param(x=[1, 2]) * replicates(3, seed=1)
+
+
+def execute(x, rng, seed):
+    return {"y": x + rng.random(), "own": seed % 1000}
+"""
+
+
+def test_a_replicate_has_its_own_random_numbers(debug):
+    found = debug("x=2", "replicate=1", text=REPLICATES)
+    shown = "assignment 4 of 0 to 5: x=2, replicate=1, seed=17696683332085980847"
+    assert found.stdout == f"inverse: {shown}\nresult: y=2.914998018901219, own=847\n"
+    more = REPLICATES.replace("Param(x=[1, 2])", "Param(x=[5, 2.0, 4]).shuffle()")
+    again = debug(
+        "x=2", "replicate=1", text=more.replace("replicates(3", "replicates(9")
+    )
+    assert again.stdout.partition("result")[2] == found.stdout.partition("result")[2]

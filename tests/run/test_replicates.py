@@ -45,6 +45,7 @@ def execute(x: float, rng: np.random.Generator, seed: int) -> dict[str, Any]:
     return {"y": x + rng.random(), "seed": str(seed)}
 
 
+@pytest.mark.slow
 def test_a_row_is_the_same_in_each_run_and_alone(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
