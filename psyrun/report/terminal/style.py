@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO, TypeAlias
@@ -122,10 +121,14 @@ class Style:
 
     def wrapped(self, text: str) -> list[str]:
         """Return a text in lines that fit."""
-        text = self.text(text)
-        # Characters may have two columns.
-        is_wide = cell_len(text) > len(text)
-        lines = textwrap.wrap(text, self.width // (2 if is_wide else 1))
+        # Not as `textwrap` does, since characters may have two columns.
+        lines: list[str] = []
+        for word in self.text(text).split():
+            longer = f"{lines[-1]} {word}" if lines else word
+            if lines and cell_len(longer) <= self.width:
+                lines[-1] = longer
+            else:
+                lines.append(word)
         return [self.fitted(line, self.width) for line in lines]
 
     def painted(
