@@ -81,6 +81,7 @@ SCENARIOS = {
         "own_queue",
         "refused_by_system",
         "replicates",
+        "retries",
         "refused_files",
         "removed_files",
         "removed_python",

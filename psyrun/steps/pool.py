@@ -66,11 +66,12 @@ def evaluate(
     fresh: FreshWorkers | None = None,
     watchdog: Watchdog | None = None,
     notify: Callable[[str], object] = log_line,
-) -> None:
+) -> list[int]:
     """Evaluate all assignments of a process job; with `fresh`, workers are no copies.
 
     A `watchdog` looks after the workers, and `notify` is called with a line that the
-    user should see.
+    user should see. Returns the assignments that were left for later, as their worker
+    was killed (`Evaluation.defers_killed`).
 
     Assignments that raise, or that end their worker, are recorded and do not raise
     here. Raises `PsyrunError` if records could not be written or `setup` failed, and
@@ -80,6 +81,7 @@ def evaluate(
     pool = _Pool(evaluation, n_workers, in_flight, fresh, notify)
     with nullcontext() if watchdog is None else watchdog.looking_after(pool.watched):
         pool.run()
+    return pool.deferred
 
 
 class _Pool:
@@ -103,6 +105,7 @@ class _Pool:
         # Their processes by the numbers of the workers.
         self._readers: dict[int, int] = {}
         self._is_out_of_time = False
+        self.deferred: list[int] = []
         limit = evaluation.timeout
         self._timekeeper = None if limit is None else Timekeeper(limit, self._slots)
         # What the import of the task started is there for all workers.
@@ -236,8 +239,11 @@ class _Pool:
             return
         if lost is not None:
             # Whatever the status: the user's code may end its process with any.
-            self._record_death(number, lost, pid, code)
-            self._check_failures()
+            if code == -signal.SIGKILL and self._evaluation.defers_killed:
+                self._defer(lost.index, code)
+            else:
+                self._record_death(number, lost, pid, code)
+                self._check_failures()
             self._start(number, range(lost.position + 1, lost.end))
         elif code == WorkerExit.NO_TIME:
             self._is_out_of_time = True
@@ -310,6 +316,15 @@ class _Pool:
     def _check_failures(self) -> None:
         if self._evaluation.has_too_many_failures():
             raise JobError(_TOO_MANY_FAILURES)
+
+    def _defer(self, index: int, code: int) -> None:
+        self.deferred.append(index)
+        values = parameters_text(describe_parameters(self._passed(index)))
+        self._notify(
+            f"the process of assignment {index} ({values}) ended with "
+            f"{describe_exit(code)}; it is tried again when the others of its job are "
+            "done."
+        )
 
     def _record_death(self, number: int, lost: InFlight, pid: int, code: int) -> None:
         failure = describe_death(code, pid, self._passed(lost.index))

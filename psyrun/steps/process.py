@@ -6,7 +6,7 @@ import math
 import os
 import socket
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -227,26 +227,51 @@ def _evaluate(
 ) -> None:
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
         portions = list(_portions(job, block, before))
-    for portion in portions:
-        shared = Shared(
-            directory=str(Path.cwd()),
-            folder=job.layout.folder,
-            round_number=job.plan.round,
-            block=block,
-            indices=portion.indices,
-            queue=portion.queue,
-            session=_session(job, before, session),
-            controller=job.controller,
-        )
-        evaluate(
-            evaluation_of(job, shared),
-            portion.n_workers,
-            job.round.in_flight(block, session),
-            _fresh_workers(job, shared),
-            watchdog,
-            lambda text: leave_notice(job.layout, f"{job.plan.task}: {text}"),
-        )
-        portion.queue.close()
+    noted = _session(job, before, session)
+    # A queue gives the next job more memory.
+    n_tries = 1 if noted["queued_as"] else 1 + job.task.retries
+    for n_left in reversed(range(n_tries)):
+        killed = [
+            index
+            for portion in portions
+            for index in _evaluate_portion(
+                job, block, portion, watchdog, noted, defers_killed=n_left > 0
+            )
+        ]
+        # One at a time, so that each has all memory that there is.
+        portions = list(_own_portions(np.array(killed, np.int64), 1))
+
+
+def _evaluate_portion(
+    job: Job,
+    block: int,
+    portion: _Portion,
+    watchdog: Watchdog,
+    session: Mapping[str, Any],
+    *,
+    defers_killed: bool,
+) -> list[int]:
+    """Evaluate a portion; return those of which the worker was killed."""
+    shared = Shared(
+        directory=str(Path.cwd()),
+        folder=job.layout.folder,
+        round_number=job.plan.round,
+        block=block,
+        indices=portion.indices,
+        queue=portion.queue,
+        session=session,
+        controller=job.controller,
+    )
+    killed = evaluate(
+        replace(evaluation_of(job, shared), defers_killed=defers_killed),
+        portion.n_workers,
+        job.round.in_flight(block, session["token"]),
+        _fresh_workers(job, shared),
+        watchdog,
+        lambda text: leave_notice(job.layout, f"{job.plan.task}: {text}"),
+    )
+    portion.queue.close()
+    return killed
 
 
 def _fresh_workers(job: Job, shared: Shared) -> FreshWorkers | None:

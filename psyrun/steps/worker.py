@@ -108,6 +108,8 @@ class Evaluation:
         Absolute folder of the task file, for what is only there.
     timeout : float or None
         How many seconds an evaluation may take.
+    defers_killed : bool
+        Whether what was evaluated by a worker that was killed is left for later.
     """
 
     space: ParameterSpace
@@ -127,6 +129,7 @@ class Evaluation:
     holds_lock: Callable[[], bool] = lambda: True
     taskdir: Path = Path()
     timeout: float | None = None
+    defers_killed: bool = False
 
     @property
     def needs_reader(self) -> bool:

@@ -277,7 +277,9 @@ class Config:
         values.integer(at_least=0),
         "integer, at least 0",
         "how often a job in a queue is submitted again if it used up its memory or "
-        "time, with twice as much of it, or if its machine failed",
+        "time, with twice as much of it, or if its machine failed; on this machine how "
+        "often an assignment is evaluated again whose process was killed, as it is "
+        "when memory runs out",
         value=0,
     )
     split_and_merge: str | None = special(

@@ -61,7 +61,7 @@ def test_what_took_too_long_is_told_and_repeated_with_more_time(
     said = project.psy("run", "-j", "2", status=1)
     assert "8 of 10 assignments are kept" in said.stdout + said.stderr
     assert project.calls() == ALL
-    told = project.psy("failed", "a").stdout
+    told = project.psy("failed", "--all", "a").stdout
     assert told.count(f"TimedOut: took longer than timeout = {limit}") == 2
     assert "psy-tasks/task_a.py:" in told
     assert told.count(" in execute") == 2

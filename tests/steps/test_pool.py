@@ -59,7 +59,7 @@ class Bench:
         path = self.folder / name
         return path.read_text().split() if path.exists() else []
 
-    def evaluate(self, execute: Callable[..., Any], pool_size: int) -> None:
+    def evaluate(self, execute: Callable[..., Any], pool_size: int) -> list[int]:
         def counted(x: int, **extras: Any) -> Any:
             self.note("calls", x)
             return execute(x, **extras)
@@ -74,7 +74,7 @@ class Bench:
             session={},
             **settings,
         )
-        evaluate(work, pool_size, self.folder / "slots")
+        return evaluate(work, pool_size, self.folder / "slots")
 
     @property
     def known(self) -> dict[int, Entry]:
@@ -580,3 +580,17 @@ def test_a_job_that_has_lost_its_lock_fetches_no_work(bench: Bench) -> None:
     with pytest.raises(LostLockError):
         bench.evaluate(square, 2)
     assert list(claims.iterdir()) == [] and bench.noted("calls") == []
+
+
+@pools
+def test_what_was_killed_is_left_for_later_if_it_may_be(
+    bench: Bench, pool_size: int
+) -> None:
+    bench.settings["defers_killed"] = True
+    bad = [0, 1, 9]
+    deaths = {0: kill, 1: kill, 9: crash}
+    left = bench.evaluate(lambda x: deaths.get(x, lambda: square(x))(), pool_size)
+    assert sorted(left) == [0, 1]
+    # Not what would crash again.
+    assert sorted(bench.failures) == [9]
+    assert sorted(bench.rows) == [x for x in range(N) if x not in bad]
