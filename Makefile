@@ -61,7 +61,7 @@ $(INSTALLED): pyproject.toml
 		echo 'psyrun needs Python 3.11 or newer, and none was found.' \
 			'Install one, or name one: make PYTHON=/path/to/python3'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(IN_VENV) python -m pip install --quiet --editable '.[demo,dev]'
+	$(IN_VENV) python -m pip install --quiet --editable '.[browser,demo,dev]'
 	@# Else each of the many processes does it where PYTHONDONTWRITEBYTECODE is set.
 	$(IN_VENV) python -m compileall -q psyrun workflow/plugins
 	touch $@
@@ -86,8 +86,8 @@ test-cluster: $(INSTALLED)
 
 # Screenshots are in build/screenshots afterwards.
 test-browser: $(INSTALLED)
-	$(IN_VENV) python -m pip install --quiet --editable '.[browser]' && \
-		python tests/helpers/browser.py && python -m pytest tests/report/page -m browser
+	$(IN_VENV) python tests/helpers/browser.py && \
+		python -m pytest tests/report/page -m browser
 
 test-packaging: $(INSTALLED)
 	$(PYTEST) tests/packaging
