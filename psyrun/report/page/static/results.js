@@ -214,9 +214,9 @@ class Results {
     const width = Math.floor((room - (columns - 1) * 16) / columns);
     const height = Math.round(Math.min(480, Math.max(240, width * 0.6)));
     this.panels.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+    const range = this.valueRange();
     this.say();
     this.legend.replaceChildren();
-    const range = this.valueRange();
     if (!range && this.view.kind !== 'heat') {
       this.panels.replaceChildren(el('p', { class: 'nothing' }, `There is no finite number of ${this.quantity.head} here.`));
       this.showStates();
@@ -233,6 +233,7 @@ class Results {
     const { view, table, quantity } = this;
     const values = view.kind === 'scatter' ? quantity.values : table.value;
     const range = finiteRange(values, table.low, table.high);
+    this.isLog = false;
     if (!range) return null;
     this.isLog = view.scale === 'log' && range[1] > 0;
     if (this.isLog && range[0] <= 0) range[0] = finiteRange(Array.from(values).filter((v) => v > 0))[0];
@@ -306,6 +307,10 @@ class Results {
     }
     for (const axis of this.axes) {
       if (axis.isBinned) parts.push(`${axis.head} is in ${axis.n} intervals.`);
+    }
+    if (this.isLog) {
+      const shown = view.kind === 'scatter' ? quantity.values : table.value;
+      if (shown.some((value) => value <= 0)) parts.push(`Values of zero or below ${view.kind === 'scatter' ? 'have no place on this scale' : 'are at the lower end of this scale'}.`);
     }
     let odd = 0;
     for (const n of table.nOdd) odd += n;
