@@ -1,0 +1,29 @@
+"""What the assignments of a space will cost, predicted from some of them."""
+
+from psyrun.planning.estimate.answers import (
+    Estimate,
+    Extreme,
+    Failure,
+    NoEstimate,
+    Prediction,
+    Range,
+)
+from psyrun.planning.estimate.evaluated import FAILED, OK, TIMED_OUT, Evaluated
+from psyrun.planning.estimate.pilots import first_pilots, next_pilots
+from psyrun.planning.estimate.totals import estimate
+
+__all__ = [
+    "FAILED",
+    "OK",
+    "TIMED_OUT",
+    "Estimate",
+    "Evaluated",
+    "Extreme",
+    "Failure",
+    "NoEstimate",
+    "Prediction",
+    "Range",
+    "estimate",
+    "first_pilots",
+    "next_pilots",
+]

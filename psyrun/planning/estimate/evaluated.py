@@ -1,0 +1,79 @@
+"""Rows that were evaluated, with what they have cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.planning.estimate.columns import Floats
+from psyrun.pspace.columns import Indices
+
+OK, FAILED, TIMED_OUT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Rows that were evaluated, and their costs.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Indices in the space, none of them twice.
+    seconds : ndarray of float64, shape (n,)
+        How long they took.
+    memory : ndarray of float64, shape (n,)
+        Their peaks of memory in bytes; nan where that is not known.
+    outcomes : ndarray of int64, shape (n,)
+        `OK`, `FAILED` or `TIMED_OUT`. Times of failed ones are not used; those of
+        ones that were ended after some time are lower bounds.
+    """
+
+    rows: Indices
+    seconds: Floats
+    memory: Floats
+    outcomes: Indices
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[int] | Indices,
+        seconds: Sequence[float] | Floats,
+        memory: Sequence[float] | Floats | None = None,
+        outcomes: Sequence[int] | Indices | None = None,
+    ) -> Evaluated:
+        """Return rows from sequences of numbers; without `outcomes` all succeeded."""
+        n = len(rows)
+        peaks = np.full(n, np.nan) if memory is None else np.asarray(memory, np.float64)
+        ended = np.full(n, OK) if outcomes is None else np.asarray(outcomes, np.int64)
+        return cls(
+            np.asarray(rows, np.int64), np.asarray(seconds, np.float64), peaks, ended
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def succeeded(self) -> Evaluated:
+        """Those that did not fail."""
+        return self.take(self.outcomes == OK)
+
+    def take(self, which: NDArray[np.bool_] | Indices) -> Evaluated:
+        """Return some of the rows."""
+        return Evaluated(
+            self.rows[which],
+            self.seconds[which],
+            self.memory[which],
+            self.outcomes[which],
+        )
+
+
+def spread_rows(size: int, n: int, seed: int) -> Indices:
+    """Return at most n rows of a space, one at random from each of equal parts."""
+    if size <= n:
+        return np.arange(size)
+    rng = np.random.default_rng(seed)
+    edges = np.linspace(0, size, n + 1).astype(np.int64)
+    return edges[:-1] + np.floor(rng.random(n) * np.diff(edges)).astype(np.int64)

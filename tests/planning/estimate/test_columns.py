@@ -1,0 +1,66 @@
+"""The parameters of spaces as axes of numbers and of levels."""
+
+import numpy as np
+
+from psyrun import Param
+from psyrun.planning.estimate.columns import Columns, NumberAxis
+
+
+def test_constants_are_no_axes() -> None:
+    columns = Columns(Param(n=range(5), unit="mV") * Param(scale=2.0))
+    assert columns.number_keys == ["n"]
+    assert columns.level_keys == []
+
+
+def test_numbers_that_some_points_lack_are_numbers_and_levels() -> None:
+    columns = Columns(Param(a=[1, 2], kind="a") + Param(b=[3.0, 4.0, 5.0], kind="b"))
+    assert columns.number_keys == ["a", "b"]
+    assert columns.level_keys == ["a", "kind", "b"] or set(columns.level_keys) == {
+        "a",
+        "b",
+        "kind",
+    }
+    points = columns.points(np.arange(5))
+    assert np.isnan(points.numbers[2:, 0]).all()
+    assert points.numbers[:2, 0].tolist() == [1.0, 2.0]
+
+
+def test_points_of_a_grid_are_those_of_the_space() -> None:
+    space = Param(n=range(7)) * Param(f=list("xyz")) * Param(x=[0.5, 1.5])
+    columns = Columns(space)
+    points = columns.points(np.arange(len(space)))
+    listed = space.build()
+    assert points.numbers[:, 0].tolist() == listed["n"]
+    assert points.numbers[:, 1].tolist() == listed["x"]
+    assert ["xyz"[code] for code in points.codes[:, 0]] == listed["f"]
+
+
+def test_text_that_is_different_everywhere_is_no_axis_of_long_spaces() -> None:
+    space = Param(name=[f"run{i}" for i in range(70_000)])
+    assert Columns(space).level_keys == []
+
+
+def test_levels_not_met_share_the_last_code() -> None:
+    names = ["a", "b"] * 50_000
+    names[31] = "only here"
+    columns = Columns(Param(name=names, x=range(100_000)))
+    codes = columns.points(np.array([0, 1, 31])).codes[:, 0]
+    assert codes[0] != codes[1]
+    assert codes[2] not in codes[:2]
+
+
+def test_axes_are_from_minus_one_to_one_in_both_scales() -> None:
+    axis = NumberAxis.of(np.array([1.0, 10.0, 100.0]))
+    assert axis.scaled(np.array([1.0, 10.0, 100.0, np.nan]), True).tolist() == [
+        -1.0,
+        0.0,
+        1.0,
+        0.0,
+    ]
+    assert axis.scaled(np.array([1.0, 50.5, 100.0]), False).tolist() == [-1, 0, 1]
+
+
+def test_logarithms_are_for_wide_axes_without_negative_numbers() -> None:
+    assert NumberAxis.of(np.array([-1.0, 5.0])).shift is None
+    assert NumberAxis.of(np.array([2000.0, 2020.0])).shift is None
+    assert NumberAxis.of(np.array([0.0, 1.0, 8.0])).shift == 1.0

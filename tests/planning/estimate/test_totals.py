@@ -1,0 +1,265 @@
+"""The costs of a whole space, predicted from pilots."""
+
+import datetime as dt
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from known_costs import TASKS
+
+from psyrun import Param
+from psyrun.planning.estimate import (
+    FAILED,
+    OK,
+    TIMED_OUT,
+    Estimate,
+    Evaluated,
+    NoEstimate,
+    Range,
+    estimate,
+    first_pilots,
+    next_pilots,
+)
+from psyrun.pspace.space import ParameterSpace
+
+
+def predicted(space: ParameterSpace, *args: Any) -> Estimate:
+    found = estimate(space, Evaluated.of(*args))
+    assert isinstance(found, Estimate)
+    return found
+
+
+def from_pilots(space: ParameterSpace, costs: Any, n: int = 16) -> Estimate:
+    """Return the estimate from pilots of a space that cost what a function says."""
+    rows = first_pilots(space, n)
+    return predicted(space, rows, [costs(**space[row]) for row in rows.tolist()])
+
+
+def repeated(name: str, n: int, n_repeats: int) -> tuple[Any, Any, Any, Any]:
+    """Return errors of total and peak, and whether intervals hold them."""
+    answers = []
+    for seed in range(n_repeats):
+        space = TASKS[name].space(seed)
+        seconds, memory = TASKS[name].costs(space, seed)
+        rows = first_pilots(space, 8)
+        known = Evaluated.of(rows, seconds[rows], memory[rows])
+        rows = np.append(rows, next_pilots(space, known, n - 8, seed))
+        found = estimate(space, Evaluated.of(rows, seconds[rows], memory[rows]), seed)
+        assert isinstance(found, Estimate)
+        assert found.memory is not None
+        peak = found.memory.largest.cost
+        answers.append(
+            (
+                abs(found.time.total.value / seconds.sum() - 1),
+                abs(peak.value / memory.max() - 1),
+                is_in(found.time.total, float(seconds.sum())),
+                is_in(peak, float(memory.max())),
+            )
+        )
+    errors, peaks, hits, peak_hits = zip(*answers, strict=True)
+    return errors, peaks, hits, peak_hits
+
+
+def is_in(interval: Range, value: float) -> bool:
+    return interval.low <= value <= interval.high
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "of_peak"),
+    [
+        ("n², solver", 0.08, 0.06),
+        ("a + b·n·m", 0.10, 0.05),
+        ("one of six levels 30-fold", 0.10, 0.05),
+        ("a·n + b·m²", 0.15, 0.06),
+        ("random space", 0.08, 0.05),
+    ],
+)
+def test_sixteen_pilots_tell_the_costs_of_known_tasks(
+    name: str, error: float, of_peak: float
+) -> None:
+    errors, peaks, hits, peak_hits = repeated(name, 16, 4)
+    assert np.median(errors) < error
+    assert np.median(peaks) < of_peak
+    assert sum(hits) >= 2
+    assert sum(peak_hits) >= 2
+
+
+def test_a_power_law_is_continued_to_the_largest_assignment() -> None:
+    space = Param(n=[10, 30, 100, 300, 1000]) * Param(m=[1, 2, 4, 8])
+    found = from_pilots(space, lambda n, m: 1e-4 * n**2 * m, 10)
+    truth = sum(1e-4 * p["n"] ** 2 * p["m"] for p in space)
+    assert found.time.fits
+    assert found.time.total.value == pytest.approx(truth, rel=0.15)
+    assert found.time.largest.parameters == {"n": 1000, "m": 8}
+    assert space[found.time.largest.index] == {"n": 1000, "m": 8}
+    assert found.time.largest.cost.value == pytest.approx(800, rel=0.3)
+    assert found.time.error < 1.5
+
+
+def test_means_of_assignments_and_known_costs_add_up_to_the_total() -> None:
+    space = Param(n=range(10, 100)) * Param(kind=["a", "b"])
+    rows = first_pilots(space, 12)
+    rng = np.random.default_rng(0)
+    seconds = [space[r]["n"] * rng.lognormal(0, 0.3) for r in rows.tolist()]
+    time = predicted(space, rows, seconds).time
+    rest = np.setdiff1d(np.arange(len(space)), rows)
+    assert time.means(rest).sum() + sum(seconds) == pytest.approx(time.total.value)
+    assert (time.means(rest) > 0.9 * time.medians(rest)).all()
+
+
+def test_memory_has_a_base() -> None:
+    space = Param(n=range(10, 1010, 10))
+    rows = first_pilots(space, 10)
+    memory = [1e8 + 1e3 * space[r]["n"] ** 2 for r in rows.tolist()]
+    found = predicted(space, rows, np.ones(10), memory).memory
+    assert found is not None
+    assert found.smallest == pytest.approx(1e8, rel=0.05)
+    assert found.largest.cost.value == pytest.approx(1.1e9, rel=0.1)
+    assert found.largest.parameters == {"n": 1000}
+
+
+def test_without_a_success_nothing_is_predicted() -> None:
+    space = Param(x=range(5))
+    found = estimate(space, Evaluated.of([1, 3], [2.0, 9.0], None, [FAILED, TIMED_OUT]))
+    assert isinstance(found, NoEstimate)
+    assert [each.parameters for each in found.failures] == [{"x": 1}, {"x": 3}]
+    assert [each.timed_out for each in found.failures] == [False, True]
+    assert isinstance(estimate(space, Evaluated.of([], [])), NoEstimate)
+
+
+def test_a_single_assignment_costs_what_it_has_cost() -> None:
+    found = predicted(Param(x=1), [0], [3.0], [1e8])
+    assert found.time.total == Range(3.0, 3.0, 3.0)
+    assert found.time.largest.cost == Range(3.0, 3.0, 3.0)
+    assert found.memory is not None
+    assert found.memory.fits
+
+
+def test_when_all_are_known_nothing_is_uncertain() -> None:
+    found = predicted(Param(x=range(4)), [3, 1, 0, 2], [4.0, 2.0, 1.0, 3.0])
+    assert found.time.total == Range(10.0, 10.0, 10.0)
+    assert found.time.largest.parameters == {"x": 3}
+    assert found.time.largest.cost.value == 4.0
+
+
+def test_two_pilots_are_too_few_to_bound_the_total() -> None:
+    found = predicted(Param(x=range(100)), [10, 80], [1.0, 3.0])
+    assert not found.time.fits
+    assert found.time.reason.startswith("2 pilots")
+    assert found.time.total.high == math.inf
+    assert found.time.total.value == pytest.approx(200, rel=0.2)
+
+
+def test_equal_costs_are_predicted_to_be_equal() -> None:
+    space = Param(x=range(50)) * Param(y=list("ab"))
+    found = from_pilots(space, lambda **_: 2.0)
+    assert found.time.fits
+    assert found.time.total.value == pytest.approx(200, rel=0.02)
+    assert found.time.total.high < 240
+
+
+def test_costs_that_no_parameter_explains_are_those_of_the_pilots() -> None:
+    space = Param(x=range(1000))
+    rng = np.random.default_rng(1)
+    rows = first_pilots(space, 20)
+    seconds = np.exp(rng.normal(0, 1.5, 20))
+    time = predicted(space, rows, seconds).time
+    assert not time.fits
+    assert "do not explain" in time.reason
+    assert seconds.min() <= time.quantiles[0.5] <= seconds.max()
+    assert time.total.value == pytest.approx(1000 * seconds.mean(), rel=0.5)
+    assert time.largest.cost.high == math.inf
+
+
+def test_times_of_failed_pilots_are_not_used() -> None:
+    space = Param(n=range(1, 101))
+    rows = first_pilots(space, 12)
+    seconds = 0.1 * (1.0 + rows)
+    outcomes = np.where(np.arange(12) % 4 == 3, FAILED, OK)
+    seconds[outcomes == FAILED] = 1e-3
+    found = predicted(space, rows, seconds, None, outcomes)
+    assert found.n_pilots == 9
+    assert len(found.failures) == 3
+    assert found.time.total.value == pytest.approx(505, rel=0.15)
+
+
+def test_a_timeout_is_a_lower_bound() -> None:
+    space = Param(n=np.linspace(1, 10, 50)) * Param(mode=["fast", "slow"])
+    rows = first_pilots(space, 12)
+    slow = np.array([space[r]["mode"] == "slow" for r in rows.tolist()])
+    seconds = np.where(slow, 60.0, 1.0)
+    outcomes = np.where(slow, TIMED_OUT, OK)
+    without = predicted(space, rows[~slow], seconds[~slow])
+    found = predicted(space, rows, seconds, None, outcomes)
+    assert found.unseen == {"mode": 1}
+    assert found.time.total.value > 50 * 60
+    assert found.time.total.value > 2 * without.time.total.value
+    assert found.time.largest.parameters["mode"] == "slow"
+
+
+def test_bounds_below_what_is_predicted_change_little() -> None:
+    space = Param(n=range(1, 101))
+    rows = first_pilots(space, 12)
+    seconds, outcomes = 0.1 * (1.0 + rows), np.full(12, OK)
+    last = int(np.argmax(rows))
+    seconds[last], outcomes[last] = 1.0, TIMED_OUT
+    found = predicted(space, rows, seconds, None, outcomes)
+    assert found.time.total.value == pytest.approx(505, rel=0.2)
+
+
+def test_dates_booleans_and_absent_parameters_are_axes() -> None:
+    days = [dt.datetime(2026, 1, day) for day in range(1, 31)]
+    space = Param(day=np.array(days, "datetime64[s]")) * (
+        Param(is_fast=[True, False]) + Param(depth=range(1, 6), is_fast=False)
+    )
+
+    def cost(day: Any, is_fast: bool, depth: Any) -> float:
+        days = (np.datetime64(day) - np.datetime64("2026-01-01")) / np.timedelta64(
+            1, "D"
+        )
+        extra = 0.0 if math.isnan(depth) else float(depth)
+        return float((1.0 + 0.1 * days) * (1.0 if is_fast else 5.0) + extra)
+
+    found = from_pilots(space, cost, 24)
+    truth = sum(cost(**point) for point in space)
+    assert found.time.fits
+    assert found.time.total.value == pytest.approx(truth, rel=0.15)
+
+
+def test_values_without_an_order_may_be_of_any_type() -> None:
+    space = Param(f=[(1, 2), None, "x", [3]]) * Param(n=range(1, 21))
+    found = from_pilots(space, lambda f, n: 7.0 if f is None else 1.0, 16)
+    assert found.time.total.value == pytest.approx(20 * 10, rel=0.1)
+
+
+def test_huge_spaces_cost_no_more_than_a_sample_of_them() -> None:
+    space = Param(n=range(1, 10_001)) * Param(m=range(1, 10_001))
+    found = from_pilots(space, lambda n, m: n * m * 1e-6, 12)
+    assert found.time.fits
+    assert found.time.largest.parameters == {"n": 10_000, "m": 10_000}
+    assert found.time.total.value == pytest.approx(1e-6 * 50_005_000**2, rel=0.15)
+
+
+def test_levels_without_a_pilot_are_counted() -> None:
+    space = Param(file=[f"f{i}" for i in range(100)]) * Param(n=[1, 2])
+    found = from_pilots(space, lambda file, n: float(n), 12)
+    assert found.unseen == {
+        "file": 100 - len({space[r]["file"] for r in first_pilots(space, 12).tolist()})
+    }
+
+
+def test_the_same_pilots_give_the_same_answer() -> None:
+    space = Param(n=range(1, 101))
+    one, other = (from_pilots(space, lambda n: n**1.5) for _ in range(2))
+    assert one == other
+
+
+def test_many_rows_are_used_as_few_for_the_form_and_all_for_the_total() -> None:
+    space = Param(n=range(1, 2001))
+    rows = np.arange(0, 2000, 2)
+    found = predicted(space, rows, 1e-3 * (1 + rows), 1e8 + 1e5 * rows)
+    assert found.n_pilots == 1000
+    assert found.time.total.value == pytest.approx(2001, rel=0.02)
+    assert found.memory is not None
+    assert found.memory.largest.cost.value == pytest.approx(3e8, rel=0.05)
