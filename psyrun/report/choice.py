@@ -88,9 +88,10 @@ def choose(sweep: Sweep, wanted: Wanted, own: str | None = None) -> Choice:
     PsyrunError
         If there is no such axis, or they do not go together.
     """
-    wanted = replace(wanted, over=_separated(sweep, wanted.over))
+    known = [*sweep.parameters, *([] if own is None else [own])]
+    wanted = replace(wanted, over=_separated(known, wanted.over))
     over = list(wanted.over)
-    _check_axes(sweep, wanted, own)
+    _check_axes(sweep, wanted, known)
     if len(over) == 2:
         return Choice("heat", over[0], over[1])
     candidates = _Candidates(sweep, own)
@@ -110,12 +111,18 @@ def choose(sweep: Sweep, wanted: Wanted, own: str | None = None) -> Choice:
     return Choice("scatter" if is_scattered else "line", x, by=by)
 
 
-def _separated(sweep: Sweep, over: Sequence[str]) -> list[str]:
+def _separated(known: Collection[str], over: Sequence[str]) -> list[str]:
     """Return names of axes; what is no name itself is several, separated by commas."""
     found: list[str] = []
     for name in over:
-        names = [name] if name in sweep.parameters else name.split(",")
-        found += [each if each in sweep.parameters else each.strip() for each in names]
+        parts = name.split(",")
+        pairs = [(",".join(parts[:n]), ",".join(parts[n:])) for n in range(len(parts))]
+        # A name may have a comma itself.
+        fitting = (
+            pair for pair in pairs if {each.strip() for each in pair} <= {*known}
+        )
+        names = [name] if name in known else next(fitting, parts)
+        found += [each if each in known else each.strip() for each in names]
     return found
 
 
@@ -181,7 +188,7 @@ class _Candidates:
         return next(iter(texts or names), None)
 
 
-def _check_axes(sweep: Sweep, wanted: Wanted, own: str | None) -> None:
+def _check_axes(sweep: Sweep, wanted: Wanted, known: Collection[str]) -> None:
     over = list(wanted.over)
     if len(over) > 2:
         raise PsyrunError(
@@ -195,7 +202,6 @@ def _check_axes(sweep: Sweep, wanted: Wanted, own: str | None) -> None:
     if wanted.band is not None and len(over) == 2:
         raise PsyrunError("plot: a heat map has no place for --band. Leave it out.")
     names = [*over, *([] if wanted.by is None else [wanted.by])]
-    known = [*sweep.parameters, *([] if own is None else [own])]
     for name in names:
         if name not in known:
             raise PsyrunError(_no_axis(sweep, name, known))

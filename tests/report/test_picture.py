@@ -151,6 +151,9 @@ def test_arrays_are_drawn_along_their_own_axis():
     assert found.title == "wave over t, by n: mean of 2 over trial"
     means = wave.reshape(2, 2, 3).mean(axis=1).T
     np.testing.assert_allclose(found.cells.values, means)
+    both = drawn(sweep, over="t,n")
+    assert both.shape == "heat"
+    np.testing.assert_allclose(both.cells.values, means)
     over_n = drawn(sweep, over="n").cells.values[:, 0]
     np.testing.assert_allclose(over_n, wave.reshape(2, -1).mean(axis=1))
 
@@ -183,6 +186,31 @@ def test_many_axes_have_a_short_title():
     found = drawn(sweep_of(space, {"y": values(space)}), over="kind")
     rest = ", ".join(f"{key * 29}…" for key in "cde")
     assert found.title.endswith(f"mean of 512 over {rest} and 6 more")
+
+
+def test_a_few_rows_of_fifty_axes_are_drawn_at_once():
+    space = Param(a0=[0, 1])
+    for number in range(1, 50):
+        space = space * Param(**{f"a{number}": [0, 1]})
+    rows = np.arange(20) * (2**50 // 19 - 1)
+    source = RowsInMemory({"y": rows % 7}, KnownRows(space, rows), Description())
+    found = picture_of(Sweep("a", source), wanted_of(over="a49"), LIMITS)
+    odd = rows % 2 == 1
+    expected = [np.mean(rows[~odd] % 7), np.mean(rows[odd] % 7)]
+    np.testing.assert_allclose(found.cells.values[:, 0].tolist()[:2], expected)
+    assert f"{2**50 - 20} of {2**50} assignments are not computed yet" in found.notes
+
+
+@pytest.mark.parametrize("name", ["it's", '"q"', "<b>", "😀", "a,b", "a b", " a", "$x$"])
+def test_parameters_and_results_may_have_any_name(name):
+    space = Param(**{name: [1, 2], "n": [3, 4]}) * Param(k=["u", "v"])
+    sweep = sweep_of(space, {f"{name}!": values(space)})
+    found = drawn(sweep, f"{name}!", over=name, by="k")
+    assert (found.x.name, found.title) == (name, f"{name}! over {name}, by k")
+    assert drawn(sweep, over=f"{name},k").shape == "heat"
+    with pytest.raises(PsyrunError) as caught:
+        drawn(sweep, over=f"{name}?")
+    assert name in str(caught.value)
 
 
 def test_costs_are_seconds_and_mebibytes():
