@@ -121,14 +121,18 @@ def known_fingerprints(layout: TaskLayout) -> Iterator[str]:
 
 
 def has_parameter(layout: TaskLayout, key: str) -> bool:
-    """Return whether a space that was evaluated before has a parameter."""
+    """Return whether a space that was evaluated before may have a parameter."""
     from psyrun.workdir.division import Division
 
-    return any(
-        key in Division.load(round_).space.keys()  # noqa: SIM118
-        for round_ in layout.rounds().values()
-        if DivisionCounts.load(round_) is not None
-    )
+    try:
+        return any(
+            key in Division.load(round_).space.keys()  # noqa: SIM118
+            for round_ in layout.rounds().values()
+            if DivisionCounts.load(round_) is not None
+        )
+    except PsyrunError:
+        # What is damaged is told of, or mended, elsewhere.
+        return True
 
 
 def _with_progress(current: Current, plan: Plan, round_: Round) -> Current:

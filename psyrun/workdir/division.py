@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -188,16 +188,19 @@ class Division:
         """Number of kept rows that are no longer in the space."""
         return 0 if self.former is None else len(self.former)
 
-    def n_older(self, fingerprint: str) -> int:
-        """Return how many assignments have a row of another version of the task."""
+    def n_older(self, names: Collection[str]) -> int:
+        """Return how many assignments have a row of another version of the task.
+
+        That is one of which the fingerprint is not among `names`.
+        """
         if self.kept is None or self.versions is None:
             return 0
-        if set(self.fingerprints) == {fingerprint}:
+        if set(self.fingerprints) <= {*names}:
             return 0
         import numpy as np
 
         versions = self.versions[self.kept[self.kept >= 0]]
-        current = [i for i, f in enumerate(self.fingerprints) if f == fingerprint]
+        current = [i for i, f in enumerate(self.fingerprints) if f in names]
         return len(versions) - int(np.isin(versions, current).sum())
 
     def save(self, round_: Round, plan: Plan) -> None:
@@ -242,7 +245,7 @@ class Division:
             n_former=self.n_former,
             failed_before=self.failed_before,
             cut_off_before=self.cut_off_before,
-            n_older=self.n_older(plan.fingerprint),
+            n_older=self.n_older(plan.names),
             ext=plan.block_ext,
             fetches=plan.fetches,
             fingerprint=plan.fingerprint,

@@ -128,6 +128,9 @@ def test_replicates_leave_rows_of_other_points_valid(
     assert project.calls() == [10, 11]
     costs = psyrun.load("a", costs=True)
     assert costs["cost_seed"].tolist()[:2] == ["", ""]
+    assert "earlier" not in project.psy("status", "a").stdout
+    assert "older" not in project.psy("run", "--continue").stdout
+    assert project.calls() == []
     assert costs["cost_seed"].tolist()[2:] == costs["seed"][2:]
 
 

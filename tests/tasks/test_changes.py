@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -322,3 +322,35 @@ def test_files_that_an_earlier_psyrun_recorded_are_named(folder):
     assert record_accepted(other, other.aliases[0], *folders, listed) == ["more.txt"]
     assert told(folder.since(version.aliases[0])) == "model.py"
     assert record_accepted(other, other.aliases[0], *folders, listed) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        ("seed=1", "seed=1", []),
+        ("seed=1", "seed=2", ["seed of replicates: 1 -> 2"]),
+        (
+            "seed=1, common=True",
+            "seed=2, common=True",
+            ["seed of replicates: 1 -> 2"],
+        ),
+        (
+            "seed=1",
+            "seed=1, common=True",
+            ["replicates: seed=1 -> seed=1, common=True"],
+        ),
+        ("", "seed=1", ["replicates: none -> seed=1"]),
+        ("seed=1", "", ["replicates: seed=1 -> none"]),
+    ],
+)
+def test_another_seed_of_replicates_is_told_of(
+    folder: Folder, then: str, now: str, told: list[str]
+) -> None:
+    before = replace(folder.version(), seeding=then)
+    record_accepted(before, before.code_text, folder.versions, folder.record)
+    version = replace(folder.version(), seeding=now)
+    found = changes_since(version, before.code_text, folder.versions, folder.record)
+    assert [str(each) for each in found] == [each.clause for each in found] == told
+    assert (version.code_text == before.code_text) == (not told)
+    assert (version.space_text == before.space_text) == (not told)
+    assert version.code_without_seeding == before.code_without_seeding
