@@ -172,3 +172,11 @@ class _Tee(TextIOBase):
     @override
     def flush(self) -> None:
         self._stream.flush()
+
+    @override
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @override
+    def fileno(self) -> int:
+        return self._stream.fileno()

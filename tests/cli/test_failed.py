@@ -251,6 +251,20 @@ def test_a_run_sums_up_what_failed(start_psy, failing):
     )
 
 
+@pytest.mark.slow
+def test_lines_of_a_summary_fit_the_terminal(write_task):
+    write_task("square", MANY)
+    command = [sys.executable, "-m", "psyrun.cli", "run", "--quiet"]
+    status, out = on_terminal(command, Path.cwd(), 70)
+    assert status == 1
+    _, _, summary = out.partition("square: 24 assignments failed")
+    summary, _, _ = summary.partition("Logs: ")
+    assert max(map(len, summary.splitlines())) <= 70
+    rule = "18 of 24 failures have solver = rk4 and n ≥ 3 (of 18 such assignments)"
+    assert rule in " ".join(summary.split())
+    assert Path("psy-work/square/run.log").read_text().count("18 of 24 failures") == 1
+
+
 def test_a_run_tells_which_jobs_failed_for_another_reason(start_psy, failing):
     path = failing()
     path.write_text(path.read_text() + "\n\ndef setup(proc_id):\n    1 / 0\n")

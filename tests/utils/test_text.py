@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from psyrun import Param
-from psyrun.utils.text import duration, text_of
+from psyrun.utils.text import duration, side_by_side, text_of, wrapped
 
 NUMBER = np.linspace(-1, 1, 6)[3]
 
@@ -86,3 +86,18 @@ def test_values_without_numpy_are_told_without_it():
 )
 def test_a_length_of_time_has_two_units_at_most(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_lines_are_wrapped_between_words():
+    text = "a rule has n ≥ 512 and /a/very/long-path/that-is-one-word"
+    assert wrapped(text, None, "  ") == [f"  {text}"]
+    assert wrapped(text, 20, "  ", "    ") == [
+        "  a rule has n ≥ 512",
+        "    and",
+        "    /a/very/long-path/that-is-one-word",
+    ]
+
+
+def test_sentences_stand_on_one_line_if_they_fit():
+    assert side_by_side(("One.", "Two."), 9) == ["One. Two."]
+    assert side_by_side(("One.", "Two."), 8) == ["One.", "Two."]
