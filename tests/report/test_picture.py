@@ -201,7 +201,7 @@ def test_a_few_rows_of_fifty_axes_are_drawn_at_once():
     assert f"{2**50 - 20} of {2**50} assignments are not computed yet" in found.notes
 
 
-@pytest.mark.parametrize("name", ["it's", '"q"', "<b>", "😀", "a,b", "a b", " a", "$x$"])
+@pytest.mark.parametrize("name", ["it's", '"q"', "<b>", "😀", "a,b", "a b", "$x$"])
 def test_parameters_and_results_may_have_any_name(name):
     space = Param(**{name: [1, 2], "n": [3, 4]}) * Param(k=["u", "v"])
     sweep = sweep_of(space, {f"{name}!": values(space)})
