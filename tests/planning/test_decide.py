@@ -595,3 +595,83 @@ def test_another_order_divides_anew_what_is_missing() -> None:
     # Plans of before have none.
     assert "space" not in DESIRED.division
     assert decide(desired, Current(), keep_going=False).plan.order == "even"
+
+
+PART = ("a=1",)
+OF_PART = replace(DONE, plan=replace(FIRST, part=PART), is_part=True)
+
+
+def counted(n_open: int) -> Callable[[KeptRows], RowNumbers]:
+    return lambda kept: RowNumbers(5, n_open, 5 - n_open, is_part=True)
+
+
+@both
+def test_the_same_part_is_done_without_a_look_at_its_rows(keep_going: bool) -> None:
+    desired, current = (
+        replace(DESIRED, part=PART),
+        replace(OF_PART, count_rows=unexpected),
+    )
+    assert decide(desired, current, keep_going=keep_going).is_done
+
+
+@both
+@pytest.mark.parametrize("part", [("a=2",), ()])
+def test_what_is_missing_of_another_part_gets_a_round(
+    part: tuple[str, ...], keep_going: bool
+) -> None:
+    current = replace(OF_PART, count_rows=counted(2))
+    decision = decide(replace(DESIRED, part=part), current, keep_going=keep_going)
+    assert steps(decision) == (True, (0, 1), True)
+    plan = decision.plan
+    assert (plan.part, plan.round, plan.keep_rounds) == (part, 2, (1,))
+    assert plan.same_space
+    assert not decision.is_dirty
+
+
+@both
+@pytest.mark.parametrize("part", [("a=2",), ()])
+def test_another_part_that_is_there_is_done(
+    part: tuple[str, ...], keep_going: bool
+) -> None:
+    current = replace(OF_PART, count_rows=counted(0))
+    decision = decide(replace(DESIRED, part=part), current, keep_going=keep_going)
+    assert decision.is_done
+    current = replace(current, has_result=False)
+    decision = decide(replace(DESIRED, part=part), current, keep_going=keep_going)
+    assert steps(decision) == (False, (), True)
+
+
+def test_rows_of_a_killed_part_are_merged_for_one_that_is_there() -> None:
+    current = replace(OF_PART, missing_blocks=(1,), merged=None, count_rows=counted(0))
+    decision = decide(replace(DESIRED, part=("a=2",)), current, keep_going=False)
+    assert steps(decision) == (True, (), True)
+
+
+def test_after_the_whole_each_part_is_done() -> None:
+    current = replace(DONE, count_rows=unexpected)
+    assert decide(replace(DESIRED, part=PART), current, keep_going=False).is_done
+
+
+def test_all_of_a_space_is_no_part() -> None:
+    whole = replace(OF_PART, count_rows=lambda kept: RowNumbers(10, 2, 8))
+    decision = decide(replace(DESIRED, part=("a=2",)), whole, keep_going=False)
+    assert decision.plan.part == ()
+    desired = replace(DESIRED, part=PART, n_whole=10)
+    assert decide(desired, Current(), keep_going=False).plan.part == ()
+    desired = replace(desired, n_items=4)
+    first = decide(desired, Current(), keep_going=False)
+    assert (first.plan.part, first.plan.n_items) == (PART, 4)
+
+
+def test_jobs_that_divide_another_part_are_not_those_of_a_round() -> None:
+    current = replace(UNSPLIT, has_jobs=True)
+    decision = decide(replace(DESIRED, part=PART), current, keep_going=False)
+    assert decision.plan.round == 2
+    assert decide(DESIRED, current, keep_going=False).plan.round == 1
+
+
+def test_a_part_of_which_nothing_is_known_any_more_is_looked_at() -> None:
+    lost = replace(DONE, is_part=True, count_rows=counted(3))
+    assert decide(DESIRED, lost, keep_going=False).split
+    lost = replace(OF_PART, is_part=False, count_rows=counted(3))
+    assert decide(DESIRED, lost, keep_going=False).split
