@@ -98,7 +98,7 @@ def _parameters(
     """Return the parameters of an assignment, and what `execute` is called with."""
     from psyrun.pspace.absent import Arguments
 
-    space = _space(task)
+    space = _space(task, is_whole=not isinstance(choice, int))
     n_items = len(space)
     if isinstance(choice, int):
         number = choice
@@ -117,15 +117,19 @@ def _parameters(
     return parameters, arguments
 
 
-def _space(task: Task) -> ParameterSpace:
-    """Return the space that failed assignments are numbered in."""
+def _space(task: Task, *, is_whole: bool) -> ParameterSpace:
+    """Return the space that failed assignments are numbered in.
+
+    If `is_whole`, also with assignments that were not chosen by ``psy run -p``.
+    """
     layout = layout_of(task.taskdir, task.name, str(task.workdir))
     plan = Plan.load(layout)
     if plan is None or DivisionCounts.load(layout.round(plan.round)) is None:
         return task.pspace
     from psyrun.workdir.division import Division
 
-    return Division.load(layout.round(plan.round)).space
+    division = Division.load(layout.round(plan.round))
+    return division.whole_space if is_whole else division.space
 
 
 def _evaluate(task: Task, arguments: Mapping[str, Any], *, trace: bool) -> Any:

@@ -187,7 +187,8 @@ class TaskRun:
         rows = self.decision.rows
         if self.chosen is not None:
             return [self.chosen.said_of(self.name)]
-        if not self._current.is_part or rows is None or self.rerun is not None:
+        is_rest = self._current.is_part and not (self.rerun or self.changes)
+        if not is_rest or rows is None:
             return []
         return [
             f"{self.name}: {counted(rows.n_kept, 'row')} kept of the part that was "

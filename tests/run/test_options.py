@@ -37,5 +37,14 @@ def test_a_controller_in_a_queue_goes_on_and_gives_nothing_up() -> None:
 
 
 @pytest.mark.parametrize("controller", ["7", JOB])
+def test_whoever_goes_on_evaluates_the_same_part(controller: str) -> None:
+    found = command_line(controller, part=("b=1,2", "a=0:5"))
+    assert [each for each in found if "part" in each] == [
+        "--part=b=1,2",
+        "--part=a=0:5",
+    ]
+
+
+@pytest.mark.parametrize("controller", ["7", JOB])
 def test_rows_are_kept_by_whoever_goes_on(controller: str) -> None:
     assert "--continue" in command_line(controller, keep_going=True)

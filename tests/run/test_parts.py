@@ -59,6 +59,9 @@ def test_plain_snakemake_does_the_rest(project: Project) -> None:
     project.write(task())
     project.psy("run", "-p", "a=2")
     assert project.calls() == list(range(16, 24))
+    # What was not chosen is there, too.
+    project.psy("debug", "a", "a=5", "b=0")
+    assert project.calls() == [40]
     project.snakemake()
     assert project.calls() == [i for i in ALL if i // 8 != 2]
     assert project.result()["y"] == ALL
