@@ -196,14 +196,14 @@ def _count_rows(
     rounds: Sequence[RoundData],
     marks: Mapping[int, Indices],
 ) -> RowNumbers:
+    from psyrun.pspace.candidates import Candidates
     from psyrun.pspace.tolerance import KnownAs
     from psyrun.workdir.reuse import from_rounds, rows_of_rounds
 
     known_as = KnownAs(task.match, task.defaults)
     if not rounds:
         return _count_in_result(task, desired, known_as)
-    space = rounds[0].division.whole_space if kept.same_space else task.pspace
-    is_chosen = _chosen(desired, space)
+    whole = rounds[0].division.whole_space if kept.same_space else task.pspace
     there = rows_of_rounds(
         [(data, fingerprint_of(data)) for data in rounds],
         same_space=kept.same_space,
@@ -214,6 +214,9 @@ def _count_rows(
     is_current = there.valid(names)
     if not kept.same_space:
         there = there.with_defaults(known_as)
+    among = Candidates.of(whole, desired.part, there.points)
+    there, space, is_chosen = there.among(among), among.space, among.is_chosen
+    if not kept.same_space:
         space = known_as.as_in(space, there.points)
     try:
         found = from_rounds(
@@ -239,7 +242,7 @@ def _count_rows(
         n_left_out=_count_left_out(kept, rounds, is_current, found.used),
         n_rerun=n_rerun,
         is_part=is_chosen is not None
-        and (n_items < len(space) or n_older > 0 or there.replaced is not None),
+        and (n_items < len(whole) or n_older > 0 or there.replaced is not None),
     )
 
 
@@ -247,15 +250,6 @@ def _are_open(rows: Indices, is_chosen: NDArray[np.bool_] | None) -> NDArray[np.
     """Return which assignments are to be evaluated, given the rows that they have."""
     is_open: NDArray[np.bool_] = rows < 0
     return is_open if is_chosen is None else is_open & is_chosen
-
-
-def _chosen(desired: Desired, space: ParameterSpace) -> NDArray[np.bool_] | None:
-    """Return which assignments may be evaluated, None for all."""
-    if not desired.part:
-        return None
-    from psyrun.pspace.conditions import Conditions
-
-    return Conditions(desired.part).mask(space)
 
 
 def whole_space(task: Task, desired: Desired, current: Current) -> ParameterSpace:
@@ -345,19 +339,21 @@ def _count_in_result(task: Task, desired: Desired, known_as: KnownAs) -> RowNumb
     from psyrun.workdir.reuse import from_result
 
     columns, excluded = _result(task), task.exclude_from_result
+    from psyrun.pspace.candidates import Candidates
+
+    among = Candidates.of(task.pspace, desired.part)
     try:
-        found = from_result(task.pspace, columns, excluded, known_as)
+        found = from_result(among.space, columns, excluded, known_as)
     except PsyrunError as error:
         raise TaskError(f"{task.path}: {error}") from error
-    is_chosen = _chosen(desired, task.pspace)
     n_older = int((found.rows >= 0).sum())
-    n_open = int(_are_open(found.rows, is_chosen).sum())
+    n_open = int(_are_open(found.rows, among.is_chosen).sum())
     return RowNumbers(
         n_open + n_older,
         n_open,
         n_older=n_older,
         n_former=len(found.former),
-        is_part=is_chosen is not None,
+        is_part=among.is_chosen is not None,
     )
 
 

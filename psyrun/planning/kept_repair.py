@@ -10,7 +10,7 @@ import numpy as np
 
 from psyrun.planning.block_repair import BlockRepair
 from psyrun.planning.record_repair import Numbers, RecordRepair
-from psyrun.pspace.conditions import Conditions
+from psyrun.pspace.candidates import Candidates
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.store import Store
 from psyrun.store.arrays import Indices, take
@@ -144,12 +144,13 @@ class KeptRepair:
             replaced=[replaced_in(data, plan.honoured) for data in rounds],
         ).with_defaults(known_as)
         whole = self.blocks.division.whole_space
+        among = Candidates.of(whole, plan.part, there.points)
         found = from_rounds(
-            known_as.as_in(whole, there.points),
-            there,
+            known_as.as_in(among.space, there.points),
+            there.among(among),
             plan.names,
             keeps_all=plan.keeps_all is not False,
-            is_chosen=Conditions(plan.part).mask(whole) if plan.part else None,
+            is_chosen=among.is_chosen,
         )
         with self._store.writer(self._path) as writer:
             for rows in pieces_of(taken_of(rounds, found)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psyrun.errors import PsyrunError
 from psyrun.planning.current import whole_space
 from psyrun.planning.decide import Current, Desired
-from psyrun.pspace.choosing import MOST_LOOKED_AT
+from psyrun.pspace.candidates import check_different
 from psyrun.pspace.conditions import Conditions
 from psyrun.tasks.loading import Task
 
@@ -49,14 +49,8 @@ def chosen_of(
     """
     name = task.name
     space = whole_space(task, desired, current)
-    is_same = current.plan is not None and current.plan.part == desired.part
-    if current.rounds and not is_same and len(space) > MOST_LOOKED_AT:
-        raise PsyrunError(
-            f"task {name!r}: -p: the space has {len(space):.3g} assignments, of which "
-            f"at most {MOST_LOOKED_AT:.0e} can be compared with the rows that are "
-            "there. Choose the part in the task file."
-        )
     try:
+        check_different(space)
         n_items = len(Conditions(texts).of(space))
     except PsyrunError as error:
         raise PsyrunError(

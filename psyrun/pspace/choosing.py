@@ -101,6 +101,27 @@ def mask_of(space: ParameterSpace, condition: Condition) -> NDArray[np.bool_]:
     return np.broadcast_to(mask.reshape(shape), sizes).reshape(-1)
 
 
+def chosen_at(space: ParameterSpace, numbers: Indices) -> ParameterSpace:
+    """Return points of a space as `chosen_by` does, by their ascending numbers."""
+    if len(numbers) == len(space):
+        return space
+    if not is_a(space, Product):
+        return space.chosen(numbers)
+    shape, factors, along = list[int](), list[ParameterSpace](), list[Indices]()
+    rows = np.unravel_index(numbers, [len(factor) for factor in space.operands])
+    for factor, own in zip(space.operands, rows, strict=True):
+        used, places = np.unique(own, return_inverse=True)
+        if not factor._keys:  # Repeats, which are all alike.
+            used, places = np.arange(len(factor)), own
+        is_all = len(used) == len(factor)
+        factors.append(factor if is_all else factor.chosen(used))
+        shape.append(len(used))
+        along.append(places)
+    narrowed = Product(*factors)
+    inner = np.asarray(np.ravel_multi_index(tuple(along), shape))
+    return narrowed if len(inner) == len(narrowed) else narrowed.chosen(inner)
+
+
 def chosen_by(space: ParameterSpace, is_chosen: NDArray[np.bool_]) -> ParameterSpace:
     """Return some points of a space, of a product with as few of its places as can be.
 

@@ -105,14 +105,11 @@ def _of_own_space(
     rows = RowsOfTask.find(task)
     if rows is None or rows.number != task.plan.round or rows.are_replaced().any():
         return None
-    indices = rows.in_whole()
-    if indices is None:
-        return None
     n_failed, n_items = len(failed_space(task)), len(rows.whole)
     details = None
     if with_details:
         of_space = np.full(n_items, -1, np.int64)
-        of_space[indices] = np.arange(len(indices))
+        of_space[rows.in_whole()] = np.arange(len(rows.indices))
         details = details_of(rows.whole, [(rows, of_space)], version, task)
     return Difference(
         n_items=n_items,

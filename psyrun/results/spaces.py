@@ -163,8 +163,8 @@ class RowsOfTask:
         """All assignments, also those that were not chosen by ``psy run -p``."""
         return self.data.division.whole_space
 
-    def in_whole(self) -> NDArray[np.int64] | None:
-        """Return which of the whole space have a row, None if it is too large."""
+    def in_whole(self) -> NDArray[np.int64]:
+        """Return which of the whole space have a row."""
         return self.data.division.in_whole(self.indices)
 
     def done(self) -> ParameterSpace:

@@ -10,9 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
-from psyrun.pspace import ParameterSpace
-from psyrun.pspace.choosing import MOST_LOOKED_AT
-from psyrun.pspace.conditions import Conditions
+from psyrun.pspace.candidates import Candidates
 from psyrun.pspace.order import order_of
 from psyrun.pspace.rows import places_of
 from psyrun.pspace.tolerance import KnownAs
@@ -120,17 +118,9 @@ def _divide(job: Job) -> tuple[Division, Indices]:
         return _divide_after_rounds(job)
     if job.plan.keep == "result":
         return _divide_after_result(job), _NONE
-    return _in_part(job, Division(job.task.pspace, job.plan.n_blocks)), _NONE
-
-
-def _in_part(job: Job, division: Division) -> Division:
-    """Return a division of the part that is to be evaluated, and of kept rows."""
-    space, conditions = division.space, Conditions(job.plan.part)
-    if not job.plan.part:
-        return division
-    if division.kept is None and len(space) > MOST_LOOKED_AT:
-        return replace(division, space=conditions.of(space), whole=space)
-    return division.narrowed(conditions.mask(space))
+    whole = job.task.pspace
+    among = Candidates.of(whole, job.plan.part)
+    return Division(among.space, job.plan.n_blocks).narrowed(whole, among), _NONE
 
 
 def _check_space(job: Job) -> None:
@@ -149,7 +139,7 @@ def _divide_after_rounds(job: Job) -> tuple[Division, Indices]:
         keep_unusable_of(round_, round_.all_journals(), REPEATED)
     rounds = [_earlier_round(job, number) for number in plan.keep_rounds]
     first = rounds[0][0]
-    space = first.division.whole_space if plan.same_space else job.task.pspace
+    whole = first.division.whole_space if plan.same_space else job.task.pspace
     there = rows_of_rounds(
         rounds,
         same_space=plan.same_space,
@@ -159,15 +149,16 @@ def _divide_after_rounds(job: Job) -> tuple[Division, Indices]:
     known_as = KnownAs() if plan.same_space else _known_as(job)
     there = there.with_defaults(known_as)
     keeps_all = plan.keeps_all is not False
-    wanted = known_as.as_in(space, there.points)
+    among = Candidates.of(whole, plan.part, there.points)
+    there, wanted = there.among(among), known_as.as_in(among.space, there.points)
     found = from_rounds(
         wanted,
         there,
         plan.names,
         keeps_all=keeps_all,
-        is_chosen=Conditions(plan.part).mask(space) if plan.part else None,
+        is_chosen=among.is_chosen,
     )
-    division = _in_new_space(job, space, found.renumbered())
+    division = _in_new_space(job, among, found.renumbered()).narrowed(whole, among)
     marked = _marked(division, there, found)
     if plan.same_space and rounds[0][1] in plan.names:
         division = _with_attempts(division, first)
@@ -237,9 +228,10 @@ def _divide_after_result(job: Job) -> Division:
     kept = _keep(job, [completed], whole)
     path = job.round.kept(job.store(job.plan.block_ext).ext)
     keep_costs_of_file(job.store(job.plan.result_ext), path, result)
-    found = from_result(job.task.pspace, columns, excluded, known_as)
+    among = Candidates.of(job.task.pspace, job.plan.part)
+    found = from_result(among.space, columns, excluded, known_as)
     return replace(
-        _in_new_space(job, job.task.pspace, found),
+        _in_new_space(job, among, found).narrowed(job.task.pspace, among),
         # Nothing is known of the version that wrote the result.
         fingerprints=("",),
         versions=np.zeros(count_rows(columns), np.int64),
@@ -310,13 +302,9 @@ def _may_be_large(row_type: RowType) -> bool:
     return row_type.dtype.kind in "iu" and row_type.dtype.itemsize >= _LARGE
 
 
-def _in_new_space(job: Job, space: ParameterSpace, found: ReusedRows) -> Division:
-    return _in_part(
-        job,
-        Division(
-            space, job.plan.n_blocks, found.rows, found.former, found.former_points
-        ),
-    )
+def _in_new_space(job: Job, among: Candidates, found: ReusedRows) -> Division:
+    n_blocks, points = job.plan.n_blocks, found.former_points
+    return Division(among.space, n_blocks, found.rows, found.former, points)
 
 
 def _with_attempts(division: Division, data: RoundData) -> Division:
@@ -335,8 +323,6 @@ def _with_attempts(division: Division, data: RoundData) -> Division:
 def _count_open(division: Division, data: RoundData, indices: set[int]) -> int:
     """Return how many assignments of a round before are to be evaluated."""
     of_whole = data.division.in_whole(np.array(sorted(indices), np.int64))
-    if of_whole is None or (division.whole is not None and division.part is None):
-        return 0
     if division.part is not None:
         of_whole = places_of(division.part, of_whole)
     found, kept = of_whole[of_whole >= 0], division.kept

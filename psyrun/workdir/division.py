@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from psyrun.pspace import ParameterSpace
+    from psyrun.pspace.candidates import Candidates
     from psyrun.pspace.order import Order
     from psyrun.pspace.rows import AnyRows
     from psyrun.store.arrays import RowType
@@ -82,8 +83,7 @@ class Division:
     whole : ParameterSpace or None
         What the space is a part of; None if it is whole.
     part : range, ndarray of int64 or Rows, or None
-        Which points of the whole it has, ascending. None if it is whole, or that is too
-        large to list them.
+        Which points of the whole it has, ascending; None if it is whole.
     """
 
     space: ParameterSpace
@@ -104,35 +104,41 @@ class Division:
     whole: ParameterSpace | None = None
     part: AnyRows | None = None
 
-    def narrowed(self, is_chosen: NDArray[np.bool_]) -> Division:
+    def narrowed(self, whole: ParameterSpace, among: Candidates) -> Division:
         """Return a division of what is chosen, and of what has a kept row.
 
         Parameters
         ----------
-        is_chosen : ndarray of bool, shape (len(space),)
-            Which assignments may be evaluated.
+        whole : ParameterSpace
+            What the candidates are from.
+        among : Candidates
+            What the space of this division has, and which of that is chosen.
         """
-        from psyrun.pspace.choosing import chosen_by
+        from psyrun.pspace.choosing import chosen_at, chosen_by
         from psyrun.pspace.rows import rows_where
 
-        kept, is_in = self.kept, is_chosen
+        kept, is_in = self.kept, among.is_chosen
+        if is_in is None:
+            return self
         if kept is not None:
-            is_in = is_chosen | (kept >= 0)
+            is_in = is_in | (kept >= 0)
             kept = kept[is_in]
-        space, part = chosen_by(self.space, is_in), rows_where(is_in)
-        return replace(self, space=space, kept=kept, whole=self.space, part=part)
+        if among.numbers is None:
+            space, part = chosen_by(whole, is_in), rows_where(is_in)
+        else:
+            part = among.numbers[is_in]
+            space = chosen_at(whole, part)
+        return replace(self, space=space, kept=kept, whole=whole, part=part)
 
     @property
     def whole_space(self) -> ParameterSpace:
         """The space, or what it is a part of."""
         return self.space if self.whole is None else self.whole
 
-    def in_whole(self, indices: Indices) -> Indices | None:
-        """Return the places of assignments in the whole space, None if not known."""
-        if self.whole is None:
-            return indices
+    def in_whole(self, indices: Indices) -> Indices:
+        """Return the places of assignments in the whole space."""
         if self.part is None:
-            return None
+            return indices
         from psyrun.pspace.rows import picked
 
         return picked(self.part, indices)
@@ -213,7 +219,8 @@ class Division:
 
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         frozen = {**found, "space": freeze(self.whole_space)}
-        frozen["whole"] = None if self.whole is None else self._frozen_part()
+        # The part is chosen again when it is read.
+        frozen["whole"] = None
         frozen |= {name: compact(found[name]) for name in _NUMBERS}
         frozen["left_out"] = {n: compact(rows) for n, rows in self.left_out.items()}
         make_folder(round_.folder)
@@ -225,13 +232,6 @@ class Division:
             # Until it is there again, the round counts as not divided.
             round_.space.unlink(missing_ok=True)
             write_json(round_.division, asdict(counts))
-
-    def _frozen_part(self) -> bytes | None:
-        """Return the space itself as it is kept beside the whole one."""
-        from psyrun.pspace.freezing import freeze
-
-        # What is listed can be chosen again.
-        return freeze(self.space) if self.part is None else b""
 
     def _counts(self, round_: Round, plan: Plan, space: Checksum) -> DivisionCounts:
         has_kept = self.kept is not None
@@ -286,18 +286,18 @@ def _thawed(frozen: Mapping[str, Any]) -> dict[str, ParameterSpace | None]:
     """Return the space of a division, and the whole that it is a part of."""
     from psyrun.pspace.freezing import thaw
 
-    found, frozen_part = thaw(frozen["space"]), frozen.get("whole")
-    if frozen_part is None:
+    found, part = thaw(frozen["space"]), frozen.get("part")
+    if part is None:
         return {"space": found, "whole": None}
-    if frozen_part:
-        return {"space": thaw(frozen_part), "whole": found}
     import numpy as np
 
-    from psyrun.pspace.choosing import chosen_by
+    from psyrun.pspace.choosing import chosen_at, chosen_by
     from psyrun.pspace.rows import listed_rows
 
+    if isinstance(part, np.ndarray):
+        return {"space": chosen_at(found, part), "whole": found}
     is_chosen = np.zeros(len(found), dtype=np.bool_)
-    is_chosen[listed_rows(frozen["part"])] = True
+    is_chosen[listed_rows(part)] = True
     return {"space": chosen_by(found, is_chosen), "whole": found}
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace
+from psyrun.pspace.candidates import Candidates
 from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.matching import match_rows, match_stored
 from psyrun.pspace.param import select, select_ascending
@@ -108,6 +109,10 @@ class RowsThere:
     def with_defaults(self, known_as: KnownAs) -> RowsThere:
         """Return the same, with parameters that rows lack as the task file has them."""
         return replace(self, points=list(map(known_as.completed, self.points)))
+
+    def among(self, candidates: Candidates) -> RowsThere:
+        """Return the same for what is searched among some points of the space."""
+        return replace(self, own=candidates.places(self.own))
 
     def columns(self, rows: Indices) -> ColumnDict:
         """Return the parameters of some rows, ascending, as columns."""
@@ -435,17 +440,15 @@ def rows_of_rounds(
         all_names = (fingerprint, *data.division.fingerprints)
         places = [names.setdefault(name, len(names)) for name in all_names]
         versions.append(np.array(places, np.int64)[data.versions()])
-    own = _own_of(rounds[0][0]) if same_space else None
+    own = None
+    if same_space:
+        first = rounds[0][0]
+        own = first.division.in_whole(first.with_row())
     stays = None
     if may_stay is not None:
         stays = np.repeat(may_stay, [data.n_rows for data, _ in rounds])
     again = np.concatenate(replaced) if any(each.any() for each in replaced) else None
     return RowsThere(points, np.concatenate(versions), tuple(names), own, stays, again)
-
-
-def _own_of(data: RoundData) -> Indices | None:
-    """Return the assignments of rows in the whole space, None if it is too large."""
-    return data.division.in_whole(data.with_row())
 
 
 class Taken(NamedTuple):

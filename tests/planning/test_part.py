@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from psyrun.errors import PsyrunError
 from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
+from psyrun.pspace import candidates
 from psyrun.results.differences import difference_of
 from psyrun.results.load import load
 from psyrun.run.status import status_of
@@ -97,6 +98,9 @@ class Task:
         return {f"{a}{b}": y for (a, b), y in zip(names, levels, strict=True)}
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.chdir(tmp_path)
@@ -135,8 +139,8 @@ ENOUGH = 99
 STEPS = st.tuples(st.sampled_from(PARTS), st.sampled_from([0, 1, 2, ENOUGH, ENOUGH]))
 
 
-@pytest.mark.slow
-@settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.generate])
+@pytest.mark.parametrize("most", [10**8, 3])
+@settings(max_examples=2, deadline=None, phases=[Phase.explicit, Phase.generate])
 @example(
     [(("a=1",), ENOUGH), (("b=x,z",), 1), (("a=1:3", "b=y:"), ENOUGH), ((), ENOUGH)]
 )
@@ -149,12 +153,18 @@ STEPS = st.tuples(st.sampled_from(PARTS), st.sampled_from([0, 1, 2, ENOUGH, ENOU
         ((), ENOUGH),
     ]
 )
-@example([(("a=:2",), 0), (("a=2:",), ENOUGH), ((), ENOUGH), (("a=1",), ENOUGH)])
-@given(st.lists(STEPS, min_size=2, max_size=4))
+@example(steps=[(("a=:2",), 0), (("a=2:",), ENOUGH), ((), ENOUGH), (("a=1",), ENOUGH)])
+@given(steps=st.lists(STEPS, min_size=2, max_size=4))
 def test_what_is_missing_of_the_part_is_evaluated_and_nothing_is_lost(
-    steps: list[tuple[tuple[str, ...], int]],
+    most: int, steps: list[tuple[tuple[str, ...], int]]
 ) -> None:
-    with TemporaryDirectory() as folder, chdir(folder):
+    """Also in a space of which not all can be looked at."""
+    with (
+        TemporaryDirectory() as folder,
+        chdir(folder),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(candidates, "MOST_LISTED", most)
         task, done, result = Task(), set[str](), list[str]()
         for part, blocks in steps:
             missing = set(named(part)) - done
@@ -411,5 +421,10 @@ def test_a_part_of_a_huge_space_can_be_run(task: Task) -> None:
     assert load("a")["c"] == [5, 6]
     assert task.run("a=2", "c=5:7", "b=x", "d=999999") == []
     assert status_of(task.path, "a").numbers.n_done == 2  # type: ignore[union-attr]
+    assert task.run("a=2", "c=5:8", "b=x", "d=999999") == ["2x"]
+    assert task.run("a=1", "c=7", "b=x", "d=999999") == ["1x"]
+    assert load("a")["c"] == [7, 5, 6, 7]
+    assert dict(load("a", as_="xarray").sizes) == {"a": 2, "c": 3}
+    task.edit("range(4)", "[1, 1, 2]")
     with pytest.raises(PsyrunError, match="Choose the part in the task file"):
         task.preview("a=2", "c=5:9", "b=x", "d=999999")

@@ -16,7 +16,7 @@ from psyrun import Param
 from psyrun.errors import PsyrunError
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.axes import grid_of
-from psyrun.pspace.choosing import chosen_by
+from psyrun.pspace.choosing import chosen_at, chosen_by
 from psyrun.pspace.conditions import Conditions
 
 PRODUCT = Param(trial=range(10)) * Param(radius=[0.1, 0.2, 0.3], kind=["a", "b", "c"])
@@ -122,16 +122,19 @@ def test_a_mask_chooses_points_in_their_order(
     is_chosen = np.array(
         data.draw(st.lists(st.booleans(), min_size=n_points, max_size=n_points))
     )
-    found = chosen_by(space, is_chosen)
+    numbers = np.flatnonzero(is_chosen)
     of_whole = points(space)
-    assert points(found) == [of_whole[i] for i in np.flatnonzero(is_chosen)]
+    for found in (chosen_by(space, is_chosen), chosen_at(space, numbers)):
+        assert points(found) == [of_whole[i] for i in numbers]
 
 
 def test_of_a_product_only_the_axes_that_are_used_stay() -> None:
     space = Param(a=range(4)) * Param(b=range(5)) * Param(c=range(6))
     is_box = np.zeros((4, 5, 6), np.bool_)
     is_box[1:3, 4, ::2] = True
-    assert grid_of(chosen_by(space, is_box.reshape(-1))).shape == (2, 3)
-    is_box[1, 4, 2] = False
-    grid = grid_of(chosen_by(space, is_box.reshape(-1)))
-    assert (grid.shape, len(grid.space)) == ((2, 3), 5)
+    is_part = is_box.copy()
+    is_part[1, 4, 2] = False
+    for mask in (is_box.reshape(-1), is_part.reshape(-1)):
+        for found in (chosen_by(space, mask), chosen_at(space, np.flatnonzero(mask))):
+            assert grid_of(found).shape == (2, 3)
+            assert len(found) == mask.sum()

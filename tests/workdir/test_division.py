@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from psyrun import Param
 from psyrun.errors import PsyrunError
+from psyrun.pspace.candidates import Candidates
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round
 from psyrun.workdir.plan import Plan
@@ -144,7 +145,8 @@ def test_a_part_has_what_is_chosen_and_what_has_a_row(
     n_items = len(kept)
     chosen = data.draw(st.lists(st.booleans(), min_size=n_items, max_size=n_items))
     whole = divided(kept, 2)
-    part = whole.narrowed(np.array(chosen))
+    among = Candidates(whole.space, np.array(chosen))
+    part = whole.narrowed(whole.space, among)
     round_ = Round(tmp_path_factory.mktemp("round"))
     part.save(round_, PLAN)
     counts, found = DivisionCounts.load(round_), Division.load(round_)
@@ -157,7 +159,6 @@ def test_a_part_has_what_is_chosen_and_what_has_a_row(
         assert each.kept is not None
         assert each.kept.tolist() == kept[points].tolist()
         places = each.in_whole(np.asarray(each.open))
-        assert places is not None
         assert places.tolist() == [i for i in points if kept[i] < 0]
     assert (counts.n_items, counts.n_whole) == (len(points), n_items)
     assert counts.n_open == len(found.open)
@@ -165,8 +166,15 @@ def test_a_part_has_what_is_chosen_and_what_has_a_row(
 
 def test_a_part_of_what_cannot_be_listed_is_kept_with_it(tmp_path: Path) -> None:
     whole = Param(a=range(10**6)) * Param(b=range(10**6))
-    Division(whole[3:5], 1, whole=whole).save(Round(tmp_path), PLAN)
+    there = Param(a=[10**6 - 1], b=[7])
+    among = Candidates.of(whole, ["a=2:4", "b=:1"], [there])
+    division = Division(among.space, 1, np.array([-1, -1, 0]))
+    division.narrowed(whole, among).save(Round(tmp_path), PLAN)
     found = Division.load(Round(tmp_path))
-    assert found.space.build() == {"a": [0, 0], "b": [3, 4]}
+    assert found.space.build() == {"a": [2, 3, 10**6 - 1], "b": [0, 0, 7]}
     assert len(found.whole_space) == 10**12
-    assert found.in_whole(np.arange(2)) is None
+    assert found.in_whole(np.arange(3)).tolist() == [
+        2 * 10**6,
+        3 * 10**6,
+        10**12 - 10**6 + 7,
+    ]
