@@ -198,19 +198,13 @@ def _count_rows(
 ) -> RowNumbers:
     from psyrun.pspace.candidates import Candidates
     from psyrun.pspace.tolerance import KnownAs
-    from psyrun.workdir.reuse import from_rounds, rows_of_rounds
+    from psyrun.workdir.reuse import from_rounds
 
     known_as = KnownAs(task.match, task.defaults)
     if not rounds:
         return _count_in_result(task, desired, known_as)
     whole = rounds[0].division.whole_space if kept.same_space else task.pspace
-    there = rows_of_rounds(
-        [(data, fingerprint_of(data)) for data in rounds],
-        same_space=kept.same_space,
-        may_stay=[number in kept.all_of for number in kept.rounds],
-        replaced=_replaced(desired, kept, rounds, marks),
-    )
-    names = desired.names
+    there, names = _rows_there(desired, kept, rounds, marks), desired.names
     is_current = there.valid(names)
     if not kept.same_space:
         there = there.with_defaults(known_as)
@@ -243,6 +237,22 @@ def _count_rows(
         n_rerun=n_rerun,
         is_part=is_chosen is not None
         and (n_items < len(whole) or n_older > 0 or there.replaced is not None),
+    )
+
+
+def _rows_there(
+    desired: Desired,
+    kept: KeptRows,
+    rounds: Sequence[RoundData],
+    marks: Mapping[int, Indices],
+) -> RowsThere:
+    from psyrun.workdir.reuse import rows_of_rounds
+
+    return rows_of_rounds(
+        [(data, fingerprint_of(data)) for data in rounds],
+        same_space=kept.same_space,
+        may_stay=[number in kept.all_of for number in kept.rounds],
+        replaced=_replaced(desired, kept, rounds, marks),
     )
 
 
