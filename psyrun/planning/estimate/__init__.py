@@ -9,7 +9,7 @@ from psyrun.planning.estimate.answers import (
     Range,
 )
 from psyrun.planning.estimate.evaluated import FAILED, OK, TIMED_OUT, Evaluated
-from psyrun.planning.estimate.pilots import first_pilots, next_pilots
+from psyrun.planning.estimate.pilots import affordable, first_pilots, next_pilots
 from psyrun.planning.estimate.totals import estimate
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "NoEstimate",
     "Prediction",
     "Range",
+    "affordable",
     "estimate",
     "first_pilots",
     "next_pilots",

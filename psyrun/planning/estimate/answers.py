@@ -26,6 +26,11 @@ class Range:
     low: float
     high: float
 
+    @property
+    def ratio(self) -> float:
+        """How many times the lower end the upper one is."""
+        return self.high / self.low if self.low > 0 else float("inf")
+
 
 @dataclass(frozen=True)
 class Extreme:

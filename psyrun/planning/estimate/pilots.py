@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from psyrun.planning.estimate.answers import Prediction
 from psyrun.planning.estimate.bounds import fitted_times
 from psyrun.planning.estimate.columns import Columns, Floats, Points
 from psyrun.planning.estimate.evaluated import Evaluated, spread_rows
@@ -91,6 +92,31 @@ def next_pilots(
         if row is not None:
             mixed[row] = None
     return np.array([*mixed, *even.tolist()], np.int64)[:n]
+
+
+def affordable(rows: Indices, time: Prediction, seconds: float) -> Indices:
+    """Return as many of some assignments as are predicted to fit into a budget.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Indices of assignments, such as those of `next_pilots`.
+    time : Prediction
+        What is known of times.
+    seconds : float
+        The budget: core-seconds that are left.
+
+    Returns
+    -------
+    ndarray of int64, shape (at most n,)
+        Those that fit, in the order given, without those that are too long.
+    """
+    left, found = seconds, list[int]()
+    for row, needed in zip(rows.tolist(), time.means(rows).tolist(), strict=True):
+        if needed <= left:
+            found.append(row)
+            left -= needed
+    return np.array(found, np.int64)
 
 
 def _others(rows: Indices, done: set[int]) -> Indices:

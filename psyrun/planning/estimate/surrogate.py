@@ -10,6 +10,8 @@ from psyrun.planning.estimate.columns import Columns, Floats, Points
 from psyrun.planning.estimate.effects import Effects, coded_points
 from psyrun.planning.estimate.forms import Fitted, Search
 
+_DIFFERENT = 1.5  # spread of effects of levels, relative to that of errors
+
 
 @dataclass(frozen=True)
 class Surrogate:
@@ -82,6 +84,24 @@ class Surrogate:
         effects = Effects.of(self.columns, fitted.form, self.pilots, weights)
         mean = effects.at(coded_points(self.columns.axes, points, fitted.form), points)
         return np.asarray(fitted.base + np.exp(fitted.logs(mean[:, 0], noise)))
+
+    def is_blind(self) -> bool:
+        """Whether most levels of an axis have no pilot, while those with one differ.
+
+        What the most expensive of such levels costs is unknown.
+        """
+        fitted, noise = self.best
+        weights = fitted.solved(fitted.y, noise) / fitted.weights
+        effects = Effects.of(self.columns, fitted.form, self.pilots, weights)
+        axes = zip(
+            self.columns.n_levels, self.pilots.codes.T, effects.levels, strict=True
+        )
+        for n_levels, codes, levels in axes:
+            seen = np.unique(codes)
+            differ = float(levels[seen].std()) > _DIFFERENT * noise
+            if 2 * len(seen) < n_levels - 1 and differ:
+                return True
+        return False
 
     def draws(self, points: Points, n: int, rng: np.random.Generator) -> Draws:
         """Return samples of what the costs of points may be.

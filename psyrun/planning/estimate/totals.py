@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -177,6 +177,8 @@ def _by_model(
         peaks = _peaks(surrogate, rest, predicted[is_rest], rng)
         total = _widened(totals, len(known.rows), total.value)
         peak = _widened(peaks, len(known.rows), 0.0)
+        if surrogate.is_blind():
+            peak = replace(peak, high=float("inf"))
         smearing = float(np.median(totals) / (predicted[is_rest].mean() * n_rest))
     costs = known.filled(rows, predicted * smearing)
     return Prediction(
@@ -201,7 +203,9 @@ def _listed_or_sampled(
         return np.arange(size)
     rows = spread_rows(size, _N_OF_MANY, seed)
     top = _climbed(columns, medians, int(rows[np.argmax(medians(rows))]))
-    return np.union1d(rows, top)
+    at = int(np.searchsorted(rows, top))
+    is_there = at < len(rows) and rows[at] == top
+    return rows if is_there else np.insert(rows, at, top)
 
 
 def _in_chunks(function: Callable[[Indices], Floats], rows: Indices) -> Floats:
@@ -267,9 +271,7 @@ def _largest(known: _Known, row: int, peak: Range) -> Extreme:
     return Extreme(row, known.columns.space[row], cost)
 
 
-def _climbed(
-    columns: Columns, medians: Callable[[Indices], Floats], row: int
-) -> Indices:
+def _climbed(columns: Columns, medians: Callable[[Indices], Floats], row: int) -> int:
     """Return the row of the largest cost along each axis, starting from one."""
     grid = grid_of(columns.space)
     for _ in range(2):
@@ -281,7 +283,7 @@ def _climbed(
             rows = grid.rows(np.ravel_multi_index(tuple(at), grid.shape))
             rows = np.append(rows[rows >= 0], row)
             row = int(rows[np.argmax(medians(rows))])
-    return np.array([row])
+    return row
 
 
 def _by_pilots(known: _Known, error: float, reason: str, seed: int) -> Prediction:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from psyrun import Param
-from psyrun.planning.estimate import FAILED, Evaluated, first_pilots, next_pilots
+from psyrun.planning.estimate import (
+    FAILED,
+    Estimate,
+    Evaluated,
+    affordable,
+    estimate,
+    first_pilots,
+    next_pilots,
+)
 from psyrun.pspace.order import order_of
 from psyrun.pspace.space import ParameterSpace
 
@@ -92,3 +100,14 @@ def test_without_a_success_the_next_ones_are_of_the_even_order() -> None:
     known = Evaluated.of(rows, np.ones(8), None, np.full(8, FAILED))
     more = next_pilots(space, known, 4)
     assert len(set(more.tolist()) - set(rows.tolist())) == 4
+
+
+def test_pilots_that_a_budget_does_not_pay_for_are_left_out() -> None:
+    space = Param(n=range(1, 101))
+    rows = first_pilots(space, 10)
+    found = estimate(space, Evaluated.of(rows, 1.0 + rows))
+    assert isinstance(found, Estimate)
+    wanted = np.array([50, 98, 9, 19])
+    assert affordable(wanted, found.time, 90.0).tolist() == [50, 9, 19]
+    assert affordable(wanted, found.time, 0.5).tolist() == []
+    assert affordable(wanted, found.time, 1e6).tolist() == wanted.tolist()

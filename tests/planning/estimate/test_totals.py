@@ -263,3 +263,19 @@ def test_many_rows_are_used_as_few_for_the_form_and_all_for_the_total() -> None:
     assert found.time.total.value == pytest.approx(2001, rel=0.02)
     assert found.memory is not None
     assert found.memory.largest.cost.value == pytest.approx(3e8, rel=0.05)
+
+
+def test_the_peak_is_not_bounded_if_most_levels_are_unknown_and_others_differ() -> None:
+    space = Param(file=[f"f{i}" for i in range(500)]) * Param(n=[1, 2, 4])
+    rows = first_pilots(space, 24)
+    names = sorted({space[row]["file"] for row in rows.tolist()})
+    sizes = dict(zip(names, np.geomspace(1, 100, len(names)), strict=True))
+    seconds = np.array([sizes[space[row]["file"]] for row in rows.tolist()])
+    assert predicted(space, rows, seconds).time.largest.cost.high == math.inf
+    alike = predicted(space, rows, np.array([space[r]["n"] for r in rows.tolist()]))
+    assert alike.time.largest.cost.high < 8
+
+
+def test_a_narrow_interval_has_a_ratio_of_about_one() -> None:
+    assert Range(2.0, 1.0, 3.0).ratio == 3.0
+    assert Range(2.0, 0.0, 3.0).ratio == math.inf
