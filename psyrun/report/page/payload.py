@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from psyrun.pspace.columns import Indices
+from psyrun.report.page.aggregation import Aggregated, Spread, aggregated
 from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
 from psyrun.report.page.columns import Label, Measured, Parameter
 from psyrun.report.page.encoding import (
@@ -17,6 +19,7 @@ from psyrun.report.page.encoding import (
     encoded_exactly,
     encoded_numbers,
     is_exact,
+    script_text,
     size_of,
 )
 from psyrun.results.causes import FailureGroup, grouped
@@ -56,18 +59,23 @@ def payload_of(sweep: Sweep, state: str, remark: str, budget: int) -> dict[str, 
         "remark": remark,
         "n_assignments": sweep.n_assignments,
         "counts": _counts(sweep),
-        "n": len(sweep),
         **columns,
         "constants": dict(sweep.constants),
         "versions": [
-            {"name": name, "current": name in sweep.current_versions}
-            for name in sweep.version_names
+            {"name": name, "current": name in sweep.current_versions, "n": int(n)}
+            for name, n in zip(sweep.version_names, _n_of_versions(sweep), strict=True)
         ],
         "failures": _failures(sweep),
         "rules": dict(sweep.rules),
         "origin": _origin(sweep.origin),
         "notes": [*sweep.notes, *notes],
     }
+
+
+def _n_of_versions(sweep: Sweep) -> Indices:
+    """Return how many rows each version has made."""
+    rows = sweep.versions[sweep.status == DONE]
+    return np.bincount(rows, minlength=len(sweep.version_names))
 
 
 def _counts(sweep: Sweep) -> dict[str, int]:
@@ -79,14 +87,78 @@ def _counts(sweep: Sweep) -> dict[str, int]:
 
 
 def _columns_within(sweep: Sweep, budget: int) -> tuple[dict[str, Any], list[str]]:
-    """Return the columns with the finest steps that fit, and what is to be said."""
+    """Return the columns with the finest steps that fit, and what is to be said.
+
+    If the finest ones might not fit, repeats are put together, if that is of use.
+    """
+    # Before compression; two bytes of a number are 8 / 3 characters.
+    is_large = 8 * len(sweep) * len(_measured(sweep)) > 3 * budget
+    cells = aggregated(sweep) if is_large else None
+    found = None if cells is None else _cell_columns(cells, budget)
+    return _rounded_columns(sweep, budget) if found is None else found
+
+
+def _cell_columns(
+    cells: Aggregated, budget: int
+) -> tuple[dict[str, Any], list[str]] | None:
+    """Return the columns of repeats that are put together; None if they do not fit."""
+    found = _with_measured(
+        _fixed_columns(cells.sweep),
+        cells.sweep,
+        [encoded_numbers(each.values) for each in _measured(cells.sweep)],
+    )
+    found.pop("index", None)
+    names = {"done": DONE, "failed": FAILED, "open": TO_DO}
+    found["cells"] = {
+        name: {"column": _encoded_counts(cells.counts[code])}
+        for name, code in names.items()
+    }
+    for group, spreads in (("results", cells.results), ("costs", cells.costs)):
+        for told, spread in zip(found[group], spreads, strict=True):
+            told["spread"] = _encoded_spread(spread)
+    if len(script_text(found)) > budget:
+        return None
+    over = ", ".join(
+        f"{each.label.title} ({len(each.levels)})" for each in cells.repeats
+    )
+    found["repeats"] = over
+    return found, [
+        f"Repeats over {over} are put together, so that the page stays small: it has "
+        "the number of their values, the mean, the standard deviation, the median, the "
+        "smallest and the largest one. Numbers are rounded to one of "
+        f"{FINEST} steps between the smallest and the largest one of their column."
+    ]
+
+
+def _encoded_spread(spread: Spread) -> dict[str, Column]:
+    numbers = {
+        "sd": spread.sd,
+        "median": spread.median,
+        "low": spread.low,
+        "high": spread.high,
+    }
+    found = {name: encoded_numbers(values) for name, values in numbers.items()}
+    return {"n": _encoded_counts(spread.n), **found}
+
+
+def _encoded_counts(counts: Indices) -> Column:
+    return encoded_codes(counts, int(counts.max(initial=0)) + 1)
+
+
+def _measured(sweep: Sweep) -> list[Measured]:
+    return [*sweep.results, *sweep.costs]
+
+
+def _rounded_columns(sweep: Sweep, budget: int) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns of all rows; see `_columns_within`."""
     fixed = _fixed_columns(sweep)
-    measured = [*sweep.results, *sweep.costs]
+    measured = _measured(sweep)
     left = budget - sum(size_of(each["column"]) for each in _all_columns(fixed))
     if 8 * len(sweep) <= _MOST_EXACT:
         encoded = [encoded_exactly(each.values) for each in measured]
         if sum(map(size_of, encoded)) <= left:
             return _with_measured(fixed, sweep, encoded), []
+    encoded, n_steps = list[Column](), FINEST
     for n_steps in _STEPS:
         encoded = [encoded_numbers(each.values, n_steps) for each in measured]
         if sum(map(size_of, encoded)) <= left:
@@ -147,7 +219,12 @@ def _with_measured(
         *(("costs", each) for each in sweep.costs),
     ]
     kept = [each for i, each in enumerate(measured) if i not in set(dropped)]
-    found: dict[str, Any] = {**fixed, "results": [], "costs": []}
+    found: dict[str, Any] = {
+        "n": len(sweep),
+        **fixed,
+        "results": [],
+        "costs": [],
+    }
     for (group, each), column in zip(kept, encoded, strict=True):
         found[group].append(
             {**_label(each.label), "column": column, "exact": is_exact(column)}

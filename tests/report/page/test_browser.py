@@ -352,8 +352,8 @@ def test_every_control_has_a_name(browser: Browser, report: Path) -> None:
     assert nameless == []
 
 
-def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
-    shape = (100, 50, 10, 20)
+def large(shape: tuple[int, ...], *, has_repeats: bool) -> Sweep:
+    """A sweep over a grid, of which one row in twenty has failed."""
     n = math.prod(shape)
     places = np.unravel_index(np.arange(n), shape)
     rng = np.random.default_rng(0)
@@ -361,15 +361,22 @@ def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
     values = np.sin(places[0] / 20) * places[1] + rng.normal(size=n)
     values[status == FAILED] = np.nan
     n_done = int(np.sum(status == DONE))
-    sweep = Sweep(
+    names = ("a", "b", "c", "seed")
+    return Sweep(
         name="large",
         n_assignments=n,
         n_of_status={DONE: n_done, FAILED: n - n_done, RUNNING: 0, TO_DO: 0},
         indices=np.arange(n),
         status=status,
         parameters=[
-            Parameter(Label(k, k), "number", np.arange(float(size)), codes)
-            for k, size, codes in zip("abcd", shape, places, strict=True)
+            Parameter(
+                Label(name, name),
+                "number",
+                np.arange(float(size)),
+                codes,
+                has_repeats and name == "seed",
+            )
+            for name, size, codes in zip(names, shape, places, strict=True)
         ],
         results=[Measured(Label("y", "y"), values)],
         costs=[],
@@ -380,18 +387,64 @@ def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
         failures=TaskFailures([]),
         origin={},
     )
-    path = tmp_path / "large.html"
-    payload = payload_of(sweep, "done", "", BUDGET)
+
+
+def page_with(sweep: Sweep, folder: Path, budget: int = BUDGET) -> Path:
+    path = folder / "large.html"
+    payload = payload_of(sweep, "done", "", budget)
     write_page(path, page_of([payload], "large", datetime.now(UTC)))
+    return path
+
+
+def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
+    shape = (100, 50, 10, 20)
+    sweep = large(shape, has_repeats=False)
+    path = page_with(sweep, tmp_path)
     assert path.stat().st_size < 6_000_000
     began = time.perf_counter()
     browser.open(path, "#kind=heat&x=a&by=b")
-    print(f"a million rows: {path.stat().st_size / 1e6:.1f} MB, shown after "
-          f"{time.perf_counter() - began:.1f} s")  # fmt: skip
+    took = time.perf_counter() - began
+    print(f"a million rows: {path.stat().st_size / 1e6:.1f} MB, shown in {took:.1f} s")
     browser.element("#numbers-details summary").click()
     browser.wait("return document.querySelector('#numbers-table tbody')")
+    values = sweep.results[0].values
     means = np.nanmean(values.reshape(shape), axis=(2, 3))
     step = (np.nanmax(values) - np.nanmin(values)) / 65532
     for b, a, value, *_ in browser.table("numbers-table"):
         assert value == pytest.approx(means[int(a), int(b)], abs=step)
     shoot(browser, "a-million-rows")
+
+
+def test_repeats_that_are_put_together(browser: Browser, tmp_path: Path) -> None:
+    shape = (12, 5, 4, 60)
+    sweep = large(shape, has_repeats=True)
+    path = page_with(sweep, tmp_path, budget=30_000)
+    browser.open(path, "#kind=lines&x=a&by=b&band=sd")
+    assert "Repeats over seed (60) are put together" in browser.text("#said")
+    browser.element("#numbers-details summary").click()
+    values = sweep.results[0].values.reshape(shape)
+    computed = {
+        "mean": np.nanmean(values, axis=(2, 3)),
+        "sd": np.nanstd(values, axis=(2, 3), ddof=1),
+        "min": np.nanmin(values, axis=(2, 3)),
+        "max": np.nanmax(values, axis=(2, 3)),
+        "n": np.isfinite(values).sum(axis=(2, 3)),
+    }
+    for statistic, expected in computed.items():
+        browser.choose("choose-statistic", statistic)
+        browser.wait("return document.querySelector('#numbers-table tbody')")
+        for b, a, value, low, high, n, failed, _ in browser.table("numbers-table"):
+            place = int(a), int(b)
+            assert value == pytest.approx(expected[place], abs=1e-3)
+            half = computed["sd"][place]
+            assert (high - low) / 2 == pytest.approx(half, abs=1e-3)
+            assert (n, n + failed) == (computed["n"][place], 240)
+    browser.choose("choose-quantity", "failed")
+    browser.choose("choose-statistic", "mean")
+    browser.wait("return document.querySelector('#numbers-table tbody')")
+    for b, a, value, *_ in browser.table("numbers-table"):
+        share = 1 - computed["n"][int(a), int(b)] / 240
+        assert value == pytest.approx(share)
+    done = [row[1] for row in browser.table("progress-table")]
+    assert sum(done) == np.isfinite(values).sum()
+    shoot(browser, "repeats-put-together")

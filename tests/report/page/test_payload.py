@@ -122,10 +122,10 @@ def test_many_kinds_of_failures_are_counted() -> None:
 
 def test_versions_say_which_is_current() -> None:
     versions = payload_of(sweep_of(3), "done", "", BUDGET)["versions"]
-    assert [(each["name"], each["current"]) for each in versions] == [
-        ("", False),
-        ("abc", False),
-        ("def", True),
+    assert [(each["name"], each["current"], each["n"]) for each in versions] == [
+        ("", False, 0),
+        ("abc", False, 3),
+        ("def", True, 0),
     ]
 
 

@@ -19,7 +19,7 @@ function heatMap(table, facet, size, scale) {
       if (state === 'value') {
         context.fillStyle = viridis(scale(table.value[cell]));
         context.fillRect(...place);
-        if (table.counts.failed[cell] && Math.min(w, h) > 11) failedCorner(context, ...place);
+        if (table.counts.failed[cell] && Math.min(w, h) > 7) failedCorner(context, ...place);
       } else if (state !== 'none') emptyCell(context, state, ...place);
     }
   }

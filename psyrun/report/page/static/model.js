@@ -25,6 +25,10 @@ async function loadTask(raw) {
     raw.index ? codesOf(raw.index.column) : null,
   ]);
   const task = { raw, name: raw.name, n: raw.n, status, versions };
+  if (raw.cells) {
+    const [done, failed, open] = await Promise.all(['done', 'failed', 'open'].map((name) => codesOf(raw.cells[name].column)));
+    task.cells = { done, failed, open };
+  }
   task.indexOf = index ? (row) => index[row] : (row) => row;
   task.parameters = await Promise.all(raw.parameters.map(loadParameter));
   task.quantities = await quantitiesOf(task);
@@ -68,8 +72,14 @@ async function quantitiesOf(task) {
         unit: each.unit,
         head: withUnit(each.title, each.unit),
         values: await numbersOf(each.column),
+        spread: each.spread ? await spreadOf(each.spread) : null,
       });
     }
+  }
+  if (task.cells) {
+    found.push(shareOf(task, 'failed', 'failure rate', ({ failed }, row) => failed[row], ({ done, failed }, row) => done[row] + failed[row]));
+    found.push(shareOf(task, 'done', 'share that is done', ({ done }, row) => done[row], ({ done, failed, open }, row) => done[row] + failed[row] + open[row]));
+    return found;
   }
   const failed = new Float64Array(task.n).fill(NaN);
   const done = new Float64Array(task.n);
@@ -83,6 +93,37 @@ async function quantitiesOf(task) {
   found.push({ id: 'failed', group: 'state', name: 'failed', head: 'failure rate', values: failed, isShare: true });
   found.push({ id: 'done', group: 'state', name: 'done', head: 'share that is done', values: done, isShare: true });
   return found;
+}
+
+async function spreadOf(raw) {
+  const [n, sd, median, low, high] = await Promise.all([codesOf(raw.n), ...['sd', 'median', 'low', 'high'].map((name) => numbersOf(raw[name]))]);
+  return { n, sd, median, low, high };
+}
+
+// A share as the mean of zeros and ones.
+function shareOf(task, id, head, part, total) {
+  const values = new Float64Array(task.n).fill(NaN);
+  const [sd, median, low, high] = [0, 0, 0, 0].map(() => new Float64Array(task.n).fill(NaN));
+  const n = new Uint32Array(task.n);
+  for (let row = 0; row < task.n; row += 1) {
+    n[row] = total(task.cells, row);
+    if (!n[row]) continue;
+    const ones = part(task.cells, row);
+    const mean = ones / n[row];
+    values[row] = mean;
+    if (n[row] > 1) sd[row] = Math.sqrt(mean * (1 - mean) * n[row] / (n[row] - 1));
+    low[row] = ones === n[row] ? 1 : 0;
+    high[row] = ones ? 1 : 0;
+    median[row] = mean === 0.5 ? 0.5 : mean > 0.5 ? 1 : 0;
+  }
+  return { id, group: 'state', name: id, head, values, isShare: true, spread: { n, sd, median, low, high } };
+}
+
+// How many assignments a row stands for.
+function countsOf(task, row) {
+  if (task.cells) return { done: task.cells.done[row], failed: task.cells.failed[row], open: task.cells.open[row] };
+  const state = task.status[row];
+  return { done: Number(state === DONE), failed: Number(state === FAILED), open: Number(state !== DONE && state !== FAILED) };
 }
 
 // Axes: a place for each row -------------------------------------------------------
@@ -169,7 +210,8 @@ function reduced(task, quantity, axes, fixed, statistic, band) {
   const counts = { done: new Uint32Array(nCells), failed: new Uint32Array(nCells), open: new Uint32Array(nCells) };
   const nValues = new Uint32Array(nCells);
   const nOdd = new Uint32Array(nCells);
-  const { values } = quantity;
+  const nListed = new Uint32Array(nCells);
+  const { values, spread } = quantity;
   for (let row = 0; row < task.n; row += 1) {
     const f = facet.codes ? facet.codes[row] : 0;
     const c = by.codes ? by.codes[row] : 0;
@@ -178,30 +220,39 @@ function reduced(task, quantity, axes, fixed, statistic, band) {
     const cell = isIn ? (f * by.n + c) * x.n + i : -1;
     cellOfRow[row] = cell;
     if (cell < 0) continue;
-    const state = task.status[row];
-    if (state === DONE) counts.done[cell] += 1;
-    else if (state === FAILED) counts.failed[cell] += 1;
-    else counts.open[cell] += 1;
-    if (Number.isFinite(values[row])) nValues[cell] += 1;
-    else if (state === DONE) nOdd[cell] += 1;
+    const n = countsOf(task, row);
+    counts.done[cell] += n.done;
+    counts.failed[cell] += n.failed;
+    counts.open[cell] += n.open;
+    const isFinite = Number.isFinite(values[row]);
+    const nFinite = spread ? spread.n[row] : Number(isFinite);
+    nValues[cell] += nFinite;
+    if (isFinite) nListed[cell] += 1;
+    nOdd[cell] += Math.max(0, n.done - nFinite);
   }
   const starts = new Uint32Array(nCells + 1);
-  for (let cell = 0; cell < nCells; cell += 1) starts[cell + 1] = starts[cell] + nValues[cell];
+  for (let cell = 0; cell < nCells; cell += 1) starts[cell + 1] = starts[cell] + nListed[cell];
   const sorted = new Float64Array(starts[nCells]);
   const next = starts.slice(0, nCells);
   for (let row = 0; row < task.n; row += 1) {
     const cell = cellOfRow[row];
-    if (cell >= 0 && Number.isFinite(values[row])) sorted[next[cell]++] = values[row];
+    if (cell >= 0 && Number.isFinite(values[row])) sorted[next[cell]++] = spread ? row : values[row];
   }
   const found = { axes, cellOfRow, counts, nValues, nOdd, nCells, value: new Float64Array(nCells).fill(NaN) };
   found.low = new Float64Array(nCells).fill(NaN);
   found.high = new Float64Array(nCells).fill(NaN);
   for (let cell = 0; cell < nCells; cell += 1) {
-    if (!nValues[cell]) {
+    if (!nListed[cell]) {
       if (statistic === 'n') found.value[cell] = 0;
       continue;
     }
     const list = sorted.subarray(starts[cell], starts[cell + 1]);
+    if (spread) {
+      const rows = Array.from(list);
+      found.value[cell] = statisticOfSpreads(quantity, rows, statistic);
+      if (band !== 'none') [found.low[cell], found.high[cell]] = bandOfSpreads(quantity, rows, band);
+      continue;
+    }
     found.value[cell] = statisticOf(list, statistic);
     if (band !== 'none') [found.low[cell], found.high[cell]] = bandOf(list, band);
   }
@@ -255,6 +306,37 @@ function bandOf(list, band) {
   const mean = meanOf(list);
   const half = deviationOf(list) / (band === 'sem' ? Math.sqrt(list.length) : 1);
   return Number.isNaN(half) ? [mean, mean] : [mean - half, mean + half];
+}
+
+// The same of rows that stand for several values each ------------------------------
+
+function statisticOfSpreads({ values, spread }, rows, statistic) {
+  if (statistic === 'n') return rows.reduce((sum, row) => sum + spread.n[row], 0);
+  if (statistic === 'min') return extremesOf(rows.map((row) => spread.low[row]))[0];
+  if (statistic === 'max') return extremesOf(rows.map((row) => spread.high[row]))[1];
+  if (statistic === 'median') return quantileOf(Float64Array.from(rows, (row) => spread.median[row]), 0.5);
+  const n = rows.reduce((sum, row) => sum + spread.n[row], 0);
+  const mean = rows.reduce((sum, row) => sum + spread.n[row] * values[row], 0) / n;
+  if (statistic === 'mean') return mean;
+  // Within the rows and between them.
+  const inside = (row) => (spread.n[row] > 1 ? (spread.n[row] - 1) * spread.sd[row] ** 2 : 0);
+  const squares = rows.reduce((sum, row) => sum + inside(row) + spread.n[row] * (values[row] - mean) ** 2, 0);
+  return n > 1 ? Math.sqrt(squares / (n - 1)) : NaN;
+}
+
+function bandOfSpreads(quantity, rows, band) {
+  if (band === 'range') return [statisticOfSpreads(quantity, rows, 'min'), statisticOfSpreads(quantity, rows, 'max')];
+  const [mean, sd, n] = ['mean', 'sd', 'n'].map((name) => statisticOfSpreads(quantity, rows, name));
+  const half = sd / (band === 'sem' ? Math.sqrt(n) : 1);
+  return Number.isNaN(half) ? [mean, mean] : [mean - half, mean + half];
+}
+
+function statisticsOf(task) {
+  return task.cells ? STATISTICS.map(([key, text]) => [key, key === 'median' ? 'median of medians of repeats' : text]) : STATISTICS;
+}
+
+function bandsOf(task) {
+  return task.cells ? BANDS.filter(([key]) => key !== 'q10') : BANDS;
 }
 
 function finiteRange(...lists) {

@@ -38,7 +38,7 @@ function firstView(task) {
   if (view.kind === 'lines') {
     const short = axes.slice(1).filter((each) => each.n <= 8);
     view.by = short.length ? short[0].name : '';
-    if (task.parameters.some((each) => each.isRepeat) && quantity.group === 'result') view.band = 'sd';
+    if ((task.cells || task.parameters.some((each) => each.isRepeat)) && quantity.group === 'result') view.band = 'sd';
   }
   return view;
 }
@@ -54,8 +54,8 @@ function viewOfHash(task, parameters) {
     x: (v) => v === '' || names.has(v),
     by: (v) => v === '' || names.has(v),
     facet: (v) => v === '' || names.has(v),
-    stat: (v) => STATISTICS.some(([key]) => key === v),
-    band: (v) => BANDS.some(([key]) => key === v),
+    stat: (v) => statisticsOf(task).some(([key]) => key === v),
+    band: (v) => bandsOf(task).some(([key]) => key === v),
     scale: (v) => v === 'linear' || v === 'log',
   };
   for (const key of KEYS) {
@@ -148,8 +148,8 @@ class Results {
       choose('by', view.kind === 'heat' ? 'and' : 'coloured by', axes, 'by'),
       choose('facet', 'a panel for each', axes, 'facet'),
     ];
-    if (view.kind !== 'scatter') list.push(choose('statistic', 'reduced by', STATISTICS, 'stat'));
-    if (view.kind === 'lines') list.push(choose('band', 'band', BANDS, 'band'));
+    if (view.kind !== 'scatter') list.push(choose('statistic', 'reduced by', statisticsOf(task), 'stat'));
+    if (view.kind === 'lines') list.push(choose('band', 'band', bandsOf(task), 'band'));
     list.push(choose('scale', 'scale', [['linear', 'linear'], ['log', 'logarithmic']], 'scale'));
     list.push(...this.fixedChoosers());
     this.controls.replaceChildren(...list, button('Start again', () => this.reset(), { id: 'start-again' }));
@@ -196,8 +196,9 @@ class Results {
 
   get valueTitle() {
     const { view, quantity } = this;
+    if (view.kind === 'scatter' && this.task.cells) return `mean of ${quantity.head}`;
     if (view.kind === 'scatter' || this.isAlone) return quantity.head;
-    const [, name] = STATISTICS.find(([key]) => key === view.stat);
+    const [, name] = statisticsOf(this.task).find(([key]) => key === view.stat);
     return view.stat === 'n' ? 'number of values' : `${name} of ${quantity.head}`;
   }
 
@@ -305,6 +306,7 @@ class Results {
       const names = rest.slice(0, MOST_FIXED).map((each) => `${each.head} (${countText(each.n)})`).join(', ');
       parts.push(`Reduced over ${names}${rest.length > MOST_FIXED ? ` and ${rest.length - MOST_FIXED} others` : ''}.`);
     }
+    if (this.task.cells) parts.push(`Repeats over ${this.task.raw.repeats} are put together.`);
     for (const axis of this.axes) {
       if (axis.isBinned) parts.push(`${axis.head} is in ${axis.n} intervals.`);
     }
@@ -606,10 +608,16 @@ function rowsTable(task, rows, caption, id, first = null) {
   const hasVersions = rows.some((row) => isOlder(task, row));
   const lead = first ? measured.splice(0, 1) : [];
   const value = (each, row) => (task.status[row] === DONE ? each.values[row] : { text: '–', class: 'number' });
-  const head = ['number', 'state', ...lead.map((each) => each.head), ...task.parameters.map((each) => each.head), ...measured.map((each) => each.head), ...(hasVersions ? ['version'] : [])];
+  const ofMean = (each) => (task.cells ? `mean of ${each.head}` : each.head);
+  const state = (row) => {
+    if (!task.cells) return STATUS[task.status[row]];
+    const { done, failed, open } = countsOf(task, row);
+    return [[done, 'done'], [failed, 'failed'], [open, 'to do']].filter(([n]) => n).map(([n, text]) => `${n} ${text}`).join(', ');
+  };
+  const head = [...(task.cells ? [] : ['number']), 'state', ...lead.map(ofMean), ...task.parameters.map((each) => each.head), ...measured.map(ofMean), ...(hasVersions ? ['version'] : [])];
   const cells = rows.map((row) => [
-    { text: String(task.indexOf(row)), class: 'number', value: task.indexOf(row) },
-    { text: STATUS[task.status[row]], class: `state-${task.status[row]}` },
+    ...(task.cells ? [] : [{ text: String(task.indexOf(row)), class: 'number', value: task.indexOf(row) }]),
+    { text: state(row), class: `state-${task.status[row]}` },
     ...lead.map((each) => value(each, row)),
     ...task.parameters.map((each) => parameterCell(each, row)),
     ...measured.map((each) => value(each, row)),

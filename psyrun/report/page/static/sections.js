@@ -51,9 +51,17 @@ function progressTable(task, name) {
   const axis = axisOf(task.parameters.find((each) => each.name === name), MOST_LEVELS_SHOWN, 20);
   const counts = Array.from({ length: axis.n }, () => ({ done: 0, failed: 0, running: 0, to_do: 0 }));
   const keys = ['done', 'to_do', 'failed', 'running'];
+  const add = (level, row) => {
+    if (!task.cells) counts[level][keys[task.status[row]]] += 1;
+    else {
+      counts[level].done += task.cells.done[row];
+      counts[level].failed += task.cells.failed[row];
+      counts[level].to_do += task.cells.open[row];
+    }
+  };
   for (let row = 0; row < task.n; row += 1) {
     const level = axis.codes[row];
-    if (level >= 0) counts[level][keys[task.status[row]]] += 1;
+    if (level >= 0) add(level, row);
   }
   const rows = counts.map((each, level) => {
     const total = each.done + each.failed + each.running + each.to_do;
@@ -101,15 +109,17 @@ function costsSection(task, look) {
   const parts = [];
   if (time) {
     const known = time.values.filter(Number.isFinite);
-    const total = known.reduce((a, b) => a + b, 0);
+    const nOf = (row) => (time.spread ? time.spread.n[row] : 1);
+    const [total, n] = time.values.reduce(([sum, count], value, row) => (Number.isFinite(value) ? [sum + value * nOf(row), count + nOf(row)] : [sum, count]), [0, 0]);
     pairs.push(['time of all rows', durationText(total), 'time-total'], ['in core-hours', numberText(total / 3600, 3), 'core-hours'],
-      ['median of a row', durationText(quantileOf(known, 0.5)), 'time-median'], ['longest', durationText(extremesOf(known)[1]), 'time-longest']);
+      ['mean of a row', durationText(total / n), 'time-mean'], ['longest', durationText(largestOf(time)), 'time-longest']);
+    if (!time.spread) pairs.push(['median of a row', durationText(quantileOf(known, 0.5)), 'time-median']);
     if (task.raw.failures.seconds) pairs.push(['time of last attempts that failed', durationText(task.raw.failures.seconds)]);
-    if (known.length < task.raw.counts.done) pairs.push(['rows of unknown time', countText(task.raw.counts.done - known.length)]);
+    if (n < task.raw.counts.done) pairs.push(['rows of unknown time', countText(task.raw.counts.done - n)]);
     parts.push(button('Show the time over the axes', () => look('time'), { id: 'look-time' }));
   }
   if (memory) {
-    const most = extremesOf(memory.values.filter(Number.isFinite))[1];
+    const most = largestOf(memory);
     pairs.push(['largest memory of a worker', `${numberText(most, 4)} MiB`, 'memory-largest']);
     parts.push(button('Show the memory over the axes', () => look('memory'), { id: 'look-memory' }));
   }
@@ -122,8 +132,13 @@ function costsSection(task, look) {
     definitions(pairs, { class: 'counts' }),
     ...rules,
     el('div', { class: 'buttons' }, ...parts),
-    rowsTable(task, rows, time ? `The ${rows.length} slowest rows` : `The ${rows.length} rows with most memory`, 'slowest-table', worst.id),
+    rowsTable(task, rows, `The ${rows.length} ${time ? 'slowest rows' : 'rows with most memory'}${task.cells ? ', by the mean of repeats' : ''}`, 'slowest-table', worst.id),
   );
+}
+
+function largestOf(quantity) {
+  const values = quantity.spread ? quantity.spread.high : quantity.values;
+  return extremesOf(values.filter(Number.isFinite))[1];
 }
 
 function largestRows(values, most) {
@@ -146,10 +161,8 @@ function largestRows(values, most) {
 function originSection(task) {
   const { origin, versions, constants, notes } = task.raw;
   const rowsOf = new Map();
-  for (let row = 0; row < task.n; row += 1) {
-    if (task.status[row] !== DONE) continue;
-    const { name } = versions[task.versions[row]];
-    rowsOf.set(name, (rowsOf.get(name) || 0) + 1);
+  for (const { name, n } of versions) {
+    if (n) rowsOf.set(name, n);
   }
   const isCurrent = (name) => versions.some((each) => each.name === name && each.current);
   const known = new Map(origin.map((each) => [each.version, each]));
