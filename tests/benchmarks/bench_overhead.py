@@ -116,8 +116,14 @@ def main() -> None:
         taskfile.parent.mkdir()
         taskfile.write_text(TASK)
         pairs = [pair(taskfile) for _ in range(n_pairs + 1)][1:]
+        taskfile.write_text(f"{TASK}\n\ntimeout = '10m'\n")
+        limited = [pair(taskfile) for _ in range(n_pairs)]
     ours, bare = zip(*pairs, strict=True)
     print(f"{N_ASSIGNMENTS} assignments that do nothing, median of {n_pairs} pairs")
+    report("wall time", [c.wall for c in ours], [c.wall for c in bare])
+    report("processor time", [c.processor for c in ours], [c.processor for c in bare])
+    ours, bare = zip(*limited, strict=True)
+    print("the same with a timeout")
     report("wall time", [c.wall for c in ours], [c.wall for c in bare])
     report("processor time", [c.processor for c in ours], [c.processor for c in bare])
 
