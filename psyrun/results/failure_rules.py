@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from psyrun.store.arrays import Indices
 
 NO_PATTERN = "no pattern in their parameters"
-_FEW = 2  # failures, from which on it is worth saying that there is no pattern
+_FEWEST = 2  # failures that have something in common
+_FEWEST_WITHOUT = 5  # from which on it says something that there is no pattern
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,20 @@ class TaskFailures:
 
         chosen = self.failures if failures is None else failures
         indices = [failure.index for failure in chosen]
-        if len(indices) < _FEW or self._rules is None:
+        if len(indices) < _FEWEST or self._rules is None:
             return None
         return self._rules.of(np.array(indices, np.int64))
 
     def in_words(self) -> str:
         """Say where it fails, or that there is no pattern; empty if that is no news."""
-        if len(self.failures) < _FEW or self._rules is None:
+        if len(self.failures) < _FEWEST or self._rules is None:
             return ""
         if self._rules.n_known <= len(self.failures):
             return ""
         rule = self.rule()
-        return NO_PATTERN if rule is None else rule.sentence()
+        if rule is not None:
+            return rule.sentence()
+        return NO_PATTERN if len(self.failures) >= _FEWEST_WITHOUT else ""
 
 
 def _known(round_: Round, division: Division, outcomes: Outcomes) -> Indices | None:
