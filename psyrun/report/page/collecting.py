@@ -40,7 +40,6 @@ _LONGEST_CONSTANT = 300
 _MIB = 2.0**-20
 _TENTH = 10
 _FEW = 5  # rows, of which nothing is said
-_LARGEST = {"time": "slowest rows", "memory": "rows with most memory"}
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,8 @@ class Sweep:
         What is known of each version; see `psyrun.provenance`.
     notes : list of str
         What the page leaves out, in words.
-    rules : dict of str to str
-        For some of the costs, which rows are the tenth with the largest ones, in
-        words.
+    slowest : str
+        Which rows are the slowest tenth, in words; empty if there is no pattern.
     """
 
     name: str
@@ -97,7 +95,7 @@ class Sweep:
     failures: TaskFailures
     origin: Mapping[str, Mapping[str, Any]]
     notes: list[str] = field(default_factory=list)
-    rules: Mapping[str, str] = field(default_factory=dict)
+    slowest: str = ""
 
     def __len__(self) -> int:
         """Return the number of assignments that are listed."""
@@ -156,7 +154,7 @@ class _Reading:
             failures=TaskFailures.load(self._task.layout),
             origin=provenance_of(self._task),
             notes=self._with_general_notes(),
-            rules=self._rules_of(costs),
+            slowest=self._slowest(costs),
         )
 
     # Which assignments ----------------------------------------------------------
@@ -316,7 +314,10 @@ class _Reading:
         columns = cost_columns(self._costs_of_rows)
         labels = {
             "cost_duration": (Label("time", "time of the evaluation", "s"), 1.0),
-            "cost_peak_memory": (Label("memory", "peak memory", "MiB"), _MIB),
+            "cost_peak_memory": (
+                Label("memory", "peak memory of the worker until then", "MiB"),
+                _MIB,
+            ),
         }
         found = [
             Measured(label, self._spread(columns[key] * factor, np.nan))
@@ -324,16 +325,17 @@ class _Reading:
         ]
         return [each for each in found if np.isfinite(each.values).any()]
 
-    def _rules_of(self, costs: list[Measured]) -> dict[str, str]:
-        """Say of each cost which rows are the tenth with the largest ones."""
-        if self._known is None:
-            return {}
-        found = {}
-        for cost in costs:
-            rule = rule_of_largest(self._known.space, self._indices, cost.values)
-            if rule is not None:
-                found[cost.label.name] = rule.sentence(_LARGEST[cost.label.name])
-        return found
+    def _slowest(self, costs: list[Measured]) -> str:
+        """Say which rows are the slowest tenth; empty if there is no pattern.
+
+        Of the memory nothing is said: it is the largest that a worker had until then,
+        so that rows which come later have more.
+        """
+        times = [each for each in costs if each.label.name == "time"]
+        if self._known is None or not times:
+            return ""
+        rule = rule_of_largest(self._known.space, self._indices, times[0].values)
+        return "" if rule is None else rule.sentence("slowest rows")
 
     def _with_general_notes(self) -> list[str]:
         known = self._known

@@ -66,7 +66,7 @@ def payload_of(sweep: Sweep, state: str, remark: str, budget: int) -> dict[str, 
             for name, n in zip(sweep.version_names, _n_of_versions(sweep), strict=True)
         ],
         "failures": _failures(sweep),
-        "rules": dict(sweep.rules),
+        "slowest": sweep.slowest,
         "origin": _origin(sweep.origin),
         "notes": [*sweep.notes, *notes],
     }

@@ -79,7 +79,7 @@ function sentence(text) {
 function failuresSection(task, look) {
   const { failures, counts } = task.raw;
   const heading = counts.failed ? `Failures: ${countText(counts.failed)}` : 'Failures';
-  if (!failures.groups.length) return section('failures', heading, el('p', {}, 'None.'));
+  if (!failures.groups.length) return section('failures', heading, el('p', {}, counts.failed ? 'Nothing is recorded of them.' : 'None.'));
   const groups = failures.groups.map((group) => el(
     'details',
     { class: 'group' },
@@ -123,14 +123,14 @@ function costsSection(task, look) {
     pairs.push(['largest memory of a worker', `${numberText(most, 4)} MiB`, 'memory-largest']);
     parts.push(button('Show the memory over the axes', () => look('memory'), { id: 'look-memory' }));
   }
-  const rules = Object.values(task.raw.rules).map((each) => el('p', { class: 'rule' }, sentence(each)));
+  const { slowest } = task.raw;
   const worst = time || memory;
   const rows = largestRows(worst.values, SLOWEST);
   return section(
     'costs',
     'Cost',
     definitions(pairs, { class: 'counts' }),
-    ...rules,
+    slowest ? el('p', { class: 'rule', id: 'slowest-rule' }, sentence(slowest)) : null,
     el('div', { class: 'buttons' }, ...parts),
     rowsTable(task, rows, `The ${rows.length} ${time ? 'slowest rows' : 'rows with most memory'}${task.cells ? ', by the mean of repeats' : ''}`, 'slowest-table', worst.id),
   );
