@@ -96,6 +96,37 @@ def test_a_run_that_is_refused_leaves_jobs_of_before_alone(orphaned: Project) ->
     assert orphaned.result()["y"] == [0, 1, 4, 9]
 
 
+@pytest.fixture
+def orphaned_part(tmp_path: Path) -> Project:
+    """The same of a run that evaluates a part of the space."""
+    project = own_queue(tmp_path / "project", "a")
+    process = project.start("psyrun.cli", "run", "-p", "x=1:3")
+    wait_until(lambda: n_calls(project) == 2)
+    kill_all_of(process)
+    return project
+
+
+def test_jobs_of_a_part_go_on_with_the_same_part(orphaned_part: Project) -> None:
+    (orphaned_part.folder / "go").touch()
+    orphaned_part.psy("run", "-p", "x=1:3")
+    assert orphaned_part.calls() == [1, 2]
+    assert orphaned_part.result()["y"] == [1, 4]
+
+
+def test_jobs_of_a_part_make_room_for_another_one(orphaned_part: Project) -> None:
+    orphaned_part.calls()
+    process = orphaned_part.start("psyrun.cli", "run", "-p", "x=3")
+    wait_until(lambda: n_calls(orphaned_part) == 1)
+    (orphaned_part.folder / "go").touch()
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "cancelled 2 queued jobs" in said
+    assert orphaned_part.calls() == [3]
+    orphaned_part.psy("run", "-p", "x=1:")
+    assert orphaned_part.calls() == [1, 2]
+    assert orphaned_part.result()["y"] == [1, 4, 9]
+
+
 def test_jobs_of_other_tasks_of_the_same_run_are_told(tmp_path: Path) -> None:
     project = own_queue(tmp_path / "project", "a", "b")
     process = project.start("psyrun.cli", "run")
