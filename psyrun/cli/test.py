@@ -101,11 +101,13 @@ def _try_assignment(path: Path, choice: int | Mapping[str, Any]) -> int:
 
 def _evaluate(task: Task, arguments: Mapping[str, Any]) -> Any:
     from psyrun.tasks.paths import call
+    from psyrun.utils.process.alarm import time_limit
     from psyrun.utils.process.state import as_left
 
     def evaluate() -> Any:
         extras = dict((task.setup and task.setup(0)) or {})
-        return task.execute(**arguments, **extras)
+        with time_limit(task.timeout):
+            return task.execute(**arguments, **extras)
 
     taskdir = task.taskdir.absolute()
     with as_left(task.module.__name__):

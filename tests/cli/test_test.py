@@ -296,3 +296,13 @@ def test_values_may_be_tuples_and_names_of_digits_in_large_spaces(psy, write_tas
 def test_a_number_and_values_are_too_much(psy, write_task):
     write_task("seir", SWEEP)
     assert "Give one of them" in psy("test", "seir", "beta=0.3", "--item", "1").err
+
+
+def test_what_takes_too_long_is_ended(psy, write_task):
+    text = task_with("while True:\n    pass")
+    write_task("square", f"{text}\ntimeout = 0.2\n")
+    result = psy("test")
+    assert result.status == 1
+    assert "task_square.py" in result.err and ", in execute" in result.err
+    assert result.err.endswith("TimedOut: took longer than timeout = 0.2 s\n")
+    assert "psyrun/utils" not in result.err
