@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ from psyrun.cli.arguments import add_tasks
 from psyrun.errors import PsyrunError
 from psyrun.run.status import TaskStatus, status_of
 from psyrun.tasks.discovery import select
-from psyrun.utils.console import warn
+from psyrun.utils.console import INTERRUPTED, warn
 from psyrun.utils.text import counted
 
 _DEFAULT = "report.html"
+_EVERY = 10.0  # seconds, in which a page that follows a run is written anew
+_GOING_ON = ("running", "queued")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULT,
         help=f"the file to write (default: {_DEFAULT}); it is replaced if it exists",
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help=f"write it again every {_EVERY:.0f} seconds until no task runs; the page "
+        "in the browser follows",
+    )
     parser.epilog = (
         "The file needs no network and nothing beside it. A task may be running: its "
         "rows so far are shown."
@@ -39,6 +49,25 @@ def _from_here(text: str) -> Path:
 
 def execute(args: argparse.Namespace) -> int:
     """Write the page, and print where it is and how large."""
+    if not args.watch:
+        _write(args, follows=False)
+        return 0
+    try:
+        while _write(args, follows=True):
+            time.sleep(_EVERY)
+    except KeyboardInterrupt:
+        # The page that is open is not to wait for more.
+        _write(args, follows=False)
+        print("psy: the page is not written anew any more", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _write(args: argparse.Namespace, *, follows: bool) -> bool:
+    """Write the page; return whether it is to be written again, as a task runs.
+
+    With `follows`, the page looks for a newer one in that case.
+    """
     from datetime import UTC, datetime
 
     from psyrun.report.page.writing import page_of, write_page
@@ -46,13 +75,17 @@ def execute(args: argparse.Namespace) -> int:
     paths = select(args.taskdir, args.task)
     statuses = {name: status_of(path, name) for name, path in paths.items()}
     names = _shown(args, statuses)
+    goes_on = follows and any(statuses[name].state in _GOING_ON for name in names)
     tasks = [_payload(args.taskdir, statuses[name], len(names)) for name in names]
     title = ", ".join(names) if len(names) <= 3 else f"{len(names)} tasks"
-    text = page_of(tasks, f"{title}: psyrun", datetime.now(UTC))
-    write_page(args.output, text)
-    size = args.output.stat().st_size / 1e6
-    print(f"{counted(len(names), 'task')} in {args.output} ({size:.1f} MB)")
-    return 0
+    refresh = _EVERY if goes_on else None
+    write_page(
+        args.output, page_of(tasks, f"{title}: psyrun", datetime.now(UTC), refresh)
+    )
+    if not goes_on:
+        size = args.output.stat().st_size / 1e6
+        print(f"{counted(len(names), 'task')} in {args.output} ({size:.1f} MB)")
+    return goes_on
 
 
 def _shown(args: argparse.Namespace, statuses: dict[str, TaskStatus]) -> list[str]:

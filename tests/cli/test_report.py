@@ -1,8 +1,12 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from accepting import accept_plan
+
+from psyrun.steps.main import run
 
 
 def told(path="report.html"):
@@ -79,3 +83,36 @@ def test_a_place_where_no_file_can_be_is_said_in_one_line(write_task, finish, ps
     assert result.status == 2
     assert str(Path(out)) in result.err
     assert result.err.count("\n") == 1
+
+
+def refresh_of(path="report.html"):
+    return json.loads(re.search(r'"refresh":([^,]+),', Path(path).read_text())[1])
+
+
+def test_watching_ends_when_no_task_runs(write_task, finish, psy):
+    write_task()
+    finish()
+    result = psy("report", "--watch")
+    assert result.status == 0
+    assert result.out.startswith("1 task in ")
+    assert refresh_of() is None
+
+
+def test_watching_writes_again_until_it_is_interrupted(write_task, psy, monkeypatch):
+    task = accept_plan(write_task())
+    run(["split", str(task.layout.folder), str(task.plan.round)])
+    seen = []
+
+    def sleep(seconds):
+        seen.append((refresh_of(), told()["square"]["counts"]["done"]))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        run(["process", str(task.layout.folder), str(task.plan.round), "0"])
+
+    monkeypatch.setattr("psyrun.cli.report.time", SimpleNamespace(sleep=sleep))
+    result = psy("report", "--watch")
+    task.release()
+    assert result.status == 130
+    assert seen == [(10.0, 0), (10.0, 5)]
+    assert refresh_of() is None
+    assert told()["square"]["counts"]["done"] == 5

@@ -31,7 +31,12 @@ _SCRIPTS = (
 """In the order in which they stand in the page."""
 
 
-def page_of(tasks: Sequence[dict[str, Any]], title: str, written: datetime) -> str:
+def page_of(
+    tasks: Sequence[dict[str, Any]],
+    title: str,
+    written: datetime,
+    refresh: float | None = None,
+) -> str:
     """Return the text of the page.
 
     Parameters
@@ -42,12 +47,15 @@ def page_of(tasks: Sequence[dict[str, Any]], title: str, written: datetime) -> s
         Its title.
     written : datetime
         When it is written, with a time zone.
+    refresh : float, optional
+        After how many seconds the page loads its file again, which is written anew.
     """
     style = _static("style.css")
     script = "".join(["'use strict';\n(() => {\n", *map(_static, _SCRIPTS), "})();\n"])
     data = {
         "written": written.astimezone(UTC).isoformat(timespec="seconds"),
         "psyrun": __version__,
+        "refresh": refresh,
         "tasks": list(tasks),
     }
     parts = {

@@ -448,3 +448,19 @@ def test_repeats_that_are_put_together(browser: Browser, tmp_path: Path) -> None
     done = [row[1] for row in browser.table("progress-table")]
     assert sum(done) == np.isfinite(values).sum()
     shoot(browser, "repeats-put-together")
+
+
+def test_the_page_follows_its_file(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+
+    def write(n: int, refresh: float | None) -> None:
+        payload = payload_of(large((n, 1, 1, 1), has_repeats=False), "", "", BUDGET)
+        write_page(path, page_of([payload], "a", datetime.now(UTC), refresh))
+
+    write(5, 0.2)
+    browser.open(path, "#kind=scatter")
+    assert browser.text("#n-assignments") == "5"
+    write(7, None)
+    browser.wait("return document.getElementById('n-assignments')?.textContent === '7'")
+    assert "kind=scatter" in browser.script("return location.hash")
+    assert browser.element("#choose-kind").get_property("value") == "scatter"

@@ -73,7 +73,18 @@ function header() {
     else document.documentElement.dataset.theme = theme;
     results.draw();
   }));
-  document.getElementById('footer').textContent = `Written on ${page.written.replace('T', ' ').replace('+00:00', '')} UTC by psyrun ${page.psyrun}. This file loads nothing from anywhere.`;
+  document.getElementById('footer').textContent = `Written on ${page.written.replace('T', ' ').replace('+00:00', '')} UTC by psyrun ${page.psyrun}. This file loads nothing from anywhere.${page.refresh ? ' It is written anew while a task runs, and this page follows.' : ''}`;
+}
+
+// Not while somebody uses the page, as what is unfolded would fold.
+function follow(seconds) {
+  let due = Date.now() + seconds * 1000;
+  for (const kind of ['pointerdown', 'keydown', 'wheel']) {
+    window.addEventListener(kind, () => { due = Math.max(due, Date.now() + seconds * 1000); }, { passive: true });
+  }
+  setInterval(() => {
+    if (Date.now() >= due) window.location.reload();
+  }, Math.min(1000, seconds * 1000));
 }
 
 document.querySelector('.skip').addEventListener('click', (event) => {
@@ -86,3 +97,4 @@ window.addEventListener('hashchange', () => {
 window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => results && results.draw());
 header();
 showTask();
+if (page.refresh) follow(page.refresh);
