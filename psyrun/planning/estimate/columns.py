@@ -7,6 +7,7 @@ that have one value everywhere are left out.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -274,7 +275,7 @@ def _numbers_or_none(values: NDArray[Any]) -> Floats | None:
     return _as_floats(values)
 
 
-_REAL = (int, float, np.integer, np.floating)
+_REAL = (int, float, np.integer, np.floating, dt.date)
 
 
 def _as_floats(values: NDArray[Any]) -> Floats:
@@ -288,6 +289,10 @@ def _as_floats(values: NDArray[Any]) -> Floats:
 
 
 def _as_float(value: Any) -> float:
+    if isinstance(value, dt.datetime):
+        return value.timestamp()
+    if isinstance(value, dt.date):
+        return 86400.0 * value.toordinal()
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

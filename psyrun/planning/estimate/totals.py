@@ -36,7 +36,7 @@ _N_OF_MANY = 2**18  # assignments in that sample
 _CHUNK = 2**16
 _N_SAMPLED, _N_TOP = 1024, 128
 _N_DRAWS = 256
-_WIDENED = 4  # pilots that the choice of a form uses up
+_WIDENED, _OF_FEW = 1.2, 3.0  # spread of intervals, and what 1/n adds for n pilots
 _FEWEST = 3  # pilots from which a model is fitted
 _GOOD = 1.5  # factor of error of a model that fits in any case
 _BETTER = 0.8  # error of one that fits, relative to that of the mean of the pilots
@@ -259,7 +259,7 @@ def _widened(samples: Floats, n: int, sure: float) -> Range:
     """
     logs = np.log(samples)
     low, middle, high = np.quantile(logs, [0.05, 0.5, 0.95])
-    wider = 1 + _WIDENED / n
+    wider = _WIDENED + _OF_FEW / n
     ends = [middle + wider * (end - middle) for end in (middle, low, high)]
     return Range(*(sure + float(np.exp(end)) for end in ends))
 

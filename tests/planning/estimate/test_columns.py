@@ -1,5 +1,7 @@
 """The parameters of spaces as axes of numbers and of levels."""
 
+import datetime as dt
+
 import numpy as np
 
 from psyrun import Param
@@ -64,3 +66,11 @@ def test_logarithms_are_for_wide_axes_without_negative_numbers() -> None:
     assert NumberAxis.of(np.array([-1.0, 5.0])).shift is None
     assert NumberAxis.of(np.array([2000.0, 2020.0])).shift is None
     assert NumberAxis.of(np.array([0.0, 1.0, 8.0])).shift == 1.0
+
+
+def test_dates_are_numbers() -> None:
+    days = [dt.date(2026, 1, day) for day in (1, 2, 11)]
+    columns = Columns(Param(day=days))
+    assert columns.number_keys == ["day"]
+    scaled = columns.axes[0].scaled(columns.points(np.arange(3)).numbers[:, 0], False)
+    assert scaled.round(6).tolist() == [-1.0, -0.8, 1.0]

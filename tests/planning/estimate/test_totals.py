@@ -279,3 +279,30 @@ def test_the_peak_is_not_bounded_if_most_levels_are_unknown_and_others_differ() 
 def test_a_narrow_interval_has_a_ratio_of_about_one() -> None:
     assert Range(2.0, 1.0, 3.0).ratio == 3.0
     assert Range(2.0, 0.0, 3.0).ratio == math.inf
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Param(a=np.arange(12).reshape(6, 2)) * Param(n=range(10)),
+        Param(x=[1.0, math.inf, math.nan]) * Param(n=range(1, 9)),
+        Param(x=[10**30, 5]) * Param(n=range(5)),
+        Param(x=range(1, 20)).repeat(5),
+        (Param(x=range(30)) * Param(y=range(30))).where(lambda x, y: (x + y) % 3 == 0),
+        Param(a=range(1, 30)).zip(Param(b=range(29))) * Param(m=["u", "v"]),
+        Param(v=[1, "a", 2.5, None]) * Param(n=range(1, 9)),
+        Param(v=np.array([1j, 2, 3])) * Param(n=range(5)),
+        Param(x=[1, 2]),
+        Param(x=[1, 1, 1, 1]),
+    ],
+    ids=repr,
+)
+def test_any_space_has_an_estimate(space: ParameterSpace) -> None:
+    rng = np.random.default_rng(1)
+    rows = first_pilots(space, 8)
+    outcomes = np.where(rng.random(len(rows)) < 0.2, TIMED_OUT, OK)
+    outcomes[0] = OK
+    found = predicted(space, rows, rng.lognormal(0, 0.5, len(rows)), None, outcomes)
+    total = found.time.total
+    assert 0 < total.low <= total.value <= total.high
+    assert (found.time.means(np.arange(len(space))) > 0).all()
