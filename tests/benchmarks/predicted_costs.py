@@ -147,13 +147,14 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", help="names of tasks; without, all")
+    parser.add_argument("--pilots", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--forest", action="store_true", help="compare with forests")
     args = parse(parser, repeats=2)
     print(f"{'':26}   n   total, %  hit  width fit     peak, %  hit", end="")
-    print("  forest: total, peak; random pilots: total, peak" * args.forest)
+    print("  forest: total, peak; of random pilots: total, peak" * args.forest)
     for name in args.tasks or TASKS:
-        print_task(name, (8, 16, 32), args.repeats, args.forest)
+        print_task(name, args.pilots, args.repeats, args.forest)
     print_speed()
 
 
