@@ -280,7 +280,8 @@ class _Pool:
         """Whether a worker ended because of the time limit; then another goes on."""
         if self._timekeeper is None:
             return False
-        stack = self._messages.take_stack()
+        # Only of this one: another may be about to write its own.
+        stack = self._messages.take_stack() if self._timekeeper.is_late(pid) else ""
         late = self._timekeeper.take(pid)
         if late is None or has_worked:
             return False

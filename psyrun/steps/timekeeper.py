@@ -82,6 +82,10 @@ class Timekeeper:
             self._stop.set()
             self._thread.join()
 
+    def is_late(self, pid: int) -> bool:
+        """Whether it ended a worker."""
+        return pid in self._ended
+
     def take(self, pid: int) -> TimedOut | None:
         """Return why it ended a worker that is dead; None if it did not.
 

@@ -430,7 +430,7 @@ class ExitMessages:
     """
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self._received = b""
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
@@ -456,22 +456,23 @@ class ExitMessages:
 
     def last_of(self, worker: int) -> str:
         """Return the last message of a worker; empty if there is none."""
-        self._receive()
-        words = (line.partition(" ") for line in reversed(self._lines))
+        words = (line.partition(" ") for line in reversed(self._lines()))
         return next((text for number, _, text in words if number == str(worker)), "")
 
     def take_stack(self) -> str:
-        """Return the stack that a worker has left; empty if there is none."""
-        self._receive()
-        stack = [line for line in self._lines if not line[:1].isdecimal()]
-        self._lines = [line for line in self._lines if line[:1].isdecimal()]
-        return "\n".join(stack)
+        """Return the stack that a worker has left; empty if there is none.
 
-    def _receive(self) -> None:
-        received = b""
+        That worker is dead, so that it is whole.
+        """
+        lines = self._lines()
+        messages = [line for line in lines if line[:1].isdecimal()]
+        self._received = "".join(f"{line}\n" for line in messages).encode()
+        return "\n".join(line for line in lines if not line[:1].isdecimal())
+
+    def _lines(self) -> list[str]:
         with suppress(BlockingIOError):
-            received = os.read(self._read, 1 << 16)
-        self._lines += received.decode(errors="replace").splitlines()
+            self._received += os.read(self._read, 1 << 16)
+        return self._received.decode(errors="replace").splitlines()
 
     def close(self) -> None:
         """Close the pipe."""
