@@ -57,7 +57,7 @@ def test_a_row_is_the_same_in_each_run_and_alone(
     assert small["cost_seed"].tolist() == small["seed"]
     # Others are added before, between and after them, in another order.
     project.edit("Param(x=[1, 2])", "Param(x=[0.5, 2.0, 1.5, 1.0]).shuffle()")
-    project.edit("replicates(3", "replicates(50")
+    project.edit("replicates(3", "replicates(250")
     project.write(project.taskfile().read_text() + "order = 'even'\n", "b")
     project.taskfile("a").unlink()
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
@@ -66,7 +66,7 @@ def test_a_row_is_the_same_in_each_run_and_alone(
     large = project.result("b")
     points = zip(large["x"], large["replicate"], strict=True)
     found = dict(zip(points, large["y"], strict=True))
-    assert len(found) == 200
+    assert len(found) == 1000
     points = zip(small["x"], small["replicate"], strict=True)
     assert [found[point] for point in points] == EXPECTED
     tested = project.psy("test", "b", "x=2", "replicate=1").stdout
