@@ -16,7 +16,7 @@ nan, in the order of their names::
     l  any other list: how many, and its items
     e  a set: how many, and its items in the order of their forms
     s  text in UTF-8;  b bytes;  n a name, as of a class or None;  p a path
-    d  a time in microseconds;  o other objects: what they are pickled as
+    d  a date or time in microseconds;  o other objects: what they are pickled as
 
 Text, bytes and names follow their length.
 """
@@ -26,7 +26,6 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Mapping
-from datetime import date
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -40,6 +39,7 @@ from psyrun.pspace.equality import (
     IncomparableError,
     by_content,
     identity_of,
+    module_of,
 )
 
 _WORDS = struct.Struct("<4I")
@@ -108,8 +108,8 @@ def _of_object(value: Any) -> bytes:
         return _text(b"p", value.as_posix().encode("utf-8", "surrogateescape"))
     if isinstance(value, Enum):
         return _name(type(value), f".{value.name}")
-    if isinstance(value, np.datetime64) or type(value) is date:
-        return _time(np.datetime64(value))
+    if isinstance(value, np.datetime64):
+        return _time(value)
     if isinstance(value, range):
         return b"o" + _list(list(map(_number, (len(value), *value[:2]))))
     if hasattr(value, "__qualname__"):
@@ -176,10 +176,9 @@ def _name(value: Any, end: str = "") -> bytes:
             f"holds {name}, which has no name that tells it from others; define it at "
             "the top level of a module."
         )
-    return _text(b"n", f"{value.__module__}.{name}{end}".encode())
+    return _text(b"n", f"{module_of(value)}.{name}{end}".encode())
 
 
 def _time(value: np.datetime64) -> bytes:
-    micro = value.astype("datetime64[us]")
-    exact = str(int(micro.astype(np.int64))) if micro == value else str(value)
-    return _text(b"d", exact.encode())
+    is_micro = np.datetime_data(value.dtype)[0] == "us"
+    return _text(b"d", str(value.astype(np.int64) if is_micro else value).encode())

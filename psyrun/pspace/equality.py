@@ -22,6 +22,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
@@ -67,11 +68,12 @@ def equal_rows(spaces: Sequence[Space], keys: Sequence[str]) -> list[Indices]:
 
     Values are equal as in Python (1, 1.0 and True are), and nan equals nan. Lists,
     tuples and arrays are equal if they have equal items, data classes and tables of
-    pandas if they have equal parts. What Python compares by identity, or not at all, is
-    equal if it is pickled as the same parts. A key that a space lacks is
-    nan in all of its rows; without keys all rows are equal. Returns one array per
-    space, shape (n_points,), with numbers that are not negative and at most a few
-    times as many as rows. Raises `PsyrunError` if values cannot be compared.
+    pandas if they have equal parts, dates and times of whatever type if they are the
+    same moment. What Python compares by identity, or not at all, is equal if it is
+    pickled as the same parts. A key that a space lacks is nan in all of its rows;
+    without keys all rows are equal. Returns one array per space, shape (n_points,),
+    with numbers that are not negative and at most a few times as many as rows. Raises
+    `PsyrunError` if values cannot be compared.
     """
     ends = np.cumsum([len(space) for space in spaces])
     columns = [_codes(spaces, key) for key in keys]
@@ -292,6 +294,11 @@ def _hashable(value: Any) -> Any:
     if not is_equal:
         # The one object math.nan: dictionaries look at identity before equality.
         return math.nan if _is_number(value) else type(value)
+    if isinstance(value, date | np.datetime64):
+        return _moment(value)
+    if isinstance(value, timedelta):
+        plain = timedelta(value.days, value.seconds, value.microseconds)
+        return plain if plain == value else value
     if not _has_hash(value):
         return ComparedByValue(value)
     # Only comparisons that are written in Python raise for values of other classes.
@@ -315,6 +322,31 @@ def _as_lists(value: Any) -> Any:
     if hasattr(value, "index") and hasattr(value, "tolist"):
         return [value.index.tolist(), value.name, value.tolist()]
     return value.tolist() if hasattr(value, "tolist") else None
+
+
+def _moment(value: date | np.datetime64) -> date | np.datetime64:
+    """Return a time as one of NumPy in microseconds, if it is no finer.
+
+    Hashes of times depend on the version of NumPy, and on the unit. Times with a zone
+    are those of UTC.
+    """
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return _in_utc(value)
+    # `pandas` has finer ones than Python.
+    exact: Any = getattr(value, "to_datetime64", lambda: np.datetime64(value))()
+    micro: np.datetime64 = exact.astype("datetime64[us]")
+    # What is finer, or too far away, is another one then.
+    return micro if micro.astype(exact.dtype) == exact else exact
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        there = value.astimezone(UTC)
+    except OverflowError:
+        return value
+    days, times = there.timetuple()[:3], there.timetuple()[3:6]
+    plain = datetime(*days, *times, there.microsecond, UTC)
+    return plain if plain == value else there
 
 
 def _is_equal_to_itself(value: Any) -> bool | None:
@@ -394,7 +426,7 @@ def by_content(value: Any) -> Any:
         reduce: Callable[[Any], Any] = copyreg.dispatch_table.get(type(value), _reduced)
         made_of = reduce(value)
         if isinstance(made_of, str):
-            return type(value).__module__, made_of
+            return module_of(type(value)), made_of
         make, *parts = made_of
         # Items of lists and dictionaries come as iterators.
         lists = [list(p) if isinstance(p, Iterator) else p for p in parts[:4]]
@@ -427,12 +459,21 @@ def _cannot_be_compared(value: Any, error: Exception) -> IncomparableError:
 
 def _name(value: Any) -> tuple[str, str]:
     """Return the class of a value: running a task file again makes it anew."""
-    return type(value).__module__, type(value).__qualname__
+    return module_of(type(value)), type(value).__qualname__
 
 
 def _name_of(make: Any) -> Any:
     name = getattr(make, "__qualname__", None)
-    return make if name is None else (getattr(make, "__module__", None), name)
+    return make if name is None else (module_of(make), name)
+
+
+def module_of(value: Any) -> str:
+    """Return the module of a class or function, the same with each version of pandas.
+
+    From pandas 3 on, many are in another one than before.
+    """
+    module = str(getattr(value, "__module__", None))
+    return "pandas" if module.startswith("pandas.") else module
 
 
 def _is_number(value: Any) -> bool:

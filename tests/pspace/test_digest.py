@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
@@ -87,7 +87,14 @@ arrays = st.sampled_from(
 texts = ["", "a", "b", "ä", "\udc80", np.str_("a"), Name.A, b"", b"a", bytearray(b"a")]
 names = [None, ..., Colour.RED, Colour.BLUE, len, sys.intern, int, Plain]
 ranges = [range(3), range(0, 4, 2), range(0, 3, 2), range(0), range(5, 5), slice(1, 2)]
-times = [date(2020, 1, 1), datetime(2020, 1, 1), timedelta(1)]
+NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
+times = [
+    *(date(2020, 1, 1), datetime(2020, 1, 1), datetime(2020, 1, 1, fold=1)),
+    *(NOON, NOON.astimezone(timezone(timedelta(hours=2)))),
+    *(timedelta(1), np.timedelta64(1, "D")),
+    *(np.datetime64("2020-01-01", unit) for unit in ("M", "us", "ns")),
+    *(np.datetime64("300000-01-01"), np.datetime64("-284555-12-13T15:58:10.448384")),
+]
 dates = [np.datetime64(text, "D") for text in ("2020-01-01", "2020-01-02", "NaT")]
 containers = [deque([1, 2]), {1, 2}, frozenset({2, 1}), {1}, (), [], {}, set()]
 others = st.sampled_from(
@@ -194,7 +201,7 @@ FIXED: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     ),
     "times": (
         {"a": date(2020, 1, 1), "b": datetime(2020, 1, 1, 12)},
-        (307801980, 3185930880, 852482613, 1710579690),
+        (3853649639, 3553894487, 2120086659, 74694832),
     ),
 }
 
@@ -202,6 +209,28 @@ FIXED: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
 @pytest.mark.parametrize(("point", "words"), FIXED.values(), ids=FIXED)
 def test_digests_never_change(point: Any, words: tuple[int, ...]) -> None:
     assert digest_words(point) == words
+
+
+def test_digests_are_the_same_with_each_version_of_pandas() -> None:
+    pd = pytest.importorskip("pandas")
+    known = {
+        "t": pd.Timestamp("2020-01-01 12:00"),
+        "z": pd.Timestamp("2020-01-01 13:00", tz="Europe/Berlin"),
+        "d": pd.Timedelta(1, "h"),
+        "f": pd.DataFrame({"a": [1], "t": [pd.Timestamp("2020-01-01")]}),
+        "s": pd.Series([1.5], name="b"),
+        "i": pd.Interval(0, 1),
+        "n": [pd.NaT, pd.NA],
+    }
+    assert digest_words(known) == (1411416788, 2174853195, 2207175414, 3731915104)
+    plain = {
+        "t": np.datetime64("2020-01-01T12:00:00.000000000"),
+        "z": NOON,
+        "d": timedelta(hours=1),
+    }
+    for key, value in plain.items():
+        assert digest_words({"x": known[key]}) == digest_words({"x": value})
+        assert is_equal(known[key], value)
 
 
 def test_digests_do_not_depend_on_the_seed_of_hashes() -> None:

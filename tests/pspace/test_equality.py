@@ -20,6 +20,7 @@ import pytest
 from psyrun import Param
 from psyrun.errors import PsyrunError
 from psyrun.pspace import missing
+from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.matching import match_rows
 
 
@@ -172,6 +173,18 @@ def test_equal_values_are_found_after_pickling(kind) -> None:
 @pytest.mark.parametrize("kind", TABLES)
 def test_values_of_pandas_are_compared_by_value(kind) -> None:
     check_pair(*TABLES[kind](pytest.importorskip("pandas")))
+
+
+def test_dates_and_times_of_the_same_moment_are_equal() -> None:
+    day = datetime.date(2020, 1, 1)
+    midnight = datetime.datetime(2020, 1, 1)
+    of_numpy = [np.datetime64(day, unit) for unit in ("Y", "D", "us", "ns")]
+    values = [day, midnight, midnight.replace(fold=1), *of_numpy]
+    (numbers,) = equal_rows([Param(x=values)], ["x"])
+    assert len(set(numbers.tolist())) == 1
+    others = [np.datetime64(day, "ns") + 1, np.datetime64("300000-01-01", "D"), None]
+    (numbers,) = equal_rows([Param(x=[*values, *others])], ["x"])
+    assert len(set(numbers.tolist())) == 4
 
 
 def test_what_can_be_neither_compared_nor_pickled_is_named() -> None:
