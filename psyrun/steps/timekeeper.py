@@ -28,7 +28,7 @@ _GRACE = 1.0  # seconds between asking a worker to die and killing it
 _LOOKS = 50  # in the time that an evaluation may take
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0  # seconds between two looks
 _LATE = 3  # pauses after which this process itself may have been suspended
-_LONGEST_GAP = 5.0  # seconds that count then
+_LONGEST_GAP = 1.0  # seconds that count then
 
 
 def die_with_stack(output: int) -> None:
@@ -64,12 +64,14 @@ class Timekeeper:
         self._limit = limit
         self._find = find
         self._pause = max(_SHORTEST_PAUSE, min(limit / _LOOKS, _LONGEST_PAUSE))
-        # Time in which the job itself was suspended does not count.
+        # Else time in which the job itself was suspended would count.
         self._longest_gap = max(_LATE * self._pause, min(_LONGEST_GAP, limit / 2))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._since: dict[tuple[int, InFlight], float] = {}
         self._ended: dict[int, TimedOut] = {}
+        # No worker is asked that was found before it ended, and taken since.
+        self._looking = threading.Lock()
         self._asked_at = 0.0
 
     @contextmanager
@@ -89,9 +91,11 @@ class Timekeeper:
     def take(self, pid: int) -> TimedOut | None:
         """Return why it ended a worker that is dead; None if it did not.
 
-        The next one is ended only after that, so that their stacks do not mix.
+        The next one is ended only after that, so that their stacks do not mix. The
+        worker is not found any more when this is called.
         """
-        return self._ended.pop(pid, None)
+        with self._looking:
+            return self._ended.pop(pid, None)
 
     def _run(self) -> None:
         last = time.monotonic()
@@ -99,7 +103,7 @@ class Timekeeper:
             now = time.monotonic()
             gap, last = min(now - last, self._longest_gap), now
             # A worker that ends at the moment is no reason to stop looking.
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError), self._looking:
                 self._look(gap)
 
     def _look(self, gap: float) -> None:

@@ -260,6 +260,40 @@ def test_time_in_which_the_job_was_suspended_does_not_count() -> None:
     assert worker.wait() == -signal.SIGRTMAX
 
 
+@pytest.mark.parametrize("limit", [10.0, 600.0])
+def test_an_evaluation_may_be_suspended_late(limit: float) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as worker:
+        keeper = Timekeeper(limit, lambda: {worker.pid: InFlight(0, 0, 1)})
+        for gap in (0.0, 0.8 * limit, keeper._longest_gap):
+            keeper._look(gap)
+        worker.kill()
+    assert not keeper.is_late(worker.pid)
+
+
+def test_who_ends_while_it_is_looked_at_does_not_keep_others_from_being_ended() -> None:
+    worker = subprocess.Popen(["sleep", "1000"])
+    is_looking, goes_on = threading.Event(), threading.Event()
+
+    def find() -> dict[int, InFlight | None]:
+        is_looking.set()
+        goes_on.wait()
+        return {worker.pid: InFlight(0, 0, 1)}
+
+    keeper = Timekeeper(1.0, find)
+    keeper._since[worker.pid, InFlight(0, 0, 1)] = 2.0
+    taken: list[Any] = []
+    taking = threading.Thread(target=lambda: taken.append(keeper.take(worker.pid)))
+    with keeper.at_work():
+        is_looking.wait()
+        taking.start()
+        taking.join(0.1)
+        goes_on.set()
+        taking.join()
+        assert worker.wait() == -signal.SIGRTMAX
+    assert [late.slot for late in taken] == [InFlight(0, 0, 1)]
+    assert keeper.take(worker.pid) is None
+
+
 def test_a_worker_that_went_on_at_that_moment_loses_nothing(tmp_path: Path) -> None:
     """The one that it is at by then is evaluated again, and is not to blame."""
     calls = tmp_path / "calls"
