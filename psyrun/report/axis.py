@@ -16,6 +16,7 @@ from psyrun.pspace.showing import short
 from psyrun.report.numbers import is_geometric, number_text, texts_of
 
 Kind: TypeAlias = Literal["number", "date", "text"]
+_MOST_EXACT = 2.0**53  # from which on floats leave out whole numbers
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,14 @@ class Levels:
 
 
 def _as_numbers(values: NDArray[Any]) -> NDArray[Any] | None:
-    """Return numbers as floats and dates as they are; None for anything else."""
+    """Return numbers as floats and dates as they are; None for anything else.
+
+    It is None, too, for whole numbers that are different, but the same as floats.
+    """
     kind = values.dtype.kind
-    if kind in "iuf":
+    if kind in "iu":
+        return _told_apart(values)
+    if kind == "f":
         return values.astype(np.float64)
     if kind == "m":
         return seconds_of(values)
@@ -70,10 +76,19 @@ def _as_numbers(values: NDArray[Any]) -> NDArray[Any] | None:
         for each in values
     ):
         try:
-            return values.astype(np.float64)
+            return _told_apart(values)
         except OverflowError:
             return None
     return None
+
+
+def _told_apart(values: NDArray[Any]) -> NDArray[np.float64] | None:
+    numbers = values.astype(np.float64)
+    if np.abs(numbers).max(initial=0) < _MOST_EXACT:
+        return numbers
+    is_large = np.abs(numbers) >= _MOST_EXACT
+    different = len(set(values[is_large].tolist()))
+    return numbers if len(np.unique(numbers[is_large])) == different else None
 
 
 def seconds_of(values: NDArray[Any]) -> NDArray[np.float64]:

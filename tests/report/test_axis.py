@@ -40,6 +40,14 @@ def test_whole_numbers_and_nan_in_objects_are_numbers():
     assert axis_of(np.array([10**400, 1], object)).kind == "text"
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, object])
+def test_whole_numbers_that_floats_do_not_tell_apart_are_texts(dtype):
+    seeds = [2**60 + 1, 2**60 + 2, 3]
+    axis = axis_of(np.array(seeds, dtype))
+    assert axis.texts == list(map(str, seeds))
+    assert axis_of(np.array([1, 10**18, 2 * 10**18], dtype)).kind == "number"
+
+
 def test_dates_and_lengths_of_time():
     dates = np.array(["2024-02-01", "2024-01-01", "NaT"], "datetime64[D]")
     axis = axis_of(dates)
