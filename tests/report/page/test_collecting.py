@@ -132,9 +132,14 @@ def execute(x, y):
 
 
 def test_failures_are_told_in_words(evaluated: Evaluated) -> None:
-    sweep = collect(evaluated(*DONE_STEPS, keep_going=True))
+    # Of fewer failures nothing is said.
+    text = SQUARE.replace("[1, 2])", "range(-20, 20))\nmax_jobs = 1")
+    text = text.replace("x**2", "math.sqrt(x)").replace(
+        "from", "import math\n\nfrom", 1
+    )
+    sweep = collect(evaluated("split", "process 0", text=text))
     words = sweep.failures.in_words()
-    assert words
+    assert words == "all 20 of 20 failures have x ≤ -1 (of 20 such assignments)"
     assert words == TaskFailures.load(find_task("sweep", None).layout).in_words()
 
 
