@@ -108,7 +108,9 @@ class Sweep:
             self._source.count() if self._known is None else self._known.n_rows
         )
         self.n_assignments = (
-            self.n_rows if self._known is None else len(self._known.space)
+            self.n_rows
+            if self._known is None
+            else len(self._known.space) + self._known.n_not_chosen
         )
         self._check_not_empty()
 

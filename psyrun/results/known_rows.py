@@ -50,6 +50,9 @@ class KnownRows:
         results in their place.
     own_grid : Grid or None
         The axes of the space, if they were kept with the rows.
+    n_not_chosen : int
+        Number of assignments of the task that are not in the space, as ``psy run -p``
+        was to leave them out.
     """
 
     space: ParameterSpace
@@ -58,6 +61,7 @@ class KnownRows:
     failed: Collection[int] = ()
     compared: frozenset[str] = frozenset()
     own_grid: Grid | None = None
+    n_not_chosen: int = 0
 
     @cached_property
     def grid(self) -> Grid:
@@ -140,7 +144,8 @@ def _of_division(division: Division, record: MergedRows) -> KnownRows:
     compared = frozenset(record.compared)
     if not record.lacks:
         space, n_former = division.space, division.n_former
-        return KnownRows(space, None, n_former, (), compared)
+        n_not_chosen = division.n_not_chosen
+        return KnownRows(space, None, n_former, (), compared, n_not_chosen=n_not_chosen)
     return _with_rows(division, record.indices(len(division.space)), compared)
 
 
@@ -149,7 +154,14 @@ def _with_rows(
 ) -> KnownRows:
     # All that a result lacks has failed: else it would not have been merged.
     failed = np.setdiff1d(np.arange(len(division.space)), indices).tolist()
-    return KnownRows(division.space, indices, division.n_former, failed, compared)
+    return KnownRows(
+        division.space,
+        indices,
+        division.n_former,
+        failed,
+        compared,
+        n_not_chosen=division.n_not_chosen,
+    )
 
 
 @dataclass
@@ -193,6 +205,7 @@ class RowsSoFar:
                 np.sort(np.concatenate(indices)) if indices else np.empty(0, np.int64),
                 data.division.n_former,
                 failed,
+                n_not_chosen=data.division.n_not_chosen,
             )
             yield from data.in_order(ordered(sources))
             if with_former:

@@ -135,6 +135,11 @@ class Division:
         """The space, or what it is a part of."""
         return self.space if self.whole is None else self.whole
 
+    @property
+    def n_not_chosen(self) -> int:
+        """Number of assignments of the whole space that are not in the part."""
+        return len(self.whole_space) - len(self.space)
+
     def in_whole(self, indices: Indices) -> Indices:
         """Return the places of assignments in the whole space."""
         if self.part is None:

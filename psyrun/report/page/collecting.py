@@ -137,7 +137,7 @@ class _Reading:
         constants = {} if self._known is None else dict(self._known.grid.attributes)
         return Sweep(
             name=self._task.layout.name,
-            n_assignments=self._n_assignments,
+            n_assignments=self._n_assignments + self._n_not_chosen,
             n_of_status=self._n_of_status,
             indices=self._indices,
             status=self._status,
@@ -163,6 +163,10 @@ class _Reading:
     def _n_assignments(self) -> int:
         known = self._known
         return self._source.count() if known is None else len(known.space)
+
+    @property
+    def _n_not_chosen(self) -> int:
+        return 0 if self._known is None else self._known.n_not_chosen
 
     @cached_property
     def _rows(self) -> Indices:
@@ -212,7 +216,8 @@ class _Reading:
         n_of = {
             code: int(np.sum(self._status == code)) for code in (DONE, FAILED, RUNNING)
         }
-        return {**n_of, TO_DO: self._n_assignments - sum(n_of.values())}
+        n_all = self._n_assignments + self._n_not_chosen
+        return {**n_of, TO_DO: n_all - sum(n_of.values())}
 
     def _spread(self, values: NDArray[Any], fill: float) -> NDArray[Any]:
         """Return an array over what is listed of one over rows."""
@@ -343,6 +348,11 @@ class _Reading:
             self.notes.append(
                 "Which assignments the rows are of is not known, so that all columns "
                 f"are axes.{self._source.advice}"
+            )
+        if self._n_not_chosen:
+            self.notes.append(
+                f"{counted(self._n_not_chosen, 'assignment')} that 'psy run -p' did "
+                "not choose are counted as to do, but not shown over the axes."
             )
         if known is not None and known.n_former:
             self.notes.append(

@@ -1,6 +1,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from accepting import accept_plan
@@ -35,11 +36,11 @@ def evaluated(
     (tmp_path / "psy-tasks").mkdir()
 
     def evaluate(
-        *steps: str, text: str = SWEEP, name: str = "sweep", keep_going: bool = False
+        *steps: str, text: str = SWEEP, name: str = "sweep", **options: Any
     ) -> RecordedTask:
         path = Path("psy-tasks", f"task_{name}.py")
         path.write_text(text)
-        task = accept_plan(path, keep_going=keep_going)
+        task = accept_plan(path, **options)
         for step in steps:
             kind, *block = step.split()
             run([kind, str(task.layout.folder), str(task.plan.round), *block])

@@ -20,6 +20,7 @@ from psyrun.report.page.collecting import (
     collect,
     rule_of_largest,
 )
+from psyrun.report.sweep import Sweep as PlottedSweep
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.load import RecordedTask, find_task
 
@@ -79,6 +80,21 @@ def test_each_assignment_has_its_state(evaluated: Evaluated) -> None:
     assert sweep.n_of_status == {DONE: 4, FAILED: 2, RUNNING: 1, TO_DO: 5}
     assert len(sweep) == sweep.n_assignments == 12
     assert [each.index for each in sweep.failures.failures] == [10, 11]
+
+
+@pytest.mark.parametrize("steps", [DONE_STEPS, DONE_STEPS[:3]])
+def test_what_was_not_chosen_is_to_do(
+    evaluated: Evaluated, steps: tuple[str, ...]
+) -> None:
+    task = evaluated(*steps, part=("n=2,4", "solver=euler"))
+    sweep = collect(task)
+    assert sweep.n_assignments == 12
+    assert sweep.n_of_status == {DONE: 4, FAILED: 0, RUNNING: 0, TO_DO: 8}
+    assert len(sweep) == 4
+    note = "8 assignments that 'psy run -p' did not choose are counted as to do"
+    assert any(each.startswith(note) for each in sweep.notes)
+    plotted = PlottedSweep.of(task)
+    assert (plotted.n_open, plotted.n_assignments) == (8, 12)
 
 
 def test_titles_and_units_are_those_of_the_task_file(evaluated: Evaluated) -> None:
