@@ -60,6 +60,10 @@ class Browser:
             "Emulation.setEmulatedMedia", {"features": [feature]}
         )
 
+    def media(self, name: str) -> None:
+        """Show the page as ``print`` or ``screen`` does; an empty name ends that."""
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": name})
+
     def open(self, path: Path, hash_: str = "") -> None:
         """Open a page, and wait until it shows its task."""
         # A page of another hash only would not be loaded again.

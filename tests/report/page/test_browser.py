@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,54 @@ def test_every_choice_of_every_control_works(browser: Browser, report: Path) -> 
             for button in browser.driver.find_elements("id", f"look-{look}"):
                 button.click()
                 assert browser.element("#choose-quantity").get_property("value") == look
+
+
+def test_bands_above_zero_on_a_logarithmic_scale(
+    browser: Browser, tmp_path: Path
+) -> None:
+    sweep = large((3, 1, 1, 4), has_repeats=True)
+    values = np.tile([-3.0, -2.0, -1.0, 2.0], 3)
+    sweep = replace(sweep, results=[Measured(Label("y", "y"), values)])
+    browser.open(page_with(sweep, tmp_path), "#kind=lines&x=a&band=range&scale=log")
+    assert browser.script("return document.querySelectorAll('.chart svg').length") == 1
+    assert "Values of zero or below are at the lower end" in browser.text("#said")
+
+
+def test_parameters_may_have_the_names_of_methods(
+    browser: Browser, tmp_path: Path
+) -> None:
+    sweep = large((3, 2, 2, 4), has_repeats=False)
+    *others, last = sweep.parameters
+    odd = replace(last, label=Label("constructor", "constructor"))
+    sweep = replace(sweep, parameters=[*others, odd])
+    browser.open(page_with(sweep, tmp_path), "#kind=lines&x=a&by=b")
+    assert browser.text("#said") == "Reduced over c (2), constructor (4)."
+    assert browser.element("#fix-constructor").get_property("value") == ""
+    browser.choose("fix-constructor", "1")
+    assert browser.text("#said") == "Reduced over c (2)."
+
+
+def test_what_a_link_says_of_another_chart_is_left_out(
+    browser: Browser, report: Path
+) -> None:
+    address = "#task=epidemic&kind=lines&x=gamma&by=model&mark=0_9_70_9_71&fix.beta="
+    browser.open(report, address)
+    assert browser.element("#fix-beta").get_property("value") == ""
+    assert browser.script("return document.querySelectorAll('.mark').length") == 0
+
+
+@pytest.mark.parametrize("kind", ["heat", "lines"])
+def test_charts_fit_on_paper(browser: Browser, report: Path, kind: str) -> None:
+    browser.open(report, f"#task=epidemic&kind={kind}&x=beta&by=gamma")
+    browser.media("print")
+    # The width of A4; charts are not drawn anew for it.
+    right = browser.script(
+        "document.body.style.width = '718px';"
+        "return ['main', '.chart svg', '.chart svg .axis:nth-of-type(2) line'].map("
+        "each => document.querySelector(each).getBoundingClientRect().right)"
+    )
+    browser.media("")
+    assert right[0] >= max(right)
 
 
 def test_markup_in_texts_shows_as_text(browser: Browser, report: Path) -> None:

@@ -26,7 +26,9 @@ function firstView(task) {
     || task.quantities.find((each) => each.id === 'done');
   const [x, by] = axes;
   const view = {
-    q: quantity.id, x: x ? x.name : '', by: by ? by.name : '', facet: '', stat: 'mean', band: 'none', scale: 'linear', fixed: {}, mark: null,
+    q: quantity.id, x: x ? x.name : '', by: by ? by.name : '', facet: '', stat: 'mean', band: 'none', scale: 'linear', mark: null,
+    // Names of parameters may be those that objects have.
+    fixed: Object.create(null),
   };
   // Values that are there about once each, as those drawn at random.
   const isScattered = (each) => each.n > 50 && each.n * 2 > task.n;
@@ -64,7 +66,7 @@ function viewOfHash(task, parameters) {
   }
   for (const parameter of task.parameters) {
     const level = parameters.get(`fix.${parameter.name}`);
-    if (level !== null && parameter.codes && Number(level) >= 0 && Number(level) < parameter.n) view.fixed[parameter.name] = Number(level);
+    if (/^\d+$/.test(level) && parameter.codes && Number(level) < parameter.n) view.fixed[parameter.name] = Number(level);
   }
   const mark = (parameters.get('mark') || '').split('_').map(Number);
   if (mark.length === 5 && mark.every(Number.isFinite)) view.mark = mark;
@@ -125,12 +127,22 @@ class Results {
       view.kind === 'scatter' ? ONE : axisOf(of(view.x), mostX, binsX),
     ];
     this.fixed = Object.entries(view.fixed).map(([name, level]) => [of(name), level]);
+    if (!this.isMarkThere()) view.mark = null;
     const band = view.kind === 'lines' ? view.band : 'none';
     this.table = reduced(task, this.quantity, this.axes, this.fixed, view.kind === 'scatter' ? 'mean' : view.stat, band);
     this.makeControls();
     this.draw();
     this.showNumbers();
     this.showRows();
+  }
+
+  // That of a link may be of another chart.
+  isMarkThere() {
+    const { mark, kind } = this.view;
+    if (!mark || kind === 'scatter') return true;
+    const [facet, by, x] = this.axes;
+    const sizes = [facet.n, by.n, x.n, by.n, x.n];
+    return mark.every((place, k) => Number.isInteger(place) && place >= 0 && place < sizes[k]);
   }
 
   // Controls ---------------------------------------------------------------------
@@ -237,7 +249,7 @@ class Results {
     this.isLog = false;
     if (!range) return null;
     this.isLog = view.scale === 'log' && range[1] > 0;
-    if (this.isLog && range[0] <= 0) range[0] = finiteRange(Array.from(values).filter((v) => v > 0))[0];
+    if (this.isLog && range[0] <= 0) [range[0]] = finiteRange(...[values, table.low, table.high].map((list) => list.filter((v) => v > 0)));
     if (range[0] === range[1]) {
       const half = this.isLog ? 0 : Math.abs(range[0]) * 0.05 || 0.5;
       return this.isLog ? [range[0] / 2, range[1] * 2] : [range[0] - half, range[1] + half];
@@ -259,8 +271,11 @@ class Results {
     chart.drawing.setAttribute('tabindex', '0');
     chart.drawing.setAttribute('role', 'application');
     chart.drawing.setAttribute('aria-label', label);
+    // For paper, on which charts are scaled.
+    chart.drawing.setAttribute('viewBox', `0 0 ${size.width} ${size.height}`);
     const box = el('div', { class: 'chart' }, ...chart.nodes);
     box.style.height = `${size.height}px`;
+    box.style.aspectRatio = `${size.width} / ${size.height}`;
     this.listen(chart, f);
     this.outline(chart, f);
     return el('figure', { class: 'panel', 'data-facet': f }, title, box);
