@@ -15,6 +15,7 @@ nan, in the order of their names::
     v  a list of numbers of kind f: how many, and 8 bytes each
     l  any other list: how many, and its items
     e  a set: how many, and its items in the order of their forms
+    h  what would be longer than 1024 bytes: the BLAKE2b of 256 bits of that
     s  text in UTF-8;  b bytes;  n a name, as of a class or None;  p a path
     d  a date or time in microseconds;  o other objects: what they are pickled as
 
@@ -47,26 +48,59 @@ _DOUBLE = struct.Struct("<d")
 _SIZE = struct.Struct("<Q")
 _NAN = b"f" + _DOUBLE.pack(float("nan"))
 _PERSON = b"psyrun digest 1"
+_LONGEST = 1024  # bytes of the form of a value
+_MOST_KNOWN = 16  # values
 _FLOAT_EXACT = 2**53
 _NUMBERS = (int, float, complex)
 
 
-def digest_words(point: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """Return the digest of an assignment as four integers of 32 bits.
+class Digests:
+    """Digests of assignments, which may have a few large values in common.
 
-    Raises `PsyrunError` if a value can neither be compared by value nor has a name.
+    The form of a large value is computed once, as long as it is the same object.
     """
-    digest = hashlib.blake2b(digest_size=_WORDS.size, person=_PERSON)
-    for key in sorted(point):
-        try:
-            encoded = _encoded(point[key])
-        except IncomparableError as error:
-            raise PsyrunError(f"parameter {key!r} {error}") from error.__cause__
-        if encoded != _NAN:
-            digest.update(_text(b"s", key.encode("utf-8", "surrogatepass")))
-            digest.update(encoded)
-    first, second, third, fourth = _WORDS.unpack(digest.digest())
-    return first, second, third, fourth
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, bytes]] = {}
+
+    def __reduce__(self) -> tuple[type[Digests], tuple[()]]:
+        return Digests, ()
+
+    def words(self, point: Mapping[str, Any]) -> tuple[int, int, int, int]:
+        """Return the digest of an assignment as four integers of 32 bits.
+
+        Raises `PsyrunError` if a value can neither be compared by value nor has a name.
+        """
+        digest = hashlib.blake2b(digest_size=_WORDS.size, person=_PERSON)
+        for key in sorted(point):
+            try:
+                encoded = self._form(point[key])
+            except IncomparableError as error:
+                raise PsyrunError(f"parameter {key!r} {error}") from error.__cause__
+            if encoded != _NAN:
+                digest.update(_text(b"s", key.encode("utf-8", "surrogatepass")))
+                digest.update(encoded)
+        first, second, third, fourth = _WORDS.unpack(digest.digest())
+        return first, second, third, fourth
+
+    def _form(self, value: Any) -> bytes:
+        known = self._known.get(id(value))
+        if known is not None:
+            return known[1]
+        encoded = _encoded(value)
+        if len(encoded) > _LONGEST:
+            encoded = b"h" + hashlib.blake2b(encoded, digest_size=32).digest()
+            # Other threads may do the same.
+            for oldest in list(self._known)[: 1 - _MOST_KNOWN]:
+                self._known.pop(oldest, None)
+            # No other one can have its id as long as it is here.
+            self._known[id(value)] = value, encoded
+        return encoded
+
+
+def digest_words(point: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Return the digest of one assignment; see `Digests.words`."""
+    return Digests().words(point)
 
 
 def _encoded(value: Any) -> bytes:

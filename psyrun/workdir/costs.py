@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError, StoreError
 from psyrun.pspace import ParameterSpace
+from psyrun.pspace.digest import Digests
 from psyrun.pspace.replicates import seeding_of
 from psyrun.store.arrays import Indices
 from psyrun.store.base import Store
@@ -88,7 +89,8 @@ def _seeds(space: ParameterSpace, indices: list[int]) -> NDArray[np.uint64] | No
     """
     with suppress(PsyrunError):
         if (seeding := seeding_of(space)) is not None:
-            seeds = (seeding.seed_of(space[index]) for index in indices)
+            digests = Digests()
+            seeds = (seeding.seed_of(space[index], digests) for index in indices)
             return np.fromiter(seeds, np.uint64, len(indices))
     return None
 

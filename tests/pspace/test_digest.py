@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections import deque
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 from psyrun import Param
 from psyrun.errors import PsyrunError
-from psyrun.pspace.digest import digest_words
+from psyrun.pspace.digest import Digests, digest_words
 from psyrun.pspace.equality import equal_rows
 
 NAN = float("nan")
@@ -195,6 +196,10 @@ FIXED: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
         {"m": Model(1, (2, 3)), "p": Plain(4), "d": timedelta(1)},
         (472254475, 1256219617, 159687739, 1689319507),
     ),
+    "large": (
+        {"a": np.arange(1000), "t": "a" * 2000},
+        (2826119789, 292033160, 2163189557, 1072078526),
+    ),
     "names": (
         {"c": Colour.RED, "f": len, "t": Plain, "p": Path("a/b")},
         (2558015816, 2388703885, 1640338132, 1456254092),
@@ -233,9 +238,41 @@ def test_digests_are_the_same_with_each_version_of_pandas() -> None:
         assert is_equal(known[key], value)
 
 
+class Counted(Plain):
+    """Knows how often it was looked at."""
+
+    n_looks = 0
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        Counted.n_looks += 1
+        return super().__reduce_ex__(protocol)
+
+
+def test_a_large_value_is_looked_at_once() -> None:
+    digests, values = Digests(), [Counted(list(range(1000 + i))) for i in range(3)]
+    points = [{"x": value, "y": i} for i in range(10) for value in values]
+    found = [digests.words(point) for point in points]
+    assert Counted.n_looks == len(values)
+    assert found == list(map(digest_words, points))
+    assert not pickle.loads(pickle.dumps(digests))._known
+
+
+def test_few_large_values_are_known_at_a_time() -> None:
+    digests = Digests()
+    for _ in range(100):
+        digests.words({"x": list(range(1000))})
+    assert len(digests._known) == 16
+
+
+def test_large_values_that_are_equal_have_one_digest() -> None:
+    values: list[Any] = [list(range(1000)), np.arange(1000), np.arange(1000.0)]
+    assert len({digest_words({"x": value}) for value in values}) == 1
+    assert digest_words({"x": values[0][:-1]}) != digest_words({"x": values[0]})
+
+
 def test_digests_do_not_depend_on_the_seed_of_hashes() -> None:
     code = (
-        "from psyrun.pspace.digest import digest_words as of\n"
+        "from psyrun.pspace.digest import Digests, digest_words as of\n"
         "print(of({'x': {'a', 'b', 'c'}, 'y': {'k': 1, 'l': (2,)}, 'z': None}))"
     )
     found = {
