@@ -322,11 +322,13 @@ def _kept(
     # A space is not sampled again as long as its source is the same.
     same = [n for n in rounds if desired.is_same_space(current.sources[n])]
     ordered = tuple(dict.fromkeys([*same[:1], *rounds]))
-    all_of = _rounds_of_result(current, rounds)
+    all_of = _rounds_of_result(desired, current, rounds)
     return KeptRows("round", ordered, keeps_all, bool(same), all_of)
 
 
-def _rounds_of_result(current: Current, rounds: tuple[int, ...]) -> tuple[int, ...]:
+def _rounds_of_result(
+    desired: Desired, current: Current, rounds: tuple[int, ...]
+) -> tuple[int, ...]:
     """Return the rounds whose rows are those of the result, or were evaluated since.
 
     What these have replaced, or left out, is not to come back unnoticed.
@@ -337,10 +339,16 @@ def _rounds_of_result(current: Current, rounds: tuple[int, ...]) -> tuple[int, .
         is_last = current.plan is not None and number == current.plan.round
         # To count takes long for many rows.
         if current.sources[number].is_complete or (
-            is_last and current.count_open(number) <= current.count_failed()
+            is_last and current.count_open(number) <= _n_settled(desired, current)
         ):
             break
     return tuple(found)
+
+
+def _n_settled(desired: Desired, current: Current) -> int:
+    """Return how many open assignments of the last round have no row of before."""
+    # A run of another part leaves that in the result of what has failed.
+    return 0 if desired.part else current.count_failed()
 
 
 def _is_of_other_part(desired: Desired, current: Current, last: Plan) -> bool:

@@ -289,6 +289,21 @@ def test_rows_of_before_stay_while_a_whole_run_is_given_up_for_a_part(
     assert set(task.run()) == set(ALL).difference(called, more)
 
 
+def test_the_row_of_before_stays_of_what_failed_when_it_was_evaluated_again(
+    task: Task,
+) -> None:
+    task.run()
+    task.edit("as asked", "as was asked")
+    Path("broken-1y").touch()
+    assert task.run("a=1") == ["1x", "1y", "1z"]
+    task.run("a=2")
+    rows = task.rows()
+    assert list(rows) == ALL
+    assert {each for each in ALL if rows[each] == 1} == {"1y"} | {
+        f"{a}{b}" for a in (0, 3) for b in "xyz"
+    }
+
+
 def test_failed_assignments_are_repeated_where_they_are_chosen(task: Task) -> None:
     Path("broken-1x").touch()
     assert "1x" in task.run("a=1,2")
