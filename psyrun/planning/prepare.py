@@ -178,8 +178,13 @@ class TaskRun:
         """What is to be said of the rows that are there."""
         code, space = clause(of_code(self.changes)), clause(of_space(self.changes))
         lines = told_of_rows(self.name, self.decision, code, space)
-        is_merged = self._current.merged is not None
-        again = told_of_rerun(self.name, self.decision, self.rerun, is_merged=is_merged)
+        again = told_of_rerun(
+            self.name,
+            self.decision,
+            self.rerun,
+            is_merged=self._current.merged is not None,
+            is_of_part=self.chosen is not None,
+        )
         return [*self._said_of_part, *filter(None, [self.incomparable]), *again, *lines]
 
     @property
@@ -188,7 +193,7 @@ class TaskRun:
         if self.chosen is not None:
             return [self.chosen.said_of(self.name)]
         is_rest = self._current.is_part and not (self.rerun or self.changes)
-        if not is_rest or rows is None:
+        if not is_rest or rows is None or not rows.n_kept:
             return []
         return [
             f"{self.name}: {counted(rows.n_kept, 'row')} kept of the part that was "

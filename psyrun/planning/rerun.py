@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.current import fingerprint_of, round_data
+from psyrun.planning.current import fingerprint_of, round_data, whole_space
 from psyrun.planning.decide import Current, Decision, Desired
 from psyrun.planning.expression import Expression
 from psyrun.pspace import ParameterSpace
@@ -100,11 +100,14 @@ def find_rerun(
         )
     parts = _Parts(data)
     is_wanted = _chosen(text, name, desired, parts)
-    is_wanted &= Conditions(desired.part).mask(parts.first_points)
-    if not desired.is_same_space(current.sources[rounds[0]]):
+    if desired.is_same_space(current.sources[rounds[0]]):
+        is_wanted &= Conditions(desired.part).mask(parts.first_points)
+    else:
+        # Rows may have other numbers than the space, or lack parameters of it.
         known_as = KnownAs(task.match, task.defaults)
         points = known_as.completed(parts.first_points)
-        is_wanted &= _is_among(points, known_as.as_in(task.pspace, [points]))
+        among = Conditions(desired.part).of(whole_space(task, desired, current))
+        is_wanted &= _is_among(points, known_as.as_in(among, [points]))
     marks = dict(zip(rounds, parts.copies(np.flatnonzero(is_wanted)), strict=True))
     return Rerun(
         text,

@@ -72,7 +72,12 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
 
 
 def told_of_rerun(
-    name: str, decision: Decision, rerun: Rerun | None, *, is_merged: bool
+    name: str,
+    decision: Decision,
+    rerun: Rerun | None,
+    *,
+    is_merged: bool,
+    is_of_part: bool = False,
 ) -> Iterator[str]:
     """Yield in a line what is evaluated again although its rows are valid.
 
@@ -86,11 +91,14 @@ def told_of_rerun(
         What the user wants to be evaluated again, if that is new.
     is_merged : bool
         Whether the plan that was accepted last came to its end.
+    is_of_part : bool
+        Whether only a part of the space is asked for, as was said before.
     """
     plan, rows = decision.plan, decision.rows
     if rerun is not None and not rerun.n_selected:
-        none = _NONE.get(rerun.text, f"no row has {shlex.quote(rerun.text)}")
-        yield f"{name}: {none}; nothing is evaluated again"
+        of_which = " of these" if is_of_part else ""
+        what, told = _NONE.get(rerun.text, ("row", f"has {shlex.quote(rerun.text)}"))
+        yield f"{name}: no {what}{of_which} {told}; nothing is evaluated again"
         return
     said = "" if not plan.rerun else f" ({shlex.quote(plan.rerun)})"
     n_again = rerun.n_selected if rerun is not None else rows.n_rerun if rows else 0
@@ -101,8 +109,8 @@ def told_of_rerun(
 
 
 _NONE = {
-    "stale": "no row was made by an older version",
-    "failed": "no assignment has failed",
+    "stale": ("row", "was made by an older version"),
+    "failed": ("assignment", "has failed"),
 }
 
 

@@ -337,6 +337,21 @@ def test_rows_of_the_part_are_evaluated_again(task: Task) -> None:
     }
 
 
+def test_rows_of_the_part_are_known_as_the_task_file_says(task: Task) -> None:
+    task.edit("range(4)", "[0.3, 1.0]")
+    task.run()
+    task.edit("[0.3, 1.0]", "[0.1 + 0.2, 1.0]")
+    task.edit('"z"])', '"z"]) * Param(c=[0, 1])')
+    task.edit("(a, b)", "(a, b, c=0)")
+    task.edit("max_jobs", "match = {'a': 1e-9}\ndefaults = {'c': 0}\nmax_jobs")
+    again = ("a=:0.5", "b=x,y", "c=0")
+    name = f"{0.1 + 0.2}x"
+    assert task.run(*again, rerun="b == 'x'", keep_going=True) == [name]
+    assert any("1 assignment evaluated again (" in line for line in task.said)
+    task.run("a=1", rerun="b == 'x' and a < 1", keep_going=True)
+    assert any("no row of these has " in line for line in task.said)
+
+
 def test_what_was_to_be_evaluated_again_waits_while_it_is_not_chosen(
     task: Task,
 ) -> None:
@@ -403,6 +418,12 @@ def test_a_run_with_fresh_that_was_not_finished_comes_first(task: Task) -> None:
         task.preview("a=1")
     assert task.run("a=1", keep_going=True) == []
     assert list(task.rows()) == ALL
+
+
+def test_rows_that_are_replaced_are_not_said_to_be_kept(task: Task) -> None:
+    task.run("a=1")
+    task.run(is_fresh=True)
+    assert task.said == []
 
 
 def test_a_plan_that_is_lost_is_not_taken_for_the_whole(task: Task) -> None:
