@@ -323,6 +323,25 @@ def test_charts_fit_on_paper(browser: Browser, report: Path, kind: str) -> None:
     assert right[0] >= max(right)
 
 
+def test_rows_without_a_place_are_counted(browser: Browser, tmp_path: Path) -> None:
+    sweep = large((60, 3, 1, 1), has_repeats=False)
+    first, *others = sweep.parameters
+    levels = np.append(np.arange(58.0), [np.inf, np.nan])
+    sweep = replace(sweep, parameters=[replace(first, levels=levels), *others])
+    path = page_with(sweep, tmp_path)
+    said = "6 rows have no place along a, as it is nan or ∞."
+    browser.open(path, "#kind=scatter&x=a")
+    assert said in browser.text("#said")
+    browser.choose("choose-kind", "lines")
+    assert said not in browser.text("#said")
+    browser.choose("choose-x", "b")
+    browser.choose("choose-by", "a")
+    assert said in browser.text("#said")
+    rows = browser.table("progress-table")
+    assert rows[-1][0] == "nan or ∞"
+    assert sum(sum(row[1:5]) for row in rows) == 180
+
+
 def test_markup_in_texts_shows_as_text(browser: Browser, report: Path) -> None:
     browser.open(report, "#task=odd&kind=lines&x=n&by=name")
     assert browser.script("return document.querySelectorAll('img, b').length") == 0

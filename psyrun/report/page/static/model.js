@@ -126,6 +126,11 @@ function countsOf(task, row) {
   return { done: Number(state === DONE), failed: Number(state === FAILED), open: Number(state !== DONE && state !== FAILED) };
 }
 
+function countOfAll(task, row) {
+  const { done, failed, open } = countsOf(task, row);
+  return done + failed + open;
+}
+
 // Axes: a place for each row -------------------------------------------------------
 
 const ONE = { n: 1, labels: [''], places: [0], head: '', codes: null, isOne: true };

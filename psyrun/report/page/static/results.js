@@ -282,8 +282,8 @@ class Results {
   }
 
   scatter(f, size, range) {
-    const { view, task, quantity, table } = this;
-    const parameter = task.parameters.find((each) => each.name === view.x) || task.parameters[0];
+    const { task, quantity, table } = this;
+    const parameter = this.scatterParameter;
     const [facet, by] = this.axes;
     const points = { rows: [], x: [], y: [], missing: [] };
     if (parameter) {
@@ -329,6 +329,7 @@ class Results {
       const shown = view.kind === 'scatter' ? quantity.values : table.value;
       if (shown.some((value) => value <= 0)) parts.push(`Values of zero or below ${view.kind === 'scatter' ? 'have no place on this scale' : 'are at the lower end of this scale'}.`);
     }
+    parts.push(...this.withoutPlace());
     let odd = 0;
     for (const n of table.nOdd) odd += n;
     if (odd && quantity.group !== 'state') parts.push(`${counted(odd, 'value')} of nan or ∞ ${odd === 1 ? 'is' : 'are'} left out.`);
@@ -337,6 +338,24 @@ class Results {
     const names = over.map((name) => this.task.parameters.find((each) => each.name === name)).filter(Boolean).map((each) => each.raw.title);
     const title = names.length ? `${this.valueTitle} over ${names.join(', ')}` : this.valueTitle;
     this.title.textContent = title;
+  }
+
+  // How many rows have nan or ∞ along an axis that is a scale.
+  withoutPlace() {
+    const { task, view } = this;
+    const scales = this.axes.filter((axis) => axis.isBinned).map((axis) => axis.parameter);
+    if (view.kind === 'scatter') scales.push(this.scatterParameter);
+    return scales.filter((each) => each && isNumber(each)).flatMap((parameter) => {
+      let n = 0;
+      for (let row = 0; row < task.n; row += 1) {
+        if (!Number.isFinite(parameter.valueOf(row)) && this.fixed.every(([other, level]) => other.codes[row] === level)) n += countOfAll(task, row);
+      }
+      return n ? [`${counted(n, 'row')} ${n === 1 ? 'has' : 'have'} no place along ${parameter.head}, as it is nan or ∞.`] : [];
+    });
+  }
+
+  get scatterParameter() {
+    return this.task.parameters.find((each) => each.name === this.view.x) || this.task.parameters[0];
   }
 
   colourBar(range) {
@@ -580,7 +599,7 @@ class Results {
     const found = [];
     if (view.kind === 'scatter') {
       const [f, x0, y0, x1, y1] = view.mark;
-      const parameter = task.parameters.find((each) => each.name === view.x) || task.parameters[0];
+      const parameter = this.scatterParameter;
       const place = parameter.kind === 'text' ? (row) => parameter.codes[row] : parameter.valueOf;
       for (let row = 0; row < task.n; row += 1) {
         const [cell, px, py] = [table.cellOfRow[row], place(row), this.quantity.values[row]];

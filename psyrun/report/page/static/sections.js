@@ -49,7 +49,8 @@ function progressSection(task) {
 
 function progressTable(task, name) {
   const axis = axisOf(task.parameters.find((each) => each.name === name), MOST_LEVELS_SHOWN, 20);
-  const counts = Array.from({ length: axis.n }, () => ({ done: 0, failed: 0, running: 0, to_do: 0 }));
+  // The last ones are those without a place among intervals.
+  const counts = Array.from({ length: axis.n + 1 }, () => ({ done: 0, failed: 0, running: 0, to_do: 0 }));
   const keys = ['done', 'to_do', 'failed', 'running'];
   const add = (level, row) => {
     if (!task.cells) counts[level][keys[task.status[row]]] += 1;
@@ -61,12 +62,13 @@ function progressTable(task, name) {
   };
   for (let row = 0; row < task.n; row += 1) {
     const level = axis.codes[row];
-    if (level >= 0) add(level, row);
+    add(level < 0 ? axis.n : level, row);
   }
   const rows = counts.map((each, level) => {
     const total = each.done + each.failed + each.running + each.to_do;
-    return [shortText(axis.labels[level], 80), each.done, each.failed, each.running, each.to_do, total ? shareBar(each, total) : ''];
+    return [shortText(level < axis.n ? axis.labels[level] : 'nan or ∞', 80), each.done, each.failed, each.running, each.to_do, total ? shareBar(each, total) : ''];
   });
+  if (!Object.values(counts[axis.n]).some(Boolean)) rows.pop();
   return tableOf(`Progress over ${axis.head}`, [axis.head, ...STATES.map(([, text]) => text), 'shares'], rows, { id: 'progress-table' });
 }
 
