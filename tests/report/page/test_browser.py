@@ -342,6 +342,23 @@ def test_rows_without_a_place_are_counted(browser: Browser, tmp_path: Path) -> N
     assert sum(sum(row[1:5]) for row in rows) == 180
 
 
+def test_what_single_numbers_and_unknown_costs_are_called(
+    browser: Browser, tmp_path: Path
+) -> None:
+    sweep = large((7, 3, 1, 1), has_repeats=False)
+    times = np.full(len(sweep), np.nan)
+    times[0] = 1.0
+    time_ = Measured(Label("time", "time", "s"), times)
+    sweep = replace(sweep, status=np.zeros_like(sweep.status), costs=[time_])
+    path = page_with(sweep, tmp_path)
+    browser.open(path, "#kind=heat&x=a&by=b&stat=sd")
+    assert "fewer than two numbers" in browser.text("#legend")
+    browser.choose("choose-statistic", "mean")
+    browser.choose("choose-quantity", "time")
+    assert "not known" in browser.text("#legend")
+    assert browser.text("#said").endswith("20 values are not known.")
+
+
 def test_markup_in_texts_shows_as_text(browser: Browser, report: Path) -> None:
     browser.open(report, "#task=odd&kind=lines&x=n&by=name")
     assert browser.script("return document.querySelectorAll('img, b').length") == 0

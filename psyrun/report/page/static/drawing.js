@@ -118,7 +118,7 @@ function emptyCell(context, kind, x, y, w, h) {
     context.font = '11px system-ui, sans-serif';
     context.textAlign = 'center';
     context.textBaseline = 'middle';
-    context.fillText('nan', x + w / 2, y + h / 2);
+    context.fillText('–', x + w / 2, y + h / 2);
   }
   context.restore();
 }

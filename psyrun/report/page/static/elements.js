@@ -30,6 +30,11 @@ function button(text, act, attributes = {}) {
   return el('button', { type: 'button', onclick: act, ...attributes }, text);
 }
 
+// All of its digits.
+function countCell(n) {
+  return { text: countText(n), class: 'number', value: n };
+}
+
 function cellOf(cell, tag = 'td') {
   if (cell === null || cell === undefined) return el(tag, {}, '');
   if (cell instanceof Node) return el(tag, {}, cell);

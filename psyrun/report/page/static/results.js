@@ -332,12 +332,19 @@ class Results {
     parts.push(...this.withoutPlace());
     let odd = 0;
     for (const n of table.nOdd) odd += n;
-    if (odd && quantity.group !== 'state') parts.push(`${counted(odd, 'value')} of nan or ∞ ${odd === 1 ? 'is' : 'are'} left out.`);
+    if (odd && quantity.group === 'result') parts.push(`${counted(odd, 'value')} of nan or ∞ ${odd === 1 ? 'is' : 'are'} left out.`);
+    if (odd && quantity.group === 'cost') parts.push(`${counted(odd, 'value')} ${odd === 1 ? 'is' : 'are'} not known.`);
     this.said.textContent = parts.join(' ');
     const over = view.kind === 'scatter' ? [view.x, view.by] : [view.x, view.by, view.facet];
     const names = over.map((name) => this.task.parameters.find((each) => each.name === name)).filter(Boolean).map((each) => each.raw.title);
     const title = names.length ? `${this.valueTitle} over ${names.join(', ')}` : this.valueTitle;
     this.title.textContent = title;
+  }
+
+  // Why a cell with rows has no number.
+  get oddText() {
+    if (this.view.stat === 'sd' && this.view.kind !== 'scatter') return 'fewer than two numbers';
+    return this.quantity.group === 'cost' ? 'not known' : 'nan or ∞';
   }
 
   // How many rows have nan or ∞ along an axis that is a scale.
@@ -412,7 +419,7 @@ class Results {
       if (states.failed) items.push([swatch('failed'), 'failed']);
       if (states.some) items.push([swatch('some'), 'some failed']);
       if (states.open) items.push([swatch('open'), 'not computed']);
-      if (states.odd) items.push([swatch('odd'), 'nan or ∞']);
+      if (states.odd) items.push([swatch('odd'), this.oddText]);
     } else {
       if (states.failed || states.some) items.push([svg('svg', { width: 14, height: 14 }, svg('path', { class: 'crosses', d: crossPath(7, 7, 3.5) })), 'some or all failed']);
       if (states.open && view.kind === 'lines') items.push([svg('svg', { width: 14, height: 14 }, svg('path', { class: 'rings', d: markPath('circle', 7, 7, 3) })), 'not computed']);
@@ -551,7 +558,7 @@ class Results {
     if (state === 'value') {
       const band = Number.isFinite(table.low[cell]) ? ` (${numberText(table.low[cell])} to ${numberText(table.high[cell])})` : '';
       parts.push(`${this.valueTitle}: ${numberText(table.value[cell], 6)}${band}`, `${countText(table.nValues[cell])} of ${counted(table.counts.done[cell] + table.counts.failed[cell] + table.counts.open[cell], 'row')}`);
-    } else parts.push({ failed: 'failed', open: 'not computed', odd: 'nan or ∞', none: 'not in the space' }[state]);
+    } else parts.push({ failed: 'failed', open: 'not computed', odd: this.oddText, none: 'not in the space' }[state]);
     if (table.counts.failed[cell]) parts.push(`${countText(table.counts.failed[cell])} failed`);
     if (table.counts.open[cell]) parts.push(`${countText(table.counts.open[cell])} not computed`);
     return `${where}${where ? ': ' : ''}${parts.join(', ')}`;
@@ -587,7 +594,8 @@ class Results {
       const at = [Math.floor(cell / (by.n * x.n)), Math.floor(cell / x.n) % by.n, cell % x.n];
       const labels = this.axes.map((axis, k) => [axis, axis.labels[at[k]]]).filter(([axis]) => !axis.isOne).map(([, text]) => text);
       const band = hasBand ? [table.low[cell], table.high[cell]] : [];
-      rows.push([...labels, table.value[cell], ...band, table.nValues[cell], table.counts.failed[cell], table.counts.open[cell]]);
+      const counts = [table.nValues[cell], table.counts.failed[cell], table.counts.open[cell]];
+      rows.push([...labels, table.value[cell], ...band, ...counts.map(countCell)]);
     }
     const caption = hidden ? `The first ${counted(MOST_CELLS, 'cell')}, and ${countText(hidden)} more` : counted(rows.length, 'cell');
     return tableOf(caption, head, rows, { id: 'numbers-table' });

@@ -66,7 +66,7 @@ function progressTable(task, name) {
   }
   const rows = counts.map((each, level) => {
     const total = each.done + each.failed + each.running + each.to_do;
-    return [shortText(level < axis.n ? axis.labels[level] : 'nan or ∞', 80), each.done, each.failed, each.running, each.to_do, total ? shareBar(each, total) : ''];
+    return [shortText(level < axis.n ? axis.labels[level] : 'nan or ∞', 80), ...[each.done, each.failed, each.running, each.to_do].map(countCell), total ? shareBar(each, total) : ''];
   });
   if (!Object.values(counts[axis.n]).some(Boolean)) rows.pop();
   return tableOf(`Progress over ${axis.head}`, [axis.head, ...STATES.map(([, text]) => text), 'shares'], rows, { id: 'progress-table' });
