@@ -74,11 +74,18 @@ def cost_rules_of(data: RoundData) -> Iterator[CostRule]:
     )
     rules = Rules(data.division.space, _all_as_none(data, rows))
     for name, what, text_of in kinds:
-        costs = np.nan_to_num(columns[name].astype(np.float64))
-        found = _costliest(costs)
-        if found is not None:
-            least, median = text_of(costs[found].min()), text_of(np.median(costs))
-            yield CostRule(what, least, median, rules.of(rows[found]))
+        costs = columns[name].astype(np.float64)
+        # Of unknown ones the time is nan, and the memory 0.
+        (known,) = np.nonzero(np.isfinite(costs) if name == "duration" else costs > 0)
+        costs = costs[known]
+        found = _costliest(costs) if len(costs) >= _FEWEST else None
+        if found is None:
+            continue
+        least, median = text_of(costs[found].min()), text_of(np.median(costs))
+        own = rules
+        if len(known) < len(rows):
+            own = Rules(data.division.space, rows[known])
+        yield CostRule(what, least, median, own.of(rows[known[found]]))
 
 
 def _all_as_none(data: RoundData, rows: Indices) -> Indices | None:

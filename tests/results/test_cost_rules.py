@@ -100,3 +100,16 @@ def test_only_rows_that_there_are_count() -> None:
     record(durations, np.full(200, MIB), n_rows=100)
     (rule,) = rules()
     assert rule.in_words == "all 10 of 10 have seed ≥ 20 (of 20 such assignments)"
+
+
+@pytest.mark.usefixtures("divided")
+def test_rows_of_unknown_costs_do_not_count() -> None:
+    durations = np.where(SEED >= 20, 9.0, 1.0) + np.random.default_rng(0).random(200)
+    durations[SOLVER == 0] = np.nan
+    peaks = np.where(SOLVER == 0, 0, np.where(SEED >= 20, 300, 100) * MIB)
+    record(durations, peaks)
+    time_rule, memory_rule = rules()
+    assert time_rule.headline.endswith("the median is 1.7 s")
+    words = "all 10 of 10 have seed ≥ 20 (of 20 such assignments)"
+    assert time_rule.in_words == words
+    assert memory_rule.headline.endswith("the median is 100 MiB")
