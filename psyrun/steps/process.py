@@ -76,7 +76,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         make_folder(job.round.journals)
         _return_rows(job, block, lock.session)
         before = _attempts(job, block, have, lock.session)
-        _evaluate(job, block, before, watchdog, lock.session)
+        killed = _evaluate(job, block, before, watchdog, lock.session)
         # Workers know more than the merge: `setup` may have imported modules.
         recorded = _recorded(job, block, lock.session)
         failed = failed_of(recorded)
@@ -86,7 +86,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
             _report(failed)
         _check_complete(job, block, before.done.union(recorded))
         fetches = job.plan.fetches
-        attempts = _attempts_in_vain(job, block, before)
+        attempts = _attempts_in_vain(job, block, before) + killed
         write_block(
             job.data,
             block,
@@ -224,12 +224,17 @@ def _evaluate(
     before: Attempts,
     watchdog: Watchdog,
     session: str,
-) -> None:
+) -> Counter[int]:
+    """Evaluate what is missing; return how often workers were killed, and tried again.
+
+    That is by assignment.
+    """
     with enough_memory_for(job.data.division.space, job.plan.taskfile):
         portions = list(_portions(job, block, before))
     noted = _session(job, before, session)
     # A queue gives the next job more memory.
     n_tries = 1 if noted["queued_as"] else 1 + job.task.retries
+    in_vain: Counter[int] = Counter()
     for n_left in reversed(range(n_tries)):
         killed = [
             index
@@ -240,6 +245,8 @@ def _evaluate(
         ]
         # One at a time, so that each has all memory that there is.
         portions = list(_own_portions(np.array(killed, np.int64), 1))
+        in_vain.update(killed)
+    return in_vain
 
 
 def _evaluate_portion(

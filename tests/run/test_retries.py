@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from projects import Project
 
+import psyrun
+
 pytestmark = pytest.mark.slow
 
 # Killed as often as the file says.
@@ -53,7 +55,7 @@ def project_with(project: Project, deaths: int, **settings: str) -> Project:
 
 @pytest.mark.parametrize("backend", ["DistributeBackend", "LoadBalancingBackend"])
 def test_what_was_killed_is_tried_again_after_the_others(
-    project: Project, backend: str
+    project: Project, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project_with(project, 2, backend=backend)
     said = project.psy("run").stdout
@@ -62,6 +64,9 @@ def test_what_was_killed_is_tried_again_after_the_others(
     assert sorted(order[:8]) == ALL
     assert sorted(order[8:]) == [2, 2, 5, 5]
     assert project.result() == {"x": ALL, "y": [x**2 for x in ALL]}
+    monkeypatch.chdir(project.folder)
+    attempts = psyrun.load("a", costs=True)["cost_attempt"]
+    assert attempts.tolist() == [3 if x in (2, 5) else 1 for x in ALL]
 
 
 def test_what_is_killed_each_time_has_failed(project: Project) -> None:
