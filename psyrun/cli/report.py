@@ -114,7 +114,7 @@ def _payload(taskdir: Path, status: TaskStatus, n_tasks: int) -> dict[str, Any]:
 
 
 def _running(taskdir: Path, status: TaskStatus) -> list[int]:
-    """Return the assignments that are being evaluated."""
+    """Return the assignments that running jobs hold."""
     if status.state != "running" or status.numbers is None:
         return []
     from psyrun.results.assignments import assignment_states

@@ -34,7 +34,7 @@ from psyrun.utils.text import counted, shortened, text_of
 from psyrun.workdir.consistent_reads import retry_while_changing
 
 DONE, TO_DO, FAILED, RUNNING = range(4)
-"""What became of an assignment."""
+"""What became of an assignment; a running job holds those that are `RUNNING`."""
 _MOST_LISTED = 2_000_000  # assignments that are rows of the page although not evaluated
 _LONGEST_CONSTANT = 300
 _MIB = 2.0**-20
@@ -110,7 +110,7 @@ def collect(task: RecordedTask, running: Collection[int] = ()) -> Sweep:
     task : RecordedTask
         The task; it may be running.
     running : collection of int
-        Assignments that are being evaluated.
+        Assignments that running jobs hold.
 
     Raises
     ------

@@ -359,6 +359,19 @@ def test_what_single_numbers_and_unknown_costs_are_called(
     assert browser.text("#said").endswith("20 values are not known.")
 
 
+def test_what_running_jobs_hold_is_not_called_evaluated(
+    browser: Browser, tmp_path: Path
+) -> None:
+    sweep = large((4, 1, 1, 1), has_repeats=False)
+    status = np.full(4, RUNNING, np.int8)
+    counts = {DONE: 0, FAILED: 0, RUNNING: 4, TO_DO: 0}
+    sweep = replace(sweep, status=status, n_of_status=counts)
+    browser.open(page_with(sweep, tmp_path))
+    assert "in running jobs" in browser.head("progress-table")
+    label = browser.element("#progress .bar").get_attribute("aria-label")
+    assert label == "0 done, 0 failed, 4 in running jobs, 0 to do"
+
+
 def test_markup_in_texts_shows_as_text(browser: Browser, report: Path) -> None:
     browser.open(report, "#task=odd&kind=lines&x=n&by=name")
     assert browser.script("return document.querySelectorAll('img, b').length") == 0

@@ -1,6 +1,6 @@
 // A task: its parameters and quantities, and their reduction over cells.
 
-const STATUS = ['done', 'to do', 'failed', 'running'];
+const STATUS = ['done', 'to do', 'failed', 'in a running job'];
 const [DONE, TO_DO, FAILED, RUNNING] = [0, 1, 2, 3];
 const STATISTICS = [
   ['mean', 'mean'],

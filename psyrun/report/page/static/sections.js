@@ -15,7 +15,7 @@ function definitions(pairs, attributes = {}) {
 
 // Progress -------------------------------------------------------------------------
 
-const STATES = [['done', 'done'], ['failed', 'failed'], ['running', 'running'], ['to_do', 'to do']];
+const STATES = [['done', 'done'], ['failed', 'failed'], ['running', 'in running jobs'], ['to_do', 'to do']];
 
 function shareBar(counts, total) {
   const bar = el('div', { class: 'bar', role: 'img', 'aria-label': STATES.map(([key, text]) => `${counts[key]} ${text}`).join(', ') });
