@@ -153,7 +153,7 @@ class _Range:
         """
         parts = text.split(":")
         n_colons = len(parts) - 1
-        if not n_colons or "," in text or are_literals(text):
+        if not n_colons or "," in text or are_literals(text) or _is_time(text):
             return None
         if n_colons % 2:
             middle = n_colons // 2 + 1
@@ -210,6 +210,16 @@ def _as_kind(kind: type, text: str) -> Any:
     return value if is_number == _is_number(kind) else _OTHER
 
 
+def _is_time(text: str) -> bool:
+    """Whether a text is a date and a time of that day, such as 2024-03-01T12:00."""
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    # Else other signs may stand between both.
+    return "T" in text
+
+
 def _is_number(kind: type) -> bool:
     return issubclass(kind, int | float | np.number | np.bool_)
 
@@ -219,8 +229,12 @@ def _are_between(values: NDArray[Any], first: Any, last: Any) -> NDArray[np.bool
     if first is _OTHER or last is _OTHER:
         found[:] = False
         return found
-    found &= True if first is None else values >= first
-    found &= True if last is None else values < last
+    try:
+        found &= True if first is None else values >= first
+        found &= True if last is None else values < last
+    except OverflowError:
+        # An integer that their type has no room for.
+        return np.array([_is_between(each, first, last) for each in values.tolist()])
     return found
 
 
@@ -300,7 +314,7 @@ def _nearest(space: ParameterSpace, key: str, value: Any) -> str:
     """Return in a sentence which value is near, or which values there are."""
     values = values_of(space, key, np.arange(len(space)))
     if values.dtype.kind in "iuf" and isinstance(value, int | float | np.number):
-        distances = np.abs(values - float(value))
+        distances = np.abs(values - _as_float(value))
         if not np.isnan(distances).all():
             near = values[int(np.nanargmin(distances))].item()
             return f" The nearest is {shown(near)}."
@@ -309,6 +323,13 @@ def _nearest(space: ParameterSpace, key: str, value: Any) -> str:
     if isinstance(value, str) and (near := did_you_mean(value, texts)):
         return near
     return _among(some)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
 
 
 def _among(values: Sequence[Any]) -> str:

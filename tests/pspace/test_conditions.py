@@ -50,6 +50,21 @@ CASES: dict[str, tuple[ParameterSpace, str, Callable[[Point], bool]]] = {
         "at=2024-01-01T02:00:2024-01-01T04:00",
         lambda p: 2 <= p["at"].hour < 4,
     ),
+    "a time": (
+        Param(at=[datetime.datetime(2024, 1, 1, 12, minute) for minute in range(9)]),
+        "at=2024-01-01T12:05",
+        lambda p: p["at"].minute == 5,
+    ),
+    "up to more than floats": (
+        PRODUCT,
+        f"radius=0.15:{10**400}",
+        lambda p: p["radius"] > 0.15,
+    ),
+    "truth values": (
+        Param(x=[True, False]),
+        f"x=1:{2**70}",
+        lambda p: p["x"],
+    ),
     "selected": (PRODUCT[5:70:3], "trial=2:5", lambda p: 2 <= p["trial"] < 5),
     "digits that are text": (
         Param(name=["1", "2", "3"]),
@@ -83,6 +98,7 @@ def test_conditions_are_joined_by_and() -> None:
 WRONG = {
     "trail=1": "no parameter 'trail'. Did you mean 'trial'? The parameters are trial,",
     "trial=12": "'trial' is never 12. The nearest is 9.",
+    f"trial={10**400}": "'trial' is never 10000",
     "radius=0.1,0.25": "'radius' is never 0.25. The nearest is 0.",
     "kind=d": "'kind' is never 'd'",
     "trial=20:30": "'trial' has no value in 20:30. Its values are from 0 to 9.",
