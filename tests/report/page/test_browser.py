@@ -372,6 +372,23 @@ def test_what_running_jobs_hold_is_not_called_evaluated(
     assert label == "0 done, 0 failed, 4 in running jobs, 0 to do"
 
 
+def test_numbers_at_scales_are_told_apart(browser: Browser, tmp_path: Path) -> None:
+    sweep = large((4, 3, 1, 1), has_repeats=False)
+    values = 18262.25 + np.linspace(0, 2, 12)
+    sweep = replace(sweep, results=[Measured(Label("y", "y"), values)])
+    path = page_with(sweep, tmp_path)
+    texts = (
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)"
+    )
+    browser.open(path, "#kind=heat&x=a&by=b")
+    shown = browser.script(texts, "#legend text")
+    assert (shown[0], shown[-1]) == ("18262.25", "18264.25")
+    browser.choose("choose-kind", "lines")
+    ticks = [float(each) for each in browser.script(texts, ".axis:first-child text")]
+    assert np.diff(ticks) == pytest.approx(np.diff(ticks)[0])
+    assert 18262.25 <= min(ticks) < max(ticks) <= 18264.25
+
+
 def test_markup_in_texts_shows_as_text(browser: Browser, report: Path) -> None:
     browser.open(report, "#task=odd&kind=lines&x=n&by=name")
     assert browser.script("return document.querySelectorAll('img, b').length") == 0

@@ -77,7 +77,7 @@ function xScaleOf(axis, frame) {
 function lineChart(table, facet, size, range, isLog, yTitle) {
   const [, by, x] = table.axes;
   const most = Math.max(2, Math.floor(size.height / 50));
-  const guess = ticksOf(range[0], range[1], most, isLog).map((value) => numberText(value));
+  const guess = tickTexts(ticksOf(range[0], range[1], most, isLog));
   const frame = frameOf(size.width, size.height, guess);
   const hasMissing = table.counts.failed.some(Boolean) || table.counts.open.some(Boolean);
   const floor = frame.bottom - (hasMissing ? 18 : 0);
@@ -176,7 +176,7 @@ function textTicks(scale, texts) {
 // points: { rows, x, y, style of each row's series }
 function scatterPlot(points, size, ranges, titles, styleOf) {
   const most = Math.max(2, Math.floor(size.height / 50));
-  const guess = ticksOf(...ranges.y, most, ranges.isYLog).map((value) => numberText(value));
+  const guess = tickTexts(ticksOf(...ranges.y, most, ranges.isYLog));
   const frame = frameOf(size.width, size.height, guess);
   const hasMissing = points.missing.length > 0;
   const floor = frame.bottom - (hasMissing ? 18 : 0);

@@ -60,7 +60,9 @@ function yTicks(frame, ticks, lines) {
 
 function numberTicks(scale, most, isDate) {
   if (isDate) return dateTicksOf(scale.low, scale.high, most).map((value) => [scale(value), dateText(value)]);
-  return ticksOf(scale.low, scale.high, most, scale.isLog).map((value) => [scale(value), numberText(value)]);
+  const ticks = ticksOf(scale.low, scale.high, most, scale.isLog);
+  const texts = tickTexts(ticks);
+  return ticks.map((value, i) => [scale(value), texts[i]]);
 }
 
 function markPath(kind, x, y, r) {

@@ -20,6 +20,17 @@ function numberText(value, digits = 4) {
   return `${times}10${superscript(Number(power))}`;
 }
 
+// With as many digits as they need to be wrong by no more than what is said.
+function numberTexts(values, most) {
+  let digits = 3;
+  while (digits < 15 && values.some((value) => Math.abs(Number(value.toPrecision(digits)) - value) > most)) digits += 1;
+  return values.map((value) => numberText(value, digits));
+}
+
+function tickTexts(ticks) {
+  return numberTexts(ticks, ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) / 100 : Math.abs(ticks[0]) / 1e4);
+}
+
 function countText(n) {
   return String(n).replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }

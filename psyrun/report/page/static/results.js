@@ -375,8 +375,10 @@ class Results {
     const scale = scaleOf(range[0], range[1], 24, width - 24, this.isLog);
     let end = -Infinity;
     const inner = ticksOf(range[0], range[1], 4, this.isLog).filter((v) => scale(v) > 24 + 30 && scale(v) < width - 24 - 30);
-    for (const value of [range[0], ...inner, range[1]]) {
-      const text = numberText(value, 3);
+    const values = [range[0], ...inner, range[1]];
+    const texts = numberTexts(values, (range[1] - range[0]) / 200);
+    for (const [i, value] of values.entries()) {
+      const text = texts[i];
       const half = text.length * LETTER / 2;
       if (scale(value) - half < end + 6) continue;
       end = scale(value) + half;
