@@ -106,6 +106,8 @@ def _evaluate(task: Task, arguments: Mapping[str, Any]) -> Any:
 
     def evaluate() -> Any:
         extras = dict((task.setup and task.setup(0)) or {})
+        if task.timeout is not None:
+            at(f"{task.path}: `execute`", task.timeout)
         with time_limit(task.timeout):
             return task.execute(**arguments, **extras)
 

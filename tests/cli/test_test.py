@@ -187,6 +187,20 @@ def test_a_function_that_ends_the_process_has_failed(
     assert "x=1" in out or "x = 1" in out
 
 
+def test_code_that_never_returns_to_python_is_said_to_take_too_long(
+    start_psy, write_task
+):
+    text = "def execute(x):\n    return {'y': max(range(10**18))}\ntimeout = 0.2\n"
+    write_task("a", ENDING + text)
+    process = start_psy("test", "a")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "line 5 in execute\n" in err
+    assert err.endswith(
+        "psy: psy-tasks/task_a.py: `execute` took longer than timeout = 0.2 s.\n"
+    )
+
+
 @pytest.mark.parametrize("verb", ["test", "run", "debug a 0"])
 def test_a_task_file_that_ends_the_process_is_told_of(start_psy, write_task, verb):
     write_task("a", ENDING + "os._exit(0)\ndef execute(x):\n    return {'y': x}\n")

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,20 +18,25 @@ from types import FrameType
 
 from psyrun.utils.console import warn
 from psyrun.utils.process.basics import die_with_parent, fork
-from psyrun.utils.text import describe_exit
+from psyrun.utils.text import describe_exit, limit_text
 
 _FAILED = 1
 _TERMINAL = (signal.SIGINT, signal.SIGQUIT)  # of which each of its processes gets one
 _PASSED = (*_TERMINAL, signal.SIGTERM, signal.SIGHUP)
 _MOST = 1 << 16  # bytes that are read at once
+_SEPARATOR = "\t"
 
 _notes = -1
 
 
-def at(place: str) -> None:
-    """Note what is done from now on, such as ``task_a.py: `execute```."""
+def at(place: str, limit: float = math.inf) -> None:
+    """Note what is done from now on, such as ``task_a.py: `execute```.
+
+    If that ends the process after `limit` seconds, that is why.
+    """
     if _notes >= 0:
-        os.write(_notes, f"{place}\n".encode())
+        limits = f"{limit} {time.monotonic() + limit}"
+        os.write(_notes, f"{place}{_SEPARATOR}{limits}\n".encode())
 
 
 def watched(act: Callable[[], int]) -> int:
@@ -101,9 +108,13 @@ def _status(notes: int, code: int) -> int:
     said = b""
     with suppress(BlockingIOError):
         said = os.read(notes, _MOST)
-    place = (said.decode().splitlines() or [""])[-1]
+    place, _, limits = (said.decode().splitlines() or [""])[-1].partition(_SEPARATOR)
     if place.isdecimal():
         return int(place)
+    limit, end = map(float, (limits or "inf inf").split())
+    if code == _FAILED and time.monotonic() > end:
+        warn(f"{place} took longer than timeout = {limit_text(limit)}.")
+        return _FAILED
     warn(
         f"{place or 'psy'} ended its process with {describe_exit(code)}, so that there "
         "is no result. Let `execute` return a dictionary, and raise an error where "
