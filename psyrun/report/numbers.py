@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 _DIGITS = (3, 4, 5, 6, 8, 10, 12, 17)  # significant ones, few first
 _EXACT_DIGITS = 6  # that numbers may have if they need no more
 _SMALLEST = 1e-300  # step; below, numbers lose their digits
+_NARROWEST = 1e-9  # range, relative to its numbers
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _UNITS = ("Y", "M", "D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarse first
 
@@ -85,6 +86,11 @@ def ticks_around(low: float, high: float, most: int) -> list[float]:
     span = high - low
     if not math.isfinite(span):
         return [low, 0.0, high]
+    narrowest = _NARROWEST * max(abs(low), abs(high))
+    if span < narrowest:
+        # Between its ends floats could not tell ticks apart.
+        low, high = low - narrowest / 2, low + narrowest / 2
+        span = high - low
     step = nice_step(span, most)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [number * step for number in range(first, last + 1)]

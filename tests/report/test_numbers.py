@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from psyrun.report.numbers import (
@@ -43,6 +43,9 @@ def test_dates_have_as_little_time_as_tells_them_apart():
 
 
 @given(finite, finite, st.integers(1, 12))
+@example(1.0, math.nextafter(1.0, 2.0), 1)
+@example(-9.999999999999468e299, -9.99999999999947e299, 1)
+@example(-9.999999999999468e299, -9.99999999999946e299, 8)
 def test_ticks_enclose_a_range(a, b, most):
     low, high = sorted((a, b))
     ticks = ticks_around(low, high, most)
