@@ -16,6 +16,7 @@ _LIBRARY = re.compile(
     r"[/\\](?:lib(?:64)?[/\\](?:python|pypy)\d(?:\.\d+)?t?|(?:site|dist)-packages)[/\\]"
 )
 _DUMPED = re.compile(r'  File "(.+)", line (\d+) in (.+)')
+_MOST_DUMPED = 100  # frames
 _ESCAPED = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 FRAME = re.compile(r'File "(.+)", line (\d+)(?:, in (.+))?')
 
@@ -92,8 +93,10 @@ def dumped_traceback(dump: str) -> str:
             if match is not None
         ]
     )
-    if "\n  ..." in dump:
-        # Of more than a hundred frames, those at the top were left out.
+    # Of more than a hundred frames, those at the top are left out, which Python 3.13.0
+    # does not say.
+    may_lack_some = len(frames) >= _MOST_DUMPED and not any(map(_is_own, frames))
+    if may_lack_some or "\n  ..." in dump:
         return visible("".join(["  ...\n", *frames.format()]))
     # Above psyrun, there is what started Python's main module.
     del frames[: next((i for i, each in enumerate(frames) if _is_own(each)), 0)]

@@ -182,7 +182,8 @@ def test_dates_and_times_of_the_same_moment_are_equal() -> None:
     values = [day, midnight, midnight.replace(fold=1), *of_numpy]
     (numbers,) = equal_rows([Param(x=values)], ["x"])
     assert len(set(numbers.tolist())) == 1
-    others = [np.datetime64(day, "ns") + 1, np.datetime64("300000-01-01", "D"), None]
+    later = np.datetime64(day, "ns") + np.timedelta64(1, "ns")
+    others = [later, np.datetime64("300000-01-01", "D"), None]
     (numbers,) = equal_rows([Param(x=[*values, *others])], ["x"])
     assert len(set(numbers.tolist())) == 4
 
