@@ -334,9 +334,13 @@ def _moment(value: date | np.datetime64) -> date | np.datetime64:
         return _in_utc(value)
     # `pandas` has finer ones than Python.
     exact: Any = getattr(value, "to_datetime64", lambda: np.datetime64(value))()
-    micro: np.datetime64 = exact.astype("datetime64[us]")
-    # What is finer, or too far away, is another one then.
-    return micro if micro.astype(exact.dtype) == exact else exact
+    try:
+        micro: np.datetime64 = exact.astype("datetime64[us]")
+        # What is finer, or too far away, is another one then.
+        is_same = bool(micro.astype(exact.dtype) == exact)
+    except OverflowError:  # newer versions of NumPy refuse what is too far away
+        is_same = False
+    return micro if is_same else exact
 
 
 def _in_utc(value: datetime) -> datetime:
