@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from options import parse
 
 from psyrun import Param
-from psyrun.planning.estimate import (
+from psyrun.estimate import (
     Estimate,
     Evaluated,
     Range,

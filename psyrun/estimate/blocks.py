@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.estimate.columns import Floats
+from psyrun.estimate.columns import Floats
 from psyrun.pspace.columns import Indices
 
 

@@ -1,6 +1,6 @@
 """What the assignments of a space will cost, predicted from some of them."""
 
-from psyrun.planning.estimate.answers import (
+from psyrun.estimate.answers import (
     Estimate,
     Extreme,
     Failure,
@@ -8,9 +8,9 @@ from psyrun.planning.estimate.answers import (
     Prediction,
     Range,
 )
-from psyrun.planning.estimate.evaluated import FAILED, OK, TIMED_OUT, Evaluated
-from psyrun.planning.estimate.pilots import affordable, first_pilots, next_pilots
-from psyrun.planning.estimate.totals import estimate
+from psyrun.estimate.evaluated import FAILED, OK, TIMED_OUT, Evaluated
+from psyrun.estimate.pilots import affordable, first_pilots, next_pilots
+from psyrun.estimate.totals import estimate
 
 __all__ = [
     "FAILED",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.planning.estimate.columns import Floats
+from psyrun.estimate.columns import Floats
 from psyrun.pspace.columns import Indices
 
 OK, FAILED, TIMED_OUT = 0, 1, 2

@@ -9,7 +9,7 @@ import pytest
 from known_costs import TASKS
 
 from psyrun import Param
-from psyrun.planning.estimate import (
+from psyrun.estimate import (
     FAILED,
     OK,
     TIMED_OUT,

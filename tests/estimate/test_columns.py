@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 
 from psyrun import Param
-from psyrun.planning.estimate.columns import Columns, NumberAxis
+from psyrun.estimate.columns import Columns, NumberAxis
 
 
 def test_constants_are_no_axes() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from psyrun.planning.estimate.answers import (
+from psyrun.estimate.answers import (
     Estimate,
     Extreme,
     Failure,
@@ -15,16 +15,16 @@ from psyrun.planning.estimate.answers import (
     Prediction,
     Range,
 )
-from psyrun.planning.estimate.bounds import fewer, fitted_times
-from psyrun.planning.estimate.columns import Columns, Floats
-from psyrun.planning.estimate.evaluated import (
+from psyrun.estimate.bounds import fewer, fitted_times
+from psyrun.estimate.columns import Columns, Floats
+from psyrun.estimate.evaluated import (
     OK,
     TIMED_OUT,
     Evaluated,
     spread_rows,
 )
-from psyrun.planning.estimate.nearest import nearest_shares
-from psyrun.planning.estimate.surrogate import Surrogate
+from psyrun.estimate.nearest import nearest_shares
+from psyrun.estimate.surrogate import Surrogate
 from psyrun.pspace.axes import grid_of
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.space import ParameterSpace

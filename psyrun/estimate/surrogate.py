@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from psyrun.planning.estimate.columns import Columns, Floats, Points
-from psyrun.planning.estimate.effects import Effects, coded_points
-from psyrun.planning.estimate.forms import Fitted, Search
+from psyrun.estimate.columns import Columns, Floats, Points
+from psyrun.estimate.effects import Effects, coded_points
+from psyrun.estimate.forms import Fitted, Search
 
 _DIFFERENT = 1.5  # spread of effects of levels, relative to that of errors
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.planning.estimate.columns import Columns, Floats, NumberAxis, Points
+from psyrun.estimate.columns import Columns, Floats, NumberAxis, Points
 
 _EXPONENT = 1.5  # spread of exponents of power laws
 _INTERCEPT = 3.0  # spread around the mean of the pilots

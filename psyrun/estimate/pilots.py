@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from psyrun.planning.estimate.answers import Prediction
-from psyrun.planning.estimate.bounds import fitted_times
-from psyrun.planning.estimate.columns import Columns, Floats, Points
-from psyrun.planning.estimate.evaluated import Evaluated, spread_rows
+from psyrun.estimate.answers import Prediction
+from psyrun.estimate.bounds import fitted_times
+from psyrun.estimate.columns import Columns, Floats, Points
+from psyrun.estimate.evaluated import Evaluated, spread_rows
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.order import order_of
 from psyrun.pspace.space import ParameterSpace

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.estimate.blocks import equal_blocks, slowest_first
+from psyrun.estimate.blocks import equal_blocks, slowest_first
 
 
 def longest(times: list[float], starts: list[int]) -> float:

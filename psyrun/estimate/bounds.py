@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from psyrun.planning.estimate.columns import Columns
-from psyrun.planning.estimate.evaluated import TIMED_OUT, Evaluated
-from psyrun.planning.estimate.surrogate import Surrogate
+from psyrun.estimate.columns import Columns
+from psyrun.estimate.evaluated import TIMED_OUT, Evaluated
+from psyrun.estimate.surrogate import Surrogate
 from psyrun.pspace.columns import Indices
 
 _USUAL_NOISE = 0.15  # of times, relative

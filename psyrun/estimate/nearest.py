@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from psyrun.planning.estimate.columns import Columns, Floats
-from psyrun.planning.estimate.evaluated import spread_rows
+from psyrun.estimate.columns import Columns, Floats
+from psyrun.estimate.evaluated import spread_rows
 from psyrun.pspace.columns import Indices
 
 _N_SAMPLED = 2048

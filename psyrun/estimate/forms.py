@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from psyrun.planning.estimate.columns import Columns, Floats, Points
-from psyrun.planning.estimate.effects import Form, coded_points, covariances
+from psyrun.estimate.columns import Columns, Floats, Points
+from psyrun.estimate.effects import Form, coded_points, covariances
 
 _CURVATURES = (0.0, 0.15, 0.5, 1.5)
 _LEVELS = (0.1, 0.3, 0.8, 2.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from psyrun import Param
-from psyrun.planning.estimate import (
+from psyrun.estimate import (
     FAILED,
     Estimate,
     Evaluated,

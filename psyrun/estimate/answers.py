@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from psyrun.planning.estimate.columns import Floats
+from psyrun.estimate.columns import Floats
 from psyrun.pspace.columns import Indices
 
 
