@@ -1,0 +1,74 @@
+"""What is known of the costs of the assignments of a round, to predict the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.estimate import evaluated as outcomes
+from psyrun.estimate.evaluated import Evaluated
+from psyrun.store.costs import Costs
+from psyrun.workdir.costs import costs_of
+from psyrun.workdir.failures import TIMED_OUT, failures_of
+from psyrun.workdir.rows import RoundData
+
+_KIB = 1024
+
+
+def evaluated_in(data: RoundData, versions: Collection[str] = ()) -> Evaluated:
+    """Return the evaluated assignments of a round, with what they have cost.
+
+    Parameters
+    ----------
+    data : RoundData
+        The round. Its jobs may be running.
+    versions : collection of str
+        Fingerprints of the versions of the task whose rows count, and rows of which
+        no version is known; empty for all.
+
+    Returns
+    -------
+    Evaluated
+        Rows and failures whose duration is known. They are indices in the whole space
+        of the round, ascending, if the round has a part of that.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a journal was removed meanwhile, as a job has ended: try again.
+    """
+    indices = data.with_row()
+    costs = costs_of(data, with_former=False, with_seeds=False)
+    seconds = costs.columns["duration"].astype(np.float64)
+    peaks = costs.columns["peak"] * float(_KIB)
+    peaks[peaks == 0] = np.nan
+    is_known = np.isfinite(seconds) & _is_of(costs, versions)
+    failures = failures_of(data.round)
+    has_row = set(indices.tolist()) if failures else set()
+    failed = [
+        each
+        for each in failures
+        if each.duration is not None and each.index not in has_row
+    ]
+    rows = np.concatenate([indices[is_known], [each.index for each in failed]])
+    found = Evaluated.of(
+        data.division.in_whole(rows.astype(np.int64)),
+        np.concatenate([seconds[is_known], [each.duration or 0 for each in failed]]),
+        np.concatenate([peaks[is_known], np.full(len(failed), np.nan)]),
+        [outcomes.OK] * int(is_known.sum()) + [_outcome(each.type) for each in failed],
+    )
+    return found.take(np.argsort(found.rows, kind="stable"))
+
+
+def _outcome(exception: str) -> int:
+    return outcomes.TIMED_OUT if exception == TIMED_OUT else outcomes.FAILED
+
+
+def _is_of(costs: Costs, versions: Collection[str]) -> NDArray[np.bool_]:
+    """Return which rows some versions have made, or nobody knows which."""
+    if not versions:
+        return np.ones(len(costs), dtype=np.bool_)
+    places = [i for i, v in enumerate(costs.versions) if not v or v in versions]
+    return np.isin(costs.columns["version"], places)
