@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 # No rooms, but names that files of users import; nothing else does.
 FORMER = {"exceptions", "layout", "main", "version"}
-MOST_ROOMS, MOST_FLOORS = 18, 9
+MOST_ROOMS, MOST_FLOORS = 18, 10
 MEDIAN, P90, LONGEST = 7, 16, 50  # lines of code of functions
 
 # Test modules that are about no single module: they follow whole runs, or hold all

@@ -11,6 +11,7 @@ A task owns one folder, ``<workdir>/<task>``::
     versions/             what versions of the task consisted of
     origin.json           where the folder was made
     description.json      dimensions, coordinates and units of its results
+    prediction.json       what it was predicted to cost last
     lock                  who runs the task now
     snakemake.log         what Snakemake printed
     <task>:split.log …    what each job printed
@@ -41,6 +42,7 @@ A task owns one folder, ``<workdir>/<task>``::
         rows-<name>.<ext> the rows of a merged round: a second name of its result
         rows.json         what is recorded of them
         costs-of-rows     what they have cost, if they do not tell that themselves
+        prediction.json   what was predicted to be the cost when it began
         merged.json       what the last merge wrote
         merged-<name>     that it ended, for Snakemake
 """
@@ -289,6 +291,11 @@ class Round:
         return self.folder / "costs-of-rows"
 
     @property
+    def prediction(self) -> Path:
+        """What the task was predicted to cost when this round began, as JSON."""
+        return self.folder / "prediction.json"
+
+    @property
     def merged_space(self) -> Path:
         """Second name of the frozen space that these rows belong to."""
         return self.folder / "space-of-rows.pkl"
@@ -436,6 +443,11 @@ class TaskLayout:
     def description(self) -> Path:
         """Names, coordinates and units of the results, as JSON."""
         return self.folder / "description.json"
+
+    @property
+    def prediction(self) -> Path:
+        """What the task was predicted to cost last, as JSON."""
+        return self.folder / "prediction.json"
 
     @property
     def settling(self) -> Path:

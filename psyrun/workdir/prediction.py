@@ -1,0 +1,173 @@
+"""What a task was predicted to cost.
+
+Two of them are kept: the last one, which is replaced by each that follows, and for each
+round the one that was there when it began. So what a run has cost can be compared with
+what was expected beforehand, however often the rest of it was predicted since. Nothing
+depends on them: what cannot be written or read is not known, and that is all.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psyrun.errors import PsyrunError
+from psyrun.utils.files import damaged, write_json
+from psyrun.utils.records import read_record
+from psyrun.utils.text import describe_parameters, shortened
+from psyrun.workdir.layout import Round, TaskLayout
+
+if TYPE_CHECKING:
+    from psyrun.estimate import Estimate, Range
+
+_LONGEST = 60  # characters of the text of a parameter
+_INFINITE = 1e18  # seconds or bytes; records have no larger numbers
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number, and an interval in which it is with 90 % probability.
+
+    Attributes
+    ----------
+    value : float
+        The most likely middle.
+    low, high : float
+        The interval; `high` is infinite where nothing is known of it.
+    """
+
+    value: float
+    low: float
+    high: float = math.inf
+
+    @classmethod
+    def of(cls, known: Range) -> Interval:
+        """Return what an estimate says of one number."""
+        value, low = (min(float(end), _INFINITE) for end in (known.value, known.low))
+        return cls(value, low, known.high if known.high < _INFINITE else math.inf)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether costs can be like that."""
+        return 0 <= self.low <= self.high and self.value >= 0
+
+    def as_json(self) -> dict[str, float]:
+        """Return what is recorded, without an end that is infinite."""
+        record = asdict(self)
+        if not math.isfinite(self.high):
+            del record["high"]
+        return record
+
+
+@dataclass(frozen=True)
+class PredictionRecord:
+    """What the assignments of a task were predicted to cost.
+
+    Attributes
+    ----------
+    made : float
+        When, in seconds since the epoch.
+    n_assignments, n_known : int
+        Number of points of the space, and of those from which it was predicted.
+    total_seconds : Interval
+        Sum of the times of all assignments, in seconds on one core.
+    largest_seconds : Interval
+        Time of the slowest assignment.
+    largest_parameters : dict of str to str
+        Short texts of the parameters of that assignment.
+    peak_bytes : Interval or None
+        Memory of the assignment that needs most; None if nothing is known of it.
+    fits : bool
+        Whether a model described the times of those that were known.
+    reason : str
+        Why it did not; empty if it did.
+    fingerprint : str
+        Version of the task.
+    """
+
+    made: float
+    n_assignments: int
+    n_known: int
+    total_seconds: Interval
+    largest_seconds: Interval
+    largest_parameters: Mapping[str, str]
+    peak_bytes: Interval | None
+    fits: bool
+    reason: str
+    fingerprint: str
+
+    @classmethod
+    def of(
+        cls, estimate: Estimate, fingerprint: str, made: float | None = None
+    ) -> PredictionRecord:
+        """Return what is kept of an estimate, by default one that was made now."""
+        slowest, memory = estimate.time.largest, estimate.memory
+        texts = describe_parameters(slowest.parameters)
+        return cls(
+            made=time.time() if made is None else made,
+            n_assignments=estimate.n_assignments,
+            n_known=estimate.n_pilots,
+            total_seconds=Interval.of(estimate.time.total),
+            largest_seconds=Interval.of(slowest.cost),
+            largest_parameters={k: shortened(v, _LONGEST) for k, v in texts.items()},
+            peak_bytes=None if memory is None else Interval.of(memory.largest.cost),
+            fits=estimate.time.fits,
+            reason=estimate.time.reason,
+            fingerprint=fingerprint,
+        )
+
+    def save(self, layout: TaskLayout) -> None:
+        """Keep this as the last one of a task."""
+        self._save(layout.prediction)
+
+    def save_as_first(self, round_: Round) -> None:
+        """Keep this as the one that was there when a round began, unless there is one.
+
+        Whoever predicts may call this: the first one to do so is the one that counts.
+        """
+        if PredictionRecord.first(round_) is None:
+            self._save(round_.prediction)
+
+    def _save(self, path: Path) -> None:
+        with suppress(OSError, PsyrunError):
+            write_json(path, self._as_json())
+
+    def _as_json(self) -> dict[str, Any]:
+        peak = self.peak_bytes
+        return {
+            **asdict(self),
+            "total_seconds": self.total_seconds.as_json(),
+            "largest_seconds": self.largest_seconds.as_json(),
+            "peak_bytes": None if peak is None else peak.as_json(),
+        }
+
+    @classmethod
+    def load(cls, layout: TaskLayout) -> PredictionRecord | None:
+        """Return the last one of a task, None if there is none that can be used."""
+        return _loaded(layout.prediction)
+
+    @classmethod
+    def first(cls, round_: Round) -> PredictionRecord | None:
+        """Return the one that was there when a round began; None as for `load`."""
+        return _loaded(round_.prediction)
+
+
+def _loaded(path: Path) -> PredictionRecord | None:
+    with suppress(OSError, PsyrunError):
+        record: PredictionRecord | None = read_record(path, PredictionRecord)
+        if record is not None and not _is_sound(record):
+            raise damaged(path, "has costs that cannot be")
+        return record
+    return None
+
+
+def _is_sound(record: PredictionRecord) -> bool:
+    intervals = (record.total_seconds, record.largest_seconds, record.peak_bytes)
+    return 0 <= record.n_known <= record.n_assignments and all(
+        interval.is_sound for interval in intervals if interval is not None
+    )
