@@ -294,6 +294,9 @@ def _heat(picture: Picture, axes: Axes) -> None:
         cmap="viridis",
         vmin=0 if picture.is_share else None,
         vmax=1 if picture.is_share else None,
+        # Else viewers that smooth edges show the white between cells.
+        edgecolors="face",
+        linewidth=0.8,
         rasterized=values.size > _MOST_VECTORS,
     )
     for side, axis in (("x", picture.x), ("y", picture.y)):
