@@ -36,7 +36,7 @@ DEMO = build/demo
 BENCHMARKS = $(sort $(wildcard tests/benchmarks/bench_*.py))
 
 .PHONY: help setup demo test test-slow test-cluster test-browser test-packaging \
-	test-pythons chaos bench lint types docs format clean
+	test-pythons chaos bench lint types docs pictures format clean
 
 help:
 	@echo 'make demo            run two parameter sweeps and show their results'
@@ -51,6 +51,7 @@ help:
 	@echo 'make lint            check style'
 	@echo 'make types           check types'
 	@echo 'make docs            run every example of the documentation'
+	@echo 'make pictures        make the pictures of the documentation anew'
 	@echo 'make format          format the code'
 	@echo 'make clean           remove all that was installed and built'
 
@@ -118,8 +119,13 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(IN_VENV) mypy
 
+# Also checks that the examples make the pictures that are there.
 docs: $(INSTALLED)
 	$(PYTEST) $(IN_PARALLEL) tests/test_docs.py tests/test_guide.py
+
+# From what the examples of the documentation run; screenshots where Chromium is.
+pictures: $(INSTALLED)
+	$(IN_VENV) python tests/helpers/pictures.py
 
 format: $(INSTALLED)
 	$(IN_VENV) ruff check --fix . && ruff format .

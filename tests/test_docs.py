@@ -16,9 +16,10 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any
 
+import pictures
 import pytest
 from markdown_documents import anchors, blocks, code_spans, links
-from readers import QUEUES, ROOT, read
+from readers import QUEUES, ROOT
 
 from psyrun.cli import SUMMARIES
 from psyrun.cli.main import parser_for
@@ -46,7 +47,16 @@ EXAMPLES = [
 def test_examples_do_what_the_document_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read(ROOT / name, tmp_path, monkeypatch)
+    project = pictures.follow(ROOT / name, tmp_path, monkeypatch)
+    if ROOT / name in pictures.documents():
+        pictures.check(ROOT / name, project)
+
+
+def test_all_pictures_are_shown_and_small() -> None:
+    kept = list(pictures.PICTURES.iterdir())
+    names = {name for path in DOCUMENTS for name in pictures.shown(path)}
+    assert {path.name for path in kept} == names
+    assert sum(path.stat().st_size for path in kept) < 1_000_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,6 +81,24 @@ def test_every_document_is_reached_from_the_readme() -> None:
         paths = (t.partition("#")[0] for t in links(document) if "://" not in t)
         waiting += [(document.parent / p).resolve() for p in paths if p]
     assert not set(DOCUMENTS) - reached
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("amplitude.svg", ">damping<", ">mount<"),
+        ("amplitude.svg", 'id="line2d_', 'id="other'),
+        ("resonance.svg", "fill: #440154", "fill: #840154"),
+    ],
+)
+def test_pictures_that_show_something_else_are_told_apart(
+    name: str, old: str, new: str, tmp_path: Path
+) -> None:
+    kept, made = pictures.PICTURES / name, tmp_path / name
+    made.write_text(kept.read_text("utf-8"), "utf-8")
+    assert pictures.differences(made, kept) == []
+    made.write_text(kept.read_text("utf-8").replace(old, new), "utf-8")
+    assert len(pictures.differences(made, kept)) == 1
 
 
 DOTTED = re.compile(r"\b(?:psyrun|snakemake_\w+_plugin_psyrun\w*)(?:\.[A-Za-z_]\w*)+")

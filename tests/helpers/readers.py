@@ -95,8 +95,8 @@ def sessions(text: str) -> list[tuple[str, str]]:
     return list(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def read(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Follow a document in a folder."""
+def read(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Follow a document in a folder; return the project folder in it."""
     home, project = folder / "home", folder / "project"
     home.mkdir()
     project.mkdir()
@@ -104,3 +104,4 @@ def read(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader(home, project)
     for block in blocks(document):
         reader.follow(block, str(document.relative_to(ROOT)))
+    return project
