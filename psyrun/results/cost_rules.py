@@ -19,6 +19,8 @@ from psyrun.workdir.rows import RoundData
 
 _FEWEST = 20  # rows, of which a tenth is told
 _SHARE = 10
+TIME_NOISE = 1e-3
+"""Seconds by which a row may take longer than others for no reason of its own."""
 _UNEQUAL = 1.2  # times half of all must at least be exceeded
 _MOST_EQUAL = 2  # times a tenth: more are no longer that
 
@@ -75,30 +77,49 @@ def cost_rules_of(data: RoundData) -> Iterator[CostRule]:
     rules = Rules(data.division.space, _all_as_none(data, rows))
     for name, what, text_of in kinds:
         costs = columns[name].astype(np.float64)
-        # Of unknown ones the time is nan, and the memory 0.
-        (known,) = np.nonzero(np.isfinite(costs) if name == "duration" else costs > 0)
-        costs = costs[known]
-        found = _costliest(costs) if len(costs) >= _FEWEST else None
+        if name == "peak":
+            costs[costs == 0] = np.nan  # it is not known
+        found = costliest(costs, TIME_NOISE if name == "duration" else 0.0)
         if found is None:
             continue
-        least, median = text_of(costs[found].min()), text_of(np.median(costs))
+        (known,) = np.nonzero(np.isfinite(costs))
+        least, median = text_of(costs[found].min()), text_of(np.median(costs[known]))
         own = rules
         if len(known) < len(rows):
             own = Rules(data.division.space, rows[known])
-        yield CostRule(what, least, median, own.of(rows[known[found]]))
+        yield CostRule(what, least, median, own.of(rows[found]))
 
 
 def _all_as_none(data: RoundData, rows: Indices) -> Indices | None:
     return None if len(rows) == len(data.division.space) else rows
 
 
-def _costliest(costs: NDArray[np.float64]) -> Indices | None:
-    """Return about a tenth of rows that cost clearly more than others, if there are."""
-    n_rows = len(costs)
-    least = np.partition(costs, n_rows - n_rows // _SHARE)[n_rows - n_rows // _SHARE]
-    found = np.flatnonzero(costs >= least)
-    if len(found) > _MOST_EQUAL * n_rows // _SHARE:
-        found = np.flatnonzero(costs > least)
-    if not len(found) or costs[found].min() < _UNEQUAL * np.median(costs):
+def costliest(costs: NDArray[np.float64], noise: float = 0.0) -> Indices | None:
+    """Return about a tenth of rows, which cost clearly more than others.
+
+    Parameters
+    ----------
+    costs : ndarray of float64, shape (n_rows,)
+        What each row costs; of those with nan nothing is known.
+    noise : float
+        Costs that differ by no more are about equal.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_costliest,), or None
+        Their places, ascending. None if few costs are known, or if they are about
+        equal: the least of these is below 1.2 times the median.
+    """
+    (known,) = np.nonzero(np.isfinite(costs))
+    if len(known) < _FEWEST:
         return None
-    return found
+    costs = costs[known]
+    nth = len(costs) - len(costs) // _SHARE
+    least = np.partition(costs, nth)[nth]
+    found = np.flatnonzero(costs >= least)
+    if len(found) > _MOST_EQUAL * len(costs) // _SHARE:
+        found = np.flatnonzero(costs > least)
+    median = np.median(costs)
+    if not len(found) or costs[found].min() < max(_UNEQUAL * median, median + noise):
+        return None
+    return known[found]

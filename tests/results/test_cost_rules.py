@@ -10,7 +10,7 @@ import pytest
 
 from psyrun.cli.main import main
 from psyrun.results.assignments import assignment_states
-from psyrun.results.cost_rules import CostRule
+from psyrun.results.cost_rules import TIME_NOISE, CostRule, costliest
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import layout_of
 
@@ -113,3 +113,19 @@ def test_rows_of_unknown_costs_do_not_count() -> None:
     words = "all 10 of 10 have seed ≥ 20 (of 20 such assignments)"
     assert time_rule.in_words == words
     assert memory_rule.headline.endswith("the median is 100 MiB")
+
+
+def test_the_costliest_tenth_of_rows_that_are_known() -> None:
+    costs = np.where(np.arange(100) % 10 == 3, 5.0, 1.0)
+    costs[:50] = np.nan
+    found = costliest(costs)
+    assert found is not None
+    assert found.tolist() == [53, 63, 73, 83, 93]
+    assert costliest(costs[:69]) is None  # of 19 rows
+
+
+def test_noise_of_the_clock_is_not_told() -> None:
+    costs = np.where(np.arange(100) % 10 == 3, 9e-4, 1e-5)
+    assert costliest(costs) is not None
+    assert costliest(costs, TIME_NOISE) is None
+    assert costliest(costs * 1000, TIME_NOISE) is not None

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psyrun.pspace import ParameterSpace
 from psyrun.pspace.axes import Dimension
 from psyrun.pspace.columns import Indices
 from psyrun.report.axis import Kind, plain
@@ -24,11 +23,12 @@ from psyrun.report.page.columns import (
 )
 from psyrun.report.quantity import NoNumberError, numbers_of
 from psyrun.report.sweep import newest_rows
+from psyrun.results.cost_rules import TIME_NOISE, costliest
 from psyrun.results.costs import cost_columns
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.load import RecordedTask
 from psyrun.results.provenance import provenance_of
-from psyrun.results.rules import Rule, Rules
+from psyrun.results.rules import Rules
 from psyrun.store.costs import Costs
 from psyrun.utils.text import counted, shortened, text_of
 from psyrun.workdir.consistent_reads import retry_while_changing
@@ -38,8 +38,6 @@ DONE, TO_DO, FAILED, RUNNING = range(4)
 _MOST_LISTED = 2_000_000  # assignments that are rows of the page although not evaluated
 _LONGEST_CONSTANT = 300
 _MIB = 2.0**-20
-_TENTH = 10
-_FEW = 5  # rows, of which nothing is said
 
 
 @dataclass(frozen=True)
@@ -339,7 +337,12 @@ class _Reading:
         times = [each for each in costs if each.label.name == "time"]
         if self._known is None or not times:
             return ""
-        rule = rule_of_largest(self._known.space, self._indices, times[0].values)
+        values = times[0].values
+        found = costliest(values, TIME_NOISE)
+        if found is None:
+            return ""
+        known = self._indices[np.isfinite(values)]
+        rule = Rules(self._known.space, known).of(self._indices[found])
         return "" if rule is None else rule.sentence("slowest rows")
 
     def _with_general_notes(self) -> list[str]:
@@ -360,31 +363,3 @@ class _Reading:
                 "in the space are left out."
             )
         return self.notes
-
-
-def rule_of_largest(
-    space: ParameterSpace, indices: Indices, values: NDArray[np.float64]
-) -> Rule | None:
-    """Return the rule of the tenth of assignments with the largest values.
-
-    Parameters
-    ----------
-    space : ParameterSpace
-        All assignments.
-    indices : ndarray of int64, shape (n,)
-        Some of them, ascending.
-    values : ndarray of float64, shape (n,)
-        A value for each; of those with nan nothing is known.
-
-    Returns
-    -------
-    Rule or None
-        None if there is no pattern, or few values.
-    """
-    (known,) = np.nonzero(np.isfinite(values))
-    n_special = len(known) // _TENTH
-    if n_special < _FEW:
-        return None
-    order = np.argsort(values[known], kind="stable")
-    special = np.sort(known[order[-n_special:]])
-    return Rules(space, indices[known]).of(indices[special])

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import psyrun
-from psyrun import Param
 from psyrun.errors import PsyrunError
 from psyrun.report.page.collecting import (
     DONE,
@@ -18,7 +17,6 @@ from psyrun.report.page.collecting import (
     TO_DO,
     Sweep,
     collect,
-    rule_of_largest,
 )
 from psyrun.report.sweep import Sweep as PlottedSweep
 from psyrun.results.failure_rules import TaskFailures
@@ -159,24 +157,22 @@ def test_failures_are_told_in_words(evaluated: Evaluated) -> None:
     assert words == TaskFailures.load(find_task("sweep", None).layout).in_words()
 
 
-def test_the_rule_of_the_largest_values() -> None:
-    space = (
-        Param(n=np.arange(20)) * Param(solver=["a", "b"]) * Param(seed=np.arange(10))
-    )
-    n, solver, _ = np.unravel_index(np.arange(400), (20, 2, 10))
-    values = (
-        1.0 + np.random.default_rng(0).random(400) + 9 * ((n >= 16) & (solver == 1))
-    )
-    values[:40] = np.nan
-    indices = np.arange(400)
-    rule = rule_of_largest(space, indices, values)
-    assert rule is not None
-    assert rule.sentence("slowest rows").endswith(
-        "slowest rows have n ≥ 16 and solver = b (of 40 such assignments)"
-    )
-    noise = np.random.default_rng(1).random(400)
-    assert rule_of_largest(space, indices, noise) is None
-    assert rule_of_largest(space, indices, np.full(400, np.nan)) is None
+@pytest.mark.parametrize(("slow", "expected"), [(0.2, True), (2e-6, False)])
+def test_the_slowest_rows_are_told_but_not_of_microseconds(
+    evaluated: Evaluated, slow: float, expected: bool
+) -> None:
+    text = """
+import time
+from psyrun import Param
+pspace = Param(x=range(50))
+max_jobs = 1
+def execute(x):
+    time.sleep(SLOW * (x >= 45))
+    return {"y": x}
+""".replace("SLOW", repr(slow))
+    sweep = collect(evaluated("split", "process 0", "merge", text=text))
+    told = "all 5 of 5 slowest rows have x ≥ 45 (of 5 such assignments)"
+    assert sweep.slowest == (told if expected else "")
 
 
 def test_repeats_are_known_by_their_names(evaluated: Evaluated) -> None:
