@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from psyrun.pspace.axes import Dimension, Grid, grid_of, values_of
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.space import ParameterSpace
+from psyrun.utils.dates import seconds_of_dates
 
 Floats = NDArray[np.float64]
 
@@ -279,10 +280,10 @@ _REAL = (int, float, np.integer, np.floating, dt.date)
 
 
 def _as_floats(values: NDArray[Any]) -> Floats:
-    if values.dtype.kind in "mM":
-        is_time = ~np.isnat(values)
-        numbers = values.astype(f"{values.dtype.kind}8[ns]").astype(np.float64)
-        return np.where(is_time, numbers, np.nan)
+    if values.dtype.kind == "M":
+        return seconds_of_dates(values)
+    if values.dtype.kind == "m":
+        return np.asarray(values / np.timedelta64(1, "s"), np.float64)
     if values.dtype == object:
         return np.array([_as_float(value) for value in values.tolist()], np.float64)
     return values.astype(np.float64)

@@ -14,6 +14,7 @@ from psyrun.errors import visible
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.showing import short
 from psyrun.report.numbers import is_geometric, number_text, texts_of
+from psyrun.utils.dates import dates_of_seconds, seconds_of_dates
 
 Kind: TypeAlias = Literal["number", "date", "text"]
 _MOST_EXACT = 2.0**53  # from which on floats leave out whole numbers
@@ -171,8 +172,7 @@ class Axis:
         if self.kind == "text":
             return np.arange(len(self.values), dtype=np.float64)
         if self.kind == "date":
-            found = self.values.astype("datetime64[ns]").astype(np.float64) / 1e9
-            return np.where(np.isnat(self.values), np.nan, found)
+            return seconds_of_dates(self.values)
         return np.asarray(self.values, np.float64)
 
     @cached_property
@@ -257,5 +257,5 @@ class Axis:
         if self.is_log:
             centres = np.exp(centres)
         if self.kind == "date":
-            return bins, (centres * 1e9).astype("datetime64[ns]")
+            return bins, dates_of_seconds(centres)
         return bins, centres

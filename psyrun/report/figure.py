@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from psyrun.errors import PsyrunError, did_you_mean
 from psyrun.report.axis import Axis, plain
 from psyrun.report.picture import Limits, Picture
+from psyrun.utils.dates import dates_of_seconds, seconds_of_dates
 from psyrun.utils.extras import imported
 from psyrun.utils.files import explained, replacing
 from psyrun.utils.text import shortened
@@ -42,6 +43,7 @@ _COLOURS = (
     "#56B4E9",
     "#000000",
 )
+_MARGIN = 0.06  # of a range of dates, around it
 _MARKERS = "o^sDvP*Xp<>h"
 _DASHES = ("-", "--", "-.", ":")
 _MOST_MARKED = 40  # points of a line
@@ -138,7 +140,25 @@ def _level(text: str) -> str:
 
 
 def _scale(axis: Axis) -> NDArray[Any]:
-    return axis.values if axis.kind == "date" else axis.positions
+    if axis.kind == "date":
+        return _dates(axis, axis.positions)
+    return axis.positions
+
+
+def _dates(axis: Axis, seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """Return the dates of some seconds since the epoch."""
+    if not len(seconds):
+        return dates_of_seconds(seconds)
+    low, high = seconds.min(), seconds.max()
+    around = _MARGIN * (high - low)
+    first, last = seconds_of_dates(np.array(["0001", "9999"], "datetime64[Y]"))
+    if low - around < first or high + around > last:
+        raise PsyrunError(
+            f"{axis.name}: a file cannot have dates outside of the years 1 to 9999 on "
+            "an axis, and needs some space around the dates. Without -o, 'psy plot' "
+            "shows them in the terminal."
+        )
+    return dates_of_seconds(seconds)
 
 
 def _label(axes: Axes, side: str, axis: Axis) -> None:
@@ -263,7 +283,7 @@ def _scatter(picture: Picture, axes: Axes) -> None:
     scaled = np.log(positions) if picture.x.is_log else positions
     # Seconds, as a place between others.
     is_date = picture.x.kind == "date"
-    x = (positions * 1e9).astype("datetime64[ns]") if is_date else positions
+    x = _dates(picture.x, positions) if is_date else positions
     handles = []
     for number, colour in zip(
         range(picture.n_series), _colours(picture.n_series), strict=False
@@ -308,7 +328,7 @@ def _heat(picture: Picture, axes: Axes) -> None:
 
 def _heat_edges(axis: Axis) -> NDArray[Any]:
     edges = _edges(axis)
-    return (edges * 1e9).astype("datetime64[ns]") if axis.kind == "date" else edges
+    return _dates(axis, edges) if axis.kind == "date" else edges
 
 
 def _bars(picture: Picture, axes: Axes) -> None:

@@ -74,3 +74,12 @@ def test_dates_are_numbers() -> None:
     assert columns.number_keys == ["day"]
     scaled = columns.axes[0].scaled(columns.points(np.arange(3)).numbers[:, 0], False)
     assert scaled.round(6).tolist() == [-1.0, -0.8, 1.0]
+
+
+def test_dates_and_lengths_of_time_are_seconds_however_long() -> None:
+    dates = np.array(["1970-01-02", "2500-01-01", "NaT"], "datetime64[D]")
+    lengths = np.array([1, 500 * 366, "NaT"], "timedelta64[D]")
+    found = Columns(Param(when=dates, after=lengths)).points(np.arange(3)).numbers
+    days = dates[1].astype(int)
+    expected = [[1, days, np.nan], [1, 183_000, np.nan]]
+    np.testing.assert_array_equal(found.T / 86400, expected)

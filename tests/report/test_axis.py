@@ -94,3 +94,13 @@ def test_names_are_on_one_line(text):
 
 def test_names_have_no_control_characters():
     assert plain("\x1b[31mred") == "\\x1b[31mred"
+
+
+def test_dates_may_be_after_those_of_nanoseconds():
+    dates = np.array(["2000-01-01", "2500-01-01", "9000-01-01"], "datetime64[D]")
+    axis = axis_of(dates)
+    days = dates.astype(int)
+    assert axis.positions.tolist() == (days * 86400.0).tolist()
+    coarse = axis.coarsened(2)
+    assert coarse.codes.tolist() == [0, 0, 1]
+    assert coarse.texts == ["2000-01-01…2500-01-01", "9000-01-01"]

@@ -103,6 +103,23 @@ def test_dates_are_dates():
     axes_of(picture(Param(when=months) * Param(n=[1, 2]), over="when,n"))
 
 
+@pytest.mark.parametrize("years", [3, 400])
+@pytest.mark.parametrize("over", ["when", "when,n"])
+def test_dates_may_be_after_those_of_nanoseconds(years, over):
+    dates = np.linspace(0, 800_000, years).astype(int).astype("M8[D]")
+    space = Param(when=dates) * Param(n=[1, 2, 3])
+    axes = axes_of(picture(space, over=over))
+    first, last = np.array(axes.get_xlim()).astype("M8[D]").astype("M8[Y]")
+    assert first <= np.datetime64("1970") and last >= np.datetime64("4160")
+    assert last < np.datetime64("4900")
+
+
+def test_dates_of_no_calendar_are_refused_in_one_line():
+    dates = np.array(["2000", "30000"], "M8[Y]")
+    with pytest.raises(PsyrunError, match=r"when: .* years 1 to 9999"):
+        axes_of(picture(Param(when=dates)))
+
+
 def test_many_series_are_told_apart_by_colours_from_dark_to_light():
     space = Param(a=[1, 2, 3]) * Param(b=range(100))
     lines = axes_of(picture(space, over="a", by="b")).get_lines()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Indices
 from psyrun.report.axis import Kind, Levels, plain
+from psyrun.utils.dates import seconds_of_dates
 from psyrun.utils.text import shortened, text_of
 
 _LONGEST = 300  # characters of a text
@@ -116,5 +117,5 @@ def _text(value: Any) -> str:
 
 
 def _milliseconds(dates: NDArray[Any]) -> NDArray[np.float64]:
-    found = dates.astype("datetime64[us]").astype(np.float64) / 1e3
-    return np.where(np.isnat(dates), np.nan, found)
+    # Of whole microseconds, as a browser cuts off parts of milliseconds.
+    return np.rint(seconds_of_dates(dates) * 1e6) / 1e3

@@ -62,3 +62,11 @@ def test_labels_are_on_one_line() -> None:
     label = Label.of("v", {"long_name": "a\nb", "units": "m/s"})
     assert (label.name, label.title, label.unit) == ("v", "a b", "m/s")
     assert Label.of("v", {}, "s") == Label("v", "v", "s")
+
+
+def test_dates_may_be_after_those_of_nanoseconds_and_microseconds() -> None:
+    years = np.array([2500, 300_000, 10**9]) - 1970
+    _, levels, _ = levels_of(years.astype("datetime64[Y]"))
+    days = years[:2].astype("datetime64[Y]").astype("datetime64[D]").astype(float)
+    assert levels[:2].tolist() == (days * 86400e3).tolist()
+    assert levels[2] == pytest.approx(1e9 * 365.2425 * 86400e3, rel=1e-5)

@@ -39,8 +39,12 @@ function counted(n, noun) {
   return `${countText(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
 
+const FURTHEST = 8.64e15; // milliseconds, which are all that a browser has dates for
+const YEAR = 365.2425 * 86400e3;
+
 function dateText(milliseconds) {
   if (!Number.isFinite(milliseconds)) return 'NaT';
+  if (Math.abs(milliseconds) > FURTHEST) return `year ${numberText(1970 + milliseconds / YEAR, 8)}`;
   return new Date(milliseconds).toISOString().replace('T', ' ').replace(/(:00)?\.000Z$/, '').replace(/ 00:00$/, '');
 }
 
@@ -113,7 +117,7 @@ function dateTicksOf(low, high, most) {
   const rough = (high - low) / Math.max(1, most);
   const step = DATE_STEPS.find((each) => each >= rough);
   const found = [];
-  if (rough < 1) return ticksOf(low, high, most, false);
+  if (rough < 1 || Math.max(-low, high) > FURTHEST) return ticksOf(low, high, most, false);
   if (step) {
     for (let k = Math.ceil(low / step); k * step <= high; k += 1) found.push(k * step);
     return found;
