@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError, StoreError, TaskError, enough_memory_for
 from psyrun.pspace.candidates import Candidates
 from psyrun.pspace.order import order_of
 from psyrun.pspace.rows import places_of
+from psyrun.pspace.space import ParameterSpace
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.steps.job import Job
 from psyrun.store.arrays import Indices, RowType, has_large_integers
@@ -58,6 +60,15 @@ class _Kept(NamedTuple):
     kept_large: frozenset[str]
     kept_compared: tuple[str, ...] = ()
     kept_file: Checksum | None = None
+
+
+class _RowsFound(NamedTuple):
+    """The rows of earlier rounds, and those that belong to assignments of a plan."""
+
+    among: Candidates
+    there: RowsThere
+    found: ReusedRows
+    again: NDArray[np.bool_] | None
 
 
 class _WholeFile(NamedTuple):
@@ -138,53 +149,66 @@ def _divide_after_rounds(job: Job) -> tuple[Division, Indices]:
     for round_ in map(job.layout.round, plan.keep_rounds):
         keep_unusable_of(round_, round_.all_journals(), REPEATED)
     rounds = [_earlier_round(job, number) for number in plan.keep_rounds]
-    first = rounds[0][0]
+    all_data, (first, first_version) = [data for data, _ in rounds], rounds[0]
     whole = first.division.whole_space if plan.same_space else job.task.pspace
+    known_as = KnownAs() if plan.same_space else _known_as(job)
+    here = _find_rows(job, rounds, whole, known_as)
+    division = _in_new_space(job, here.among, here.found.renumbered())
+    division = division.narrowed(whole, here.among)
+    marked = _marked(division, here.there, here.found)
+    if plan.same_space and first_version in plan.names:
+        division = _with_attempts(division, first)
+    lefts = rows_left_out(here.there, here.found, here.again)
+    left_out = by_round(plan.keep_rounds, all_data, lefts)
+    division = replace(division, left_out=left_out)
+    if not len(here.found.used):
+        return replace(division, kept=None, former=None, former_points=None), _NONE
+    kept = _keep_of_rounds(job, taken_of(all_data, here.found), known_as)
+    division = replace(
+        division,
+        fingerprints=here.there.fingerprints,
+        versions=here.there.versions[here.found.used],
+        **kept._asdict(),
+    )
+    return division, marked
+
+
+def _find_rows(
+    job: Job,
+    rounds: Sequence[tuple[RoundData, str]],
+    whole: ParameterSpace,
+    known_as: KnownAs,
+) -> _RowsFound:
+    """Find rows of earlier rounds for the assignments of the plan in a whole space."""
+    plan = job.plan
     there = rows_of_rounds(
         rounds,
         same_space=plan.same_space,
         may_stay=plan.may_stay,
         replaced=[replaced_in(data, plan.honoured) for data, _ in rounds],
-    )
-    known_as = KnownAs() if plan.same_space else _known_as(job)
-    there = there.with_defaults(known_as)
-    keeps_all = plan.keeps_all is not False
+    ).with_defaults(known_as)
     among = Candidates.of(whole, plan.part, there.points)
     there, wanted = there.among(among), known_as.as_in(among.space, there.points)
     found = from_rounds(
         wanted,
         there,
         plan.names,
-        keeps_all=keeps_all,
+        keeps_all=plan.keeps_all is not False,
         is_chosen=among.is_chosen,
     )
-    division = _in_new_space(job, among, found.renumbered()).narrowed(whole, among)
-    marked = _marked(division, there, found)
-    if plan.same_space and rounds[0][1] in plan.names:
-        division = _with_attempts(division, first)
-    all_data = [data for data, _ in rounds]
-    again = evaluated_again(wanted, there, plan.names)
-    lefts = rows_left_out(there, found, again)
-    left_out = by_round(plan.keep_rounds, all_data, lefts)
-    division = replace(division, left_out=left_out)
-    if not len(found.used):
-        return replace(division, kept=None, former=None, former_points=None), _NONE
-    taken = taken_of(all_data, found)
+    return _RowsFound(among, there, found, evaluated_again(wanted, there, plan.names))
+
+
+def _keep_of_rounds(job: Job, taken: Sequence[Taken], known_as: KnownAs) -> _Kept:
+    """Write the rows that are taken over, and their costs."""
     kept = _keep_completed(job, taken, known_as)
-    store = job.store(plan.block_ext)
+    store = job.store(job.plan.block_ext)
     keep_costs(store, job.round.kept(store.ext), taken)
     # Rows were found by their parameters, so that they have those of the space, but
     # for those that are nearly equal.
     compared = set.intersection(*(each.data.compared() for each in taken))
     compared -= known_as.tolerances.keys()
-    kept = kept._replace(kept_compared=tuple(sorted(compared)))
-    division = replace(
-        division,
-        fingerprints=there.fingerprints,
-        versions=there.versions[found.used],
-        **kept._asdict(),
-    )
-    return division, marked
+    return kept._replace(kept_compared=tuple(sorted(compared)))
 
 
 def _marked(division: Division, there: RowsThere, found: ReusedRows) -> Indices:
