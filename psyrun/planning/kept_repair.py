@@ -26,9 +26,10 @@ from psyrun.workdir.merged_rows import MergedRows
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.replaced import replaced_in
 from psyrun.workdir.result_file import recorded_results
-from psyrun.workdir.reuse import from_rounds, pieces_of, rows_of_rounds, taken_of
+from psyrun.workdir.reuse import from_rounds, rows_of_rounds
 from psyrun.workdir.row_sources import ordered
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.taken import pieces_of, taken_of
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class KeptRepair:
             is_chosen=among.is_chosen,
         )
         with self._store.writer(self._path) as writer:
-            for rows in pieces_of(taken_of(rounds, found)):
+            for rows in pieces_of(taken_of(rounds, found.used)):
                 writer.append(rows if plan.same_space else self._completed(rows))
         return True
 

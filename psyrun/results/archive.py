@@ -17,15 +17,9 @@ from psyrun.store.costs import Costs
 from psyrun.workdir.costs import costs_of
 from psyrun.workdir.description import Description
 from psyrun.workdir.division import DivisionCounts
-from psyrun.workdir.reuse import (
-    ReusedRows,
-    Taken,
-    by_round,
-    pieces_of,
-    rows_left_out,
-    rows_of_rounds,
-)
+from psyrun.workdir.reuse import ReusedRows, by_round, rows_left_out, rows_of_rounds
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.taken import Taken, pieces_of
 
 CURRENT, OLDER, FORMER = range(3)
 STATUSES = ("current", "older", "former")

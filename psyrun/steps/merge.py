@@ -26,8 +26,8 @@ from psyrun.workdir.merged_rows import empty_blocks, keep_rows
 from psyrun.workdir.old_rounds import reduce_round, remove_round
 from psyrun.workdir.progress import MergeRecord
 from psyrun.workdir.result_file import KEPT, is_foreign, note_result, original_of_result
-from psyrun.workdir.reuse import Taken
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.taken import Taken
 from psyrun.workdir.unusable_journals import keep_unusable_of
 
 _SHARE = 0.5

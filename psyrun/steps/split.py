@@ -36,17 +36,15 @@ from psyrun.workdir.replaced import mark_replaced, replaced_in
 from psyrun.workdir.reuse import (
     ReusedRows,
     RowsThere,
-    Taken,
     by_round,
     evaluated_again,
     from_result,
     from_rounds,
-    pieces_of,
     rows_left_out,
     rows_of_rounds,
-    taken_of,
 )
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.taken import Taken, pieces_of, taken_of
 from psyrun.workdir.unusable_journals import REPEATED, keep_unusable_of
 
 _NONE: Indices = np.empty(0, np.int64)
@@ -163,7 +161,7 @@ def _divide_after_rounds(job: Job) -> tuple[Division, Indices]:
     division = replace(division, left_out=left_out)
     if not len(here.found.used):
         return replace(division, kept=None, former=None, former_points=None), _NONE
-    kept = _keep_of_rounds(job, taken_of(all_data, here.found), known_as)
+    kept = _keep_of_rounds(job, taken_of(all_data, here.found.used), known_as)
     division = replace(
         division,
         fingerprints=here.there.fingerprints,

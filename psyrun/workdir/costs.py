@@ -37,7 +37,6 @@ from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
-from psyrun.workdir.reuse import Taken
 from psyrun.workdir.row_sources import (
     FileRows,
     JournalRows,
@@ -45,6 +44,7 @@ from psyrun.workdir.row_sources import (
     are_in_sequence,
 )
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.taken import Taken
 
 _ASSIGNMENT = "assignment"
 _MOST_KIB = np.iinfo(np.uint32).max

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,14 @@ from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.candidates import Candidates
 from psyrun.pspace.equality import equal_rows
+from psyrun.pspace.finding import are_different
 from psyrun.pspace.matching import match_rows, match_stored
 from psyrun.pspace.param import select, select_ascending
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.store.arrays import Indices, take
+from psyrun.store.costs import Costs
 from psyrun.store.rows import ColumnDict, count_rows
+from psyrun.workdir.costs import costs_of
 from psyrun.workdir.rows import RoundData
 
 _CLOSED = np.iinfo(np.int64).max
@@ -82,6 +84,10 @@ class RowsThere:
         has a part: the assignments of that.
     replaced : ndarray of bool, shape (n_rows,), or None
         Which rows are not taken, as they are evaluated again; None for none.
+    starts_of_all : callable
+        Returns when the evaluation of each row began, ndarray of float64, shape
+        (n_rows,), in seconds since the epoch, or nan where that is not known. None if
+        no row is a copy of another one.
     """
 
     points: Sequence[ParameterSpace]
@@ -90,6 +96,7 @@ class RowsThere:
     own: Indices | None = None
     may_stay: NDArray[np.bool_] | None = None
     replaced: NDArray[np.bool_] | None = None
+    starts_of_all: Callable[[], NDArray[np.float64]] | None = None
 
     @property
     def starts(self) -> list[int]:
@@ -289,6 +296,11 @@ class _Finder:
         self._space = space
         self._there = there
 
+    @cached_property
+    def _has_no_equals(self) -> bool:
+        """Whether it is known at once that no points of the space are equal."""
+        return are_different(self._space, self._space.keys())
+
     def close(self, is_replaced: NDArray[np.bool_]) -> None:
         """Take no more rows for assignments that have one of some rows."""
         others = _Finder(self._space, self._there)
@@ -341,9 +353,11 @@ class _Finder:
         self, lacking: Indices, points: ParameterSpace, there: Indices, start: int
     ) -> None:
         """Find rows for assignments without one among those `there` of a part."""
-        found = match_rows(
-            select_ascending(self._space, lacking), select_ascending(points, there)
-        )
+        wanted = select_ascending(self._space, lacking)
+        found = match_rows(wanted, select_ascending(points, there))
+        if len(copies := self._copies(points, there, start, found)):
+            there = np.setdiff1d(there, copies)
+            found = match_rows(wanted, select_ascending(points, there))
         is_found = found >= 0
         rows = found[is_found]
         if len(there) < len(points):
@@ -352,6 +366,41 @@ class _Finder:
         own = is_found if len(lacking) == len(self.rows) else lacking[is_found]
         self.rows[own] = rows
         self.is_taken[rows] = True
+
+    def _copies(
+        self, points: ParameterSpace, there: Indices, start: int, found: Indices
+    ) -> Indices:
+        """Return rows of a part that are copies of some that are taken.
+
+        A round has copies of rows of the one before, which may still be there. They are
+        one evaluation, and so can be only one of several equal points: the copy begins
+        at the same time. Where times are not known, equal ones count as copies.
+        """
+        none = np.empty(0, np.int64)
+        if self._there.starts_of_all is None or self._has_no_equals:
+            return none
+        is_other = self.is_taken.copy()
+        is_other[start : start + len(points)] = False
+        others, rows = np.flatnonzero(is_other), np.sort(there[found[found >= 0]])
+        # Times are only read where it matters.
+        if not self._are_equal(points, rows, others).any():
+            return none
+        starts = self._there.starts_of_all()
+        mine = starts[there + start]
+        there = there[np.isnan(mine) | np.isin(mine, starts[others])]
+        others = others[np.isnan(starts[others]) | np.isin(starts[others], mine)]
+        return there[self._are_equal(points, there, others)]
+
+    def _are_equal(
+        self, points: ParameterSpace, rows: Indices, others: Indices
+    ) -> NDArray[np.bool_]:
+        """Return which rows of a part have an equal one, of its own, among others."""
+        if not len(rows) or not len(others):
+            return np.zeros(len(rows), dtype=np.bool_)
+        known = self._there.some(others)
+        if set(known.keys()) != set(points.keys()):
+            return np.zeros(len(rows), dtype=np.bool_)
+        return match_rows(select_ascending(points, rows), known) >= 0
 
     @staticmethod
     def _some(
@@ -448,42 +497,18 @@ def rows_of_rounds(
     if may_stay is not None:
         stays = np.repeat(may_stay, [data.n_rows for data, _ in rounds])
     again = np.concatenate(replaced) if any(each.any() for each in replaced) else None
-    return RowsThere(points, np.concatenate(versions), tuple(names), own, stays, again)
+    return RowsThere(
+        points,
+        np.concatenate(versions),
+        tuple(names),
+        own,
+        stays,
+        again,
+        lambda: _starts_of([data for data, _ in rounds]),
+    )
 
 
-class Taken(NamedTuple):
-    """A round, and the rows that are taken of it: their places in its `pieces`."""
-
-    data: RoundData
-    rows: Indices
-
-    @property
-    def is_all(self) -> bool:
-        """Whether these are all of its rows."""
-        return len(self.rows) == self.data.n_rows
-
-
-def taken_of(rounds: Sequence[RoundData], found: ReusedRows) -> list[Taken]:
-    """Return the rows that are taken over, by the rounds that have them."""
-    used, begin, taken = found.used, 0, []
-    for data in rounds:
-        end = begin + data.n_rows
-        first, last = np.searchsorted(used, [begin, end])
-        if last > first:
-            rows = used[first:last]
-            taken.append(Taken(data, rows - begin if begin else rows))
-        begin = end
-    return taken
-
-
-def pieces_of(taken: Iterable[Taken]) -> Iterator[ColumnDict]:
-    """Yield rows that are taken over, in pieces."""
-    for each in taken:
-        begin = 0
-        for piece in each.data.pieces():
-            end = begin + count_rows(piece)
-            first, last = np.searchsorted(each.rows, [begin, end])
-            rows = each.rows[first:last] - begin
-            if len(rows):
-                yield piece if len(rows) == end - begin else take(piece, rows)
-            begin = end
+def _starts_of(rounds: Iterable[RoundData]) -> NDArray[np.float64]:
+    """Return when the evaluation of each row of some rounds began."""
+    costs = Costs.joined(costs_of(data, with_seeds=False) for data in rounds)
+    return costs.columns["start"]

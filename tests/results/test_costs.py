@@ -226,3 +226,15 @@ def _expect_costs(project: Project) -> None:
     assert list(found["y"]) == [1, 4, 9, 16]
     assert not np.isnat(found["cost_start"]).any()
     shutil.rmtree(project.folder)
+
+
+def test_equal_points_have_two_evaluations(done: Done) -> None:
+    text = TASK.format(store=".npz")
+    done(text.replace("[1, 2, 3, 4]", "[1]"))
+    equal = text.replace("[1, 2, 3, 4]", "[3, 1, 1, 4]")
+    # This round copies the row, and ends before its first block.
+    done(equal, "split")
+    done(equal.replace("max_jobs = 2", "max_jobs = 3"))
+    found = psyrun.load("a", costs=True)
+    assert found["y"].tolist() == [9, 1, 1, 16]
+    assert len(set(found["cost_start"].tolist())) == 4

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Never
 
 import numpy as np
 import pytest
@@ -207,3 +208,39 @@ def test_what_is_not_chosen_has_any_row_that_there_is(seed: int) -> None:
             assert n_taken == min(len(group), n_open)
             n_open -= n_taken
         assert wanted.count(x) - n_open == sum(of == x for _, of, _ in of_taken)
+
+
+def test_a_copy_of_a_row_and_the_row_are_one_evaluation() -> None:
+    # The second part has the row that was copied to the first one, and others.
+    there = replace(
+        rows_there([(1, 0), (5, 0)], [(1, 0), (1, 0), (5, 0)]),
+        starts_of_all=lambda: np.array([1.0, 4.0, 2.0, 1.0, 4.0]),
+    )
+    found = from_rounds(Param(x=[1, 5, 5, 1, 1]), there, ["new"], keeps_all=True)
+    assert found.rows.tolist() == [0, 1, -1, 2, -1]
+
+
+def test_equal_rows_are_copies_if_nobody_knows_when_they_were_made() -> None:
+    there = replace(
+        rows_there([(1, 0)], [(1, 0)]), starts_of_all=lambda: np.full(2, np.nan)
+    )
+    found = from_rounds(Param(x=[1, 1]), there, ["new"], keeps_all=True)
+    assert found.rows.tolist() == [0, -1]
+
+
+def test_rows_that_begin_at_the_same_time_are_two_if_they_differ() -> None:
+    there = replace(
+        rows_there([(1, 0)], [(1, 0), (2, 0), (2, 0)]),
+        starts_of_all=lambda: np.array([1.0, 1.0, 1.0, 3.0]),
+    )
+    found = from_rounds(Param(x=[1, 1, 2, 2]), there, ["new"], keeps_all=True)
+    assert found.rows.tolist() == [0, -1, 2, 3]
+
+
+def test_times_are_not_read_where_they_do_not_matter() -> None:
+    def fail() -> Never:
+        raise AssertionError
+
+    there = replace(rows_there([(1, 0)], [(2, 0), (3, 0)]), starts_of_all=fail)
+    found = from_rounds(Param(x=[3, 1, 2, 4]), there, ["new"], keeps_all=True)
+    assert found.rows.tolist() == [2, 0, 1, -1]
