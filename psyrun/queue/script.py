@@ -167,12 +167,15 @@ class JobTrace:
     """What a job left in the file that takes its output.
 
     `host` is empty if it has not started, `exit_status` is None if its command has
-    not come to an end, and `text` is the end of what else was printed.
+    not come to an end, and `text` is the end of what else was printed. `started` and
+    `ended` are seconds since the epoch, by the clock of its machine, or None.
     """
 
     host: str = ""
     exit_status: int | None = None
     text: str = ""
+    started: int | None = None
+    ended: int | None = None
 
     @property
     def is_explained(self) -> bool:
@@ -207,19 +210,23 @@ class JobTrace:
     @classmethod
     def parse(cls, head: str, tail: str) -> JobTrace:
         """Take a trace apart, of which the beginning and the end are given."""
-        host, exit_status, rest = "", None, []
+        host, exit_status = "", None
+        started = ended = None
         for line in [*_own_lines(head), *_own_lines(tail)]:
             match line.split():
-                case [_, "start", name, _]:
-                    # A job that the queue started again has not ended.
-                    host, exit_status = name, None
-                case [_, "start", *_]:
-                    # A machine that cannot say its name has started the job, too.
-                    host, exit_status = _UNKNOWN_HOST, None
-                case [_, "exit", status, *_]:
-                    exit_status = int(status)
+                case [_, "start", *words]:
+                    # A machine that cannot say its name has started the job, too. One
+                    # that the queue started again has not ended.
+                    host = words[0] if len(words) == 2 else _UNKNOWN_HOST
+                    exit_status, started, ended = None, _time(words), None
+                case [_, "exit", status, *words]:
+                    exit_status, ended = int(status), _time(words)
         rest = [line for line in tail.splitlines() if not line.startswith(_MARK)]
-        return cls(host, exit_status, "\n".join(rest).strip())
+        return cls(host, exit_status, "\n".join(rest).strip(), started, ended)
+
+
+def _time(words: Sequence[str]) -> int | None:
+    return int(words[-1]) if words and words[-1].isdecimal() else None
 
 
 def _own_lines(text: str) -> list[str]:

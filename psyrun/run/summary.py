@@ -14,7 +14,8 @@ from pathlib import Path
 
 from psyrun.errors import FailedAssignmentsError, PsyrunError, refusal_in, visible
 from psyrun.planning.prepare import TaskRun
-from psyrun.queue.ledger import Ledger, QueueReport
+from psyrun.queue.ledger import QueueReport
+from psyrun.queue.past_jobs import forget_submissions
 from psyrun.results.assignments import interrupted_with
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.failures import failure_summary
@@ -189,7 +190,7 @@ class Summary:
         # With arguments for Snakemake, it may have done something else.
         for task in filter(_is_whole, self._tasks):
             # What was submitted is of no interest any more.
-            Ledger(task.layout).remove_round(task.plan.round)
+            forget_submissions(task.layout, task.plan.round)
             display.line(f"{task.name}: {task.plan.resultfile}")
             merged = MergeRecord.load(task.layout.round(task.plan.round))
             for remark in _remarks(task.name, merged):

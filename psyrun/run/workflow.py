@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from psyrun.errors import PsyrunError
-from psyrun.queue.ledger import Ledger
+from psyrun.queue.past_jobs import forget_submissions
 from psyrun.run.backups import link_backups
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.lock_watch import LockWatch, of_text
@@ -160,7 +160,7 @@ class Workflow:
                 # What was submitted is of no interest any more. What was done may
                 # have been something else, though, such as a rule of the user's.
                 if is_merged(task.layout, task.plan):
-                    Ledger(task.layout).remove_round(task.plan.round)
+                    forget_submissions(task.layout, task.plan.round)
         if self._watch is not None:
             self._watch.stop()
         if self._servers is not None:

@@ -15,6 +15,7 @@ from psyrun.scheduler.jobs import (
     JobId,
     JobStatus,
     Obstacle,
+    Usage,
 )
 from psyrun.scheduler.options import Option
 from psyrun.scheduler.registry import scheduler_class, scheduler_names
@@ -33,6 +34,7 @@ __all__ = [
     "Scheduler",
     "Slurm",
     "Sqsub",
+    "Usage",
     "scheduler_class",
     "scheduler_names",
 ]

@@ -17,10 +17,20 @@ from psyrun.scheduler.jobs import (
     JobId,
     JobStatus,
     Obstacle,
+    Usage,
 )
 from psyrun.scheduler.options import Option, resolve
 
-__all__ = ["Cause", "Ending", "JobArray", "JobId", "JobStatus", "Obstacle", "Scheduler"]
+__all__ = [
+    "Cause",
+    "Ending",
+    "JobArray",
+    "JobId",
+    "JobStatus",
+    "Obstacle",
+    "Scheduler",
+    "Usage",
+]
 
 
 class Scheduler(ABC):
@@ -292,6 +302,21 @@ class Scheduler(ABC):
         Returns
         -------
         dict of int or str to Ending
+            Without the jobs of which the queue does not know it.
+        """
+        return {}
+
+    def get_usages(self, jobids: Sequence[JobId]) -> dict[JobId, Usage]:
+        """Return what jobs have used, by default nothing.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Jobs that have ended.
+
+        Returns
+        -------
+        dict of int or str to Usage
             Without the jobs of which the queue does not know it.
         """
         return {}

@@ -82,6 +82,36 @@ class Obstacle(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a job has used, and what it could have used, as its queue counts it.
+
+    Each is None where the queue does not know it.
+
+    Attributes
+    ----------
+    seconds : float or None
+        How long it ran.
+    cpu_seconds : float or None
+        CPU time of all of its processes.
+    peak_bytes : float or None
+        The most memory that all of its processes together had at once.
+    n_cores : int or None
+        CPU cores that were reserved for it.
+    memory_bytes : float or None
+        Memory that was reserved for it.
+    limit_seconds : float or None
+        Its time limit.
+    """
+
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_bytes: float | None = None
+    n_cores: int | None = None
+    memory_bytes: float | None = None
+    limit_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class JobArray:
     """Jobs that run the same command for different positions.
 

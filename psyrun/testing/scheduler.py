@@ -121,6 +121,7 @@ class SchedulerContract:
         assert scheduler.get_status(self.unknown_id) is None
         assert scheduler.get_statuses([self.unknown_id]) == {}
         assert scheduler.get_statuses([]) == {}
+        assert scheduler.get_usages([self.unknown_id]) == {}
 
     def test_another_scheduler_knows_the_job(self, tmp_path: Path) -> None:
         if not self.goes_on:

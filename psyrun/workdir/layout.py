@@ -43,6 +43,7 @@ A task owns one folder, ``<workdir>/<task>``::
         rows.json         what is recorded of them
         costs-of-rows     what they have cost, if they do not tell that themselves
         prediction.json   what was predicted to be the cost when it began
+        jobs.json         what its jobs have asked a queue for
         merged.json       what the last merge wrote
         merged-<name>     that it ended, for Snakemake
 """
@@ -294,6 +295,11 @@ class Round:
     def prediction(self) -> Path:
         """What the task was predicted to cost when this round began, as JSON."""
         return self.folder / "prediction.json"
+
+    @property
+    def jobs(self) -> Path:
+        """What its jobs have asked a queue for, and used of that, as JSON."""
+        return self.folder / "jobs.json"
 
     @property
     def merged_space(self) -> Path:

@@ -112,13 +112,13 @@ def test_a_trace_may_be_missing_empty_or_torn(tmp_path: Path) -> None:
         path.write_text(text[:length])
         assert JobTrace.read(path).exit_status is None
     path.write_text(text)
-    assert JobTrace.read(path) == JobTrace("n1", 0, "said")
+    assert JobTrace.read(path) == JobTrace("n1", 0, "said", 17, 18)
 
 
 def test_a_job_that_the_queue_starts_again_has_not_ended(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("psyrun: start n1 1\npsyrun: exit 1 2\npsyrun: start n2 3\n")
-    assert JobTrace.read(path) == JobTrace("n2")
+    assert JobTrace.read(path) == JobTrace("n2", started=3)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from psyrun.scheduler.jobs import (
     JobId,
     JobStatus,
     Obstacle,
+    Usage,
 )
 from psyrun.scheduler.options import resolve
 from psyrun.scheduler.slurm import options as slurm_options
@@ -44,6 +45,7 @@ from psyrun.scheduler.slurm.squeue import (
     parse,
     reasons,
 )
+from psyrun.scheduler.slurm.usage import usages
 from psyrun.utils.typing import override
 
 _MOST_WORDS = 500  # of a call of scancel
@@ -186,6 +188,12 @@ class Slurm(Scheduler):
     def get_endings(self, jobids: Sequence[JobId]) -> dict[JobId, Ending]:
         """Return why jobs ended, from sacct, else from scontrol."""
         found = first_known(map(str, jobids), from_sacct, from_scontrol)
+        return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
+
+    @override
+    def get_usages(self, jobids: Sequence[JobId]) -> dict[JobId, Usage]:
+        """Return what jobs have used, from sacct; nothing where there is none."""
+        found = usages(map(str, jobids))
         return {jobid: found[str(jobid)] for jobid in jobids if str(jobid) in found}
 
     @override

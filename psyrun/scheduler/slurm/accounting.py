@@ -153,7 +153,7 @@ def _field(line: str, name: str) -> str:
 
 def from_sacct(jobids: Iterable[str]) -> dict[str, Ending]:
     """Ask the accounting; raises `SchedulerError` where there is none."""
-    jobs = ",".join(_jobs(jobids))
+    jobs = ",".join(job_numbers(jobids))
     command = ["sacct", "-X", "-n", "-P", "-o", "JobID,State,ExitCode", "-j", jobs]
     done = ask(command, SACCT_TIME_OUT)
     if done.returncode != 0:
@@ -167,7 +167,7 @@ def from_scontrol(jobids: Iterable[str]) -> dict[str, Ending]:
 
 
 def _scontrol(jobids: Iterable[str]) -> str:
-    jobs = _jobs(jobids)
+    jobs = job_numbers(jobids)
     command = ["scontrol", "-o", "show", "job"]
     asked = [[*command, job] for job in jobs] if len(jobs) <= _FEW else [command]
     return "\n".join(ask(words).stdout for words in asked)
@@ -199,7 +199,8 @@ def _is_of(jobid: str, arrays: Container[str]) -> bool:
     return bool(task) and array in arrays
 
 
-def _jobs(jobids: Iterable[str]) -> list[str]:
+def job_numbers(jobids: Iterable[str]) -> list[str]:
+    """Return the numbers of jobs and arrays, each once."""
     return list(dict.fromkeys(jobid.partition("_")[0] for jobid in jobids))
 
 
