@@ -282,6 +282,13 @@ class Config:
         "when memory runs out",
         value=0,
     )
+    rate: float | None = special(
+        values.optional(values.number(at_least=0)),
+        "number, at least 0, or `None`",
+        "price of a core-hour, such as `0.04`, from which `psy plan` works out what a "
+        "sweep costs",
+        value=None,
+    )
     split_and_merge: str | None = special(
         values.optional(values.choice(*PLACES)),
         "`'auto'`, `'local'` or `'queue'`",

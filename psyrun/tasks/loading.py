@@ -34,10 +34,11 @@ from psyrun.scheduler import ImmediateRun
 from psyrun.scheduler.options import joined
 from psyrun.tasks.config import FORMER_SPELLING, SPECIAL_NAMES, Config, Setting
 from psyrun.tasks.discovery import task_name
+from psyrun.tasks.fingerprint.names import names_of
 from psyrun.tasks.import_path import add_to_import_path, separate_imports
 from psyrun.tasks.module import run_file
 from psyrun.tasks.paths import resolved
-from psyrun.tasks.spelling import check_arguments, check_spelling
+from psyrun.tasks.spelling import COMMON_WORDS, check_arguments, check_spelling
 from psyrun.tasks.validation import (
     check_description,
     check_execute,
@@ -177,9 +178,10 @@ def _settings(
     namespace = module.__dict__
     _take_old_spelling(namespace, path)
     check_spelling(statements, namespace, str(path))
+    read = COMMON_WORDS & names_of(statements).used
     settings = {
         name: Setting(namespace[name], str(path))
-        for name in SPECIAL_NAMES & namespace.keys()
+        for name in (SPECIAL_NAMES & namespace.keys()) - read
         # "from psyrun import store" imports a module; no variable can be one.
         if not isinstance(namespace[name], ModuleType)
     }

@@ -26,6 +26,12 @@ OPTIONS_OF_RUN = {
 }
 """What looks like a special variable, but is an option of ``psy run``."""
 
+COMMON_WORDS = frozenset({"rate"})
+"""Special variables that are the user's own where the file reads them.
+
+Words near them are the user's own, too.
+"""
+
 _OTHER_NAMES = {
     "exclude": "exclude_from_result",
     "keep": "keep_blocks",
@@ -132,10 +138,11 @@ def nearest_special(name: str) -> str | None:
 
     They differ by capitals, underscores, or one letter (two if it is long).
     """
-    nearest = min(sorted(SPECIAL_NAMES), key=lambda special: edits(name, special))
+    known = SPECIAL_NAMES - COMMON_WORDS
+    nearest = min(sorted(known), key=lambda special: edits(name, special))
     if edits(name, nearest) <= (2 if len(nearest) >= _LONG else 1):
         return nearest
-    plain = {special.replace("_", ""): special for special in SPECIAL_NAMES}
+    plain = {special.replace("_", ""): special for special in known}
     return plain.get(name.replace("_", "").lower())
 
 

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -87,6 +88,20 @@ def limit(*, at_least: int) -> Callable[[Any], int | None]:
             raise NotAllowedError(f"{error}. None stands for any number") from None
 
     return read_limit
+
+
+def number(*, at_least: float) -> Callable[[Any], float]:
+    """Return what takes finite numbers, also those of NumPy, from a smallest one on."""
+
+    def read_number(value: Any) -> float:
+        # Text can be made a number, too, and arrays of one.
+        if isinstance(value, Real) and not isinstance(value, bool):
+            found = float(value)
+            if at_least <= found < math.inf:
+                return found
+        raise NotAllowedError(f"a number of at least {at_least:g}")
+
+    return read_number
 
 
 def threads(value: Any) -> int | Literal["auto"] | None:

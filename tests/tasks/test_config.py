@@ -60,7 +60,7 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
             "workdir",
         ),
         *("split_and_merge", "workdir", "dims", "coords", "attrs"),
-        *("match", "defaults"),
+        *("match", "defaults", "rate"),
     } == INCIDENTAL
 
 

@@ -172,6 +172,10 @@ WRONG = {
     "threads = True": "threads is True; it must be an integer of at least 1, 'auto' or",
     "threads = 'all'": "threads is 'all'; it must be an integer of at least 1, 'auto'",
     "timeout = True": f"timeout is True; {TIME}, or None",
+    "rate = -1": "rate is -1; it must be a number of at least 0, or None.",
+    "rate = True": "rate is True; it must be a number of at least 0, or None.",
+    "rate = '0.04'": "rate is '0.04'; it must be a number of at least 0, or None.",
+    "rate = float('inf')": "rate is inf; it must be a number of at least 0, or None.",
     "split_and_merge = 'here'": "split_and_merge is 'here'; it must be one of 'auto',",
     "split_and_merge = ['local']": "split_and_merge is ['local']; it must be one of",
     "workdir = ''": "workdir is ''; it must be a path on one line,",
@@ -333,3 +337,18 @@ def test_a_class_that_lacks_methods_is_refused_with_their_names(load_with):
     )
     with pytest.raises(TaskError, match=r"Mine lacks get_jobs, get_status, kill\.$"):
         load_with(text)
+
+
+@pytest.mark.parametrize("text", ["rate = 0.04", "import numpy\nrate = numpy.float32(2)"])
+def test_the_price_of_a_core_hour_is_a_number(load_with, text):
+    assert load_with(text).rate in (0.04, 2.0)
+
+
+def test_a_rate_that_the_file_reads_is_its_own(load_with):
+    text = "rate = {'fast': 1}\ndef execute(x):\n    return {'y': rate['fast']}"
+    assert load_with(text).rate is None
+
+
+@pytest.mark.parametrize("text", ["rates = 3", "date = 20261129", "Rate = 1.5"])
+def test_words_near_rate_are_the_users_own(load_with, text):
+    assert load_with(text).rate is None
