@@ -124,6 +124,14 @@ def mebibytes(kibibytes: float) -> str:
     return f"{kibibytes / 1024:.0f} MiB"
 
 
+def memory_size(size: float) -> str:
+    """Return a number of bytes with two or three digits, such as ``1.5 GiB``."""
+    unit, step = "B", "KMGTPE"
+    while size >= 1000 and step:
+        size, unit, step = size / 1024, f"{step[0]}iB", step[1:]
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
+
+
 def wrapped(
     text: str, width: int | None, indent: str = "", hanging: str | None = None
 ) -> list[str]:

@@ -339,7 +339,9 @@ def test_a_class_that_lacks_methods_is_refused_with_their_names(load_with):
         load_with(text)
 
 
-@pytest.mark.parametrize("text", ["rate = 0.04", "import numpy\nrate = numpy.float32(2)"])
+@pytest.mark.parametrize(
+    "text", ["rate = 0.04", "import numpy\nrate = numpy.float32(2)"]
+)
 def test_the_price_of_a_core_hour_is_a_number(load_with, text):
     assert load_with(text).rate in (0.04, 2.0)
 

@@ -1,0 +1,37 @@
+"""What a sweep will cost, and which settings of its task fit that.
+
+`proposal_of` works it out from an estimate, and `proposal_lines` says it. In a queue::
+
+    known = {"values": values, "overhead": 2.0, "limits": limits, "row_bytes": 80.0}
+    situation = Situation.of(task, n_left=len(left), left=left, spent=seconds, **known)
+    proposal = proposal_of(estimate, situation)
+    for line in proposal_lines(task.name, proposal, width):
+        print(line)
+
+with `values` as `Scheduler.validate` returns them for ``<task>:process:0``. On this
+machine, `cores` takes the place of `values`: how many a run uses at once. Of a
+`NoEstimate`, `failure_lines` tells.
+"""
+
+from psyrun.planning.proposals.answers import (
+    JobMemory,
+    Proposal,
+    Region,
+    Setting,
+    WallTime,
+)
+from psyrun.planning.proposals.making import proposal_of
+from psyrun.planning.proposals.situation import Situation
+from psyrun.planning.proposals.telling import failure_lines, proposal_lines
+
+__all__ = [
+    "JobMemory",
+    "Proposal",
+    "Region",
+    "Setting",
+    "Situation",
+    "WallTime",
+    "failure_lines",
+    "proposal_lines",
+    "proposal_of",
+]
