@@ -21,8 +21,10 @@ from psyrun.errors import PsyrunError
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.absent import absent
 from psyrun.pspace.axes import Grid, values_of
-from psyrun.pspace.columns import Column, Indices
+from psyrun.pspace.columns import Column, Indices, ValueColumn
 from psyrun.pspace.equality import equal_rows
+from psyrun.results.rules.counts import Levels
+from psyrun.results.rules.ranges import ranges_of
 from psyrun.utils.text import text_of
 
 _COMPARABLE = (Decimal, datetime, date, timedelta, time)
@@ -41,7 +43,7 @@ class Variable:
         Its name.
     axis : int
         Which dimension of the grid it varies along.
-    of_place : ndarray of int64, shape (n_places,)
+    of_place : ndarray of an unsigned type, shape (n_places,)
         The level at each place along the axis.
     values : ndarray, shape (n_levels,)
         The value of each level; one more, which is not looked at, for `not_given`.
@@ -56,7 +58,7 @@ class Variable:
 
     key: str
     axis: int
-    of_place: Indices
+    of_place: Levels
     values: NDArray[Any]
     n_ordered: int
     not_given: int = -1
@@ -112,24 +114,32 @@ def _exact(space: ParameterSpace, key: str, axis: int) -> Variable:
     order, n_ordered = _order(values)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return Variable(key, axis, rank[of_place], values[order], n_ordered)
+    levels = _small(rank)[of_place]
+    return Variable(key, axis, levels, values[order], n_ordered)
 
 
 def _text(space: ParameterSpace, key: str, axis: int) -> Variable | None:
     """Return a parameter whose values are text at very many places, else None."""
-    if len(space) < _MANY_PLACES:
+    n_places = len(space)
+    if n_places < _MANY_PLACES:
         return None
-    values = space.gather(key, np.arange(len(space)), _taken).tolist()
-    if not set(map(type, values)) <= {str, np.str_}:
-        return None
+    some = np.arange(0, n_places, n_places // _MOST_LEVELS)
+    for rows in (some, np.arange(n_places)):
+        values = space.gather(key, rows, _texts).tolist()
+        if not set(map(type, values)) <= {str, np.str_}:
+            return None
     different = sorted(set(values))
     level_of = {text: level for level, text in enumerate(different)}
     levels = map(level_of.__getitem__, values)
-    of_place = np.fromiter(levels, np.int64, len(values))
+    of_place = np.fromiter(levels, np.min_scalar_type(len(different)), len(values))
     return Variable(key, axis, of_place, np.array(different, object), 0)
 
 
-def _taken(column: Column, rows: Indices) -> NDArray[np.object_]:
+def _texts(column: Column, rows: Indices) -> NDArray[np.object_]:
+    """Return values as objects, text from arrays of text as that of Python."""
+    array = column.held() if isinstance(column, ValueColumn) else None
+    if array is not None and array.ndim == 1 and array.dtype.kind == "U":
+        return array[rows].astype(object)
     return column.take(rows)
 
 
@@ -152,7 +162,7 @@ def _coarse(space: ParameterSpace, key: str, axis: int) -> Variable | None:
     values = values_of(space, key, np.arange(n_places))
     if values.dtype.kind not in "iuf" or np.isnan(values).any():
         return None
-    of_place = np.searchsorted(limits, values, side="right")
+    of_place = ranges_of(values, limits)
     lowest = np.full(len(limits) + 1, values.max(), values.dtype)
     highest = np.full(len(limits) + 1, values.min(), values.dtype)
     np.minimum.at(lowest, of_place, values)
@@ -170,11 +180,15 @@ def _without(variable: Variable, is_absent: NDArray[np.bool_]) -> Variable:
     return Variable(
         variable.key,
         variable.axis,
-        np.where(is_absent, len(used), new_level[variable.of_place]),
+        _small(np.where(is_absent, len(used), new_level[variable.of_place])),
         np.append(variable.values[used].astype(object), [None]),
         int(np.count_nonzero(used < variable.n_ordered)),
         not_given=len(used),
     )
+
+
+def _small(levels: Indices) -> Levels:
+    return levels.astype(np.min_scalar_type(int(levels.max(initial=0))))
 
 
 def _distinct(numbers: Indices) -> tuple[Indices, Indices]:
