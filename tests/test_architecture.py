@@ -94,7 +94,7 @@ SCENARIOS = {
         "unreadable_rows",
         "up_to_date",
     },
-    "report/page": {"browser"},
+    "report/page": {"browser", "parallel_browser"},
     "scheduler": {"contract"},
     "store": {"contract", "files", "round_trip"},
     "tasks": {"special_variables"},

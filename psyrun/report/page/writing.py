@@ -24,6 +24,7 @@ _SCRIPTS = (
     "model.js",
     "drawing.js",
     "charts.js",
+    "parallel.js",
     "results.js",
     "sections.js",
     "main.js",

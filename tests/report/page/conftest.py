@@ -1,10 +1,11 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from accepting import accept_plan
+from browser import Browser
 
 from psyrun.results.load import RecordedTask, find_task
 from psyrun.steps.main import run
@@ -48,3 +49,23 @@ def evaluated(
         return find_task(name, None)
 
     return evaluate
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    found = Browser()
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """Nothing is written to the console, and nothing asked for but the page."""
+    chromium.size(1200, 900)
+    chromium.prefer("light")
+    chromium.messages(), chromium.requests()
+    yield chromium
+    assert chromium.messages() == []
+    others = [each for each in chromium.requests() if not each.startswith("data:")]
+    assert {each.partition(":")[0] for each in others} <= {"file", "about"}
+    assert {Path(each.partition("#")[0]).suffix for each in others} <= {".html", ""}

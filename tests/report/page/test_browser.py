@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,19 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Browser
+from page_sweeps import grid_sweep, page_with, shoot
 from projects import Project
 
 import psyrun
-from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
-from psyrun.report.page.columns import Label, Measured, Parameter
+from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO
+from psyrun.report.page.columns import Label, Measured
 from psyrun.report.page.payload import BUDGET, payload_of
 from psyrun.report.page.writing import page_of, write_page
-from psyrun.results.failure_rules import TaskFailures
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[3]
-SCREENSHOTS = ROOT / "build/screenshots"
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 MARKUP = '</script><img src=x onerror="document.title=1">'
 
@@ -82,27 +79,6 @@ def execute(a, kind):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    found = Browser()
-    yield found
-    found.quit()
-
-
-@pytest.fixture(autouse=True)
-def undisturbed(browser: Browser) -> Iterator[None]:
-    """Nothing is written to the console, and nothing asked for but the page."""
-    browser.size(1200, 900)
-    browser.prefer("light")
-    browser.messages(), browser.requests()
-    yield
-    assert browser.messages() == []
-    others = [each for each in browser.requests() if not each.startswith("data:")]
-    assert {each.partition(":")[0] for each in others} <= {"file", "about"}
-    assert {Path(each.partition("#")[0]).suffix for each in others} <= {".html", ""}
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = Project(tmp_path_factory.mktemp("sweeps"))
     for name, text in (("epidemic", EPIDEMIC), ("odd", ODD), ("random", RANDOM)):
@@ -116,14 +92,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     return folder / "report.html"
-
-
-def shoot(browser: Browser, name: str) -> None:
-    """Keep a picture of the whole page."""
-    height = browser.script("return document.documentElement.scrollHeight")
-    width = browser.script("return window.innerWidth")
-    browser.size(width, min(height + 20, 6000))
-    browser.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
 
 
 def load() -> Any:
@@ -267,6 +235,11 @@ def test_every_choice_of_every_control_works(browser: Browser, report: Path) -> 
                 for value in browser.options(f"choose-{control}"):
                     browser.choose(f"choose-{control}", value)
             browser.element("#start-again").click()
+        browser.choose("choose-kind", "parallel")
+        for control in ("quantity", "scale"):
+            for value in browser.options(f"choose-{control}"):
+                browser.choose(f"choose-{control}", value)
+        browser.element("#start-again").click()
         for value in browser.options("progress-axis"):
             browser.choose("progress-axis", value)
         for look in ("failed", "time", "memory"):
@@ -278,7 +251,7 @@ def test_every_choice_of_every_control_works(browser: Browser, report: Path) -> 
 def test_bands_above_zero_on_a_logarithmic_scale(
     browser: Browser, tmp_path: Path
 ) -> None:
-    sweep = large((3, 1, 1, 4), has_repeats=True)
+    sweep = grid_sweep((3, 1, 1, 4), has_repeats=True)
     values = np.tile([-3.0, -2.0, -1.0, 2.0], 3)
     sweep = replace(sweep, results=[Measured(Label("y", "y"), values)])
     browser.open(page_with(sweep, tmp_path), "#kind=lines&x=a&band=range&scale=log")
@@ -289,7 +262,7 @@ def test_bands_above_zero_on_a_logarithmic_scale(
 def test_parameters_may_have_the_names_of_methods(
     browser: Browser, tmp_path: Path
 ) -> None:
-    sweep = large((3, 2, 2, 4), has_repeats=False)
+    sweep = grid_sweep((3, 2, 2, 4), has_repeats=False)
     *others, last = sweep.parameters
     odd = replace(last, label=Label("constructor", "constructor"))
     sweep = replace(sweep, parameters=[*others, odd])
@@ -324,7 +297,7 @@ def test_charts_fit_on_paper(browser: Browser, report: Path, kind: str) -> None:
 
 
 def test_rows_without_a_place_are_counted(browser: Browser, tmp_path: Path) -> None:
-    sweep = large((60, 3, 1, 1), has_repeats=False)
+    sweep = grid_sweep((60, 3, 1, 1), has_repeats=False)
     first, *others = sweep.parameters
     levels = np.append(np.arange(58.0), [np.inf, np.nan])
     sweep = replace(sweep, parameters=[replace(first, levels=levels), *others])
@@ -345,7 +318,7 @@ def test_rows_without_a_place_are_counted(browser: Browser, tmp_path: Path) -> N
 def test_what_single_numbers_and_unknown_costs_are_called(
     browser: Browser, tmp_path: Path
 ) -> None:
-    sweep = large((7, 3, 1, 1), has_repeats=False)
+    sweep = grid_sweep((7, 3, 1, 1), has_repeats=False)
     times = np.full(len(sweep), np.nan)
     times[0] = 1.0
     time_ = Measured(Label("time", "time", "s"), times)
@@ -362,7 +335,7 @@ def test_what_single_numbers_and_unknown_costs_are_called(
 def test_what_running_jobs_hold_is_not_called_evaluated(
     browser: Browser, tmp_path: Path
 ) -> None:
-    sweep = large((4, 1, 1, 1), has_repeats=False)
+    sweep = grid_sweep((4, 1, 1, 1), has_repeats=False)
     status = np.full(4, RUNNING, np.int8)
     counts = {DONE: 0, FAILED: 0, RUNNING: 4, TO_DO: 0}
     sweep = replace(sweep, status=status, n_of_status=counts)
@@ -373,7 +346,7 @@ def test_what_running_jobs_hold_is_not_called_evaluated(
 
 
 def test_numbers_at_scales_are_told_apart(browser: Browser, tmp_path: Path) -> None:
-    sweep = large((4, 3, 1, 1), has_repeats=False)
+    sweep = grid_sweep((4, 3, 1, 1), has_repeats=False)
     values = 18262.25 + np.linspace(0, 2, 12)
     sweep = replace(sweep, results=[Measured(Label("y", "y"), values)])
     path = page_with(sweep, tmp_path)
@@ -467,53 +440,9 @@ def test_every_control_has_a_name(browser: Browser, report: Path) -> None:
     assert nameless == []
 
 
-def large(shape: tuple[int, ...], *, has_repeats: bool) -> Sweep:
-    """A sweep over a grid, of which one row in twenty has failed."""
-    n = math.prod(shape)
-    places = np.unravel_index(np.arange(n), shape)
-    rng = np.random.default_rng(0)
-    status = np.where(rng.random(n) < 0.05, FAILED, DONE).astype(np.int8)
-    values = np.sin(places[0] / 20) * places[1] + rng.normal(size=n)
-    values[status == FAILED] = np.nan
-    n_done = int(np.sum(status == DONE))
-    names = ("a", "b", "c", "seed")
-    return Sweep(
-        name="large",
-        n_assignments=n,
-        n_of_status={DONE: n_done, FAILED: n - n_done, RUNNING: 0, TO_DO: 0},
-        indices=np.arange(n),
-        status=status,
-        parameters=[
-            Parameter(
-                Label(name, name),
-                "number",
-                np.arange(float(size)),
-                codes,
-                has_repeats and name == "seed",
-            )
-            for name, size, codes in zip(names, shape, places, strict=True)
-        ],
-        results=[Measured(Label("y", "y"), values)],
-        costs=[],
-        constants={},
-        versions=np.zeros(n, np.int64),
-        version_names=[""],
-        current_versions=set(),
-        failures=TaskFailures([]),
-        origin={},
-    )
-
-
-def page_with(sweep: Sweep, folder: Path, budget: int = BUDGET) -> Path:
-    path = folder / "large.html"
-    payload = payload_of(sweep, "done", "", budget)
-    write_page(path, page_of([payload], "large", datetime.now(UTC)))
-    return path
-
-
 def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
     shape = (100, 50, 10, 20)
-    sweep = large(shape, has_repeats=False)
+    sweep = grid_sweep(shape, has_repeats=False)
     path = page_with(sweep, tmp_path)
     assert path.stat().st_size < 6_000_000
     began = time.perf_counter()
@@ -532,7 +461,7 @@ def test_a_million_rows(browser: Browser, tmp_path: Path) -> None:
 
 def test_repeats_that_are_put_together(browser: Browser, tmp_path: Path) -> None:
     shape = (12, 5, 4, 60)
-    sweep = large(shape, has_repeats=True)
+    sweep = grid_sweep(shape, has_repeats=True)
     path = page_with(sweep, tmp_path, budget=30_000)
     browser.open(path, "#kind=lines&x=a&by=b&band=sd")
     assert "Repeats over seed (60) are put together" in browser.text("#said")
@@ -569,7 +498,9 @@ def test_the_page_follows_its_file(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
 
     def write(n: int, refresh: float | None) -> None:
-        payload = payload_of(large((n, 1, 1, 1), has_repeats=False), "", "", BUDGET)
+        payload = payload_of(
+            grid_sweep((n, 1, 1, 1), has_repeats=False), "", "", BUDGET
+        )
         write_page(path, page_of([payload], "a", datetime.now(UTC), refresh))
 
     # It may be between two pages when it is looked at.

@@ -6,6 +6,13 @@ function shortText(text, most) {
   return text.length > most ? `${text.slice(0, Math.max(1, most - 1))}…` : text;
 }
 
+// What tells many names apart is at their ends.
+function endsOfText(text, most) {
+  if (text.length <= most) return text;
+  const end = Math.floor((most - 1) / 2);
+  return `${text.slice(0, most - 1 - end)}…${text.slice(text.length - end)}`;
+}
+
 // Where the plot is inside of a panel.
 function frameOf(width, height, yLabels) {
   const longest = Math.max(2, ...yLabels.map((text) => text.length));

@@ -1,12 +1,12 @@
 // Results over the axes: what is chosen, the charts of it, and the rows behind a mark.
 
-const MOST = { heat: [200, 120], lines: [1000, 24], scatter: [Infinity, 24] };
-const BINS = { heat: [40, 24], lines: [60, 8], scatter: [0, 8] };
+const MOST = { heat: [200, 120], lines: [1000, 24], scatter: [Infinity, 24], parallel: [1, 1] };
+const BINS = { heat: [40, 24], lines: [60, 8], scatter: [0, 8], parallel: [1, 1] };
 const MOST_PANELS = 12;
 const MOST_ROWS = 200;
 const MOST_CELLS = 2000;
 const MOST_FIXED = 8;
-const KINDS = [['heat', 'heat map'], ['lines', 'lines'], ['scatter', 'scatter plot']];
+const KINDS = [['heat', 'heat map'], ['lines', 'lines'], ['scatter', 'scatter plot'], ['parallel', 'parallel coordinates']];
 
 function ordinary(task) {
   return task.parameters.filter((each) => !each.isRepeat);
@@ -29,6 +29,9 @@ function firstView(task) {
     q: quantity.id, x: x ? x.name : '', by: by ? by.name : '', facet: '', stat: 'mean', band: 'none', scale: 'linear', mark: null,
     // Names of parameters may be those that objects have.
     fixed: Object.create(null),
+    // Axes and brushes of parallel coordinates; null are those at first.
+    axes: null,
+    brushes: Object.create(null),
   };
   // Values that are there about once each, as those drawn at random.
   const isScattered = (each) => each.n > 50 && each.n * 2 > task.n;
@@ -68,6 +71,15 @@ function viewOfHash(task, parameters) {
     const level = parameters.get(`fix.${parameter.name}`);
     if (/^\d+$/.test(level) && parameter.codes && Number(level) < parameter.n) view.fixed[parameter.name] = Number(level);
   }
+  if (parameters.has('axis')) {
+    const ids = new Set(coordinatesOf(task).map((each) => each.id));
+    view.axes = [...new Set(parameters.getAll('axis'))].filter((id) => ids.has(id));
+  }
+  for (const [key, text] of parameters) {
+    const brush = text.split('_').map(Number);
+    // What it does not fit is left out when it is shown.
+    if (key.startsWith('brush.') && brush.length === 2 && brush.every(Number.isFinite)) view.brushes[key.slice(6)] = brush;
+  }
   const mark = (parameters.get('mark') || '').split('_').map(Number);
   if (mark.length === 5 && mark.every(Number.isFinite)) view.mark = mark;
   return view;
@@ -77,6 +89,11 @@ function hashOf(task, view) {
   const parameters = new URLSearchParams({ task: task.name });
   for (const key of KEYS) parameters.set(key, view[key]);
   for (const [name, level] of Object.entries(view.fixed)) parameters.set(`fix.${name}`, level);
+  if (view.kind === 'parallel') {
+    // None at all is an axis without a name.
+    for (const id of view.axes && !view.axes.length ? [''] : view.axes || []) parameters.append('axis', id);
+    for (const [id, brush] of Object.entries(view.brushes)) parameters.set(`brush.${id}`, brush.join('_'));
+  }
   if (view.mark) parameters.set('mark', view.mark.map((v) => Number(v.toPrecision(8))).join('_'));
   return `#${parameters}`;
 }
@@ -85,6 +102,7 @@ class Results {
   constructor(task, view, changed) {
     this.task = task;
     this.view = view;
+    this.parallel = new Parallel(this);
     this.changed = changed;
     this.controls = el('form', { class: 'controls', id: 'result-controls', 'aria-label': 'What is shown', onsubmit: (event) => event.preventDefault() });
     this.panels = el('div', { class: 'panels', id: 'panels' });
@@ -126,19 +144,27 @@ class Results {
       axisOf(of(view.by), mostBy, binsBy),
       view.kind === 'scatter' ? ONE : axisOf(of(view.x), mostX, binsX),
     ];
-    this.fixed = Object.entries(view.fixed).map(([name, level]) => [of(name), level]);
+    if (view.kind === 'parallel') this.axes = [ONE, ONE, ONE];
+    this.fixed = view.kind === 'parallel' ? [] : Object.entries(view.fixed).map(([name, level]) => [of(name), level]);
     if (!this.isMarkThere()) view.mark = null;
     const band = view.kind === 'lines' ? view.band : 'none';
-    this.table = reduced(task, this.quantity, this.axes, this.fixed, view.kind === 'scatter' ? 'mean' : view.stat, band);
+    this.table = reduced(task, this.quantity, this.axes, this.fixed, this.isOfRows ? 'mean' : view.stat, band);
+    if (view.kind === 'parallel') this.parallel.show();
     this.makeControls();
     this.draw();
     this.showNumbers();
     this.showRows();
   }
 
+  // Whether rows are drawn as they are.
+  get isOfRows() {
+    return this.view.kind === 'scatter' || this.view.kind === 'parallel';
+  }
+
   // That of a link may be of another chart.
   isMarkThere() {
     const { mark, kind } = this.view;
+    if (kind === 'parallel') return false;
     if (!mark || kind === 'scatter') return true;
     const [facet, by, x] = this.axes;
     const sizes = [facet.n, by.n, x.n, by.n, x.n];
@@ -156,14 +182,19 @@ class Results {
     const list = [
       choose('quantity', 'Show', quantities, 'q'),
       choose('kind', 'as', KINDS, 'kind'),
-      choose('x', 'over', axes.slice(view.kind === 'scatter' ? 1 : 0), 'x'),
-      choose('by', view.kind === 'heat' ? 'and' : 'coloured by', axes, 'by'),
-      choose('facet', 'a panel for each', axes, 'facet'),
     ];
-    if (view.kind !== 'scatter') list.push(choose('statistic', 'reduced by', statisticsOf(task), 'stat'));
+    if (view.kind !== 'parallel') {
+      list.push(
+        choose('x', 'over', axes.slice(view.kind === 'scatter' ? 1 : 0), 'x'),
+        choose('by', view.kind === 'heat' ? 'and' : 'coloured by', axes, 'by'),
+        choose('facet', 'a panel for each', axes, 'facet'),
+      );
+    }
+    if (!this.isOfRows) list.push(choose('statistic', 'reduced by', statisticsOf(task), 'stat'));
     if (view.kind === 'lines') list.push(choose('band', 'band', bandsOf(task), 'band'));
     list.push(choose('scale', 'scale', [['linear', 'linear'], ['log', 'logarithmic']], 'scale'));
-    list.push(...this.fixedChoosers());
+    const isOpen = Boolean(this.controls.querySelector('details')?.open);
+    list.push(...(view.kind === 'parallel' ? [this.parallel.chooser(isOpen)] : this.fixedChoosers()));
     this.controls.replaceChildren(...list, button('Start again', () => this.reset(), { id: 'start-again' }));
     if (focused) document.getElementById(focused)?.focus();
   }
@@ -208,8 +239,8 @@ class Results {
 
   get valueTitle() {
     const { view, quantity } = this;
-    if (view.kind === 'scatter' && this.task.cells) return `mean of ${quantity.head}`;
-    if (view.kind === 'scatter' || this.isAlone) return quantity.head;
+    if (this.isOfRows && this.task.cells) return `mean of ${quantity.head}`;
+    if (this.isOfRows || this.isAlone) return quantity.head;
     const [, name] = statisticsOf(this.task).find(([key]) => key === view.stat);
     return view.stat === 'n' ? 'number of values' : `${name} of ${quantity.head}`;
   }
@@ -230,6 +261,13 @@ class Results {
     const range = this.valueRange();
     this.say();
     this.legend.replaceChildren();
+    if (this.view.kind === 'parallel') {
+      this.panels.style.gridTemplateColumns = 'minmax(0, 1fr)';
+      this.panels.replaceChildren(this.parallel.draw(room));
+      if (this.quantity.group !== 'state') this.colourBar(range);
+      this.showStates();
+      return;
+    }
     if (!range && this.view.kind !== 'heat') {
       this.panels.replaceChildren(el('p', { class: 'nothing' }, `There is no finite number of ${this.quantity.head} here.`));
       this.showStates();
@@ -244,7 +282,7 @@ class Results {
 
   valueRange() {
     const { view, table, quantity } = this;
-    const values = view.kind === 'scatter' ? quantity.values : table.value;
+    const values = this.isOfRows ? quantity.values : table.value;
     const range = finiteRange(values, table.low, table.high);
     this.isLog = false;
     if (!range) return null;
@@ -317,7 +355,7 @@ class Results {
     const { view, table, quantity } = this;
     const parts = [];
     const rest = this.otherParameters().filter((each) => !(each.name in view.fixed));
-    if (view.kind !== 'scatter' && !this.isAlone && rest.length) {
+    if (!this.isOfRows && !this.isAlone && rest.length) {
       const names = rest.slice(0, MOST_FIXED).map((each) => `${each.head} (${countText(each.n)})`).join(', ');
       parts.push(`Reduced over ${names}${rest.length > MOST_FIXED ? ` and ${rest.length - MOST_FIXED} others` : ''}.`);
     }
@@ -326,16 +364,16 @@ class Results {
       if (axis.isBinned) parts.push(`${axis.head} is in ${axis.n} intervals.`);
     }
     if (this.isLog) {
-      const shown = view.kind === 'scatter' ? quantity.values : table.value;
+      const shown = this.isOfRows ? quantity.values : table.value;
       if (shown.some((value) => value <= 0)) parts.push(`Values of zero or below ${view.kind === 'scatter' ? 'have no place on this scale' : 'are at the lower end of this scale'}.`);
     }
-    parts.push(...this.withoutPlace());
+    parts.push(...(view.kind === 'parallel' ? this.parallel.notes() : this.withoutPlace()));
     let odd = 0;
     for (const n of table.nOdd) odd += n;
-    if (odd && quantity.group === 'result') parts.push(`${counted(odd, 'value')} of nan or ∞ ${odd === 1 ? 'is' : 'are'} left out.`);
+    if (odd && quantity.group === 'result') parts.push(`${counted(odd, 'value')} of nan or ∞ ${odd === 1 ? 'is' : 'are'} ${view.kind === 'parallel' ? 'at the foot of its axis' : 'left out'}.`);
     if (odd && quantity.group === 'cost') parts.push(`${counted(odd, 'value')} ${odd === 1 ? 'is' : 'are'} not known.`);
     this.said.textContent = parts.join(' ');
-    const over = view.kind === 'scatter' ? [view.x, view.by] : [view.x, view.by, view.facet];
+    const over = view.kind === 'parallel' ? [] : view.kind === 'scatter' ? [view.x, view.by] : [view.x, view.by, view.facet];
     const names = over.map((name) => this.task.parameters.find((each) => each.name === name)).filter(Boolean).map((each) => each.raw.title);
     const title = names.length ? `${this.valueTitle} over ${names.join(', ')}` : this.valueTitle;
     this.title.textContent = title;
@@ -343,7 +381,7 @@ class Results {
 
   // Why a cell with rows has no number.
   get oddText() {
-    if (this.view.stat === 'sd' && this.view.kind !== 'scatter') return 'fewer than two numbers';
+    if (this.view.stat === 'sd' && !this.isOfRows) return 'fewer than two numbers';
     return this.quantity.group === 'cost' ? 'not known' : 'nan or ∞';
   }
 
@@ -403,7 +441,7 @@ class Results {
 
   // What stands for cells without a number, as far as there are such.
   showStates() {
-    const { table, view } = this;
+    const { table, view, task } = this;
     const states = { failed: false, open: false, odd: false, some: false };
     for (let cell = 0; cell < table.nCells; cell += 1) {
       const state = stateOfCell(table, cell);
@@ -423,7 +461,9 @@ class Results {
       if (states.open) items.push([swatch('open'), 'not computed']);
       if (states.odd) items.push([swatch('odd'), this.oddText]);
     } else {
-      if (states.failed || states.some) items.push([svg('svg', { width: 14, height: 14 }, svg('path', { class: 'crosses', d: crossPath(7, 7, 3.5) })), 'some or all failed']);
+      const isDashed = view.kind === 'parallel';
+      if (isDashed && task.status.includes(FAILED)) items.push([svg('svg', { width: 34, height: 14 }, svg('path', { class: 'crosses dashed', d: 'M1 7H33' })), 'failed']);
+      else if (!isDashed && (states.failed || states.some)) items.push([svg('svg', { width: 14, height: 14 }, svg('path', { class: 'crosses', d: crossPath(7, 7, 3.5) })), 'some or all failed']);
       if (states.open && view.kind === 'lines') items.push([svg('svg', { width: 14, height: 14 }, svg('path', { class: 'rings', d: markPath('circle', 7, 7, 3) })), 'not computed']);
     }
     if (items.length) this.legend.append(el('ul', { class: 'series states' }, ...items.map(([sign, text]) => el('li', {}, sign, text))));
@@ -522,6 +562,7 @@ class Results {
 
   clear() {
     this.view.mark = null;
+    if (this.view.kind === 'parallel') this.parallel.clear();
     for (const outline of this.panels.querySelectorAll('.mark, .cursor')) outline.remove();
     this.showRows();
     this.changed();
@@ -569,7 +610,7 @@ class Results {
   // Tables -----------------------------------------------------------------------
 
   showNumbers() {
-    if (this.view.kind === 'scatter') {
+    if (this.isOfRows) {
       this.numbers.replaceChildren();
       return;
     }
@@ -607,6 +648,7 @@ class Results {
     const { task, table, view } = this;
     const [, by, x] = this.axes;
     const found = [];
+    if (view.kind === 'parallel') return this.parallel.selected;
     if (view.kind === 'scatter') {
       const [f, x0, y0, x1, y1] = view.mark;
       const parameter = this.scatterParameter;
@@ -630,12 +672,17 @@ class Results {
   }
 
   showRows() {
-    if (!this.view.mark) {
+    const isParallel = this.view.kind === 'parallel';
+    if (isParallel && !this.parallel.isBrushed) {
+      this.rows.replaceChildren(el('p', { class: 'hint' }, 'Drag along an axis, or click it, to see the rows that have these values. With the keyboard: go to an axis with Tab; arrows up and down brush, with Shift they move the upper end, Escape clears.'));
+      return;
+    }
+    if (!isParallel && !this.view.mark) {
       this.rows.replaceChildren(el('p', { class: 'hint' }, 'Click into the chart, or drag over a part of it, to see the rows behind it. With the keyboard: arrow keys and Enter.'));
       return;
     }
     const rows = this.markedRows();
-    const shown = rows.slice(0, MOST_ROWS);
+    const shown = Array.from(rows.slice(0, MOST_ROWS));
     const caption = rows.length > shown.length ? `The first ${shown.length} of ${counted(rows.length, 'marked row')}` : counted(rows.length, 'marked row');
     this.rows.replaceChildren(
       rowsTable(this.task, shown, caption, 'rows-table'),
