@@ -20,6 +20,7 @@ from psyrun.errors import (
 )
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import for_each_task, warn
+from psyrun.utils.process.memory import peak_memory
 from psyrun.utils.process.offspring import outlive_offspring
 from psyrun.utils.process.watched import at
 
@@ -95,7 +96,7 @@ def _try_assignment(path: Path, choice: int | Mapping[str, Any]) -> int:
     seconds = time.perf_counter() - start
     check_result(task, parameters, result)
     _print_values("result", result)
-    print(f"  took {seconds:.3g} s, peak memory {_peak():.0f} MiB")
+    print(f"  took {seconds:.3g} s, peak memory {peak_memory() / 2**20:.0f} MiB")
     return 0
 
 
@@ -147,11 +148,3 @@ def _print_values(title: str, values: Mapping[str, Any]) -> None:
         # The repr of an array has several lines.
         print(f"    {name} = {' '.join(value.split())}")
     sys.stdout.flush()
-
-
-def _peak() -> float:
-    """Return the largest resident memory of this process so far, in MiB."""
-    from resource import RUSAGE_SELF, getrusage
-
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    return getrusage(RUSAGE_SELF).ru_maxrss / unit

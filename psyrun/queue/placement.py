@@ -8,7 +8,6 @@ takes what is known to be small; whatever is not known, or was asked for, gets a
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from psyrun.steps.command import StepCommand
 from psyrun.tasks.config import PLACES
 from psyrun.utils.environment import JOB_VARIABLE
+from psyrun.utils.process.memory import peak_memory
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT, Round
 from psyrun.workdir.plan import DEFAULT_PYTHON
@@ -55,10 +55,10 @@ class ImportCost:
     @contextmanager
     def measured(self) -> Iterator[None]:
         """Measure what is done meanwhile."""
-        begun, before = time.process_time(), _peak_memory()
+        begun, before = time.process_time(), peak_memory()
         yield
         self.seconds = time.process_time() - begun
-        self.memory = _peak_memory() - before
+        self.memory = peak_memory() - before
 
     @property
     def is_small(self) -> bool:
@@ -134,8 +134,3 @@ def _size(path: Path) -> int:
     with suppress(FileNotFoundError):
         return path.stat().st_size
     return 0
-
-
-def _peak_memory() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -60,7 +60,7 @@ def plot(
         standard error of the mean), or two quantiles such as ``"q10:q90"``.
     cost : {"time", "memory", "failed"}, optional
         Draw what rows have cost instead of a result: the duration in seconds, the
-        peak memory of the worker in MiB, or the share of assignments that failed.
+        peak memory of the evaluation in MiB, or the share of assignments that failed.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default in a new figure of pyplot.
 

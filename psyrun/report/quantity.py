@@ -16,7 +16,7 @@ from psyrun.results.frames import kinds_of
 
 COSTS = {
     "time": ("cost_duration", 1.0, "duration of the evaluation (s)"),
-    "memory": ("cost_peak_memory", 2.0**-20, "peak memory of the worker (MiB)"),
+    "memory": ("cost_peak_memory", 2.0**-20, "peak memory of the evaluation (MiB)"),
 }
 """The column, the factor and the label of each cost."""
 FAILED = "failed"

@@ -59,7 +59,7 @@ def cost_rules_of(data: RoundData) -> Iterator[CostRule]:
     """Yield which rows of a round took most time, and which most memory.
 
     There are none where costs are not known, or about the same everywhere. The memory
-    is the largest that the process of an assignment had used until then.
+    is the most that the process of an assignment held meanwhile.
     """
     # To look at them takes longer than all the rest.
     sources = data.sources()

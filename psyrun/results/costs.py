@@ -12,7 +12,10 @@ from psyrun.store.costs import SEED, Costs
 ATTRS: dict[str, dict[str, str]] = {
     "cost_start": {"long_name": "start of the evaluation (UTC)"},
     "cost_duration": {"long_name": "duration of the evaluation", "units": "s"},
-    "cost_peak_memory": {"long_name": "peak memory of the worker", "units": "bytes"},
+    "cost_peak_memory": {
+        "long_name": "peak memory of the evaluation",
+        "units": "bytes",
+    },
     "cost_host": {"long_name": "machine"},
     "cost_attempt": {"long_name": "number of the attempt"},
     "cost_version": {"long_name": "version of the task"},

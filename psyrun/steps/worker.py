@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from psyrun.errors import (
@@ -33,6 +31,7 @@ from psyrun.utils.copying import independent_values
 from psyrun.utils.process.basics import log_line, prepare_forked_process
 from psyrun.utils.process.code_watch import code_watch
 from psyrun.utils.process.ending import leave
+from psyrun.utils.process.memory import forget_peak, peak_memory
 from psyrun.utils.process.offspring import adopt_orphans
 from psyrun.utils.process.random_state import RandomStates
 from psyrun.utils.text import text_of
@@ -50,7 +49,8 @@ if TYPE_CHECKING:
 # What JSON keeps as it is: the keys of a round are agreed on in a file.
 _KEYS = (str, int, float, type(None))
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_BYTES_PER_PEAK = 1024 if sys.platform == "darwin" else 1
+_FORGET_PEAK = 0.001
+"""Seconds after which the peak of memory begins anew: it takes some microseconds."""
 _LOOK_AT_LOCK = 5.0  # seconds between looks
 _LONGEST_MESSAGE = 4000  # bytes; pipes take that at once
 
@@ -165,6 +165,7 @@ class Worker:
         self._read_back = reader or reading_error
         self._longest = 0.0
         self._looked = time.time()
+        self._peak_since = 0.0
         self._watch = code_watch()
 
     def run(self, rest: range) -> NoReturn:
@@ -248,7 +249,11 @@ class Worker:
             index = int(work.indices[position])
             self._in_flight.set(self._number, index, position, positions.stop)
             parameters = work.space[index]
-            start, begun = wall_clock(), clock()
+            start = wall_clock()
+            if not 0 <= start - self._peak_since < _FORGET_PEAK:
+                self._peak_since = start
+                forget_peak()
+            begun = clock()
             self._stop_if_pointless(start)
             self._watch.since = start
             labels.index = index
@@ -418,8 +423,8 @@ def _exit_message(error: BaseException) -> str:
 
 
 def _peak() -> int:
-    """Return the largest resident memory of this process so far, in KiB."""
-    return getrusage(RUSAGE_SELF).ru_maxrss // _BYTES_PER_PEAK
+    """Return the largest resident memory of this evaluation, in KiB."""
+    return peak_memory() // 1024
 
 
 class ExitMessages:

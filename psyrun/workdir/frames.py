@@ -8,7 +8,7 @@ A frame is a header and a payload::
     8 bytes   index of the assignment in the frozen space
     8 bytes   start, seconds since the epoch (float)
     8 bytes   duration in seconds (float)
-    8 bytes   peak memory of the worker in KiB
+    8 bytes   peak memory of the evaluation in KiB
     8 bytes   length of the payload in bytes
     4 bytes   CRC-32 of the header so far and the payload
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -226,6 +227,15 @@ def _expect_costs(project: Project) -> None:
     assert list(found["y"]) == [1, 4, 9, 16]
     assert not np.isnat(found["cost_start"]).any()
     shutil.rmtree(project.folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets peaks")
+def test_each_row_has_a_peak_of_memory_of_its_own(done: Done) -> None:
+    text = TASK.format(store=".npz").replace("max_jobs = 2", "max_jobs = 1")
+    memory = "    memory = bytearray((x % 2) * 200_000_000)\n    return"
+    done(text.replace("    return", memory))
+    peaks = psyrun.load("a", costs=True)["cost_peak_memory"]
+    assert (peaks[[0, 2]] > peaks[[1, 3]] + 150e6).all()
 
 
 def test_equal_points_have_two_evaluations(done: Done) -> None:

@@ -318,7 +318,7 @@ class _Reading:
         labels = {
             "cost_duration": (Label("time", "time of the evaluation", "s"), 1.0),
             "cost_peak_memory": (
-                Label("memory", "peak memory of the worker until then", "MiB"),
+                Label("memory", "peak memory of the evaluation", "MiB"),
                 _MIB,
             ),
         }

@@ -1,0 +1,29 @@
+"""The peak of the memory of a process."""
+
+import mmap
+import sys
+
+import pytest
+
+from psyrun.utils.process.memory import forget_peak, peak_memory
+
+SIZE = 200 << 20
+
+
+def use_memory() -> None:
+    with mmap.mmap(-1, SIZE) as memory:
+        memory.write(b"x" * SIZE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets peaks")
+def test_what_was_used_before_is_forgotten() -> None:
+    forget_peak()
+    before = peak_memory()
+    use_memory()
+    assert peak_memory() > before + SIZE * 0.9
+    forget_peak()
+    assert peak_memory() < before + SIZE / 2
+
+
+def test_peaks_are_bytes() -> None:
+    assert 1 << 20 < peak_memory() < 1 << 40
