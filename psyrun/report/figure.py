@@ -53,6 +53,7 @@ _N_GROUPED, _MOST_GROUPS = 4, 4000  # points of a line, and groups of them
 _PLACES = (700, 450)  # of points that can be told apart, along x and y
 _LONGEST = 30  # characters of a level
 _WIDEST_TITLE = 76
+_WIDEST_TICKS = 60  # characters beside each other, also where there is a colour bar
 _SIZE = (7.0, 4.5)  # inches
 _DPI = 150
 
@@ -161,13 +162,25 @@ def _dates(axis: Axis, seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
     return dates_of_seconds(seconds)
 
 
-def _label(axes: Axes, side: str, axis: Axis) -> None:
+def _label(axes: Axes, side: str, axis: Axis, *, has_cells: bool = False) -> None:
     """Name a side of the plot, and put the ticks where the levels are."""
     getattr(axes, f"set_{side}label")(_literal(axis.label))
     if axis.is_log:
         getattr(axes, f"set_{side}scale")("log")
-    if axis.kind == "text" or (axis.is_log and len(axis) <= _MOST_TICKS):
+    is_few = len(axis) <= _MOST_TICKS
+    if (
+        axis.kind == "text"
+        or (axis.is_log and is_few)
+        or (has_cells and is_few and _are_apart(axis))
+    ):
         _tick_levels(axes, side, axis)
+
+
+def _are_apart(axis: Axis) -> bool:
+    """Whether levels are single numbers with room for a tick at each."""
+    gaps = np.diff(axis.positions / 2)
+    is_wide = bool((gaps * _MOST_TICKS >= gaps.sum()).all())
+    return axis.kind == "number" and not axis.groups and is_wide
 
 
 def _tick_levels(axes: Axes, side: str, axis: Axis) -> None:
@@ -178,7 +191,7 @@ def _tick_levels(axes: Axes, side: str, axis: Axis) -> None:
     positions = axis.positions[places]
     getattr(axes, f"set_{side}ticks")(positions, texts)
     getattr(axes, f"set_{side}ticks")([], minor=True)
-    if side == "x" and sum(map(len, texts)) > _WIDEST_TITLE:
+    if side == "x" and sum(len(text) + 2 for text in texts) > _WIDEST_TICKS:
         axes.tick_params("x", labelrotation=90 if len(texts) > _MOST_TICKS else 45)
 
 
@@ -320,7 +333,7 @@ def _heat(picture: Picture, axes: Axes) -> None:
         rasterized=values.size > _MOST_VECTORS,
     )
     for side, axis in (("x", picture.x), ("y", picture.y)):
-        _label(axes, side, axis)
+        _label(axes, side, axis, has_cells=True)
     if picture.y.kind == "text":
         axes.invert_yaxis()
     axes.figure.colorbar(mesh, ax=axes, label=_literal(picture.label))

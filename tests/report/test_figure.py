@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import xml.etree.ElementTree
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,25 @@ def test_heat_maps_have_a_scale_and_blank_cells():
     assert np.isnan(values[0, 0])
     assert mesh.get_cmap().name == "viridis"
     assert axes.figure.axes[1].get_ylabel() == "peak (mV)"
+
+
+def test_few_levels_of_a_heat_map_have_ticks_at_their_places():
+    space = Param(share=[0.0, 0.3, 0.6]) * Param(n=[1, 2, 3, 1000])
+    axes = axes_of(picture(space, over="share,n"))
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "0.3", "0.6"]
+    assert axes.get_xticks().tolist() == [0.0, 0.3, 0.6]
+    assert 3 not in axes.get_yticks(), "1, 2 and 3 would be over each other"
+
+
+def test_texts_at_ticks_do_not_meet():
+    for n, rotation in [(5, 0.0), (11, 45.0)]:
+        space = Param(step=2.0 / 2 ** np.arange(n)) * Param(k=[1, 2])
+        axes = axes_of(picture(space, over="step,k"))
+        axes.figure.draw_without_rendering()
+        labels = axes.get_xticklabels()
+        assert {label.get_rotation() for label in labels} == {rotation}
+        ends = [label.get_window_extent().intervalx for label in labels]
+        assert rotation or all(a[1] < b[0] for a, b in pairwise(ends))
 
 
 def test_bars_go_down_in_the_order_of_the_space():
