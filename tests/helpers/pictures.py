@@ -5,8 +5,8 @@ its project folder. A comment above a picture says that it is a screenshot, and 
 
     <!-- screenshot: report.html#view=heat, 900 x 700, dark -->
 
-As a program, this follows all documents with pictures, and keeps what they make in
-``docs/pictures``. Without Chromium, screenshots stay as they are.
+As a program, this follows the documents that are named, or all with pictures, and keeps
+what they make in ``docs/pictures``. Without Chromium, screenshots stay as they are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,33 +207,42 @@ def make(document: Path) -> None:
 
 
 def photograph(project: Path, screenshot: Screenshot, path: Path) -> None:
-    """Keep what the browser shows, in 128 colours."""
+    """Keep what the browser shows, in 256 colours."""
     from PIL import Image
 
     browser = Browser()
     try:
         browser.size(screenshot.width, screenshot.height)
         browser.prefer(screenshot.scheme)
+        browser.driver.execute_cdp_cmd(
+            "Emulation.setScrollbarsHidden", {"hidden": True}
+        )
         browser.open(project / screenshot.page, screenshot.hash)
         browser.driver.save_screenshot(str(path))
     finally:
         browser.quit()
     with Image.open(path) as image:
-        few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        few = image.convert("RGB").quantize(
+            256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
     few.save(path, optimize=True)
 
 
-def main() -> None:
-    """Make all pictures, and remove those that no document shows."""
+def main(names: Sequence[str]) -> None:
+    """Make all pictures, or those of some documents.
+
+    Those that no document shows are removed.
+    """
     PICTURES.mkdir(exist_ok=True)
-    for document in documents():
+    chosen = [Path(name).resolve() for name in names]
+    for document in chosen or documents():
         print(document.relative_to(ROOT), flush=True)
         make(document)
-    names = {name for document in documents() for name in shown(document)}
+    kept = {name for document in documents() for name in shown(document)}
     for path in PICTURES.iterdir():
-        if path.name not in names:
+        if path.name not in kept:
             path.unlink()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
