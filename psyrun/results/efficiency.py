@@ -10,16 +10,10 @@ from typing import Literal, TypeAlias, TypeVar
 import numpy as np
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.proposals.requested import (
-    bytes_of,
-    memory_text,
-    seconds_of,
-    time_text,
-)
-from psyrun.planning.proposals.telling import number_text, rough_duration
 from psyrun.queue.past_jobs import PastJob, past_jobs, with_usages
+from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
 from psyrun.store.costs import Costs
-from psyrun.utils.text import counted, memory_size
+from psyrun.utils.text import counted, memory_size, number_text, rough_duration
 from psyrun.workdir.costs import costs_of
 from psyrun.workdir.layout import PROCESS, TaskLayout
 from psyrun.workdir.plan import Plan

@@ -33,6 +33,9 @@ _MEGABYTES = {
     "T": Fraction(1024**2),
     "P": Fraction(1024**3),
 }
+_MEBI = 2**20
+_STEPS = ((3600, 300), (6 * 3600, 900), (86400, 3600))  # seconds up to, and in steps of
+_LONG_STEP = 6 * 3600
 _TIME_ALLOWED = (
     "it must be a time such as '15m', '1h30m' or '2d', or a number of minutes"
 )
@@ -107,6 +110,43 @@ def memory(value: Any) -> str:
         if amount % size == 0:
             return f"{amount // size}{unit}"
     return f"{amount}M"
+
+
+def time_text(seconds: float) -> str:
+    """Return a time limit for a task file, rounded up, such as ``'1h30m'``.
+
+    Steps are of 5 minutes up to an hour, 15 minutes up to 6 hours, hours up to a day,
+    and 6 hours beyond.
+    """
+    step = next((step for most, step in _STEPS if seconds <= most), _LONG_STEP)
+    minutes = max(1, ceil(seconds / step)) * step // 60
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def memory_text(size: float) -> str:
+    """Return an amount of memory for a task file, rounded up, such as ``'1.5G'``.
+
+    `size` is in bytes. Amounts are at most a quarter larger, or multiples of 64 MiB.
+    """
+    mebibytes = max(1, ceil(size / _MEBI))
+    step = max(64, 2 ** (mebibytes.bit_length() - 3))
+    amount = ceil(mebibytes / step) * step
+    return (
+        f"{amount / 1024:g}G" if amount >= 1024 and amount % 256 == 0 else f"{amount}M"
+    )
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a time limit that `time_text` wrote."""
+    return 60.0 * minutes(text)
+
+
+def bytes_of(text: str) -> float:
+    """Return the bytes of an amount that `memory_text` wrote."""
+    return float(megabytes(text) * _MEBI)
 
 
 def count(value: Any) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from psyrun.errors import visible
 
@@ -130,6 +131,48 @@ def memory_size(size: float) -> str:
     while size >= 1000 and step:
         size, unit, step = size / 1024, f"{step[0]}iB", step[1:]
     return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
+
+
+class _Range(Protocol):
+    """A number and an interval around it."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def range_text(found: _Range, shown: Callable[[float], str]) -> str:
+    """Return a number with its interval, such as ``12 s (10 s to 15 s)``."""
+    value, low, high = shown(found.value), shown(found.low), found.high
+    if not math.isfinite(high):
+        return f"{value} ({low} or more)"
+    if low == value == shown(high):
+        return value
+    return f"{value} ({low} to {shown(high)})"
+
+
+def number_text(number: float) -> str:
+    """Return a number with three digits."""
+    if 0 < number < 0.001:
+        return "< 0.001"
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def rough_duration(seconds: float) -> str:
+    """Return a length of time with two digits or so, such as ``12 min``."""
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds >= 0.001 else "< 1 ms"
+    if seconds < 600:
+        return duration(seconds).removesuffix(" 0 s")
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 36000:
+        return duration(60 * round(seconds / 60)).removesuffix(" 0 min")
+    hours = seconds / 3600
+    return f"{hours:.0f} h" if hours < 100 else f"{hours / 24:.0f} days"
 
 
 def wrapped(

@@ -7,7 +7,17 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from psyrun.scheduler.units import count, megabytes, memory, minutes, seconds
+from psyrun.scheduler.units import (
+    bytes_of,
+    count,
+    megabytes,
+    memory,
+    memory_text,
+    minutes,
+    seconds,
+    seconds_of,
+    time_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +139,19 @@ def test_what_is_no_number_of_seconds_is_refused(value):
 def test_no_seconds_are_refused(value):
     with pytest.raises(ValueError, match="above zero"):
         seconds(value)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20, 1e8, 2**30, 1.3e9, 7.7e10, 1e13])
+def test_memory_for_a_task_file_is_a_little_more_than_needed(size):
+    text = memory_text(size)
+    assert size <= bytes_of(text) <= 2**20 + size + max(size / 4, 2**26)
+    assert memory_text(bytes_of(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("needed", "text"),
+    [(0, "5m"), (301, "10m"), (3601, "1h15m"), (30000, "9h"), (100000, "1d6h")],
+)
+def test_a_time_for_a_task_file_is_rounded_up(needed, text):
+    assert time_text(needed) == text
+    assert seconds_of(text) >= needed

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -5,7 +6,17 @@ import numpy as np
 import pytest
 
 from psyrun import Param
-from psyrun.utils.text import duration, side_by_side, text_of, wrapped
+from psyrun.estimate import Range
+from psyrun.utils.text import (
+    duration,
+    memory_size,
+    number_text,
+    range_text,
+    rough_duration,
+    side_by_side,
+    text_of,
+    wrapped,
+)
 
 NUMBER = np.linspace(-1, 1, 6)[3]
 
@@ -101,3 +112,48 @@ def test_lines_are_wrapped_between_words():
 def test_sentences_stand_on_one_line_if_they_fit():
     assert side_by_side(("One.", "Two."), 9) == ["One. Two."]
     assert side_by_side(("One.", "Two."), 8) == ["One.", "Two."]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KiB"),
+        (2**30, "1.0 GiB"),
+        (5e10, "47 GiB"),
+    ],
+)
+def test_memory_has_two_or_three_digits(size: float, text: str) -> None:
+    assert memory_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0001, "< 1 ms"),
+        (2.345, "2.3 s"),
+        (125, "2 min 5 s"),
+        (120, "2 min"),
+        (2460, "41 min"),
+        (14400, "4 h"),
+        (5400, "1 h 30 min"),
+        (36000, "10 h"),
+        (30 * 86400, "30 days"),
+    ],
+)
+def test_a_rough_length_of_time_has_few_digits(seconds: float, text: str) -> None:
+    assert rough_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((3.0, 2.0, 4.0), "3 (2 to 4)"),
+        ((3.0, 2.0, math.inf), "3 (2 or more)"),
+        ((3.0, 3.0, 3.0), "3"),
+        ((1234.5, 0.0001, 2000.0), "1234 (< 0.001 to 2000)"),
+    ],
+)
+def test_an_interval_is_told_with_its_number(ends, text: str) -> None:
+    assert range_text(Range(*ends), number_text) == text

@@ -12,17 +12,14 @@ from psyrun.planning.proposals.answers import Setting
 from psyrun.planning.proposals.memory import job_memory
 from psyrun.planning.proposals.requested import (
     Argument,
-    bytes_of,
     memory_argument,
-    memory_text,
     requested_memory,
     requested_seconds,
-    seconds_of,
     time_argument,
-    time_text,
 )
 from psyrun.planning.proposals.situation import Situation
 from psyrun.planning.proposals.work import Work
+from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
 from psyrun.utils.text import duration, memory_size, short_duration
 
 _ARGS = "scheduler_args"

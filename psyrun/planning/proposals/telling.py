@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from psyrun.errors import visible
-from psyrun.estimate import Estimate, NoEstimate, Range
+from psyrun.estimate import Estimate, NoEstimate
 from psyrun.planning.proposals.answers import Proposal, Setting, WallTime
 from psyrun.utils.console import aligned
 from psyrun.utils.text import (
     counted,
     describe_parameters,
-    duration,
     memory_size,
+    number_text,
     parameters_text,
+    range_text,
+    rough_duration,
     shortened,
     text_of,
     wrapped,
@@ -183,34 +185,3 @@ def _shown(value: Any) -> str:
 
 def _proposed(setting: Setting) -> str:
     return _shown(setting.value) if setting.is_new else "as it is"
-
-
-def range_text(found: Range, shown: Callable[[float], str]) -> str:
-    """Return a number with its interval, such as ``12 s (10 s to 15 s)``."""
-    value, low, high = shown(found.value), shown(found.low), found.high
-    if not math.isfinite(high):
-        return f"{value} ({low} or more)"
-    if low == value == shown(high):
-        return value
-    return f"{value} ({low} to {shown(high)})"
-
-
-def number_text(number: float) -> str:
-    """Return a number with three digits."""
-    if 0 < number < 0.001:
-        return "< 0.001"
-    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
-
-
-def rough_duration(seconds: float) -> str:
-    """Return a length of time with two digits or so, such as ``12 min``."""
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds >= 0.001 else "< 1 ms"
-    if seconds < 600:
-        return duration(seconds).removesuffix(" 0 s")
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 36000:
-        return duration(60 * round(seconds / 60)).removesuffix(" 0 min")
-    hours = seconds / 3600
-    return f"{hours:.0f} h" if hours < 100 else f"{hours / 24:.0f} days"
