@@ -11,6 +11,13 @@
 with `values` as `Scheduler.validate` returns them for ``<task>:process:0``. On this
 machine, `cores` takes the place of `values`: how many a run uses at once. Of a
 `NoEstimate`, `failure_lines` tells.
+
+To put what is proposed into the task file::
+
+    source = TaskSource.read(path)  # before the task is loaded
+    ...
+    for line in write_settings(task, source, proposal.changes):
+        print(line)
 """
 
 from psyrun.planning.proposals.answers import (
@@ -23,6 +30,7 @@ from psyrun.planning.proposals.answers import (
 from psyrun.planning.proposals.making import proposal_of
 from psyrun.planning.proposals.situation import Situation
 from psyrun.planning.proposals.telling import failure_lines, proposal_lines
+from psyrun.planning.proposals.writing import write_settings
 
 __all__ = [
     "JobMemory",
@@ -34,4 +42,5 @@ __all__ = [
     "failure_lines",
     "proposal_lines",
     "proposal_of",
+    "write_settings",
 ]
