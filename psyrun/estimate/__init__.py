@@ -10,7 +10,7 @@ from psyrun.estimate.answers import (
 )
 from psyrun.estimate.evaluated import FAILED, OK, TIMED_OUT, Evaluated
 from psyrun.estimate.pilots import affordable, first_pilots, next_pilots
-from psyrun.estimate.totals import estimate
+from psyrun.estimate.totals import estimate, predicted_times
 
 __all__ = [
     "FAILED",
@@ -27,4 +27,5 @@ __all__ = [
     "estimate",
     "first_pilots",
     "next_pilots",
+    "predicted_times",
 ]

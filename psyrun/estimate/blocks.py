@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import numpy as np
 
 from psyrun.errors import PsyrunError
 from psyrun.estimate.columns import Floats
 from psyrun.pspace.columns import Indices
 
+_N_PIECES = 256  # of all blocks together, at least
+_OF_EACH = 4  # pieces of each of many blocks
+_MOST_PIECES = 2**16
+_CLOSE = 1e-4  # how equal pieces are
+_ALIKE = 0.9  # ratio of times of blocks that count as equal
 
-def equal_blocks(times: Floats, n: int) -> Indices:
+
+class SharedBlocks(NamedTuple):
+    """Assignments in pieces, and the block that each piece belongs to.
+
+    Attributes
+    ----------
+    starts : ndarray of int64, shape (pieces + 1,)
+        The first assignment of each piece, and the number of assignments.
+    blocks : ndarray of int64, shape (pieces,)
+        The number of its block; the blocks that take longest have the lowest ones.
+    times : ndarray of float64, shape (blocks,)
+        What each block takes.
+    """
+
+    starts: Indices
+    blocks: Indices
+    times: Floats
+
+
+def equal_blocks(times: Floats, n: int, *, tolerance: float = 1e-9) -> Indices:
     """Cut assignments into blocks that take about equally long.
 
     The longest block is as short as can be with blocks of assignments that follow one
-    another.
+    another. If that is a single assignment, which cannot be cut, so is the longest of
+    all blocks that are more than one.
 
     Parameters
     ----------
@@ -21,6 +50,8 @@ def equal_blocks(times: Floats, n: int) -> Indices:
         Predicted times in the order of evaluation, none of them negative.
     n : int
         Number of blocks; there are fewer if there are fewer assignments.
+    tolerance : float
+        By which part the longest block may be longer than it has to be.
 
     Returns
     -------
@@ -35,7 +66,8 @@ def equal_blocks(times: Floats, n: int) -> Indices:
     Notes
     -----
     That is the linear partition problem. It is solved by bisecting the time of the
-    longest block; each time blocks are filled one after the other.
+    longest block; each time blocks are filled one after the other, and an assignment
+    that takes longer is a block by itself.
 
     Examples
     --------
@@ -48,20 +80,18 @@ def equal_blocks(times: Floats, n: int) -> Indices:
         raise PsyrunError("equal_blocks: times must be finite, and not negative.")
     size = len(times)
     n = min(n, size)
-    if n == 0:
-        return np.zeros(1, np.int64)
+    if n == size:
+        return np.arange(size + 1)
     ends = np.concatenate([[0.0], np.cumsum(times)])
-    low, high = max(float(times.max()), float(ends[-1]) / n), float(ends[-1])
-    for _ in range(64):
+    total = float(ends[-1])
+    low, high = 1e-12 * total, total
+    while high - low > tolerance * high:
         middle = (low + high) / 2
-        if not low < middle < high:
-            break
         if _filled(ends, n, middle) is None:
             low = middle
         else:
             high = middle
-    found = _filled(ends, n, low)
-    starts = found if found is not None else _filled(ends, n, high)
+    starts = _filled(ends, n, high)
     assert starts is not None
     return starts
 
@@ -75,13 +105,68 @@ def _filled(ends: Floats, n: int, longest: float) -> Indices | None:
     allowed = longest * (1 + 1e-12)
     for block in range(n):
         start = starts[-1]
-        end = int(np.searchsorted(ends, ends[start] + allowed, side="right")) - 1
+        end = int(ends.searchsorted(ends[start] + allowed, "right")) - 1
         # Each of the blocks to come needs an assignment.
         starts.append(min(max(end, start + 1), size - (n - 1 - block)))
     return np.array(starts, np.int64) if starts[-1] == size else None
 
 
-def slowest_first(times: Floats, starts: Indices) -> Indices:
+def shared_blocks(times: Floats, n: int, *, are_sorted: bool = True) -> SharedBlocks:
+    """Share assignments out among blocks that take about equally long.
+
+    They are cut into more pieces than there are blocks; then the longest piece goes to
+    the block that has least so far, and so on [1]_. So blocks are even where few
+    assignments differ much, and errors of predictions that regions have in common are
+    spread over all blocks.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (assignments,)
+        Predicted times in the order of evaluation, none of them negative.
+    n : int
+        Number of blocks; there are fewer if there are fewer assignments.
+    are_sorted : bool
+        Whether blocks that take longer come first; those within a tenth count as
+        equal. Else they are in the order of their first assignments.
+
+    References
+    ----------
+    .. [1] R. L. Graham, "Bounds on multiprocessing timing anomalies", SIAM Journal on
+       Applied Mathematics 17 (1969), 416-429.
+    """
+    n = min(n, len(times))
+    starts = equal_blocks(times, _n_pieces(n), tolerance=_CLOSE)
+    n_pieces = len(starts) - 1
+    sums = np.add.reduceat(times, starts[:-1]) if n_pieces else np.empty(0)
+    owners = np.empty(n_pieces, np.int64)
+    # The number of pieces decides between blocks that take no time.
+    loads = [(0.0, 0, block) for block in range(n)]
+    for piece in np.argsort(-sums, kind="stable").tolist():
+        load, n_own, block = loads[0]
+        owners[piece] = block
+        heapq.heapreplace(loads, (load + float(sums[piece]), n_own + 1, block))
+    # Blocks are renumbered by their first pieces, and then by their times.
+    _, firsts = np.unique(owners, return_index=True)
+    owners = _ranks(np.argsort(firsts))[owners]
+    of_blocks = np.asarray(np.bincount(owners, sums, n), np.float64)
+    if are_sorted:
+        order = slowest_first(of_blocks)
+        owners, of_blocks = _ranks(order)[owners], of_blocks[order]
+    return SharedBlocks(starts, owners, of_blocks)
+
+
+def _n_pieces(n: int) -> int:
+    of_each = max(_OF_EACH, _N_PIECES // max(n, 1))
+    return n * of_each if n * of_each <= _MOST_PIECES else max(n, 1)
+
+
+def _ranks(order: Indices) -> Indices:
+    found = np.empty_like(order)
+    found[order] = np.arange(len(order))
+    return found
+
+
+def slowest_first(times: Floats) -> Indices:
     """Return the order of blocks by longest processing time.
 
     On m machines that each take the next block when they are idle, the last one ends no
@@ -89,20 +174,39 @@ def slowest_first(times: Floats, starts: Indices) -> Indices:
 
     Parameters
     ----------
-    times : ndarray of float64, shape (assignments,)
-        Predicted times in the order of evaluation.
-    starts : ndarray of int64, shape (blocks + 1,)
-        What `equal_blocks` returns.
+    times : ndarray of float64, shape (blocks,)
+        What each block takes.
 
     Returns
     -------
     ndarray of int64, shape (blocks,)
-        Numbers of blocks, the longest first; equal ones keep their order.
+        Numbers of blocks, the longest first. Those whose times differ by less than a
+        tenth of the longest ones count as equal, and keep their order.
 
     References
     ----------
     .. [1] R. L. Graham, "Bounds on multiprocessing timing anomalies", SIAM Journal on
        Applied Mathematics 17 (1969), 416-429.
     """
-    ends = np.concatenate([[0.0], np.cumsum(times)])
-    return np.argsort(-np.diff(ends[starts]), kind="stable")
+    longest = float(times.max(initial=0.0))
+    if not longest:
+        return np.arange(len(times))
+    # Predictions are not better than that.
+    ratios = np.maximum(times / longest, 1e-12)
+    return np.argsort(np.floor(np.log(ratios) / np.log(_ALIKE) + 1e-9), kind="stable")
+
+
+def last_end(times: Iterable[float], n_workers: int) -> float:
+    """Return when the last of some workers ends that take one block after the other.
+
+    Parameters
+    ----------
+    times : iterable of float
+        What each block takes, in the order in which they are started.
+    n_workers : int
+        How many there are, at least 1.
+    """
+    ends = [0.0] * n_workers
+    for time in times:
+        heapq.heapreplace(ends, ends[0] + time)
+    return max(ends)

@@ -33,6 +33,8 @@ class Desired(TaskSettings):
         Fewest assignments in each.
     order : str
         In which order assignments are evaluated.
+    predict_times : bool
+        Whether blocks are to take equally long, once times can be predicted.
     ext : str
         File extension of the task's store, with its dot.
     token : str
@@ -65,6 +67,7 @@ class Desired(TaskSettings):
     overwrite_dirty: bool = True
     described: str = ""
     order: str = SPACE
+    predict_times: bool = True
     part: tuple[str, ...] = ()
     n_whole: int | None = None
 
@@ -87,8 +90,9 @@ class Desired(TaskSettings):
     @property
     def division(self) -> str:
         """What a change of divides the missing assignments anew."""
-        names = [name for name in DIVIDING if name != "order" or self.order != SPACE]
-        # Plans of before tell of no order, which is that of the space.
+        # Plans of before tell of no order, which is that of the space, nor of this.
+        usual = {"order": SPACE, "predict_times": True}
+        names = [n for n in DIVIDING if n not in usual or getattr(self, n) != usual[n]]
         values = [getattr(self, name) for name in names]
         return " ".join(v.name if isinstance(v, Backend) else str(v) for v in values)
 

@@ -16,6 +16,7 @@ from psyrun.pspace.order import order_of
 from psyrun.pspace.rows import places_of
 from psyrun.pspace.space import ParameterSpace
 from psyrun.pspace.tolerance import KnownAs
+from psyrun.steps.even_times import with_even_times
 from psyrun.steps.job import Job
 from psyrun.store.arrays import Indices, RowType, has_large_integers
 from psyrun.store.base import Store
@@ -86,14 +87,15 @@ def split(job: Job) -> None:
             division, marked = _divide(job)
             _check_parameters(job, division)
             order = order_of(division.space, job.plan.order)
-            division = replace(division, order=order)
+            division = with_even_times(job, replace(division, order=order))
             division.save(job.round, job.plan)
             if len(marked):
                 mark_replaced(job.round, job.plan.fingerprint, marked)
         make_folder(job.round.blocks)
+    how = "" if division.shares is None else " that are predicted to take equally long"
     print(
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
-        f"before; {len(division.open)} to evaluate in {division.n_blocks} blocks"
+        f"before; {len(division.open)} to evaluate in {division.n_blocks} blocks{how}"
     )
 
 

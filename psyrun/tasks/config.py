@@ -182,6 +182,14 @@ class Config:
         divides=True,
         value=SPACE,
     )
+    predict_times: bool = special(
+        values.flag,
+        "`True` or `False`",
+        "whether jobs get assignments that are predicted to take equally long, once "
+        "some have been evaluated, rather than equally many",
+        divides=True,
+        value=True,
+    )
     scheduler: Scheduler = special(
         values.scheduler,
         "scheduler, its class, or its name",

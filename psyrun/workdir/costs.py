@@ -34,7 +34,7 @@ from psyrun.store.metadata import (
 from psyrun.utils.files import Filename, file_beside, link
 from psyrun.workdir import frames, journal
 from psyrun.workdir.checksums import BlockRecord
-from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
 from psyrun.workdir.row_sources import (
@@ -248,6 +248,18 @@ def stored_costs(
         if metadata is not None and ARRAYS[0] in metadata.arrays:
             return Costs.of(metadata, len(metadata.arrays[ARRAYS[0]]), path)
     return None
+
+
+def costs_of_kept(round_: Round, store: Store, division: Division) -> Costs | None:
+    """Return the costs of the rows that a division keeps, None if they are not known.
+
+    They are in the order of the kept file. The division need not be written yet.
+    """
+    path = round_.kept(store.ext)
+    known, versions = stored_costs(store, path, file_beside(path)), division.versions
+    if known is None or versions is None or len(known) != len(versions):
+        return None
+    return known.with_versions(division.fingerprints, versions)
 
 
 def keep_costs(store: Store, kept: Path, taken: Iterable[Taken]) -> None:

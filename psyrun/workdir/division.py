@@ -24,6 +24,7 @@ from psyrun.utils.files import (
 from psyrun.utils.records import read_record
 from psyrun.workdir.layout import Round
 from psyrun.workdir.plan import MOST_BLOCKS, Plan
+from psyrun.workdir.shares import Shares
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +85,8 @@ class Division:
         What the space is a part of; None if it is whole.
     part : range, ndarray of int64 or Rows, or None
         Which points of the whole it has, ascending; None if it is whole.
+    shares : Shares or None
+        Which of the open assignments each block has; None for equal parts.
     """
 
     space: ParameterSpace
@@ -103,6 +106,7 @@ class Division:
     order: Order | None = None
     whole: ParameterSpace | None = None
     part: AnyRows | None = None
+    shares: Shares | None = None
 
     def narrowed(self, whole: ParameterSpace, among: Candidates) -> Division:
         """Return a division of what is chosen, and of what has a kept row.
@@ -162,10 +166,28 @@ class Division:
 
         With another order of evaluation, each job has some of all parts of the space.
         """
+        if self.shares is not None:
+            return self._shared(block)
         if self.order is not None:
             return self._dealt(self.order, block)
         begin, end = equal_ranges(len(self.open), self.n_blocks)[block]
         return self.open[begin:end]
+
+    def _shared(self, block: int) -> Indices:
+        import numpy as np
+
+        pieces = [np.arange(p.start, p.stop) for p in self._pieces.get(block, ())]
+        return np.sort(self.at(np.concatenate([np.empty(0, np.int64), *pieces])))
+
+    @cached_property
+    def _pieces(self) -> dict[int, list[range]]:
+        return {} if self.shares is None else self.shares.by_block()
+
+    def at(self, positions: Indices) -> Indices:
+        """Return open assignments by their positions in the order of evaluation."""
+        if self.kept is None:
+            return positions if self.order is None else self.order.points(positions)
+        return self._in_turn[positions]
 
     def _dealt(self, order: Order, block: int) -> Indices:
         import numpy as np
@@ -241,6 +263,7 @@ class Division:
     def _counts(self, round_: Round, plan: Plan, space: Checksum) -> DivisionCounts:
         has_kept = self.kept is not None
         path, kept = round_.kept(plan.block_ext), self.kept_file
+        shares = self.shares
         if kept is None and has_kept and path.exists():
             kept = Checksum.of(path)
         return DivisionCounts(
@@ -260,6 +283,7 @@ class Division:
             n_whole=None if self.whole is None else len(self.whole),
             space=space,
             kept=kept if has_kept and path.exists() else None,
+            shared=None if shares is None else shares.sizes(self.n_blocks),
         )
 
     @classmethod
@@ -339,6 +363,8 @@ class DivisionCounts:
     space, kept : Checksum or None
         Of the frozen space, and of the file with kept rows. None where there is no
         such file, or an earlier version of psyrun wrote it.
+    shared : tuple of int or None
+        Number of assignments of each block; None where all have equal parts.
     """
 
     n_items: int
@@ -357,6 +383,7 @@ class DivisionCounts:
     space_source: str = ""
     order: str = SPACE
     n_whole: int | None = None
+    shared: tuple[int, ...] | None = None
 
     @classmethod
     def load(cls, round_: Round) -> DivisionCounts | None:
@@ -373,6 +400,12 @@ class DivisionCounts:
 
     @property
     def _is_sound(self) -> bool:
+        if self.shared is not None and (
+            len(self.shared) != self.n_blocks
+            or sum(self.shared) != self.n_open
+            or min(self.shared, default=0) < 0
+        ):
+            return False
         return (
             0 <= self.n_open <= self.n_items
             and 0 <= self.n_blocks <= MOST_BLOCKS
@@ -382,5 +415,7 @@ class DivisionCounts:
     @property
     def sizes(self) -> list[int]:
         """Number of assignments of each process job."""
+        if self.shared is not None:
+            return [*self.shared]
         ranges = equal_ranges(self.n_open, self.n_blocks)
         return [end - begin for begin, end in ranges]

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.estimate import evaluated as outcomes
+from psyrun.estimate.columns import Floats
 from psyrun.estimate.evaluated import Evaluated
 from psyrun.store.costs import Costs
 from psyrun.workdir.costs import costs_of
+from psyrun.workdir.division import Division
 from psyrun.workdir.failures import TIMED_OUT, failures_of
 from psyrun.workdir.rows import RoundData
 
@@ -41,9 +43,7 @@ def evaluated_in(data: RoundData, versions: Collection[str] = ()) -> Evaluated:
     """
     indices = data.with_row()
     costs = costs_of(data, with_former=False, with_seeds=False)
-    seconds = costs.columns["duration"].astype(np.float64)
-    peaks = costs.columns["peak"] * float(_KIB)
-    peaks[peaks == 0] = np.nan
+    seconds, peaks = _seconds_and_peaks(costs)
     is_known = np.isfinite(seconds) & _is_of(costs, versions)
     failures = failures_of(data.round)
     has_row = set(indices.tolist()) if failures else set()
@@ -60,6 +60,43 @@ def evaluated_in(data: RoundData, versions: Collection[str] = ()) -> Evaluated:
         [outcomes.OK] * int(is_known.sum()) + [_outcome(each.type) for each in failed],
     )
     return found.take(np.argsort(found.rows, kind="stable"))
+
+
+def evaluated_before(
+    division: Division, costs: Costs, versions: Collection[str]
+) -> Evaluated:
+    """Return the assignments whose rows a division keeps, with what they have cost.
+
+    Parameters
+    ----------
+    division : Division
+        It need not be written yet.
+    costs : Costs
+        Those of its kept rows, as `psyrun.workdir.costs.costs_of_kept` returns them.
+    versions : collection of str
+        Fingerprints of the versions of the task whose rows count, and rows of which no
+        version is known.
+
+    Returns
+    -------
+    Evaluated
+        Rows whose duration is known. They are indices in the space of the division,
+        ascending.
+    """
+    if division.kept is None:
+        return Evaluated.of([], [])
+    rows = np.flatnonzero(division.kept >= 0)
+    costs = costs.take(division.kept[rows])
+    seconds, peaks = _seconds_and_peaks(costs)
+    is_known = np.isfinite(seconds) & _is_of(costs, versions)
+    return Evaluated.of(rows[is_known], seconds[is_known], peaks[is_known])
+
+
+def _seconds_and_peaks(costs: Costs) -> tuple[Floats, Floats]:
+    """Return durations, and peaks of memory in bytes; nan for what is not known."""
+    peaks = costs.columns["peak"] * float(_KIB)
+    peaks[peaks == 0] = np.nan
+    return costs.columns["duration"].astype(np.float64), peaks
 
 
 def _outcome(exception: str) -> int:

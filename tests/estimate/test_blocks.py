@@ -1,6 +1,5 @@
 """Blocks of about equal predicted time."""
 
-import heapq
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psyrun.errors import PsyrunError
-from psyrun.estimate.blocks import equal_blocks, slowest_first
+from psyrun.estimate.blocks import equal_blocks, last_end, shared_blocks, slowest_first
 
 
 def longest(times: list[float], starts: list[int]) -> float:
@@ -52,18 +51,60 @@ def test_impossible_blocks_are_refused(times: list[float], n: int, said: str) ->
         equal_blocks(np.array(times), n)
 
 
+def test_beside_one_assignment_that_takes_long_the_others_are_even() -> None:
+    times = np.ones(1000)
+    times[500] = 300.0
+    starts = equal_blocks(times, 101)
+    sums = np.add.reduceat(times, starts[:-1])
+    assert sorted(sums)[-2] <= 11.0
+
+
 def test_slow_blocks_are_started_first() -> None:
-    times = np.array([1.0, 1.0, 9.0, 2.0, 2.0, 4.0])
-    order = slowest_first(times, np.array([0, 2, 3, 5, 6]))
-    assert order.tolist() == [1, 2, 3, 0]
+    times = np.array([2.0, 9.0, 4.0, 4.1, 1.0])
+    assert slowest_first(times).tolist() == [1, 2, 3, 0, 4]
+    assert slowest_first(np.zeros(3)).tolist() == [0, 1, 2]
 
 
 def test_slow_blocks_first_end_near_the_lower_bound() -> None:
     times = np.sort(np.random.default_rng(1).lognormal(0, 1.5, 400))
-    starts = np.arange(0, 401, 5)
-    sums = np.add.reduceat(times, starts[:-1])
-    workers = [0.0] * 8
-    for block in slowest_first(times, starts):
-        heapq.heapreplace(workers, workers[0] + sums[block])
+    sums = np.add.reduceat(times, np.arange(0, 400, 5))
     bound = max(times.sum() / 8, sums.max())
-    assert max(workers) <= 1.1 * bound
+    assert last_end(sums[slowest_first(sums)].tolist(), 8) <= 1.1 * bound
+
+
+def test_the_last_end_is_that_of_workers_that_take_what_comes() -> None:
+    assert last_end([3.0, 1.0, 1.0, 2.0], 2) == 4.0
+    assert last_end([3.0, 1.0], 1) == 4.0
+    assert last_end([], 3) == 0.0
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=1, max_size=60),
+    st.integers(1, 9),
+    st.booleans(),
+)
+def test_each_block_has_some_of_the_assignments(
+    times: list[int], n: int, are_sorted: bool
+) -> None:
+    floats = np.array(times, float)
+    shared = shared_blocks(floats, n, are_sorted=are_sorted)
+    sizes, n = np.diff(shared.starts), min(n, len(times))
+    assert (shared.starts[0], shared.starts[-1]) == (0, len(times))
+    assert (sizes > 0).all()
+    assert sorted({*shared.blocks.tolist()}) == list(range(n))
+    owners = np.repeat(shared.blocks, sizes)
+    assert np.bincount(owners, floats, n) == pytest.approx(shared.times)
+    # By longest processing time, no worker has more than this.
+    bound = max(floats.sum() / n, floats.max())
+    assert shared.times.max() <= 4 / 3 * bound + 1e-6 or n * 4 < len(times)
+    if not are_sorted:
+        firsts = [owners.tolist().index(block) for block in range(n)]
+        assert firsts == sorted(firsts)
+
+
+@pytest.mark.parametrize("n", [8, 100, 1000])
+def test_few_assignments_that_differ_much_are_even(n: int) -> None:
+    times = np.random.default_rng(3).lognormal(0, 1, 20 * n)
+    shared = shared_blocks(times, n)
+    assert shared.times.max() <= 1.05 * max(times.sum() / n, times.max())
+    assert len(shared.blocks) <= max(256, 4 * n)

@@ -20,6 +20,7 @@ from psyrun.estimate import (
     estimate,
     first_pilots,
     next_pilots,
+    predicted_times,
 )
 from psyrun.pspace.space import ParameterSpace
 
@@ -306,3 +307,21 @@ def test_any_space_has_an_estimate(space: ParameterSpace) -> None:
     total = found.time.total
     assert 0 < total.low <= total.value <= total.high
     assert (found.time.means(np.arange(len(space))) > 0).all()
+
+
+def test_times_alone_are_those_of_the_estimate() -> None:
+    space = Param(n=range(1, 51)) * Param(solver=["a", "b"])
+    rows = first_pilots(space, 12)
+    known = Evaluated.of(rows, [(1.0 + row // 2) ** 2 for row in rows.tolist()])
+    times_of, found = predicted_times(space, known), estimate(space, known)
+    assert times_of is not None
+    assert isinstance(found, Estimate)
+    places = np.arange(100)
+    np.testing.assert_allclose(times_of(places), found.time.medians(places))
+
+
+def test_times_are_not_predicted_if_no_model_fits() -> None:
+    space, rng = Param(n=range(100)), np.random.default_rng(5)
+    rows = np.arange(0, 100, 5)
+    assert predicted_times(space, Evaluated.of(rows, rng.lognormal(0, 2, 20))) is None
+    assert predicted_times(space, Evaluated.of(rows[:2], [1.0, 2.0])) is None

@@ -55,6 +55,7 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
             "keep_blocks",
             "order",
             "overwrite_dirty",
+            "predict_times",
             "resultfile",
             "store",
             "workdir",
@@ -65,4 +66,4 @@ def test_rows_depend_on_what_is_evaluated_and_not_on_how() -> None:
 
 
 def test_a_change_of_jobs_or_their_order_divides_anew() -> None:
-    assert DIVIDING == ("backend", "max_jobs", "min_items", "order")
+    assert DIVIDING == ("backend", "max_jobs", "min_items", "order", "predict_times")

@@ -1,6 +1,7 @@
 """A frozen space and its division."""
 
 import pickle
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from psyrun import Param
 from psyrun.errors import PsyrunError
 from psyrun.pspace.candidates import Candidates
+from psyrun.pspace.order import order_of
+from psyrun.utils.files import write_json
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round
 from psyrun.workdir.plan import Plan
+from psyrun.workdir.shares import Shares
 
 PLAN = Plan(
     *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
@@ -68,6 +72,39 @@ def test_a_division_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert found.n_blocks == 3
     assert found.kept is not None and found.kept.tolist() == kept.tolist()
     assert found.former is not None and found.former.tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("order", ["space", "even"])
+@pytest.mark.parametrize("kept", [None, np.array([0, -1, -1, 1, -1, -1, -1, -1])])
+def test_blocks_have_the_shares_that_are_recorded(
+    tmp_path: Path,
+    kept: "np.ndarray[tuple[int], np.dtype[np.int64]] | None",
+    order: str,
+) -> None:
+    space = Param(x=range(8))
+    shares = Shares((0, 1, 4, 6 if kept is not None else 8), (1, 0, 1))
+    division = Division(space, 3, kept, order=order_of(space, order), shares=shares)
+    division.save(Round(tmp_path), PLAN)
+    found, counts = Division.load(Round(tmp_path)), DivisionCounts.load(Round(tmp_path))
+    in_turn = division.in_turn(division.open)
+    assert list(found.indices(0)) == sorted(in_turn[1:4])
+    assert list(found.indices(1)) == sorted([in_turn[0], *in_turn[4:]])
+    assert list(found.indices(2)) == []
+    assert counts is not None
+    assert counts.sizes == [len(found.indices(block)) for block in range(3)]
+
+
+@pytest.mark.parametrize("shared", [[1, 1], [4, 4], [1, 1, 1, 1], [4, -1, 0]], ids=str)
+def test_shares_that_cannot_be_are_called_damaged(
+    tmp_path: Path, shared: list[int]
+) -> None:
+    round_ = Round(tmp_path)
+    Division(Param(x=[1, 2, 3]), 3).save(round_, PLAN)
+    counts = DivisionCounts.load(round_)
+    assert counts is not None
+    write_json(round_.division, asdict(replace(counts, shared=tuple(shared))))
+    with pytest.raises(PsyrunError, match="numbers that cannot be"):
+        DivisionCounts.load(round_)
 
 
 def test_a_large_space_is_a_small_file(tmp_path: Path) -> None:

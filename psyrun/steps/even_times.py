@@ -1,0 +1,154 @@
+"""Blocks that are predicted to take equally long, once some assignments have a row.
+
+As long as there are no such rows, the model of costs is not even imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psyrun.backend import equal_ranges
+from psyrun.errors import one_line
+from psyrun.steps.job import Job
+from psyrun.store.arrays import Indices
+from psyrun.store.costs import Costs
+from psyrun.utils.process.basics import log_line
+from psyrun.workdir.costs import costs_of_kept
+from psyrun.workdir.division import Division
+from psyrun.workdir.shares import Shares
+
+Floats = NDArray[np.float64]
+
+_FEWEST = 8  # rows from which times are predicted
+_MOST = 64  # of them; more take long and help little
+_WORTH = 20.0  # seconds of work that are left; to predict them takes some 0.1 s
+_BETTER = 0.95  # of the time that equal parts would take
+_MOST_LISTED = 2**20  # assignments that are all predicted; of more a sample is
+_N_OF_MANY = 2**18  # assignments in that sample
+_FEWEST_OF_BLOCK = 16  # of these in each block
+_MOST_SIMULATED = 4096  # blocks for which several numbers of workers are tried
+
+
+def with_even_times(job: Job, division: Division) -> Division:
+    """Return a division with blocks of equal predicted times.
+
+    It is the same where nothing is predicted, or that would not help: the task does
+    not want it, jobs fetch their work, there are too few rows of this version, the work
+    that is left is too little, the model does not fit, or equal parts are as good.
+    """
+    plan = job.plan
+    if not job.task.predict_times or plan.fetches or division.kept is None:
+        return division
+    if division.n_blocks < 2 or len(division.open) < division.n_blocks:
+        return division
+    store = job.store(plan.block_ext)
+    costs = costs_of_kept(job.round, store, division)
+    if costs is None:
+        return division
+    seconds = costs.columns["duration"]
+    seconds = seconds[np.isfinite(seconds)]
+    if len(seconds) < _FEWEST or seconds.mean() * len(division.open) < _WORTH:
+        return division
+    try:
+        times_of = _model(division, costs, plan.names)
+    except (ImportError, np.linalg.LinAlgError) as error:
+        # Without a prediction, the run is only slower.
+        log_line(f"times are not predicted: {one_line(error)}")
+        return division
+    return division if times_of is None else _Predicted.of(division, times_of).divided()
+
+
+def _model(
+    division: Division, costs: Costs, versions: Collection[str]
+) -> Callable[[Indices], Floats] | None:
+    """Return what predicts times of assignments, None if there is no such model."""
+    from psyrun.estimate import predicted_times
+    from psyrun.estimate.evaluated import spread_rows
+    from psyrun.workdir.evaluated import evaluated_before
+
+    known = evaluated_before(division, costs, versions)
+    if len(known) < _FEWEST:
+        return None
+    if len(known) > _MOST:
+        known = known.take(spread_rows(len(known), _MOST, seed=0))
+    return predicted_times(division.space, known)
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """What open assignments are predicted to take, in the order of evaluation.
+
+    Attributes
+    ----------
+    edges : ndarray of int64, shape (n + 1,)
+        Positions of the first of each of n groups, and the number of all.
+    times : ndarray of float64, shape (n,)
+        What each group takes, in seconds.
+    """
+
+    division: Division
+    edges: Indices
+    times: Floats
+
+    @classmethod
+    def of(
+        cls, division: Division, times_of: Callable[[Indices], Floats]
+    ) -> _Predicted:
+        """Predict the open assignments of a division.
+
+        Of many, one stands for a group that follow one another.
+        """
+        n = len(division.open)
+        if n <= _MOST_LISTED:
+            return cls(division, np.arange(n + 1), times_of(division.at(np.arange(n))))
+        n_groups = min(n, max(_N_OF_MANY, _FEWEST_OF_BLOCK * division.n_blocks))
+        edges = np.linspace(0, n, n_groups + 1).astype(np.int64)
+        sizes, rng = np.diff(edges), np.random.default_rng(n)
+        at = edges[:-1] + np.floor(rng.random(n_groups) * sizes).astype(np.int64)
+        return cls(division, edges, times_of(division.at(at)) * sizes)
+
+    def divided(self) -> Division:
+        """Return the division with blocks that take equally long, if that is better."""
+        from psyrun.estimate.blocks import last_end, shared_blocks
+
+        n_blocks = self.division.n_blocks
+        # Who asks for an order wants to have blocks in it.
+        shared = shared_blocks(
+            self.times, n_blocks, are_sorted=self.division.order is None
+        )
+        before, after = self._of_equal_parts().tolist(), shared.times.tolist()
+        if not any(
+            last_end(after, n) < _BETTER * last_end(before, n)
+            for n in _numbers_of_workers(n_blocks)
+        ):
+            return self.division
+        starts = self.edges[shared.starts].tolist()
+        return replace(
+            self.division, shares=Shares(tuple(starts), tuple(shared.blocks.tolist()))
+        )
+
+    def _of_equal_parts(self) -> Floats:
+        """Return what each block takes if all have equally many assignments."""
+        n, n_blocks = len(self.division.open), self.division.n_blocks
+        if self.division.order is None:
+            ends = np.concatenate([[0.0], np.cumsum(self.times)])
+            at = [begin for begin, _ in equal_ranges(n, n_blocks)]
+            return np.diff(np.interp([*at, n], self.edges, ends))
+        if len(self.times) < n:
+            # Each has some of all parts.
+            return np.full(n_blocks, self.times.sum() / n_blocks)
+        of_blocks = np.bincount(np.arange(n) % n_blocks, self.times, n_blocks)
+        return np.asarray(of_blocks, np.float64)
+
+
+def _numbers_of_workers(n_blocks: int) -> Iterator[int]:
+    """Yield some numbers of workers that there may be, as that is not known."""
+    n = 2
+    while n < n_blocks <= _MOST_SIMULATED:
+        yield n
+        n *= 2
+    yield n_blocks

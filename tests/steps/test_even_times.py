@@ -1,0 +1,234 @@
+"""Blocks that are predicted to take equally long."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from accepting import accept_plan
+
+from psyrun import Param
+from psyrun.estimate.columns import Floats
+from psyrun.planning.prepare import TaskRun
+from psyrun.pspace.columns import Indices
+from psyrun.pspace.order import order_of
+from psyrun.results.load import load
+from psyrun.steps.even_times import _Predicted
+from psyrun.steps.main import run
+from psyrun.workdir.division import Division, DivisionCounts
+from psyrun.workdir.journal import Journal
+from psyrun.workdir.plan import Plan
+
+TASK = """\
+from psyrun import Param
+
+pspace = Param(n=range(1, 33)) * Param(s=["a", "b", "c"])
+max_jobs = 3
+
+
+def execute(n, s):
+    with open("calls", "a") as file:
+        file.write(f"{n}{s} ")
+    return {"y": f"{n}{s}"}
+"""
+PATH = Path("psy-tasks/task_a.py")
+N, S = np.arange(1, 33), "abc"
+SECONDS = np.repeat(0.02 * N**2.0, 3) * np.tile([1.0, 1.0, 3.0], 32)
+PILOTS = (0, 1, 2, 29, 31, 44, 48, 55, 73, 80, 93, 94, 95)
+
+
+def edit(old: str, new: str) -> None:
+    text = PATH.read_text()
+    assert old in text
+    PATH.write_text(text.replace(old, new))
+
+
+def step(task: TaskRun, name: str, *arguments: str) -> int:
+    return run([name, str(task.layout.folder), str(task.plan.round), *arguments])
+
+
+@pytest.fixture
+def pilots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what begins a run of three blocks that is killed.
+
+    It has evaluated some assignments by then, in times that are made up.
+    """
+    monkeypatch.chdir(tmp_path)
+    PATH.parent.mkdir()
+    PATH.write_text(TASK)
+
+    def begin(
+        rows: tuple[int, ...] = PILOTS, seconds: Floats = SECONDS, version: str = ""
+    ) -> None:
+        task = accept_plan(PATH)
+        assert step(task, "split") == 0
+        round_ = task.layout.round(task.plan.round)
+        round_.journals.mkdir()
+        session = {"host": "here", "fingerprint": version or task.plan.fingerprint}
+        journal = Journal(round_.journal(0, 0), session)
+        for row in rows:
+            n, s = row // 3 + 1, S[row % 3]
+            columns = {"n": n, "s": s, "y": f"{n}{s}"}
+            journal.row(row, 10.0, float(seconds[row]), 2048, columns)
+        journal.close()
+        task.release()
+
+    return begin
+
+
+def divided_anew(n_jobs: int = 4, *, was: int = 3) -> tuple[TaskRun, Division]:
+    """Go on with another number of jobs, and return how the rest is divided."""
+    edit(f"max_jobs = {was}", f"max_jobs = {n_jobs}")
+    task = accept_plan(PATH)
+    assert step(task, "split") == 0
+    return task, Division.load(task.layout.round(task.plan.round))
+
+
+def times_of(division: Division, seconds: Floats = SECONDS) -> list[float]:
+    blocks = range(division.n_blocks)
+    return [float(seconds[division.indices(block)].sum()) for block in blocks]
+
+
+def test_blocks_take_equally_long_and_share_what_is_open(
+    pilots: Callable[..., None],
+) -> None:
+    pilots()
+    task, division = divided_anew()
+    shares = [division.indices(block) for block in range(4)]
+    assert sorted(i for share in shares for i in share) == sorted(
+        {*range(96)} - {*PILOTS}
+    )
+    assert all(list(share) == sorted(share) for share in shares)
+    mean = sum(times_of(division)) / 4
+    assert max(times_of(division)) < 1.03 * mean
+    assert max(times_of(replace(division, shares=None))) > 1.5 * mean
+    counts = DivisionCounts.load(task.layout.round(task.plan.round))
+    assert counts is not None
+    assert counts.sizes == [len(share) for share in shares]
+
+
+@pytest.mark.slow
+def test_the_result_is_in_the_order_of_the_space(pilots: Callable[..., None]) -> None:
+    pilots()
+    task, division = divided_anew()
+    assert division.shares is not None
+    for block in range(4):
+        assert step(task, "process", str(block)) == 0
+    assert step(task, "merge") == 0
+    task.release()
+    assert len(Path("calls").read_text().split()) == 96 - len(PILOTS)
+    assert list(load("a")["y"]) == [f"{n}{s}" for n in N for s in S]
+
+
+def test_a_block_that_is_longer_has_a_lower_number(pilots: Callable[..., None]) -> None:
+    pilots()
+    _, division = divided_anew(83)
+    times = times_of(division)
+    # What differs by less than a tenth stays in its order.
+    assert all(b < a / 0.9 for a, b in pairwise(times))
+    assert times[0] > 0.9 * max(times)
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds"),
+    [
+        (PILOTS[:7], SECONDS),
+        (PILOTS, SECONDS / 1000),
+        (PILOTS, np.full(96, 5.0)),
+        (PILOTS, np.random.default_rng(2).lognormal(0, 2, 96)),
+    ],
+    ids=["few rows", "little work", "all equal", "no model fits"],
+)
+def test_blocks_are_equally_large_where_that_is_as_good(
+    pilots: Callable[..., None], rows: tuple[int, ...], seconds: Floats
+) -> None:
+    pilots(rows, seconds)
+    assert divided_anew()[1].shares is None
+
+
+def test_rows_of_another_version_predict_nothing(pilots: Callable[..., None]) -> None:
+    pilots(version="another")
+    assert divided_anew()[1].shares is None
+
+
+def test_a_task_file_can_turn_it_off(pilots: Callable[..., None]) -> None:
+    pilots()
+    edit("max_jobs = 3", "max_jobs = 3\npredict_times = False")
+    task, division = divided_anew()
+    assert division.shares is None
+    assert division.n_kept == len(PILOTS)
+    task.release()
+    # What is missing is divided anew, and all rows stay valid.
+    edit("predict_times = False", "")
+    task = accept_plan(PATH)
+    assert task.plan.round == 3
+    assert step(task, "split") == 0
+    division = Division.load(task.layout.round(3))
+    assert (division.shares is None, division.n_kept) == (False, len(PILOTS))
+
+
+def test_jobs_that_fetch_their_work_go_on_to_do_so(
+    pilots: Callable[..., None],
+) -> None:
+    pilots()
+    edit("import Param", "import backend as b, Param")
+    edit("max_jobs", "backend = b.LoadBalancingBackend\nmax_jobs")
+    assert divided_anew()[1].shares is None
+
+
+def test_a_task_that_begins_does_not_import_the_model(tmp_path: Path) -> None:
+    code = (
+        "import sys; from psyrun.steps import split; "
+        "sys.exit(any(name.startswith('psyrun.estimate') for name in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+PLAN = Plan(
+    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
+    *(1, "", False, 8, ".pkl", ".pkl"),
+)
+
+
+def power_law(rows: Indices) -> Floats:
+    return (1.0 + rows) ** 2
+
+
+@pytest.mark.parametrize("order", ["space", "even", "random"])
+@pytest.mark.parametrize("n", [10, 1000])
+def test_blocks_are_even_in_each_order(n: int, order: str) -> None:
+    space = Param(x=range(n))
+    kept = np.full(n, -1)
+    division = Division(space, 8, kept, order=order_of(space, order))
+    found = _Predicted.of(division, power_law).divided()
+    times, of_all = power_law(np.arange(n)), power_law(np.arange(n)).sum()
+    shares = [np.asarray(found.indices(block)) for block in range(8)]
+    assert np.array_equal(np.sort(np.concatenate(shares)), np.arange(n))
+    longest = max(times[share].sum() for share in shares)
+    assert longest <= 1.02 * max(of_all / 8, times.max())
+
+
+def test_of_many_assignments_a_sample_is_predicted() -> None:
+    n = 2**20 + 1
+    found = _Predicted.of(Division(Param(x=range(n)), 8), power_law)
+    assert len(found.times) < 300_000
+    shares = [np.asarray(found.divided().indices(block)) for block in range(8)]
+    assert sum(map(len, shares)) == n
+    longest = max(power_law(share).sum() for share in shares)
+    assert longest <= 1.01 * power_law(np.arange(n)).sum() / 8
+
+
+def test_the_record_of_a_division_grows_with_jobs_only(tmp_path: Path) -> None:
+    sizes = []
+    for n in (10**4, 10**8):
+        division = Division(Param(x=range(n)), 50)
+        found = _Predicted.of(division, power_law).divided()
+        assert found.shares is not None
+        sizes.append(len(found.shares.blocks))
+    assert sizes[0] == sizes[1] <= 10 * 50
