@@ -105,12 +105,14 @@ def _shown(args: argparse.Namespace, statuses: dict[str, TaskStatus]) -> list[st
 
 def _payload(taskdir: Path, status: TaskStatus, n_tasks: int) -> dict[str, Any]:
     from psyrun.report.page.collecting import collect
+    from psyrun.report.page.pace import pace_of
     from psyrun.report.page.payload import BUDGET, payload_of
     from psyrun.results.load import find_task
 
     task = find_task(status.name, taskdir)
     sweep = collect(task, _running(taskdir, status))
-    return payload_of(sweep, status.state, status.remark, BUDGET // n_tasks)
+    pace = pace_of(sweep, time.time()) if status.state in _GOING_ON else None
+    return payload_of(sweep, status.state, status.remark, BUDGET // n_tasks, pace)
 
 
 def _running(taskdir: Path, status: TaskStatus) -> list[int]:

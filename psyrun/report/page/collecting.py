@@ -21,6 +21,7 @@ from psyrun.report.page.columns import (
     are_too_many,
     levels_of,
 )
+from psyrun.report.page.timeline import Timeline, timeline_of
 from psyrun.report.quantity import NoNumberError, numbers_of
 from psyrun.report.sweep import newest_rows
 from psyrun.results.cost_rules import TIME_NOISE, costliest
@@ -76,6 +77,10 @@ class Sweep:
         What the page leaves out, in words.
     slowest : str
         Which rows are the slowest tenth, in words; empty if there is no pattern.
+    timeline : Timeline or None
+        When rows were evaluated, as far as that is known.
+    n_not_chosen : int
+        How many of those that are `TO_DO` no run was to evaluate.
     """
 
     name: str
@@ -94,6 +99,8 @@ class Sweep:
     origin: Mapping[str, Mapping[str, Any]]
     notes: list[str] = field(default_factory=list)
     slowest: str = ""
+    timeline: Timeline | None = None
+    n_not_chosen: int = 0
 
     def __len__(self) -> int:
         """Return the number of assignments that are listed."""
@@ -153,6 +160,8 @@ class _Reading:
             origin=provenance_of(self._task),
             notes=self._with_general_notes(),
             slowest=self._slowest(costs),
+            timeline=timeline_of(self._costs_of_rows),
+            n_not_chosen=self._n_not_chosen,
         )
 
     # Which assignments ----------------------------------------------------------

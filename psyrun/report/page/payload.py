@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from psyrun.pspace.columns import Indices
+from psyrun.report.axis import plain
 from psyrun.report.page.aggregation import Aggregated, Spread, aggregated
 from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
 from psyrun.report.page.columns import Label, Measured, Parameter
@@ -22,6 +24,8 @@ from psyrun.report.page.encoding import (
     script_text,
     size_of,
 )
+from psyrun.report.page.pace import Pace
+from psyrun.report.page.timeline import Timeline
 from psyrun.results.causes import FailureGroup, grouped
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.provenance import within
@@ -39,7 +43,9 @@ _MOST_SOURCE = 200_000
 Encode = Callable[[Any], Column]
 
 
-def payload_of(sweep: Sweep, state: str, remark: str, budget: int) -> dict[str, Any]:
+def payload_of(
+    sweep: Sweep, state: str, remark: str, budget: int, pace: Pace | None = None
+) -> dict[str, Any]:
     """Return what the page is told of a task, ready for `script_text`.
 
     Parameters
@@ -51,6 +57,8 @@ def payload_of(sweep: Sweep, state: str, remark: str, budget: int) -> dict[str, 
     budget : int
         About how many characters its columns may take. What would be more is rounded
         further, and then left out, which the page says.
+    pace : Pace, optional
+        How fast it goes on; None if nobody evaluates it.
     """
     columns, notes = _columns_within(sweep, budget)
     return {
@@ -67,8 +75,33 @@ def payload_of(sweep: Sweep, state: str, remark: str, budget: int) -> dict[str, 
         ],
         "failures": _failures(sweep),
         "slowest": sweep.slowest,
+        "pace": None if pace is None else asdict(pace),
+        "timeline": None if sweep.timeline is None else _timeline(sweep.timeline),
         "origin": _origin(sweep.origin),
         "notes": [*sweep.notes, *notes],
+    }
+
+
+def _timeline(timeline: Timeline) -> dict[str, Any]:
+    described = [
+        {
+            "machine": plain(lane.machine),
+            "worker": lane.worker,
+            "n_workers": lane.n_workers,
+            "n_rows": lane.n_rows,
+            "seconds": lane.seconds,
+        }
+        for lane in timeline.lanes
+    ]
+    busy = np.concatenate([lane.busy for lane in timeline.lanes])
+    return {
+        "begins": encoded_exactly(timeline.begins),
+        "step": timeline.step,
+        "lanes": described,
+        # In hundredths.
+        "busy": encoded_codes(np.rint(100 * busy).astype(np.int64), 101),
+        "n_unknown": timeline.n_unknown,
+        "n_hidden": timeline.n_hidden,
     }
 
 

@@ -26,6 +26,7 @@ _SCRIPTS = (
     "charts.js",
     "parallel.js",
     "results.js",
+    "timeline.js",
     "sections.js",
     "main.js",
 )

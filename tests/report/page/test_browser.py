@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from browser import Browser
 from page_sweeps import grid_sweep, page_with, shoot
-from projects import Project
+from projects import Project, kill_all_of, wait_until
 
 import psyrun
 from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO
@@ -512,3 +512,65 @@ def test_the_page_follows_its_file(browser: Browser, tmp_path: Path) -> None:
     browser.wait(f"{shown} === '7'")
     assert "kind=scatter" in browser.script("return location.hash")
     assert browser.element("#choose-kind").get_property("value") == "scatter"
+
+
+def test_the_timeline_has_the_times_of_all_rows(browser: Browser, report: Path) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(report, "#task=epidemic")
+    browser.element("#timeline-details summary").click()
+    browser.wait("return document.querySelector('#timeline-table tbody')")
+    lanes = browser.table("timeline-table")
+    frame = psyrun.load("epidemic", partial=True, as_="pandas", costs=True)
+    assert {lane[0] for lane in lanes} == set(frame.cost_host)
+    assert sum(lane[2] for lane in lanes) == len(frame)
+    seconds = frame.cost_duration.sum()
+    assert sum(lane[3] for lane in lanes) == pytest.approx(seconds, abs=2e-6 * 350)
+    browser.element("#timeline-chart svg").send_keys(Keys.ARROW_RIGHT)
+    text = browser.text("#timeline-readout")
+    assert f"worker 1 of {frame.cost_host[0]}: busy" in text
+
+
+WAITING = """\
+from pathlib import Path
+from time import sleep
+
+from psyrun import Param
+
+pspace = Param(x=range(20)) * Param(kind=["a", "b"])
+max_jobs = 1
+pool_size = 1
+
+
+def execute(x, kind):
+    while x >= 10 and not Path("go").exists():
+        sleep(0.05)
+    return {"y": x}
+"""
+
+
+@pytest.mark.slow
+def test_the_page_follows_a_run(browser: Browser, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write(WAITING, "waiting")
+    processes = [project.start("psyrun.cli", "run", "--quiet")]
+    try:
+        wait_until(lambda: "20/40" in project.psy("status").stdout)
+        processes.append(project.start("psyrun.cli", "report", "--watch"))
+        wait_until((tmp_path / "report.html").exists)
+        browser.open(tmp_path / "report.html", "#kind=parallel&brush.p.kind=1_1")
+        assert browser.text("#n-done").startswith("20 ")
+        assert browser.text("#task-state").startswith("running")
+        browser.choose("choose-scale", "log")
+        (tmp_path / "go").touch()
+        assert [process.wait() for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            kill_all_of(process)
+    # It may be between two pages when it is looked at.
+    browser.wait("return document.getElementById('n-done')?.textContent[0] === '4'")
+    browser.wait("return document.documentElement.dataset.ready === 'yes'")
+    assert browser.element("#choose-scale").get_property("value") == "log"
+    assert len(browser.table("rows-table")) == 20
+    assert browser.text("#task-state") == "done"
+    assert "It is written anew" not in browser.text("#footer")

@@ -32,6 +32,10 @@ async function loadTask(raw) {
   task.indexOf = index ? (row) => index[row] : (row) => row;
   task.parameters = await Promise.all(raw.parameters.map(loadParameter));
   task.quantities = await quantitiesOf(task);
+  if (raw.timeline) {
+    const { begins, busy } = raw.timeline;
+    task.timeline = { ...raw.timeline, begins: await codesOf(begins), busy: await codesOf(busy) };
+  }
   return task;
 }
 

@@ -35,6 +35,8 @@ function progressSection(task) {
   const pairs = [['assignments', countText(total), 'n-assignments'],
     ...STATES.map(([key, text]) => [text, of(counts[key]), `n-${key}`]),
     ['state', task.raw.state + (task.raw.remark ? `: ${task.raw.remark}` : ''), 'task-state']];
+  const pace = paceOf(task);
+  if (pace.length) pairs.push(...pace);
   const over = el('div');
   const options = task.parameters.map((each) => [each.name, each.head]);
   const parts = [definitions(pairs, { class: 'counts' }), total ? shareBar(counts, total) : null];
@@ -44,7 +46,17 @@ function progressSection(task) {
     parts.push(chooser('progress-axis', 'Over', options, first, show), over);
     show(first);
   }
+  if (task.timeline) parts.push(new TimelineChart(task).element);
   return section('progress', 'Progress', ...parts);
+}
+
+// While somebody evaluates it.
+function paceOf(task) {
+  const { pace } = task.raw;
+  if (!pace) return [];
+  const { rate } = pace;
+  const perMinute = rate === null ? 'not known yet' : rate >= 1 ? `${numberText(rate, 3)} rows per second` : `${numberText(60 * rate, 3)} rows per minute`;
+  return [['rate of late', perMinute, 'rate'], ['expected end', pace.end || 'not known yet', 'expected-end']];
 }
 
 function progressTable(task, name) {
