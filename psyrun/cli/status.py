@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psyrun.cli.arguments import add_tasks
 from psyrun.errors import visible
@@ -15,6 +15,10 @@ from psyrun.run.status import AssignmentCounts, TaskStatus, status_of
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned, width_of
 from psyrun.utils.text import counted, parameters_text, wrapped
+from psyrun.workdir.layout import layout_of
+
+if TYPE_CHECKING:
+    from psyrun.results.assignments import AssignmentStates
 
 _HEAD = ("task", "state", "rows", "failed", "blocks", "")
 _SHOWN = 20
@@ -27,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verbose",
         action="count",
         default=0,
-        help="show which assignments cost most, what failed and what is not evaluated "
+        help="show which assignments cost most, what was predicted and what jobs used "
+        "of what they asked for, what failed and what is not evaluated "
         f"yet, up to {_SHOWN} of each; with -vv all of them",
     )
     parser.epilog = (
@@ -130,6 +135,7 @@ def _print_details(path: Path, name: str, limit: int | None) -> None:
         print(f"\n{name}: {rule.headline}")
         for line in wrapped(rule.in_words, width_of(sys.stdout), "  ", "    "):
             print(visible(line))
+    _print_costs(path, name, details)
     failed = (f"{failure.values}: {failure.cause}" for failure in failures)
     _print_some(name, "failed", len(failures), failed, limit)
     interrupted = set(details.interrupted)
@@ -142,6 +148,37 @@ def _print_details(path: Path, name: str, limit: int | None) -> None:
     ):
         lines = (_short(space[index]) for index in indices)
         _print_some(name, what, len(indices), lines, limit)
+
+
+def _print_costs(path: Path, name: str, details: AssignmentStates) -> None:
+    """Print what was predicted, and what jobs have used of what was reserved."""
+    from psyrun.results.efficiency import efficiency_of
+    from psyrun.results.predicted import comparison_of
+
+    data, plan = details.data, details.plan
+    if data is None or plan is None:
+        return
+    layout = layout_of(path.parent, name)
+    comparison = comparison_of(layout, plan, data)
+    if comparison is not None:
+        print(f"\n{name}: what was predicted before the run, and what it was")
+        _print_wrapped(comparison.lines)
+    uses = efficiency_of(layout, plan, data)
+    if uses:
+        is_counted = any(use.source == "queue" for use in uses)
+        who = "the queue counts it" if is_counted else "rows and jobs tell it"
+        print(f"\n{name}: used of what was reserved, as {who}")
+    for use in uses:
+        head, *others = use.lines
+        _print_wrapped([head, *(f"  {line}" for line in others)])
+
+
+def _print_wrapped(lines: Iterable[str]) -> None:
+    for line in lines:
+        text = line.lstrip()
+        indent = " " * (2 + len(line) - len(text))
+        for part in wrapped(text, width_of(sys.stdout), indent, f"{indent}  "):
+            print(visible(part))
 
 
 def _short(parameters: Mapping[str, Any]) -> str:

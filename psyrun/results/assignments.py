@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class AssignmentStates:
         ascending.
     cost_rules : sequence of CostRule
         Which of those with a row took most time and memory.
+    data : RoundData or None
+        The round of the task; None if its space was not divided.
+    plan : Plan or None
+        What was accepted last.
     """
 
     space: ParameterSpace
@@ -55,6 +59,8 @@ class AssignmentStates:
     queued: Sequence[int] = ()
     interrupted: Sequence[int] = ()
     cost_rules: Sequence[CostRule] = ()
+    data: RoundData | None = None
+    plan: Plan | None = None
 
 
 def assignment_states(path: Path, name: str) -> AssignmentStates:
@@ -80,21 +86,17 @@ def _states_of(path: Path, name: str) -> AssignmentStates:
     with enough_memory_for(space, path):
         others = _others(data, failures)
         cost_rules = list(cost_rules_of(data))
+    found = AssignmentStates(
+        space, failures, cost_rules=cost_rules, data=data, plan=plan
+    )
     jobs = jobs_of(layout.round(plan.round))
     if not jobs and live_holder(layout.lock) is None:
-        return AssignmentStates(
-            space,
-            failures,
-            missing=others,
-            interrupted=_interrupted(data, others),
-            cost_rules=cost_rules,
-        )
+        interrupted = _interrupted(data, others)
+        return replace(found, missing=others, interrupted=interrupted)
     held = _held(data, plan, jobs)
     running = [index for index in others if index in held]
     queued = [index for index in others if index not in held]
-    return AssignmentStates(
-        space, failures, running=running, queued=queued, cost_rules=cost_rules
-    )
+    return replace(found, running=running, queued=queued)
 
 
 def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psyrun.errors import PsyrunError
 from psyrun.store.costs import SEED, Costs
+from psyrun.workdir.costs import costs_of
+from psyrun.workdir.rows import RoundData
 
 ATTRS: dict[str, dict[str, str]] = {
     "cost_start": {"long_name": "start of the evaluation (UTC)"},
@@ -25,6 +28,17 @@ SEED_ATTRS = {"cost_seed": {"long_name": "seed of the replicate"}}
 """The same for a column that is there only if the space has replicates."""
 _KIB = 1024
 _SHOWN = 12  # digits of a version
+
+
+def known_costs(data: RoundData) -> Costs | None:
+    """Return the costs of the rows of a round, in the order of the space.
+
+    None if they cannot be read.
+    """
+    try:
+        return costs_of(data, with_former=False, with_seeds=False)
+    except (PsyrunError, OSError):
+        return None
 
 
 def attrs_of(costs: Costs) -> dict[str, dict[str, str]]:

@@ -9,12 +9,11 @@ from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from psyrun.errors import PsyrunError
 from psyrun.queue.past_jobs import PastJob, past_jobs, with_usages
+from psyrun.results.costs import known_costs
 from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
 from psyrun.store.costs import Costs
 from psyrun.utils.text import counted, memory_size, number_text, rough_duration
-from psyrun.workdir.costs import costs_of
 from psyrun.workdir.layout import PROCESS, TaskLayout
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
@@ -208,16 +207,9 @@ def efficiency_of(
         own = [job for job in jobs if job.step == step]
         use = _by_queue(step, own)
         if use is None and step == PROCESS and costs is None and data is not None:
-            costs = _costs_of(data)
+            costs = known_costs(data)
         found.append(use or _by_rows(step, own, plan, costs))
     return [use for use in found if use.n_counted]
-
-
-def _costs_of(data: RoundData) -> Costs | None:
-    try:
-        return costs_of(data, with_former=False, with_seeds=False)
-    except (PsyrunError, OSError):
-        return None
 
 
 def _by_queue(step: str, jobs: Sequence[PastJob]) -> JobUse | None:

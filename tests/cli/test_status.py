@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from accepting import finish_accepting_failures
 
+from psyrun.queue.ledger import Intent, Ledger
 from psyrun.results.assignments import assignment_states
 from psyrun.run.status import status_of
 from psyrun.workdir.hanging import Hanging, note
@@ -331,3 +332,31 @@ def test_where_jobs_fetch_work_only_what_is_evaluated_now_is_running(write_task,
     table.close()
     assert details.running == [7]
     assert len(details.queued) == 9
+
+
+def test_what_jobs_have_used_of_what_was_reserved_is_shown(
+    psy, write_task, work, tmp_path, monkeypatch
+):
+    write_task()
+    layout = work("split", "process 0").layout
+    (tmp_path / "bin").mkdir()
+    sacct = tmp_path / "bin/sacct"
+    sacct.write_text(
+        "#!/bin/sh\n"
+        "echo '7_0|COMPLETED|2460|00:16:00||1|1|16G|240'\n"
+        "echo '7_0.batch|COMPLETED|2460|00:16:00|900M|1|1||'\n"
+    )
+    sacct.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sacct.parent}:/usr/bin:/bin")
+    scheduler = "psyrun.scheduler.slurm:Slurm"
+    where = (("square:process:0",), ("block",), ("true",), 1, scheduler)
+    batch = Ledger(layout).begin(Intent("square:process", *where, {"memory": "16G"}))
+    batch.note_ids({0: "7_0"})
+    batch.array.output(0).write_text("psyrun: start n1 1\npsyrun: exit 0 2461\n")
+    assert "reserved" not in psy("status").out
+    assert (
+        "\nsquare: used of what was reserved, as the queue counts it\n"
+        "  process: 1 job, 0.267 of 0.683 core-hours used (39 %)\n"
+        "    memory 900 MiB of 16 GiB at most, time 41 min of 4 h at most\n"
+        "    could be lower: memory 1.25G, timelimit 1h15m\n"
+    ) in psy("status", "-v").out
