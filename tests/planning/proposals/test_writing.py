@@ -76,7 +76,7 @@ def test_rows_stay_valid(read, tmp_path):
     task, source = read()
     write_settings(task, source, SETTINGS)
     one, other = (
-        source_of(tmp_path / name, {str(PATH): text})
+        source_of(tmp_path / name, {"psy-tasks/task_a.py": text})
         for name, text in (("a", TASK), ("b", PATH.read_text()))
     )
     assert (one.code, one.space) == (other.code, other.space)
