@@ -17,6 +17,7 @@ from psyrun.scheduler.jobs import (
     Obstacle,
     Usage,
 )
+from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.options import Option
 from psyrun.scheduler.registry import scheduler_class, scheduler_names
 from psyrun.scheduler.slurm import Slurm
@@ -29,6 +30,7 @@ __all__ = [
     "JobArray",
     "JobId",
     "JobStatus",
+    "Limits",
     "Obstacle",
     "Option",
     "Scheduler",

@@ -19,6 +19,7 @@ from psyrun.scheduler.jobs import (
     Obstacle,
     Usage,
 )
+from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.options import Option, resolve
 
 __all__ = [
@@ -373,6 +374,21 @@ class Scheduler(ABC):
     def max_array_size(self) -> int | None:
         """Return how many jobs an array may have, None where any number may."""
         return None
+
+    def limits(self, values: Mapping[str, Any]) -> Limits:
+        """Return what the queue allows a job at most, by default nothing is known.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            What the job asks for, as `validate` returned it; it may name a partition.
+
+        Returns
+        -------
+        Limits
+            With None for what is not known.
+        """
+        return Limits()
 
     def end_of_this_job(self) -> float | None:
         """Return when the queue will end the job that this process belongs to.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from psyrun.errors import BrokenSchedulerError, PsyrunError, one_line
 from psyrun.scheduler.jobs import Ending, JobStatus, Obstacle, Usage
+from psyrun.scheduler.limits import Limits
 from psyrun.utils.text import text_of
 from psyrun.utils.tracebacks import place, user_place
 
@@ -54,6 +55,7 @@ _PROMISES = {
     "get_endings": _Promise(_are(Ending), "a dict of jobs to Ending"),
     "get_usages": _Promise(_are(Usage), "a dict of jobs to Usage"),
     "why_not_begun": _Promise(_are(Ending), "a dict of jobs to Ending"),
+    "limits": _Promise(lambda value: isinstance(value, Limits), "a Limits"),
     "explain": _Promise(
         lambda value: isinstance(value, Ending | None), "an Ending or None"
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,11 @@ from psyrun.scheduler import Slurm, Sqsub
 from psyrun.scheduler.commands import call, words_of
 from psyrun.scheduler.jobs import JobId
 from psyrun.scheduler.slurm.commands import ask
-from psyrun.scheduler.slurm.partitions import default_partition, partitions
+from psyrun.scheduler.slurm.partitions import (
+    default_partition,
+    partitions,
+    submit_limits,
+)
 
 _COMMENT = 10.0  # seconds that sacct has to show a job
 _FEW_JOBS = 100  # a task's max_jobs, unless it says otherwise
@@ -100,25 +102,12 @@ def _partition(name: str | None) -> Iterator[Finding]:
 
 def _submit_limits() -> Iterator[Finding]:
     """Say how many jobs may be submitted, where it is known."""
-    if shutil.which("sacctmgr") is None:
-        return
-    form = "format=account,maxsubmit,maxjobs"
-    asked = ["sacctmgr", "-n", "-P", "show", "assoc", f"user={_user()}", form]
-    rows = [line.split("|") for line in call(asked).stdout.splitlines()]
-    for account, most, running in (row for row in rows if len(row) == 3):
+    for account, most, running in submit_limits():
         text = f"account {account}: {most or 'any number of'} jobs at once"
         text += f", of which {running} run" if running else ""
         few = most.isdecimal() and int(most) < _FEW_JOBS
         more = "; the others are submitted as jobs end" if few else ""
         yield ok("submit limit", text + more)
-
-
-def _user() -> str:
-    """Return the name of the user; the number if there is no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _accounting() -> Finding:

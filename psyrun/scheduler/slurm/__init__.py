@@ -17,6 +17,7 @@ from psyrun.scheduler.jobs import (
     Obstacle,
     Usage,
 )
+from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.options import resolve
 from psyrun.scheduler.slurm import options as slurm_options
 from psyrun.scheduler.slurm.accounting import (
@@ -27,7 +28,7 @@ from psyrun.scheduler.slurm.accounting import (
     from_scontrol,
 )
 from psyrun.scheduler.slurm.commands import ask, ask_or_fail, end_time, unreachable
-from psyrun.scheduler.slurm.partitions import check_limits
+from psyrun.scheduler.slurm.partitions import check_limits, limits_of
 from psyrun.scheduler.slurm.sbatch import (
     MY_JOBS,
     array_command,
@@ -220,6 +221,11 @@ class Slurm(Scheduler):
         for start in range(0, len(words), _MOST_WORDS):
             # It fails on jobs that have ended, after it has cancelled the others.
             ask(["scancel", *words[start : start + _MOST_WORDS]])
+
+    @override
+    def limits(self, values: Mapping[str, Any]) -> Limits:
+        """Return what the partition of a job allows, and its account."""
+        return limits_of(values)
 
     @override
     def max_array_size(self) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
 from psyrun.scheduler import JobArray, JobStatus, Slurm
+from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.slurm.partitions import check_limits
 from psyrun.scheduler.slurm.sbatch import (
     array_command,
@@ -181,6 +182,51 @@ def test_limits_that_a_qos_may_exceed_are_left_to_slurm(command):
     command("scontrol", f"cat <<E\n{PARTITIONS}E")
     command("sacctmgr", "echo DenyOnLimit; echo PartitionTimeLimit")
     check_limits(Slurm().validate({"partition": "short", "timelimit": "10m"}, "a"))
+
+
+NODES = """\
+NodeName=a CPUTot=8 RealMemory=16000 Partitions=main,short
+NodeName=b CPUTot=64 RealMemory=256000 Partitions=main
+"""
+
+
+@pytest.fixture
+def tells(command):
+    """Have Slurm tell of partitions, machines and accounts."""
+
+    def tell(accounts: str = "", qos: str = "") -> None:
+        shown = f"cat <<E\n{PARTITIONS}E\nelse cat <<E\n{NODES}E\n"
+        command("scontrol", f'if [ "$2" = partition ]; then {shown}fi')
+        command("sacctmgr", f"[ $4 = qos ] && echo '{qos}' || printf '{accounts}'")
+
+    return tell
+
+
+def test_limits_are_those_of_the_partition_and_its_largest_machine(tells):
+    tells("lab|500|20\\nother|50|\\n")
+    short = Limits("partition 'short'", 300.0, 16000.0 * 2**20, 8, 500)
+    assert Slurm().limits({"partition": "short"}) == short
+    lab = Slurm().limits({"partition": "short", "account": "other"})
+    assert lab.n_jobs == 50
+    main = Limits("partition 'main'", None, 256000.0 * 2**20, 64, 500)
+    assert Slurm().limits({}) == main
+
+
+def test_of_several_partitions_the_largest_limits_count(tells):
+    tells()
+    both = Slurm().limits({"partition": "short,main"})
+    assert (both.seconds, both.cores, both.n_jobs) == (None, 64, None)
+
+
+def test_what_a_qos_may_exceed_is_no_limit(tells):
+    tells(qos="PartitionTimeLimit")
+    assert Slurm().limits({"partition": "short"}).seconds is None
+
+
+def test_limits_that_slurm_does_not_tell_are_not_known(command):
+    command("scontrol", "exit 1")
+    command("sacctmgr", "exit 1")
+    assert Slurm().limits({"partition": "short"}) == Limits()
 
 
 def test_reasons_of_queued_jobs_are_read():
