@@ -5,12 +5,12 @@
     known = {"values": values, "overhead": 2.0, "limits": limits, "row_bytes": 80.0}
     situation = Situation.of(task, n_left=len(left), left=left, spent=seconds, **known)
     proposal = proposal_of(estimate, situation)
-    for line in proposal_lines(task.name, proposal, width):
+    for line in proposal_lines(proposal, width):
         print(line)
 
-with `values` as `Scheduler.validate` returns them for ``<task>:process:0``. On this
-machine, `cores` takes the place of `values`: how many a run uses at once. Of a
-`NoEstimate`, `failure_lines` tells.
+with `values` as `Scheduler.validate` returns them for ``<task>:process:0``, and
+`limits` as `Scheduler.limits` returns them for these. On this machine, `cores` takes
+the place of `values`: how many a run uses at once.
 
 To put what is proposed into the task file::
 
@@ -29,7 +29,7 @@ from psyrun.planning.proposals.answers import (
 )
 from psyrun.planning.proposals.making import proposal_of
 from psyrun.planning.proposals.situation import Situation
-from psyrun.planning.proposals.telling import failure_lines, proposal_lines
+from psyrun.planning.proposals.telling import proposal_lines
 from psyrun.planning.proposals.writing import write_settings
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "Setting",
     "Situation",
     "WallTime",
-    "failure_lines",
     "proposal_lines",
     "proposal_of",
     "write_settings",

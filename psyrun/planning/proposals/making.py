@@ -20,8 +20,7 @@ def proposal_of(estimate: Estimate, situation: Situation) -> Proposal:
     Parameters
     ----------
     estimate : Estimate
-        What the assignments are predicted to cost. (Of a `NoEstimate`,
-        `failure_lines` tells.)
+        What the assignments are predicted to cost.
     situation : Situation
         What there is to do, from `Situation.of`.
 

@@ -88,6 +88,8 @@ def _pool_size(s: Situation) -> tuple[int, str]:
     if s.n_cpus > s.pool_size:
         of_each = s.n_cpus // s.pool_size
         return s.pool_size, f"{of_each} cores for the threads of each worker"
+    if s.cores is not None:
+        return s.pool_size, "as many jobs at once as there are cores for"
     if s.pool_size == 1:
         return 1, "jobs with one core start soonest"
     return s.pool_size, "a core for each worker"
@@ -206,4 +208,5 @@ def _with_bound(what: str, needs: Range, shown: Callable[[float], str]) -> str:
     """Return what something needs, and at most."""
     if not math.isfinite(needs.high):
         return f"{what} needs {shown(needs.value)}; twice that, as no bound is known"
-    return f"{what} needs {shown(needs.value)}, at most {shown(needs.high)}"
+    value, most = shown(needs.value), shown(needs.high)
+    return f"{what} needs {value}" + (f", at most {most}" if most != value else "")
