@@ -22,6 +22,7 @@ from psyrun.utils.records import read_record
 from psyrun.workdir.layout import Round, TaskLayout
 
 _MIB = 2.0**20
+_CLOCKS = 2.0  # seconds by which the times of a queue and of a job may differ
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,20 @@ def with_usages(jobs: Sequence[PastJob], round_: Round | None = None) -> list[Pa
     told: dict[str, Usage] = {}
     for target in dict.fromkeys(job.scheduler for job in asked):
         some = {job.id: job for job in asked if job.scheduler == target}
-        told |= {some[i].key: usage for i, usage in _told(target, list(some)).items()}
+        for jobid, usage in _told(target, list(some)).items():
+            if _can_be_of(some[jobid], usage):
+                told[some[jobid].key] = usage
     found = [replace(job, usage=told.get(job.key, job.usage)) for job in jobs]
     if round_ is not None and told and all(job.usage for job in found):
         _keep(round_, found)
     return found
+
+
+def _can_be_of(job: PastJob, usage: Usage) -> bool:
+    """Whether a job can have run for so long; queues may give a number again."""
+    if job.started is None or job.ended is None or usage.seconds is None:
+        return True
+    return usage.seconds >= job.ended - job.started - _CLOCKS
 
 
 def _told(target: str, ids: list[JobId]) -> dict[JobId, Usage]:

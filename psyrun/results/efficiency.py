@@ -15,6 +15,7 @@ from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
 from psyrun.store.costs import Costs
 from psyrun.utils.text import counted, memory_size, number_text, rough_duration
 from psyrun.workdir.layout import PROCESS, TaskLayout
+from psyrun.workdir.origin import original_of
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
@@ -179,10 +180,12 @@ def efficiency_of(
     plan: Plan,
     data: RoundData | None = None,
     costs: Costs | None = None,
+    *,
+    ask: bool = True,
 ) -> list[JobUse]:
     """Return what the jobs of a task in a queue have used, by step.
 
-    The queue is asked, once for all jobs. What it does not tell follows from the rows
+    The queue is asked once about all jobs. What it does not tell follows from the rows
     and from the times of jobs.
 
     Parameters
@@ -193,6 +196,9 @@ def efficiency_of(
         That round, for the costs of its rows.
     costs : Costs, optional
         These costs, if somebody has read them.
+    ask : bool
+        Whether to ask the queue; else what it has told before counts. That of a copy
+        is never asked, as the jobs were those of the original.
 
     Returns
     -------
@@ -200,8 +206,9 @@ def efficiency_of(
         In the order in which jobs were submitted; empty if no job was, or none of
         them has ended.
     """
-    round_ = layout.round(plan.round)
-    jobs = with_usages(past_jobs(layout, plan.round), round_)
+    jobs = past_jobs(layout, plan.round)
+    if ask and jobs and original_of(layout) is None:
+        jobs = with_usages(jobs, layout.round(plan.round))
     found = []
     for step in dict.fromkeys(job.step for job in jobs):
         own = [job for job in jobs if job.step == step]

@@ -182,3 +182,14 @@ def test_a_queue_of_ones_own_is_not_imported_to_ask_it(layout: TaskLayout) -> No
     submit(layout, "a:process:0", scheduler="no_such_module:Queue")
     jobs = past_jobs(layout, 1)
     assert with_usages(jobs, layout.round(1)) == jobs
+
+
+def test_a_job_that_ran_for_too_short_a_time_is_another_one(
+    layout: TaskLayout, sacct: Callable[[str], None]
+) -> None:
+    batch = submit(layout, "a:process:0")
+    batch.array.output(0).write_text("psyrun: start n1 100\npsyrun: exit 0 160\n")
+    sacct("7_0|COMPLETED|57|01:00||2|1|1G|90\\n")
+    assert with_usages(past_jobs(layout, 1))[0].usage is None
+    sacct("7_0|COMPLETED|58|01:00||2|1|1G|90\\n")
+    assert with_usages(past_jobs(layout, 1))[0].usage is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from psyrun.results.efficiency import JobUse, efficiency_of
 from psyrun.scheduler import Slurm
 from psyrun.store.costs import RECORD, Costs
 from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.origin import Origin
 
 GIB, MIB, HOUR = 2.0**30, 2.0**20, 3600.0
 PLAN = decide(DESIRED, Current(), keep_going=False).plan
@@ -279,3 +281,21 @@ def test_on_this_machine_no_queue_is_asked(
     called = sacct("")
     assert efficiency_of(layout, PLAN) == []
     assert not called.exists()
+
+
+def test_a_queue_is_not_asked_about_the_jobs_of_others(
+    layout: TaskLayout, sacct: Callable[..., Path]
+) -> None:
+    called = sacct("7_0|COMPLETED|60|00:50||1|1|1G|120\\n")
+    end(submit(layout, 1), 0, 1000, 60)
+    (use,) = efficiency_of(layout, PLAN, ask=False)
+    assert use.source == "rows"
+    forget_submissions(layout, PLAN.round)
+    copy = TaskLayout.of(layout.folder.parent / "copy", "a")
+    Origin.here(layout).save(layout)
+    shutil.copytree(layout.folder, copy.folder)
+    (use,) = efficiency_of(copy, PLAN)
+    assert use.source == "rows"
+    assert not called.exists()
+    (use,) = efficiency_of(layout, PLAN)
+    assert use.source == "queue"
