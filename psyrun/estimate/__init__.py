@@ -9,6 +9,7 @@ from psyrun.estimate.answers import (
     Range,
 )
 from psyrun.estimate.evaluated import FAILED, OK, TIMED_OUT, Evaluated
+from psyrun.estimate.finishing import OpenBlock, OpenWork, seconds_left
 from psyrun.estimate.pilots import affordable, first_pilots, next_pilots
 from psyrun.estimate.totals import estimate, predicted_times
 
@@ -21,6 +22,8 @@ __all__ = [
     "Extreme",
     "Failure",
     "NoEstimate",
+    "OpenBlock",
+    "OpenWork",
     "Prediction",
     "Range",
     "affordable",
@@ -28,4 +31,5 @@ __all__ = [
     "first_pilots",
     "next_pilots",
     "predicted_times",
+    "seconds_left",
 ]
