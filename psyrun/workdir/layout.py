@@ -44,6 +44,7 @@ A task owns one folder, ``<workdir>/<task>``::
         costs-of-rows     what they have cost, if they do not tell that themselves
         prediction.json   what was predicted to be the cost when it began
         jobs.json         what its jobs have asked a queue for
+        expected-end.json when the evaluations will be done
         merged.json       what the last merge wrote
         merged-<name>     that it ended, for Snakemake
 """
@@ -300,6 +301,11 @@ class Round:
     def jobs(self) -> Path:
         """What its jobs have asked a queue for, and used of that, as JSON."""
         return self.folder / "jobs.json"
+
+    @property
+    def expected_end(self) -> Path:
+        """When the evaluations will be done, as its run expects, as JSON."""
+        return self.folder / "expected-end.json"
 
     @property
     def merged_space(self) -> Path:
