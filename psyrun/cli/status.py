@@ -64,7 +64,7 @@ def execute(args: argparse.Namespace) -> int:
                     "is not known"
                 )
             elif status.state != "unreadable":
-                _print_details(tasks[status.name], status.name, limit)
+                _print_details(tasks[status.name], status, limit)
     return 0
 
 
@@ -80,8 +80,16 @@ def _cells(status: TaskStatus) -> tuple[str, ...]:
         f"{numbers.n_done}/{numbers.n_items}",
         str(numbers.n_failed),
         f"{numbers.n_blocks_done}/{numbers.n_blocks}",
-        ", ".join(filter(None, [status.remark, *_remarks(status, numbers)])),
+        ", ".join(
+            filter(None, [*_end(status), status.remark, *_remarks(status, numbers)])
+        ),
     )
+
+
+def _end(status: TaskStatus) -> Iterator[str]:
+    """Yield when it will be done, if that is known."""
+    if status.expected is not None:
+        yield f"done at about {status.expected.text()}"
 
 
 def _changed(status: TaskStatus) -> str:
@@ -126,10 +134,17 @@ def _print_hanging(status: TaskStatus, limit: int | None) -> None:
     _print_some(status.name, what, len(status.hanging), lines, limit)
 
 
-def _print_details(path: Path, name: str, limit: int | None) -> None:
+def _print_details(path: Path, status: TaskStatus, limit: int | None) -> None:
     from psyrun.results.assignments import assignment_states
+    from psyrun.run.expected_ends import expected_end
 
+    name = status.name
     details = assignment_states(path, name)
+    # What its run expects, which has seen more of it, stands in the table.
+    is_run = status.state in ("running", "queued") and status.numbers is not None
+    end = expected_end(path, name) if is_run and status.expected is None else None
+    if end is not None:
+        print(f"\n{name}: done at about {end.text()}")
     space, failures = details.space, details.failures
     for rule in details.cost_rules:
         print(f"\n{name}: {rule.headline}")

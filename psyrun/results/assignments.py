@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from psyrun.errors import enough_memory_for
 from psyrun.pspace import ParameterSpace
 from psyrun.results.cost_rules import CostRule, cost_rules_of
@@ -16,6 +14,7 @@ from psyrun.results.load import with_stores
 from psyrun.workdir import journal
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.evaluated import not_evaluated
 from psyrun.workdir.failures import Failure, failures_of
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.layout import PROCESS, Round, layout_of
@@ -84,7 +83,7 @@ def _states_of(path: Path, name: str) -> AssignmentStates:
     failures = failures_of(data.round)
     space = data.division.space
     with enough_memory_for(space, path):
-        others = _others(data, failures)
+        others = not_evaluated(data, failures).tolist()
         cost_rules = list(cost_rules_of(data))
     found = AssignmentStates(
         space, failures, cost_rules=cost_rules, data=data, plan=plan
@@ -97,15 +96,6 @@ def _states_of(path: Path, name: str) -> AssignmentStates:
     running = [index for index in others if index in held]
     queued = [index for index in others if index not in held]
     return replace(found, running=running, queued=queued)
-
-
-def _others(data: RoundData, failures: Iterable[Failure]) -> list[int]:
-    """Return the assignments that have no row and did not fail."""
-    is_open = np.ones(len(data.division.space), dtype=bool)
-    is_open[data.with_row()] = False
-    is_open[[failure.index for failure in failures]] = False
-    found: list[int] = np.flatnonzero(is_open).tolist()
-    return found
 
 
 def round_data(round_: Round, path: Path, root: Path = Path()) -> RoundData:

@@ -15,6 +15,7 @@ from psyrun.run.controller_job import controllers, ending
 from psyrun.run.display import Display
 from psyrun.run.hanging import HangReports
 from psyrun.utils.console import warn
+from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import live_holder
@@ -135,7 +136,7 @@ class Follower:
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > _SETTLING:
                     return self._report_death(record)
-            self._display.progress(self._tally(record.layouts))
+            self._show_progress(record.layouts)
             time.sleep(self._display.interval)
 
     def _follow_unrecorded(self, holder: Holder) -> int:
@@ -148,7 +149,7 @@ class Follower:
                 return self._follow(record)
             for line in hangs.lines():
                 self._display.line(line)
-            self._display.progress(self._tally([self._layout]))
+            self._show_progress([self._layout])
             time.sleep(self._display.interval)
         plan = Plan.load(self._layout)
         is_done = plan is not None and is_merged(self._layout, plan)
@@ -157,13 +158,17 @@ class Follower:
         self._display.line(f"{self._name}: {how}; see 'psy status -v {self._name}'")
         return 0 if is_done else 1
 
-    def _tally(self, layouts: list[TaskLayout]) -> Tally:
-        rounds = filter(None, map(_current_round, layouts))
-        found = [
+    def _show_progress(self, layouts: list[TaskLayout]) -> None:
+        rounds = list(filter(None, map(_current_round, layouts)))
+        tallies = [
             self._progress.setdefault(r.folder, RoundProgress(r)).tally()
             for r in rounds
         ]
-        return sum(found, Tally())
+        holder = live_holder(self._layout.lock)
+        since = 0.0 if holder is None else holder.since
+        pairs = zip(rounds, tallies, strict=True)
+        ends = [ExpectedEnd.load(r, since) for r, tally in pairs if tally.is_open]
+        self._display.progress(sum(tallies, Tally()), ExpectedEnd.of_all(ends))
 
     def _print_summary(self, record: RunRecord) -> int:
         self._display.close()

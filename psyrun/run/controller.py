@@ -18,6 +18,7 @@ from psyrun.planning.prepare import TaskRun
 from psyrun.planning.snakefile import rule_suffix
 from psyrun.run.display import EXECUTED, Display
 from psyrun.run.early_snakemake import EarlySnakemake
+from psyrun.run.expected_ends import ExpectedEnds
 from psyrun.run.forkservers import ForkServers
 from psyrun.run.hanging import HangReports
 from psyrun.run.lock_watch import as_text, lost_lock
@@ -155,6 +156,7 @@ class Controller:
         self._display = display
         rounds = [task.layout.round(task.plan.round) for task in tasks]
         self._progress = [RoundProgress(round_) for round_ in rounds]
+        self._ends = ExpectedEnds(tasks)
         names = [task.name for task in tasks]
         self._hangs = HangReports(zip(names, rounds, strict=True))
         self._outcome = RunOutcome()
@@ -202,8 +204,9 @@ class Controller:
                 remove_stale_locks(task.layout)
         # However it ended: where it was lost, nothing is to be recorded of it.
         self._check_locks()
+        self._ends.forget()
         self._say_notices()
-        outcome.tally = self._tally()
+        outcome.tally = sum(self._tallies(), Tally())
         return outcome
 
     def _say_notices(self) -> None:
@@ -253,8 +256,8 @@ class Controller:
             found.setdefault(task.profile, []).append(task)
         return found
 
-    def _tally(self) -> Tally:
-        return sum((progress.tally() for progress in self._progress), Tally())
+    def _tallies(self) -> list[Tally]:
+        return [progress.tally() for progress in self._progress]
 
     def _watch(self) -> None:
         """Read events until each Snakemake has ended."""
@@ -287,7 +290,8 @@ class Controller:
         for line in self._hangs.lines():
             self._display.line(line)
         self._say_notices()
-        self._display.progress(self._tally())
+        tallies = self._tallies()
+        self._display.progress(sum(tallies, Tally()), self._ends.look(tallies))
 
     def _check_locks(self) -> None:
         """Stop where the tasks are not ours any more."""

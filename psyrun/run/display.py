@@ -11,6 +11,7 @@ from psyrun.utils.console import warn
 from psyrun.utils.progress import Bar, Lines, has_bar
 from psyrun.utils.streams import close_standard_output
 from psyrun.utils.typing import override
+from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.progress import Tally
 
 EXECUTED, SKIPPED = ".", "-"
@@ -30,8 +31,8 @@ class Display(ABC):
     def line(self, text: str) -> None:
         """Show a line."""
 
-    def progress(self, tally: Tally) -> None:  # noqa: B027
-        """Show how far the run is."""
+    def progress(self, tally: Tally, end: ExpectedEnd | None = None) -> None:  # noqa: B027
+        """Show how far the run is, and when it will be done, if that is known."""
 
     def close(self) -> None:  # noqa: B027
         """Remove what only makes sense while the run goes on."""
@@ -68,8 +69,8 @@ class PlainDisplay(Display):
             close_standard_output()
 
     @override
-    def progress(self, tally: Tally) -> None:
-        self._lines.update(tally.done, tally.failed, tally.total)
+    def progress(self, tally: Tally, end: ExpectedEnd | None = None) -> None:
+        self._lines.update(tally.done, tally.failed, tally.total, _end_text(end))
 
     @override
     def close(self) -> None:
@@ -87,8 +88,8 @@ class BarDisplay(Display):
         self._bar.line(visible(text))
 
     @override
-    def progress(self, tally: Tally) -> None:
-        self._bar.update(tally.done, tally.failed, tally.total)
+    def progress(self, tally: Tally, end: ExpectedEnd | None = None) -> None:
+        self._bar.update(tally.done, tally.failed, tally.total, _end_text(end))
 
     @override
     def close(self) -> None:
@@ -99,8 +100,12 @@ class LogDisplay(PlainDisplay):
     """Writes lines; who follows the log counts assignments by themselves."""
 
     @override
-    def progress(self, tally: Tally) -> None:
+    def progress(self, tally: Tally, end: ExpectedEnd | None = None) -> None:
         pass
+
+
+def _end_text(end: ExpectedEnd | None) -> str:
+    return "" if end is None else end.text()
 
 
 def choose_display(*, is_quiet: bool) -> Display:

@@ -16,6 +16,7 @@ from psyrun.errors import PsyrunError
 from psyrun.run.display import Display, LogDisplay
 from psyrun.utils.console import INTERRUPTED
 from psyrun.utils.typing import override
+from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.progress import Tally
@@ -149,8 +150,8 @@ class _LoggedDisplay(Display):
         self._inner.line(text)
 
     @override
-    def progress(self, tally: Tally) -> None:
-        self._inner.progress(tally)
+    def progress(self, tally: Tally, end: ExpectedEnd | None = None) -> None:
+        self._inner.progress(tally, end)
 
     @override
     def close(self) -> None:

@@ -153,7 +153,8 @@ class _View:
 
     def update(self, status: TaskStatus) -> None:
         self._last = status
-        self._progress.update(*_counts(status))
+        end = "" if status.expected is None else status.expected.text()
+        self._progress.update(*_counts(status), end)
 
     def close(self) -> None:
         self._progress.close()
@@ -208,6 +209,8 @@ def _details(status: TaskStatus) -> Iterator[str]:
         yield f"{done} of {counted(total, 'assignment')} done"
     if failed:
         yield f"{failed} failed"
+    if status.expected is not None:
+        yield f"done at about {status.expected.text()}"
     if status.state == "new":
         yield f"start it with 'psy run {status.name}'"
     yield from filter(None, [status.remark, status.changed, status.kept])
@@ -229,5 +232,6 @@ def _pace(status: TaskStatus, rate: Rate | None) -> Iterator[str]:
     done, _, total = _counts(status)
     if per_second := speed(rate.per_second(done)):
         yield per_second
-    if left := rate.seconds_left(done, total):
+    left = rate.seconds_left(done, total)
+    if left and status.expected is None:
         yield f"about {duration(left)} left"

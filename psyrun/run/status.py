@@ -20,6 +20,7 @@ from psyrun.tasks.module import check_syntax
 from psyrun.utils.text import counted
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.hanging import Hanging, hanging
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout, TaskRecord, layout_of
@@ -105,6 +106,8 @@ class TaskStatus:
         Processes of its jobs that seem to hang.
     changed : str
         What changed since it was run, as far as that is known.
+    expected : ExpectedEnd or None
+        When its evaluations will be done, as whoever runs it expects.
     """
 
     name: str
@@ -115,6 +118,7 @@ class TaskStatus:
     ended: tuple[tuple[str, Ending], ...] = ()
     hanging: tuple[Hanging, ...] = ()
     changed: str = ""
+    expected: ExpectedEnd | None = None
 
 
 def status_of(path: Path, name: str) -> TaskStatus:
@@ -162,7 +166,8 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
         if _is_being_stopped(layout, holder):
             where = "being stopped by 'psy kill'"
         remark = ", ".join(filter(None, [f"by {holder}", where, queue.text]))
-        return replace(status, state="running", remark=remark)
+        status = replace(status, state="running", remark=remark)
+        return replace(status, expected=_expected(layout, holder))
     if record is not None and record.is_waiting:
         waits = "the controller waits"
         ledger = Ledger(record.home, record.home.controllers)
@@ -182,6 +187,14 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
         return replace(status, state="running", remark=f"by {worker}")
     remark = _why_not_started(layout) if status.state == "incomplete" else ""
     return replace(status, remark=remark)
+
+
+def _expected(layout: TaskLayout, holder: Holder) -> ExpectedEnd | None:
+    """Return when a task will be done, if its run has said so."""
+    plan = Plan.load(layout)
+    if plan is None:
+        return None
+    return ExpectedEnd.load(layout.round(plan.round), holder.since)
 
 
 def _why_not_started(layout: TaskLayout) -> str:

@@ -17,8 +17,11 @@ _PARTS = 10  # lines for the whole of it, or for the time up to now
 class Progress(Protocol):
     """Shows how many of `total` are `done`, and how many have `failed`."""
 
-    def update(self, done: int, failed: int, total: int) -> None:
-        """Show how far it is now; nothing while `total` is 0."""
+    def update(self, done: int, failed: int, total: int, end: str = "") -> None:
+        """Show how far it is now; nothing while `total` is 0.
+
+        `end` is when all will be done, if more is known of it than the speed tells.
+        """
 
     def close(self) -> None:
         """Show how far it was at the end, or remove what was shown."""
@@ -84,7 +87,7 @@ class Lines:
         self._shown: tuple[int, int, int] | None = None
         self._last = (0, 0, 0)
 
-    def update(self, done: int, failed: int, total: int) -> None:
+    def update(self, done: int, failed: int, total: int, end: str = "") -> None:
         """Write a line if it is time for the next one."""
         if not total:
             return
@@ -93,7 +96,8 @@ class Lines:
         self._last = (done, failed, total)
         if self._is_due(done, total, self._rate.elapsed):
             left = self._rate.seconds_left(done, total)
-            self._show(f", about {duration(left)} left" if left else "")
+            by_speed = f", about {duration(left)} left" if left else ""
+            self._show(f", the last at about {end}" if end else by_speed)
 
     def _is_due(self, done: int, total: int, elapsed: float) -> bool:
         since = time.monotonic() - self._shown_at
@@ -147,18 +151,19 @@ class Bar:
         """Show a line above the bar."""
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def update(self, done: int, failed: int, total: int) -> None:
+    def update(self, done: int, failed: int, total: int, end: str = "") -> None:
         """Show how far it is now."""
         if not total:
             return
         if self._rate is None:
             self._rate = Rate(done)
         left = self._rate.seconds_left(done, total)
+        by_speed = "" if left is None else f"{duration(left)} left"
         parts = [
             f"{done}/{total}",
             f"[red]{failed} failed[/red]" if failed else "",
             speed(self._rate.per_second(done)),
-            "" if left is None else f"{duration(left)} left",
+            f"done at about {end}" if end else by_speed,
         ]
         numbers = "  ".join(part for part in parts if part)
         self._set(completed=done, total=total, numbers=numbers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from psyrun.estimate import evaluated as outcomes
 from psyrun.estimate.columns import Floats
 from psyrun.estimate.evaluated import Evaluated
+from psyrun.store.arrays import Indices
 from psyrun.store.costs import Costs
 from psyrun.workdir.costs import costs_of
 from psyrun.workdir.division import Division
-from psyrun.workdir.failures import TIMED_OUT, failures_of
+from psyrun.workdir.failures import TIMED_OUT, Failure, failures_of
 from psyrun.workdir.rows import RoundData
 
 _KIB = 1024
@@ -97,6 +98,17 @@ def _seconds_and_peaks(costs: Costs) -> tuple[Floats, Floats]:
     peaks = costs.columns["peak"] * float(_KIB)
     peaks[peaks == 0] = np.nan
     return costs.columns["duration"].astype(np.float64), peaks
+
+
+def not_evaluated(data: RoundData, failures: Iterable[Failure]) -> Indices:
+    """Return the assignments of a round that have no row and did not fail, ascending.
+
+    They are indices in the space of the round.
+    """
+    is_open = np.ones(len(data.division.space), dtype=np.bool_)
+    is_open[data.with_row()] = False
+    is_open[[failure.index for failure in failures]] = False
+    return np.flatnonzero(is_open)
 
 
 def _outcome(exception: str) -> int:

@@ -42,6 +42,11 @@ class Tally:
     failed: int = 0
     total: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether some have no outcome yet, or it is not known how many there are."""
+        return not self.total or self.done + self.failed < self.total
+
     def __add__(self, other: Tally) -> Tally:
         return Tally(
             self.done + other.done,

@@ -11,6 +11,7 @@ from accepting import finish_accepting_failures
 from psyrun.queue.ledger import Intent, Ledger
 from psyrun.results.assignments import assignment_states
 from psyrun.run.status import status_of
+from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.hanging import Hanging, note
 from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
@@ -301,6 +302,32 @@ def test_a_job_that_outlived_its_run_counts_as_running(psy, write_task, work):
     layout = work("split").layout
     with Lock(layout.round(1).lock("process-0"), "square:process:0"):
         assert columns(psy("status"))[1] == "running"
+
+
+def test_it_is_said_when_a_running_task_will_be_done(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    with Lock(layout.lock, "task 'square'"):
+        now = time.time()
+        end = ExpectedEnd(now + 3600, now + 1800, now + 7200, made=now, fits=True)
+        end.save(layout.round(1))
+        row = columns(psy("status"))
+    assert row[-1].startswith(f"done at about {end.text()}, by process")
+    # What was expected of a run that was killed tells nothing.
+    assert "done at about" not in psy("status").out
+
+
+def test_details_tell_when_jobs_that_nobody_watches_will_be_done(psy, write_task, work):
+    write_task()
+    round_ = work("split").layout.round(1)
+    round_.journals.mkdir()
+    with Lock(round_.lock("process-1"), "square:process:1") as lock:
+        journal = Journal(round_.journal(1, 0, lock.session), {"host": "n"})
+        for x in range(5, 8):
+            journal.row(x, time.time() - 600, 600.0, 0, {"x": x, "y": x})
+        journal.close()
+        out = psy("status", "-v").out
+    assert "\nsquare: done at about " in out
 
 
 def test_accepted_failures_leave_a_task_done_and_are_said(psy, write_task):

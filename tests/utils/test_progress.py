@@ -67,6 +67,17 @@ def test_a_line_tells_what_is_done_and_left(clock: Clock) -> None:
     ]
 
 
+def test_a_line_tells_the_end_where_it_is_known(clock: Clock) -> None:
+    written: list[str] = []
+    lines = Lines(written.append, pause=10.0)
+    lines.update(0, 0, 24, "14:20 (14:05-14:50)")
+    clock.now += 10
+    lines.update(10, 0, 24, "14:20 (14:05-14:50)")
+    assert written == [
+        "10 of 24 assignments done, the last at about 14:20 (14:05-14:50)"
+    ]
+
+
 def test_a_line_tells_failures_only_where_there_are_any(clock: Clock) -> None:
     assert "failed" not in " ".join(steady(clock, 30))
     assert all(", 2 failed" in line for line in steady(clock, 30, failed=2))
