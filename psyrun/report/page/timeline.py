@@ -14,6 +14,7 @@ from psyrun.store.costs import Costs
 N_INTERVALS = 240
 """About how many there are."""
 _LONGEST_GAP = 0.1  # of the time that is shown: what is longer is left out
+_SHORTEST_GAP = 60.0  # seconds
 _MOST_GAPS = 9
 _MOST_WORKERS = 64  # that are lanes of their own; for more, machines are
 _MOST_MACHINES = 100
@@ -139,7 +140,7 @@ def _intervals(rows: _Rows) -> tuple[Floats, float]:
     length = ends[-1] - rows.starts[0]
     cuts = []
     for place in np.argsort(-gaps, kind="stable")[:_MOST_GAPS]:
-        if gaps[place] <= _LONGEST_GAP * (length - gaps[place]):
+        if gaps[place] <= max(_SHORTEST_GAP, _LONGEST_GAP * (length - gaps[place])):
             break
         cuts.append(int(place))
         length -= gaps[place]

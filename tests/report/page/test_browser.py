@@ -407,6 +407,10 @@ def test_it_fits_every_width(
     browser.open(report, "#task=epidemic")
     scrolled = "return document.documentElement.scrollWidth - window.innerWidth"
     assert browser.script(scrolled) <= 0
+    # Charts are drawn anew when the width changes.
+    browser.size(width - 40, 900)
+    browser.wait(f"return ({scrolled.removeprefix('return ')}) <= 0")
+    browser.size(width, 900)
     background = browser.script(
         "return getComputedStyle(document.body).backgroundColor"
     )

@@ -87,6 +87,12 @@ def test_long_times_without_rows_are_left_out() -> None:
     assert found.begins[gaps[0] + 1] == NOW + 30 * hour
 
 
+def test_short_times_without_rows_are_there() -> None:
+    found = timeline([NOW, NOW + 50], [0.1, 0.1])
+    assert np.diff(found.begins) == pytest.approx(found.step, abs=1e-6)
+    assert found.begins[-1] > NOW + 49
+
+
 def test_many_workers_are_told_by_machine() -> None:
     hosts = np.repeat(np.arange(1, 131), 4).tolist()
     lengths = [float(host) for host in hosts]

@@ -109,7 +109,7 @@ function ticksOf(low, high, most, isLog) {
   return found;
 }
 
-const DATE_STEPS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200].map((s) => s * 1e3)
+const DATE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500].concat([1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200].map((s) => s * 1e3))
   .concat([1, 2, 5, 10].map((d) => d * 86400e3));
 
 // In milliseconds: whole days, hours and so on; the first of months and years.

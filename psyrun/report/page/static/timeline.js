@@ -17,7 +17,7 @@ class TimelineChart {
       if (Math.abs(entry.contentRect.width - width) < 1) return;
       width = entry.contentRect.width;
       this.draw(width);
-    }).observe(this.chart);
+    }).observe(this.element);
   }
 
   get isOfWorkers() {
@@ -162,5 +162,5 @@ function momentText(seconds) {
 // Of times within a few days.
 function clockText(milliseconds, span) {
   const text = new Date(milliseconds).toISOString().slice(11, 23);
-  return span < 10e3 ? text.slice(0, 10) : span < 600e3 ? text.slice(0, 8) : text.slice(0, 5);
+  return span < 1e3 ? text : span < 10e3 ? text.slice(0, 10) : span < 600e3 ? text.slice(0, 8) : text.slice(0, 5);
 }
