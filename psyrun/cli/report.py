@@ -76,7 +76,10 @@ def _write(args: argparse.Namespace, *, follows: bool) -> bool:
     statuses = {name: status_of(path, name) for name, path in paths.items()}
     names = _shown(args, statuses)
     goes_on = follows and any(statuses[name].state in _GOING_ON for name in names)
-    tasks = [_payload(args.taskdir, statuses[name], len(names)) for name in names]
+    tasks = [
+        _payload(args.taskdir, statuses[name], len(names), follows=follows)
+        for name in names
+    ]
     title = ", ".join(names) if len(names) <= 3 else f"{len(names)} tasks"
     refresh = _EVERY if goes_on else None
     write_page(
@@ -103,14 +106,18 @@ def _shown(args: argparse.Namespace, statuses: dict[str, TaskStatus]) -> list[st
     return run
 
 
-def _payload(taskdir: Path, status: TaskStatus, n_tasks: int) -> dict[str, Any]:
+def _payload(
+    taskdir: Path, status: TaskStatus, n_tasks: int, *, follows: bool
+) -> dict[str, Any]:
     from psyrun.report.page.collecting import collect
     from psyrun.report.page.pace import pace_of
     from psyrun.report.page.payload import BUDGET, payload_of
     from psyrun.results.load import find_task
 
     task = find_task(status.name, taskdir)
-    sweep = collect(task, _running(taskdir, status))
+    # Not the queue, again and again, of what changes.
+    asks_queue = not (follows and status.state in _GOING_ON)
+    sweep = collect(task, _running(taskdir, status), asks_queue=asks_queue)
     pace = pace_of(sweep, time.time()) if status.state in _GOING_ON else None
     return payload_of(sweep, status.state, status.remark, BUDGET // n_tasks, pace)
 

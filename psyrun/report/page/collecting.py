@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,7 @@ from psyrun.report.quantity import NoNumberError, numbers_of
 from psyrun.report.sweep import newest_rows
 from psyrun.results.cost_rules import TIME_NOISE, costliest
 from psyrun.results.costs import cost_columns
+from psyrun.results.efficiency import JobUse, efficiency_of
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.load import RecordedTask
 from psyrun.results.provenance import provenance_of
@@ -81,6 +82,8 @@ class Sweep:
         When rows were evaluated, as far as that is known.
     n_not_chosen : int
         How many of those that are `TO_DO` no run was to evaluate.
+    uses : sequence of JobUse
+        What jobs in a queue have used of what was reserved for them.
     """
 
     name: str
@@ -101,13 +104,16 @@ class Sweep:
     slowest: str = ""
     timeline: Timeline | None = None
     n_not_chosen: int = 0
+    uses: Sequence[JobUse] = ()
 
     def __len__(self) -> int:
         """Return the number of assignments that are listed."""
         return len(self.indices)
 
 
-def collect(task: RecordedTask, running: Collection[int] = ()) -> Sweep:
+def collect(
+    task: RecordedTask, running: Collection[int] = (), *, asks_queue: bool = True
+) -> Sweep:
     """Return what the page shows of a task.
 
     Parameters
@@ -116,6 +122,8 @@ def collect(task: RecordedTask, running: Collection[int] = ()) -> Sweep:
         The task; it may be running.
     running : collection of int
         Assignments that running jobs hold.
+    asks_queue : bool
+        Whether to find out, perhaps from its queue, what its jobs have used.
 
     Raises
     ------
@@ -123,14 +131,16 @@ def collect(task: RecordedTask, running: Collection[int] = ()) -> Sweep:
         If it was never run, or its records cannot be read.
     """
     task.plan  # noqa: B018  says that it was never run
-    return retry_while_changing(lambda: _Reading(task, running).sweep())
+    return retry_while_changing(lambda: _Reading(task, running, asks_queue).sweep())
 
 
 class _Reading:
     """One look at the records of a task."""
 
-    def __init__(self, task: RecordedTask, running: Collection[int]) -> None:
-        self._task, self._running = task, running
+    def __init__(
+        self, task: RecordedTask, running: Collection[int], asks_queue: bool
+    ) -> None:
+        self._task, self._running, self._asks_queue = task, running, asks_queue
         self._source = newest_rows(task, needs_costs=False)
         self._known = self._source.known
         self.notes: list[str] = []
@@ -162,6 +172,7 @@ class _Reading:
             slowest=self._slowest(costs),
             timeline=timeline_of(self._costs_of_rows),
             n_not_chosen=self._n_not_chosen,
+            uses=self._uses() if self._asks_queue else (),
         )
 
     # Which assignments ----------------------------------------------------------
@@ -336,6 +347,10 @@ class _Reading:
             for key, (label, factor) in labels.items()
         ]
         return [each for each in found if np.isfinite(each.values).any()]
+
+    def _uses(self) -> list[JobUse]:
+        layout, plan = self._task.layout, self._task.plan
+        return efficiency_of(layout, plan, costs=self._costs_of_rows)
 
     def _slowest(self, costs: list[Measured]) -> str:
         """Say which rows are the slowest tenth; empty if there is no pattern.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from psyrun.report.page.collecting import RUNNING, TO_DO, Sweep
-from psyrun.utils.text import duration
+from psyrun.utils.text import rough_duration
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ def pace_of(sweep: Sweep, now: float, end: str = "") -> Pace:
     n_open = sum(sweep.n_of_status[code] for code in (TO_DO, RUNNING))
     n_open -= sweep.n_not_chosen
     if not end and rate and n_open:
-        end = f"in about {duration(n_open / rate)}, at the rate of late"
+        end = f"in about {rough_duration(n_open / rate)}, at the rate of late"
     return Pace(rate, end)

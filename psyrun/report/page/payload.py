@@ -26,6 +26,7 @@ from psyrun.report.page.encoding import (
 )
 from psyrun.report.page.pace import Pace
 from psyrun.report.page.timeline import Timeline
+from psyrun.report.page.uses import described_use
 from psyrun.results.causes import FailureGroup, grouped
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.provenance import within
@@ -75,6 +76,7 @@ def payload_of(
         ],
         "failures": _failures(sweep),
         "slowest": sweep.slowest,
+        "uses": list(map(described_use, sweep.uses)),
         "pace": None if pace is None else asdict(pace),
         "timeline": None if sweep.timeline is None else _timeline(sweep.timeline),
         "origin": _origin(sweep.origin),

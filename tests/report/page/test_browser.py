@@ -20,6 +20,7 @@ from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO
 from psyrun.report.page.columns import Label, Measured
 from psyrun.report.page.payload import BUDGET, payload_of
 from psyrun.report.page.writing import page_of, write_page
+from psyrun.results.efficiency import JobUse
 
 pytestmark = pytest.mark.browser
 
@@ -533,6 +534,20 @@ def test_the_timeline_has_the_times_of_all_rows(browser: Browser, report: Path) 
     browser.element("#timeline-chart svg").send_keys(Keys.ARROW_RIGHT)
     text = browser.text("#timeline-readout")
     assert f"worker 1 of {frame.cost_host[0]}: busy" in text
+
+
+def test_what_jobs_used_of_what_was_reserved(browser: Browser, tmp_path: Path) -> None:
+    use = JobUse("process", 12, 11, "queue", cpu_seconds=1e4, core_seconds=4e4)
+    memory = replace(use, step="merge", peak_bytes=2.0**28, memory_bytes=2.0**34)
+    sweep = replace(grid_sweep((3, 2, 1, 1)), uses=[use, memory])
+    browser.open(page_with(sweep, tmp_path))
+    rows = browser.table("uses-table")
+    assert rows[0] == [
+        *("process", "11 of 12", "core-hours, all jobs", "2.78", "11.1", "25 %"),
+    ]
+    assert rows[2][2:] == ["memory, the most of a job", "256 MiB", "16 GiB", "1.6 %"]
+    assert browser.text("#uses-advice") == "merge: memory 320M"
+    shoot(browser, "used-of-reserved")
 
 
 WAITING = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO, Sweep
 from psyrun.report.page.columns import Label, Measured, Parameter
 from psyrun.report.page.encoding import script_text
+from psyrun.report.page.pace import Pace, pace_of
 from psyrun.report.page.payload import BUDGET, payload_of
+from psyrun.report.page.timeline import Timeline
+from psyrun.results.efficiency import JobUse
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.workdir.failures import Failure
 
@@ -127,6 +131,43 @@ def test_versions_say_which_is_current() -> None:
         ("abc", False, 3),
         ("def", True, 0),
     ]
+
+
+def test_what_jobs_used_is_told_as_psy_status_does() -> None:
+    gib = 2.0**30
+    use = JobUse(
+        "process",
+        12,
+        11,
+        "queue",
+        cpu_seconds=3.1 * 3600,
+        core_seconds=8 * 3600.0,
+        peak_bytes=0.9 * gib,
+        memory_bytes=16 * gib,
+        longest_seconds=41 * 60.0,
+    )
+    sweep = replace(sweep_of(3), uses=[use])
+    (told,) = payload_of(sweep, "done", "", BUDGET)["uses"]
+    assert (told["n_jobs"], told["n_counted"], told["by_queue"]) == (12, 11, True)
+    assert told["advice"] == "memory 1.25G"
+    texts = [(each["used"], each["reserved"]) for each in told["kinds"]]
+    assert texts == [("3.1", "8"), ("922 MiB", "16 GiB"), ("41 min", "")]
+    for used, _ in texts:
+        assert used in " ".join(use.lines)
+    shares = [each["share"] for each in told["kinds"]]
+    assert shares == [pytest.approx(3.1 / 8), pytest.approx(0.9 / 16), None]
+
+
+def test_the_expected_end_is_that_of_the_run_or_follows_from_the_rate() -> None:
+    newest = 100.0 + np.arange(11.0)
+    timeline = Timeline(np.array([100.0]), 10.0, [], newest)
+    counts = {DONE: 3, TO_DO: 90, FAILED: 0, RUNNING: 30}
+    sweep = replace(sweep_of(3), timeline=timeline, n_of_status=counts)
+    assert pace_of(sweep, 110.0, "14:20") == Pace(1.0, "14:20")
+    assert pace_of(sweep, 110.0).end == "in about 2 min, at the rate of late"
+    part = replace(sweep, n_not_chosen=90)
+    assert pace_of(part, 120.0) == Pace(0.5, "in about 1 min, at the rate of late")
+    assert pace_of(replace(sweep, timeline=None), 110.0) == Pace(None, "")
 
 
 def test_all_of_it_is_json() -> None:

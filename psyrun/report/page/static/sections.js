@@ -118,7 +118,8 @@ function failuresSection(task, look) {
 function costsSection(task, look) {
   const time = task.quantities.find((each) => each.id === 'time');
   const memory = task.quantities.find((each) => each.id === 'memory');
-  if (!time && !memory) return section('costs', 'Cost', el('p', {}, 'What the rows have cost is not known.'));
+  const uses = usesOf(task);
+  if (!time && !memory) return section('costs', 'Cost', el('p', {}, 'What the rows have cost is not known.'), ...uses);
   const pairs = [];
   const parts = [];
   if (time) {
@@ -146,8 +147,35 @@ function costsSection(task, look) {
     definitions(pairs, { class: 'counts' }),
     slowest ? el('p', { class: 'rule', id: 'slowest-rule' }, sentence(slowest)) : null,
     el('div', { class: 'buttons' }, ...parts),
+    ...uses,
     rowsTable(task, rows, `The ${rows.length} ${time ? 'slowest rows' : 'rows with most memory'}${task.cells ? ', by the mean of repeats' : ''}`, 'slowest-table', worst.id),
   );
+}
+
+// What jobs in a queue have used of what was reserved for them.
+function usesOf(task) {
+  const { uses } = task.raw;
+  if (!uses.length) return [];
+  const rows = uses.flatMap((use) => use.kinds.map((kind) => [
+    use.step, use.n_counted < use.n_jobs ? `${countText(use.n_counted)} of ${countText(use.n_jobs)}` : countText(use.n_jobs), kind.what,
+    { text: kind.used, class: 'number' }, { text: kind.reserved || 'not known', class: 'number' }, kind.share === null ? '' : shareOfReserved(kind.share),
+  ]));
+  const who = uses.some((use) => use.by_queue) ? 'as the queue counts it' : 'as rows and jobs tell it';
+  const advice = uses.filter((use) => use.advice).map((use) => el('li', {}, `${use.step}: ${use.advice}`));
+  return [
+    tableOf(`What jobs used of what was reserved, ${who}`, ['step', 'jobs', 'what', 'used', 'reserved', 'share'], rows, { id: 'uses-table' }),
+    advice.length ? el('p', { class: 'rule' }, 'Could be lower in scheduler_args:') : null,
+    advice.length ? el('ul', { id: 'uses-advice' }, ...advice) : null,
+  ];
+}
+
+function shareOfReserved(share) {
+  const text = `${numberText(100 * share, 2)} %`;
+  const bar = el('span', { class: 'bar' });
+  const part = el('span', { class: 'part done' });
+  part.style.width = `${Math.min(100, 100 * share)}%`;
+  bar.append(part);
+  return el('span', { class: 'share' }, text, bar);
 }
 
 function largestOf(quantity) {
