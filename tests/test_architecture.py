@@ -58,6 +58,7 @@ SCENARIOS = {
         "designs",
         "disk_space",
         "ended_runs",
+        "even_times",
         "evaluated_again",
         "failed_assignments",
         "foreign_folders",

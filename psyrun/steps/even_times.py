@@ -5,8 +5,9 @@ As long as there are no such rows, the model of costs is not even imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,15 @@ from psyrun.workdir.costs import costs_of_kept
 from psyrun.workdir.division import Division
 from psyrun.workdir.shares import Shares
 
+if TYPE_CHECKING:
+    from psyrun.estimate import Evaluated
+
 Floats = NDArray[np.float64]
 
 _FEWEST = 8  # rows from which times are predicted
 _MOST = 64  # of them; more take long and help little
 _WORTH = 20.0  # seconds of work that are left; to predict them takes some 0.1 s
+_WORTH_RECORDING = 60.0  # seconds; to predict all that it may cost takes longer
 _BETTER = 0.95  # of the time that equal parts would take
 _MOST_LISTED = 2**20  # assignments that are all predicted; of more a sample is
 _N_OF_MANY = 2**18  # assignments in that sample
@@ -40,42 +45,78 @@ def with_even_times(job: Job, division: Division) -> Division:
     not want it, jobs fetch their work, there are too few rows of this version, the work
     that is left is too little, the model does not fit, or equal parts are as good.
     """
-    plan = job.plan
-    if not job.task.predict_times or plan.fetches or division.kept is None:
-        return division
-    if division.n_blocks < 2 or len(division.open) < division.n_blocks:
-        return division
-    store = job.store(plan.block_ext)
-    costs = costs_of_kept(job.round, store, division)
+    costs = _worthwhile_costs(job, division)
     if costs is None:
         return division
-    seconds = costs.columns["duration"]
-    seconds = seconds[np.isfinite(seconds)]
-    if len(seconds) < _FEWEST or seconds.mean() * len(division.open) < _WORTH:
-        return division
     try:
-        times_of = _model(division, costs, plan.names)
+        return _divided(job, division, costs)
     except (ImportError, np.linalg.LinAlgError) as error:
         # Without a prediction, the run is only slower.
         log_line(f"times are not predicted: {one_line(error)}")
         return division
+
+
+def _worthwhile_costs(job: Job, division: Division) -> Costs | None:
+    """Return the costs of kept rows, None if they are not to be predicted from."""
+    plan, n_open = job.plan, len(division.open)
+    if not job.task.predict_times or plan.fetches or division.kept is None:
+        return None
+    if division.n_blocks < 2 or n_open < division.n_blocks:
+        return None
+    costs = costs_of_kept(job.round, job.store(plan.block_ext), division)
+    if costs is None:
+        return None
+    seconds = costs.columns["duration"]
+    seconds = seconds[np.isfinite(seconds)]
+    if len(seconds) < _FEWEST or seconds.mean() * n_open < _WORTH:
+        return None
+    return costs
+
+
+def _divided(job: Job, division: Division, costs: Costs) -> Division:
+    from psyrun.workdir.evaluated import evaluated_before
+
+    known = evaluated_before(division, costs, job.plan.names)
+    if len(known) < _FEWEST:
+        return division
+    if known.seconds.mean() * len(division.open) >= _WORTH_RECORDING:
+        _record(job, division, known)
+    return divided_evenly(division, known)
+
+
+def divided_evenly(division: Division, known: Evaluated) -> Division:
+    """Return a division whose blocks are predicted to take equally long.
+
+    Parameters
+    ----------
+    division : Division
+        With blocks of equal size. It is returned if the model does not fit, or if these
+        are as good.
+    known : Evaluated
+        Assignments of its space that were evaluated.
+    """
+    from psyrun.estimate import predicted_times
+    from psyrun.estimate.evaluated import spread_rows
+
+    if len(known) > _MOST:
+        known = known.take(spread_rows(len(known), _MOST, seed=0))
+    times_of = predicted_times(division.space, known)
     return division if times_of is None else _Predicted.of(division, times_of).divided()
 
 
-def _model(
-    division: Division, costs: Costs, versions: Collection[str]
-) -> Callable[[Indices], Floats] | None:
-    """Return what predicts times of assignments, None if there is no such model."""
-    from psyrun.estimate import predicted_times
-    from psyrun.estimate.evaluated import spread_rows
-    from psyrun.workdir.evaluated import evaluated_before
+def _record(job: Job, division: Division, known: Evaluated) -> None:
+    """Keep what the round is predicted to cost, as nobody knows it any more later."""
+    from psyrun.estimate import NoEstimate, estimate
+    from psyrun.workdir.prediction import PredictionRecord
 
-    known = evaluated_before(division, costs, versions)
-    if len(known) < _FEWEST:
-        return None
-    if len(known) > _MOST:
-        known = known.take(spread_rows(len(known), _MOST, seed=0))
-    return predicted_times(division.space, known)
+    last, names = PredictionRecord.load(job.layout), job.plan.names
+    is_of_this = last is not None and last.n_assignments == len(division.space)
+    if last is None or not is_of_this or last.fingerprint not in names:
+        found = estimate(division.space, known)
+        if isinstance(found, NoEstimate):
+            return
+        last = PredictionRecord.of(found, job.plan.fingerprint)
+    last.save_as_first(job.round)
 
 
 @dataclass(frozen=True)

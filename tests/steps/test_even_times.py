@@ -24,6 +24,7 @@ from psyrun.steps.main import run
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.plan import Plan
+from psyrun.workdir.prediction import PredictionRecord
 
 TASK = """\
 from psyrun import Param
@@ -150,6 +151,30 @@ def test_blocks_are_equally_large_where_that_is_as_good(
 ) -> None:
     pilots(rows, seconds)
     assert divided_anew()[1].shares is None
+
+
+def test_what_the_round_is_predicted_to_cost_is_kept(
+    pilots: Callable[..., None],
+) -> None:
+    pilots()
+    task, _ = divided_anew()
+    first = PredictionRecord.first(task.layout.round(2))
+    assert first is not None
+    assert (first.n_assignments, first.n_known) == (96, len(PILOTS))
+    assert (first.fits, first.fingerprint) == (True, task.plan.fingerprint)
+    assert first.total_seconds.value == pytest.approx(SECONDS.sum(), rel=0.1)
+    task.release()
+    # What was predicted before counts.
+    told = replace(first, made=1.0)
+    told.save(task.layout)
+    task, _ = divided_anew(5, was=4)
+    assert PredictionRecord.first(task.layout.round(3)) == told
+    task.release()
+    replace(told, fingerprint="another").save(task.layout)
+    task, _ = divided_anew(6, was=5)
+    found = PredictionRecord.first(task.layout.round(4))
+    assert found is not None
+    assert found.made > 1.0
 
 
 def test_rows_of_another_version_predict_nothing(pilots: Callable[..., None]) -> None:
