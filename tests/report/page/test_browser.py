@@ -419,6 +419,16 @@ def test_it_fits_every_width(
     shoot(browser, f"epidemic-{width}-{scheme}")
 
 
+def test_numbers_are_not_broken_into_lines(browser: Browser, report: Path) -> None:
+    browser.size(400, 900)
+    browser.open(report, "#task=random")
+    intervals = "[...document.querySelectorAll('#progress-table td:first-child')]"
+    n_lines = (
+        "cell => cell.clientHeight / parseFloat(getComputedStyle(cell).lineHeight)"
+    )
+    assert max(browser.script(f"return {intervals}.map({n_lines})")) < 3
+
+
 def test_colours_can_be_switched(browser: Browser, report: Path) -> None:
     browser.open(report)
     light = browser.script(BACKGROUND)
