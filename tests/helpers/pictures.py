@@ -177,7 +177,7 @@ def check(document: Path, folder: Path) -> None:
 
 
 def follow(document: Path, folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Follow a document in a folder; return the project folder in it.
+    """Follow a document in a folder; return the folder in which that ends.
 
     Pictures that its examples save by `psyrun.plot` are like those of ``psy plot``.
     """

@@ -96,7 +96,7 @@ def sessions(text: str) -> list[tuple[str, str]]:
 
 
 def read(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Follow a document in a folder; return the project folder in it."""
+    """Follow a document in a folder; return the folder in which that ends."""
     home, project = folder / "home", folder / "project"
     home.mkdir()
     project.mkdir()
@@ -104,4 +104,4 @@ def read(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     reader = Reader(home, project)
     for block in blocks(document):
         reader.follow(block, str(document.relative_to(ROOT)))
-    return project
+    return reader.folder
