@@ -20,7 +20,7 @@ from psyrun.planning.proposals.requested import (
 from psyrun.planning.proposals.situation import Situation
 from psyrun.planning.proposals.work import Work
 from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
-from psyrun.utils.text import duration, memory_size, short_duration
+from psyrun.utils.text import limit_text, memory_size, short_duration
 
 _ARGS = "scheduler_args"
 _TIMES_OVERHEAD = 20  # that a job should last; less is mostly waste
@@ -67,11 +67,11 @@ def _jobs(situation: Situation, work: Work) -> Jobs:
             of_jobs = f"so that each of {s.cores} cores has work"
     elif (n := _enough(s, work, n_jobs)) > n_jobs:
         n_jobs = max_jobs = n
-        of_jobs = f"jobs of at most {duration(_allowed(s))}, {_of_what(s)}"
+        of_jobs = f"jobs of at most {limit_text(_allowed(s))}, {_of_what(s)}"
     elif s.backend.fetches and work.seconds.value < n_jobs * pool_size * shortest:
         max_jobs = max(1, int(work.seconds.value / (pool_size * shortest)))
         n_jobs = min(n_jobs, max_jobs)
-        of_jobs = f"a job should last {duration(shortest)} or more"
+        of_jobs = f"a job should last {limit_text(shortest)} or more"
     if not of_jobs:
         job = work.wall_time(s, n_jobs, pool_size, s.cores)[1].value
         of_jobs = f"{n_jobs} of at most {short_duration(job)} each"
@@ -109,7 +109,7 @@ def _min_items(s: Situation, work: Work, shortest: float) -> tuple[int, str]:
     size = s.n_left / max(1, s.n_jobs(s.max_jobs, 1))
     if size >= least or s.min_items >= least:
         return s.min_items, each
-    why = f"so that jobs last {duration(shortest)} or more"
+    why = f"so that jobs last {limit_text(shortest)} or more"
     return least, f"{each}; {why}"
 
 

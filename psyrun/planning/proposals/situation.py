@@ -34,7 +34,7 @@ class Situation:
         What the task asks for, named as it names it.
     values : dict of str to object
         What one of its process jobs asks for, as `Scheduler.validate` returns it.
-    max_jobs, min_items, pool_size, order, backend, timeout, rate
+    max_jobs, min_items, pool_size, order, backend, predict_times, timeout, rate
         As in `Config`.
     overhead : float
         Seconds that a job takes beside its evaluations.
@@ -58,6 +58,7 @@ class Situation:
     pool_size: int
     order: str
     backend: Backend
+    predict_times: bool = True
     timeout: float | None
     rate: float | None
     overhead: float = 1.0
@@ -110,6 +111,7 @@ _OF_TASK = (
     "pool_size",
     "order",
     "backend",
+    "predict_times",
     "timeout",
     "rate",
 )

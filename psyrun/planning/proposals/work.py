@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from psyrun.estimate import Estimate, Range
-from psyrun.estimate.blocks import equal_blocks
+from psyrun.estimate.blocks import shared_blocks
 from psyrun.estimate.columns import Floats
 from psyrun.estimate.evaluated import spread_rows
 from psyrun.planning.proposals.answers import WallTime
@@ -19,7 +19,7 @@ from psyrun.pspace.order import order_of
 
 _MOST_LISTED = 2**21  # assignments that are all predicted; of more a sample is
 _N_OF_MANY = 2**18  # assignments in that sample
-_MOST_CUT = 2000  # blocks that are cut to equal times; of more the sizes are equal
+_MOST_CUT = 2000  # blocks that are made equally long; of more the sizes are equal
 _UNBOUNDED = float("inf")
 
 
@@ -111,9 +111,9 @@ class Work:
     ) -> tuple[Range, Range]:
         """Return seconds of a whole run, and of its longest job.
 
-        Jobs have equal predicted times, as far as assignments allow, and the longest
-        are started first. On this machine, `cores` are busy at once; None is for a
-        queue, where all jobs begin together.
+        Jobs have equal predicted times, as far as assignments allow and the task does
+        not say otherwise, and the longest are started first. On this machine, `cores`
+        are busy at once; None is for a queue, where all jobs begin together.
         """
         blocks = self._blocks(situation, n_jobs)
         if not len(blocks.sums):
@@ -147,13 +147,18 @@ class Work:
             sums, tops = np.full(n, self.seconds.value / n), np.zeros(n)
             tops[0] = self.times.max()
             return _Blocks(sums, tops, np.full(n, float(self.n)))
-        if n <= _MOST_CUT:
-            starts = equal_blocks(self.times, n)
-        else:
+        if not situation.predict_times or n > _MOST_CUT:
             starts = np.arange(n + 1) * len(self.times) // n
-        sums = np.add.reduceat(self.times, starts[:-1]) * self.weight
-        tops = np.maximum.reduceat(self.times, starts[:-1])
-        return _Blocks(np.maximum(sums, tops), tops, np.diff(starts) * self.weight)
+            owners = np.arange(n)
+        else:
+            starts, owners, _ = shared_blocks(self.times, n)
+        sums, tops = np.zeros(n), np.zeros(n)
+        pieces = np.add.reduceat(self.times, starts[:-1])
+        np.add.at(sums, owners, pieces * self.weight)
+        np.maximum.at(tops, owners, np.maximum.reduceat(self.times, starts[:-1]))
+        counts = np.zeros(n)
+        np.add.at(counts, owners, np.diff(starts) * self.weight)
+        return _Blocks(np.maximum(sums, tops), tops, counts)
 
     def _surplus(self, n_jobs: int) -> float:
         """Return how much longer than predicted the longest of n jobs is, by chance.

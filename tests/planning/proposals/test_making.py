@@ -160,3 +160,11 @@ def test_large_spaces_are_sampled(queued):
 def test_disk_is_that_of_all_rows(queued):
     assert proposal_of(*queued(row_bytes=50.0)).disk == 50 * 200
     assert proposal_of(*queued()).disk is None
+
+
+def test_jobs_of_equal_numbers_are_less_even(queued):
+    known = {"max_jobs": 10, "overhead": 0.0}
+    even = proposal_of(*queued(**known)).walls[1]
+    equal = proposal_of(*queued(predict_times=False, **known)).walls[1]
+    assert even.n_jobs == equal.n_jobs == 10
+    assert 2 * even.longest_job.value < equal.longest_job.value

@@ -71,7 +71,7 @@ def test_short_jobs_get_more_assignments(queued):
     assert setting.is_new
     mean = found.core_hours.value * 3600 / 184
     assert setting.value * mean >= 60
-    assert "so that jobs last 1 min 0 s or more" in setting.reason
+    assert "so that jobs last 1 min or more" in setting.reason
     assert any("mostly overhead" in text for text in found.warnings)
 
 
@@ -92,7 +92,7 @@ def test_jobs_that_are_too_long_become_more(queued):
     found = proposal_of(estimate, situation)
     setting = proposed(found)["max_jobs"]
     assert 5 < setting.value < 50
-    assert setting.reason == "jobs of at most 2 h 0 min, as partition 'short' allows"
+    assert setting.reason == "jobs of at most 2 h, as partition 'short' allows"
     assert seconds_of(values(found)["timelimit"]) <= 7200
 
 
