@@ -12,6 +12,7 @@ isolate()
 
 SUMMARIES = {
     "run": "evaluate all tasks that are not up to date",
+    "plan": "predict what a task will cost, from a few assignments",
     "attach": "follow a run that goes on elsewhere, up to its end",
     "status": "show how far tasks are",
     "space": "show the axes of the spaces of tasks, and what is done of them",

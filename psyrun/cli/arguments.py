@@ -38,6 +38,16 @@ def seconds(text: str) -> float:
     return value
 
 
+def duration(text: str) -> float:
+    """Read a length of time with its unit; a type for `argparse`."""
+    from psyrun.scheduler import units
+
+    try:
+        return units.seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
 def add_tasks(parser: argparse.ArgumentParser, otherwise: str = "all tasks") -> None:
     """Declare names of tasks; `otherwise` says what is meant if there are none."""
     parser.add_argument(

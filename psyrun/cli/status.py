@@ -111,7 +111,9 @@ def _remarks(status: TaskStatus, numbers: AssignmentCounts) -> Iterator[str]:
     if status.state == "done" and numbers.n_failed:
         yield f"without {counted(numbers.n_failed, 'failed assignment')}"
     if numbers.n_not_chosen:
-        yield f"{numbers.n_not_chosen} not chosen by 'psy run -p'"
+        of_pilots = "left after the pilots of 'psy plan'"
+        of_part = "not chosen by 'psy run -p'"
+        yield f"{numbers.n_not_chosen} {of_pilots if numbers.is_of_pilots else of_part}"
     if numbers.n_older:
         yield f"{counted(numbers.n_older, 'row')} by an earlier version"
     if numbers.n_former:

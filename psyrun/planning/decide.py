@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from psyrun.backend import Backend
 from psyrun.backend.orders import SPACE
 from psyrun.tasks.config import DIVIDING
+from psyrun.utils.numbers import numbers_in
 from psyrun.workdir.plan import Plan, TaskSettings
 
 
@@ -70,6 +71,11 @@ class Desired(TaskSettings):
     predict_times: bool = True
     part: tuple[str, ...] = ()
     n_whole: int | None = None
+
+    @property
+    def is_of_pilots(self) -> bool:
+        """Whether assignments are to be evaluated that tell the costs of the others."""
+        return numbers_in(self.part) is not None
 
     @property
     def names(self) -> frozenset[str]:
@@ -341,12 +347,20 @@ def _rounds_of_result(
     for number in rounds:
         found.append(number)
         is_last = current.plan is not None and number == current.plan.round
+        if current.sources[number].is_complete:
+            break
+        is_to_be_result = is_last and not _is_after_pilots(current)
         # To count takes long for many rows.
-        if current.sources[number].is_complete or (
-            is_last and current.count_open(number) <= _n_settled(desired, current)
+        if is_to_be_result and current.count_open(number) <= _n_settled(
+            desired, current
         ):
             break
     return tuple(found)
+
+
+def _is_after_pilots(current: Current) -> bool:
+    """Whether the last plan was for pilots, whose rows no result has yet."""
+    return current.plan is not None and current.plan.is_of_pilots
 
 
 def _n_settled(desired: Desired, current: Current) -> int:
@@ -507,9 +521,11 @@ def _new_round(
         also=desired.also,
         merge=desired.token,
         n_items=rows.n_items,
-        part=desired.part if rows.is_part else (),
+        part=desired.part if rows.is_part or desired.is_of_pilots else (),
     )
     is_same = last is not None and desired.is_same_code(last)
+    # Pilots of a version have not replaced rows of before.
+    is_same &= not _is_after_pilots(current)
     if kept.keep:
         is_dirty = rows.n_redone > 0 and (not is_same or current.n_others > 0)
         # What jobs of an older version have begun would be lost with them.

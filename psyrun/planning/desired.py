@@ -5,13 +5,18 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from psyrun.backend import DistributeBackend
+from psyrun.backend.orders import SPACE
 from psyrun.planning.decide import Desired
+from psyrun.scheduler import ImmediateRun
 from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.loading import Task
 from psyrun.tasks.version import Version
+from psyrun.utils.numbers import numbers_in
+from psyrun.utils.process.threads import AUTO
 from psyrun.workdir.description import Description
 from psyrun.workdir.plan import DEFAULT_PYTHON, Plan
 
@@ -37,8 +42,14 @@ class PlanOptions:
     order : str or None
         In which order assignments are evaluated, if that is not left to the task file.
     part : tuple of str
-        Which part of the space is evaluated (``-p``), as `Conditions` of
-        `psyrun.pspace`; empty for all.
+        Which part of the space is evaluated (``-p``), as `part_of` of
+        `psyrun.pspace.candidates` reads it; empty for all. Where assignments are
+        named by their numbers, they are pilots: each gets a job and one process, and
+        a failure does not keep the others from being evaluated.
+    limit : float or None
+        How many seconds one evaluation may take, if it is less than the task allows.
+    is_local : bool
+        Whether jobs run on this machine, also those of a task with a queue.
     token : str
         Name for a new merge.
     """
@@ -51,13 +62,18 @@ class PlanOptions:
     rerun: str | None = None
     order: str | None = None
     part: tuple[str, ...] = ()
+    limit: float | None = None
+    is_local: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
     def overrides(self) -> dict[str, Any]:
         """Special variables that take the place of those of the task file."""
         values = {"max_failures": self.max_failures, "order": self.order}
-        return {name: value for name, value in values.items() if value is not None}
+        found: dict[str, Any] = {n: v for n, v in values.items() if v is not None}
+        if self.is_local:
+            found |= {"scheduler": ImmediateRun(), "scheduler_args": {}}
+        return found
 
 
 class Sources(NamedTuple):
@@ -106,7 +122,7 @@ def _named_sources(
 
 def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
     """Return what a task asks for in a version that has some fingerprints."""
-    return Desired(
+    desired = Desired(
         task=task.name,
         taskfile=str(task.path),
         workdir=str(task.workdir),
@@ -130,4 +146,22 @@ def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
         python=DEFAULT_PYTHON if task.python == sys.executable else task.python,
         token=options.token,
         described=Description(task.dims, task.coords, task.attrs).digest,
+        limit=options.limit,
+    )
+    return _as_pilots(desired) if numbers_in(desired.part) is not None else desired
+
+
+def _as_pilots(desired: Desired) -> Desired:
+    """Return what is desired where each assignment has a job of its own."""
+    has_shared_cores = desired.threads == AUTO and desired.pool_size > 1
+    return replace(
+        desired,
+        backend=DistributeBackend(),
+        max_jobs=None,
+        min_items=1,
+        pool_size=1,
+        order=SPACE,
+        max_failures=None,
+        # As most of them have among the others of their job.
+        threads=1 if has_shared_cores else desired.threads,
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from psyrun.errors import PsyrunError
 from psyrun.planning.current import whole_space
 from psyrun.planning.decide import Current, Desired
-from psyrun.pspace.candidates import check_different
-from psyrun.pspace.conditions import Conditions
+from psyrun.pspace.candidates import check_different, part_of
 from psyrun.tasks.loading import Task
+from psyrun.utils.numbers import numbers_in
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,25 @@ def chosen_of(
     PsyrunError
         If a name is no parameter, a value is not there, or no assignment is left.
     """
-    name = task.name
+    name, option = task.name, _option(texts)
     space = whole_space(task, desired, current)
     try:
         check_different(space)
-        n_items = len(Conditions(texts).of(space))
+        n_items = len(part_of(texts).of(space))
     except PsyrunError as error:
         raise PsyrunError(
-            f"task {name!r}: -p: {error} 'psy space {name}' shows which there are."
+            f"task {name!r}: {option}: {error} 'psy space {name}' shows "
+            "which there are."
         ) from error.__cause__
     return Chosen(n_items, len(space), texts)
 
 
-def check_not_replaced(name: str, current: Current) -> None:
+def _option(texts: Sequence[str]) -> str:
+    """Return what asks for a part that texts name."""
+    return "-p" if numbers_in(texts) is None else "psy plan"
+
+
+def check_not_replaced(name: str, current: Current, texts: Sequence[str]) -> None:
     """Refuse a part where rows of before are to be replaced, and so would not stay.
 
     Raises `PsyrunError` if a run with ``--fresh`` was not finished.
@@ -67,7 +73,7 @@ def check_not_replaced(name: str, current: Current) -> None:
     superseded = () if current.plan is None else current.plan.superseded
     if not set(superseded).isdisjoint(current.rounds):
         raise PsyrunError(
-            f"task {name!r}: -p keeps the rows that are there, but a run with --fresh "
-            f"that was not finished replaces them. Finish it with 'psy run {name}', or "
-            f"keep them with 'psy run --continue {name}'."
+            f"task {name!r}: {_option(texts)} keeps the rows that are there, but "
+            "a run with --fresh that was not finished replaces them. Finish it with "
+            f"'psy run {name}', or keep them with 'psy run --continue {name}'."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -63,7 +63,7 @@ from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
 from psyrun.workdir.copies import settle
 from psyrun.workdir.description import Description
-from psyrun.workdir.layout import TaskLayout, record_of_task
+from psyrun.workdir.layout import Round, TaskLayout, record_of_task
 from psyrun.workdir.lock import (
     Lock,
     live_holder,
@@ -138,6 +138,7 @@ class TaskRun:
     incomparable: str = ""
     _version: Version = field(init=False)
     _current: Current = field(init=False)
+    _desired: Desired = field(init=False)
     _earlier: list[EarlierJobs] = field(default_factory=list)
 
     @property
@@ -195,9 +196,13 @@ class TaskRun:
         is_rest = self._current.is_part and not (self.rerun or self.changes)
         if not is_rest or rows is None or not rows.n_kept:
             return []
+        kept = f"{self.name}: {counted(rows.n_kept, 'row')} kept"
+        plan = self._current.plan
+        if plan is not None and plan.is_of_pilots:
+            return [f"{kept}, with pilots of 'psy plan', {rows.n_open} to evaluate"]
         return [
-            f"{self.name}: {counted(rows.n_kept, 'row')} kept of the part that was "
-            f"chosen before, {rows.n_open} to evaluate of the rest"
+            f"{kept} of the part that was chosen before, {rows.n_open} to evaluate of "
+            "the rest"
         ]
 
     @property
@@ -474,15 +479,38 @@ class TaskRun:
         if current.plan is not None and current.plan.space_source:
             space = current.plan.space_source
             self.changes += changes_since(version, space, folder, path)
-        self._version, self._current = version, current
+        self._version, self._current, self._desired = version, current, desired
         return decision
+
+    @property
+    def known_rounds(self) -> Iterator[Round]:
+        """The rounds with rows of the space as it is now, the newest first."""
+        current = self._current
+        for number in current.own_rounds:
+            if self._desired.is_same_space(current.sources[number]):
+                yield self.layout.round(number)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All fingerprints that stand for the version of the task."""
+        return self._desired.names
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the version of the task."""
+        return self._desired.fingerprint
+
+    @property
+    def has_unknown_rows(self) -> bool:
+        """Whether there is a result, but nothing is known of its rows."""
+        return self._current.has_result and not self._current.rounds
 
     def _with_part(self, desired: Desired, current: Current) -> Desired:
         """Return what is desired, with the size of the part that is chosen."""
         from psyrun.planning.part import check_not_replaced, chosen_of
 
         if not self.options.keep_going:
-            check_not_replaced(self.name, current)
+            check_not_replaced(self.name, current, self.options.part)
         self.chosen = chosen_of(self.task, self.options.part, desired, current)
         n_items, n_whole = self.chosen.n_items, self.chosen.n_whole
         return replace(desired, n_items=n_items, n_whole=n_whole)

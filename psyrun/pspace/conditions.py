@@ -67,8 +67,10 @@ class Conditions:
             )
         return found
 
-    def mask(self, space: ParameterSpace) -> NDArray[np.bool_]:
-        """Return for each point of a space whether it is meant."""
+    def mask(
+        self, space: ParameterSpace, numbers: Indices | None = None
+    ) -> NDArray[np.bool_]:
+        """Return for each point of a space whether it is meant, whatever its number."""
         found = np.ones(len(space), dtype=np.bool_)
         for condition in self._each:
             found &= mask_of(space, condition)

@@ -163,8 +163,12 @@ class Controller:
         self._jobs: dict[tuple[int, int], FailedJob] = {}
         self._snakemakes: list[Snakemake] = []
 
-    def run(self, *, jobs: int | None, extra: Sequence[str]) -> RunOutcome:
+    def run(
+        self, *, jobs: int | None, extra: Sequence[str], last_step: str = ""
+    ) -> RunOutcome:
         """Start Snakemake and watch it to its end.
+
+        With a `last_step`, the steps after that are left to another run.
 
         Raises
         ------
@@ -179,7 +183,7 @@ class Controller:
             stack.callback(servers.stop)
             self._servers = servers.pids
             try:
-                self._launch(jobs, extra, servers, stack)
+                self._launch(jobs, extra, servers, stack, last_step)
                 self._watch()
                 # One that was killed has a negative status.
                 statuses = [snakemake.wait() for snakemake in self._snakemakes]
@@ -228,6 +232,7 @@ class Controller:
         extra: Sequence[str],
         servers: ForkServers,
         stack: ExitStack,
+        last_step: str,
     ) -> None:
         """Start one Snakemake for each kind of place where jobs run.
 
@@ -241,7 +246,11 @@ class Controller:
             environment[OWN_RULES_VARIABLE] = "1"
         for profile, tasks in self._by_profile().items():
             snakefiles = [task.layout.snakefile for task in tasks]
-            arguments = command(snakefiles, jobs=jobs, profile=profile, extra=extra)
+            suffixes = [rule_suffix(task.name) for task in tasks]
+            until = [f"{last_step}_{each}" for each in suffixes if last_step]
+            arguments = command(
+                snakefiles, jobs=jobs, profile=profile, extra=extra, until=until
+            )
             arguments += own_arguments
             remove_pipe(tasks[0].layout.snakemake_log)
             log = stack.enter_context(tasks[0].layout.snakemake_log.open("wb"))

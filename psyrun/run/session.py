@@ -44,7 +44,7 @@ def run_tasks(options: RunOptions, early: EarlySnakemake | None = None) -> int:
 
     An `early` Snakemake, whose import has begun, is used here if one is needed.
     """
-    _check_limits()
+    check_limits()
     if options.detach == PROCESS and not options.is_dry_run:
         return detach.start(options)
     log = None
@@ -59,7 +59,8 @@ def run_tasks(options: RunOptions, early: EarlySnakemake | None = None) -> int:
     return status
 
 
-def _check_limits() -> None:
+def check_limits() -> None:
+    """Raise `PsyrunError` if a variable of the environment is no time limit."""
     variable = wrong_limit()
     if variable:
         raise PsyrunError(
@@ -177,10 +178,7 @@ class Session:
         deadline = time.monotonic() + patience
         while True:
             try:
-                _refuse_waiting(task)
-                thaw = like(task.task.scheduler)
-                controller_job.release_lock(task.layout, warn, thaw)
-                task.acquire()
+                lock(task)
                 return
             except RunningError:
                 if time.monotonic() >= deadline:
@@ -204,7 +202,7 @@ class Session:
         return tasks
 
     def _check_site(self, task: TaskRun) -> None:
-        _check_site_arguments(task, self._options.snakemake_args)
+        check_site_arguments(task, self._options.snakemake_args)
 
     def _decide(self, task: TaskRun) -> None:
         if task.lock is None:
@@ -384,6 +382,20 @@ def _check_locks(tasks: Iterable[TaskRun]) -> None:
         task.check_lock()
 
 
+def lock(task: TaskRun) -> None:
+    """Lock a task, also if the controller of an earlier run, in a queue, has ended.
+
+    Raises
+    ------
+    RunningError
+        If it is run, or its controller waits in a queue.
+    """
+    _refuse_waiting(task)
+    thaw = like(task.task.scheduler)
+    controller_job.release_lock(task.layout, warn, thaw)
+    task.acquire()
+
+
 def _refuse_waiting(task: TaskRun) -> None:
     """Refuse a task whose controller was put in a queue and has not begun."""
     thaw = like(task.task.scheduler)
@@ -396,7 +408,7 @@ def _refuse_waiting(task: TaskRun) -> None:
         )
 
 
-def _check_site_arguments(task: TaskRun, extra: Sequence[str]) -> None:
+def check_site_arguments(task: TaskRun, extra: Sequence[str]) -> None:
     """Refuse what the site says for all tasks before anything is submitted.
 
     What the task itself says was checked when it was loaded.

@@ -35,6 +35,7 @@ def command(
     jobs: int | None,
     profile: str,
     extra: Sequence[str] = (),
+    until: Sequence[str] = (),
 ) -> list[str]:
     """Return the command that has Snakemake follow accepted plans.
 
@@ -47,6 +48,8 @@ def command(
         None leaves that to the profile.
     extra : sequence of str
         The user's arguments for Snakemake.
+    until : sequence of str
+        Names of the last rules that are executed, if not all are.
     """
     paths = json.dumps([str(path) for path in snakefiles])
     values, rest = _split_config(extra)
@@ -55,6 +58,7 @@ def command(
         *("--snakefile", str(shipped("workflow", "Snakefile"))),
         *("--profile", str(profile_path(profile))),
         *("--logger", "psyrun"),
+        *(("--until", *until) if until else ()),
         # Between options that take all that follows, and what the user gave.
         # What psyrun's rules make is whole or not there. And where a file that is
         # there is made again, Snakemake forgets those that are missing and that

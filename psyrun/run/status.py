@@ -67,6 +67,8 @@ class AssignmentCounts:
         Rows of before that are on disk, but not in the result.
     n_not_chosen : int
         Assignments without a row that no run was to evaluate yet.
+    is_of_pilots : bool
+        Whether the last run evaluated pilots.
     """
 
     n_items: int
@@ -78,6 +80,7 @@ class AssignmentCounts:
     n_older: int
     n_left_out: int
     n_not_chosen: int = 0
+    is_of_pilots: bool = False
 
 
 @dataclass(frozen=True)
@@ -306,4 +309,5 @@ def _numbers(layout: TaskLayout, plan: Plan) -> AssignmentCounts | None:
         n_older=counts.n_older,
         n_left_out=counts.n_left_out if is_merged(layout, plan) else 0,
         n_not_chosen=n_whole - counts.n_items,
+        is_of_pilots=plan.is_of_pilots,
     )

@@ -25,6 +25,7 @@ from psyrun.run.display import Display
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.utils.console import INTERRUPTED, warn, width_of
+from psyrun.utils.numbers import numbers_in
 from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
@@ -64,6 +65,7 @@ class Summary:
         # It is the same for all of them.
         part = tasks[0].options.part if tasks else ()
         names = [task.name for task in unfinished or tasks]
+        self._is_of_pilots = numbers_in(part) is not None
         options = [word for text in part for word in ("-p", shlex.quote(text))]
         self._names, self._run = " ".join(names), " ".join([*options, *names])
         has_rows = any(task.plan.keep for task in tasks)
@@ -104,6 +106,8 @@ class Summary:
         return 0
 
     def _how_to_go_on(self) -> str:
+        if self._is_of_pilots:
+            return f"Go on with 'psy plan {self._names}'."
         text = f"Go on with 'psy run {self._run}'."
         if any(map(_has_superseded_rows, self._tasks)):
             text += (
@@ -118,7 +122,9 @@ class Summary:
             warn(f"stopped by 'psy kill'; {self._kept}. {go_on}")
         else:
             how, advice = _ended_by(self._outcome.signal, self._limit), ""
-            if how != _BY_USER and any(map(_is_queued, self._tasks)):
+            if self._is_of_pilots:
+                pass
+            elif how != _BY_USER and any(map(_is_queued, self._tasks)):
                 advice = f" 'psy run --detach=job {self._run}' goes on in the queue."
             elif self._outcome.signal == signal.SIGHUP:
                 advice = f" 'psy run --detach {self._run}' survives a logout."
@@ -183,6 +189,8 @@ class Summary:
         return full is not None
 
     def _advice(self) -> str:
+        if self._is_of_pilots:
+            return f"then 'psy plan {self._names}'."
         # With this option it does not matter what was changed to fix it.
         return f"then 'psy run --continue {self._run}'."
 
@@ -316,12 +324,12 @@ def _show_failures(outcome: RunOutcome, tasks: Sequence[TaskRun]) -> None:
         found = TaskFailures.load(task.layout)
         if any(not failure.is_accepted for failure in found.failures):
             _show(failure_summary(task.name, found, width_of(sys.stderr)))
-    _show_logs([job for job in outcome.failures if _has_failed_assignments(job)])
+    _show_logs([job for job in outcome.failures if has_failed_assignments(job)])
     _show_not_started([job for job in outcome.failures if _has_not_started(job)])
     others = [
         job
         for job in outcome.failures
-        if not _has_failed_assignments(job) and not _has_not_started(job)
+        if not has_failed_assignments(job) and not _has_not_started(job)
     ]
     for job in others[:_SHOWN_JOBS]:
         _show(_described(job))
@@ -355,7 +363,7 @@ def _show(lines: Iterable[str]) -> None:
     print("", *map(visible, lines), sep="\n", file=sys.stderr)
 
 
-def _has_failed_assignments(job: FailedJob) -> bool:
+def has_failed_assignments(job: FailedJob) -> bool:
     """Whether a job failed only because assignments did."""
     return (job.note or {}).get("type") == FailedAssignmentsError.__name__
 

@@ -305,7 +305,7 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         setup=task.setup,
         exclude=task.exclude_from_result,
         taskdir=Path(task.module.__file__ or task.path).parent,
-        timeout=task.timeout,
+        timeout=_shortest(task.timeout, job.plan.limit),
         check=_row_check(job),
         has_too_many_failures=FailureLimit(
             job.layout, job.round, job.plan.max_failures
@@ -318,6 +318,10 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         enter=lambda: enter_as_left(task.module.__name__),
         holds_lock=lambda: is_held_in(lock, session["token"]) and job.is_controlled,
     )
+
+
+def _shortest(*limits: float | None) -> float | None:
+    return min((each for each in limits if each is not None), default=None)
 
 
 class _Portion(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Literal
 from psyrun.backend.orders import SPACE
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, read_json, write_json
+from psyrun.utils.numbers import numbers_in
 from psyrun.utils.records import RecordedTypeError, is_name, of_record
 from psyrun.workdir.damage import rounds_in_use
 from psyrun.workdir.layout import TaskLayout
@@ -38,6 +39,9 @@ class TaskSettings:
         Command that starts Python for the jobs.
     threads : int, 'auto' or None
         How many threads numerical libraries have in each worker.
+    limit : float or None
+        How many seconds one evaluation may take, where that is less than the task
+        file allows.
     keep_blocks : bool
         Whether the files of process jobs stay when their rows are in the result.
     seeding : str
@@ -58,6 +62,7 @@ class TaskSettings:
     space_source: str = field(default="", kw_only=True)
     seeding: str = field(default="", kw_only=True)
     threads: int | Literal["auto"] | None = field(default="auto", kw_only=True)
+    limit: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,9 @@ class Plan(TaskSettings):
     order : str
         In which order assignments are evaluated.
     part : tuple of str
-        Which part of the space the run was to evaluate, as `Conditions` of
-        `psyrun.pspace` have it (``psy run -p``); empty for all of it. Rows of the rest
-        that are there stay.
+        Which part of the space the run was to evaluate, as `part_of` of
+        `psyrun.pspace.candidates` reads it (``psy run -p``, or the pilots of ``psy
+        plan``); empty for all of it. Rows of the rest that are there stay.
     n_items : int or None
         About how many assignments the space has: split may sample it anew. None
         where an earlier version of psyrun made the plan.
@@ -150,6 +155,11 @@ class Plan(TaskSettings):
     def honoured(self) -> tuple[str, ...]:
         """The fingerprints for which rows that are marked are evaluated again."""
         return () if self.takes_replaced else self.names
+
+    @property
+    def is_of_pilots(self) -> bool:
+        """Whether it is for assignments that tell of the costs of the others."""
+        return numbers_in(self.part) is not None
 
     @property
     def is_former(self) -> bool:
