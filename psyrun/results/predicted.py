@@ -117,8 +117,8 @@ def comparison_of(
     Returns
     -------
     Comparison or None
-        None if nothing was predicted for this version of the task, or no row has
-        known costs.
+        None if nothing was predicted for this version of the task, or nothing has been
+        evaluated since.
     """
     record = _record(layout, plan)
     known = None if record is None else costs or known_costs(data)
@@ -126,7 +126,8 @@ def comparison_of(
         return None
     times = known.columns["duration"].astype(np.float64)
     times = times[np.isfinite(times)]
-    if not len(times):
+    if len(times) <= record.n_known:
+        # What was known then is no test of what was predicted.
         return None
     peak = float(known.columns["peak"].max(initial=0)) * _KIB
     return Comparison(
@@ -143,7 +144,7 @@ def _record(layout: TaskLayout, plan: Plan) -> PredictionRecord | None:
     """Return what was predicted when a run began, else what was predicted last."""
     first = PredictionRecord.first(layout.round(plan.round))
     for record in (first, PredictionRecord.load(layout)):
-        if record is not None and record.fingerprint in ("", *plan.names):
+        if record is not None and record.is_for(plan.names):
             return record
     return None
 

@@ -32,6 +32,7 @@ from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import SPLIT
 from psyrun.workdir.merged_rows import sound_rows
+from psyrun.workdir.prediction import PredictionRecord
 from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.replaced import mark_replaced, replaced_in
 from psyrun.workdir.reuse import (
@@ -89,6 +90,7 @@ def split(job: Job) -> None:
             order = order_of(division.space, job.plan.order)
             division = with_even_times(job, replace(division, order=order))
             division.save(job.round, job.plan)
+            PredictionRecord.keep_for(job.layout, job.round, job.plan.names)
             if len(marked):
                 mark_replaced(job.round, job.plan.fingerprint, marked)
         make_folder(job.round.blocks)

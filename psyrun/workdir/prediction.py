@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ class PredictionRecord:
     reason : str
         Why it did not; empty if it did.
     fingerprint : str
-        Version of the task.
+        Version of the task; empty if it is not known.
     """
 
     made: float
@@ -132,6 +132,19 @@ class PredictionRecord:
         """
         if PredictionRecord.first(round_) is None:
             self._save(round_.prediction)
+
+    @classmethod
+    def keep_for(
+        cls, layout: TaskLayout, round_: Round, versions: Collection[str]
+    ) -> None:
+        """Keep the last one as first of a round, if it is for one of its versions."""
+        last = cls.load(layout)
+        if last is not None and last.is_for(versions):
+            last.save_as_first(round_)
+
+    def is_for(self, versions: Collection[str]) -> bool:
+        """Whether it is for one of some versions of the task, or for any."""
+        return not self.fingerprint or self.fingerprint in versions
 
     def _save(self, path: Path) -> None:
         with suppress(OSError, PsyrunError):

@@ -32,7 +32,7 @@ HOUR, GIB = 3600.0, 2.0**30
 RECORD = PredictionRecord(
     made=1e9,
     n_assignments=100,
-    n_known=8,
+    n_known=3,
     total_seconds=Interval(3.1 * HOUR, 2.8 * HOUR, 3.5 * HOUR),
     largest_seconds=Interval(120.0, 90.0, 180.0),
     largest_parameters={"n": "512", "solver": "'rk4'"},
@@ -165,6 +165,22 @@ def test_what_was_predicted_first_counts(layout: TaskLayout) -> None:
     found = compared(layout)
     assert found is not None
     assert found.record == first
+
+
+def test_what_was_predicted_before_the_space_was_divided_counts(
+    done: Callable[..., None], layout: TaskLayout
+) -> None:
+    RECORD.save(layout)
+    done(TASK.replace("range(8)", "range(9)"), "split", keep_going=True)
+    replace(RECORD, made=2e9).save(layout)
+    found = compared(layout)
+    assert found is not None
+    assert (found.record, found.n_assignments) == (RECORD, 9)
+
+
+def test_what_all_rows_were_known_for_is_no_prediction(layout: TaskLayout) -> None:
+    replace(RECORD, n_known=6).save(layout)
+    assert compared(layout) is None
 
 
 def test_what_was_predicted_for_another_version_does_not_count(

@@ -53,6 +53,23 @@ def test_the_one_from_before_a_run_is_not_replaced(layout: TaskLayout) -> None:
     assert PredictionRecord.first(round_) == RECORD
 
 
+def test_the_last_one_is_kept_for_a_round_of_its_version(layout: TaskLayout) -> None:
+    first, second, third = (layout.round(number) for number in (1, 2, 3))
+    PredictionRecord.keep_for(layout, first, ["0123"])
+    assert PredictionRecord.first(first) is None
+    RECORD.save(layout)
+    PredictionRecord.keep_for(layout, first, ["0123", "4567"])
+    PredictionRecord.keep_for(layout, second, ["4567"])
+    assert PredictionRecord.first(first) == RECORD
+    assert PredictionRecord.first(second) is None
+    replace(RECORD, made=2.0e9).save(layout)
+    PredictionRecord.keep_for(layout, first, ["0123"])
+    assert PredictionRecord.first(first) == RECORD
+    replace(RECORD, fingerprint="").save(layout)
+    PredictionRecord.keep_for(layout, third, ["4567"])
+    assert PredictionRecord.first(third) == replace(RECORD, fingerprint="")
+
+
 def test_a_damaged_one_from_before_a_run_is_replaced(layout: TaskLayout) -> None:
     round_ = layout.round(1)
     round_.folder.mkdir(parents=True)
