@@ -14,6 +14,7 @@ import pytest
 from accepting import accept_plan
 
 from psyrun import Param
+from psyrun.cli.main import main
 from psyrun.estimate.columns import Floats
 from psyrun.planning.prepare import TaskRun
 from psyrun.pspace.columns import Indices
@@ -28,6 +29,7 @@ from psyrun.workdir.prediction import PredictionRecord
 
 TASK = """\
 from psyrun import Param
+from psyrun.cli.main import main
 
 pspace = Param(n=range(1, 33)) * Param(s=["a", "b", "c"])
 max_jobs = 3
@@ -257,3 +259,40 @@ def test_the_record_of_a_division_grows_with_jobs_only(tmp_path: Path) -> None:
         assert found.shares is not None
         sizes.append(len(found.shares.blocks))
     assert sizes[0] == sizes[1] <= 10 * 50
+
+
+@pytest.mark.slow
+def test_a_damaged_record_of_blocks_is_made_anew(pilots: Callable[..., None]) -> None:
+    pilots()
+    task, division = divided_anew()
+    assert step(task, "process", "0") == 0
+    task.release()
+    round_ = task.layout.round(2)
+    before = DivisionCounts.load(round_)
+    round_.division.write_text("damaged")
+    assert main(["doctor", "--repair", "a"]) == 0
+    assert DivisionCounts.load(round_) == before
+    found = Division.load(round_)
+    assert found.shares == division.shares is not None
+
+
+@pytest.mark.slow
+def test_without_the_frozen_space_no_row_is_lost(pilots: Callable[..., None]) -> None:
+    pilots()
+    task, division = divided_anew()
+    for block in (0, 1):
+        assert step(task, "process", str(block)) == 0
+    task.release()
+    for path in (task.layout.round(2).space, task.layout.round(1).space):
+        path.write_bytes(b"damaged")
+    calls = Path("calls").read_text().split()
+    task = accept_plan(PATH)
+    if task.decision.split:
+        assert step(task, "split") == 0
+    for block in task.decision.blocks:
+        assert step(task, "process", str(block)) == 0
+    assert step(task, "merge") == 0
+    task.release()
+    assert list(load("a")["y"]) == [f"{n}{s}" for n in N for s in S]
+    again = len(Path("calls").read_text().split()) - len(calls)
+    assert again == sum(len(division.indices(block)) for block in (2, 3))
