@@ -11,6 +11,7 @@ nan, in the order of their names::
 
     f  a number that is exact as float64: 8 bytes; one zero, one nan
     r  another rational number: numerator / denominator in decimals
+    x  one of which either has more than 4300 of these: the same in hexadecimals
     c  a complex number: its real and imaginary part
     v  a list of numbers of kind f: how many, and 8 bytes each
     l  any other list: how many, and its items
@@ -51,6 +52,9 @@ _PERSON = b"psyrun digest 1"
 _LONGEST = 1024  # bytes of the form of a value
 _MOST_KNOWN = 16  # values
 _FLOAT_EXACT = 2**53
+_LARGE = 10**4300  # from which on decimals take long, so that Python refuses them
+_DIGITS = 600  # of which no setting of Python refuses any
+_AT_ONCE = 10**_DIGITS
 _NUMBERS = (int, float, complex)
 
 
@@ -166,7 +170,23 @@ def _number(value: Any) -> bytes:
     except OverflowError:
         pass
     numerator, denominator = value.as_integer_ratio()
-    return _text(b"r", f"{numerator:d}/{denominator:d}".encode())
+    if max(abs(numerator), denominator) >= _LARGE:
+        return _text(b"x", f"{numerator:x}/{denominator:x}".encode())
+    sign = "-" if numerator < 0 else ""
+    text = f"{sign}{_decimals(abs(numerator))}/{_decimals(denominator)}"
+    return _text(b"r", text.encode())
+
+
+def _decimals(number: int) -> str:
+    """Return a number that is not negative, in few enough digits at a time.
+
+    Python refuses many of them; how many that are depends on its settings.
+    """
+    parts = list[str]()
+    while number >= _AT_ONCE:
+        number, part = divmod(number, _AT_ONCE)
+        parts.append(f"{part:0{_DIGITS}d}")
+    return "".join([f"{number:d}", *reversed(parts)])
 
 
 def _array(array: NDArray[Any]) -> bytes | None:

@@ -211,6 +211,32 @@ FIXED: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
 }
 
 
+NINES = 10**4300 - 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (NINES, (2937260008, 1693908100, 2883527436, 2717862507)),
+        (NINES + 1, (2205924113, 748081485, 859046339, 2798888874)),
+        (-NINES - 1, (125342481, 3694747079, 3405620640, 8285677)),
+        (Fraction(1, 3**9100), (3892518890, 794497139, 2194324990, 2860758821)),
+    ],
+    ids=["longest in decimals", "longer", "negative", "fraction"],
+)
+@pytest.mark.parametrize("limit", [640, 0])
+def test_digests_of_integers_of_any_length(
+    value: Any, words: tuple[int, ...], limit: int
+) -> None:
+    """Whatever Python is set to refuse."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(limit)
+    try:
+        assert digest_words({"x": value}) == words
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
 @pytest.mark.parametrize(("point", "words"), FIXED.values(), ids=FIXED)
 def test_digests_never_change(point: Any, words: tuple[int, ...]) -> None:
     assert digest_words(point) == words
