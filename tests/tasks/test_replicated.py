@@ -27,6 +27,7 @@ TAKEN = [
     (AFTER_A, "x, rng=None"),
     (AFTER_A, "x, **values"),
     (f"({AFTER_A}).where(lambda replicate: replicate >= 0)", "x, rng"),
+    ("(A * replicates(2) + B * replicates(3)) * Param(x2=[1])", "x, x2, rng"),
     ("A * Param(replicate=[1], rng=2)", "x, replicate, rng"),
 ]
 REFUSED = [
@@ -42,6 +43,22 @@ REFUSED = [
     ("A * replicates(2)", "x, *, rng, replicates", "needs 'replicates'"),
     (AFTER_A, "x, rng", "execute needs 'rng', but assignment 0 is not multiplied"),
     (AFTER_A, "x, seed, rng=None", "execute needs 'seed', but assignment 0"),
+    ("A * replicates(2) + B", "x, rng", "needs 'rng', but assignment 4 is not"),
+    (
+        "Param(x=range(10**15)) * replicates(9) + Param(x=range(10**17))",
+        "x, rng",
+        "needs 'rng', but assignment 9000000000000000 is not",
+    ),
+    (
+        "Param(k=[1, 2]) * (A * replicates(2) + B) * Param(y=[1, 2, 3])",
+        "x, k, y, rng",
+        "needs 'rng', but assignment 12 is not",
+    ),
+    (
+        "(A * replicates(2) + B).shuffle() + B",
+        "x, rng",
+        "needs 'rng', but assignment [0-4] is not",
+    ),
     ("replicates(2) * B + replicates(2, seed=1) * A", "x, rng", "seed=0 and with seed"),
     ("A * Param(seed=1) * replicates(2)", "x, seed", "another parameter 'seed'"),
     ("A * replicates(2, seed=-1)", "x, rng", "the seed is -1; give 0 or more"),
