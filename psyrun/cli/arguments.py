@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Callable
 
+from psyrun.cli.values import texts_by_name
 from psyrun.errors import PsyrunError
 from psyrun.tasks.discovery import find_tasks, unknown_task
 from psyrun.workdir.layout import record_of_task
@@ -53,6 +54,19 @@ def add_tasks(parser: argparse.ArgumentParser, otherwise: str = "all tasks") -> 
     parser.add_argument(
         "task", nargs="*", help=f"names of tasks (default: {otherwise})"
     )
+
+
+def add_part(parser: argparse.ArgumentParser, explanation: str) -> None:
+    """Declare ``-p``, which names a part of the space by values of parameters."""
+    parser.add_argument(
+        "-p", "--part", action="append", metavar="NAME=VALUES", help=explanation
+    )
+
+
+def part_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the part that is asked for, each parameter once."""
+    texts = texts_by_name(args.part or (), f"{args.verb}: -p")
+    return tuple(f"{name}={text}" for name, text in texts.items())
 
 
 def add_tasks_or_all(parser: argparse.ArgumentParser) -> None:

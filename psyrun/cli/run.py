@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from psyrun.backend.orders import ORDERS
-from psyrun.cli.arguments import whole
-from psyrun.cli.values import texts_by_name
+from psyrun.cli.arguments import add_part, part_of, whole
 from psyrun.errors import PsyrunError
 from psyrun.run.early_snakemake import EarlySnakemake, is_likely_needed
 from psyrun.run.options import JOB, PROCESS, RunOptions
@@ -78,12 +77,9 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         "results, such as 'beta < 0.3'; 'stale', those with a row of an older "
         "version; or 'failed'",
     )
-    parser.add_argument(
-        "-p",
-        "--part",
-        action="append",
-        metavar="NAME=VALUES",
-        help="only evaluate assignments with these values of a parameter, such as "
+    add_part(
+        parser,
+        "only evaluate assignments with these values of a parameter, such as "
         "radius=0.1,0.2, or from one up to another one, such as trial=0:5; rows of "
         "others stay",
     )
@@ -122,19 +118,13 @@ def execute(args: argparse.Namespace) -> int:
             "--fresh evaluates all again, and -p only a part. Leave --fresh out, or "
             "say which rows are evaluated again with --rerun."
         )
-    args.part = _part(args)
+    args.part = part_of(args)
     early = _early_snakemake(args)
     try:
         return _run(args, early)
     finally:
         if early is not None:
             early.close()
-
-
-def _part(args: argparse.Namespace) -> tuple[str, ...]:
-    """Return the part that is asked for, each parameter once."""
-    texts = texts_by_name(args.part or (), "run: -p")
-    return tuple(f"{name}={text}" for name, text in texts.items())
 
 
 def _early_snakemake(args: argparse.Namespace) -> EarlySnakemake | None:

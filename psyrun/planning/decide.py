@@ -516,7 +516,7 @@ def _new_round(
         keeps_all=kept.keeps_all,
         all_of=kept.all_of,
         same_space=kept.same_space,
-        rerun=_rerun(desired, current, kept),
+        rerun=_rerun(desired, current, kept, rows),
         takes_replaced=kept.takes_replaced,
         also=desired.also,
         merge=desired.token,
@@ -544,9 +544,14 @@ def _count_rows(desired: Desired, current: Current, kept: KeptRows) -> RowNumber
     return RowNumbers(n_items, n_items, is_part=is_part)
 
 
-def _rerun(desired: Desired, current: Current, kept: KeptRows) -> str | None:
+def _rerun(
+    desired: Desired, current: Current, kept: KeptRows, rows: RowNumbers
+) -> str | None:
     """Return what a new round is to evaluate again, also if an earlier one was to."""
     last = current.plan
+    if desired.part and desired.rerun is None and not rows.n_rerun:
+        # It waits for a run of the part that has it.
+        return None
     is_going_on = (
         desired.rerun is None
         and last is not None
@@ -555,7 +560,9 @@ def _rerun(desired: Desired, current: Current, kept: KeptRows) -> str | None:
         and bool(kept.keep)
         and not kept.takes_replaced
     )
-    return last.rerun if is_going_on and last is not None else desired.rerun
+    found = last.rerun if is_going_on and last is not None else desired.rerun
+    # What has waited while other parts were evaluated is not known by its words.
+    return "" if found is None and rows.n_rerun else found
 
 
 def _all_steps(plan: Plan) -> Decision:

@@ -11,6 +11,7 @@ from psyrun.planning.decide import Current, Desired
 from psyrun.pspace.candidates import check_different, part_of
 from psyrun.tasks.loading import Task
 from psyrun.utils.numbers import numbers_in
+from psyrun.workdir.plan import chosen_text
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Chosen:
 
     def said_of(self, name: str) -> str:
         """Return a line that says how many assignments are chosen."""
-        what = ", ".join(self.texts)
-        return f"{name}: {self.n_items} of {self.n_whole} assignments chosen ({what})"
+        return chosen_text(name, self.n_items, self.n_whole, self.texts)
 
 
 def chosen_of(

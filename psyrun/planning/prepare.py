@@ -74,7 +74,7 @@ from psyrun.workdir.lock import (
 from psyrun.workdir.merged_rows import forget_lost
 from psyrun.workdir.old_rounds import recover
 from psyrun.workdir.origin import note_taskfile
-from psyrun.workdir.plan import Plan
+from psyrun.workdir.plan import Plan, run_arguments
 from psyrun.workdir.progress import changed_result, told_of_change
 from psyrun.workdir.result_file import KEPT, is_foreign
 from psyrun.workdir.snakemake_records import (
@@ -147,6 +147,11 @@ class TaskRun:
         return self.task.name
 
     @property
+    def arguments(self) -> str:
+        """What to give ``psy run`` to run it again as the options say."""
+        return run_arguments(self.options.part, self.name)
+
+    @property
     def layout(self) -> TaskLayout:
         """Paths of the task."""
         return TaskLayout.of(self.task.workdir, self.task.name)
@@ -170,7 +175,7 @@ class TaskRun:
         return (
             f"{what}: changed since its results were computed, and "
             "overwrite_dirty is False. Keep them and add what is missing with "
-            f"'psy run --continue {self.name}', or remove them with "
+            f"'psy run --continue {self.arguments}', or remove them with "
             f"'psy clean {self.name}'."
         )
 
@@ -178,7 +183,7 @@ class TaskRun:
     def said_of_rows(self) -> list[str]:
         """What is to be said of the rows that are there."""
         code, space = clause(of_code(self.changes)), clause(of_space(self.changes))
-        lines = told_of_rows(self.name, self.decision, code, space)
+        lines = told_of_rows(self.name, self.decision, code, space, self.arguments)
         again = told_of_rerun(
             self.name,
             self.decision,

@@ -25,6 +25,7 @@ from psyrun.tasks.loading import Task
 from psyrun.utils.text import counted
 from psyrun.workdir.failures import failures_of
 from psyrun.workdir.layout import Round, TaskLayout
+from psyrun.workdir.plan import run_arguments
 from psyrun.workdir.replaced import mark_replaced, places_of
 from psyrun.workdir.reuse import RowsThere, rows_of_rounds
 from psyrun.workdir.row_sources import ordered
@@ -83,20 +84,22 @@ def find_rerun(
         If the task was never run or has no row yet, or as `Expression` does.
     """
     name, layout = task.name, TaskLayout.of(desired.workdir, desired.task)
+    again = run_arguments(desired.part, name)
     rounds = current.own_rounds or current.rounds
     if current.plan is None:
         raise PsyrunError(
             f"task {name!r}: was never run, so that nothing is evaluated again. Start "
-            f"it with 'psy run {name}'."
+            f"it with 'psy run {again}'."
         )
     if text == FAILED:
-        n_failed = _count_failed(layout.round(current.plan.round), desired, task)
+        round_ = layout.round(current.plan.round)
+        n_failed = _count_failed(round_, task, desired, is_part=current.is_part)
         return Rerun(text, n_selected=n_failed)
     data = [round_data(task, layout.round(number)) for number in rounds]
     if not data or not len(data[0].with_row()):
         raise PsyrunError(
             f"task {name!r}: has no rows yet that could be evaluated again. Go on with "
-            f"'psy run {name}'."
+            f"'psy run {again}'."
         )
     parts = _Parts(data)
     is_wanted = _chosen(text, name, desired, parts)
@@ -128,13 +131,17 @@ def _chosen(text: str, name: str, desired: Desired, parts: _Parts) -> NDArray[np
         raise PsyrunError(f"task {name!r}: --rerun: {error}") from error
 
 
-def _count_failed(round_: Round, desired: Desired, task: Task) -> int:
+def _count_failed(round_: Round, task: Task, desired: Desired, *, is_part: bool) -> int:
     """Return how many assignments have failed, of the part that is chosen."""
     failures = failures_of(round_)
-    if not (failures and desired.part):
+    if not (is_part or (failures and desired.part)):
         return len(failures)
-    indices = np.array([failure.index for failure in failures])
-    points = select(round_data(task, round_).division.space, indices)
+    division = round_data(task, round_).division
+    indices = np.array([failure.index for failure in failures], np.int64)
+    numbers = division.in_whole(indices)
+    if division.failed_outside is not None:
+        numbers = np.concatenate([numbers, division.failed_outside])
+    points = select(division.whole_space, numbers)
     return int(Conditions(desired.part).mask(points).sum())
 
 
@@ -147,7 +154,7 @@ def check_nothing_else(desired: Desired, decision: Decision) -> None:
     raise PsyrunError(
         f"task {name!r}: --rerun: would compute {counted(rows.n_redone, 'other row')} "
         f"again, made by an older version. Keep them with --continue, "
-        f"or compute all with 'psy run {name}'."
+        f"or compute all with 'psy run {run_arguments(desired.part, name)}'."
     )
 
 

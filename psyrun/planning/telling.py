@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from psyrun.planning.rerun import Rerun
 
 
-def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterator[str]:
+def told_of_rows(
+    name: str, decision: Decision, code: str, space: str, arguments: str
+) -> Iterator[str]:
     """Yield what a run does with the rows of before, in lines.
 
     Parameters
@@ -25,6 +27,8 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
     code, space : str
         What has changed of the code and of the space since the last run, such as
         ``execute changed (task_seir.py:14)``; empty if nothing has, or it is not known.
+    arguments : str
+        What was given to ``psy run`` for this task: its name, and the part.
     """
     rows = decision.rows
     if decision.is_dirty:
@@ -38,8 +42,8 @@ def told_of_rows(name: str, decision: Decision, code: str, space: str) -> Iterat
         else:
             since += ", all is computed again"
         yield (
-            f"{name}: {since}; 'psy run --continue {name}' would keep the rows that "
-            "are there"
+            f"{name}: {since}; 'psy run --continue {arguments}' would keep the rows "
+            "that are there"
         )
     if decision.describes:
         yield (
@@ -104,7 +108,7 @@ def told_of_rerun(
     n_again = rerun.n_selected if rerun is not None else rows.n_rerun if rows else 0
     if plan.rerun is not None and n_again:
         yield f"{name}: {counted(n_again, 'assignment')} evaluated again{said}"
-    elif plan.rerun is not None and decision.blocks and not is_merged:
+    elif plan.rerun is not None and rows is None and decision.blocks and not is_merged:
         yield f"{name}: goes on with what is evaluated again{said}"
 
 

@@ -84,6 +84,23 @@ def difference_of(path: Path, name: str, *, with_details: bool = False) -> Diffe
     return replace(found, changed=changed)
 
 
+def difference_in(part: ParameterSpace, path: Path, name: str) -> Difference | None:
+    """Return by what a part of the space of a task differs from the rows in it.
+
+    None if the task was never run. Raises `PsyrunError` as `difference_of`.
+    """
+    task = RecordedTask(layout_of(path.parent, name), Path())
+    if Plan.load(task.layout) is None:
+        return None
+    version = replace(version_of(task), seeding=seeding_text(part))
+    with enough_memory_for(part, path):
+        found = retry_while_changing(
+            lambda: _of_space(part, version, task, with_details=False)
+        )
+    # Of rows that are not found, others are in the rest of the space.
+    return replace(found, n_removed=0)
+
+
 def _space_of(path: Path) -> ParameterSpace:
     from psyrun.tasks.loading import load_task
 

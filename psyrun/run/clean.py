@@ -76,7 +76,7 @@ def clean_old(taskdir: Path, name: str) -> int:
         if not is_merged(layout, plan):
             raise PsyrunError(
                 f"task {name!r}: is not finished, so that rows of before may still be "
-                f"needed. Finish it with 'psy run {name}', then clean it."
+                f"needed. Finish it with 'psy run {plan.arguments}', then clean it."
             )
         recover(layout)
         old = [r for n, r in layout.rounds().items() if n != plan.round]

@@ -224,8 +224,8 @@ class Session:
         if why is None and task.decision.is_dirty and self._log is not None:
             why = (
                 f"{task.task.path}: changed while its run was in the queue. "
-                f"Compute all again with 'psy run {task.name}', or keep the rows that "
-                f"are there with 'psy run --continue {task.name}'."
+                f"Compute all again with 'psy run {task.arguments}', or keep the rows "
+                f"that are there with 'psy run --continue {task.arguments}'."
             )
         if why is not None:
             task.release()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shlex
 import signal
 import sys
 import time
@@ -29,6 +28,7 @@ from psyrun.utils.numbers import numbers_in
 from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.plan import run_arguments
 from psyrun.workdir.progress import MergeRecord, is_merged
 
 _WRONG_USAGE = re.compile(r"^\S+: error: (.*)")
@@ -66,8 +66,7 @@ class Summary:
         part = tasks[0].options.part if tasks else ()
         names = [task.name for task in unfinished or tasks]
         self._is_of_pilots = numbers_in(part) is not None
-        options = [word for text in part for word in ("-p", shlex.quote(text))]
-        self._names, self._run = " ".join(names), " ".join([*options, *names])
+        self._names, self._run = " ".join(names), run_arguments(part, *names)
         has_rows = any(task.plan.keep for task in tasks)
         self._kept = "all rows are kept" if has_rows else "nothing was evaluated yet"
         tally = outcome.tally

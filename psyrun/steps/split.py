@@ -339,17 +339,34 @@ def _with_attempts(division: Division, data: RoundData) -> Division:
     lost = {index for path in paths for index in interrupted(path)}
     lost -= set(data.with_row().tolist())
     n_failed, n_lost = RoundProgress(data.round).tally().failed, len(lost)
-    if data.division.whole is not None or division.whole is not None:
-        failed = {failure.index for failure in failures_of(data.round)}
-        n_failed = _count_open(division, data, failed)
-        n_lost = _count_open(division, data, lost)
-    return replace(division, failed_before=n_failed, cut_off_before=n_lost)
+    if data.division.whole is None and division.whole is None:
+        return replace(division, failed_before=n_failed, cut_off_before=n_lost)
+    failed = _in_whole(data, {failure.index for failure in failures_of(data.round)})
+    return replace(
+        division,
+        failed_before=_count_open(division, failed),
+        cut_off_before=_count_open(division, _in_whole(data, lost)),
+        failed_outside=_outside(division, failed, data.division.failed_outside),
+    )
 
 
-def _count_open(division: Division, data: RoundData, indices: set[int]) -> int:
-    """Return how many assignments of a round before are to be evaluated."""
-    of_whole = data.division.in_whole(np.array(sorted(indices), np.int64))
-    if division.part is not None:
-        of_whole = places_of(division.part, of_whole)
-    found, kept = of_whole[of_whole >= 0], division.kept
+def _in_whole(data: RoundData, indices: set[int]) -> Indices:
+    return data.division.in_whole(np.array(sorted(indices), np.int64))
+
+
+def _count_open(division: Division, numbers: Indices) -> int:
+    """Return how many of some points of the whole space are to be evaluated."""
+    places = numbers if division.part is None else places_of(division.part, numbers)
+    found, kept = places[places >= 0], division.kept
     return len(found) if kept is None else int((kept[found] < 0).sum())
+
+
+def _outside(
+    division: Division, failed: Indices, before: Indices | None
+) -> Indices | None:
+    """Return which points of the whole space that have failed are not divided."""
+    if division.part is None:
+        return None
+    numbers = failed if before is None else np.union1d(failed, before)
+    numbers = numbers[places_of(division.part, numbers) < 0]
+    return numbers if len(numbers) else None

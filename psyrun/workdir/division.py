@@ -87,6 +87,8 @@ class Division:
         Which points of the whole it has, ascending; None if it is whole.
     shares : Shares or None
         Which of the open assignments each block has; None for equal parts.
+    failed_outside : ndarray of int64, shape (n,), or None
+        Other points of the whole that have failed; None if it is whole, or none has.
     """
 
     space: ParameterSpace
@@ -107,6 +109,7 @@ class Division:
     whole: ParameterSpace | None = None
     part: AnyRows | None = None
     shares: Shares | None = None
+    failed_outside: Indices | None = None
 
     def narrowed(self, whole: ParameterSpace, among: Candidates) -> Division:
         """Return a division of what is chosen, and of what has a kept row.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -10,6 +12,7 @@ from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, read_json, write_json
 from psyrun.utils.numbers import numbers_in
 from psyrun.utils.records import RecordedTypeError, is_name, of_record
+from psyrun.utils.text import counted
 from psyrun.workdir.damage import rounds_in_use
 from psyrun.workdir.layout import TaskLayout
 
@@ -145,6 +148,11 @@ class Plan(TaskSettings):
         return (self.fingerprint, *self.also)
 
     @property
+    def arguments(self) -> str:
+        """What to give ``psy run`` to go on with it."""
+        return run_arguments(self.part, self.task)
+
+    @property
     def may_stay(self) -> list[bool] | None:
         """Whether all rows of each of `keep_rounds` may be kept; None for all."""
         if self.all_of is None:
@@ -215,3 +223,20 @@ class Plan(TaskSettings):
                 f"{layout.state}: there is no plan yet. Start the task with 'psy run'."
             )
         return plan
+
+
+def chosen_text(name: str, n_items: int, n_whole: int, part: Iterable[str]) -> str:
+    """Return a line that says how many assignments of a task are in a part."""
+    what = ", ".join(part)
+    return f"{name}: {n_items} of {counted(n_whole, 'assignment')} chosen ({what})"
+
+
+def run_arguments(part: Sequence[str], *tasks: str) -> str:
+    """Return what to give ``psy run`` to evaluate a part of the spaces of some tasks.
+
+    Without a part, or with one that is named by numbers, which only ``psy plan`` does,
+    that is just the names of the tasks.
+    """
+    texts = [] if numbers_in(part) is not None else part
+    options = [word for text in texts for word in ("-p", shlex.quote(text))]
+    return " ".join([*options, *tasks])

@@ -18,6 +18,7 @@ from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
 from psyrun.pspace import candidates
 from psyrun.results.differences import difference_of
 from psyrun.results.load import load
+from psyrun.run.clean import clean_old
 from psyrun.run.status import status_of
 from psyrun.steps.main import run
 from psyrun.utils.console import warn
@@ -382,6 +383,62 @@ def test_a_random_space_is_not_drawn_again(task: Task) -> None:
         task.preview("a=2")
     assert task.run("b=x") == ["3x"]
     assert task.run() == ["3y", "3z"]
+
+
+def test_what_waits_is_not_said_to_go_on(task: Task) -> None:
+    task.edit("max_jobs = 3", "max_jobs = 2")
+    task.run("a=1,2")
+    task.accept("a=1,2", rerun="b == 'x'")
+    assert task.run("a=0", blocks=1) == ["0x", "0y"]
+    assert task.run("a=0") == ["0z"]
+    assert task.said == ["a: 3 of 12 assignments chosen (a=0)"]
+    assert task.run("a=1") == ["1x"]
+    assert task.said[1] == "a: 1 assignment evaluated again"
+    task.accept("a=2")
+    assert task.run("a=2") == ["2x"]
+    assert task.said[1] == "a: 1 assignment evaluated again"
+
+
+def test_what_failed_in_another_part_is_known_to_have_failed(task: Task) -> None:
+    task.edit("max_jobs = 3", "max_jobs = 1")
+    for name in ("1x", "1y"):
+        Path(f"broken-{name}").touch()
+    task.run("a=1")
+    task.run("a=2")
+    Path("broken-1y").unlink()
+    assert task.run("b=y", "a=1") == ["1y"]
+    failed = "a: 1 assignment evaluated again (failed)"
+    for part, said in {
+        "a=2": "no assignment of these has failed",
+        "b=x": failed,
+    }.items():
+        assert said in task.preview(part, rerun="failed").said_of_rows[-1]
+    assert task.preview(rerun="failed").said_of_rows == [failed]
+    assert task.run("a=1", rerun="failed") == ["1x"]
+    Path("broken-1x").unlink()
+    assert task.preview(rerun="failed").said_of_rows == [failed]
+    assert task.run("a=1", rerun="failed") == ["1x"]
+    said = task.preview(rerun="failed").said_of_rows
+    assert said == ["a: no assignment has failed; nothing is evaluated again"]
+
+
+def test_hints_name_the_part(task: Task) -> None:
+    task.run("a=1", "b=x,y")
+    task.edit("as asked", "as was asked")
+    again = "-p a=1 -p b=x,y a"
+    (said,) = task.preview("a=1", "b=x,y").said_of_rows[1:]
+    assert f"'psy run --continue {again}' would keep the rows" in said
+    task.edit("max_jobs", "overwrite_dirty = False\nmax_jobs")
+    refusal = task.preview("a=1", "b=x,y").refusal
+    assert refusal is not None and f"'psy run --continue {again}', or remove" in refusal
+    task.run("a=1", "b=x,y", keep_going=True)
+    with pytest.raises(PsyrunError, match=f"compute all with 'psy run {again}'"):
+        task.preview("a=1", "b=x,y", rerun="b == 'x'")
+    task.run("a=2", "b=x: ", keep_going=True, blocks=1)
+    with pytest.raises(
+        PsyrunError, match="Finish it with 'psy run -p a=2 -p 'b=x: ' a'"
+    ):
+        clean_old(Path("psy-tasks"), "a")
 
 
 def test_equal_assignments_are_all_chosen(task: Task) -> None:

@@ -28,10 +28,11 @@ GRID = "Param(x=range(3), unit='mV') * Param(a=[0.5, 1.5], b=['u', 'v'])"
 def show(capsys):
     """Print the space of the task, once its file is as given."""
 
-    def show(space: str | None = None) -> list[str]:
+    def show(space: str | None = None, *part: str) -> list[str]:
         if space is not None:
             Path("psy-tasks/task_a.py").write_text(TASK.format(space=space))
-        assert main(["space", "a"]) == 0
+        options = [f"--part={text}" for text in part]
+        assert main(["space", "a", *options]) == 0
         return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
     return show
@@ -71,6 +72,60 @@ def test_a_space_that_was_drawn_is_not_drawn_again(done, show) -> None:
     done(TASK.format(space=random))
     assert show() == show()
     assert show()[-1] == "done: 3 of 3"
+
+
+def test_a_part_is_shown_with_its_points(done, show) -> None:
+    assert show(GRID, "x=1:", "b=v") == [
+        "a: 2 of 6 assignments chosen (x=1:, b=v)",
+        "axis size values",
+        "x 2 1, 2",
+        "unit 'mV'",
+        "a 1.5",
+        "b 'v'",
+        "duplicates: none",
+        "done: 0 of 2; it was never run",
+        "number x unit a b",
+        "3 1 'mV' 1.5 'v'",
+        "5 2 'mV' 1.5 'v'",
+    ]
+
+
+def test_of_a_part_only_its_own_rows_count(done, show) -> None:
+    done(TASK.format(space=GRID), "split", "process 0")
+    assert "done: 1 of 2, 1 failed" in show(None, "x=1,2", "b=u")
+    # Rows of the rest of an edited space are not gone.
+    edited = "Param(x=[1, 5], unit='mV') * Param(a=0.5, b='u')"
+    assert "done: 1 of 1" in show(edited, "x=1")
+    assert "done: 0 of 1" in show(edited, "x=5")
+
+
+def test_what_assignments_lack_is_empty_and_many_are_not_all_shown(done, show) -> None:
+    assert show("Param(x=[0, 1]) + Param(k=[7])", "k=7")[-2:] == ["number x k", "2 7"]
+    lines = show("Param(x=range(3, 60)) * Param(k=[7, 8])", "k=8")
+    assert lines[-2:] == ["39 22 8", "and 37 more"]
+
+
+def test_numbers_in_a_space_that_cannot_be_listed_are_known(done, show) -> None:
+    lines = show("Param(x=range(3, 10**5)) * Param(k=range(10**5))", "x=5", "k=7:9")
+    assert lines[0] == "a: 2 of 9999700000 assignments chosen (x=5, k=7:9)"
+    assert lines[-2:] == ["200007 5 7", "200008 5 8"]
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("z=1", "task 'a': -p: there is no parameter 'z'"),
+        ("x=7", "task 'a': -p: 'x' is never 7"),
+        ("x=7:9", "task 'a': -p: 'x' has no value in 7:9."),
+        ("x", "space: -p 'x' has no name and value"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(done, show, capsys, part, told) -> None:
+    Path("psy-tasks/task_a.py").write_text(TASK.format(space=GRID))
+    assert main(["space", "a", "-p", part]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"psy: {told}") and said.err.count("\n") == 1
+    assert not said.out
 
 
 def test_without_tasks_there_is_what_to_do(done, show, capsys) -> None:
