@@ -118,8 +118,21 @@ def _payload(
     # Not the queue, again and again, of what changes.
     asks_queue = not (follows and status.state in _GOING_ON)
     sweep = collect(task, _running(taskdir, status), asks_queue=asks_queue)
-    pace = pace_of(sweep, time.time()) if status.state in _GOING_ON else None
+    pace = None
+    if status.state in _GOING_ON:
+        pace = pace_of(sweep, time.time(), _end(taskdir, status))
     return payload_of(sweep, status.state, status.remark, BUDGET // n_tasks, pace)
+
+
+def _end(taskdir: Path, status: TaskStatus) -> str:
+    """Return when a task will have ended, as ``psy status -v`` says it."""
+    from psyrun.run.expected_ends import expected_end
+    from psyrun.tasks.discovery import task_path
+
+    end = status.expected
+    if end is None and status.numbers is not None:
+        end = expected_end(task_path(taskdir, status.name), status.name)
+    return "" if end is None else f"at about {end.text()} {time.strftime('%Z')}"
 
 
 def _running(taskdir: Path, status: TaskStatus) -> list[int]:

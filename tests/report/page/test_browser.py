@@ -590,6 +590,8 @@ def test_the_page_follows_a_run(browser: Browser, tmp_path: Path) -> None:
         browser.open(tmp_path / "report.html", "#kind=parallel&brush.p.kind=1_1")
         assert browser.text("#n-done").startswith("20 ")
         assert browser.text("#task-state").startswith("running")
+        assert browser.text("#rate").endswith(("per second", "per minute"))
+        assert browser.text("#expected-end")
         browser.choose("choose-scale", "log")
         (tmp_path / "go").touch()
         assert [process.wait() for process in processes] == [0, 0]

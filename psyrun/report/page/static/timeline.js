@@ -99,14 +99,15 @@ class TimelineChart {
     const { frame } = this;
     const pixel = this.step;
     const found = [];
+    const days = (begins[this.n - 1] - begins[0]) / 86400;
+    const momentOf = (time, span) => (days > 300 ? dateText(time) : days > 1 ? dateText(time).slice(5) : clockText(time, span));
     for (const [first, last] of this.sessions()) {
       const [low, high] = [begins[first] * 1e3, (begins[last] + step) * 1e3];
       const room = (last - first + 1) * pixel;
       const times = dateTicksOf(low, high, Math.max(1, Math.floor(room / 90)));
-      const isLong = high - low > 2 * 86400e3;
       for (const time of times) {
         const place = frame.left + first * pixel + ((time - low) / (high - low)) * room;
-        if (Number.isFinite(place)) found.push([place, isLong ? dateText(time) : clockText(time, high - low)]);
+        if (Number.isFinite(place)) found.push([place, momentOf(time, high - low)]);
       }
     }
     return found.sort((a, b) => a[0] - b[0]);
