@@ -56,6 +56,7 @@ def execute(args: argparse.Namespace) -> int:
         limit = None if args.verbose > 1 else _SHOWN
         for status in statuses:
             _print_ended(status, limit)
+            _print_waiting(tasks[status.name], status)
             _print_hanging(status, limit)
             if status.numbers is None and status.kept:
                 # To know that, all rows would have to be matched with the space.
@@ -71,7 +72,7 @@ def execute(args: argparse.Namespace) -> int:
 def _cells(status: TaskStatus) -> tuple[str, ...]:
     numbers = status.numbers
     if numbers is None:
-        remarks = [status.remark, _changed(status), *_hanging(status), status.kept]
+        remarks = [_remark(status), _changed(status), *_hanging(status), status.kept]
         remark = ", ".join(filter(None, remarks))
         return (status.name, status.state, "-", "-", "-", remark)
     return (
@@ -81,7 +82,7 @@ def _cells(status: TaskStatus) -> tuple[str, ...]:
         str(numbers.n_failed),
         f"{numbers.n_blocks_done}/{numbers.n_blocks}",
         ", ".join(
-            filter(None, [*_end(status), status.remark, *_remarks(status, numbers)])
+            filter(None, [*_end(status), _remark(status), *_remarks(status, numbers)])
         ),
     )
 
@@ -90,6 +91,12 @@ def _end(status: TaskStatus) -> Iterator[str]:
     """Yield when it will be done, if that is known."""
     if status.expected is not None:
         yield f"done at about {status.expected.text()}"
+
+
+def _remark(status: TaskStatus) -> str:
+    """Return who runs it, and why jobs wait."""
+    waits = f"waiting ({status.waits})" if status.waits else ""
+    return ", ".join(filter(None, [status.remark, waits]))
 
 
 def _changed(status: TaskStatus) -> str:
@@ -128,6 +135,17 @@ def _print_ended(status: TaskStatus, limit: int | None) -> None:
     lines = (f"{job}: {ending.text}" for job, ending in status.ended)
     what = f"job{'' if len(status.ended) == 1 else 's'} ended by the queue"
     _print_some(status.name, what, len(status.ended), lines, limit)
+
+
+def _print_waiting(path: Path, status: TaskStatus) -> None:
+    """Ask a queue why jobs wait, if nobody who watches them has done so lately."""
+    from psyrun.queue.waiting import ask
+    from psyrun.workdir.layout import layout_of
+
+    is_known = status.waits or status.state not in ("running", "queued")
+    found = None if is_known else ask(layout_of(path.parent, status.name))
+    if found is not None and (text := found.text()):
+        print(visible(f"\n{status.name}: jobs wait in the queue ({text})"))
 
 
 def _print_hanging(status: TaskStatus, limit: int | None) -> None:

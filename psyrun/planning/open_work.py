@@ -24,6 +24,7 @@ from psyrun.estimate import (
     seconds_left,
 )
 from psyrun.queue.ledger import QueueReport
+from psyrun.queue.waiting import waiting_of
 from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.evaluated import evaluated_in, not_evaluated
 from psyrun.workdir.expected_end import ExpectedEnd
@@ -49,13 +50,10 @@ class Pace:
         How many jobs ran at once lately; 0 if that is not known.
     efficiency : float
         The part of their time that workers spend with evaluations.
-    starts : tuple of float
-        When jobs that wait start, in seconds since the epoch, as their queue says.
     """
 
     n_at_once: int = 0
     efficiency: float = 1.0
-    starts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,8 @@ class Outlook:
         What is left of them.
     n_queued : int
         Jobs that wait in a queue.
+    starts : tuple of float
+        When some of them start, in seconds since the epoch, as the queue says.
     made : float
         When that was so, in seconds since the epoch.
     """
@@ -80,6 +80,7 @@ class Outlook:
     evaluated: Evaluated
     blocks: Sequence[OpenBlock]
     n_queued: int
+    starts: tuple[float, ...]
     made: float
 
     @classmethod
@@ -104,10 +105,12 @@ class Outlook:
 
         def look() -> Outlook:
             fresh, now = _anew(data), time.time()
-            n_queued = QueueReport.of(layout).n_queued
+            queue = QueueReport.of(layout)
+            waiting = waiting_of(layout, queue)
+            starts = () if waiting is None else waiting.starts
             blocks = list(_open_blocks(fresh, plan, dict(_running(fresh, plan, now))))
             evaluated = evaluated_in(fresh, plan.names)
-            return cls(fresh, evaluated, blocks, n_queued, now)
+            return cls(fresh, evaluated, blocks, queue.n_queued, starts, now)
 
         return retry_while_changing(look)
 
@@ -136,7 +139,7 @@ class Outlook:
             blocks=self.blocks,
             n_at_once=at_once,
             most_at_once=at_once + self.n_queued,
-            starts=tuple(max(0.0, start - self.made) for start in pace.starts),
+            starts=tuple(max(0.0, start - self.made) for start in self.starts),
             efficiency=pace.efficiency,
         )
         left = seconds_left(work, found.time, self.evaluated)

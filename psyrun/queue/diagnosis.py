@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from psyrun.errors import QueueError
+from psyrun.queue import waiting as waits
 from psyrun.queue.job import QueuedJob
 from psyrun.queue.script import JobTrace
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
 from psyrun.utils.text import counted
+from psyrun.workdir.layout import TaskLayout
 
 VANISHED = Ending(
     Cause.VANISHED, "the queue does not know it any more and has no output of it"
@@ -21,6 +23,7 @@ VANISHED = Ending(
 _BY_QUEUE = (Cause.TIME, Cause.NODE, Cause.CANCELLED)
 START_PATIENCE = 60.0
 """Seconds that a queue is given to start some job before it is asked why."""
+_FIRST_QUESTION = 10.0  # seconds until it is asked first, only to show it
 _FIRST_PAUSE = 2.0  # seconds until it is asked again whether a job can start
 _SHOWN = 3
 
@@ -138,15 +141,16 @@ def _ending(
 
 
 class PendingReasons:
-    """Tells why jobs do not start, where none of them does.
+    """Finds out why jobs do not start, and tells it where none of them does.
 
     Some of the reasons pass by themselves, and others never do, such as a
-    request that no machine can meet.
+    request that no machine can meet. What the queue says is also kept for `psy status`.
     """
 
     def __init__(self, warn: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._warn = warn
         self._clock = clock
+        self._next: dict[Scheduler, float] = {}
         self._since: dict[Scheduler, float] = {}
         self._said: dict[Scheduler, set[str]] = {}
 
@@ -156,27 +160,51 @@ class PendingReasons:
         items: Sequence[QueuedJob],
         statuses: Mapping[JobId, JobStatus],
     ) -> None:
-        """Note how jobs stand; ask now and then why all of them wait."""
+        """Note how jobs stand; ask now and then why those that wait do."""
         now = self._clock()
-        waiting = [
-            job for job, known in statuses.items() if known.status in ("Q", "*Q")
-        ]
-        if not waiting or len(waiting) < len(items):
+        waiting = [job for job in items if _waits(job, statuses)]
+        if len(waiting) < len(items):
             self._since.pop(scheduler, None)
+        since = self._since.setdefault(scheduler, now)
+        for layout in _layouts(items) - _layouts(waiting):
+            waits.forget(layout)
+        if not waiting:
+            self._next.pop(scheduler, None)
             return
-        if now - self._since.setdefault(scheduler, now) < START_PATIENCE:
+        if now < self._next.setdefault(scheduler, now + _FIRST_QUESTION):
             return
-        self._since[scheduler] = now
+        self._next[scheduler] = now + START_PATIENCE
         try:
-            by_job = scheduler.why_queued(waiting)
+            told = scheduler.get_waiting([job.id for job in waiting if job.id])
         except QueueError:
             return
-        reasons = Counter(by_job.values())
+        for layout in _layouts(waiting):
+            own = [
+                told[j.id] for j in waiting if j.task.layout == layout and j.id in told
+            ]
+            waits.WaitingReport.of(own).save(layout)
+        if len(waiting) == len(items) and now - since >= START_PATIENCE:
+            self._tell(
+                scheduler, items, Counter(w.reason for w in told.values() if w.reason)
+            )
+
+    def _tell(
+        self, scheduler: Scheduler, items: Sequence[QueuedJob], reasons: Counter[str]
+    ) -> None:
         said = self._said.setdefault(scheduler, set())
         # How many wait for what changes all the time.
         if reasons and not said.issuperset(reasons):
             said.update(reasons)
             self._warn(f"{_names(items)}: {_described(reasons)}")
+
+
+def _waits(item: QueuedJob, statuses: Mapping[JobId, JobStatus]) -> bool:
+    known = None if item.id is None else statuses.get(item.id)
+    return known is not None and known.status in ("Q", "*Q")
+
+
+def _layouts(items: Iterable[QueuedJob]) -> set[TaskLayout]:
+    return {item.task.layout for item in items}
 
 
 class Obstacles:

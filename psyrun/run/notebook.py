@@ -213,7 +213,8 @@ def _details(status: TaskStatus) -> Iterator[str]:
         yield f"done at about {status.expected.text()}"
     if status.state == "new":
         yield f"start it with 'psy run {status.name}'"
-    yield from filter(None, [status.remark, status.changed, status.kept])
+    waits = f"waiting ({status.waits})" if status.waits else ""
+    yield from filter(None, [status.remark, waits, status.changed, status.kept])
 
 
 def _as_html(status: TaskStatus, rate: Rate | None = None) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from psyrun.errors import PsyrunError
 from psyrun.queue.ledger import Ledger, QueueReport
+from psyrun.queue.waiting import waiting_of
 from psyrun.scheduler.jobs import Ending
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.tasks.module import check_syntax
@@ -111,6 +112,8 @@ class TaskStatus:
         What changed since it was run, as far as that is known.
     expected : ExpectedEnd or None
         When its evaluations will be done, as whoever runs it expects.
+    waits : str
+        Why its jobs in a queue wait, and when they start, as the queue said last.
     """
 
     name: str
@@ -122,6 +125,7 @@ class TaskStatus:
     hanging: tuple[Hanging, ...] = ()
     changed: str = ""
     expected: ExpectedEnd | None = None
+    waits: str = ""
 
 
 def status_of(path: Path, name: str) -> TaskStatus:
@@ -159,7 +163,9 @@ def status_of(path: Path, name: str) -> TaskStatus:
 
 def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
     queue = QueueReport.of(layout)
-    status = replace(status, ended=queue.ended)
+    waiting = waiting_of(layout, queue)
+    waits = "" if waiting is None else waiting.text()
+    status = replace(status, ended=queue.ended, waits=waits)
     record = RunRecord.load(layout)
     # In a copy, that is who runs the original.
     is_copy = original_of(layout) is not None

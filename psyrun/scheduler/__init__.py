@@ -16,6 +16,7 @@ from psyrun.scheduler.jobs import (
     JobStatus,
     Obstacle,
     Usage,
+    Waiting,
 )
 from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.options import Option
@@ -37,6 +38,7 @@ __all__ = [
     "Slurm",
     "Sqsub",
     "Usage",
+    "Waiting",
     "scheduler_class",
     "scheduler_names",
 ]

@@ -18,6 +18,7 @@ from psyrun.scheduler.jobs import (
     JobStatus,
     Obstacle,
     Usage,
+    Waiting,
 )
 from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.options import Option, resolve
@@ -31,6 +32,7 @@ __all__ = [
     "Obstacle",
     "Scheduler",
     "Usage",
+    "Waiting",
 ]
 
 
@@ -271,6 +273,29 @@ class Scheduler(ABC):
             The queue does not answer.
         """
         return {}
+
+    def get_waiting(self, jobids: Sequence[JobId]) -> dict[JobId, Waiting]:
+        """Return why jobs have not started and when they will, with one question.
+
+        By default that is what `why_queued` returns, and no times.
+
+        Parameters
+        ----------
+        jobids : sequence of int or str
+            Jobs that are queued.
+
+        Returns
+        -------
+        dict of int or str to Waiting
+            For the jobs of which the queue tells something.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
+        """
+        told = self.why_queued(jobids)
+        return {jobid: Waiting(reason) for jobid, reason in told.items()}
 
     def get_obstacles(self, jobids: Sequence[JobId]) -> dict[JobId, Obstacle]:
         """Return what does not pass as other jobs end, by default nothing.

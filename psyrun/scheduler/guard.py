@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from psyrun.errors import BrokenSchedulerError, PsyrunError, one_line
-from psyrun.scheduler.jobs import Ending, JobStatus, Obstacle, Usage
+from psyrun.scheduler.jobs import Ending, JobStatus, Obstacle, Usage, Waiting
 from psyrun.scheduler.limits import Limits
 from psyrun.utils.text import text_of
 from psyrun.utils.tracebacks import place, user_place
@@ -51,6 +51,7 @@ _PROMISES = {
         lambda value: isinstance(value, JobStatus | None), "a JobStatus or None"
     ),
     "get_statuses": _Promise(_are(JobStatus), "a dict of jobs to JobStatus"),
+    "get_waiting": _Promise(_are(Waiting), "a dict of jobs to Waiting"),
     "get_obstacles": _Promise(_are(Obstacle), "a dict of jobs to Obstacle"),
     "get_endings": _Promise(_are(Ending), "a dict of jobs to Ending"),
     "get_usages": _Promise(_are(Usage), "a dict of jobs to Usage"),

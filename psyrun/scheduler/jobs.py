@@ -66,6 +66,21 @@ class Ending(NamedTuple):
     exit_status: int | None = None
 
 
+class Waiting(NamedTuple):
+    """Why a queued job has not started, and when it will, as its queue tells it.
+
+    Attributes
+    ----------
+    reason : str
+        Why it waits, in a few words; empty if the queue does not say it.
+    start : float or None
+        When the queue expects it to start, in seconds since the epoch.
+    """
+
+    reason: str
+    start: float | None = None
+
+
 class Obstacle(NamedTuple):
     """What keeps a queued job from starting, other than that others come first.
 

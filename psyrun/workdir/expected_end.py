@@ -61,11 +61,11 @@ class ExpectedEnd:
         """Return it for people, such as ``14:20 (14:05-14:50)``, in local time."""
         now = time.time() if now is None else now
         seconds = (self.latest or self.end) - now < _SOON
-        end = _clock(self.end, now, seconds)
-        first = _clock(self.earliest, self.end, seconds)
+        end = clock_text(self.end, now, seconds)
+        first = clock_text(self.earliest, self.end, seconds)
         if self.latest is None:
             return f"{end} (not before {first})"
-        last = _clock(self.latest, self.end, seconds)
+        last = clock_text(self.latest, self.end, seconds)
         return end if first == last else f"{end} ({first}-{last})"
 
     @classmethod
@@ -122,8 +122,11 @@ def forget(round_: Round) -> None:
         round_.expected_end.unlink(missing_ok=True)
 
 
-def _clock(moment: float, reference: float, seconds: bool) -> str:
-    """Return a time of day, with the day if that is not the one of the reference."""
+def clock_text(moment: float, reference: float, seconds: bool = False) -> str:
+    """Return a time of day, with the day if that is not the one of a reference.
+
+    Both are in seconds since the epoch, and the text is in local time.
+    """
     at, there = time.localtime(moment), time.localtime(reference)
     text = time.strftime("%H:%M:%S" if seconds else "%H:%M", at)
     if at[:3] == there[:3]:

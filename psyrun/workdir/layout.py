@@ -23,6 +23,7 @@ A task owns one folder, ``<workdir>/<task>``::
     loaded/               which files of code its jobs loaded
     provenance/           source, commit and libraries of each version
     queue/                what was submitted to a queue
+    waiting.json          why its jobs wait there
     controller/           controllers that were put in a queue
     damaged/              files that could not be used, below it as they were here
     notices/              what jobs found out that their run has to say
@@ -400,6 +401,11 @@ class TaskLayout:
     def queue(self) -> Path:
         """The folder of the arrays that were submitted to a queue."""
         return self.folder / "queue"
+
+    @property
+    def waiting(self) -> Path:
+        """Why its jobs wait in a queue, as that has said last, as JSON."""
+        return self.folder / "waiting.json"
 
     @property
     def controllers(self) -> Path:

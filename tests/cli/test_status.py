@@ -9,8 +9,10 @@ import pytest
 from accepting import finish_accepting_failures
 
 from psyrun.queue.ledger import Intent, Ledger
+from psyrun.queue.waiting import WaitingReport
 from psyrun.results.assignments import assignment_states
 from psyrun.run.status import status_of
+from psyrun.scheduler import Waiting
 from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.hanging import Hanging, note
 from psyrun.workdir.in_flight import InFlightTable
@@ -328,6 +330,19 @@ def test_details_tell_when_jobs_that_nobody_watches_will_be_done(psy, write_task
         journal.close()
         out = psy("status", "-v").out
     assert "\nsquare: done at about " in out
+
+
+def test_it_is_said_why_queued_jobs_wait(psy, write_task, work):
+    write_task()
+    layout = work("split").layout
+    names = ("square:process:0", "square:process:1")
+    intent = Intent("square:process", names, names, ("true",) * 2, 1, "x:Y", {})
+    Ledger(layout).begin(intent).note_ids({0: "7_0", 1: "7_1"})
+    waiting = [Waiting("Priority: others come first")] * 2
+    WaitingReport.of(waiting).save(layout)
+    row = columns(psy("status"))
+    assert row[1] == "queued"
+    assert row[-1].endswith("waiting (Priority: others come first)")
 
 
 def test_accepted_failures_leave_a_task_done_and_are_said(psy, write_task):

@@ -14,7 +14,7 @@ import pytest
 from slurm_cluster import SlurmCluster
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
-from psyrun.scheduler import Cause, JobArray, Slurm
+from psyrun.scheduler import Cause, JobArray, Slurm, Waiting
 from psyrun.testing import SchedulerContract
 
 pytestmark = pytest.mark.cluster
@@ -203,7 +203,14 @@ def test_why_jobs_wait_is_known(slurm):
     told = Slurm().why_queued([held, running])
     assert list(told) == [held]
     assert told[held].startswith("JobHeldUser: you hold it")
-    Slurm().kill_all([held, running])
+    later = Slurm().submit(["true"], "l.log", scheduler_args={"begin": "now+1hour"})
+    waiting = Slurm().get_waiting([held, running, later])
+    assert waiting.keys() == {held, later}
+    assert waiting[held] == Waiting(told[held])
+    start = waiting[later].start
+    assert start is not None
+    assert 3000 < start - time.time() < 4000
+    Slurm().kill_all([held, running, later])
 
 
 def test_a_suspended_job_is_not_ended(slurm):

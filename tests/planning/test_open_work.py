@@ -126,7 +126,7 @@ def test_without_running_jobs_no_end_is_known(work: Work) -> None:
     found = work.look()
     assert found.n_running == 0
     assert found.end() is None
-    end = found.end(Pace(starts=(found.made + 600,)))
+    end = replace(found, starts=(found.made + 600,)).end()
     assert end is not None
     assert end.end - found.made == pytest.approx(600 + 30 + 50 + 50, rel=0.2)
 

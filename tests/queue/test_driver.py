@@ -23,6 +23,7 @@ from psyrun.queue.job import QueuedJob
 from psyrun.queue.ledger import Ledger
 from psyrun.queue.recovery import find_earlier_jobs
 from psyrun.queue.site import QueuedTask
+from psyrun.queue.waiting import WaitingReport
 from psyrun.scheduler import Cause, Ending, JobArray, JobStatus, Obstacle
 from psyrun.utils.files import read_json
 from psyrun.workdir.holder import Holder
@@ -549,6 +550,20 @@ def test_it_is_told_once_why_no_job_starts(
     while len(told) == 1:
         driver.step()
     assert told[1:] == ["a:process: 2 jobs in the queue (the machines are down)"]
+
+
+def test_what_the_queue_says_of_jobs_that_wait_is_kept_as_long_as_they_do(
+    tmp_path: Path, make_task: MakeTask, make_item: MakeItem
+) -> None:
+    stuck = Stuck(tmp_path / "queue")
+    task, driver = make_task(stuck), Driver(clock=hurried)
+    submit(driver, [make_item(task, block) for block in range(2)])
+    while (known := WaitingReport.load(task.layout)) is None:
+        driver.step()
+    assert known.reasons == {"nothing is free": 2}
+    stuck.get_status = super(Stuck, stuck).get_status
+    drive(driver, 2)
+    assert not task.layout.waiting.exists()
 
 
 def test_nothing_is_submitted_for_a_task_that_another_run_took_over(

@@ -16,6 +16,7 @@ from psyrun.scheduler.jobs import (
     JobStatus,
     Obstacle,
     Usage,
+    Waiting,
 )
 from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.options import resolve
@@ -27,7 +28,13 @@ from psyrun.scheduler.slurm.accounting import (
     from_sacct,
     from_scontrol,
 )
-from psyrun.scheduler.slurm.commands import ask, ask_or_fail, end_time, unreachable
+from psyrun.scheduler.slurm.commands import (
+    STANDARD_TIMES,
+    ask,
+    ask_or_fail,
+    end_time,
+    unreachable,
+)
 from psyrun.scheduler.slurm.partitions import check_limits, limits_of
 from psyrun.scheduler.slurm.sbatch import (
     MY_JOBS,
@@ -41,10 +48,12 @@ from psyrun.scheduler.slurm.sbatch import (
 )
 from psyrun.scheduler.slurm.squeue import (
     FORMAT,
+    WAITING_FORMAT,
     compact_ids,
     obstacles,
     parse,
     reasons,
+    waiting,
 )
 from psyrun.scheduler.slurm.usage import usages
 from psyrun.utils.typing import override
@@ -168,6 +177,15 @@ class Slurm(Scheduler):
     def why_queued(self, jobids: Sequence[JobId]) -> dict[JobId, str]:
         """Return why jobs wait, with one call of squeue."""
         told = reasons(ask_or_fail(_squeue("-t", "PD")))
+        return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
+
+    @override
+    def get_waiting(self, jobids: Sequence[JobId]) -> dict[JobId, Waiting]:
+        """Return why jobs wait and when they will start, with one call of squeue."""
+        if not jobids:
+            return {}
+        command = [*STANDARD_TIMES, *MY_JOBS, "-t", "PD", "-h", "-o", WAITING_FORMAT]
+        told = waiting(ask_or_fail(command))
         return {jobid: told[str(jobid)] for jobid in jobids if str(jobid) in told}
 
     @override

@@ -18,7 +18,8 @@ _SHORT_TIME_OUT = 5.0  # seconds for an answer that is not worth more
 
 # It prints local time without the zone, or NONE; the user may have chosen another form
 # of times.
-_END_OF = ("env", "SLURM_TIME_FORMAT=standard", "squeue", "-h", "-o", "%e", "-j")
+STANDARD_TIMES = ("env", "SLURM_TIME_FORMAT=standard")
+_END_OF = (*STANDARD_TIMES, "squeue", "-h", "-o", "%e", "-j")
 
 _UNREACHABLE = re.compile(
     r"Unable to contact slurm|timed out|Connection refused|standby"
@@ -138,7 +139,7 @@ class OwnJob(NamedTuple):
                 job = job if is_there else ""
         if not job:
             forget_job_of_slurm()
-        return cls(job, min(deadline(), _seconds(shown) or float("inf")))
+        return cls(job, min(deadline(), seconds_of(shown) or float("inf")))
 
 
 def end_time() -> float | None:
@@ -149,11 +150,12 @@ def end_time() -> float | None:
     """
     job = os.environ.get(JOB_OF_SLURM)
     with suppress(SchedulerError):
-        return _seconds(ask_or_fail([*_END_OF, job])) if job else None
+        return seconds_of(ask_or_fail([*_END_OF, job])) if job else None
     return None
 
 
-def _seconds(shown: str) -> float | None:
+def seconds_of(shown: str) -> float | None:
+    """Return a time that Slurm printed, in seconds since the epoch; None for none."""
     with suppress(ValueError):
         return datetime.fromisoformat(shown.strip()).timestamp()
     return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from psyrun.scheduler.jobs import JobId, JobStatus, Obstacle
+from psyrun.scheduler.jobs import JobId, JobStatus, Obstacle, Waiting
+from psyrun.scheduler.slurm.commands import seconds_of
 
 FORMAT = "%i|%t|%r|%j"
 """Columns asked of squeue: id, compact state, reason, name."""
+WAITING_FORMAT = "%i|%t|%r|%S"
+"""Columns asked about jobs that wait: instead of the name, when they may start."""
 
 _REASONS = {
     "BadConstraints": "no machine has what is asked for",
@@ -54,6 +57,7 @@ _OUT_OF_SERVICE = (
 )
 _HELD = ("JobHeldAdmin", "JobHeldUser", "launch")
 
+_NOT_LOOKED_AT = "None"  # by Slurm, which was given the job just now
 _QUEUED = {"PD", "RQ", "RH", "RD", "RF", "SE"}
 _SUSPENDED = {"S", "ST"}
 _ENDED = {"BF", "CA", "CD", "DL", "F", "LF", "NF", "OOM", "PR", "RV", "TO"}
@@ -79,6 +83,21 @@ def reasons(printed: str) -> dict[JobId, str]:
         if state in _QUEUED
         for one in expand_ids(jobid)
     }
+
+
+def waiting(printed: str) -> dict[JobId, Waiting]:
+    """Read why queued jobs wait and when they will start.
+
+    It is taken from what squeue printed in the format `WAITING_FORMAT`. Of the tasks of
+    an array in one line, the time is that of the first.
+    """
+    found: dict[JobId, Waiting] = {}
+    for jobid, state, reason, shown in _rows(printed):
+        start = seconds_of(shown)
+        for one in expand_ids(jobid) if state in _QUEUED else ():
+            text = "" if reason == _NOT_LOOKED_AT else described(reason)
+            found[one], start = Waiting(text, start), None
+    return found
 
 
 def obstacles(printed: str) -> dict[JobId, Obstacle]:

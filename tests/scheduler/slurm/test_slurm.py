@@ -12,7 +12,7 @@ from datetime import datetime
 import pytest
 
 from psyrun.errors import QueueFullError, QueueUnreachableError, SchedulerError
-from psyrun.scheduler import JobArray, JobStatus, Slurm
+from psyrun.scheduler import JobArray, JobStatus, Slurm, Waiting
 from psyrun.scheduler.limits import Limits
 from psyrun.scheduler.slurm.partitions import check_limits
 from psyrun.scheduler.slurm.sbatch import (
@@ -567,6 +567,31 @@ def test_jobs_are_listed_and_killed(command):
     assert Slurm().get_jobs() == ["7", "8"]
     Slurm().kill("7")
     assert called.read_text() == "7\n"
+
+
+def test_why_jobs_wait_and_when_they_start_is_one_question(command, monkeypatch):
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    shown = (
+        "7_[2-3]|PD|Priority|2026-11-26T15:56:53\\n8|PD|Resources|N/A\\n"
+        "9|R|None|2026-11-26T15:00:00\\n10|PD|None|N/A\\n"
+    )
+    command("squeue", f'test "$SLURM_TIME_FORMAT" = standard && printf "{shown}"')
+    ids = ["7_2", "7_3", "8", "9", "10", "11"]
+    start = datetime(2026, 11, 26, 15, 56, 53).timestamp()
+    first = "Priority: others come first"
+    assert Slurm().get_waiting(ids) == {
+        "7_2": Waiting(first, start),
+        # Slurm expects the first task of an array then.
+        "7_3": Waiting(first),
+        "8": Waiting("Resources: enough machines have to become free"),
+        "10": Waiting(""),
+    }
+
+
+def test_nobody_is_asked_about_no_jobs(command):
+    called = command("squeue", "exit 1")
+    assert Slurm().get_waiting([]) == {}
+    assert not called.exists()
 
 
 def test_a_kill_that_was_not_heard_is_an_error(command):
