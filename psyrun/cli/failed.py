@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
+from psyrun.cli.arguments import add_tasks
+from psyrun.errors import PsyrunError
 from psyrun.results.causes import FailureGroup, grouped
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.failures import examples, place_of, write_csv
@@ -22,7 +24,7 @@ _WIDEST = 60  # characters in a cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", help="name of the task")
+    add_tasks(parser, otherwise="all with failures")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--traceback",
@@ -47,24 +49,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print what failed: by cause, one by one in a table, or with tracebacks."""
-    name = args.task
-    select(args.taskdir, [name])
-    found = TaskFailures.load(layout_of(args.taskdir, name))
-    failures = found.failures
+    names = list(select(args.taskdir, args.task))
     if args.csv:
-        write_csv(failures, sys.stdout)
+        if len(names) != 1:
+            raise PsyrunError(
+                "failed: --csv prints one table. Name the task: "
+                f"{', '.join(names) or 'there is none yet'}."
+            )
+        write_csv(_failures_of(args, names[0]).failures, sys.stdout)
         return 0
-    if not failures:
-        print(f"{name}: no failures")
-        return 0
-    print(_headline(name, failures))
-    for line in _lines(args, found, width_of(sys.stdout)):
-        print(line)
+    is_first = True
+    for name in names:
+        found = _failures_of(args, name)
+        # Without names, only tasks with failures are told of.
+        if found.failures or args.task:
+            if not is_first:
+                print()
+            _tell(args, name, found)
+            is_first = False
+    if is_first:
+        print("no failures")
     return 0
 
 
+def _failures_of(args: argparse.Namespace, name: str) -> TaskFailures:
+    return TaskFailures.load(layout_of(args.taskdir, name))
+
+
+def _tell(args: argparse.Namespace, name: str, found: TaskFailures) -> None:
+    if not found.failures:
+        print(f"{name}: no failures")
+        return
+    print(_headline(name, found.failures))
+    for line in _lines(args, name, found, width_of(sys.stdout)):
+        print(line)
+
+
 def _lines(
-    args: argparse.Namespace, found: TaskFailures, width: int | None
+    args: argparse.Namespace, name: str, found: TaskFailures, width: int | None
 ) -> Iterator[str]:
     if args.all:
         yield from (
@@ -77,12 +99,12 @@ def _lines(
     if args.traceback:
         yield from _tracebacks([group.first for group in groups[:_SHOWN]])
     else:
-        yield from _by_cause(args.task, found, groups[:_SHOWN], width)
+        yield from _by_cause(name, found, groups[:_SHOWN], width)
     hidden = len(groups) - _SHOWN
     if hidden > 0:
         yield f"\nand {counted(hidden, 'other kind')} of failure"
     if len(found.failures) > 1:
-        yield f"\nOne by one: 'psy failed --all {args.task}'."
+        yield f"\nOne by one: 'psy failed --all {name}'."
 
 
 def _by_cause(

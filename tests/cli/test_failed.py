@@ -221,6 +221,23 @@ def test_the_task_file_is_not_run(psy, failing, work):
     assert psy("failed", "square").status == 0
 
 
+def test_without_names_the_tasks_that_failed_are_told_of(
+    psy, write_task, failing, work
+):
+    assert psy("failed").out == "no failures\n"
+    failing()
+    work("split", "process 0")
+    assert psy("failed").out == psy("failed", "square").out
+    write_task("whole", FAILING.format(dies="and False"))
+    assert psy("failed").out == psy("failed", "square").out
+    both = psy("failed", "square", "whole").out
+    assert both == psy("failed", "square").out + "\nwhole: no failures\n"
+    result = psy("failed", "--csv")
+    assert result.status == 2
+    assert result.err.endswith("Name the task: square, whole.\n")
+    assert psy("failed", "--csv", "square").out.startswith("number,")
+
+
 def test_an_unknown_task_is_named(psy, failing):
     failing()
     result = psy("failed", "sqare")
