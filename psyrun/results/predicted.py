@@ -12,7 +12,6 @@ from psyrun.store.costs import Costs
 from psyrun.utils.text import (
     counted,
     memory_size,
-    number_text,
     parameters_text,
     range_text,
     rough_duration,
@@ -23,7 +22,6 @@ from psyrun.workdir.prediction import Interval, PredictionRecord
 from psyrun.workdir.rows import RoundData
 
 _KIB = 1024.0
-_HOUR = 3600.0  # seconds
 _EXACT = 0.005  # relative difference that rounds to no percent
 
 
@@ -65,9 +63,8 @@ class Comparison:
 
     def _total(self) -> Iterator[str]:
         total, real = self.record.total_seconds, self.seconds
-        hours = Interval(total.value / _HOUR, total.low / _HOUR, total.high / _HOUR)
-        text = f"time {range_text(hours, number_text)} core-hours; "
-        text += f"it was {number_text(real / _HOUR)}"
+        text = f"time {range_text(total, rough_duration)} on one core; "
+        text += f"it was {rough_duration(real)}"
         if self.is_complete:
             yield f"{text}{_difference(real, total)}"
             return

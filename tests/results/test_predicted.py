@@ -46,7 +46,7 @@ WHOLE = Comparison(RECORD, 100, 100, 3.0 * HOUR, 110.0, 0.85 * GIB)
 
 def test_what_a_whole_run_has_cost_is_compared() -> None:
     assert WHOLE.lines == [
-        "time 3.1 (2.8 to 3.5) core-hours; it was 3, 3 % less",
+        "time 3 h 6 min (2 h 48 min to 3 h 30 min) on one core; it was 3 h, 3 % less",
         "slowest 2 min (1 min 30 s to 3 min); it was 1 min 50 s",
         "it was to be n=512, solver='rk4'",
         "memory 922 MiB (819 MiB to 1.1 GiB); it was 870 MiB",
@@ -56,7 +56,8 @@ def test_what_a_whole_run_has_cost_is_compared() -> None:
 def test_what_a_part_has_cost_is_told_with_its_size() -> None:
     part = replace(WHOLE, n_counted=40, seconds=1.2 * HOUR, slowest=30.0)
     assert part.lines == [
-        "time 3.1 (2.8 to 3.5) core-hours; it was 1.2 so far, in 40 of 100 assignments",
+        "time 3 h 6 min (2 h 48 min to 3 h 30 min) on one core; it was "
+        "1 h 12 min so far, in 40 of 100 assignments",
         "slowest 2 min (1 min 30 s to 3 min); it was 30 s so far",
         "it was to be n=512, solver='rk4'",
         "memory 922 MiB (819 MiB to 1.1 GiB); it was 870 MiB so far",
@@ -67,7 +68,8 @@ def test_another_space_is_told() -> None:
     larger = replace(WHOLE, n_assignments=120, n_counted=120)
     assert not larger.is_complete
     assert larger.lines[:2] == [
-        "time 3.1 (2.8 to 3.5) core-hours; it was 3 so far, in 120 of 120 assignments",
+        "time 3 h 6 min (2 h 48 min to 3 h 30 min) on one core; it was "
+        "3 h so far, in 120 of 120 assignments",
         "this was for a space of 100 assignments",
     ]
 
@@ -75,10 +77,10 @@ def test_another_space_is_told() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (3.1 * HOUR, "it was 3.1, as predicted"),
-        (3.4 * HOUR, "it was 3.4, 10 % more"),
-        (3.9 * HOUR, "it was 3.9, 26 % more, outside of that"),
-        (1.55 * HOUR, "it was 1.55, 50 % less, outside of that"),
+        (3.1 * HOUR, "it was 3 h 6 min, as predicted"),
+        (3.4 * HOUR, "it was 3 h 24 min, 10 % more"),
+        (3.9 * HOUR, "it was 3 h 54 min, 26 % more, outside of that"),
+        (1.55 * HOUR, "it was 1 h 33 min, 50 % less, outside of that"),
     ],
 )
 def test_the_difference_is_told_and_whether_it_was_expected(
@@ -127,7 +129,7 @@ def test_what_is_not_known_is_not_told() -> None:
 def test_nothing_costs_no_infinite_percentage() -> None:
     record = replace(RECORD, total_seconds=Interval(0.0, 0.0, 0.0))
     assert replace(WHOLE, record=record, seconds=0.0).lines[0] == (
-        "time 0 core-hours; it was 0"
+        "time < 1 ms on one core; it was < 1 ms"
     )
 
 
@@ -207,7 +209,7 @@ def test_status_shows_both(
     assert main(["status", "-v"]) == 0
     assert (
         "\na: what was predicted before the run, and what it was\n"
-        "  time 3.1 (2.8 to 3.5) core-hours; it was 0.0075 so far, "
+        "  time 3 h 6 min (2 h 48 min to 3 h 30 min) on one core; it was 27 s so far, "
         "in 6 of 8 assignments\n"
         "  this was for a space of 100 assignments\n"
     ) in capsys.readouterr().out
