@@ -7,7 +7,7 @@ least 0 and less than 5.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,12 @@ from psyrun.pspace.equality import equal_rows, is_in
 from psyrun.pspace.functions import Gather
 from psyrun.pspace.param import Param
 from psyrun.pspace.space import Fetch, ParameterSpace, Product, is_a, spanned
+from psyrun.pspace.written import (
+    has_own_form,
+    is_time_of_day,
+    read_as,
+    with_own_types,
+)
 from psyrun.utils.literals import are_literals, value_in, values_in
 from psyrun.utils.text import listed, shortened, text_of
 from psyrun.utils.typing import override
@@ -171,14 +177,24 @@ class _Range:
         """Return which values are in the range; others are not compared with it."""
         if values.dtype.kind in _NUMBERS:
             return _are_between(values, *self._ends_for(float))
-        known = dict[type, tuple[Any, Any]]()
+        known = dict[type, Callable[[Any], bool]]()
         found = np.zeros(len(values), dtype=np.bool_)
         for place, value in enumerate(values):
             kind = type(value)
             if kind not in known:
-                known[kind] = self._ends_for(kind)
-            found[place] = _is_between(value, *known[kind])
+                known[kind] = self._test_for(kind)
+            found[place] = known[kind](value)
         return found
+
+    def _test_for(self, kind: type) -> Callable[[Any], bool]:
+        """Return what tells whether a value of some type is in the range."""
+        text = f"{self.first}:{self.last}"
+        if issubclass(kind, datetime.time) and is_time_of_day(text):
+            # It is one time rather than two hours.
+            wanted = read_as(kind, text)
+            return lambda value: bool(value == wanted)
+        first, last = self._ends_for(kind)
+        return lambda value: _is_between(value, first, last)
 
     def _ends_for(self, kind: type) -> tuple[Any, Any]:
         return _as_kind(kind, self.first), _as_kind(kind, self.last)
@@ -204,8 +220,8 @@ def _as_kind(kind: type, text: str) -> Any:
     if issubclass(kind, str):
         return value if isinstance(value, str) else text
     try:
-        if issubclass(kind, np.datetime64 | datetime.date):
-            return as_date(kind, text)
+        if has_own_form(kind):
+            return read_as(kind, text)
     except ValueError:
         return _OTHER
     is_number = isinstance(value, int | float)
@@ -249,15 +265,8 @@ def _is_between(value: Any, first: Any, last: Any) -> bool:
             and (first is None or value >= first)
             and (last is None or value < last)
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         return False
-
-
-def as_date(kind: type, text: str) -> Any:
-    """Return the date of some type that a text names; `ValueError` if it is none."""
-    if issubclass(kind, np.datetime64):
-        return np.datetime64(text)
-    return kind.fromisoformat(text)  # type: ignore[attr-defined]
 
 
 def unknown_parameter(key: str, keys: Iterable[str]) -> PsyrunError:
@@ -272,8 +281,8 @@ def unknown_parameter(key: str, keys: Iterable[str]) -> PsyrunError:
 def rows_with(space: ParameterSpace, key: str, wanted: Sequence[Any]) -> Indices:
     """Return the rows of a space in which a parameter has one of some values.
 
-    Values are equal as in a difference of spaces; a text stands for a date where there
-    are dates. Raises `PsyrunError` if no row has one of them.
+    Values are equal as in a difference of spaces; texts stand for dates and the like
+    where there are such, see `with_own_types`. Raises `PsyrunError` if no row has one.
     """
     there, asked = _numbered(space, key, wanted)
     is_known = is_in(asked, there)
@@ -289,27 +298,17 @@ def _numbered(
     space: ParameterSpace, key: str, wanted: Sequence[Any]
 ) -> tuple[Indices, Indices]:
     """Return numbers of the values of a space, and of those that are wanted."""
-    if any(isinstance(value, str) for value in wanted):
-        wanted = _with_dates(space, key, wanted)
+    if any(isinstance(value, str | int | float) for value in wanted):
+        wanted = with_own_types(wanted, _types(space, key))
     there, asked = equal_rows([space, Param(**{key: list(wanted)})], [key])
     return there, asked
 
 
-def _with_dates(space: ParameterSpace, key: str, wanted: Sequence[Any]) -> list[Any]:
-    """Return values, of which texts became dates where the space has dates."""
+def _types(space: ParameterSpace, key: str) -> set[type]:
     values = values_of(space, key, np.arange(len(space)))
-    kinds = {np.datetime64} if values.dtype.kind == "M" else set(map(type, values))
-    dates = [kind for kind in kinds if issubclass(kind, np.datetime64 | datetime.date)]
-    if len(dates) != 1:
-        return list(wanted)
-    found = []
-    for value in wanted:
-        try:
-            is_text = isinstance(value, str)
-            found.append(as_date(dates[0], value) if is_text else value)
-        except ValueError:
-            found.append(value)
-    return found
+    if values.dtype.kind in _NUMBERS:
+        return set()
+    return {np.datetime64} if values.dtype.kind == "M" else set(map(type, values))
 
 
 def _nearest(space: ParameterSpace, key: str, value: Any) -> str:

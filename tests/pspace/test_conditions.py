@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,10 @@ from psyrun.pspace.conditions import Conditions
 PRODUCT = Param(trial=range(10)) * Param(radius=[0.1, 0.2, 0.3], kind=["a", "b", "c"])
 SUM = Param(m="svm") * Param(c=[1, 2, 3]) + Param(m="tree") * Param(depth=[2, 3])
 DAYS = [datetime.date(2024, 1, day) for day in (1, 2, 3)]
+
+TIMES = Param(at=[datetime.time(hour, 30) for hour in range(8, 20)])
+MONEY = Param(x=[Decimal("0.1"), Decimal("0.25"), Decimal(3), Decimal("nan")])
+RATIOS = Param(x=[Fraction(1, 3), Fraction(1, 10), Fraction(7, 2)])
 
 Point = dict[str, Any]
 
@@ -54,6 +60,28 @@ CASES: dict[str, tuple[ParameterSpace, str, Callable[[Point], bool]]] = {
         Param(at=[datetime.datetime(2024, 1, 1, 12, minute) for minute in range(9)]),
         "at=2024-01-01T12:05",
         lambda p: p["at"].minute == 5,
+    ),
+    "a time of day": (TIMES, "at=09:30", lambda p: p["at"].hour == 9),
+    "it with seconds": (TIMES, "at=09:30:00", lambda p: p["at"].hour == 9),
+    "it in quotes": (TIMES, "at='09:30'", lambda p: p["at"].hour == 9),
+    "times of day": (TIMES, "at=09:30,10:30", lambda p: p["at"].hour in (9, 10)),
+    "a range of them": (TIMES, "at=09:30:12:00", lambda p: 9 <= p["at"].hour < 12),
+    "from a time on": (TIMES, "at=17:00:", lambda p: p["at"].hour >= 17),
+    "before a time": (TIMES, "at=:09:30", lambda p: p["at"].hour < 9),
+    "a decimal": (MONEY, "x=0.10", lambda p: p["x"] == Decimal("0.1")),
+    "decimals": (MONEY, "x=0.1,3", lambda p: p["x"] in (Decimal("0.1"), Decimal(3))),
+    "a range of decimals": (MONEY, "x=0.1:0.25", lambda p: p["x"] == Decimal("0.1")),
+    "decimals from": (MONEY, "x=0.25:", lambda p: p["x"] in (Decimal("0.25"), 3)),
+    "decimals of any size": (MONEY, "x=1:1e999999999", lambda p: p["x"] == 3),
+    "a fraction": (RATIOS, "x=1/3", lambda p: p["x"] == Fraction(1, 3)),
+    "as a decimal": (RATIOS, "x=0.1", lambda p: p["x"] == Fraction(1, 10)),
+    "a range of fractions": (RATIOS, "x=0.1:1/3", lambda p: p["x"] == Fraction(1, 10)),
+    "fractions up to": (RATIOS, "x=:7/2", lambda p: p["x"] < 1),
+    "fractions of any size": (RATIOS, "x=1:1e999999999", lambda p: p["x"] > 1),
+    "numbers of several types": (
+        Param(x=[0.1, Decimal("0.1"), Fraction(1, 2)]),
+        "x=0.1:0.3",
+        lambda p: p["x"] != Fraction(1, 2),
     ),
     "up to more than floats": (
         PRODUCT,
@@ -112,6 +140,29 @@ WRONG = {
 def test_what_is_not_there_is_refused(text: str, message: str) -> None:
     with pytest.raises(PsyrunError) as caught:
         Conditions([text]).of(PRODUCT)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "text", "message"),
+    [
+        (TIMES, "at=09:00", "'at' has no value in 09:00. Its values are "),
+        (TIMES, "at=9:12", "'at' has no value in 9:12. Its values are "),
+        (TIMES, "at=20:00:", "'at' has no value in 20:00:. Its values are "),
+        (TIMES, "at=09:30:12:00,10:30", "'at' is never '09:30:12:00'. Its values are "),
+        (TIMES, "at=noon", "'at' is never 'noon'. Its values are "),
+        (MONEY, "x=0.2", "'x' is never 0.2. Its values are Decimal("),
+        (MONEY, "x=a:b", "'x' has no value in a:b. Its values are Decimal("),
+        (MONEY, "x=nan:", "'x' has no value in nan:. Its values are Decimal("),
+        (RATIOS, "x=1/0:", "'x' has no value in 1/0:. Its values are Fraction("),
+        (RATIOS, "x=2/3", "'x' is never '2/3'. Its values are Fraction("),
+    ],
+)
+def test_what_is_not_there_of_other_types_is_refused(
+    space: ParameterSpace, text: str, message: str
+) -> None:
+    with pytest.raises(PsyrunError) as caught:
+        Conditions([text]).of(space)
     assert message in str(caught.value)
 
 
