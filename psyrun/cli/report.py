@@ -120,7 +120,7 @@ def _payload(
     sweep = collect(task, _running(taskdir, status), asks_queue=asks_queue)
     pace = None
     if status.state in _GOING_ON:
-        pace = pace_of(sweep, time.time(), _end(taskdir, status))
+        pace = pace_of(sweep, _end(taskdir, status))
     return payload_of(sweep, status.state, status.remark, BUDGET // n_tasks, pace)
 
 
@@ -132,7 +132,7 @@ def _end(taskdir: Path, status: TaskStatus) -> str:
     end = status.expected
     if end is None and status.numbers is not None:
         end = expected_end(task_path(taskdir, status.name), status.name)
-    return "" if end is None else f"at about {end.text()} {time.strftime('%Z')}"
+    return "" if end is None else end.text()
 
 
 def _running(taskdir: Path, status: TaskStatus) -> list[int]:

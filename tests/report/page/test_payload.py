@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -163,11 +164,12 @@ def test_the_expected_end_is_that_of_the_run_or_follows_from_the_rate() -> None:
     timeline = Timeline(np.array([100.0]), 10.0, [], newest)
     counts = {DONE: 3, TO_DO: 90, FAILED: 0, RUNNING: 30}
     sweep = replace(sweep_of(3), timeline=timeline, n_of_status=counts)
-    assert pace_of(sweep, 110.0, "14:20") == Pace(1.0, "14:20")
-    assert pace_of(sweep, 110.0).end == "in about 2 min, at the rate of late"
+    told = pace_of(sweep, "14:20 (14:05-14:50)", now=110.0)
+    assert told == Pace(1.0, f"at about 14:20 (14:05-14:50) {time.strftime('%Z')}")
+    assert pace_of(sweep, now=110.0).end == "in about 2 min, at the rate of late"
     part = replace(sweep, n_not_chosen=90)
-    assert pace_of(part, 120.0) == Pace(0.5, "in about 1 min, at the rate of late")
-    assert pace_of(replace(sweep, timeline=None), 110.0) == Pace(None, "")
+    assert pace_of(part, now=120.0) == Pace(0.5, "in about 1 min, at the rate of late")
+    assert pace_of(replace(sweep, timeline=None), now=110.0) == Pace(None, "")
 
 
 def test_all_of_it_is_json() -> None:
