@@ -120,9 +120,12 @@ class JobUse:
     def advice(self) -> dict[str, str]:
         """Return what could be asked for, by names of `scheduler_args`.
 
-        Only what is no more than half of what was reserved.
+        Only what is no more than half of what was reserved, and only once all jobs
+        have been counted: the others may need more.
         """
-        found = {}
+        found: dict[str, str] = {}
+        if self.n_counted < self.n_jobs:
+            return found
         if self._is_lower(self.needed_bytes, self.memory_bytes):
             n_parts = (self.n_cores or 1) if self.is_per_core else 1
             name = "memory_per_cpu" if self.is_per_core else "memory"

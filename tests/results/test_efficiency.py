@@ -111,7 +111,7 @@ def test_the_longest_lines_fit_too() -> None:
     long = replace(
         USE,
         n_jobs=99999,
-        n_counted=98765,
+        n_counted=99999,
         cpu_seconds=1.2345e9,
         core_seconds=9.8765e9,
         longest_seconds=2.9 * 86400,
@@ -131,6 +131,7 @@ def test_the_longest_lines_fit_too() -> None:
         ({"memory_bytes": 2 * GIB, "limit_seconds": 2 * HOUR}, {}),
         ({"memory_bytes": 2.5 * GIB}, {"memory": "1.25G", "timelimit": "1h15m"}),
         ({"memory_bytes": None, "limit_seconds": None}, {}),
+        ({"n_counted": 11}, {}),
         ({"peak_bytes": None, "longest_seconds": None}, {}),
         ({"peak_bytes": 17 * GIB, "longest_seconds": 4 * HOUR}, {}),
         ({"n_cores": 4, "limit_seconds": None, "memory_bytes": None}, {"n_cpus": "1"}),
