@@ -12,7 +12,6 @@ from psyrun.planning.proposals.settings import memory_needed
 from psyrun.planning.proposals.situation import Situation
 from psyrun.planning.proposals.work import Work
 from psyrun.utils.text import (
-    counted,
     limit_text,
     memory_size,
     short_duration,
@@ -51,15 +50,9 @@ def cautions(
 
 
 def _of_model(estimate: Estimate) -> Iterator[str]:
-    for what, prediction in (("times", estimate.time), ("memory", estimate.memory)):
-        if prediction is not None and prediction.reason:
-            yield (
-                f"{what} of pilots stand for the rest, since {prediction.reason}; more "
-                "pilots may help: --pilots"
-            )
-    for key, n in estimate.unseen.items():
-        values = counted(n, "value")
-        yield f"no pilot has {values} of {key}; what these cost is a guess"
+    """Tell of memory; how sure the times are, stands beside their basis."""
+    if estimate.memory is not None and estimate.memory.reason:
+        yield f"what memory is needed is a rough number: {estimate.memory.reason}"
 
 
 def _of_times(s: Situation, work: Work, current: WallTime) -> Iterator[str]:

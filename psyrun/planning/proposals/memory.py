@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from psyrun.pspace.columns import Indices
 from psyrun.utils.text import listed, shortened, text_of
 
 _DIFFERS = 2.0  # ratio of the memory of regions from which on they are told
+_ALIKE = 1.5  # ratio below which neighbours count as one region
 _N_SAMPLED = 2**16
 _MOST_REGIONS = 6
 _LONGEST_VALUE = 20  # characters
@@ -52,7 +53,7 @@ def _regions(prediction: Prediction, situation: Situation) -> tuple[Region, ...]
     groupings = list(_groupings(Columns(situation.space), rows, logs))
     if not groupings:
         return ()
-    best = max(groupings, key=lambda each: each.explained(logs))
+    best = max(groupings, key=lambda each: each.explained(logs)).merged(predicted)
     found = tuple(best.regions(situation, rows, predicted))
     needs = [region.memory for region in found]
     return found if max(needs) >= _DIFFERS * min(needs) else ()
@@ -76,6 +77,19 @@ class _Grouping:
         sizes = np.bincount(self.groups)
         sums = np.bincount(self.groups, logs - logs.mean())
         return float((sums[sizes > 0] ** 2 / sizes[sizes > 0]).sum())
+
+    def merged(self, memory: Floats) -> _Grouping:
+        """Return groups of which neighbours need different amounts."""
+        if self.is_level:
+            return self
+        found, first, number = np.empty_like(self.groups), 0.0, -1
+        for group in np.unique(self.groups):
+            is_in = self.groups == group
+            peak = float(memory[is_in].max())
+            if number < 0 or not first / _ALIKE < peak < first * _ALIKE:
+                first, number = peak, number + 1
+            found[is_in] = number
+        return replace(self, groups=found)
 
     def regions(
         self, situation: Situation, rows: Indices, memory: Floats

@@ -20,10 +20,10 @@ from psyrun.planning.proposals.requested import (
 from psyrun.planning.proposals.situation import Situation
 from psyrun.planning.proposals.work import Work
 from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
-from psyrun.utils.text import limit_text, memory_size, short_duration
+from psyrun.utils.text import counted, limit_text, memory_size, short_duration
 
 _ARGS = "scheduler_args"
-_TIMES_OVERHEAD = 20  # that a job should last; less is mostly waste
+_TIMES_OVERHEAD = 10  # that a job should last; less is mostly waste
 _SHORTEST_QUEUED = 60.0  # seconds that a job in a queue should last
 _LONGEST = 86400.0  # seconds that it should last at most, where nothing else is known
 _SPARE_TIME, _SPARE_MEMORY = 1.25, 1.15
@@ -55,7 +55,9 @@ def settings(
 
 def _jobs(situation: Situation, work: Work) -> Jobs:
     s = situation
-    shortest = max(_TIMES_OVERHEAD * s.overhead, _SHORTEST_QUEUED * s.is_queued)
+    shortest = _TIMES_OVERHEAD * s.overhead
+    if s.is_queued:
+        shortest = max(_SHORTEST_QUEUED, shortest)
     pool_size, of_pool = _pool_size(s)
     min_items, of_items = _min_items(s, work, shortest)
     max_jobs, of_jobs = s.max_jobs, ""
@@ -74,7 +76,7 @@ def _jobs(situation: Situation, work: Work) -> Jobs:
         of_jobs = f"a job should last {limit_text(shortest)} or more"
     if not of_jobs:
         job = work.wall_time(s, n_jobs, pool_size, s.cores)[1].value
-        of_jobs = f"{n_jobs} of at most {short_duration(job)} each"
+        of_jobs = f"{counted(n_jobs, 'job')} of at most {short_duration(job)}"
     if s.n_left and s.n_left // min_items < n_jobs:
         min_items = max(1, s.n_left // n_jobs)
         of_items = f"so that there are {n_jobs} jobs"

@@ -20,14 +20,14 @@ def test_lines_have_all_that_is_known(queued):
         "at 0.04 for a core-hour\n",
         "slowest     ",
         "with solver='rk4', n=1024",
-        "            n = 16    ",
+        "            n = 16 to 64  ",
         "25 % of the space",
         "disk        191 MiB of results",
         "jobs  cores  wall time",
         "as it is set",
         "setting    now    proposed  because",
         "timelimit  '1d'   '",
-        "max_jobs   100    as it is  100 of at most",
+        "max_jobs   100    as it is  100 jobs of at most",
         "Warning: the time limit is 24 h, but partition 'a' allows 2 h.",
     ):
         assert said in text
