@@ -5,7 +5,8 @@ among as many jobs as there are workers, and among 100. The time until the last 
 ends is compared with the lower bound: the longest assignment, or an eighth of all.
 
 Then tasks that sleep are run for real. What `psy run -p` has evaluated of them are the
-pilots; the time is from the first start to the last end of the others.
+pilots; the time is from the first start to the last end of the others. With --slurm,
+jobs are submitted to a queue.
 
 At last it prints how long it takes to predict 10⁶ assignments and to divide them. The
 goal is a ratio of at most 1.1, and less than 0.3 s.
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +44,17 @@ N_WORKERS, N_PILOTS = 8, 16
 SLEEPING = """\
 import time
 
-from psyrun import Param
+from psyrun import {scheduler}, Param
 
 pspace = Param(n=[1, 2, 3, 4, 6, 8, 12, 16]) * Param(s=["a", "b"]) * Param(k=range(8))
 max_jobs = {n_jobs}
 predict_times = {predicts}
+scheduler = {scheduler}
 
 
 def execute(n, s, k):
     start = time.time()
-    time.sleep({seconds})
+    time.sleep({scale} * ({seconds}))
     return {{"start": start, "end": time.time()}}
 """
 SLEEPS = {
@@ -95,13 +97,14 @@ def simulated(task: KnownTask, n_jobs: int, seed: int) -> Ends:
 
 
 def run(folder: Path, *options: str) -> None:
+    """Run the tasks of a folder."""
     command = [sys.executable, "-m", "psyrun.cli", "run", "--quiet", "-j", "8"]
     subprocess.run([*command, *options], cwd=folder, check=True)
 
 
-def slept(seconds: str, n_jobs: int, *, predicts: bool) -> float:
+def slept(**settings: Any) -> float:
     """Run a task with pilots, and return how long the rest takes, as in `Ends`."""
-    text = SLEEPING.format(seconds=seconds, n_jobs=n_jobs, predicts=predicts)
+    text = SLEEPING.format(**settings)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "psy-tasks").mkdir()
@@ -148,6 +151,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=8, help="of each simulation")
     parser.add_argument("--jobs", type=int, nargs="+", default=[8, 100])
     parser.add_argument("--real-jobs", type=int, nargs="*", default=[8])
+    parser.add_argument("--scale", type=float, default=1.0, help="of their times")
+    parser.add_argument("--slurm", action="store_true", help="have Slurm run them")
     parser.add_argument("--size", type=int, default=100, help="10⁴ assignments")
     args = parse(parser, repeats=1, real_jobs=[], size=1)
     print("simulated, medians")
@@ -159,7 +164,9 @@ def main() -> None:
     print("runs of tasks that sleep")
     for n_jobs in args.real_jobs:
         for name, seconds in SLEEPS.items():
-            ends = [slept(seconds, n_jobs, predicts=each) for each in (False, True)]
+            settings = {"seconds": seconds, "n_jobs": n_jobs, "scale": args.scale}
+            settings["scheduler"] = "Slurm" if args.slurm else "ImmediateRun"
+            ends = [slept(predicts=each, **settings) for each in (False, True)]
             show(name, n_jobs, Ends(*ends))
     show_cost(args.size)
 
