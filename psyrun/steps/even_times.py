@@ -81,10 +81,12 @@ def _divided(job: Job, division: Division, costs: Costs) -> Division:
         return division
     if known.seconds.mean() * len(division.open) >= _WORTH_RECORDING:
         _record(job, division, known)
-    return divided_evenly(division, known)
+    return divided_evenly(division, known, job.task.timeout or np.inf)
 
 
-def divided_evenly(division: Division, known: Evaluated) -> Division:
+def divided_evenly(
+    division: Division, known: Evaluated, timeout: float = np.inf
+) -> Division:
     """Return a division whose blocks are predicted to take equally long.
 
     Parameters
@@ -94,6 +96,8 @@ def divided_evenly(division: Division, known: Evaluated) -> Division:
         are as good.
     known : Evaluated
         Assignments of its space that were evaluated.
+    timeout : float
+        Seconds after which an evaluation is ended.
     """
     from psyrun.estimate import predicted_times
     from psyrun.estimate.evaluated import spread_rows
@@ -101,7 +105,13 @@ def divided_evenly(division: Division, known: Evaluated) -> Division:
     if len(known) > _MOST:
         known = known.take(spread_rows(len(known), _MOST, seed=0))
     times_of = predicted_times(division.space, known)
-    return division if times_of is None else _Predicted.of(division, times_of).divided()
+    if times_of is None:
+        return division
+
+    def limited(rows: Indices) -> Floats:
+        return np.minimum(times_of(rows), timeout)
+
+    return _Predicted.of(division, limited).divided()
 
 
 def _record(job: Job, division: Division, known: Evaluated) -> None:

@@ -149,7 +149,7 @@ class Config:
     min_items: int = special(
         values.integer(at_least=1),
         "integer, at least 1",
-        "fewest assignments that a process job gets",
+        "fewest assignments that a process job gets, if all get equally many",
         divides=True,
         value=1,
     )

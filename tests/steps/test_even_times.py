@@ -15,12 +15,13 @@ from accepting import accept_plan
 
 from psyrun import Param
 from psyrun.cli.main import main
+from psyrun.estimate import Evaluated
 from psyrun.estimate.columns import Floats
 from psyrun.planning.prepare import TaskRun
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.order import order_of
 from psyrun.results.load import load
-from psyrun.steps.even_times import _Predicted
+from psyrun.steps.even_times import _Predicted, divided_evenly
 from psyrun.steps.main import run
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.journal import Journal
@@ -207,6 +208,20 @@ def test_jobs_that_fetch_their_work_go_on_to_do_so(
     edit("import Param", "import backend as b, Param")
     edit("max_jobs", "backend = b.LoadBalancingBackend\nmax_jobs")
     assert divided_anew()[1].shares is None
+
+
+def test_no_assignment_is_predicted_to_take_longer_than_its_timeout() -> None:
+    space = Param(x=np.arange(1, 101))
+    seconds, rows = np.arange(1, 101) ** 20.0, np.arange(0, 100, 9)
+    kept = np.full(100, -1)
+    kept[rows] = np.arange(len(rows))
+    known = Evaluated.of(rows, seconds[rows])
+    times = np.minimum(seconds, 50.0**20)
+    longest = [
+        max(times_of(divided_evenly(Division(space, 4, kept), known, limit), times))
+        for limit in (50.0**20, np.inf)
+    ]
+    assert longest[0] < 1.05 * times[kept < 0].sum() / 4 < longest[1]
 
 
 def test_a_task_that_begins_does_not_import_the_model(tmp_path: Path) -> None:
