@@ -283,15 +283,18 @@ def test_what_a_link_says_of_another_chart_is_left_out(
     assert browser.script("return document.querySelectorAll('.mark').length") == 0
 
 
-@pytest.mark.parametrize("kind", ["heat", "lines"])
+@pytest.mark.parametrize("kind", ["heat", "lines", "parallel"])
 def test_charts_fit_on_paper(browser: Browser, report: Path, kind: str) -> None:
     browser.open(report, f"#task=epidemic&kind={kind}&x=beta&by=gamma")
+    axis = ".chart svg .axis:nth-of-type(2) line"
+    last = ".coordinate:last-of-type line" if kind == "parallel" else axis
     browser.media("print")
     # The width of A4; charts are not drawn anew for it.
     right = browser.script(
         "document.body.style.width = '718px';"
-        "return ['main', '.chart svg', '.chart svg .axis:nth-of-type(2) line'].map("
-        "each => document.querySelector(each).getBoundingClientRect().right)"
+        "return ['main', '.chart svg', arguments[0], '#timeline-chart svg'].map("
+        "each => document.querySelector(each).getBoundingClientRect().right)",
+        last,
     )
     browser.media("")
     assert right[0] >= max(right)

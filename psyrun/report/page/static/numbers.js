@@ -138,11 +138,17 @@ const VIRIDIS = ['440154', '48186a', '472d7b', '424086', '3b528b', '33638d', '2c
   '1fa088', '28ae80', '3fbc73', '5ec962', '84d44b', 'addc30', 'd8e219', 'fde725']
   .map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
 
-function viridis(share) {
+// Thin lines of the darkest colours would not be seen on a dark page: there, all are lighter.
+function viridisOfLines() {
+  const isDark = getComputedStyle(document.documentElement).colorScheme === 'dark';
+  return (share) => viridis(share, isDark ? 0.3 : 0);
+}
+
+function viridis(share, white = 0) {
   const place = Math.min(1, Math.max(0, share)) * (VIRIDIS.length - 1);
   const index = Math.min(VIRIDIS.length - 2, Math.floor(place));
   const part = place - index;
-  const [r, g, b] = VIRIDIS[index].map((v, i) => Math.round(v + (VIRIDIS[index + 1][i] - v) * part));
+  const [r, g, b] = VIRIDIS[index].map((v, i) => Math.round((v + (VIRIDIS[index + 1][i] - v) * part) * (1 - white) + 255 * white));
   return `rgb(${r},${g},${b})`;
 }
 

@@ -257,13 +257,14 @@ class Parallel {
     const range = results.valueRange();
     const scale = range ? scaleOf(range[0], range[1], 0, 1, results.isLog) : null;
     const [failed, accent, muted] = ['--failed', '--accent', '--muted'].map(colour);
+    const shade = viridisOfLines();
     const isState = results.quantity.group === 'state';
     draw(this.selected, MOST_LINES, (row) => {
       const value = results.quantity.values[row];
       const isFailed = task.status[row] === FAILED;
       context.setLineDash(isFailed ? [5, 4] : []);
       const isNumber = scale && Number.isFinite(value) && !isState;
-      context.strokeStyle = isFailed ? failed : isNumber ? viridis(scale(results.isLog ? Math.max(value, range[0]) : value)) : isState && task.status[row] === DONE ? accent : muted;
+      context.strokeStyle = isFailed ? failed : isNumber ? shade(scale(results.isLog ? Math.max(value, range[0]) : value)) : isState && task.status[row] === DONE ? accent : muted;
     });
     context.setLineDash([]);
     context.globalAlpha = 1;

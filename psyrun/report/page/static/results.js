@@ -407,7 +407,8 @@ class Results {
     if (!range) return;
     const [width, height] = [Math.min(280, Math.max(160, this.panels.clientWidth - 20)), 34];
     const bar = svg('svg', { width, height, role: 'img', 'aria-label': `Colours from ${numberText(range[0])} to ${numberText(range[1])}` });
-    const stops = Array.from({ length: 17 }, (_, i) => svg('stop', { offset: i / 16, 'stop-color': viridis(i / 16) }));
+    const shade = this.view.kind === 'parallel' ? viridisOfLines() : viridis;
+    const stops = Array.from({ length: 17 }, (_, i) => svg('stop', { offset: i / 16, 'stop-color': shade(i / 16) }));
     bar.append(svg('defs', {}, svg('linearGradient', { id: 'viridis' }, ...stops)));
     bar.append(svg('rect', { x: 24, y: 2, width: width - 48, height: 12, fill: 'url(#viridis)' }));
     const scale = scaleOf(range[0], range[1], 24, width - 24, this.isLog);
