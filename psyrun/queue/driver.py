@@ -25,6 +25,7 @@ from psyrun.queue.backlog import Backlog, QueueCapacity
 from psyrun.queue.diagnosis import Evidence, Obstacles, PendingReasons, why_ended
 from psyrun.queue.job import QueuedJob, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
+from psyrun.queue.needs import Needs
 from psyrun.queue.recovery import (
     class_path,
     find_earlier_jobs,
@@ -38,7 +39,8 @@ from psyrun.scheduler.registry import frozen
 from psyrun.workdir.holder import Holder, recorded_holder
 
 RAISED_BY = 2.0
-"""By how much the memory or the time of a job is raised with each retry."""
+"""By how much the memory or the time of a job is raised with each retry, if no more is
+known of what it needs."""
 
 _GATHERING = 0.1  # seconds to wait for more jobs that fit into the same array
 _FULL = "the queue is full"
@@ -110,6 +112,7 @@ class Driver:
         self._holders: dict[QueuedTask, Holder | None] = {}
         self._reasons = PendingReasons(warn, clock)
         self._obstacles = Obstacles(warn, clock)
+        self._needs = Needs(clock)
 
     def adopt(self, item: QueuedJob) -> bool:
         """Take a job over that an earlier run submitted.
@@ -370,12 +373,15 @@ class Driver:
         item, ending = ended
         if ending.cause is Cause.DONE or item.attempt >= item.task.retries:
             return False
-        values = _raised(item, ending.cause)
+        is_too_little = ending.cause in (Cause.MEMORY, Cause.TIME)
+        need = self._needs.of(item, ending.cause) if is_too_little else None
+        values = _raised(item, ending.cause, RAISED_BY if need is None else need.factor)
         if values is None:
             return False
         changed = [f"{k}={v}" for k, v in values.items() if v != item.values.get(k)]
         more = f" with {', '.join(changed)}" if changed else ""
-        self._warn(f"{item.name}: {ending.text}; it is tried again{more}.")
+        why = "" if need is None else f": {need.why}"
+        self._warn(f"{item.name}: {ending.text}; it is tried again{more}{why}.")
         item.values, item.attempt = values, item.attempt + 1
         return True
 
@@ -419,11 +425,11 @@ def _evidence(item: QueuedJob, now: float) -> Evidence | None:
     return evidence if is_told or age >= _FILES_PATIENCE else None
 
 
-def _raised(item: QueuedJob, cause: Cause) -> dict[str, object] | None:
+def _raised(item: QueuedJob, cause: Cause, factor: float) -> dict[str, object] | None:
     if cause is Cause.NODE:
         return item.values
     if cause in (Cause.MEMORY, Cause.TIME):
-        return item.task.scheduler.raised(item.values, cause, RAISED_BY)
+        return item.task.scheduler.raised(item.values, cause, factor)
     return None
 
 
