@@ -180,6 +180,47 @@ def test_what_the_round_is_predicted_to_cost_is_kept(
     assert found.made > 1.0
 
 
+def test_what_a_space_is_extended_by_is_divided_evenly(
+    pilots: Callable[..., None],
+) -> None:
+    pilots()
+    edit("range(1, 33)", "range(1, 41)")
+    task = accept_plan(PATH)
+    assert step(task, "split") == 0
+    division = Division.load(task.layout.round(task.plan.round))
+    seconds = np.repeat(0.02 * np.arange(1, 41) ** 2.0, 3) * np.tile([1, 1, 3], 40)
+    times = times_of(division, seconds)
+    assert (division.n_kept, len(times)) == (len(PILOTS), 3)
+    assert max(times) < 1.03 * sum(times) / 3
+
+
+@pytest.mark.slow
+def test_a_part_of_a_space_is_divided_evenly(pilots: Callable[..., None]) -> None:
+    pilots()
+    task = accept_plan(PATH, part=("n=20:33",))
+    assert step(task, "split") == 0
+    division = Division.load(task.layout.round(2))
+    assert division.whole is not None
+    assert division.shares is not None
+    seconds = SECONDS[division.in_whole(np.arange(len(division.space)))]
+    times = times_of(division, seconds)
+    assert max(times) < 1.03 * sum(times) / 3
+    for block in range(3):
+        assert step(task, "process", str(block)) == 0
+    assert step(task, "merge") == 0
+    task.release()
+    chosen = range(20, 33)
+    assert set(chosen) <= set(load("a")["n"])
+    task = accept_plan(PATH)
+    assert step(task, "split") == 0
+    for block in range(3):
+        assert step(task, "process", str(block)) == 0
+    assert step(task, "merge") == 0
+    task.release()
+    assert list(load("a")["y"]) == [f"{n}{s}" for n in N for s in S]
+    assert len(Path("calls").read_text().split()) == 96 - len(PILOTS)
+
+
 def test_rows_of_another_version_predict_nothing(pilots: Callable[..., None]) -> None:
     pilots(version="another")
     assert divided_anew()[1].shares is None
