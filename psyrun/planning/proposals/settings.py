@@ -20,7 +20,7 @@ from psyrun.planning.proposals.requested import (
 from psyrun.planning.proposals.situation import Situation
 from psyrun.planning.proposals.work import Work
 from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
-from psyrun.utils.text import counted, limit_text, memory_size, short_duration
+from psyrun.utils.text import counted, limit_text, memory_size, rough_duration
 
 _ARGS = "scheduler_args"
 _TIMES_OVERHEAD = 10  # that a job should last; less is mostly waste
@@ -76,7 +76,7 @@ def _jobs(situation: Situation, work: Work) -> Jobs:
         of_jobs = f"a job should last {limit_text(shortest)} or more"
     if not of_jobs:
         job = work.wall_time(s, n_jobs, pool_size, s.cores)[1].value
-        of_jobs = f"{counted(n_jobs, 'job')} of at most {short_duration(job)}"
+        of_jobs = f"{counted(n_jobs, 'job')} of at most {rough_duration(job)}"
     if s.n_left and s.n_left // min_items < n_jobs:
         min_items = max(1, s.n_left // n_jobs)
         of_items = f"so that there are {n_jobs} jobs"
@@ -100,7 +100,7 @@ def _pool_size(s: Situation) -> tuple[int, str]:
 def _min_items(s: Situation, work: Work, shortest: float) -> tuple[int, str]:
     """Return the fewest assignments of a job that lasts long enough."""
     mean = work.mean
-    each = f"an assignment takes {short_duration(mean)}"
+    each = f"an assignment takes {rough_duration(mean)}"
     if not s.n_left or s.backend.fetches or mean <= 0:
         return s.min_items, each
     least = math.ceil(shortest * s.pool_size / mean)
@@ -176,7 +176,7 @@ def _arguments(
         if most is not None and seconds_of(text) > most:
             text = f"{max(1, int(most // 60))}m"
         now = requested_seconds(situation)
-        reason = _with_bound("the longest job", job, short_duration)
+        reason = _with_bound("the longest job", job, rough_duration)
         yield _setting(argument, now, needed, seconds_of(text), text, reason)
     argument = memory_argument(situation)
     memory = job_memory(estimate.memory, situation, jobs.pool_size)

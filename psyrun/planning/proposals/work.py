@@ -20,6 +20,7 @@ from psyrun.pspace.order import order_of
 _MOST_LISTED = 2**21  # assignments that are all predicted; of more a sample is
 _N_OF_MANY = 2**18  # assignments in that sample
 _MOST_CUT = 2000  # blocks that are made equally long; of more the sizes are equal
+_MOST_FOLLOWED = 2**14  # jobs that are followed one by one, where they take turns
 _UNBOUNDED = float("inf")
 
 
@@ -131,7 +132,7 @@ class Work:
             noisy = np.minimum(jobs * (1 + by_chance), blocks.most(self.longest.high))
             longest = max(longest, float(noisy.max())) + situation.overhead
             jobs = np.minimum(jobs, noisy) + situation.overhead
-            found.append((max(longest, _makespan(jobs, at_once)), longest))
+            found.append((max(longest, _makespan(jobs, at_once, n_jobs)), longest))
         (value, job), (low, job_low), (high, job_high) = found
         return (
             Range(value, min(low, value), max(high, value)),
@@ -144,7 +145,7 @@ class Work:
             return _Blocks(np.empty(0), np.empty(0), np.empty(0))
         if situation.backend.fetches:
             # Each takes the next assignment when it is idle.
-            sums, tops = np.full(n, self.seconds.value / n), np.zeros(n)
+            sums, tops = np.full(n, self.seconds.value / n_jobs), np.zeros(n)
             tops[0] = self.times.max()
             return _Blocks(sums, tops, np.full(n, float(self.n)))
         if not situation.predict_times or n > _MOST_CUT:
@@ -158,6 +159,9 @@ class Work:
         np.maximum.at(tops, owners, np.maximum.reduceat(self.times, starts[:-1]))
         counts = np.zeros(n)
         np.add.at(counts, owners, np.diff(starts) * self.weight)
+        if n_jobs > n:
+            # Each stands for as many jobs as there are assignments for each.
+            sums, counts = sums * (n / n_jobs), counts * (n / n_jobs)
         return _Blocks(np.maximum(sums, tops), tops, counts)
 
     def _surplus(self, n_jobs: int) -> float:
@@ -197,10 +201,17 @@ def _longest(estimate: Estimate, situation: Situation, times: Floats) -> Range:
     return Range(*(min(each, most) for each in (cost.value, cost.low, cost.high)))
 
 
-def _makespan(jobs: Floats, at_once: int) -> float:
-    """Return when the last job ends, if the longest are started first."""
+def _makespan(jobs: Floats, at_once: int, n_jobs: int) -> float:
+    """Return when the last of n jobs ends, if the longest are started first.
+
+    `jobs` has what each takes, or what some of very many do.
+    """
     if at_once >= len(jobs):
         return float(jobs.max())
+    if len(jobs) > _MOST_FOLLOWED:
+        # Jobs as small as that fill every gap.
+        even = float(jobs.mean()) * max(n_jobs, len(jobs)) / at_once
+        return max(even, float(jobs.max()))
     ends = [0.0] * at_once
     for seconds in np.sort(jobs)[::-1].tolist():
         heapq.heapreplace(ends, ends[0] + seconds)

@@ -165,3 +165,18 @@ def test_jobs_of_equal_numbers_are_less_even(queued):
     equal = proposal_of(*queued(predict_times=False, **known)).walls[1]
     assert even.n_jobs == equal.n_jobs == 10
     assert 2 * even.longest_job.value < equal.longest_job.value
+
+
+def test_very_many_jobs_have_an_assignment_each(queued):
+    from psyrun import Param
+    from psyrun.estimate import Evaluated, estimate, first_pilots
+
+    space = Param(a=range(3000)) * Param(b=range(1, 3001))
+    rows = first_pilots(space, 12)
+    seconds = np.array([1e-2 * space[i]["b"] for i in rows.tolist()])
+    found = estimate(space, Evaluated.of(rows, seconds))
+    _, situation = queued(overhead=0.0, max_jobs=None)
+    here = replace(situation, space=space, n_left=len(space), cores=4)
+    assert proposal_of(found, replace(here, cores=None)).walls[-1].wall.value < 35
+    wall = proposal_of(found, here).walls[-1].wall
+    assert wall.value == pytest.approx(1e-2 * 1500.5 * 9e6 / 4, rel=0.05)
