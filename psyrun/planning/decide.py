@@ -411,16 +411,8 @@ def _with_same_source(
         kept = _kept(desired, current, current.rounds, keeps_all=True)
         is_rerun = last.rerun is not None
         return _new_round(desired, current, replace(kept, takes_replaced=is_rerun))
-    if not current.is_split and current.has_jobs:
-        return _all_steps(_renewed(last, desired, last.merge))
-    keeps_all = keep_going or last.keeps_all is not False
     if not current.is_split:
-        takes_rows = bool(last.keep) or keep_going
-        kept = _kept(desired, current, own, keeps_all=keeps_all)
-        if last.all_of is not None:
-            kept = replace(kept, all_of=last.all_of)
-        kept = replace(kept, takes_replaced=last.takes_replaced)
-        return _new_round(desired, current, kept if takes_rows else KeptRows())
+        return _before_split(desired, current, last, keep_going=keep_going)
     if current.has_marks and not keep_going:
         # Whoever has marked them was ended before there was a plan.
         kept = _kept(desired, current, own, keeps_all=last.keeps_all is not False)
@@ -433,13 +425,37 @@ def _with_same_source(
         rounds, keeps_all = (last.round, *others), last.keeps_all is not False
         kept = KeptRows("round", rounds, keeps_all, True, (last.round,))
         return _new_round(desired, current, kept)
+    return _in_same_round(desired, current, last, keep_going=keep_going)
+
+
+def _before_split(
+    desired: Desired, current: Current, last: Plan, *, keep_going: bool
+) -> Decision:
+    """Decide where the space of the last plan was not divided yet."""
+    if current.has_jobs:
+        return _all_steps(_renewed(last, desired, last.merge))
+    if not (last.keep or keep_going):
+        return _new_round(desired, current, KeptRows())
+    keeps_all = keep_going or last.keeps_all is not False
+    kept = _kept(desired, current, current.own_rounds, keeps_all=keeps_all)
+    if last.all_of is not None:
+        kept = replace(kept, all_of=last.all_of)
+    return _new_round(
+        desired, current, replace(kept, takes_replaced=last.takes_replaced)
+    )
+
+
+def _in_same_round(
+    desired: Desired, current: Current, last: Plan, *, keep_going: bool
+) -> Decision:
+    """Decide where the blocks of the last plan stay as they are."""
     is_merged = current.merged == last.merge
     is_there = current.has_result and current.merged_into == desired.resultfile
     is_current = is_merged and is_there and not current.missing_blocks
     # Who may not replace rows has chosen to keep them.
     is_kept = keep_going or not desired.overwrite_dirty
     if is_current and last.keeps_all and current.n_others and not is_kept:
-        kept = _kept(desired, current, own, keeps_all=False)
+        kept = _kept(desired, current, current.own_rounds, keeps_all=False)
         return _new_round(desired, current, kept)
     describes = is_current and current.described not in (None, desired.described)
     is_to_merge = describes or not is_current

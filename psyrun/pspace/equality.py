@@ -22,7 +22,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError, one_line
 from psyrun.pspace.columns import Column, ConstantColumn, Indices
+from psyrun.pspace.moments import duration_of, moment_of
 
 Encoder = Callable[[Column, Indices], Indices]
 NAN = ConstantColumn(math.nan)
@@ -295,10 +296,9 @@ def _hashable(value: Any) -> Any:
         # The one object math.nan: dictionaries look at identity before equality.
         return math.nan if _is_number(value) else type(value)
     if isinstance(value, date | np.datetime64):
-        return _moment(value)
+        return moment_of(value)
     if isinstance(value, timedelta):
-        plain = timedelta(value.days, value.seconds, value.microseconds)
-        return plain if plain == value else value
+        return duration_of(value)
     if not _has_hash(value):
         return ComparedByValue(value)
     # Only comparisons that are written in Python raise for values of other classes.
@@ -322,35 +322,6 @@ def _as_lists(value: Any) -> Any:
     if hasattr(value, "index") and hasattr(value, "tolist"):
         return [value.index.tolist(), value.name, value.tolist()]
     return value.tolist() if hasattr(value, "tolist") else None
-
-
-def _moment(value: date | np.datetime64) -> date | np.datetime64:
-    """Return a time as one of NumPy in microseconds, if it is no finer.
-
-    Hashes of times depend on the version of NumPy, and on the unit. Times with a zone
-    are those of UTC.
-    """
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return _in_utc(value)
-    # `pandas` has finer ones than Python.
-    exact: Any = getattr(value, "to_datetime64", lambda: np.datetime64(value))()
-    try:
-        micro: np.datetime64 = exact.astype("datetime64[us]")
-        # What is finer, or too far away, is another one then.
-        is_same = bool(micro.astype(exact.dtype) == exact)
-    except OverflowError:  # newer versions of NumPy refuse what is too far away
-        is_same = False
-    return micro if is_same else exact
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        there = value.astimezone(UTC)
-    except OverflowError:
-        return value
-    days, times = there.timetuple()[:3], there.timetuple()[3:6]
-    plain = datetime(*days, *times, there.microsecond, UTC)
-    return plain if plain == value else there
 
 
 def _is_equal_to_itself(value: Any) -> bool | None:

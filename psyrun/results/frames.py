@@ -54,15 +54,7 @@ def _long(
             f"tidy: there is a column {axis!r} already. Give the axis another name in "
             "dims of the task file, then 'psy run' it."
         )
-    lengths = {arrays[key].shape[1 + place]: key for key, place in long.items()}
-    if len(lengths) > 1:
-        raise PsyrunError(
-            f"tidy: the axis {axis!r} has {' and '.join(map(str, lengths))} places in "
-            f"{' and '.join(map(repr, lengths.values()))}. Choose one of them with "
-            "columns=[...]."
-        )
-    ((length, key),) = lengths.items()
-    check_length(description, axis, length, key)
+    length = _length_along(axis, arrays, long, description)
     along = description.coords.get(axis, np.arange(length))
     n_rows = count_rows(arrays)
     found: dict[Any, NDArray[Any]] = {}
@@ -78,6 +70,25 @@ def _long(
         if key == max(long, key=list(arrays).index):
             found[axis] = np.tile(along, n_rows)
     return found
+
+
+def _length_along(
+    axis: str,
+    arrays: Mapping[Any, NDArray[Any]],
+    long: Mapping[Any, int],
+    description: Description,
+) -> int:
+    """Return how many places an axis has in all results; `long` has where it is."""
+    lengths = {arrays[key].shape[1 + place]: key for key, place in long.items()}
+    if len(lengths) > 1:
+        raise PsyrunError(
+            f"tidy: the axis {axis!r} has {' and '.join(map(str, lengths))} places in "
+            f"{' and '.join(map(repr, lengths.values()))}. Choose one of them with "
+            "columns=[...]."
+        )
+    ((length, key),) = lengths.items()
+    check_length(description, axis, length, key)
+    return int(length)
 
 
 def to_polars(columns: Mapping[Any, Any], description: Description) -> Any:

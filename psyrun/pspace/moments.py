@@ -1,0 +1,46 @@
+"""Dates and times of whatever type as one value for each moment.
+
+They have the same hash wherever they are equal, unlike those of several libraries.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+
+def moment_of(value: date | np.datetime64) -> date | np.datetime64:
+    """Return a time as one of NumPy in microseconds, if it is no finer.
+
+    Hashes of times depend on the version of NumPy, and on the unit. Times with a zone
+    are those of UTC.
+    """
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return _in_utc(value)
+    # `pandas` has finer ones than Python.
+    exact: Any = getattr(value, "to_datetime64", lambda: np.datetime64(value))()
+    try:
+        micro: np.datetime64 = exact.astype("datetime64[us]")
+        # What is finer, or too far away, is another one then.
+        is_same = bool(micro.astype(exact.dtype) == exact)
+    except OverflowError:  # newer versions of NumPy refuse what is too far away
+        is_same = False
+    return micro if is_same else exact
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        there = value.astimezone(UTC)
+    except OverflowError:
+        return value
+    days, times = there.timetuple()[:3], there.timetuple()[3:6]
+    plain = datetime(*days, *times, there.microsecond, UTC)
+    return plain if plain == value else there
+
+
+def duration_of(value: timedelta) -> timedelta:
+    """Return a length of time as one of Python, if it is no finer."""
+    plain = timedelta(value.days, value.seconds, value.microseconds)
+    return plain if plain == value else value
