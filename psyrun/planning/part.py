@@ -11,7 +11,7 @@ from psyrun.planning.decide import Current, Desired
 from psyrun.pspace.candidates import check_different, part_of
 from psyrun.tasks.loading import Task
 from psyrun.utils.numbers import numbers_in
-from psyrun.workdir.plan import chosen_text
+from psyrun.workdir.plan import chosen_text, run_arguments
 
 
 @dataclass(frozen=True)
@@ -75,5 +75,6 @@ def check_not_replaced(name: str, current: Current, texts: Sequence[str]) -> Non
         raise PsyrunError(
             f"task {name!r}: {_option(texts)} keeps the rows that are there, but "
             "a run with --fresh that was not finished replaces them. Finish it with "
-            f"'psy run {name}', or keep them with 'psy run --continue {name}'."
+            f"'psy run {name}', or keep them with 'psy run --continue "
+            f"{run_arguments(texts, name)}'."
         )

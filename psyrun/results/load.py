@@ -247,7 +247,7 @@ class RecordedTask:
         if not path.exists():
             raise PsyrunError(
                 f"{path}: there is no result yet. Finish it with 'psy run "
-                f"{plan.task}', or load what there is with partial=True."
+                f"{plan.arguments}', or load what there is with partial=True."
             )
         self._warn_if_changed(plan)
         return with_stores(
@@ -264,8 +264,8 @@ class RecordedTask:
             problem = changed_result(self.layout, Path(plan.resultfile), self.root)
         if problem and not self._was_told_of(self.resultfile):
             warn_caller(
-                f"{told_of_change(self.resultfile, problem)} 'psy run {plan.task}' "
-                "writes it again, and keeps this file beside it."
+                f"{told_of_change(self.resultfile, problem)} 'psy run "
+                f"{plan.arguments}' writes it again, and keeps this file beside it."
             )
 
     @staticmethod

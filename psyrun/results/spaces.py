@@ -19,7 +19,7 @@ from psyrun.workdir.consistent_reads import retry_while_changing
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import TaskLayout, TaskRecord
-from psyrun.workdir.plan import Plan
+from psyrun.workdir.plan import Plan, arguments_in
 from psyrun.workdir.replaced import replaced_in
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class RowsOfTask:
         name = task.layout.name
         raise PsyrunError(
             f"task {name!r}: which assignments it has is not known yet. Go on with "
-            f"'psy run {name}'."
+            f"'psy run {arguments_in(task.layout)}'."
         )
 
     @classmethod

@@ -23,6 +23,7 @@ from psyrun.utils.process.offspring import descendants
 from psyrun.workdir.holder import HEARTBEAT, recorded_holder
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.lock import remove_stale_locks
+from psyrun.workdir.plan import arguments_in
 
 _PATIENCE = 10.0  # seconds that processes get to end once they are killed
 _PAUSE = 1.0  # seconds between looks at the clock
@@ -119,7 +120,7 @@ def lost_lock(layout: TaskLayout) -> LostLockError:
     if holder is None:
         return LostLockError(
             f"task {name!r}: the lock of this run was removed, so it has stopped. Go "
-            f"on with 'psy run {name}'."
+            f"on with 'psy run {arguments_in(layout)}'."
         )
     return LostLockError(
         f"task {name!r} is run by {holder} now, who took over as nothing was heard of "

@@ -27,7 +27,7 @@ from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout, TaskRecord, layout_of
 from psyrun.workdir.lock import live_holder, running_jobs
 from psyrun.workdir.origin import original_of
-from psyrun.workdir.plan import Plan
+from psyrun.workdir.plan import Plan, arguments_in
 from psyrun.workdir.progress import RoundProgress, finished_blocks, is_merged
 from psyrun.workdir.run_record import RunRecord
 from psyrun.workdir.step_note import step_note
@@ -182,20 +182,24 @@ def _with_holder(status: TaskStatus, layout: TaskLayout) -> TaskStatus:
         ledger = Ledger(record.home, record.home.controllers)
         if ended := ledger.ending_of(record.job):
             remark = f"its controller ended ({ended.text})"
-            remark += f"; 'psy run {status.name}' goes on"
+            remark += f"; {_who_goes_on(layout)}"
             return replace(status, remark=remark)
         if not ledger.has_submitted(record.job):
-            waits = f"its submission was cut off; 'psy run {status.name}' goes on"
+            waits = f"its submission was cut off; {_who_goes_on(layout)}"
         remark = ", ".join(filter(None, [waits, queue.text]))
         return replace(status, state="queued", remark=remark)
     if queue.text:
-        remark = f"{queue.text}, watched by nobody; 'psy run {status.name}' goes on"
+        remark = f"{queue.text}, watched by nobody; {_who_goes_on(layout)}"
         return replace(status, state="queued", remark=remark)
     # Jobs of this machine may live on when their controller was killed.
     for _, worker in [] if is_copy else running_jobs(layout):
         return replace(status, state="running", remark=f"by {worker}")
     remark = _why_not_started(layout) if status.state == "incomplete" else ""
     return replace(status, remark=remark)
+
+
+def _who_goes_on(layout: TaskLayout) -> str:
+    return f"'psy run {arguments_in(layout)}' goes on"
 
 
 def _expected(layout: TaskLayout, holder: Holder) -> ExpectedEnd | None:

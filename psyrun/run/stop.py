@@ -26,6 +26,7 @@ from psyrun.workdir.copies import separate
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import TaskLayout, layout_of
 from psyrun.workdir.lock import Lock, live_holder, locks_of, running_jobs
+from psyrun.workdir.plan import arguments_in
 
 _PATIENCE_WITH_CONTROLLER = 3.0  # seconds that it is left alone with its jobs
 _PATIENCE_WITH_OTHERS = 60.0  # seconds until a controller elsewhere has stopped
@@ -127,7 +128,7 @@ def _state_of_other(layout: TaskLayout) -> str:
         return "stopped, too, as the same run was on it"
     return (
         f"watched by nobody now, as the same run was on it: {jobs}. Go on with "
-        f"'psy run {layout.name}', or stop it with 'psy kill {layout.name}'"
+        f"'psy run {arguments_in(layout)}', or stop it with 'psy kill {layout.name}'"
     )
 
 

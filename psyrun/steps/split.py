@@ -142,7 +142,7 @@ def _check_space(job: Job) -> None:
     if planned and job.imported.version.space_text != planned:
         raise TaskError(
             f"{job.plan.taskfile}: the space was changed after the run was planned. "
-            f"Run it again: 'psy run {job.plan.task}'."
+            f"Run it again: 'psy run {job.plan.arguments}'."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -223,6 +224,15 @@ class Plan(TaskSettings):
                 f"{layout.state}: there is no plan yet. Start the task with 'psy run'."
             )
         return plan
+
+
+def arguments_in(layout: TaskLayout) -> str:
+    """Return what to give ``psy run`` to go on with a task: its part, and its name."""
+    part: Sequence[str] = ()
+    with suppress(PsyrunError):
+        plan = Plan.load(layout)
+        part = () if plan is None else plan.part
+    return run_arguments(part, layout.name)
 
 
 def chosen_text(name: str, n_items: int, n_whole: int, part: Iterable[str]) -> str:

@@ -471,7 +471,7 @@ def test_rows_of_a_result_that_is_continued_stay(task: Task) -> None:
 def test_a_run_with_fresh_that_was_not_finished_comes_first(task: Task) -> None:
     task.run()
     task.run(is_fresh=True, blocks=1)
-    with pytest.raises(PsyrunError, match=r"with --fresh that was not finished"):
+    with pytest.raises(PsyrunError, match=r"with --fresh that was not .* -p a=1 a'"):
         task.preview("a=1")
     assert task.run("a=1", keep_going=True) == []
     assert list(task.rows()) == ALL
