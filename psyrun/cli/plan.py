@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from psyrun.cli.arguments import duration, whole
 from psyrun.errors import visible
 from psyrun.tasks.discovery import select
-from psyrun.utils.console import warn, width_of
+from psyrun.utils.console import INTERRUPTED, warn, width_of
 from psyrun.utils.text import (
     counted,
     describe_parameters,
-    mebibytes,
     parameters_text,
-    short_duration,
+    rough_duration,
     wrapped,
 )
 
 if TYPE_CHECKING:
-    from psyrun.estimate import Estimate, NoEstimate, Prediction, Range
+    from psyrun.estimate import Estimate, NoEstimate
+    from psyrun.planning.proposals import Proposal
     from psyrun.run.pilots import Foreseen
 
 _SHOWN = 5  # failures
-_HOUR = 3600.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="evaluate them on this machine, also if the task has a queue",
     )
     parser.add_argument(
+        "--write",
+        action="store_true",
+        help="put the proposed settings into the task file",
+    )
+    parser.add_argument(
         "-j",
         "--jobs",
         type=whole(1),
@@ -74,78 +78,94 @@ def execute(args: argparse.Namespace) -> int:
     early = EarlySnakemake() if is_needed else None
     try:
         from psyrun.run.pilots import PilotOptions, foresee
+        from psyrun.tasks.rewriting import TaskSource
 
+        # Whatever is done to it meanwhile.
+        source = TaskSource.read(path) if args.write else None
         options = PilotOptions(args.pilots, args.budget, args.jobs, args.local)
         foreseen = foresee(path, options, early)
     finally:
         if early is not None:
             early.close()
-    return _tell(foreseen)
-
-
-def _tell(foreseen: Foreseen) -> int:
-    from psyrun.estimate import Estimate
-    from psyrun.utils.console import INTERRUPTED
-    from psyrun.workdir.prediction import PredictionRecord
-
     if foreseen.status == INTERRUPTED:
         return foreseen.status
-    run, found = foreseen.run, foreseen.known.estimate
-    width = width_of(sys.stdout)
-    for line in _lines(foreseen, found):
-        for part in wrapped(line, width, "", "    "):
-            print(visible(part))
-    if isinstance(found, Estimate):
-        PredictionRecord.of(found, run.fingerprint).save(run.layout)
-    else:
-        _warn_of_nothing(foreseen, found)
-    has_failed = len(found.failures) > foreseen.known.n_ended
-    no_estimate = not isinstance(found, Estimate)
-    return max(foreseen.status, int(has_failed or no_estimate))
+    proposal = _tell(foreseen, args.jobs)
+    if source is not None and proposal is not None:
+        from psyrun.planning.proposals import write_settings
+
+        for line in write_settings(foreseen.task, source, proposal.changes):
+            print(visible(line))
+    failures = foreseen.known.estimate.failures
+    has_failed = len(failures) > foreseen.known.n_ended
+    return max(foreseen.status, int(has_failed or proposal is None))
 
 
-def _lines(foreseen: Foreseen, found: Estimate | NoEstimate) -> Iterator[str]:
+def _tell(foreseen: Foreseen, jobs: int | None) -> Proposal | None:
+    """Print what is known; return what is proposed, None if nothing is."""
     from psyrun.estimate import Estimate
+    from psyrun.planning.proposals import proposal_lines
+    from psyrun.run.proposing import propose
+    from psyrun.workdir.prediction import PredictionRecord
 
-    yield _basis(foreseen, found)
-    if isinstance(found, Estimate):
-        yield from _costs(found)
-    yield from _failures(foreseen, found)
+    run, known, width = foreseen.run, foreseen.known, width_of(sys.stdout)
+    found = known.estimate
+    _print(_basis(foreseen, found), width)
+    for line in _failures(foreseen, found):
+        _print(line, width)
+    if not isinstance(found, Estimate):
+        _warn_of_nothing(foreseen, found)
+        return None
+    for line in _doubts(foreseen, found):
+        _print(line, width)
+    PredictionRecord.of(found, run.fingerprint).save(run.layout)
+    proposal = propose(run, foreseen.task, known, found, jobs)
+    print()
+    for line in proposal_lines(proposal, width):
+        print(line)
+    return proposal
+
+
+def _print(line: str, width: int | None) -> None:
+    for part in wrapped(line, width, "", "  "):
+        print(visible(part))
 
 
 def _basis(foreseen: Foreseen, found: Estimate | NoEstimate) -> str:
     """Return what is known, and from where."""
     n_new = len(foreseen.known.evaluated) - foreseen.n_before
     n_known = len(foreseen.known.evaluated) - len(found.failures)
-    text = (
-        f"{foreseen.run.name}: costs of {n_known} of "
-        f"{counted(found.n_assignments, 'assignment')} are known"
-    )
-    return f"{text}, {n_new} evaluated {foreseen.place}" if n_new else text
-
-
-def _costs(found: Estimate) -> Iterator[str]:
-    time, memory = found.time, found.memory
-    total = _range(time.total, _core_time)
-    yield f"  total time: {total} on one core, for all"
-    yield f"  slowest:    {_extreme(time, short_duration)}"
-    if memory is not None:
-        yield f"  memory:     {_extreme(memory, _memory)}"
-    if not time.fits and time.reason:
-        yield f"  These are rough numbers: {time.reason}."
-    for key, n in found.unseen.items():
-        yield f"  No pilot has one of {counted(n, 'other value')} of {key}."
+    assignments = counted(found.n_assignments, "assignment")
+    text = f"{foreseen.run.name}: the costs of {n_known} of {assignments} are known"
+    if n_new:
+        return f"{text}, {n_new} evaluated now {foreseen.place}"
+    return f"{text}, nothing was evaluated"
 
 
 def _failures(foreseen: Foreseen, found: Estimate | NoEstimate) -> Iterator[str]:
     if not found.failures:
         return
-    yield f"  {counted(len(found.failures), 'pilot')} failed:"
+    yield f"{counted(len(found.failures), 'pilot')} failed:"
     for failure in found.failures[:_SHOWN]:
         cause = foreseen.known.causes.get(failure.index, "")
-        yield f"    {_parameters(failure.parameters)}: {cause}"
+        values = parameters_text(describe_parameters(failure.parameters))
+        yield f"  {values}: {cause}"
     if (hidden := len(found.failures) - _SHOWN) > 0:
-        yield f"    and {hidden} more"
+        yield f"  and {hidden} more"
+
+
+def _doubts(foreseen: Foreseen, found: Estimate) -> Iterator[str]:
+    """Yield what makes the numbers less sure than they look."""
+    if not found.time.fits:
+        yield f"The numbers are rough: {found.time.reason}."
+    for key, n in found.unseen.items():
+        yield f"No pilot has any of {counted(n, 'other value')} of {key}."
+    if foreseen.known.is_sure:
+        return
+    if foreseen.is_spent:
+        yield "The budget is spent; a larger one, such as --budget 1h, tells more."
+    else:
+        n_more = 2 * max(len(foreseen.known.evaluated), foreseen.n_most)
+        yield f"More pilots tell more: --pilots {n_more}."
 
 
 def _warn_of_nothing(foreseen: Foreseen, found: NoEstimate) -> None:
@@ -154,7 +174,7 @@ def _warn_of_nothing(foreseen: Foreseen, found: NoEstimate) -> None:
         seconds = max(failure.seconds for failure in found.failures)
         warn(
             f"{name}: no pilot ended within the budget, so nothing is known but that "
-            f"they take more than {short_duration(seconds)}. Give more time, such as "
+            f"they take more than {rough_duration(seconds)}. Give more time, such as "
             "--budget 1h."
         )
     else:
@@ -162,29 +182,3 @@ def _warn_of_nothing(foreseen: Foreseen, found: NoEstimate) -> None:
             f"{name}: no pilot succeeded, so that nothing can be said of the costs. "
             f"'psy failed {name}' shows why, and 'psy debug {name}' goes there."
         )
-
-
-def _range(known: Range, text: Any) -> str:
-    if known.low == known.high:
-        return str(text(known.value))
-    high = text(known.high) if known.high < float("inf") else "any"
-    return f"{text(known.value)} ({text(known.low)} to {high})"
-
-
-def _extreme(known: Prediction, text: Any) -> str:
-    largest = known.largest
-    return f"{_range(largest.cost, text)} with {_parameters(largest.parameters)}"
-
-
-def _parameters(values: Mapping[str, Any]) -> str:
-    return parameters_text(describe_parameters(values))
-
-
-def _core_time(seconds: float) -> str:
-    if seconds < _HOUR:
-        return short_duration(seconds)
-    return f"{seconds / _HOUR:.3g} h"
-
-
-def _memory(n_bytes: float) -> str:
-    return mebibytes(n_bytes / 1024)

@@ -25,13 +25,14 @@ from psyrun.run.session import check_limits, check_site_arguments, lock
 from psyrun.run.summary import Summary, has_failed_assignments
 from psyrun.scheduler.commands import check_programs
 from psyrun.scheduler.immediate import LOCAL
+from psyrun.tasks.loading import Task, load_task
 from psyrun.utils.console import warn
 from psyrun.utils.numbers import text_of_numbers
 from psyrun.utils.text import counted
 from psyrun.utils.typing import override
 from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.layout import PROCESS, SPLIT
-from psyrun.workdir.progress import Tally
+from psyrun.workdir.progress import Tally, finished_blocks
 
 MOST_PILOTS = 16
 BUDGET = 300.0
@@ -70,10 +71,12 @@ class Foreseen:
     ----------
     run : TaskRun
         The task, no longer locked.
+    task : Task
+        The task as its file is, also if its pilots were evaluated elsewhere.
     known : KnownCosts
         What all rows, and failures of pilots, tell.
-    n_before : int
-        How many rows there were before.
+    n_before, n_most : int
+        How many costs were known before, and how many were to be known at most.
     place : str
         Where the pilots were evaluated.
     is_spent : bool
@@ -84,8 +87,10 @@ class Foreseen:
     """
 
     run: TaskRun
+    task: Task
     known: KnownCosts
     n_before: int
+    n_most: int
     place: str
     is_spent: bool
     status: int
@@ -188,7 +193,10 @@ class _Pilots:
             if self.left <= 0 or len(known.evaluated) == len(before.evaluated):
                 is_spent |= self.left <= 0
                 break
-        return Foreseen(self.run, known, n_before, self.place, is_spent, status)
+        run, most = self.run, self.options.n_pilots
+        task = load_task(run.task.path) if self.options.is_local else run.task
+        place = self.place
+        return Foreseen(run, task, known, n_before, most, place, is_spent, status)
 
     def _n_next(self, known: KnownCosts) -> int:
         """Return how many pilots are evaluated next, 0 if there are enough."""
@@ -263,13 +271,21 @@ class _Pilots:
         if outcome.is_out_of_time:
             self.left = 0.0
             return 0
-        failures = outcome.failures
-        of_assignments = all(map(has_failed_assignments, failures))
-        is_well = not outcome.status or (failures and of_assignments)
-        if is_well and not outcome.was_interrupted:
-            return 0
+        failures, is_cut_off = outcome.failures, False
+        if not outcome.was_interrupted:
+            if failures and all(map(has_failed_assignments, failures)):
+                return 0
+            is_cut_off = not outcome.status and not self._is_finished()
+            if not outcome.status and not is_cut_off:
+                return 0
         with log.summing_up():
-            return Summary(outcome, [self.run]).show(display, is_partial=True)
+            summary = Summary(outcome, [self.run])
+            return summary.show(display, is_partial=not is_cut_off)
+
+    def _is_finished(self) -> bool:
+        plan = self.run.plan
+        round_ = self.run.layout.round(plan.round)
+        return len(finished_blocks(round_, plan.block_ext)) == plan.n_blocks
 
 
 class _WithoutJobs(Display):

@@ -59,7 +59,9 @@ def with_even_times(job: Job, division: Division) -> Division:
 def _worthwhile_costs(job: Job, division: Division) -> Costs | None:
     """Return the costs of kept rows, None if they are not to be predicted from."""
     plan, n_open = job.plan, len(division.open)
-    if not job.task.predict_times or plan.fetches or division.kept is None:
+    if not job.task.predict_times or plan.is_of_pilots:
+        return None
+    if plan.fetches or division.kept is None:
         return None
     if division.n_blocks < 2 or n_open < division.n_blocks:
         return None

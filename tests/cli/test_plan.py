@@ -1,8 +1,12 @@
 """``psy plan`` as a user calls it."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from projects import kill_all_of, wait_until
+from readers import ROOT
 
 from psyrun.cli.main import parser_for
 from psyrun.run.pilots import PilotOptions
@@ -46,8 +50,12 @@ def test_pilots_tell_the_costs_and_are_rows_of_the_task(psy, write_task) -> None
     assert "left after the pilots of 'psy plan'" in status
     again = psy("run", "-n", "a").out
     assert f"{record.n_known} rows kept, with pilots of 'psy plan'," in again
-    shown = psy("plan", "a", "--pilots", "6")
-    assert "pilots, evaluated" not in shown.out
+    text = Path("psy-tasks/task_a.py").read_text()
+    written = psy("plan", "a", "--pilots", "6", "--write")
+    assert "pilots, evaluated" not in written.out
+    assert "psy-tasks/task_a.py: " in written.out
+    assert Path("psy-tasks/task_a.py").read_text().count("def") == text.count("def")
+    assert f"{record.n_known}/400" in psy("status", "a").out
 
 
 @pytest.mark.slow
@@ -84,3 +92,78 @@ def test_the_defaults_are_those_of_the_pilots() -> None:
     args = parser_for("plan")[0].parse_args(["plan", "a"])
     options = PilotOptions(args.pilots, args.budget, args.jobs, args.local)
     assert options == PilotOptions()
+
+
+QUEUED = """\
+import time
+from pathlib import Path
+
+from local_queue import LocalQueue
+from psyrun import Param
+from psyrun.errors import QueueFullError
+
+
+class SmallQueue(LocalQueue):
+    def submit(self, args, *more, **options):
+        if self.get_jobs():
+            raise QueueFullError("one job at a time")
+        return super().submit(args, *more, **options)
+
+
+pspace = Param(n=range(1, 201))
+scheduler = LocalQueue("my queue")
+max_jobs = 2
+
+
+def execute(n):
+    while Path("stop").exists():
+        time.sleep(0.05)
+    return {"y": n}
+"""
+
+
+@pytest.fixture
+def queued(project, write_task) -> Path:
+    """Write a task whose queue runs its jobs in the background of this machine."""
+    shutil.copy(ROOT / "tests" / "scheduler" / "local_queue.py", "psy-tasks")
+    sys.modules.pop("local_queue", None)
+    return write_task("a", QUEUED)
+
+
+@pytest.mark.slow
+def test_pilots_are_jobs_of_the_queue_or_not(psy, queued) -> None:
+    result = psy("plan", "a", "--pilots", "2")
+    assert result.status == 0, result.err
+    assert "a: 1 pilot, evaluated in the queue (LocalQueue)" in result.out
+    n_jobs = len(list(Path("my queue").iterdir()))
+    assert n_jobs == 2
+    result = psy("plan", "a", "--pilots", "4", "--local")
+    assert result.status == 0, result.err
+    assert "more pilot, evaluated on this machine" in result.out
+    assert len(list(Path("my queue").iterdir())) == n_jobs
+
+
+@pytest.mark.slow
+def test_pilots_wait_for_a_place_in_a_queue_that_is_full(psy, queued) -> None:
+    queued.write_text(QUEUED.replace("= LocalQueue(", "= SmallQueue("))
+    result = psy("plan", "a", "--pilots", "4")
+    assert result.status == 0, result.err
+    assert "a: 2 pilots, evaluated in the queue (SmallQueue)" in result.out
+    assert "the queue takes no more jobs" in result.out
+    assert "costs of 4 of 200" in result.out
+
+
+@pytest.mark.slow
+def test_a_task_with_jobs_in_a_queue_is_refused(psy, queued, start_psy) -> None:
+    Path("stop").touch()
+    run = start_psy("run", "a")
+    wait_until(lambda: len(list(Path("my queue").glob("*/pid"))) >= 2)
+    running = psy("plan", "a")
+    assert running.status == 2
+    assert "Follow it with 'psy attach a'" in running.err
+    kill_all_of(run)
+    left = psy("plan", "a")
+    assert left.status == 2
+    assert "Go on with 'psy run a', or end them with 'psy kill a'." in left.err
+    assert left.err.count("\n") == 1
+    assert psy("kill", "a").status == 0

@@ -22,6 +22,7 @@ from psyrun.run.status import status_of
 from psyrun.steps.main import run
 from psyrun.utils.console import warn
 from psyrun.workdir.plan import Plan
+from psyrun.workdir.progress import RoundProgress
 
 TASK = """\
 import time
@@ -84,7 +85,8 @@ class _Here(pilots.Controller):
         statuses = [run(["split", *where])] if task.decision.split else []
         for block in task.decision.blocks[: self.most]:
             statuses.append(run(["process", *where, str(block)]))
-        outcome = RunOutcome(status=max(statuses), tally=self._tally())
+        tally = RoundProgress(task.layout.round(task.plan.round)).tally()
+        outcome = RunOutcome(status=max(statuses), tally=tally)
         outcome.is_out_of_time = len(task.decision.blocks) > self.most
         note = {"type": "FailedAssignmentsError"}
         job = SimpleNamespace(note=note)
@@ -261,6 +263,16 @@ def test_a_random_space_is_drawn_once() -> None:
     rest = evaluate()
     assert len(first) + len(rest) == 20
     assert {each[:-1] for each in rest} <= {str(p["a"]) for p in found.known.space}
+
+
+def test_equal_assignments_are_several_ones() -> None:
+    write(("range(1, 11)", "[4] * 10"))
+    found = plan(n_pilots=8)
+    assert isinstance(found.known.estimate, Estimate)
+    first = calls()
+    assert len(first) == len(found.known.evaluated)
+    assert len(first) + len(evaluate()) == 20
+    assert len(load("a")["y"]) == 20
 
 
 def test_replicates_are_spread_too() -> None:
