@@ -551,7 +551,8 @@ def test_the_timeline_has_the_times_of_all_rows(browser: Browser, report: Path) 
 
 def test_what_jobs_used_of_what_was_reserved(browser: Browser, tmp_path: Path) -> None:
     use = JobUse("process", 12, 11, "queue", cpu_seconds=1e4, core_seconds=4e4)
-    memory = replace(use, step="merge", peak_bytes=2.0**28, memory_bytes=2.0**34)
+    memory = replace(use, step="merge", n_counted=12, peak_bytes=2.0**28)
+    memory = replace(memory, memory_bytes=2.0**34)
     sweep = replace(grid_sweep((3, 2, 1, 1)), uses=[use, memory])
     browser.open(page_with(sweep, tmp_path))
     rows = browser.table("uses-table")

@@ -139,7 +139,7 @@ def test_what_jobs_used_is_told_as_psy_status_does() -> None:
     use = JobUse(
         "process",
         12,
-        11,
+        12,
         "queue",
         cpu_seconds=3.1 * 3600,
         core_seconds=8 * 3600.0,
@@ -149,7 +149,7 @@ def test_what_jobs_used_is_told_as_psy_status_does() -> None:
     )
     sweep = replace(sweep_of(3), uses=[use])
     (told,) = payload_of(sweep, "done", "", BUDGET)["uses"]
-    assert (told["n_jobs"], told["n_counted"], told["by_queue"]) == (12, 11, True)
+    assert (told["n_jobs"], told["n_counted"], told["by_queue"]) == (12, 12, True)
     assert told["advice"] == "memory 1.25G"
     texts = [(each["used"], each["reserved"]) for each in told["kinds"]]
     assert texts == [("3.1", "8"), ("922 MiB", "16 GiB"), ("41 min", "")]
