@@ -36,7 +36,7 @@ from psyrun.planning.decide import Current, Decision, Desired, RowNumbers, decid
 from psyrun.planning.desired import PlanOptions, desired_of, sources_of
 from psyrun.planning.hints import unlisted_files
 from psyrun.planning.snakefile import check_path, check_taskfile, environment, render
-from psyrun.planning.telling import told_of_rerun, told_of_rows
+from psyrun.planning.telling import told_of_rerun, told_of_rest, told_of_rows
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks
 from psyrun.queue.site import QueuedTask
@@ -191,24 +191,12 @@ class TaskRun:
             is_merged=self._current.merged is not None,
             is_of_part=self.chosen is not None,
         )
-        return [*self._said_of_part, *filter(None, [self.incomparable]), *again, *lines]
-
-    @property
-    def _said_of_part(self) -> list[str]:
-        rows = self.decision.rows
+        incomparable = filter(None, [self.incomparable])
         if self.chosen is not None:
-            return [self.chosen.said_of(self.name)]
-        is_rest = self._current.is_part and not (self.rerun or self.changes)
-        if not is_rest or rows is None or not rows.n_kept:
-            return []
-        kept = f"{self.name}: {counted(rows.n_kept, 'row')} kept"
-        plan = self._current.plan
-        if plan is not None and plan.is_of_pilots:
-            return [f"{kept}, with pilots of 'psy plan', {rows.n_open} to evaluate"]
-        return [
-            f"{kept} of the part that was chosen before, {rows.n_open} to evaluate of "
-            "the rest"
-        ]
+            return [self.chosen.said_of(self.name), *incomparable, *again, *lines]
+        is_rest = not (self.rerun or self.changes)
+        rest = told_of_rest(self.name, self.decision, self._current) if is_rest else ()
+        return [*rest, *incomparable, *again, *lines]
 
     @property
     def rows(self) -> RowNumbers:

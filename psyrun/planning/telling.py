@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from psyrun.planning.decide import Decision, RowNumbers
+from psyrun.planning.decide import Current, Decision, RowNumbers
 from psyrun.utils.text import counted
 
 if TYPE_CHECKING:
@@ -72,6 +72,21 @@ def told_of_rows(
         yield (
             f"{name}: {counted(rows.n_left_out, 'row')} left out, no longer in the "
             f"space ('psy clean --old {name}')"
+        )
+
+
+def told_of_rest(name: str, decision: Decision, current: Current) -> Iterator[str]:
+    """Yield in a line what is kept of a part, where the rest is evaluated now."""
+    rows, plan = decision.rows, current.plan
+    if not current.is_part or rows is None or not rows.n_kept:
+        return
+    kept = f"{name}: {counted(rows.n_kept, 'row')} kept"
+    if plan is not None and plan.is_of_pilots:
+        yield f"{kept}, with pilots of 'psy plan', {rows.n_open} to evaluate"
+    else:
+        yield (
+            f"{kept} of the part that was chosen before, {rows.n_open} to evaluate of "
+            "the rest"
         )
 
 
