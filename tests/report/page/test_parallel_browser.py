@@ -122,6 +122,20 @@ def test_a_drag_along_an_axis_brushes(browser: Browser, tmp_path: Path) -> None:
     assert browser.script(VALUE, axis("p.b")) == "all"
 
 
+@pytest.mark.parametrize("end", [60, 10_000, 200_000])
+def test_dates_of_any_span_have_ticks(
+    browser: Browser, tmp_path: Path, end: int
+) -> None:
+    sweep = grid_sweep((600, 2, 1, 1))
+    first, *others = sweep.parameters
+    levels = np.linspace(0, end * 365.25 * 86400e3, 600)
+    date = replace(first, kind="date", levels=levels)
+    path = page_with(replace(sweep, parameters=[date, *others]), tmp_path)
+    browser.open(path, "#kind=parallel")
+    ticks = f'document.querySelectorAll("{axis("p.a")} .tick").length'
+    assert 3 <= browser.script(f"return {ticks}") <= 12
+
+
 def test_axes_are_chosen_and_kept_in_the_address(
     browser: Browser, tmp_path: Path
 ) -> None:

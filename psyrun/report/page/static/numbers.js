@@ -122,7 +122,8 @@ function dateTicksOf(low, high, most) {
     for (let k = Math.ceil(low / step); k * step <= high; k += 1) found.push(k * step);
     return found;
   }
-  const months = [1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200].find((each) => each * 30.4 * 86400e3 >= rough) || 12000;
+  const years = [1, 10, 100, 1e3, 1e4, 1e5].flatMap((power) => [1, 2, 5].map((factor) => 12 * factor * power));
+  const months = [1, 2, 3, 6, ...years].find((each) => each * 30.44 * 86400e3 >= rough) || 12e6;
   const first = new Date(low);
   for (let month = Math.ceil((first.getUTCFullYear() * 12 + first.getUTCMonth()) / months) * months; found.length < 50; month += months) {
     const date = new Date(0);

@@ -370,7 +370,7 @@ class Results {
     parts.push(...(view.kind === 'parallel' ? this.parallel.notes() : this.withoutPlace()));
     let odd = 0;
     for (const n of table.nOdd) odd += n;
-    if (odd && quantity.group === 'result') parts.push(`${counted(odd, 'value')} of nan or ∞ ${odd === 1 ? 'is' : 'are'} ${view.kind === 'parallel' ? 'at the foot of its axis' : 'left out'}.`);
+    if (odd && quantity.group === 'result') parts.push(`${counted(odd, 'value')} of nan or ∞ ${odd === 1 ? 'is' : 'are'} ${view.kind === 'parallel' ? 'at the foot of the axis' : 'left out'}.`);
     if (odd && quantity.group === 'cost') parts.push(`${counted(odd, 'value')} ${odd === 1 ? 'is' : 'are'} not known.`);
     this.said.textContent = parts.join(' ');
     const over = view.kind === 'parallel' ? [] : view.kind === 'scatter' ? [view.x, view.by] : [view.x, view.by, view.facet];
