@@ -10,13 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyrun.errors import PsyrunError, StoreError, TaskError
-from psyrun.planning.decide import (
-    Current,
-    Desired,
-    KeptRows,
-    RowNumbers,
-    RowSource,
-)
+from psyrun.planning.states import Current, Desired, KeptRows, RowNumbers, RowSource
 from psyrun.tasks.loading import Task
 from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts

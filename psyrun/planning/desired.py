@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from psyrun.backend import DistributeBackend
 from psyrun.backend.orders import SPACE
-from psyrun.planning.decide import Desired
+from psyrun.planning.states import Desired
 from psyrun.scheduler import ImmediateRun
 from psyrun.tasks.config import DIVIDING
 from psyrun.tasks.loading import Task

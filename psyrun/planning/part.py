@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psyrun.errors import PsyrunError
 from psyrun.planning.current import whole_space
-from psyrun.planning.decide import Current, Desired
+from psyrun.planning.states import Current, Desired
 from psyrun.pspace.candidates import check_different, part_of
 from psyrun.tasks.loading import Task
 from psyrun.utils.numbers import numbers_in

@@ -32,10 +32,11 @@ from psyrun.planning.current import (
     known_fingerprints,
     with_rerun,
 )
-from psyrun.planning.decide import Current, Decision, Desired, RowNumbers, decide
+from psyrun.planning.decide import Decision, decide
 from psyrun.planning.desired import PlanOptions, desired_of, sources_of
 from psyrun.planning.hints import unlisted_files
 from psyrun.planning.snakefile import check_path, check_taskfile, environment, render
+from psyrun.planning.states import Current, Desired, RowNumbers
 from psyrun.planning.telling import told_of_rerun, told_of_rest, told_of_rows
 from psyrun.queue.asking import Warn
 from psyrun.queue.recovery import EarlierJobs, find_earlier_jobs, release_locks

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.planning.current import fingerprint_of, round_data, whole_space
-from psyrun.planning.decide import Current, Decision, Desired
+from psyrun.planning.decide import Decision
 from psyrun.planning.expression import Expression
+from psyrun.planning.states import Current, Desired
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.axes import values_of
 from psyrun.pspace.conditions import Conditions

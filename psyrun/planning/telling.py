@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from psyrun.planning.decide import Current, Decision, RowNumbers
+from psyrun.planning.decide import Decision
+from psyrun.planning.states import Current, RowNumbers
 from psyrun.utils.text import counted
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from psyrun.backend import DistributeBackend
-from psyrun.planning.decide import Desired
+from psyrun.planning.states import Desired
 
 DESIRED = Desired(
     task="square",

@@ -10,14 +10,8 @@ from plans import DESIRED
 
 from psyrun.backend import Backend, DistributeBackend, LoadBalancingBackend
 from psyrun.errors import PsyrunError
-from psyrun.planning.decide import (
-    Current,
-    Decision,
-    KeptRows,
-    RowNumbers,
-    RowSource,
-    decide,
-)
+from psyrun.planning.decide import Decision, decide
+from psyrun.planning.states import Current, KeptRows, RowNumbers, RowSource
 from psyrun.utils.files import read_json, write_json
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan

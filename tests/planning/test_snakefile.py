@@ -11,7 +11,7 @@ import pytest
 from plans import DESIRED as SMALL
 
 from psyrun.errors import TaskError
-from psyrun.planning.decide import Current, decide
+from psyrun.planning.decide import decide
 from psyrun.planning.snakefile import (
     FORBIDDEN,
     check_path,
@@ -20,6 +20,7 @@ from psyrun.planning.snakefile import (
     render,
     rule_suffix,
 )
+from psyrun.planning.states import Current
 from psyrun.utils.resources import shipped
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from plans import DESIRED as SMALL
 
-from psyrun.planning.decide import Current, decide
+from psyrun.planning.decide import decide
+from psyrun.planning.states import Current
 from psyrun.queue.job import QueuedJob
 from psyrun.queue.site import QueuedTask
 from psyrun.steps.command import StepCommand

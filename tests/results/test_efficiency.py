@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from plans import DESIRED
 
-from psyrun.planning.decide import Current, decide
+from psyrun.planning.decide import decide
+from psyrun.planning.states import Current
 from psyrun.queue.ledger import Batch, Intent, Ledger
 from psyrun.queue.past_jobs import forget_submissions
 from psyrun.results.efficiency import JobUse, efficiency_of

@@ -14,7 +14,8 @@ from plans import DESIRED
 
 from psyrun import Param
 from psyrun.errors import DamagedFileError, StoreError
-from psyrun.planning.decide import Current, decide
+from psyrun.planning.decide import decide
+from psyrun.planning.states import Current
 from psyrun.store import H5Store, NpzStore, PickleStore
 from psyrun.store.base import Store
 from psyrun.utils.checksums import Checksum
