@@ -137,6 +137,7 @@ class SpaceRepair:
         if not (n_rows := count_rows(rows)):
             kept = set_aside(round_.folder, round_.damaged)
             return f"there are no rows; the round is set aside as {kept}"
+        rows = self._in_order(there.space, rows)
         new = max(self.layout.rounds()) + 1
         store, target = self.stores(numbers.ext), self.layout.round(new)
         target.folder.mkdir()
@@ -164,6 +165,15 @@ class SpaceRepair:
         ).save(self.layout)
         set_aside(round_.folder, round_.damaged)
         return f"its {counted(n_rows, 'row')} are kept"
+
+    def _in_order(self, space: ParameterSpace | None, rows: ColumnDict) -> ColumnDict:
+        """Return rows in the order of a space, if they are those of all its points."""
+        points = self._parameters(rows)
+        if space is None or not points or len(space) != count_rows(rows):
+            return rows
+        known = self.records.known_as.as_in(space, [Param(**points)])
+        found = match_stored(known, points, list(points))
+        return rows if (found < 0).any() else take(rows, found)
 
 
 def _take_over_blocks(round_: Round, before: DivisionCounts | None) -> None:
