@@ -1,6 +1,7 @@
 """``psy plan`` as a user calls it."""
 
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -167,3 +168,47 @@ def test_a_task_with_jobs_in_a_queue_is_refused(psy, queued, start_psy) -> None:
     assert "Go on with 'psy run a', or end them with 'psy kill a'." in left.err
     assert left.err.count("\n") == 1
     assert psy("kill", "a").status == 0
+
+
+STOPPED = """\
+import time
+from pathlib import Path
+
+from psyrun import Param
+
+pspace = Param(n=range(1, 201))
+
+
+def execute(n):
+    with open("calls", "a") as file:
+        file.write(f"{n}\\n")
+    while n > 60 and Path("stop").exists():
+        time.sleep(0.05)
+    return {"y": n}
+"""
+
+
+@pytest.mark.slow
+def test_an_interruption_loses_no_row(psy, write_task, start_psy) -> None:
+    write_task("a", STOPPED)
+    Path("stop").touch()
+    process = start_psy("plan", "a", "--pilots", "8")
+    wait_until(lambda: Path("calls").exists() and has_begun_long_one())
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "psy: interrupted; " in err
+    assert "Go on with 'psy plan a'." in err
+    done = [n for n in called() if n <= 60]
+    Path("stop").unlink()
+    Path("calls").unlink()
+    assert psy("plan", "a", "--pilots", "8").status == 0
+    assert not set(done).intersection(called())
+
+
+def called() -> list[int]:
+    return [int(line) for line in Path("calls").read_text().split()]
+
+
+def has_begun_long_one() -> bool:
+    return any(n > 60 for n in called())

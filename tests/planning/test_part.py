@@ -22,6 +22,7 @@ from psyrun.run.clean import clean_old
 from psyrun.run.status import status_of
 from psyrun.steps.main import run
 from psyrun.utils.console import warn
+from psyrun.utils.numbers import numbers_in, text_of_numbers
 from psyrun.workdir.layout import TaskLayout
 
 TASK = """\
@@ -112,6 +113,8 @@ def named(part: tuple[str, ...]) -> list[str]:
     """Return the assignments that a part has, by a second implementation."""
     found = ALL
     for text in part:
+        if (numbers := numbers_in(part)) is not None:
+            return [ALL[number] for number in numbers]
         name, _, values = text.partition("=")
         place = "ab".index(name)
         first, colon, last = values.partition(":")
@@ -134,6 +137,7 @@ PARTS = [
     ("a=1:3", "b=y:"),
     ("a=:2",),
     ("a=2:",),
+    (text_of_numbers([2, 3, 7]),),
     (),
 ]
 ENOUGH = 99
@@ -151,6 +155,15 @@ STEPS = st.tuples(st.sampled_from(PARTS), st.sampled_from([0, 1, 2, ENOUGH, ENOU
         (("a=0,3", "b=y"), ENOUGH),
         (("a=0,3", "b=y"), ENOUGH),
         ((), 0),
+        ((), ENOUGH),
+    ]
+)
+@example(
+    [
+        ((text_of_numbers([2, 3, 7]),), ENOUGH),
+        ((text_of_numbers([0, 11, 7]),), 1),
+        (("a=1:3", "b=y:"), 1),
+        ((text_of_numbers(range(12)),), ENOUGH),
         ((), ENOUGH),
     ]
 )
