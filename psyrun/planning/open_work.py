@@ -37,6 +37,7 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
 Rows = NDArray[np.int64]
+_ALL_TIME = Range(1.0, 1.0, 1.0)
 _FEWEST = 3  # assignments with a known time from which an end is predicted
 
 
@@ -48,12 +49,12 @@ class Pace:
     ----------
     n_at_once : int
         How many jobs ran at once lately; 0 if that is not known.
-    efficiency : float
+    efficiency : Range
         The part of their time that workers spend with evaluations.
     """
 
     n_at_once: int = 0
-    efficiency: float = 1.0
+    efficiency: Range = _ALL_TIME
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,14 @@ class Outlook:
         """Number of jobs that run, as far as they have something left."""
         return sum(block.is_running for block in self.blocks)
 
-    @property
-    def n_busy(self) -> int:
-        """Number of assignments that are evaluated now."""
-        return sum(len(block.begun) for block in self.blocks)
+    def n_places(self, n_at_once: int) -> int:
+        """Return how many assignments are evaluated at once, if so many jobs run.
+
+        There are no more jobs than those with something left.
+        """
+        running = [block.n_workers for block in self.blocks if block.is_running]
+        waiting = [block.n_workers for block in self.blocks if not block.is_running]
+        return sum(running) + sum(waiting[: max(0, n_at_once - len(running))])
 
     def end(self, pace: Pace = Pace()) -> ExpectedEnd | None:
         """Return when it will be done; None if that is not known.
@@ -140,10 +145,15 @@ class Outlook:
             n_at_once=at_once,
             most_at_once=at_once + self.n_queued,
             starts=tuple(max(0.0, start - self.made) for start in self.starts),
-            efficiency=pace.efficiency,
+            efficiency=pace.efficiency.value,
         )
         left = seconds_left(work, found.time, self.evaluated)
-        return None if left is None else _at(left, found.time.fits, self.made)
+        if left is None:
+            return None
+        slower = pace.efficiency.value / pace.efficiency.low
+        faster = pace.efficiency.value / pace.efficiency.high
+        left = Range(left.value, left.low * faster, left.high * slower)
+        return _at(left, found.time.fits, self.made)
 
 
 def _anew(data: RoundData) -> RoundData:

@@ -177,6 +177,7 @@ class Controller:
             are left to them.
         """
         outcome = self._outcome
+        self._ends.n_cores = jobs or 1
         with ExitStack() as stack:
             stack.enter_context(_handling(_interrupt))
             servers = self._start_fork_servers(jobs)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from psyrun.planning.current import round_data as round_of_task
 from psyrun.planning.prepare import TaskRun
+from psyrun.scheduler.immediate import LOCAL
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.expected_end import ExpectedEnd, forget
 from psyrun.workdir.layout import Round, layout_of
@@ -25,6 +26,7 @@ _SHARE = 0.02  # of the time, at most, goes into predictions
 _LARGEST = 1_000_000  # assignments; for more, the speed up to now is all that is used
 _FEWEST_ENDS = 2  # assignments per worker from which their efficiency is seen
 _LEAST_EFFICIENCY = 0.02
+_N_WINDOWS = 5  # between predictions, from which efficiency is taken
 _MARGIN = 0.1  # of a time that follows from a speed, relative
 
 
@@ -40,6 +42,11 @@ class ExpectedEnds:
         The tasks of the run.
     clock : callable
         Returns seconds since some moment.
+
+    Attributes
+    ----------
+    n_cores : int
+        How many cores of this machine jobs may use.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class ExpectedEnds:
         self._clock = clock
         self._tasks = [_TaskEnd(task) for task in tasks]
         self._next = clock() + _FIRST
+        self.n_cores = 1
 
     def look(self, tallies: Sequence[Tally]) -> ExpectedEnd | None:
         """Return when all tasks will be done; None while that is not known of one.
@@ -61,20 +69,26 @@ class ExpectedEnds:
         for task, tally in zip(self._tasks, tallies, strict=True):
             task.begin(tally, now)
         if now >= self._next:
-            spent = self._update(tallies)
-            self._next = self._clock() + max(_PAUSE, spent / _SHARE)
+            self._update(tallies)
         pairs = zip(self._tasks, tallies, strict=True)
         return ExpectedEnd.of_all(task.end for task, tally in pairs if tally.is_open)
 
-    def _update(self, tallies: Sequence[Tally]) -> float:
-        """Predict all ends; return how many seconds of CPU time that took."""
+    def _update(self, tallies: Sequence[Tally]) -> None:
+        """Predict the ends of tasks of which something has ended since."""
+        pairs = zip(self._tasks, tallies, strict=True)
+        due = [(task, tally) for task, tally in pairs if task.is_due(tally)]
+        if not due:
+            return
         # What is imported once counts for all of them.
         import psyrun.planning.open_work  # noqa: F401
 
         before = time.process_time()
-        for task, tally in zip(self._tasks, tallies, strict=True):
+        for task, tally in due:
+            if len(self._tasks) == 1 and task.task.profile == LOCAL:
+                task.n_at_once = max(1, self.n_cores // task.task.plan.pool_size)
             task.update(tally, self._clock())
-        return time.process_time() - before
+        spent = time.process_time() - before
+        self._next = self._clock() + max(_PAUSE, spent / _SHARE)
 
     def forget(self) -> None:
         """Remove what was kept, as the run ends."""
@@ -89,7 +103,7 @@ class _Moment:
     at: float
     n_ended: int
     seconds: float | None
-    n_busy: int
+    n_places: int
 
 
 @dataclass
@@ -98,11 +112,11 @@ class _TaskEnd:
 
     task: TaskRun
     end: ExpectedEnd | None = None
+    n_at_once: int = 0
     _seen: list[_Moment] = field(default_factory=list)
     _n_last: int = -1
     _data: RoundData | None = None
-    _n_at_once: int = 0
-    _efficiency: float = 1.0
+    _used: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def round(self) -> Round:
@@ -114,12 +128,14 @@ class _TaskEnd:
         if not self._seen or n_ended == self._seen[0].n_ended == 0:
             self._seen = [_Moment(now, n_ended, None if n_ended else 0.0, 0)]
 
-    def update(self, tally: Tally, now: float) -> None:
-        """Predict its end if something has ended since the last time."""
+    def is_due(self, tally: Tally) -> bool:
+        """Whether something has ended since the last prediction."""
         n_ended = tally.done + tally.failed
-        if n_ended in (self._n_last, self._seen[0].n_ended):
-            return
-        self._n_last = n_ended
+        return n_ended not in (self._n_last, self._seen[0].n_ended)
+
+    def update(self, tally: Tally, now: float) -> None:
+        """Predict its end."""
+        self._n_last = n_ended = tally.done + tally.failed
         # Whatever is wrong with it, the run goes on.
         try:
             is_small = self._is_small()
@@ -138,27 +154,57 @@ class _TaskEnd:
         return counts is not None and counts.n_items <= _LARGEST
 
     def _by_model(self, n_ended: int, now: float) -> ExpectedEnd | None:
+        from psyrun.estimate import Range
         from psyrun.planning.open_work import Outlook, Pace
 
         if self._data is None:
             self._data = round_of_task(self.task.task, self.round)
         found = Outlook.of(self._data, self.task.layout, self.task.plan)
-        self._n_at_once = max(self._n_at_once, found.n_running)
+        self.n_at_once = max(self.n_at_once, found.n_running)
         seconds = float(found.evaluated.seconds.sum())
         seconds += sum(float(block.elapsed.sum()) for block in found.blocks)
-        self._note_efficiency(_Moment(now, n_ended, seconds, found.n_busy))
-        return found.end(Pace(self._n_at_once, self._efficiency))
+        self._note_efficiency(
+            _Moment(now, n_ended, seconds, found.n_places(self.n_at_once))
+        )
+        efficiency = Range(*efficiency_of(self._used[-_N_WINDOWS:]))
+        return found.end(Pace(self.n_at_once, efficiency))
 
     def _note_efficiency(self, this: _Moment) -> None:
         """Compare the time of workers with that of evaluations since the last time."""
         last = self._seen[-1]
-        n_busy = ((last.n_busy or this.n_busy) + this.n_busy) / 2
-        if this.n_ended - last.n_ended < _FEWEST_ENDS * n_busy:
+        n_places = (max(last.n_places, this.n_places) + this.n_places) / 2
+        if this.n_ended - last.n_ended < _FEWEST_ENDS * n_places:
             return
-        if last.seconds is not None and this.seconds is not None and n_busy:
-            part = (this.seconds - last.seconds) / (n_busy * (this.at - last.at))
-            self._efficiency = min(1.0, max(_LEAST_EFFICIENCY, part))
+        if last.seconds is not None and this.seconds is not None and n_places:
+            spent = this.seconds - last.seconds
+            self._used.append((spent, n_places * (this.at - last.at)))
         self._seen.append(this)
+
+
+def efficiency_of(
+    used: Sequence[tuple[float, float]],
+) -> tuple[float, float, float]:
+    """Return the part of their time that workers have spent with evaluations.
+
+    Parameters
+    ----------
+    used : sequence of (float, float)
+        For each of some times the seconds of evaluations, and those of all workers.
+
+    Returns
+    -------
+    value, low, high : float
+        In all, and the least and the most of these times.
+    """
+    if not used:
+        return 1.0, 1.0, 1.0
+    seconds = [sum(each) for each in zip(*used, strict=True)]
+    parts = [_part(*each) for each in used]
+    return _part(*seconds), min(parts), max(parts)
+
+
+def _part(spent: float, had: float) -> float:
+    return min(1.0, max(_LEAST_EFFICIENCY, spent / had if had > 0 else 1.0))
 
 
 def by_speed(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from psyrun import Param
+from psyrun.estimate import Range
 from psyrun.planning.open_work import Outlook, Pace
 from psyrun.store import PickleStore
 from psyrun.workdir.division import Division
@@ -83,7 +84,8 @@ def test_blocks_have_what_waits_and_what_is_begun(work: Work) -> None:
     assert second.waiting.tolist() == list(range(10, 20))
     assert [b.is_running for b in (first, second, third)] == [True, False, False]
     assert [b.n_workers for b in (first, second, third)] == [2, 2, 2]
-    assert (found.n_running, found.n_busy, len(found.evaluated)) == (1, 2, 4)
+    assert (found.n_running, len(found.evaluated)) == (1, 4)
+    assert [found.n_places(n) for n in (0, 1, 2, 9)] == [2, 2, 4, 6]
 
 
 def test_the_end_follows_from_what_is_left(work: Work) -> None:
@@ -96,9 +98,14 @@ def test_the_end_follows_from_what_is_left(work: Work) -> None:
     assert parallel is not None
     assert end.end - found.made == pytest.approx(30 + 50 + 50, rel=0.2)
     assert parallel.end - found.made == pytest.approx(50, rel=0.2)
-    slow = found.end(Pace(efficiency=0.5))
+    slow = found.end(Pace(efficiency=Range(0.5, 0.25, 1.0)))
     assert slow is not None
     assert slow.end - found.made == pytest.approx(2 * (end.end - found.made))
+    assert slow.earliest == pytest.approx(end.earliest)
+    assert slow.latest is not None
+    assert end.latest is not None
+    latest = 4 * (end.latest - found.made)
+    assert slow.latest - found.made == pytest.approx(latest)
 
 
 def test_what_ended_while_it_was_looked_at_is_not_begun(work: Work) -> None:

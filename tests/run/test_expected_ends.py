@@ -9,7 +9,7 @@ from projects import Project, wait_until
 
 import psyrun
 from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
-from psyrun.run.expected_ends import ExpectedEnds, by_speed
+from psyrun.run.expected_ends import ExpectedEnds, by_speed, efficiency_of
 from psyrun.run.status import status_of
 from psyrun.workdir.division import Division
 from psyrun.workdir.expected_end import ExpectedEnd
@@ -164,6 +164,13 @@ def test_what_was_expected_is_forgotten_at_the_end(running: Running) -> None:
     running.look()
     running.ends.forget()
     assert not running.round.expected_end.exists()
+
+
+def test_the_efficiency_is_that_of_all_times_and_varies_as_they_do() -> None:
+    assert efficiency_of([]) == (1.0, 1.0, 1.0)
+    assert efficiency_of([(10.0, 20.0), (30.0, 30.0)]) == (0.8, 0.5, 1.0)
+    # Of a worker that was not seen, and of a clock that was set back.
+    assert efficiency_of([(90.0, 20.0), (0.0, -1.0)]) == (1.0, 1.0, 1.0)
 
 
 def test_the_speed_of_all_the_time_and_of_late_make_an_interval() -> None:
