@@ -93,8 +93,11 @@ def execute(args: argparse.Namespace) -> int:
     if source is not None and proposal is not None:
         from psyrun.planning.proposals import write_settings
 
-        for line in write_settings(foreseen.task, source, proposal.changes):
+        written = write_settings(foreseen.task, source, proposal.changes)
+        for line in ["", *written]:
             print(visible(line))
+    elif proposal is not None and proposal.changes:
+        print(f"\nPut that into {visible(str(path))}: psy plan {args.task} --write")
     failures = foreseen.known.estimate.failures
     has_failed = len(failures) > foreseen.known.n_ended
     return max(foreseen.status, int(has_failed or proposal is None))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from psyrun.pspace.columns import Indices
 from psyrun.queue.site import QueuedTask, parse_arguments
 from psyrun.run.snakemake import site_arguments
 from psyrun.scheduler import ImmediateRun
+from psyrun.scheduler.limits import Limits
 from psyrun.store.base import Store
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.loading import Task
@@ -67,7 +70,8 @@ def propose(
 def _place(run: TaskRun, task: Task, jobs: int | None) -> Mapping[str, Any]:
     """Return what is known of the queue, or of this machine."""
     if isinstance(task.scheduler, ImmediateRun):
-        return {"cores": jobs or own_cores(), "overhead": _OVERHEAD_HERE}
+        cores = jobs or own_cores()
+        return {"cores": cores, "overhead": _OVERHEAD_HERE, "limits": _limits_here()}
     of_site = parse_arguments(site_arguments(task.scheduler.PROFILE, ()))
     plan = replace(run.plan, pool_size=task.pool_size)
     values = QueuedTask.of(task, plan, of_site).values(PROCESS, 0)
@@ -76,6 +80,13 @@ def _place(run: TaskRun, task: Task, jobs: int | None) -> Mapping[str, Any]:
         "overhead": _OVERHEAD_IN_QUEUE,
         "limits": task.scheduler.limits(values),
     }
+
+
+def _limits_here() -> Limits:
+    memory = None
+    with suppress(ValueError, OSError):
+        memory = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return Limits("this machine", None, memory, own_cores())
 
 
 def _left(size: int, rows: Indices) -> Indices | None:

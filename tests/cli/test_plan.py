@@ -1,5 +1,6 @@
 """``psy plan`` as a user calls it."""
 
+import re
 import shutil
 import signal
 import sys
@@ -38,7 +39,8 @@ def test_pilots_tell_the_costs_and_are_rows_of_the_task(psy, write_task) -> None
     assert "a: 6 pilots, evaluated on this machine" in result.out
     assert "a:process" not in result.out
     assert "of 400 assignments are known" in result.out
-    assert " with n=200" in result.out
+    # What else the machine does is no less than the difference to the slowest one.
+    assert re.search(r"slowest .* with n=(1\d\d|200), s='", result.out)
     assert result.status == int("failed:" in result.out)
     if result.status:
         assert "s='b': ValueError: b diverges" in result.out
