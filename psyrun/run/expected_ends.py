@@ -194,13 +194,15 @@ def efficiency_of(
     Returns
     -------
     value, low, high : float
-        In all, and the least and the most of these times.
+        In all, and the least and the most of these times. A single one, in which jobs
+        began, tells little of the others: its square root is the most then.
     """
     if not used:
         return 1.0, 1.0, 1.0
     seconds = [sum(each) for each in zip(*used, strict=True)]
     parts = [_part(*each) for each in used]
-    return _part(*seconds), min(parts), max(parts)
+    most = max(parts) if len(parts) > 1 else parts[0] ** 0.5
+    return _part(*seconds), min(parts), most
 
 
 def _part(spent: float, had: float) -> float:

@@ -169,6 +169,7 @@ def test_what_was_expected_is_forgotten_at_the_end(running: Running) -> None:
 def test_the_efficiency_is_that_of_all_times_and_varies_as_they_do() -> None:
     assert efficiency_of([]) == (1.0, 1.0, 1.0)
     assert efficiency_of([(10.0, 20.0), (30.0, 30.0)]) == (0.8, 0.5, 1.0)
+    assert efficiency_of([(5.0, 20.0)]) == (0.25, 0.25, 0.5)
     # Of a worker that was not seen, and of a clock that was set back.
     assert efficiency_of([(90.0, 20.0), (0.0, -1.0)]) == (1.0, 1.0, 1.0)
 
