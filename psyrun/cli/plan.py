@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from psyrun.cli.arguments import duration, whole
@@ -20,7 +20,7 @@ from psyrun.utils.text import (
 )
 
 if TYPE_CHECKING:
-    from psyrun.estimate import Estimate, NoEstimate
+    from psyrun.estimate import Estimate, Failure, NoEstimate
     from psyrun.planning.proposals import Proposal
     from psyrun.run.pilots import Foreseen
 
@@ -98,9 +98,7 @@ def execute(args: argparse.Namespace) -> int:
             print(visible(line))
     elif proposal is not None and proposal.changes:
         print(f"\nPut that into {visible(str(path))}: psy plan {args.task} --write")
-    failures = foreseen.known.estimate.failures
-    has_failed = len(failures) > foreseen.known.n_ended
-    return max(foreseen.status, int(has_failed or proposal is None))
+    return max(foreseen.status, int(bool(foreseen.failed) or proposal is None))
 
 
 def _tell(foreseen: Foreseen, jobs: int | None) -> Proposal | None:
@@ -113,10 +111,10 @@ def _tell(foreseen: Foreseen, jobs: int | None) -> Proposal | None:
     run, known, width = foreseen.run, foreseen.known, width_of(sys.stdout)
     found = known.estimate
     _print(_basis(foreseen, found), width)
-    for line in _failures(foreseen, found):
+    for line in _failures(foreseen):
         _print(line, width)
     if not isinstance(found, Estimate):
-        _warn_of_nothing(foreseen, found)
+        _warn_of_nothing(foreseen)
         return None
     for line in _doubts(foreseen, found):
         _print(line, width)
@@ -144,15 +142,22 @@ def _basis(foreseen: Foreseen, found: Estimate | NoEstimate) -> str:
     return f"{text}, nothing was evaluated"
 
 
-def _failures(foreseen: Foreseen, found: Estimate | NoEstimate) -> Iterator[str]:
-    if not found.failures:
-        return
-    yield f"{counted(len(found.failures), 'pilot')} failed:"
-    for failure in found.failures[:_SHOWN]:
-        cause = foreseen.known.causes.get(failure.index, "")
+def _failures(foreseen: Foreseen) -> Iterator[str]:
+    """Yield which pilots failed, and which were ended, with their parameters."""
+    causes = foreseen.known.causes
+    failed = [(each, f": {causes.get(each.index, '')}") for each in foreseen.failed]
+    yield from _some_pilots("failed", failed)
+    ended = [(f, f": over {rough_duration(f.seconds)}") for f in foreseen.cut_off]
+    yield from _some_pilots("ended by the budget", ended)
+
+
+def _some_pilots(what: str, pilots: Sequence[tuple[Failure, str]]) -> Iterator[str]:
+    if pilots:
+        yield f"{counted(len(pilots), 'pilot')} {what}:"
+    for failure, remark in pilots[:_SHOWN]:
         values = parameters_text(describe_parameters(failure.parameters))
-        yield f"  {values}: {cause}"
-    if (hidden := len(found.failures) - _SHOWN) > 0:
+        yield f"  {values}{remark}"
+    if (hidden := len(pilots) - _SHOWN) > 0:
         yield f"  and {hidden} more"
 
 
@@ -171,10 +176,10 @@ def _doubts(foreseen: Foreseen, found: Estimate) -> Iterator[str]:
         yield f"More pilots tell more: --pilots {n_more}."
 
 
-def _warn_of_nothing(foreseen: Foreseen, found: NoEstimate) -> None:
-    name, n_ended = foreseen.run.name, foreseen.known.n_ended
-    if n_ended and foreseen.is_spent:
-        seconds = max(failure.seconds for failure in found.failures)
+def _warn_of_nothing(foreseen: Foreseen) -> None:
+    name, ended = foreseen.run.name, foreseen.cut_off
+    if ended and foreseen.is_spent:
+        seconds = max(failure.seconds for failure in ended)
         warn(
             f"{name}: no pilot ended within the budget, so nothing is known but that "
             f"they take more than {rough_duration(seconds)}. Give more time, such as "

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from psyrun.estimate import (
     OK,
-    TIMED_OUT,
     Estimate,
     Evaluated,
     NoEstimate,
@@ -98,11 +97,6 @@ class KnownCosts:
         if isinstance(found, NoEstimate):
             return False
         return found.time.fits and found.time.total.ratio < NARROW
-
-    @property
-    def n_ended(self) -> int:
-        """Number of assignments that were ended as they took too long."""
-        return int((self.evaluated.outcomes == TIMED_OUT).sum())
 
     def next(self, n: int, tried: Collection[int] = ()) -> Indices:
         """Return up to n assignments that would tell most, without those tried."""

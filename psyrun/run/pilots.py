@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from psyrun.errors import PsyrunError, RunningError
+from psyrun.estimate import Failure
 from psyrun.planning.checks import check_imports, check_project_folder
 from psyrun.planning.desired import PlanOptions
 from psyrun.planning.pilots import KnownCosts
@@ -37,6 +38,7 @@ from psyrun.workdir.progress import Tally, finished_blocks
 MOST_PILOTS = 16
 BUDGET = 300.0
 """Seconds."""
+_NEARLY = 0.95  # of a time limit; what is ended by it may be told a little sooner
 _ALLOWANCE = 10.0  # seconds beyond the budget, in which Snakemake starts and ends
 
 
@@ -94,6 +96,22 @@ class Foreseen:
     place: str
     is_spent: bool
     status: int
+
+    @property
+    def failed(self) -> list[Failure]:
+        """The pilots that failed by themselves, or as the task file has it."""
+        failures = self.known.estimate.failures
+        return [each for each in failures if not self._is_cut_off(each)]
+
+    @property
+    def cut_off(self) -> list[Failure]:
+        """The pilots that were ended as the budget was spent."""
+        return list(filter(self._is_cut_off, self.known.estimate.failures))
+
+    def _is_cut_off(self, failure: Failure) -> bool:
+        limit = self.task.timeout
+        is_sooner = limit is None or failure.seconds < _NEARLY * limit
+        return failure.timed_out and is_sooner
 
 
 def foresee(

@@ -66,6 +66,8 @@ def test_it_is_said_that_nothing_ended_within_the_budget(psy, write_task) -> Non
     write_task("a", TASK.replace("time.sleep(1e-4 * n)", "time.sleep(1000)"))
     result = psy("plan", "a", "--budget", "0.3s", "--pilots", "2")
     assert result.status == 1
+    assert "1 pilot ended by the budget:" in result.out
+    assert "failed" not in result.out
     assert "no pilot ended within the budget" in result.err
     assert "--budget 1h" in result.err
 

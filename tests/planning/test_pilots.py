@@ -3,7 +3,7 @@
 import numpy as np
 
 from psyrun import Param
-from psyrun.estimate import FAILED, OK, TIMED_OUT, Estimate, Evaluated, NoEstimate
+from psyrun.estimate import FAILED, OK, Estimate, Evaluated, NoEstimate
 from psyrun.planning.pilots import KnownCosts
 
 SPACE = Param(n=range(1, 101))
@@ -69,9 +69,3 @@ def test_only_what_fits_into_the_time_is_begun() -> None:
     assert EVEN.that_fit(rows, 1, at_once=None).tolist() == []
     # Nothing is known.
     assert KnownCosts(SPACE).that_fit(rows, 1, at_once=1).tolist() == rows.tolist()
-
-
-def test_those_that_were_ended_are_counted() -> None:
-    outcomes = [OK, TIMED_OUT, TIMED_OUT]
-    found = KnownCosts(SPACE, Evaluated.of([1, 2, 3], [1, 9, 9], None, outcomes))
-    assert found.n_ended == 2

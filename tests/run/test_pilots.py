@@ -212,9 +212,17 @@ def test_pilots_that_take_longer_than_the_budget_are_ended() -> None:
     found = plan(n_pilots=4, budget=0.2)
     assert isinstance(found.known.estimate, NoEstimate)
     assert found.is_spent
-    assert found.known.n_ended == 2
-    assert all(each.timed_out for each in found.known.estimate.failures)
+    assert len(found.cut_off) == 2
+    assert found.failed == []
     assert n_done() == ("incomplete", 0, 2)
+
+
+def test_pilots_that_take_longer_than_the_task_file_allows_have_failed() -> None:
+    write(("2e-3 * a", "100"), ("max_jobs", "timeout = 0.1\nmax_jobs"))
+    found = plan(n_pilots=2, budget=60)
+    assert found.cut_off == []
+    assert len(found.failed) == 2
+    assert not found.is_spent
 
 
 def test_the_limit_of_pilots_does_not_hold_for_the_run() -> None:
