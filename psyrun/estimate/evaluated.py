@@ -58,7 +58,8 @@ class Evaluated:
     @property
     def succeeded(self) -> Evaluated:
         """Those that did not fail."""
-        return self.take(self.outcomes == OK)
+        is_ok = self.outcomes == OK
+        return self if is_ok.all() else self.take(is_ok)
 
     def take(self, which: NDArray[np.bool_] | Indices) -> Evaluated:
         """Return some of the rows."""

@@ -71,7 +71,8 @@ def estimate(
     fit = fitted_times(columns, evaluated, seed) if len(ok) >= _FEWEST else None
     time = _Known(columns, ok.rows, np.maximum(ok.seconds, 1e-6), fit)
     memory = None
-    told = ok.take(np.isfinite(ok.memory) & (ok.memory > 0))
+    is_told = np.isfinite(ok.memory) & (ok.memory > 0)
+    told = ok if is_told.all() else ok.take(is_told)
     if len(told):
         known = _Known(columns, told.rows, told.memory, None)
         memory = known.fitted(_USUAL_NOISE["memory"]).predicted(seed)
@@ -117,12 +118,17 @@ def _medians(columns: Columns, surrogate: Surrogate, rows: Indices) -> Floats:
 
 def _unseen(columns: Columns, rows: Indices) -> dict[str, int]:
     """Return how many levels of each axis do not occur in some rows."""
-    codes = columns.points(rows).codes
-    # The last code is that of what was not met when the axis was looked at.
-    counts = [
-        n - 1 - len({*each} - {n - 1})
-        for n, each in zip(columns.n_levels, codes.T.tolist(), strict=True)
-    ]
+    is_unseen = [np.ones(n, dtype=np.bool_) for n in columns.n_levels]
+    for each in is_unseen:
+        # That of what was not met when the axis was looked at.
+        each[-1] = False
+    for start in range(0, len(rows), _CHUNK):
+        if not any(each.any() for each in is_unseen):
+            break
+        codes = columns.points(rows[start : start + _CHUNK]).codes
+        for each, of_axis in zip(is_unseen, codes.T, strict=True):
+            each[of_axis] = False
+    counts = [int(each.sum()) for each in is_unseen]
     return {key: n for key, n in zip(columns.level_keys, counts, strict=True) if n}
 
 

@@ -22,6 +22,7 @@ from psyrun.estimate import (
     next_pilots,
     predicted_times,
 )
+from psyrun.estimate.bounds import fewer
 from psyrun.pspace.space import ParameterSpace
 
 
@@ -325,3 +326,15 @@ def test_times_are_not_predicted_if_no_model_fits() -> None:
     rows = np.arange(0, 100, 5)
     assert predicted_times(space, Evaluated.of(rows, rng.lognormal(0, 2, 20))) is None
     assert predicted_times(space, Evaluated.of(rows[:2], [1.0, 2.0])) is None
+
+
+def test_pilots_are_taken_of_any_number_of_rows() -> None:
+    some = fewer(10**12)
+    assert len(np.unique(some)) == len(some) == 200
+    assert 0 <= some.min() < some.max() < 10**12
+
+
+def test_levels_of_all_of_many_rows_are_seen() -> None:
+    space = Param(mode=["a", "b", "c"]) * Param(n=range(70_000))
+    rows = np.r_[:70_000, 139_999]
+    assert predicted(space, rows, np.ones(len(rows))).unseen == {"mode": 1}
