@@ -12,19 +12,22 @@ from psyrun.pspace.columns import Indices
 _USUAL_NOISE = 0.15  # of times, relative
 _N_ROUNDS = 2
 _N_DRAWS = 128
-_MOST_PILOTS = 200
+MOST_PILOTS = 200
+"""To how many pilots a model is fitted; more take long and help little."""
 
 
-def fewer(n: int) -> Indices:
-    """Return which of n pilots a model is fitted to; more take long and help little."""
-    if n <= _MOST_PILOTS:
+def fewer(n: int, most: int = MOST_PILOTS) -> Indices:
+    """Return which of n pilots a model is fitted to."""
+    if n <= most:
         return np.arange(n)
     rng = np.random.default_rng(n)
     # Without numbering all of them.
-    return np.sort(rng.choice(n, _MOST_PILOTS, replace=False, shuffle=False))
+    return np.sort(rng.choice(n, most, replace=False, shuffle=False))
 
 
-def fitted_times(columns: Columns, evaluated: Evaluated, seed: int = 0) -> Surrogate:
+def fitted_times(
+    columns: Columns, evaluated: Evaluated, seed: int = 0, most: int = MOST_PILOTS
+) -> Surrogate:
     """Fit the model to times, of which some are only known to be larger.
 
     These are replaced by what the model makes of them, given that they are larger, and
@@ -39,6 +42,8 @@ def fitted_times(columns: Columns, evaluated: Evaluated, seed: int = 0) -> Surro
         Rows; at least one succeeded.
     seed : int
         Seed of the samples.
+    most : int
+        To how many rows that succeeded it is fitted.
 
     References
     ----------
@@ -46,7 +51,7 @@ def fitted_times(columns: Columns, evaluated: Evaluated, seed: int = 0) -> Surro
        data", Technometrics 21 (1979), 417-432.
     """
     ok = evaluated.succeeded
-    ok = ok.take(fewer(len(ok)))
+    ok = ok.take(fewer(len(ok), most))
     seconds = np.maximum(ok.seconds, 1e-6)
     fit = Surrogate.fit(columns, columns.points(ok.rows), seconds, _USUAL_NOISE)
     ended = evaluated.take(evaluated.outcomes == TIMED_OUT)

@@ -15,7 +15,7 @@ from psyrun.estimate.answers import (
     Prediction,
     Range,
 )
-from psyrun.estimate.bounds import fewer, fitted_times
+from psyrun.estimate.bounds import MOST_PILOTS, fewer, fitted_times
 from psyrun.estimate.columns import Columns, Floats
 from psyrun.estimate.evaluated import (
     OK,
@@ -44,7 +44,11 @@ _LONGEST_AXIS = 4096  # places of it at which the largest cost is looked for
 
 
 def estimate(
-    space: ParameterSpace, evaluated: Evaluated, seed: int = 0
+    space: ParameterSpace,
+    evaluated: Evaluated,
+    seed: int = 0,
+    *,
+    most: int = MOST_PILOTS,
 ) -> Estimate | NoEstimate:
     """Predict the costs of all assignments from those of some.
 
@@ -57,6 +61,8 @@ def estimate(
         The assignments that were evaluated.
     seed : int
         Seed of the samples.
+    most : int
+        To how many of those that succeeded models are fitted.
 
     Returns
     -------
@@ -68,14 +74,16 @@ def estimate(
     if not len(ok):
         return NoEstimate(len(space), found)
     columns = Columns(space)
-    fit = fitted_times(columns, evaluated, seed) if len(ok) >= _FEWEST else None
+    fit = None
+    if len(ok) >= _FEWEST:
+        fit = fitted_times(columns, evaluated, seed, most)
     time = _Known(columns, ok.rows, np.maximum(ok.seconds, 1e-6), fit)
     memory = None
     is_told = np.isfinite(ok.memory) & (ok.memory > 0)
     told = ok if is_told.all() else ok.take(is_told)
     if len(told):
         known = _Known(columns, told.rows, told.memory, None)
-        memory = known.fitted(_USUAL_NOISE["memory"]).predicted(seed)
+        memory = known.fitted(_USUAL_NOISE["memory"], most).predicted(seed)
     n_pilots, unseen = len(ok), _unseen(columns, ok.rows)
     return Estimate(len(space), n_pilots, found, time.predicted(seed), memory, unseen)
 
@@ -149,10 +157,10 @@ class _Known:
     costs: Floats
     surrogate: Surrogate | None
 
-    def fitted(self, usual_noise: float) -> _Known:
+    def fitted(self, usual_noise: float, most: int) -> _Known:
         if len(self.rows) < _FEWEST:
             return self
-        some = fewer(len(self.rows))
+        some = fewer(len(self.rows), most)
         points, costs = self.columns.points(self.rows[some]), self.costs[some]
         surrogate = Surrogate.fit(self.columns, points, costs, usual_noise)
         return _Known(self.columns, self.rows, self.costs, surrogate)

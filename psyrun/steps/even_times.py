@@ -124,7 +124,7 @@ def _record(job: Job, division: Division, known: Evaluated) -> None:
     last, names = PredictionRecord.load(job.layout), job.plan.names
     is_of_this = last is not None and last.n_assignments == len(division.space)
     if last is None or not is_of_this or last.fingerprint not in names:
-        found = estimate(division.space, known)
+        found = estimate(division.space, known, most=_MOST)
         if isinstance(found, NoEstimate):
             return
         last = PredictionRecord.of(found, job.plan.fingerprint)

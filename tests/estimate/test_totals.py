@@ -22,7 +22,8 @@ from psyrun.estimate import (
     next_pilots,
     predicted_times,
 )
-from psyrun.estimate.bounds import fewer
+from psyrun.estimate.bounds import fewer, fitted_times
+from psyrun.estimate.columns import Columns
 from psyrun.pspace.space import ParameterSpace
 
 
@@ -332,6 +333,17 @@ def test_pilots_are_taken_of_any_number_of_rows() -> None:
     some = fewer(10**12)
     assert len(np.unique(some)) == len(some) == 200
     assert 0 <= some.min() < some.max() < 10**12
+
+
+def test_a_model_can_be_fitted_to_few_of_many_rows() -> None:
+    known = Evaluated.of(np.arange(100), np.arange(1.0, 101))
+    columns = Columns(Param(n=range(1, 101)))
+    assert len(fitted_times(columns, known, most=16).costs) == 16
+    found = estimate(columns.space, known, most=16)
+    assert isinstance(found, Estimate)
+    # All that is known counts, whatever the model is fitted to.
+    assert found.n_pilots == 100
+    assert found.time.total.value == pytest.approx(5050)
 
 
 def test_levels_of_all_of_many_rows_are_seen() -> None:
