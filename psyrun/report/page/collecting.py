@@ -78,6 +78,8 @@ class Sweep:
         What the page leaves out, in words.
     slowest : str
         Which rows are the slowest tenth, in words; empty if there is no pattern.
+    largest : str
+        The same of the tenth with most memory.
     timeline : Timeline or None
         When rows were evaluated, as far as that is known.
     n_not_chosen : int
@@ -102,6 +104,7 @@ class Sweep:
     origin: Mapping[str, Mapping[str, Any]]
     notes: list[str] = field(default_factory=list)
     slowest: str = ""
+    largest: str = ""
     timeline: Timeline | None = None
     n_not_chosen: int = 0
     uses: Sequence[JobUse] = ()
@@ -169,7 +172,8 @@ class _Reading:
             failures=TaskFailures.load(self._task.layout),
             origin=provenance_of(self._task),
             notes=self._with_general_notes(),
-            slowest=self._slowest(costs),
+            slowest=self._costliest(costs, "time", "slowest rows", TIME_NOISE),
+            largest=self._costliest(costs, "memory", "rows with most memory"),
             timeline=timeline_of(self._costs_of_rows),
             n_not_chosen=self._n_not_chosen,
             uses=self._uses() if self._asks_queue else (),
@@ -352,22 +356,20 @@ class _Reading:
         layout, plan = self._task.layout, self._task.plan
         return efficiency_of(layout, plan, costs=self._costs_of_rows)
 
-    def _slowest(self, costs: list[Measured]) -> str:
-        """Say which rows are the slowest tenth; empty if there is no pattern.
-
-        Of the memory nothing is said: it is the largest that a worker had until then,
-        so that rows which come later have more.
-        """
-        times = [each for each in costs if each.label.name == "time"]
-        if self._known is None or not times:
+    def _costliest(
+        self, costs: list[Measured], name: str, what: str, noise: float = 0.0
+    ) -> str:
+        """Say which rows cost most, a tenth of all; empty if there is no pattern."""
+        measured = [each for each in costs if each.label.name == name]
+        if self._known is None or not measured:
             return ""
-        values = times[0].values
-        found = costliest(values, TIME_NOISE)
+        values = measured[0].values
+        found = costliest(values, noise)
         if found is None:
             return ""
         known = self._indices[np.isfinite(values)]
         rule = Rules(self._known.space, known).of(self._indices[found])
-        return "" if rule is None else rule.sentence("slowest rows")
+        return "" if rule is None else rule.sentence(what)
 
     def _with_general_notes(self) -> list[str]:
         known = self._known

@@ -76,6 +76,7 @@ def payload_of(
         ],
         "failures": _failures(sweep),
         "slowest": sweep.slowest,
+        "largest": sweep.largest,
         "uses": list(map(described_use, sweep.uses)),
         "pace": None if pace is None else asdict(pace),
         "timeline": None if sweep.timeline is None else _timeline(sweep.timeline),

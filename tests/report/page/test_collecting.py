@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import psyrun
 from psyrun.errors import PsyrunError
@@ -19,6 +20,7 @@ from psyrun.report.page.collecting import (
     collect,
 )
 from psyrun.report.sweep import Sweep as PlottedSweep
+from psyrun.results.costs import cost_columns
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.load import RecordedTask, find_task
 
@@ -157,22 +159,38 @@ def test_failures_are_told_in_words(evaluated: Evaluated) -> None:
     assert words == TaskFailures.load(find_task("sweep", None).layout).in_words()
 
 
+@pytest.fixture
+def with_costs(
+    evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Sweep]:
+    """Return a function that collects 50 rows of ``x`` with the costs that it gets."""
+
+    def collected(**costs: NDArray[np.float64]) -> Sweep:
+        text = SQUARE.replace("[1, 2])", "range(50))\nmax_jobs = 1")
+        task = evaluated("split", "process 0", "merge", text=text)
+        monkeypatch.setattr(
+            "psyrun.report.page.collecting.cost_columns",
+            lambda known: cost_columns(known) | costs,
+        )
+        return collect(task)
+
+    return collected
+
+
 @pytest.mark.parametrize(("slow", "expected"), [(0.2, True), (2e-6, False)])
 def test_the_slowest_rows_are_told_but_not_of_microseconds(
-    evaluated: Evaluated, slow: float, expected: bool
+    with_costs: Callable[..., Sweep], slow: float, expected: bool
 ) -> None:
-    text = """
-import time
-from psyrun import Param
-pspace = Param(x=range(50))
-max_jobs = 1
-def execute(x):
-    time.sleep(SLOW * (x >= 45))
-    return {"y": x}
-""".replace("SLOW", repr(slow))
-    sweep = collect(evaluated("split", "process 0", "merge", text=text))
+    sweep = with_costs(cost_duration=1e-6 + slow * (np.arange(50) >= 45))
     told = "all 5 of 5 slowest rows have x ≥ 45 (of 5 such assignments)"
     assert sweep.slowest == (told if expected else "")
+
+
+def test_the_rows_with_most_memory_are_told(with_costs: Callable[..., Sweep]) -> None:
+    sweep = with_costs(cost_peak_memory=2.0**26 * (1 + (np.arange(50) < 5)))
+    told = "all 5 of 5 rows with most memory have x ≤ 4 (of 5 such assignments)"
+    assert sweep.largest == told
+    assert with_costs(cost_peak_memory=np.full(50, 2.0**26)).largest == ""
 
 
 def test_repeats_are_known_by_their_names(evaluated: Evaluated) -> None:

@@ -138,7 +138,7 @@ function costsSection(task, look) {
     pairs.push(['largest memory of a worker', `${numberText(most, 4)} MiB`, 'memory-largest']);
     parts.push(button('Show the memory over the axes', () => look('memory'), { id: 'look-memory' }));
   }
-  const { slowest } = task.raw;
+  const { slowest, largest } = task.raw;
   const worst = time || memory;
   const rows = largestRows(worst.values, SLOWEST);
   return section(
@@ -146,6 +146,7 @@ function costsSection(task, look) {
     'Cost',
     definitions(pairs, { class: 'counts' }),
     slowest ? el('p', { class: 'rule', id: 'slowest-rule' }, sentence(slowest)) : null,
+    largest ? el('p', { class: 'rule', id: 'largest-rule' }, sentence(largest)) : null,
     el('div', { class: 'buttons' }, ...parts),
     ...uses,
     rowsTable(task, rows, `The ${rows.length} ${time ? 'slowest rows' : 'rows with most memory'}${task.cells ? ', by the mean of repeats' : ''}`, 'slowest-table', worst.id),
