@@ -177,7 +177,6 @@ class _Pilots:
     def __post_init__(self) -> None:
         self.base = self.run.options
         self.left = self.options.budget
-        self.display = choose_display(is_quiet=False)
 
     @property
     def is_here(self) -> bool:
@@ -253,17 +252,21 @@ class _Pilots:
         run.accept()
         which = "more pilot" if len(self.tried) > len(rows) else "pilot"
         told = counted(len(rows), which)
-        self.display.line(f"{run.name}: {told}, evaluated {self.place}")
-        for remark in [*run.mended, *run.remarks]:
-            self.display.line(remark)
-        run.mended.clear()
-        run.remarks.clear()
-        with RunLog.begin({run.name: run.layout}, "terminal") as log:
-            log.begins()
-            display = _WithoutJobs(log.display(self.display))
-            outcome = self._launch(display)
-            status = self._summarised(outcome, display, log)
-            log.end(status)
+        display = choose_display(is_quiet=False)
+        try:
+            display.line(f"{run.name}: {told}, evaluated {self.place}")
+            for remark in [*run.mended, *run.remarks]:
+                display.line(remark)
+            run.mended.clear()
+            run.remarks.clear()
+            with RunLog.begin({run.name: run.layout}, "terminal") as log:
+                log.begins()
+                shown = _WithoutJobs(log.display(display))
+                outcome = self._launch(shown)
+                status = self._summarised(outcome, shown, log)
+                log.end(status)
+        finally:
+            display.close()
         return status
 
     def _launch(self, display: Display) -> RunOutcome:

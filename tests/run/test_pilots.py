@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from accepting import accept_plan
@@ -17,6 +17,7 @@ from psyrun.planning.prepare import PlanOptions, load_tasks
 from psyrun.results.load import load
 from psyrun.run import pilots
 from psyrun.run.controller import RunOutcome
+from psyrun.run.display import PlainDisplay
 from psyrun.run.pilots import Foreseen, PilotOptions, foresee
 from psyrun.run.status import status_of
 from psyrun.steps.main import run
@@ -170,6 +171,48 @@ def test_all_of_a_small_space_is_evaluated_and_only_merged_then() -> None:
     assert evaluate() == []
     assert load("a")["b"] == ["x", "y"]
     assert n_done() == ("done", 2, 0)
+
+
+class _Display(PlainDisplay):
+    """Remembers the ones that are shown."""
+
+    open: ClassVar[list[_Display]] = []
+    n_made = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open.append(self)
+        type(self).n_made += 1
+
+    def close(self) -> None:
+        super().close()
+        if self in self.open:
+            self.open.remove(self)
+
+
+def test_progress_is_shown_in_each_round_and_not_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pilots, "choose_display", lambda **_: _Display())
+    monkeypatch.setattr(_Display, "n_made", 0)
+    write(("2e-3 * a", "0"), ('"y": a', '"y": 1 / 0'))
+    plan(n_pilots=8)
+    assert _Display.n_made == 3
+    assert _Display.open == []
+    write(("1 / 0", "a"))
+    evaluate()
+    plan()
+    assert _Display.n_made == 3
+
+    def fails(_: Any, **__: Any) -> RunOutcome:
+        raise PsyrunError("no")
+
+    monkeypatch.setattr(_Here, "run", fails)
+    write(('"y": a', '"y": a + 1'))
+    with pytest.raises(PsyrunError, match="no"):
+        plan(n_pilots=8)
+    assert _Display.n_made == 4
+    assert _Display.open == []
 
 
 def test_one_assignment_is_all_that_there_is() -> None:
