@@ -15,7 +15,7 @@ PYTEST = $(IN_VENV) python -m pytest
 IN_PARALLEL = -n 2
 TESTS ?=
 # Of slow tests with many cases, `make test-slow ONE_IN=3` runs a third; which one depends
-# on the commit. So does `make test-cluster`.
+# on the commit. So do `make test-cluster` and `make test-pythons`.
 ONE_IN ?= 1
 # `make docs` runs the others.
 ALL_BUT_DOCS = --ignore=tests/test_docs.py --ignore=tests/test_guide.py
@@ -98,7 +98,7 @@ test-pythons: $(INSTALLED)
 		echo "== $$python"; tests='$(MOST_OF_PYTHON)'; \
 		[ $$python = "$${pythons##*[[:space:]]}" ] && tests='$(OF_PYTHON)'; \
 		$(MAKE) test PYTHON=$$python VENV=build/venv-$${python##*python} \
-			TESTS="$$tests" || status=1; \
+			TESTS="$$tests --one-in=$(ONE_IN)" || status=1; \
 	done; exit $$status
 
 chaos: $(INSTALLED)

@@ -9,6 +9,8 @@ from projects import COUNTED, Project
 from psyrun.workdir.frames import PREFIX, ROW
 from psyrun.workdir.journal import scan
 
+pytestmark = pytest.mark.slow
+
 # Its last assignment fails, so that the journal of its only job stays.
 TASK = COUNTED.replace("[1, 2, 3, 4]", "range(20)").replace(
     '    return {"y": x**2}\n',

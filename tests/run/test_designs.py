@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from projects import Project
 
+pytestmark = pytest.mark.slow
+
 TASK = """\
 from psyrun.pspace import LatinHypercube, Param, Sobol, uniform
 

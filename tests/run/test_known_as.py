@@ -7,6 +7,8 @@ from projects import Project
 
 from psyrun.store.registry import store_named
 
+pytestmark = pytest.mark.slow
+
 TASK = """\
 from psyrun import Param
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 from projects import Project
 
+pytestmark = pytest.mark.slow
+
 TASK = """\
 from psyrun import Param
 

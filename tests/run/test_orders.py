@@ -9,6 +9,8 @@ import psyrun
 from psyrun.workdir.division import Division
 from psyrun.workdir.layout import TaskLayout
 
+pytestmark = pytest.mark.slow
+
 TASK = """\
 import time
 from pathlib import Path
