@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import visible
 from psyrun.pspace.columns import Indices
+from psyrun.pspace.moments import moment_of
 from psyrun.pspace.showing import short
 from psyrun.report.numbers import is_geometric, number_text, texts_of
 from psyrun.utils.dates import dates_of_seconds, seconds_of_dates
@@ -80,7 +82,26 @@ def _as_numbers(values: NDArray[Any]) -> NDArray[Any] | None:
             return _told_apart(values)
         except OverflowError:
             return None
-    return None
+    return _as_dates(values) if kind == "O" else None
+
+
+def _as_dates(values: NDArray[Any]) -> NDArray[np.datetime64] | None:
+    """Return dates of whatever types as those of NumPy; None for anything else.
+
+    Those with a zone of time are in UTC, and None, too, if only some have one.
+    """
+    if not all(isinstance(each, date | np.datetime64) for each in values):
+        return None
+    moments: list[Any] = list(map(moment_of, values))
+    zones = {each.tzinfo if isinstance(each, datetime) else None for each in moments}
+    if len(zones) > 1 or not zones <= {None, UTC}:
+        return None
+    if zones == {UTC}:
+        moments = [np.datetime64(each.replace(tzinfo=None), "us") for each in moments]
+    found = np.array([np.datetime64(each, "us") for each in moments])
+    # Parts of microseconds are cut off.
+    is_same = [np.isnat(a) or a == b for a, b in zip(found, moments, strict=True)]
+    return found if all(is_same) else None
 
 
 def _told_apart(values: NDArray[Any]) -> NDArray[np.float64] | None:

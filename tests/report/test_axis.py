@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta, timezone
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,3 +106,28 @@ def test_dates_may_be_after_those_of_nanoseconds():
     coarse = axis.coarsened(2)
     assert coarse.codes.tolist() == [0, 0, 1]
     assert coarse.texts == ["2000-01-01…2500-01-01", "9000-01-01"]
+
+
+def objects(*values):
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
+
+
+def test_dates_of_python_are_dates():
+    days = objects(date(2024, 2, 1), date(1700, 1, 1), datetime(9999, 12, 31))
+    axis = axis_of(days)
+    assert axis.kind == "date"
+    assert axis.texts == ["1700-01-01", "2024-02-01", "9999-12-31"]
+    assert axis.codes.tolist() == [1, 0, 2]
+    east = timezone(timedelta(hours=2))
+    axis = axis_of(objects(*(datetime(2024, 1, 1, 12, tzinfo=z) for z in (UTC, east))))
+    assert axis.texts == ["2024-01-01 10", "2024-01-01 12"]
+    pd = pytest.importorskip("pandas")
+    axis = axis_of(objects(pd.NaT, pd.Timestamp("2024-01-01")))
+    assert axis.finite().texts == ["2024-01-01"]
+    # Neither rounded, nor compared if only some have a zone.
+    fine = pd.Timestamp("2024-01-01T00:00:00.000000001")
+    assert axis_of(objects(fine, fine.floor("s"))).kind == "text"
+    mixed = objects(datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC))
+    assert axis_of(mixed).kind == "text"
