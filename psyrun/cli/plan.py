@@ -94,8 +94,9 @@ def execute(args: argparse.Namespace) -> int:
         from psyrun.planning.proposals import write_settings
 
         written = write_settings(foreseen.task, source, proposal.changes)
-        for line in ["", *written]:
-            print(visible(line))
+        print()
+        for line in written:
+            _print(line, width_of(sys.stdout))
     elif proposal is not None and proposal.changes:
         print(f"\nPut that into {visible(str(path))}: psy plan {args.task} --write")
     return max(foreseen.status, int(bool(foreseen.failed) or proposal is None))
@@ -185,8 +186,18 @@ def _warn_of_nothing(foreseen: Foreseen) -> None:
             f"they take more than {rough_duration(seconds)}. Give more time, such as "
             "--budget 1h."
         )
-    else:
+    elif foreseen.failed:
         warn(
             f"{name}: no pilot succeeded, so that nothing can be said of the costs. "
             f"'psy failed {name}' shows why, and 'psy debug {name}' goes there."
+        )
+    elif foreseen.is_spent:
+        warn(
+            f"{name}: no pilot began within the budget, so that nothing can be said of "
+            "the costs. Give more time, such as --budget 1h."
+        )
+    else:
+        # Why, was said when it happened.
+        warn(
+            f"{name}: no pilot was evaluated, so that nothing can be said of the costs."
         )

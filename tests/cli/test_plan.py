@@ -159,6 +159,19 @@ def test_pilots_wait_for_a_place_in_a_queue_that_is_full(psy, queued) -> None:
 
 
 @pytest.mark.slow
+def test_failures_are_not_blamed_on_pilots_that_never_began(psy, queued) -> None:
+    text = QUEUED.replace("= LocalQueue(", "= SmallQueue(")
+    text = text.replace("import QueueFullError", "import SchedulerError")
+    text = text.replace("if self.get_jobs()", "if True").replace("Full", "")
+    queued.write_text(text.replace('QueueError("one', 'SchedulerError("never: one'))
+    result = psy("plan", "a", "--pilots", "2")
+    assert result.status in (1, 2)
+    assert "never: one job" in result.err
+    assert "no pilot was evaluated" in result.err
+    assert "psy failed" not in result.err
+
+
+@pytest.mark.slow
 def test_a_task_with_jobs_in_a_queue_is_refused(psy, queued, start_psy) -> None:
     Path("stop").touch()
     run = start_psy("run", "a")
