@@ -189,27 +189,60 @@ def _rounded_columns(sweep: Sweep, budget: int) -> tuple[dict[str, Any], list[st
     """Return the columns of all rows; see `_columns_within`."""
     fixed = _fixed_columns(sweep)
     measured = _measured(sweep)
-    left = budget - sum(size_of(each["column"]) for each in _all_columns(fixed))
+    left = budget - _size_of_all(fixed)
     if 8 * len(sweep) <= _MOST_EXACT:
         encoded = [encoded_exactly(each.values) for each in measured]
         if sum(map(size_of, encoded)) <= left:
             return _with_measured(fixed, sweep, encoded), []
     encoded, n_steps = list[Column](), FINEST
     for n_steps in _STEPS:
+        if n_steps < FINEST:
+            # Those with levels stay as they are.
+            fixed["parameters"] = [
+                told
+                if "levels" in told or "texts" in told
+                else _parameter(own, n_steps)
+                for told, own in zip(fixed["parameters"], sweep.parameters, strict=True)
+            ]
+        left = budget - _size_of_all(fixed)
         encoded = [encoded_numbers(each.values, n_steps) for each in measured]
         if sum(map(size_of, encoded)) <= left:
             break
-    kept, dropped = _as_many_as_fit(encoded, left)
+    # Without a result, parameters are of little use.
+    left_out = _drop_parameters(fixed, left - sum(map(size_of, encoded[:1])))
+    kept, dropped = _as_many_as_fit(encoded, budget - _size_of_all(fixed))
     notes = []
-    if not all(map(is_exact, kept)):
+    shown = [*kept, *(each["column"] for each in fixed["parameters"])]
+    if not all(map(is_exact, shown)):
         notes.append(
             f"Numbers are rounded to one of {n_steps} steps between the smallest and "
             "the largest one of their column, so that the page stays small."
         )
-    if dropped:
-        names = ", ".join(measured[i].label.name for i in dropped)
+    left_out += [measured[i].label.name for i in dropped]
+    if left_out:
+        names = ", ".join(left_out)
         notes.append(f"Left out, so that the page stays small: {names}.")
     return _with_measured(fixed, sweep, kept, dropped), notes
+
+
+def _size_of_all(fixed: Mapping[str, Any]) -> int:
+    return sum(size_of(each["column"]) for each in _all_columns(fixed))
+
+
+def _drop_parameters(fixed: dict[str, Any], left: int) -> list[str]:
+    """Remove the last parameters without levels if there is less than no room left.
+
+    Return their names.
+    """
+    kept, names = list[dict[str, Any]](), list[str]()
+    for told in reversed(fixed["parameters"]):
+        if left < 0 and "levels" not in told and "texts" not in told:
+            left += size_of(told["column"])
+            names.insert(0, told["name"])
+        else:
+            kept.insert(0, told)
+    fixed["parameters"] = kept
+    return names
 
 
 def _as_many_as_fit(
@@ -226,7 +259,7 @@ def _as_many_as_fit(
 
 
 def _fixed_columns(sweep: Sweep) -> dict[str, Any]:
-    """Return the columns that no budget makes coarser."""
+    """Return the columns of what is no result and no cost."""
     found: dict[str, Any] = {
         "status": {"column": encoded_codes(sweep.status, 4)},
         "version": {
@@ -272,7 +305,7 @@ def _label(label: Label) -> dict[str, str]:
     return {"name": label.name, "title": label.title, "unit": label.unit}
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter, n_steps: int = FINEST) -> dict[str, Any]:
     found: dict[str, Any] = {
         **_label(parameter.label),
         "kind": parameter.kind,
@@ -282,7 +315,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     if isinstance(levels, list):
         return {**found, "texts": levels, "column": encoded_codes(codes, len(levels))}
     if len(levels) > _MOST_LEVELS:
-        return {**found, "column": encoded_numbers(levels[codes])}
+        return {**found, "column": encoded_numbers(levels[codes], n_steps)}
     column = encoded_codes(codes, len(levels))
     return {**found, "levels": encoded_exactly(levels), "column": column}
 

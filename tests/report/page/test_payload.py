@@ -109,6 +109,26 @@ def test_a_million_rows_take_less_than_six_megabytes() -> None:
     assert len(payload["results"]) == 1
 
 
+@pytest.mark.parametrize(("budget", "n_kept"), [(1_100_000, 5), (600_000, 2)])
+def test_drawn_parameters_are_rounded_and_left_out_before_all_results_are(
+    budget: int, n_kept: int
+) -> None:
+    n, rng = 200_000, np.random.default_rng(1)
+    drawn = [
+        Parameter(Label(f"p{i}", f"p{i}"), "number", rng.random(n), np.arange(n))
+        for i in range(4)
+    ]
+    sweep = replace(sweep_of(n), parameters=[*drawn, sweep_of(n).parameters[1]])
+    payload = payload_of(sweep, "done", "", budget)
+    assert size_of(payload) < budget + 5000
+    assert [each["name"] for each in payload["results"]] == ["y0"]
+    names = [each["name"] for each in payload["parameters"]]
+    assert names == [*["p0", "p1", "p2", "p3"][: n_kept - 1], "t"]
+    assert "rounded to one of 253 steps" in " ".join(payload["notes"])
+    says_so = payload["notes"][-1].startswith("Left out, so that the page stays small")
+    assert says_so == (n_kept < 5)
+
+
 def test_failures_are_grouped_with_their_tracebacks() -> None:
     failures = [failure(i) for i in range(30)] + [failure(40, "KeyError", "line 2")]
     told = payload_of(sweep_of(50, failures=failures), "done", "", BUDGET)["failures"]
