@@ -291,7 +291,8 @@ def _as_floats(values: NDArray[Any]) -> Floats:
 
 def _as_float(value: Any) -> float:
     if isinstance(value, dt.datetime):
-        return value.timestamp()
+        # Without a zone it would be read in that of the machine, and may be too early.
+        return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
     if isinstance(value, dt.date):
         return 86400.0 * value.toordinal()
     try:

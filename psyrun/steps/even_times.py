@@ -50,8 +50,9 @@ def with_even_times(job: Job, division: Division) -> Division:
         return division
     try:
         return _divided(job, division, costs)
-    except (ImportError, np.linalg.LinAlgError) as error:
-        # Without a prediction, the run is only slower.
+    except Exception as error:
+        # Without a prediction, the run is only slower. Values of a space are the
+        # user's, and reading them as numbers may raise anything.
         log_line(f"times are not predicted: {one_line(error)}")
         return division
 

@@ -83,3 +83,10 @@ def test_dates_and_lengths_of_time_are_seconds_however_long() -> None:
     days = dates[1].astype(int)
     expected = [[1, days, np.nan], [1, 183_000, np.nan]]
     np.testing.assert_array_equal(found.T / 86400, expected)
+
+
+def test_times_of_day_are_the_same_in_each_zone_and_year() -> None:
+    times = [dt.datetime(1, 1, 1), dt.datetime(1, 1, 2), dt.datetime(2026, 3, 29, 3)]
+    numbers = Columns(Param(time=times)).points(np.arange(3)).numbers[:, 0]
+    expected = [(time - dt.datetime(1970, 1, 1)).total_seconds() for time in times]
+    assert numbers.tolist() == expected

@@ -226,6 +226,17 @@ def test_rows_of_another_version_predict_nothing(pilots: Callable[..., None]) ->
     assert divided_anew()[1].shares is None
 
 
+def test_blocks_are_equally_large_where_predicting_goes_wrong(
+    pilots: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise ValueError("year 0 is out of range")
+
+    pilots()
+    monkeypatch.setattr("psyrun.estimate.predicted_times", fail)
+    assert divided_anew()[1].shares is None
+
+
 def test_a_task_file_can_turn_it_off(pilots: Callable[..., None]) -> None:
     pilots()
     edit("max_jobs = 3", "max_jobs = 3\npredict_times = False")
