@@ -25,6 +25,7 @@ from psyrun.pspace import ParameterSpace
 from psyrun.pspace.columns import Indices
 from psyrun.workdir.evaluated import evaluated_in
 from psyrun.workdir.failures import failures_of
+from psyrun.workdir.layout import Round
 
 NARROW = 1.3
 """How many times its lower end the upper end of an interval is that is narrow."""
@@ -53,20 +54,29 @@ class KnownCosts:
     def of(cls, run: TaskRun) -> KnownCosts:
         """Return what rows of a task tell, as it is decided on now.
 
-        Only rows of the version and of the space of the task count.
+        Only rows of the version and of the space of the task count. They are in the
+        newest round that has any: those of a change that was taken back have none.
         """
+        empty = None
         for round_ in run.known_rounds:
-            data = round_data(run.task, round_)
-            failed = failures_of(round_)
-            places = np.array([each.index for each in failed], np.int64)
-            places = data.division.in_whole(places)
-            causes = [each.cause for each in failed]
-            return cls(
-                data.division.whole_space,
-                evaluated_in(data, run.names),
-                dict(zip(places.tolist(), causes, strict=True)),
-            )
-        return cls(run.task.pspace)
+            known = cls._of_round(run, round_)
+            if len(known.evaluated.succeeded):
+                return known
+            empty = empty or known
+        return empty or cls(run.task.pspace)
+
+    @classmethod
+    def _of_round(cls, run: TaskRun, round_: Round) -> KnownCosts:
+        data = round_data(run.task, round_)
+        failed = failures_of(round_)
+        places = np.array([each.index for each in failed], np.int64)
+        places = data.division.in_whole(places)
+        causes = [each.cause for each in failed]
+        return cls(
+            data.division.whole_space,
+            evaluated_in(data, run.names),
+            dict(zip(places.tolist(), causes, strict=True)),
+        )
 
     @property
     def with_success(self) -> KnownCosts:

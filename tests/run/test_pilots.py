@@ -155,6 +155,18 @@ def test_a_task_that_is_done_stays_done() -> None:
     assert found.known.estimate.time.total.ratio == 1
 
 
+def test_all_is_known_if_a_change_was_taken_back() -> None:
+    evaluate()
+    write(('"y": a', '"y": a + 1'))
+    evaluate()
+    calls()
+    write(('"y": a + 1', '"y": a'))
+    found = plan()
+    assert calls() == []
+    assert found.n_before == len(found.known.evaluated) == 20
+    assert evaluate() == []
+
+
 def test_a_task_that_was_partly_run_needs_fewer_pilots() -> None:
     evaluate(part=("a=1:6",))
     calls()
