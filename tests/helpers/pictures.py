@@ -16,7 +16,8 @@ import shutil
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ _SHOWN = re.compile(
 )
 _SVG = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_TICK = re.compile("[\u2212-]?[\\d.]+(?:[e\u2212-]*\\d+)?")
 _FILL = re.compile(r"fill: #([0-9a-f]{6})")
 
 
@@ -89,16 +91,20 @@ class Content:
     Attributes
     ----------
     texts : list of str
-        Labels, numbers at ticks and notes.
+        Labels and notes, and texts at ticks that are no numbers.
+    ticks : list of dict of str to float
+        Of each scale, where numbers stand, as shares of the width or height of the
+        axes. Versions of Matplotlib choose different ones.
     colours : ndarray
         Red, green and blue of cells of a heat map, with the shape (cells, 3).
     lines : list of ndarray
         Points of each line, as shares of the width and height of the axes.
     n_markers : int
-        How many signs there are.
+        How many signs there are within the axes.
     """
 
     texts: list[str]
+    ticks: list[dict[str, float]]
     colours: NDArray[np.int64]
     lines: list[NDArray[np.float64]]
     n_markers: int
@@ -106,14 +112,27 @@ class Content:
     @classmethod
     def of(cls, path: Path) -> Content:
         root = ET.parse(path).getroot()
-        texts = ["".join(text.itertext()) for text in root.iter(f"{_SVG}text")]
         axes = [g for g in root.iter(f"{_SVG}g") if g.get("id", "").startswith("axes_")]
         paths = [p for each in axes for p in _paths_of(each, "QuadMesh")]
         fills = [fill[1] for p in paths if (fill := _FILL.search(p.get("style", "")))]
         colours = [[int(fill[i : i + 2], 16) for i in (0, 2, 4)] for fill in fills]
         lines = [line for each in axes for line in _lines_of(each)]
-        n_markers = sum(len(list(each.iter(f"{_SVG}use"))) for each in axes)
-        return cls(texts, np.array(colours).reshape(-1, 3), lines, n_markers)
+        scales = [scale for each in axes for scale in _scales_of(each)]
+        at_ticks = [tick for _, scale in scales for tick in scale]
+        numbers = [tick for tick in at_ticks if _TICK.fullmatch(_text_of(tick))]
+        signs = [sum(1 for _ in each.iter(f"{_SVG}use")) for each in (*axes, *at_ticks)]
+        n_markers = sum(signs[: len(axes)]) - sum(signs[len(axes) :])
+        hidden = {id(text) for tick in numbers for text in tick.iter(f"{_SVG}text")}
+        texts = [
+            _text_of(text)
+            for text in root.iter(f"{_SVG}text")
+            if id(text) not in hidden
+        ]
+        ticks = [
+            {_number_at(tick): place(tick) for tick in scale if tick in numbers}
+            for place, scale in scales
+        ]
+        return cls(texts, ticks, np.array(colours).reshape(-1, 3), lines, n_markers)
 
 
 def _paths_of(axes: ET.Element, kind: str) -> Iterator[ET.Element]:
@@ -123,14 +142,60 @@ def _paths_of(axes: ET.Element, kind: str) -> Iterator[ET.Element]:
             yield from group.findall(f"{_SVG}path")
 
 
+def _text_of(element: ET.Element) -> str:
+    """Return a text without spaces, which formulas have where versions differ."""
+    texts = element.iter(f"{_SVG}text")
+    return "".join("".join(part for text in texts for part in text.itertext()).split())
+
+
+def _number_at(tick: ET.Element) -> str:
+    """Return the number at a tick, without zeros at its end."""
+    text = _text_of(tick).replace("\u2212", "-")
+    with suppress(ValueError):  # of powers
+        return f"{float(text):.10g}"
+    return text
+
+
+def _scales_of(
+    axes: ET.Element,
+) -> Iterator[tuple[Callable[[ET.Element], float], list[ET.Element]]]:
+    """Yield the ticks of each scale, and what tells where one is."""
+    (left, top), (right, bottom) = _box_of(axes)
+    for group in axes.findall(f"{_SVG}g"):
+        if group.get("id", "").startswith("matplotlib.axis_"):
+            ticks = [g for g in group.findall(f"{_SVG}g") if "tick_" in g.get("id", "")]
+            is_x = bool(ticks) and ticks[0].get("id", "").startswith("x")
+            name, low, high = ("x", left, right) if is_x else ("y", top, bottom)
+
+            def place(
+                tick: ET.Element, name: str = name, low: float = low, high: float = high
+            ) -> float:
+                sign = next(tick.iter(f"{_SVG}use"))
+                return (float(sign.get(name, "nan")) - low) / (high - low)
+
+            yield place, ticks
+
+
+def _box_of(axes: ET.Element) -> NDArray[np.float64]:
+    points = _points(next(_paths_of(axes, "patch_")))  # the background comes first
+    return np.array([points.min(axis=0), points.max(axis=0)])
+
+
+def _are_other_scales(new: dict[str, float], old: dict[str, float]) -> bool:
+    """Whether numbers of both are at other places, or there are no such."""
+    both = new.keys() & old.keys()
+    if any(abs(new[text] - old[text]) > _OTHER_PLACE for text in both):
+        return True
+    return not both and bool(new or old)
+
+
 def _points(path: ET.Element) -> NDArray[np.float64]:
     numbers = [float(number) for number in _NUMBER.findall(path.get("d", ""))]
     return np.array(numbers).reshape(-1, 2)
 
 
 def _lines_of(axes: ET.Element) -> Iterator[NDArray[np.float64]]:
-    box = _points(next(_paths_of(axes, "patch_")))  # the background comes first
-    low, high = box.min(axis=0), box.max(axis=0)
+    low, high = _box_of(axes)
     for path in _paths_of(axes, "line2d_"):
         yield (_points(path) - low) / (high - low)
 
@@ -141,6 +206,10 @@ def differences(made: Path, kept: Path) -> list[str]:
     said = []
     if new.texts != old.texts:
         said.append(f"the texts are {new.texts}, and were {old.texts}")
+    if len(new.ticks) != len(old.ticks) or any(
+        map(_are_other_scales, new.ticks, old.ticks)
+    ):
+        said.append(f"the scales are {new.ticks}, and were {old.ticks}")
     if (
         new.colours.shape != old.colours.shape
         or (np.abs(new.colours - old.colours) > _OTHER_COLOUR).any()
