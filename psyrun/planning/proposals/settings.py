@@ -86,7 +86,7 @@ def _jobs(situation: Situation, work: Work) -> Jobs:
 
 def _pool_size(s: Situation) -> tuple[int, str]:
     if s.cores is not None and s.pool_size > s.cores:
-        return s.cores, f"only {s.cores} cores are used at once"
+        return s.cores, f"no more than {counted(s.cores, 'core')} at once"
     if s.n_cpus > s.pool_size:
         of_each = s.n_cpus // s.pool_size
         return s.pool_size, f"{of_each} cores for the threads of each worker"

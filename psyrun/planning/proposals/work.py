@@ -121,6 +121,8 @@ class Work:
             return Range(0.0, 0.0, 0.0), Range(0.0, 0.0, 0.0)
         n = len(blocks.sums)
         at_once = n if cores is None else max(1, cores // pool_size)
+        # More workers than cores take turns.
+        n_busy = pool_size if cores is None else min(pool_size, cores)
         found = []
         for factor, longest, by_chance in (
             (1.0, 0.0, 0.0),
@@ -128,7 +130,7 @@ class Work:
             (self.high, self.longest.high, self._surplus(n)),
         ):
             tops = blocks.tops * min(1.0, factor)
-            jobs = np.maximum(factor * blocks.sums / pool_size, tops)
+            jobs = np.maximum(factor * blocks.sums / n_busy, tops)
             noisy = np.minimum(jobs * (1 + by_chance), blocks.most(self.longest.high))
             longest = max(longest, float(noisy.max())) + situation.overhead
             jobs = np.minimum(jobs, noisy) + situation.overhead

@@ -180,3 +180,14 @@ def test_very_many_jobs_have_an_assignment_each(queued):
     assert proposal_of(found, replace(here, cores=None)).walls[-1].wall.value < 35
     wall = proposal_of(found, here).walls[-1].wall
     assert wall.value == pytest.approx(1e-2 * 1500.5 * 9e6 / 4, rel=0.05)
+
+
+def test_more_workers_than_cores_are_no_faster(sweep) -> None:
+    few, many = (
+        proposal_of(*sweep(max_jobs=1, pool_size=n, cores=2, overhead=0.0))
+        for n in (2, 8)
+    )
+    assert many.walls[0].cores == few.walls[-1].cores == 2
+    assert many.walls[0].wall.value == pytest.approx(few.walls[-1].wall.value)
+    reason = next(s.reason for s in many.settings if s.name == "pool_size")
+    assert reason == "no more than 2 cores at once"
