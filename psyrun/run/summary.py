@@ -128,6 +128,8 @@ class Summary:
             elif self._outcome.signal == signal.SIGHUP:
                 advice = f" 'psy run --detach {self._run}' survives a logout."
             jobs = self._jobs_in_queue()
+            if self._is_of_pilots and jobs:
+                go_on = f"{go_on[:-1]} when its jobs have ended."
             warn(f"{how}; {self._kept}. {go_on}{advice}{jobs}")
         return INTERRUPTED
 

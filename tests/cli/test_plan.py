@@ -11,6 +11,7 @@ from projects import kill_all_of, wait_until
 from readers import ROOT
 
 from psyrun.cli.main import parser_for
+from psyrun.queue.ledger import QueueReport
 from psyrun.run.pilots import PilotOptions
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.prediction import PredictionRecord
@@ -184,6 +185,21 @@ def test_a_task_with_jobs_in_a_queue_is_refused(psy, queued, start_psy) -> None:
     assert left.status == 2
     assert "Go on with 'psy run a', or end them with 'psy kill a'." in left.err
     assert left.err.count("\n") == 1
+    assert psy("kill", "a").status == 0
+
+
+@pytest.mark.slow
+def test_pilots_in_a_queue_outlive_an_interruption(psy, queued, start_psy) -> None:
+    Path("stop").touch()
+    process = start_psy("plan", "a", "--pilots", "2")
+    layout = TaskLayout(Path("psy-work", "a"))
+    wait_until(lambda: QueueReport.of(layout).text)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Go on with 'psy plan a' when its jobs have ended." in err
+    assert "'psy kill a' ends them." in err
+    assert psy("plan", "a").status == 2
     assert psy("kill", "a").status == 0
 
 
