@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Without an option, failures with the same cause are told together, with what "
         "their parameters have in common, if that is no accident. The numbers are "
-        "those that 'psy debug' takes. Memory is the largest that the process had used "
-        "until then."
+        "those that 'psy debug' takes. Memory is the most that the process held "
+        "meanwhile."
     )
 
 

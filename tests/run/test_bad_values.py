@@ -191,7 +191,7 @@ COMMANDS = {
     "new-task ..": "task name '..'",
     "profile ../x": "unknown profile '../x'",
     "help nothing": "there is no help on 'nothing'",
-    "failed a b": "unrecognized arguments: b",
+    "failed a b": "there is no task 'b'",
     "doctor --timeout nan": "'nan' is not a number of seconds",
     "doctor --timeout -5": "'-5' is not a number of seconds",
     "doctor --timeout 1e400": "'1e400' is not a number of seconds",
