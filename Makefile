@@ -14,8 +14,8 @@ IN_VENV = . $(VENV)/bin/activate &&
 PYTEST = $(IN_VENV) python -m pytest
 IN_PARALLEL = -n 2
 TESTS ?=
-# Of slow tests with many cases, `make test-slow ONE_IN=3` runs a third; which one depends
-# on the commit. So do `make test-cluster` and `make test-pythons`.
+# `make test-slow ONE_IN=3` runs a third of the tests of each file; which one depends on the
+# commit. So do `make test-cluster` and `make test-pythons`.
 ONE_IN ?= 1
 # `make docs` runs the others.
 ALL_BUT_DOCS = --ignore=tests/test_docs.py --ignore=tests/test_guide.py

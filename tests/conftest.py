@@ -28,8 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--one-in",
         type=int,
         default=1,
-        help="run one in so many cases of each test with many; which ones depends on "
-        "the commit",
+        help="run one in so many tests of each file; which ones depends on the commit",
     )
 
 
@@ -40,7 +39,7 @@ def pytest_collection_modifyitems(
 ) -> None:
     one_in = config.getoption("one_in")
     if one_in > 1:
-        cases = ((item.nodeid.partition("[")[0], item) for item in items)
+        cases = ((item.nodeid.partition("::")[0], item) for item in items)
         kept = sampled(cases, one_in, commit())
         chosen = set(kept)
         config.hook.pytest_deselected(items=[i for i in items if i not in chosen])

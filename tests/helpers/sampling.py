@@ -1,4 +1,4 @@
-"""A part of each large matrix of tests, another one for each commit."""
+"""A part of the tests of each file, another one for each commit."""
 
 from __future__ import annotations
 
