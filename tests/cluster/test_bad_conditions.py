@@ -96,7 +96,8 @@ def test_jobs_that_were_pending_when_the_controller_died_are_adopted(
     process = start(project)
     read_until("1 job of before go", process.stdout)
     held_nodes()
-    assert process.wait() == 0
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
     assert set(submissions.jobs().values()) == {1}
     assert project.result()["y"] == SQUARES
 
