@@ -296,9 +296,10 @@ class _Pool:
         return True
 
     def _record_timeout(self, number: int, late: TimedOut, stack: str) -> None:
-        assert self._evaluation.timeout is not None
+        limit, is_budget = self._evaluation.timeout, self._evaluation.is_budget
+        assert limit is not None
         parameters = self._passed(late.slot.index)
-        failure = describe_timeout(self._evaluation.timeout, stack, parameters)
+        failure = describe_timeout(limit, stack, parameters, is_of_budget=is_budget)
         self._record_failure(number, late.slot.index, failure, late.lasted)
         log_line(f"assignment {late.slot.index}:\n{failure['traceback']}")
 

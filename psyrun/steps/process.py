@@ -297,6 +297,8 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
     """Return what the workers of a job evaluate."""
     task, block, session = job.task, shared.block, shared.session
     lock = job.round.lock(f"{PROCESS}-{block}")
+    budget, timeout = job.plan.limit, task.timeout
+    is_budget = budget is not None and (timeout is None or budget < timeout)
     return Evaluation(
         space=job.data.division.space,
         indices=shared.indices,
@@ -305,7 +307,8 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         setup=task.setup,
         exclude=task.exclude_from_result,
         taskdir=Path(task.module.__file__ or task.path).parent,
-        timeout=_shortest(task.timeout, job.plan.limit),
+        timeout=budget if is_budget else timeout,
+        is_budget=is_budget,
         check=_row_check(job),
         has_too_many_failures=FailureLimit(
             job.layout, job.round, job.plan.max_failures
@@ -318,10 +321,6 @@ def evaluation_of(job: Job, shared: Shared) -> Evaluation:
         enter=lambda: enter_as_left(task.module.__name__),
         holds_lock=lambda: is_held_in(lock, session["token"]) and job.is_controlled,
     )
-
-
-def _shortest(*limits: float | None) -> float | None:
-    return min((each for each in limits if each is not None), default=None)
 
 
 class _Portion(NamedTuple):

@@ -108,6 +108,9 @@ class Evaluation:
         Absolute folder of the task file, for what is only there.
     timeout : float or None
         How many seconds an evaluation may take.
+    is_budget : bool
+        Whether that is what is left of the budget of pilots, rather than what the task
+        file allows.
     defers_killed : bool
         Whether what was evaluated by a worker that was killed is left for later.
     """
@@ -129,6 +132,7 @@ class Evaluation:
     holds_lock: Callable[[], bool] = lambda: True
     taskdir: Path = Path()
     timeout: float | None = None
+    is_budget: bool = False
     defers_killed: bool = False
 
     @property

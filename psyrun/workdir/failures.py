@@ -14,6 +14,7 @@ from psyrun.utils.text import (
     describe_parameters,
     limit_text,
     parameters_text,
+    rough_duration,
     shortened,
 )
 from psyrun.utils.tracebacks import (
@@ -34,7 +35,7 @@ from psyrun.workdir.progress import Failures, finished_blocks
 
 _LONGEST_CAUSE = 300  # characters
 TIMED_OUT = "TimedOut"
-"""Type of the failure of an assignment that took longer than `timeout` allows."""
+"""Type of the failure of an assignment that took longer than it was allowed to."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Failure:
         Position of the assignment in the frozen space.
     type, message : str
         Class and text of the exception; the class is ``WorkerDied`` where the
-        process ended, ``TimedOut`` where it took longer than `timeout` allows, and
-        ``JobEnded`` where the whole job ended.
+        process ended, ``TimedOut`` where it took longer than `timeout`, or the budget
+        of pilots, allows, and ``JobEnded`` where the whole job ended.
     where : str
         Innermost frame in a file of the user, as tracebacks print it, or how the
         process ended; empty if neither is known.
@@ -274,14 +275,22 @@ def describe_death(
 
 
 def describe_timeout(
-    limit: float, stack: str, parameters: Mapping[str, Any]
+    limit: float,
+    stack: str,
+    parameters: Mapping[str, Any],
+    *,
+    is_of_budget: bool = False,
 ) -> dict[str, Any]:
     """Return what is recorded of an assignment that was ended as it took too long.
 
     `limit` are the seconds that it may take, and `stack` is what `faulthandler` wrote
-    of its process; empty if it could not.
+    of its process; empty if it could not. The limit is `timeout`, or else what is left
+    of the budget of pilots.
     """
-    message = f"took longer than timeout = {limit_text(limit)}"
+    allowed = f"timeout = {limit_text(limit)}"
+    if is_of_budget:
+        allowed = f"{rough_duration(limit)}, what was left of the budget of 'psy plan'"
+    message = f"took longer than {allowed}"
     frames = dumped_traceback(stack)
     head = "Traceback (most recent call last):\n" if frames else ""
     return {

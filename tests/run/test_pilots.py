@@ -270,6 +270,9 @@ def test_pilots_that_take_longer_than_the_budget_are_ended() -> None:
     assert len(found.cut_off) == 2
     assert found.failed == []
     assert n_done() == ("incomplete", 0, 2)
+    message = "TimedOut: took longer than 0.2 s, what was left of the budget of"
+    for cause in found.known.causes.values():
+        assert cause.startswith(message)
 
 
 def test_pilots_that_take_longer_than_the_task_file_allows_have_failed() -> None:
@@ -278,6 +281,8 @@ def test_pilots_that_take_longer_than_the_task_file_allows_have_failed() -> None
     assert found.cut_off == []
     assert len(found.failed) == 2
     assert not found.is_spent
+    causes = set(found.known.causes.values())
+    assert causes == {"TimedOut: took longer than timeout = 0.1 s"}
 
 
 def test_the_limit_of_pilots_does_not_hold_for_the_run() -> None:
