@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -22,6 +22,9 @@ from psyrun.workdir.rows import RoundData
 _Number = TypeVar("_Number", int, float)
 Source: TypeAlias = Literal["queue", "rows"]
 """Who has counted: the queue, or psyrun by its rows and the traces of jobs."""
+
+CPU, MEMORY = "CPU time", "memory"
+"""What rows may tell better than a queue."""
 
 _KIB = 1024.0
 _HOUR = 3600.0  # seconds
@@ -49,6 +52,8 @@ class JobUse:
         Jobs that are counted here: they have ended.
     source : str
         Who has counted, ``queue`` or ``rows``.
+    of_rows : tuple of str
+        What rows tell as the queue has seen less of it: ``CPU time`` or ``memory``.
     cpu_seconds : float or None
         CPU time of all of these jobs. By the rows it is the time of evaluations.
     core_seconds : float or None
@@ -83,6 +88,7 @@ class JobUse:
     is_per_core: bool = False
     longest_seconds: float | None = None
     limit_seconds: float | None = None
+    of_rows: tuple[str, ...] = ()
 
     @property
     def share(self) -> float | None:
@@ -96,7 +102,9 @@ class JobUse:
         """What is to be said of it, as lines of less than 80 characters."""
         peaks = ", ".join(filter(None, [self._memory(), self._time()]))
         lower = ", ".join(f"{name} {value}" for name, value in self.advice().items())
-        texts = [self._cores(), peaks, lower and f"could be lower: {lower}"]
+        told = " and ".join(self.of_rows)
+        rows = told and f"{told} by rows; the queue has seen less"
+        texts = [self._cores(), peaks, rows, lower and f"could be lower: {lower}"]
         return list(filter(None, texts))
 
     def _cores(self) -> str:
@@ -147,7 +155,8 @@ class JobUse:
         """Memory that would suffice for each job, with a quarter to spare."""
         if self.peak_bytes is None:
             return None
-        base = 0.0 if self.source == "queue" else _BASE
+        is_of_rows = self.source == "rows" or MEMORY in self.of_rows
+        base = _BASE if is_of_rows else 0.0
         return bytes_of(memory_text(_SPARE_MEMORY * self.peak_bytes + base))
 
     @property
@@ -216,10 +225,34 @@ def efficiency_of(
     for step in dict.fromkeys(job.step for job in jobs):
         own = [job for job in jobs if job.step == step]
         use = _by_queue(step, own)
-        if use is None and step == PROCESS and costs is None and data is not None:
+        if step == PROCESS and costs is None and data is not None:
             costs = known_costs(data)
-        found.append(use or _by_rows(step, own, plan, costs))
+        by_rows = _by_rows(step, own, plan, costs)
+        found.append(by_rows if use is None else _completed(use, by_rows, plan))
     return [use for use in found if use.n_counted]
+
+
+def _completed(use: JobUse, by_rows: JobUse, plan: Plan) -> JobUse:
+    """Return what the queue has counted, and what rows tell that it has not seen.
+
+    Slurm looks at the memory of a job from time to time, every 30 s by default
+    (``JobAcctGatherFrequency``). So it knows none of a short job and may miss the peak
+    of a long one; at some sites it counts neither memory nor CPU time.
+    """
+    cpu_seconds, peak_bytes = use.cpu_seconds, use.peak_bytes
+    of_rows = []
+    # Rows of jobs that still run would be more than these jobs have used.
+    if cpu_seconds is None and use.n_counted == use.n_jobs:
+        cpu_seconds = by_rows.cpu_seconds
+        of_rows += [CPU] if cpu_seconds is not None else []
+    peak = by_rows.peak_bytes
+    # A job has at least the memory of one of its processes.
+    if peak is not None and peak / plan.pool_size > (peak_bytes or 0):
+        peak_bytes = peak
+        of_rows.append(MEMORY)
+    return replace(
+        use, cpu_seconds=cpu_seconds, peak_bytes=peak_bytes, of_rows=tuple(of_rows)
+    )
 
 
 def _by_queue(step: str, jobs: Sequence[PastJob]) -> JobUse | None:
@@ -232,13 +265,19 @@ def _by_queue(step: str, jobs: Sequence[PastJob]) -> JobUse | None:
         for use in told
         if use.cpu_seconds is not None and use.seconds is not None and use.n_cores
     ]
+    # Of all jobs, or of those whose CPU time is known too, for their share.
+    reserved = [wall * n for _, wall, n in works] or [
+        use.seconds * use.n_cores
+        for use in told
+        if use.seconds is not None and use.n_cores
+    ]
     return JobUse(
         step,
         len(jobs),
         len(told),
         "queue",
         cpu_seconds=sum(cpu for cpu, *_ in works) if works else None,
-        core_seconds=sum(wall * n for _, wall, n in works) if works else None,
+        core_seconds=sum(reserved) if reserved else None,
         n_cores=_most(use.n_cores for use in told),
         busy_cores=_most(cpu / wall for cpu, wall, _ in works if wall >= _LONG),
         peak_bytes=_most(use.peak_bytes for use in told),

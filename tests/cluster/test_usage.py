@@ -24,7 +24,8 @@ def test_the_accounting_tells_what_jobs_used(
     shown = ""
 
     def is_counted() -> bool:
-        # Slurm may be late to tell its database of the last job.
+        # Slurm may be late to tell its database of the last job. It may know no memory
+        # of such short ones: then that of the rows is told.
         nonlocal shown
         shown = project.psy("status", "-v", "a").stdout
         return "\n  process: 2 jobs, " in shown and "as the queue counts it" in shown

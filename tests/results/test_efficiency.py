@@ -213,6 +213,46 @@ def test_the_queue_counts_what_jobs_used(
     assert process.lines[0] == first
 
 
+def test_rows_tell_what_the_queue_has_not_seen(
+    layout: TaskLayout, sacct: Callable[..., Path]
+) -> None:
+    end(submit(layout, 1, n_cpus=2, memory="2G"), 0, 1000, 2)
+    known = costs((1000.0, 0.5, 100.0), (1001.0, 0.7, 300.0))
+    plan = replace(PLAN, pool_size=2)
+    sacct("7_0|COMPLETED|2|00:00:00||2|1|2G|120\\n7_0.batch|COMPLETED|||0||||\\n")
+    (use,) = efficiency_of(layout, plan, costs=known)
+    assert use.source == "queue"
+    assert use.of_rows == ("CPU time", "memory")
+    assert (use.cpu_seconds, use.core_seconds) == (pytest.approx(1.2), 4)
+    assert use.peak_bytes == 600 * MIB
+    assert use.advice()["memory"] == "896M"  # 100 MiB of it for other processes
+    assert use.lines[-2] == "CPU time and memory by rows; the queue has seen less"
+
+
+@pytest.mark.parametrize(
+    ("seen", "peak", "of_rows"),
+    [
+        ("250M", 600, ("memory",)),
+        ("300M", 300, ()),
+        ("500M", 500, ()),
+        ("1G", 1024, ()),
+    ],
+)
+def test_a_peak_that_the_queue_has_missed_is_that_of_rows(
+    layout: TaskLayout,
+    sacct: Callable[..., Path],
+    seen: str,
+    peak: int,
+    of_rows: tuple[str, ...],
+) -> None:
+    end(submit(layout, 1, n_cpus=2, memory="2G"), 0, 1000, 100)
+    plan = replace(PLAN, pool_size=2)
+    sacct(f"7_0|COMPLETED|100|01:50||2|1|2G|2\\n7_0.batch|COMPLETED|||{seen}||||\\n")
+    (use,) = efficiency_of(layout, plan, costs=costs((1001.0, 90.0, 300.0)))
+    assert (use.peak_bytes, use.of_rows) == (peak * MIB, of_rows)
+    assert use.cpu_seconds == 110.0
+
+
 @pytest.mark.parametrize("is_merged", [False, True])
 def test_without_accounting_rows_and_traces_count(
     layout: TaskLayout, sacct: Callable[..., Path], is_merged: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from psyrun.results.efficiency import JobUse
+from psyrun.results.efficiency import CPU, MEMORY, JobUse
 from psyrun.utils.text import memory_size, number_text, rough_duration
 
 _HOUR = 3600.0  # seconds
@@ -17,9 +17,13 @@ def described_use(use: JobUse) -> dict[str, Any]:
     Numbers are texts, as ``psy status -v`` has them; `share` is what was used by what
     was reserved, None if one of them is not known.
     """
+    cpu, memory = (
+        f"{what} (by rows)" if told in use.of_rows else what
+        for what, told in (("core-hours", CPU), ("memory", MEMORY))
+    )
     kinds = (
-        ("core-hours, all jobs", use.cpu_seconds, use.core_seconds, _core_hours),
-        ("memory, the most of a job", use.peak_bytes, use.memory_bytes, memory_size),
+        (f"{cpu}, all jobs", use.cpu_seconds, use.core_seconds, _core_hours),
+        (f"{memory}, the most of a job", use.peak_bytes, use.memory_bytes, memory_size),
         (
             "time, the longest job",
             use.longest_seconds,

@@ -44,8 +44,9 @@ class _Job:
         n_cores, minutes = _count(cores), _count(limit)
         return Usage(
             seconds=_count(elapsed),
-            cpu_seconds=_seconds(cpu),
-            peak_bytes=max(self.peaks, default=None),
+            # Where Slurm gathers nothing of jobs, it says none of both.
+            cpu_seconds=_seconds(cpu) or None,
+            peak_bytes=max(self.peaks, default=None) or None,
             n_cores=n_cores or None,
             memory_bytes=_requested(memory, n_cores, _count(nodes)) or None,
             limit_seconds=None if minutes is None else 60.0 * minutes,

@@ -177,6 +177,13 @@ def test_what_jobs_used_is_told_as_psy_status_does() -> None:
         assert used in " ".join(use.lines)
     shares = [each["share"] for each in told["kinds"]]
     assert shares == [pytest.approx(3.1 / 8), pytest.approx(0.9 / 16), None]
+    sweep = replace(sweep, uses=[replace(use, of_rows=("memory",))])
+    (told,) = payload_of(sweep, "done", "", BUDGET)["uses"]
+    assert [each["what"] for each in told["kinds"]] == [
+        "core-hours, all jobs",
+        "memory (by rows), the most of a job",
+        "time, the longest job",
+    ]
 
 
 def test_the_expected_end_is_that_of_the_run_or_follows_from_the_rate() -> None:

@@ -27,7 +27,7 @@ def test_what_sacct_prints_is_read() -> None:
     assert dict(parse_usages(SACCT)) == {
         "12": Usage(3600, 5400.0, 900 * MIB, 2, 16 * 1024 * MIB, 14400.0),
         "13_0": Usage(600, 93601.0, 1024 * MIB, 4, 4096 * MIB, 600.0),
-        "14": Usage(seconds=0, cpu_seconds=0.0),
+        "14": Usage(seconds=0),
         "15": Usage(2, 0.004, 3186688.0, 2, 100 * MIB, None),
     }
 
@@ -38,6 +38,14 @@ def test_what_sacct_prints_is_read() -> None:
 )
 def test_other_words_of_sacct_tell_nothing(printed: str) -> None:
     assert dict(parse_usages(printed)) == {}
+
+
+def test_where_slurm_gathers_nothing_it_is_not_known() -> None:
+    printed = (
+        "12|COMPLETED|90|00:00:00||2|1|16G|240\n12.batch|COMPLETED|90|00:00:00|0|||"
+    )
+    (found,) = dict(parse_usages(f"{printed}|\n")).values()
+    assert (found.seconds, found.cpu_seconds, found.peak_bytes) == (90, None, None)
 
 
 def test_fields_that_are_none_are_not_known() -> None:
