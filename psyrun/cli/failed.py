@@ -16,11 +16,12 @@ from psyrun.utils.console import aligned, width_of
 from psyrun.utils.text import counted, mebibytes, short_duration, shortened, wrapped
 from psyrun.workdir.failures import Failure
 from psyrun.workdir.layout import layout_of
+from psyrun.workdir.plan import never_run
 
 _HEAD = ("number", "parameters", "exception", "where", "took", "memory", "host")
 _SHOWN = 20  # kinds of failures
 _EXAMPLES = 2
-_WIDEST = 60  # characters in a cell
+_WIDEST = 60  # characters of a cell, but of parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,10 @@ def execute(args: argparse.Namespace) -> int:
                 "failed: --csv prints one table. Name the task: "
                 f"{', '.join(names) or 'there is none yet'}."
             )
-        write_csv(_failures_of(args, names[0]).failures, sys.stdout)
+        found = _failures_of(args, names[0])
+        if not found.was_run:
+            raise PsyrunError(f"task {names[0]!r}: {never_run(names[0])}")
+        write_csv(found.failures, sys.stdout)
         return 0
     is_first = True
     for name in names:
@@ -78,7 +82,7 @@ def _failures_of(args: argparse.Namespace, name: str) -> TaskFailures:
 
 def _tell(args: argparse.Namespace, name: str, found: TaskFailures) -> None:
     if not found.failures:
-        print(f"{name}: no failures")
+        print(f"{name}: {'no failures' if found.was_run else never_run(name)}")
         return
     print(_headline(name, found.failures))
     for line in _lines(args, name, found, width_of(sys.stdout)):
@@ -92,7 +96,7 @@ def _lines(
         yield from (
             _tracebacks(found.failures)
             if args.traceback
-            else aligned([_HEAD, *map(_cells, found.failures)], width)
+            else _one_by_one(found.failures, width)
         )
         return
     groups = grouped(found.failures)
@@ -130,9 +134,30 @@ def _headline(name: str, failures: Sequence[Failure]) -> str:
     return f"{name}: {counted(len(failures), 'assignment')} failed{accepted}"
 
 
+def _one_by_one(failures: Sequence[Failure], width: int | None) -> Iterator[str]:
+    """Yield a table, or if it does not fit, some lines about each failure."""
+    cells = list(map(_cells, failures))
+    table = [
+        [number, values or "-", *(shortened(cell, _WIDEST) or "-" for cell in rest)]
+        for number, values, *rest in cells
+    ]
+    lines = aligned([_HEAD, *table])
+    if width is None or max(map(len, lines)) <= width:
+        yield from lines
+        return
+    # Columns that were cut would tell no two assignments apart.
+    for number, values, cause, *others in cells:
+        start = f"{number}: "
+        indent = " " * len(start)
+        yield from wrapped(values, width, start, indent)
+        yield from wrapped(cause, width, indent)
+        yield from wrapped(", ".join(filter(None, others)), width, indent)
+
+
 def _cells(failure: Failure) -> list[str]:
+    """Return what is known of a failure, in the order of the head of the table."""
     duration, peak = failure.duration, failure.peak
-    cells = [
+    return [
         str(failure.index),
         failure.values,
         failure.cause,
@@ -141,7 +166,6 @@ def _cells(failure: Failure) -> list[str]:
         "" if peak is None else mebibytes(peak),
         failure.host,
     ]
-    return [shortened(cell, _WIDEST) or "-" for cell in cells]
 
 
 def _tracebacks(failures: Sequence[Failure]) -> Iterator[str]:

@@ -49,6 +49,11 @@ class TaskFailures:
         outcomes = retry_while_changing(lambda: outcomes_of(round_))
         return cls(outcomes.failures, round_, outcomes)
 
+    @property
+    def was_run(self) -> bool:
+        """Whether the task was ever run."""
+        return self._round is not None
+
     @cached_property
     def _rules(self) -> Rules | None:
         """Those in the frozen space; None if it cannot be read without more.

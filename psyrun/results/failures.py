@@ -16,8 +16,7 @@ from psyrun.workdir.failures import Failure
 
 _SHOWN_GROUPS = 5
 _SHOWN_OF_GROUP = 3
-_LONGEST_VALUES = 100
-_SHORTEST_VALUES = 20
+_LONGEST_VALUES = 400  # characters of the parameters of an assignment
 
 
 def failure_summary(
@@ -59,11 +58,10 @@ def examples(
     group: FailureGroup, indent: str, width: int | None, n_shown: int
 ) -> Iterator[str]:
     """Yield the first assignments of a group, and how many more there are."""
-    longest = _LONGEST_VALUES
     for failure in group.failures[:n_shown]:
         start = f"{indent}{failure.index}: "
-        room = longest if width is None else min(longest, width - len(start))
-        yield f"{start}{shortened(failure.values, max(room, _SHORTEST_VALUES))}"
+        values = shortened(failure.values, _LONGEST_VALUES)
+        yield from wrapped(values, width, start, " " * len(start))
     hidden = len(group.failures) - n_shown
     if hidden > 0:
         yield f"{indent}and {hidden} more"

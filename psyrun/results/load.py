@@ -26,7 +26,7 @@ from psyrun.workdir.damage import check_division
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import MERGE, TaskLayout, layout_of, record_of_task
-from psyrun.workdir.plan import Plan
+from psyrun.workdir.plan import Plan, never_run
 from psyrun.workdir.progress import changed_result, told_of_change
 from psyrun.workdir.row_pickles import UnreadableRowError
 
@@ -221,9 +221,7 @@ class RecordedTask:
         plan = Plan.load(self.layout)
         if plan is None:
             name = self.layout.name
-            raise PsyrunError(
-                f"task {name!r}: was never run. Start it with 'psy run {name}'."
-            )
+            raise PsyrunError(f"task {name!r}: {never_run(name)}")
         return plan
 
     @property

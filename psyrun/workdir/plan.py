@@ -226,6 +226,11 @@ class Plan(TaskSettings):
         return plan
 
 
+def never_run(name: str) -> str:
+    """Return what is said of a task that has no plan yet, and what to do."""
+    return f"was never run. Start it with 'psy run {name}'."
+
+
 def arguments_in(layout: TaskLayout) -> str:
     """Return what to give ``psy run`` to go on with a task: its part, and its name."""
     part: Sequence[str] = ()

@@ -64,7 +64,7 @@ def test_an_assignment_that_ended_its_process_is_told(psy, failing, work):
     assert (where, took, memory) == ("exit status 0", "-", "-")
 
 
-@pytest.mark.parametrize("steps", [(), ("split",), ("split", "process 1")])
+@pytest.mark.parametrize("steps", [("split",), ("split", "process 1")])
 def test_without_failures_it_says_so(psy, failing, work, steps):
     failing()
     work(*steps)
@@ -72,9 +72,14 @@ def test_without_failures_it_says_so(psy, failing, work, steps):
     assert (result.status, result.out) == (0, "square: no failures\n")
 
 
-def test_a_task_that_was_never_run_has_no_failures(psy, failing):
+def test_a_task_that_was_never_run_is_said_to_be_such(psy, failing):
     failing()
-    assert psy("failed", "square").out == "square: no failures\n"
+    never_run = "was never run. Start it with 'psy run square'.\n"
+    result = psy("failed", "square")
+    assert (result.status, result.out) == (0, f"square: {never_run}")
+    result = psy("failed", "--csv", "square")
+    assert (result.status, result.out) == (2, "")
+    assert result.err == f"psy: task 'square': {never_run}"
 
 
 def test_the_traceback_is_the_users(psy, failing, work):
@@ -178,7 +183,41 @@ def test_lines_fit_the_terminal(many):
             lines = out.splitlines()
             assert status == 0 and "\x1b" not in out
             assert max(map(len, lines)) <= columns
-            assert sum("ValueE" in line for line in lines) == n_shown
+            assert sum("ValueError" in line for line in lines) == n_shown
+
+
+OF_SEVERAL_PARAMETERS = """\
+from psyrun import Param
+
+pspace = Param({values}) * Param(last=[1, 2])
+max_jobs = 1
+
+
+def execute(**parameters):
+    raise ValueError("this is too large for the solver of the model")
+"""
+
+
+@pytest.mark.parametrize("n_parameters", [1, 3, 8])
+def test_parameters_are_shown_whole_however_many(
+    write_task, work, n_parameters, monkeypatch, psy
+):
+    names = [f"parameter_{number}" for number in range(n_parameters - 1)]
+    values = ", ".join(f"{name}=['a value']" for name in names)
+    write_task("square", OF_SEVERAL_PARAMETERS.format(values=values))
+    work("split", "process 0")
+    for width in (None, 60, 80, 400):
+        monkeypatch.setattr("psyrun.cli.failed.width_of", lambda _, found=width: found)
+        for flags in ((), ("--all",)):
+            lines = psy("failed", "square", *flags).out.splitlines()
+            text = " ".join(" ".join(lines).split())
+            for last in (1, 2):
+                told = [*(f"{name}='a value'" for name in names), f"last={last}"]
+                assert ", ".join(told) in text
+            assert "ValueError: this is too large for the solver of the model" in text
+            is_table = lines[1].startswith("number ")
+            assert is_table == (bool(flags) and width in (None, 400))
+            assert width is None or max(map(len, lines)) <= width
 
 
 def test_assignments_that_are_not_evaluated_yet_are_not_counted(psy, write_task, work):
@@ -231,7 +270,7 @@ def test_without_names_the_tasks_that_failed_are_told_of(
     write_task("whole", FAILING.format(dies="and False"))
     assert psy("failed").out == psy("failed", "square").out
     both = psy("failed", "square", "whole").out
-    assert both == psy("failed", "square").out + "\nwhole: no failures\n"
+    assert both.startswith(psy("failed", "square").out + "\nwhole: was never run.")
     result = psy("failed", "--csv")
     assert result.status == 2
     assert result.err.endswith("Name the task: square, whole.\n")
