@@ -119,7 +119,7 @@ def _tell(foreseen: Foreseen, jobs: int | None) -> Proposal | None:
         return None
     for line in _doubts(foreseen, found):
         _print(line, width)
-    PredictionRecord.of(found, run.fingerprint).save(run.layout)
+    PredictionRecord.of(found, run.desired.fingerprint).save(run.layout)
     proposal = propose(run, foreseen.task, known, found, jobs)
     print()
     for line in proposal_lines(proposal, width):

@@ -58,8 +58,8 @@ class KnownCosts:
         newest round that has any: those of a change that was taken back have none.
         """
         empty = None
-        for round_ in run.known_rounds:
-            known = cls._of_round(run, round_)
+        for number in run.current.rounds_of(run.desired):
+            known = cls._of_round(run, run.layout.round(number))
             if len(known.evaluated.succeeded):
                 return known
             empty = empty or known
@@ -74,7 +74,7 @@ class KnownCosts:
         causes = [each.cause for each in failed]
         return cls(
             data.division.whole_space,
-            evaluated_in(data, run.names),
+            evaluated_in(data, run.desired.names),
             dict(zip(places.tolist(), causes, strict=True)),
         )
 

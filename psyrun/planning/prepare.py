@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -64,7 +64,7 @@ from psyrun.utils.resources import shipped
 from psyrun.utils.text import counted, listed
 from psyrun.workdir.copies import settle
 from psyrun.workdir.description import Description
-from psyrun.workdir.layout import Round, TaskLayout, record_of_task
+from psyrun.workdir.layout import TaskLayout, record_of_task
 from psyrun.workdir.lock import (
     Lock,
     live_holder,
@@ -107,6 +107,10 @@ class TaskRun:
         while that is not known, and empty if there is none.
     lock : Lock or None
         The lock of the task, while this process holds it.
+    desired : Desired
+        What the task asks for, once it is decided what to do.
+    current : Current
+        What was found on disk when that was decided.
     decision : Decision
         What to do, once it is decided.
     remarks : list of str
@@ -129,6 +133,8 @@ class TaskRun:
     options: PlanOptions
     site_scheduler: str | None = ""
     lock: Lock | None = None
+    desired: Desired = field(init=False)
+    current: Current = field(init=False)
     decision: Decision = field(init=False)
     remarks: list[str] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
@@ -138,8 +144,6 @@ class TaskRun:
     chosen: Chosen | None = None
     incomparable: str = ""
     _version: Version = field(init=False)
-    _current: Current = field(init=False)
-    _desired: Desired = field(init=False)
     _earlier: list[EarlierJobs] = field(default_factory=list)
 
     @property
@@ -189,14 +193,14 @@ class TaskRun:
             self.name,
             self.decision,
             self.rerun,
-            is_merged=self._current.merged is not None,
+            is_merged=self.current.merged is not None,
             is_of_part=self.chosen is not None,
         )
         incomparable = filter(None, [self.incomparable])
         if self.chosen is not None:
             return [self.chosen.said_of(self.name), *incomparable, *again, *lines]
         is_rest = not (self.rerun or self.changes)
-        rest = told_of_rest(self.name, self.decision, self._current) if is_rest else ()
+        rest = told_of_rest(self.name, self.decision, self.current) if is_rest else ()
         return [*rest, *incomparable, *again, *lines]
 
     @property
@@ -206,7 +210,7 @@ class TaskRun:
         if rows is not None:
             return rows
         plan = self.plan
-        n_open = self._current.count_open(plan.round)
+        n_open = self.current.count_open(plan.round)
         n_items = max(plan.n_items or 0, n_open)
         return RowNumbers(n_items, n_open, n_items - n_open)
 
@@ -271,7 +275,7 @@ class TaskRun:
         release_locks(self.layout, found)
         self._earlier = found
         self.decision = self._decide_after_repair(self._adoptable(found))
-        if self.options.keep_going and self._current.has_marks:
+        if self.options.keep_going and self.current.has_marks:
             # Who keeps rows gives up to evaluate them again.
             self._forget_marks()
             self.decision = self._decide(self._adoptable(found))
@@ -473,31 +477,8 @@ class TaskRun:
         if current.plan is not None and current.plan.space_source:
             space = current.plan.space_source
             self.changes += changes_since(version, space, folder, path)
-        self._version, self._current, self._desired = version, current, desired
+        self._version, self.desired, self.current = version, desired, current
         return decision
-
-    @property
-    def known_rounds(self) -> Iterator[Round]:
-        """The rounds with rows of the space as it is now, the newest first."""
-        current = self._current
-        for number in current.own_rounds:
-            if self._desired.is_same_space(current.sources[number]):
-                yield self.layout.round(number)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """All fingerprints that stand for the version of the task."""
-        return self._desired.names
-
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the version of the task."""
-        return self._desired.fingerprint
-
-    @property
-    def has_unknown_rows(self) -> bool:
-        """Whether there is a result, but nothing is known of its rows."""
-        return self._current.has_result and not self._current.rounds
 
     def _with_part(self, desired: Desired, current: Current) -> Desired:
         """Return what is desired, with the size of the part that is chosen."""

@@ -234,6 +234,16 @@ class Current:
         superseded = () if plan is None or plan.is_former else plan.superseded
         return tuple(n for n in self.sources if n not in superseded)
 
+    def rounds_of(self, desired: Desired) -> tuple[int, ...]:
+        """Return those of the own rounds that have rows of the space as it is now."""
+        sources = self.sources
+        return tuple(n for n in self.own_rounds if desired.is_same_space(sources[n]))
+
+    @property
+    def has_unknown_rows(self) -> bool:
+        """Whether there is a result, but nothing is known of its rows."""
+        return self.has_result and not self.sources
+
     @property
     def next_round(self) -> int:
         """Number of a round in whose folder nothing was computed yet."""

@@ -151,7 +151,7 @@ def _check(run: TaskRun) -> None:
     name = run.name
     if run.refusal is not None:
         raise PsyrunError(run.refusal)
-    if run.has_unknown_rows:
+    if run.current.has_unknown_rows:
         raise PsyrunError(
             f"task {name!r}: {run.task.resultfile} is there, but nothing is known of "
             f"its rows. Take them over with 'psy run --continue {name}', or move the "

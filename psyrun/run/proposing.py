@@ -100,8 +100,8 @@ def _left(size: int, rows: Indices) -> Indices | None:
 
 def _row_bytes(run: TaskRun) -> float | None:
     """Return the bytes that each further row takes in a file; None if nothing tells."""
-    for round_ in run.known_rounds:
-        data = round_data(run.task, round_)
+    for number in run.current.rounds_of(run.desired):
+        data = round_data(run.task, run.layout.round(number))
         return _size_of_row(run.task.store, _some_pieces(data.pieces()))
     return None
 

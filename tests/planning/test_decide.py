@@ -669,3 +669,11 @@ def test_a_part_of_which_nothing_is_known_any_more_is_looked_at() -> None:
     assert decide(DESIRED, lost, keep_going=False).split
     lost = replace(OF_PART, is_part=False, count_rows=counted(3))
     assert decide(DESIRED, lost, keep_going=False).split
+
+
+def test_only_rows_of_the_space_as_it_is_now_tell_of_it() -> None:
+    own = RowSource("other code", DESIRED.space_source)
+    current = Current(sources={4: own, 3: RowSource("c", "other space"), 1: own})
+    assert current.rounds_of(DESIRED) == (4, 1)
+    plan = replace(decide(DESIRED, Current(), keep_going=False).plan, superseded=(4,))
+    assert replace(current, plan=plan).rounds_of(DESIRED) == (1,)
