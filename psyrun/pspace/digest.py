@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.pspace.equality import (
+from psyrun.pspace.identity import (
     ComparedByValue,
     IncomparableError,
     by_content,
