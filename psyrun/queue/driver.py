@@ -25,22 +25,18 @@ from psyrun.queue.backlog import Backlog, QueueCapacity
 from psyrun.queue.diagnosis import Evidence, Obstacles, PendingReasons, why_ended
 from psyrun.queue.job import QueuedJob, by_scheduler
 from psyrun.queue.ledger import Batch, Intent, newest
-from psyrun.queue.needs import Needs
 from psyrun.queue.recovery import (
     class_path,
     find_earlier_jobs,
     find_submitted,
     release_locks,
 )
+from psyrun.queue.retries import Retries
 from psyrun.queue.site import QueuedTask, time_limit
 from psyrun.scheduler.base import Scheduler
 from psyrun.scheduler.jobs import Cause, Ending, JobId, JobStatus
 from psyrun.scheduler.registry import frozen
 from psyrun.workdir.holder import Holder, recorded_holder
-
-RAISED_BY = 2.0
-"""By how much the memory or the time of a job is raised with each retry, if no more is
-known of what it needs."""
 
 _GATHERING = 0.1  # seconds to wait for more jobs that fit into the same array
 _FULL = "the queue is full"
@@ -112,7 +108,7 @@ class Driver:
         self._holders: dict[QueuedTask, Holder | None] = {}
         self._reasons = PendingReasons(warn, clock)
         self._obstacles = Obstacles(warn, clock)
-        self._needs = Needs(clock)
+        self._retries = Retries(clock)
 
     def adopt(self, item: QueuedJob) -> bool:
         """Take a job over that an earlier run submitted.
@@ -373,16 +369,17 @@ class Driver:
         item, ending = ended
         if ending.cause is Cause.DONE or item.attempt >= item.task.retries:
             return False
-        is_too_little = ending.cause in (Cause.MEMORY, Cause.TIME)
-        need = self._needs.of(item, ending.cause) if is_too_little else None
-        values = _raised(item, ending.cause, RAISED_BY if need is None else need.factor)
-        if values is None:
+        retry = self._retries.of(item, ending.cause)
+        if retry is None:
             return False
-        changed = [f"{k}={v}" for k, v in values.items() if v != item.values.get(k)]
-        more = f" with {', '.join(changed)}" if changed else ""
-        why = "" if need is None else f": {need.why}"
-        self._warn(f"{item.name}: {ending.text}; it is tried again{more}{why}.")
-        item.values, item.attempt = values, item.attempt + 1
+        told = f"{item.name}: {ending.text}; {retry.text}."
+        if retry.values is None:
+            # That holds for all jobs of the task, and for those that do the rest.
+            if self._reminder.is_due(f"{item.array_name} {retry.text}"):
+                self._warn(told)
+            return False
+        self._warn(told)
+        item.values, item.attempt = retry.values, item.attempt + 1
         return True
 
     def _is_continued(self, ended: FinishedJob) -> bool:
@@ -423,14 +420,6 @@ def _evidence(item: QueuedJob, now: float) -> Evidence | None:
     )
     is_told = evidence.is_done or evidence.trace.exit_status is not None
     return evidence if is_told or age >= _FILES_PATIENCE else None
-
-
-def _raised(item: QueuedJob, cause: Cause, factor: float) -> dict[str, object] | None:
-    if cause is Cause.NODE:
-        return item.values
-    if cause in (Cause.MEMORY, Cause.TIME):
-        return item.task.scheduler.raised(item.values, cause, factor)
-    return None
 
 
 def _living(scheduler: Scheduler, items: Sequence[QueuedJob]) -> dict[JobId, JobStatus]:

@@ -371,6 +371,40 @@ def test_a_job_over_its_memory_is_tried_again_with_more(
     assert set(calls) - {x for x in calls if calls.count(x) == 1} == {5}
 
 
+@pytest.fixture
+def small_partition(slurm: SlurmCluster) -> Iterator[None]:
+    """A partition gives jobs 300 MB at most."""
+    update = ("scontrol", "update", "PartitionName=short")
+    slurm.run_cli(*update, "MaxMemPerNode=300")
+    yield
+    slurm.run_cli(*update, "MaxMemPerNode=0")
+
+
+def test_a_job_is_given_no_more_memory_than_its_partition_allows(
+    slurm: SlurmCluster,
+    small_partition: None,
+    tmp_path: Path,
+    submissions: Submissions,
+) -> None:
+    project = queued_project(tmp_path / "project")
+    project.edit("    return {", OVER_MEMORY.format(size=600, seconds=60))
+    project.edit("max_jobs", "retries = 5\nmax_jobs")
+    project.edit('"timelimit": "5m"', '"timelimit": "5m", "partition": "short"')
+    said = project.psy("run", status=1).stdout
+    most = "all the memory that partition 'short' allows, 300 MiB"
+    assert f"it is tried again with memory=300M, {most}" in said
+    assert f"it had {most}, and gets no more: choose another partition" in said
+    memory = [
+        record["scheduler_args"]["memory"]
+        for record in submissions.all()
+        if "a:process:2" in record["names"]
+    ]
+    # The last one is for what the assignment that needs more has left.
+    assert memory == ["200M", "300M", "300M"][: len(memory)]
+    assert len(memory) >= 2
+    assert sorted({*project.calls()}) == list(range(8))
+
+
 def test_a_job_stops_before_its_time_is_over(
     slurm: SlurmCluster, tmp_path: Path
 ) -> None:
