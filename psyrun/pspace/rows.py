@@ -6,6 +6,7 @@ These compute the rows, or hold a bit for each. Their rows are all different.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from psyrun.pspace.permutation import Permutation
 from psyrun.utils.typing import override
 
 _SPARSE = 64  # rows to choose from per row, from which on it is smaller to list them
+_SEARCHED = 4  # places per number, from which on it takes less memory to search
 _BLOCK = 512  # bits that are counted together
 _AT_ONCE = 4096  # blocks that are looked into together
 
@@ -250,3 +252,26 @@ def places_in(steps: range, numbers: Indices) -> Indices:
     nearby = np.where(is_there, numbers, steps[0]) - steps[0]
     places, rest = np.divmod(nearby, steps.step)
     return np.where(is_there & (rest == 0), places, -1)
+
+
+def inverse(numbers: Indices, size: int) -> Callable[[Indices], Indices]:
+    """Return what finds the first place of a number, and else -1.
+
+    All numbers are below `size`. It finds -1 for negative ones.
+    """
+    if size <= _SEARCHED * len(numbers):
+        first = np.full(size + 1, -1, dtype=np.int64)
+        first[numbers[::-1]] = np.arange(len(numbers))[::-1]
+        first[-1] = -1
+        return lambda wanted: first[wanted]  # the last place is that of -1
+    order = np.argsort(numbers, kind="stable")
+    order = order[np.searchsorted(numbers[order], 0) :]
+    if not len(order):
+        return lambda wanted: np.full(len(wanted), -1, dtype=np.int64)
+    numbers = numbers[order]
+
+    def search(wanted: Indices) -> Indices:
+        places = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+        return np.where(numbers[places] == wanted, order[places], -1)
+
+    return search
