@@ -6,12 +6,12 @@ from psyrun.estimate.answers import (
     Failure,
     NoEstimate,
     Prediction,
-    Range,
 )
 from psyrun.estimate.evaluated import FAILED, OK, TIMED_OUT, Evaluated
 from psyrun.estimate.finishing import OpenBlock, OpenWork, seconds_left
 from psyrun.estimate.pilots import affordable, first_pilots, next_pilots
 from psyrun.estimate.totals import estimate, predicted_times
+from psyrun.utils.ranges import Range
 
 __all__ = [
     "FAILED",

@@ -8,28 +8,7 @@ from typing import Any
 
 from psyrun.estimate.columns import Floats
 from psyrun.pspace.columns import Indices
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number, and an interval in which it is with 90 % probability.
-
-    Attributes
-    ----------
-    value : float
-        The most likely middle.
-    low, high : float
-        The interval; `high` is infinite where nothing is known of it.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times the lower end the upper one is."""
-        return self.high / self.low if self.low > 0 else float("inf")
+from psyrun.utils.ranges import Range
 
 
 @dataclass(frozen=True)

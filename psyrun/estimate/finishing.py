@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from psyrun.estimate.answers import Prediction, Range
+from psyrun.estimate.answers import Prediction
 from psyrun.estimate.columns import Floats
 from psyrun.estimate.evaluated import Evaluated
 from psyrun.pspace.columns import Indices
+from psyrun.utils.ranges import Range
 
 _N_DRAWS = 200
 _FEWEST_DRAWS = 20

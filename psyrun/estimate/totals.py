@@ -13,7 +13,6 @@ from psyrun.estimate.answers import (
     Failure,
     NoEstimate,
     Prediction,
-    Range,
 )
 from psyrun.estimate.bounds import MOST_PILOTS, fewer, fitted_times
 from psyrun.estimate.columns import Columns, Floats
@@ -28,6 +27,7 @@ from psyrun.estimate.surrogate import Surrogate
 from psyrun.pspace.axes import grid_of
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.space import ParameterSpace
+from psyrun.utils.ranges import Range
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _USUAL_NOISE = {"time": 0.15, "memory": 0.02}

@@ -9,6 +9,7 @@ import numpy as np
 
 from psyrun.results.costs import known_costs
 from psyrun.store.costs import Costs
+from psyrun.utils.ranges import Range
 from psyrun.utils.text import (
     counted,
     memory_size,
@@ -18,7 +19,7 @@ from psyrun.utils.text import (
 )
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.prediction import Interval, PredictionRecord
+from psyrun.workdir.prediction import PredictionRecord
 from psyrun.workdir.rows import RoundData
 
 _KIB = 1024.0
@@ -83,7 +84,7 @@ class Comparison:
             yield self._extreme("memory", peak, self.peak_bytes, memory_size)
 
     def _extreme(
-        self, what: str, known: Interval, real: float, shown: Callable[[float], str]
+        self, what: str, known: Range, real: float, shown: Callable[[float], str]
     ) -> str:
         so_far = "" if self.is_complete else " so far"
         outside = ""
@@ -146,7 +147,7 @@ def _record(layout: TaskLayout, plan: Plan) -> PredictionRecord | None:
     return None
 
 
-def _difference(real: float, predicted: Interval) -> str:
+def _difference(real: float, predicted: Range) -> str:
     """Return by how much a cost differs from what was predicted, in words."""
     text = ""
     if predicted.value > 0:

@@ -7,9 +7,10 @@ import reprlib
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from psyrun.errors import visible
+from psyrun.utils.ranges import Range
 
 _LONGEST = 200  # characters
 _MOST = _LONGEST // 3 + 1  # entries of a container: more would not fit
@@ -133,18 +134,7 @@ def memory_size(size: float) -> str:
     return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
 
 
-class _Range(Protocol):
-    """A number and an interval around it."""
-
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-
-
-def range_text(found: _Range, shown: Callable[[float], str]) -> str:
+def range_text(found: Range, shown: Callable[[float], str]) -> str:
     """Return a number with its interval, such as ``12 s (10 s to 15 s)``."""
     value, low, high = shown(found.value), shown(found.low), found.high
     if not math.isfinite(high):

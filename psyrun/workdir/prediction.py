@@ -18,50 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from psyrun.errors import PsyrunError
 from psyrun.utils.files import damaged, write_json
+from psyrun.utils.ranges import Range
 from psyrun.utils.records import read_record
 from psyrun.utils.text import describe_parameters, shortened
 from psyrun.workdir.layout import Round, TaskLayout
 
 if TYPE_CHECKING:
-    from psyrun.estimate import Estimate, Range
+    from psyrun.estimate import Estimate
 
 _LONGEST = 60  # characters of the text of a parameter
 _INFINITE = 1e18  # seconds or bytes; records have no larger numbers
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number, and an interval in which it is with 90 % probability.
-
-    Attributes
-    ----------
-    value : float
-        The most likely middle.
-    low, high : float
-        The interval; `high` is infinite where nothing is known of it.
-    """
-
-    value: float
-    low: float
-    high: float = math.inf
-
-    @classmethod
-    def of(cls, known: Range) -> Interval:
-        """Return what an estimate says of one number."""
-        value, low = (min(float(end), _INFINITE) for end in (known.value, known.low))
-        return cls(value, low, known.high if known.high < _INFINITE else math.inf)
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether costs can be like that."""
-        return 0 <= self.low <= self.high and self.value >= 0
-
-    def as_json(self) -> dict[str, float]:
-        """Return what is recorded, without an end that is infinite."""
-        record = asdict(self)
-        if not math.isfinite(self.high):
-            del record["high"]
-        return record
 
 
 @dataclass(frozen=True)
@@ -74,13 +40,13 @@ class PredictionRecord:
         When, in seconds since the epoch.
     n_assignments, n_known : int
         Number of points of the space, and of those from which it was predicted.
-    total_seconds : Interval
+    total_seconds : Range
         Sum of the times of all assignments, in seconds on one core.
-    largest_seconds : Interval
+    largest_seconds : Range
         Time of the slowest assignment.
     largest_parameters : dict of str to str
         Short texts of the parameters of that assignment.
-    peak_bytes : Interval or None
+    peak_bytes : Range or None
         Memory of the assignment that needs most; None if nothing is known of it.
     fits : bool
         Whether a model described the times of those that were known.
@@ -93,10 +59,10 @@ class PredictionRecord:
     made: float
     n_assignments: int
     n_known: int
-    total_seconds: Interval
-    largest_seconds: Interval
+    total_seconds: Range
+    largest_seconds: Range
     largest_parameters: Mapping[str, str]
-    peak_bytes: Interval | None
+    peak_bytes: Range | None
     fits: bool
     reason: str
     fingerprint: str
@@ -112,10 +78,10 @@ class PredictionRecord:
             made=time.time() if made is None else made,
             n_assignments=estimate.n_assignments,
             n_known=estimate.n_pilots,
-            total_seconds=Interval.of(estimate.time.total),
-            largest_seconds=Interval.of(slowest.cost),
+            total_seconds=_limited(estimate.time.total),
+            largest_seconds=_limited(slowest.cost),
             largest_parameters={k: shortened(v, _LONGEST) for k, v in texts.items()},
-            peak_bytes=None if memory is None else Interval.of(memory.largest.cost),
+            peak_bytes=None if memory is None else _limited(memory.largest.cost),
             fits=estimate.time.fits,
             reason=estimate.time.reason,
             fingerprint=fingerprint,
@@ -154,9 +120,9 @@ class PredictionRecord:
         peak = self.peak_bytes
         return {
             **asdict(self),
-            "total_seconds": self.total_seconds.as_json(),
-            "largest_seconds": self.largest_seconds.as_json(),
-            "peak_bytes": None if peak is None else peak.as_json(),
+            "total_seconds": _without_infinity(self.total_seconds),
+            "largest_seconds": _without_infinity(self.largest_seconds),
+            "peak_bytes": None if peak is None else _without_infinity(peak),
         }
 
     @classmethod
@@ -180,7 +146,20 @@ def _loaded(path: Path) -> PredictionRecord | None:
 
 
 def _is_sound(record: PredictionRecord) -> bool:
-    intervals = (record.total_seconds, record.largest_seconds, record.peak_bytes)
+    costs = (record.total_seconds, record.largest_seconds, record.peak_bytes)
     return 0 <= record.n_known <= record.n_assignments and all(
-        interval.is_sound for interval in intervals if interval is not None
+        0 <= cost.low <= cost.high and cost.value >= 0
+        for cost in costs
+        if cost is not None
     )
+
+
+def _limited(known: Range) -> Range:
+    """Return what a record can hold of a cost."""
+    value, low = (min(float(end), _INFINITE) for end in (known.value, known.low))
+    return Range(value, low, known.high if known.high < _INFINITE else math.inf)
+
+
+def _without_infinity(cost: Range) -> dict[str, float]:
+    """Return what is recorded of a cost, as JSON has no infinite numbers."""
+    return {key: end for key, end in asdict(cost).items() if not math.isinf(end)}

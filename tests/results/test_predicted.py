@@ -13,9 +13,10 @@ import pytest
 from psyrun.cli.main import main
 from psyrun.results.assignments import assignment_states
 from psyrun.results.predicted import Comparison, comparison_of
+from psyrun.utils.ranges import Range
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import TaskLayout, layout_of
-from psyrun.workdir.prediction import Interval, PredictionRecord
+from psyrun.workdir.prediction import PredictionRecord
 
 TASK = """\
 from psyrun import Param
@@ -33,10 +34,10 @@ RECORD = PredictionRecord(
     made=1e9,
     n_assignments=100,
     n_known=3,
-    total_seconds=Interval(3.1 * HOUR, 2.8 * HOUR, 3.5 * HOUR),
-    largest_seconds=Interval(120.0, 90.0, 180.0),
+    total_seconds=Range(3.1 * HOUR, 2.8 * HOUR, 3.5 * HOUR),
+    largest_seconds=Range(120.0, 90.0, 180.0),
     largest_parameters={"n": "512", "solver": "'rk4'"},
-    peak_bytes=Interval(0.9 * GIB, 0.8 * GIB, 1.1 * GIB),
+    peak_bytes=Range(0.9 * GIB, 0.8 * GIB, 1.1 * GIB),
     fits=True,
     reason="",
     fingerprint="",
@@ -112,7 +113,7 @@ def test_the_slowest_may_be_outside_of_what_was_predicted(
 def test_what_is_not_known_is_not_told() -> None:
     record = replace(
         RECORD,
-        largest_seconds=Interval(120.0, 90.0, math.inf),
+        largest_seconds=Range(120.0, 90.0, math.inf),
         largest_parameters={},
         fits=False,
         reason="2 pilots that succeeded are too few for a model",
@@ -127,7 +128,7 @@ def test_what_is_not_known_is_not_told() -> None:
 
 
 def test_nothing_costs_no_infinite_percentage() -> None:
-    record = replace(RECORD, total_seconds=Interval(0.0, 0.0, 0.0))
+    record = replace(RECORD, total_seconds=Range(0.0, 0.0, 0.0))
     assert replace(WHOLE, record=record, seconds=0.0).lines[0] == (
         "time < 1 ms on one core; it was < 1 ms"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from psyrun import Param
-from psyrun.estimate import Range
+from psyrun.utils.ranges import Range
 from psyrun.utils.text import (
     duration,
     memory_size,

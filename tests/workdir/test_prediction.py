@@ -11,17 +11,18 @@ import pytest
 from psyrun import Param
 from psyrun.estimate import Estimate, Evaluated, estimate
 from psyrun.utils.files import write_json
+from psyrun.utils.ranges import Range
 from psyrun.workdir.layout import TaskLayout
-from psyrun.workdir.prediction import Interval, PredictionRecord
+from psyrun.workdir.prediction import PredictionRecord
 
 RECORD = PredictionRecord(
     made=1.0e9,
     n_assignments=100,
     n_known=8,
-    total_seconds=Interval(50.0, 40.0, 65.0),
-    largest_seconds=Interval(2.0, 1.5),
+    total_seconds=Range(50.0, 40.0, 65.0),
+    largest_seconds=Range(2.0, 1.5),
     largest_parameters={"x": "3", "solver": "'rk4'"},
-    peak_bytes=Interval(2.0e9, 1.0e9, 3.0e9),
+    peak_bytes=Range(2.0e9, 1.0e9, 3.0e9),
     fits=True,
     reason="",
     fingerprint="0123",
@@ -83,6 +84,25 @@ def test_where_nothing_was_predicted_nothing_is_known(layout: TaskLayout) -> Non
     assert PredictionRecord.first(layout.round(1)) is None
 
 
+def test_the_file_has_the_entries_that_it_always_had(layout: TaskLayout) -> None:
+    record = {
+        "made": 1.0e9,
+        "n_assignments": 100,
+        "n_known": 8,
+        "total_seconds": {"value": 50.0, "low": 40.0, "high": 65.0},
+        "largest_seconds": {"value": 2.0, "low": 1.5},
+        "largest_parameters": {"x": "3", "solver": "'rk4'"},
+        "peak_bytes": {"value": 2.0e9, "low": 1.0e9, "high": 3.0e9},
+        "fits": True,
+        "reason": "",
+        "fingerprint": "0123",
+    }
+    write_json(layout.prediction, record)
+    assert PredictionRecord.load(layout) == RECORD
+    RECORD.save(layout)
+    assert json.loads(layout.prediction.read_text()).items() >= record.items()
+
+
 def test_an_end_that_is_infinite_is_valid_json(layout: TaskLayout) -> None:
     RECORD.save(layout)
     text = layout.prediction.read_text()
@@ -141,7 +161,7 @@ def test_an_estimate_is_recorded_as_it_is(layout: TaskLayout) -> None:
     record.save(layout)
     assert PredictionRecord.load(layout) == record
     total = found.time.total
-    assert record.total_seconds == Interval(total.value, total.low, total.high)
+    assert record.total_seconds == Range(total.value, total.low, total.high)
     assert (record.n_assignments, record.n_known) == (100, len(rows))
     assert record.largest_parameters["n"] == "100"
     assert len(record.largest_parameters["text"]) == 60
