@@ -12,6 +12,8 @@ from psyrun.estimate.columns import Floats
 from psyrun.pspace.columns import Indices
 
 OK, FAILED, TIMED_OUT = 0, 1, 2
+_MOST_LISTED = 2**21  # assignments that are all predicted; of more a sample is
+_N_OF_MANY = 2**18  # assignments in that sample
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,11 @@ def spread_rows(size: int, n: int, seed: int) -> Indices:
     rng = np.random.default_rng(seed)
     edges = np.linspace(0, size, n + 1).astype(np.int64)
     return edges[:-1] + np.floor(rng.random(n) * np.diff(edges)).astype(np.int64)
+
+
+def listed_or_spread_rows(size: int, seed: int = 0) -> Indices:
+    """Return the rows of a space from which all of it is predicted.
+
+    Up to two millions these are all rows, of more they are some as of `spread_rows`.
+    """
+    return spread_rows(size, size if size <= _MOST_LISTED else _N_OF_MANY, seed)

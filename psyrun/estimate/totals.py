@@ -20,6 +20,7 @@ from psyrun.estimate.evaluated import (
     OK,
     TIMED_OUT,
     Evaluated,
+    listed_or_spread_rows,
     spread_rows,
 )
 from psyrun.estimate.nearest import nearest_shares
@@ -31,8 +32,6 @@ from psyrun.utils.ranges import Range
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _USUAL_NOISE = {"time": 0.15, "memory": 0.02}
-_MOST_LISTED = 2**21  # assignments that are all predicted; of more a sample is
-_N_OF_MANY = 2**18  # assignments in that sample
 _CHUNK = 2**16
 _N_SAMPLED, _N_TOP = 1024, 128
 _N_DRAWS = 256
@@ -248,10 +247,9 @@ def _listed_or_sampled(
     columns: Columns, medians: Callable[[Indices], Floats], seed: int
 ) -> Indices:
     """Return all rows of a space; of a large one some, with the most expensive."""
-    size = len(columns.space)
-    if size <= _MOST_LISTED:
-        return np.arange(size)
-    rows = spread_rows(size, _N_OF_MANY, seed)
+    rows = listed_or_spread_rows(len(columns.space), seed)
+    if len(rows) == len(columns.space):
+        return rows
     top = _climbed(columns, medians, int(rows[np.argmax(medians(rows))]))
     at = int(np.searchsorted(rows, top))
     is_there = at < len(rows) and rows[at] == top

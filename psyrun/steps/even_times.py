@@ -156,14 +156,15 @@ class _Predicted:
 
         Of many, one stands for a group that follow one another.
         """
+        from psyrun.estimate.evaluated import spread_rows
+
         n = len(division.open)
         if n <= _MOST_LISTED:
             return cls(division, np.arange(n + 1), times_of(division.at(np.arange(n))))
         n_groups = min(n, max(_N_OF_MANY, _FEWEST_OF_BLOCK * division.n_blocks))
         edges = np.linspace(0, n, n_groups + 1).astype(np.int64)
-        sizes, rng = np.diff(edges), np.random.default_rng(n)
-        at = edges[:-1] + np.floor(rng.random(n_groups) * sizes).astype(np.int64)
-        return cls(division, edges, times_of(division.at(at)) * sizes)
+        times = times_of(division.at(spread_rows(n, n_groups, seed=n)))
+        return cls(division, edges, times * np.diff(edges))
 
     def divided(self) -> Division:
         """Return the division with blocks that take equally long, if that is better."""

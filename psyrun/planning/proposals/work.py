@@ -11,14 +11,12 @@ import numpy as np
 from psyrun.estimate import Estimate, Range
 from psyrun.estimate.blocks import shared_blocks
 from psyrun.estimate.columns import Floats
-from psyrun.estimate.evaluated import spread_rows
+from psyrun.estimate.evaluated import listed_or_spread_rows
 from psyrun.planning.proposals.answers import WallTime
 from psyrun.planning.proposals.situation import Situation
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.order import order_of
 
-_MOST_LISTED = 2**21  # assignments that are all predicted; of more a sample is
-_N_OF_MANY = 2**18  # assignments in that sample
 _MOST_CUT = 2000  # blocks that are made equally long; of more the sizes are equal
 _MOST_FOLLOWED = 2**14  # jobs that are followed one by one, where they take turns
 _UNBOUNDED = float("inf")
@@ -180,12 +178,9 @@ def in_order(situation: Situation) -> Indices:
     """Return assignments that are left in the order of evaluation; of many, some."""
     order = order_of(situation.space, situation.order)
     if situation.left is not None:
-        rows = situation.left
-        if len(rows) > _MOST_LISTED:
-            rows = rows[spread_rows(len(rows), _N_OF_MANY, 0)]
+        rows = situation.left[listed_or_spread_rows(len(situation.left))]
         return rows if order is None else rows[np.argsort(order.times(rows))]
-    size = len(situation.space) if situation.n_left else 0
-    times = spread_rows(size, size if size <= _MOST_LISTED else _N_OF_MANY, 0)
+    times = listed_or_spread_rows(len(situation.space) if situation.n_left else 0)
     return times if order is None else order.points(times)
 
 
