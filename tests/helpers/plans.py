@@ -1,9 +1,10 @@
-"""What a task may want, for tests that plan without a task file."""
+"""What a task may want, and a plan, for tests that plan without a task file."""
 
 from __future__ import annotations
 
 from psyrun.backend import DistributeBackend
 from psyrun.planning.states import Desired
+from psyrun.workdir.plan import Plan
 
 DESIRED = Desired(
     task="square",
@@ -22,4 +23,22 @@ DESIRED = Desired(
     resultfile="result.pkl",
     python="python3",
     token="fresh",
+)
+
+PLAN = Plan(
+    task="a",
+    taskfile="task_a.py",
+    workdir="psy-work",
+    fingerprint="code",
+    pool_size=1,
+    accept_failures=False,
+    max_failures=None,
+    resultfile="result.pkl",
+    python="python3",
+    round=1,
+    division="",
+    fetches=False,
+    n_blocks=2,
+    block_ext=".pkl",
+    result_ext=".pkl",
 )

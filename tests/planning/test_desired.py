@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from plans import PLAN
 
 from psyrun.planning.desired import Sources, sources_of
 from psyrun.tasks.version import Version, version_of_file
@@ -22,25 +23,12 @@ def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
 
 
 def plan_of(sources: Sources) -> Plan:
-    return Plan(
-        task="a",
-        taskfile="task_a.py",
-        workdir="psy-work",
+    return replace(
+        PLAN,
         fingerprint=sources.fingerprint,
-        pool_size=1,
-        accept_failures=False,
-        max_failures=None,
-        resultfile="result.pkl",
-        python="python3",
         space_source=sources.space_source,
         seeding=sources.seeding,
         also=sources.also,
-        round=1,
-        division="",
-        fetches=False,
-        n_blocks=1,
-        block_ext=".pkl",
-        result_ext=".pkl",
     )
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import plans
 import pytest
 
 from psyrun import Param
@@ -19,23 +20,7 @@ from psyrun.workdir.lock import Lock
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
-PLAN = Plan(
-    task="a",
-    taskfile="task_a.py",
-    workdir="psy-work",
-    fingerprint="code",
-    pool_size=2,
-    accept_failures=False,
-    max_failures=None,
-    resultfile="result.pkl",
-    python="python3",
-    round=1,
-    division="",
-    fetches=False,
-    n_blocks=3,
-    block_ext=".pkl",
-    result_ext=".pkl",
-)
+PLAN = replace(plans.PLAN, pool_size=2, n_blocks=3)
 SECONDS = 10.0
 
 

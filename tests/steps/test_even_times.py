@@ -25,7 +25,6 @@ from psyrun.steps.even_times import _Predicted, divided_evenly
 from psyrun.steps.main import run
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.journal import Journal
-from psyrun.workdir.plan import Plan
 from psyrun.workdir.prediction import PredictionRecord
 
 TASK = """\
@@ -282,12 +281,6 @@ def test_a_task_that_begins_does_not_import_the_model(tmp_path: Path) -> None:
         "sys.exit(any(name.startswith('psyrun.estimate') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-
-
-PLAN = Plan(
-    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
-    *(1, "", False, 8, ".pkl", ".pkl"),
-)
 
 
 def power_law(rows: Indices) -> Floats:

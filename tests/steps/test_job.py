@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from plans import PLAN
 
 from psyrun.errors import LostLockError
 from psyrun.steps.job import Job
@@ -14,12 +15,7 @@ from psyrun.utils.files import write_text
 from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import MERGE, TaskLayout
 from psyrun.workdir.lock import Lock, local_controller
-from psyrun.workdir.plan import Plan
 
-PLAN = Plan(
-    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
-    *(1, "", False, 2, ".pkl", ".pkl"),
-)
 ELSEWHERE = json.dumps(asdict(Holder("elsewhere", 1, "1", 0.0, token="theirs")))
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from plans import PLAN
 
 from psyrun import Param
 from psyrun.errors import LostLockError
@@ -13,13 +14,7 @@ from psyrun.workdir.blocks import write_block
 from psyrun.workdir.division import Division
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import Round
-from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
-
-PLAN = Plan(
-    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
-    *(1, "", False, 1, ".pkl", ".pkl"),
-)
 
 
 @pytest.fixture

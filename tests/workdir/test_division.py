@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import PLAN
 
 from psyrun import Param
 from psyrun.errors import PsyrunError
@@ -16,13 +17,8 @@ from psyrun.pspace.order import order_of
 from psyrun.utils.files import write_json
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round
-from psyrun.workdir.plan import Plan
 from psyrun.workdir.shares import Shares
 
-PLAN = Plan(
-    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
-    *(1, "", False, 2, ".pkl", ".pkl"),
-)
 KEPT = st.lists(st.booleans(), min_size=1, max_size=30).map(
     lambda flags: np.where(flags, np.cumsum(flags) - 1, -1).astype(np.int64)
 )

@@ -1,10 +1,10 @@
 """What is known of the costs of the assignments of a round."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from plans import PLAN
 
 from psyrun import Param
 from psyrun.estimate.evaluated import FAILED, OK, TIMED_OUT
@@ -13,26 +13,7 @@ from psyrun.workdir.division import Division
 from psyrun.workdir.evaluated import evaluated_in
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import Round
-from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
-
-PLAN = Plan(
-    task="a",
-    taskfile="task_a.py",
-    workdir="psy-work",
-    fingerprint="code",
-    pool_size=1,
-    accept_failures=False,
-    max_failures=None,
-    resultfile="result.pkl",
-    python="python3",
-    round=1,
-    division="",
-    fetches=False,
-    n_blocks=2,
-    block_ext=".pkl",
-    result_ext=".pkl",
-)
 
 
 def failure(type_: str) -> dict[str, object]:
@@ -44,7 +25,7 @@ def failure(type_: str) -> dict[str, object]:
 def data(tmp_path: Path) -> RoundData:
     """A round whose jobs are running."""
     round_ = Round(tmp_path / "round-1")
-    Division(Param(x=list(range(6))), 2).save(round_, replace(PLAN))
+    Division(Param(x=list(range(6))), 2).save(round_, PLAN)
     round_.journals.mkdir(parents=True)
     one = Journal(round_.journal(0, 0), {"host": "n1", "fingerprint": "code"})
     one.row(1, 10.0, 2.5, 2048, {"x": 1, "y": 1})

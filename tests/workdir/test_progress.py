@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plans import PLAN
 from projects import COUNTED, Project
 
 from psyrun import Param
@@ -18,7 +19,6 @@ from psyrun.workdir import journal
 from psyrun.workdir.division import Division
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import Round, TaskLayout
-from psyrun.workdir.plan import Plan
 from psyrun.workdir.progress import (
     MergeRecord,
     RoundProgress,
@@ -26,11 +26,6 @@ from psyrun.workdir.progress import (
     finished_blocks,
 )
 from psyrun.workdir.rows import RoundData
-
-PLAN = Plan(
-    *("a", "task_a.py", "psy-work", "code", 1, False, None, "result.pkl", "python3"),
-    *(1, "", False, 2, ".pkl", ".pkl"),
-)
 
 
 @pytest.fixture

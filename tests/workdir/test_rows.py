@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import PLAN
 
 from psyrun import Param
 from psyrun.steps.process import write_block
@@ -22,27 +23,9 @@ from psyrun.workdir.division import Division
 from psyrun.workdir.failures import accepted_failures
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import Round
-from psyrun.workdir.plan import Plan
 from psyrun.workdir.rows import RoundData
 
 STORES = [PickleStore(), NpzStore(), H5Store()]
-PLAN = Plan(
-    task="a",
-    taskfile="task_a.py",
-    workdir="psy-work",
-    fingerprint="code",
-    pool_size=1,
-    accept_failures=False,
-    max_failures=None,
-    resultfile="result.pkl",
-    python="python3",
-    round=1,
-    division="",
-    fetches=False,
-    n_blocks=1,
-    block_ext=".pkl",
-    result_ext=".pkl",
-)
 stores = pytest.mark.parametrize("store", STORES, ids=lambda store: store.ext)
 
 
