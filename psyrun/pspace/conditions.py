@@ -30,7 +30,7 @@ from psyrun.pspace.written import (
     with_own_types,
 )
 from psyrun.utils.literals import are_literals, value_in, values_in
-from psyrun.utils.text import listed, shortened, text_of
+from psyrun.utils.text import listed, shortened, value_text
 from psyrun.utils.typing import override
 
 _LONGEST = 40  # characters of a value in a message
@@ -340,4 +340,4 @@ def _among(values: Sequence[Any]) -> str:
 
 def shown(value: Any) -> str:
     """Return a value as it stands in messages."""
-    return shortened(text_of(value), _LONGEST)
+    return shortened(value_text(value), _LONGEST)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.pspace.axes import Dimension, grid_of, values_of
 from psyrun.pspace.space import ParameterSpace, Table, is_a
-from psyrun.utils.text import shortened, text_of
+from psyrun.utils.text import shortened, value_text
 
 _MOST_LOOKED_AT = 10**6  # values, of which the least and the largest are looked for
 _MOST_SHOWN = 5  # values
@@ -18,6 +20,7 @@ _N_ENDS = 3  # first and last points
 _LONGEST = 30  # characters of a value
 _MOST_FACTORS = 6
 _LINE = 90  # characters of a summary
+_DATES = {datetime.date, datetime.datetime, datetime.time}
 
 
 class AxisText(NamedTuple):
@@ -65,8 +68,23 @@ def values_text(space: ParameterSpace, key: str) -> str:
         if len(there):
             more = ", nan" if len(there) < n else ""
             return f"{_rough(there.min().item())} to {_rough(there.max().item())}{more}"
-    first = [short(value) for value in values[:_MOST_SHOWN].tolist()]
+    if n > _MOST_SHOWN and _are_dates(values):
+        return f"{short(values.min())} to {short(values.max())}"
+    # To Python, dates of NumPy would be numbers if they count nanoseconds.
+    some = values[:_MOST_SHOWN]
+    first = [short(v) for v in (some if some.dtype.kind in "mM" else some.tolist())]
     return ", ".join([*first, *(["…"] if n > _MOST_SHOWN else [])])
+
+
+def _are_dates(values: NDArray[Any]) -> bool:
+    """Whether all values are dates, or times, that have an order."""
+    if values.dtype.kind == "M":
+        return not np.isnat(values).any()
+    if values.dtype.kind != "O":
+        return False
+    # Datetimes with and without a time zone have no order.
+    kinds = {(type(v), getattr(v, "tzinfo", None) is None) for v in values.tolist()}
+    return len(kinds) == 1 and next(iter(kinds))[0] in _DATES
 
 
 def _rough(number: float) -> str:
@@ -98,7 +116,7 @@ def _factor_text(factor: ParameterSpace) -> str:
 
 def short(value: object) -> str:
     """Return a value in one short line."""
-    return shortened(" ".join(text_of(value).split()), _LONGEST)
+    return shortened(" ".join(value_text(value).split()), _LONGEST)
 
 
 def as_html(space: ParameterSpace) -> str:

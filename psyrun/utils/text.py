@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import reprlib
 import signal
@@ -64,9 +65,18 @@ def _text_of_scalar(value: Any) -> str:
 _texts = _Texts()
 
 
+def value_text(value: Any) -> str:
+    """Return a short text of a parameter's value.
+
+    As `text_of`, but dates and times are as they are typed for ``-p day=2024-03-01``.
+    """
+    is_date = isinstance(value, datetime.date | datetime.time)
+    return value.isoformat() if is_date else text_of(value)
+
+
 def describe_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return short texts of an assignment's values."""
-    return {key: text_of(value) for key, value in parameters.items()}
+    return {key: value_text(value) for key, value in parameters.items()}
 
 
 def describe_exit(code: int) -> str:

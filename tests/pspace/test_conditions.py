@@ -146,6 +146,7 @@ def test_what_is_not_there_is_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("space", "text", "message"),
     [
+        (Param(day=DAYS), "day=2025-01-01:", "Its values are 2024-01-01, 2024-01-02, "),
         (TIMES, "at=09:00", "'at' has no value in 09:00. Its values are "),
         (TIMES, "at=9:12", "'at' has no value in 9:12. Its values are "),
         (TIMES, "at=20:00:", "'at' has no value in 20:00:. Its values are "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 
@@ -27,6 +28,31 @@ TRILLION = Param(a=range(10**6)) * Param(b=range(5 * 10**6))
         (
             [f"name {i}" for i in range(9)],
             "'name 0', 'name 1', 'name 2', 'name 3', 'name 4', …",
+        ),
+        (
+            [datetime.date(2024, 3, 9), datetime.date(2024, 3, 1)],
+            "2024-03-09, 2024-03-01",
+        ),
+        (
+            [datetime.date(2024, 3, d) for d in range(9, 1, -1)],
+            "2024-03-02 to 2024-03-09",
+        ),
+        (
+            [datetime.datetime(2024, 3, 1, hour) for hour in range(6)],
+            "2024-03-01T00:00:00 to 2024-03-01T05:00:00",
+        ),
+        (np.arange("2024-01", "2025-01", dtype="datetime64[M]"), "2024-01 to 2024-12"),
+        (
+            np.array(["2024-03-01T12:00"], "datetime64[ns]"),
+            "2024-03-01T12:00:00.000000000",
+        ),
+        ([datetime.time(8, 30), *[None] * 5], "08:30:00, None, None, None, None, …"),
+        (
+            [
+                datetime.datetime(2024, 1, 1),
+                *[datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)] * 5,
+            ],
+            ", ".join(["2024-01-01T00:00:00", *["2024-01-01T00:00:00+00:00"] * 4, "…"]),
         ),
         (range(10**12), "0 … 999999999999"),
         (["x" * 99], "'" + "x" * 28 + "…"),

@@ -14,7 +14,7 @@ from psyrun.estimate.evaluated import spread_rows
 from psyrun.planning.proposals.answers import JobMemory, Region
 from psyrun.planning.proposals.situation import Situation
 from psyrun.pspace.columns import Indices
-from psyrun.utils.text import listed, shortened, text_of
+from psyrun.utils.text import listed, shortened, value_text
 
 _DIFFERS = 2.0  # ratio of the memory of regions from which on they are told
 _ALIKE = 1.5  # ratio below which neighbours count as one region
@@ -109,7 +109,7 @@ class _Grouping:
 
     def _texts(self, situation: Situation, rows: Iterable[Any]) -> list[str]:
         values = (situation.space[int(row)].get(self.key) for row in rows)
-        return [shortened(text_of(value), _LONGEST_VALUE) for value in values]
+        return [shortened(value_text(value), _LONGEST_VALUE) for value in values]
 
 
 def _groupings(columns: Columns, rows: Indices, logs: Floats) -> Iterator[_Grouping]:

@@ -32,7 +32,7 @@ from psyrun.results.load import RecordedTask
 from psyrun.results.provenance import provenance_of
 from psyrun.results.rules import Rules
 from psyrun.store.costs import Costs
-from psyrun.utils.text import counted, shortened, text_of
+from psyrun.utils.text import counted, shortened, value_text
 from psyrun.workdir.consistent_reads import retry_while_changing
 
 DONE, TO_DO, FAILED, RUNNING = range(4)
@@ -163,7 +163,7 @@ class _Reading:
             results=self._results(),
             costs=costs,
             constants={
-                key: plain(shortened(text_of(value), _LONGEST_CONSTANT))
+                key: plain(shortened(value_text(value), _LONGEST_CONSTANT))
                 for key, value in (constants | self._single).items()
             },
             versions=self._spread(self._costs_of_rows.columns["version"], 0),
