@@ -245,7 +245,8 @@ class RecordedTask:
         if not path.exists():
             raise PsyrunError(
                 f"{path}: there is no result yet. Finish it with 'psy run "
-                f"{plan.arguments}', or load what there is with partial=True."
+                f"{plan.arguments}', or take the rows so far with --partial "
+                "(partial=True)."
             )
         self._warn_if_changed(plan)
         return with_stores(

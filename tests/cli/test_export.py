@@ -42,6 +42,7 @@ def test_rows_so_far(psy, write_task, work):
     work("split", "process 0")
     result = psy("export", "square", "out.csv")
     assert result.status == 2 and "there is no result yet" in result.err
+    assert "take the rows so far with --partial (partial=True)" in result.err
     assert psy("export", "square", "out.csv", "--partial").status == 0
     assert Path("out.csv").read_text().splitlines()[-1] == "4,16"
 
