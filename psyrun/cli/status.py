@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _HEAD = ("task", "state", "rows", "failed", "blocks", "")
 _SHOWN = 20
+_NARROWEST = 30  # columns that remarks have at the end of the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def execute(args: argparse.Namespace) -> int:
         print(f"There are no tasks in {args.taskdir}. Make one: psy new-task NAME")
         return 0
     statuses = [status_of(path, name) for name, path in tasks.items()]
-    for line in aligned([_HEAD, *map(_cells, statuses)]):
+    for line in _table(statuses, width_of(sys.stdout)):
         print(visible(line))
     if args.verbose:
         limit = None if args.verbose > 1 else _SHOWN
@@ -67,6 +68,20 @@ def execute(args: argparse.Namespace) -> int:
             elif status.state != "unreadable":
                 _print_details(tasks[status.name], status, limit)
     return 0
+
+
+def _table(statuses: Sequence[TaskStatus], width: int | None) -> Iterator[str]:
+    """Yield the table; remarks that do not fit go on in their column, or below it."""
+    cells = [_HEAD, *map(_cells, statuses)]
+    for line, (*_, remark) in zip(aligned(cells), cells, strict=True):
+        if width is None or len(line) <= width:
+            yield line
+            continue
+        start = line.removesuffix(remark)
+        if width - len(start) < _NARROWEST:
+            yield start.rstrip()
+            start = "  "
+        yield from wrapped(remark, width, start, " " * len(start))
 
 
 def _cells(status: TaskStatus) -> tuple[str, ...]:
@@ -229,6 +244,7 @@ def _print_some(
         return
     print(f"\n{name}: {count} {what}")
     for line in islice(lines, limit):
-        print(visible(f"  {line}"))
+        for part in wrapped(line, width_of(sys.stdout), "  ", "    "):
+            print(visible(part))
     if limit is not None and count > limit:
         print(f"  and {count - limit} more; see all with 'psy status -vv {name}'")

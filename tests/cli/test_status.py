@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from accepting import finish_accepting_failures
+from terminals import on_terminal
 
 from psyrun.queue.ledger import Intent, Ledger
 from psyrun.queue.waiting import WaitingReport
@@ -402,3 +403,20 @@ def test_what_jobs_have_used_of_what_was_reserved_is_shown(
         "    memory 900 MiB of 16 GiB at most, time 41 min of 4 h at most\n"
         "    could be lower: memory 1.25G, timelimit 1h15m\n"
     ) in psy("status", "-v").out
+
+
+LONG = "a message of an exception that has so many words that no line has room for it"
+
+
+def test_lines_fit_the_terminal(write_task, work):
+    source = FAILING.format(bad="x").replace("x is\\nbad", LONG)
+    path = write_task("square", source)
+    work("split", "process 0", "process 1")
+    path.write_text(source.replace("x == x", "x >= x"))
+    for columns in (45, 70, 90):
+        command = [sys.executable, "-m", "psyrun.cli", "status", "-v"]
+        status, out = on_terminal(command, Path.cwd(), columns)
+        assert status == 0 and max(map(len, out.splitlines())) <= columns
+        words = " ".join(out.split())
+        assert words.count(f"ValueError: {LONG}") == 10
+        assert "execute changed (task_square.py:7)" in words
