@@ -21,7 +21,7 @@ import numpy as np
 from psyrun.errors import StoreError
 from psyrun.store.arrays import Array
 from psyrun.store.base import Store
-from psyrun.store.npz_merging import reading
+from psyrun.store.npz_file import reading
 from psyrun.store.npz_metadata import read_metadata, write_metadata
 from psyrun.utils.files import (
     Filename,

@@ -8,10 +8,8 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 from __future__ import annotations
 
-import math
 import pickle
 import zipfile
-from collections import Counter
 from collections.abc import (
     Callable,
     Collection,
@@ -21,10 +19,8 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,25 +36,25 @@ from psyrun.store.arrays import (
     take,
 )
 from psyrun.store.base import Store, Writer
+from psyrun.store.npz_file import MEMBER, created, opened, read_header
 from psyrun.store.npz_merging import (
+    Content,
     StoredArray,
-    read_header,
-    reading,
+    is_uneven_text,
     write_joined,
     write_picked,
 )
 from psyrun.store.npz_metadata import read_metadata, write_metadata
 from psyrun.store.npz_pieces import pieces
+from psyrun.store.npz_spilling import Spilled, Spilling
 from psyrun.store.npz_text import (
     count_texts,
-    differ_much,
     is_text,
     join_texts,
     key_of_text,
     offsets_name,
     read_text,
     text_column,
-    text_size,
     write_text,
 )
 from psyrun.store.pickle import check_picklable
@@ -72,15 +68,10 @@ from psyrun.store.rows import (
     with_rows,
 )
 from psyrun.store.values import unstorable
-from psyrun.utils.files import Filename, damaged, explained, folder_beside, replacing
+from psyrun.utils.files import Filename, damaged, explained, replacing
 from psyrun.utils.typing import override
 
 _KINDS = NUMERIC + "SUMmV"
-_MEMBER = ".npy"
-_SPILL_BYTES = 1 << 23
-_MOST_SPILLED = 16  # files for what is in memory
-_PIECE_BYTES = 1 << 20
-_LARGEST_PIECE = 1 / 32  # of all that was spilled so far
 
 
 class NpzStore(Store):
@@ -115,7 +106,7 @@ class NpzStore(Store):
         self, path: Path, columns: Mapping[str, Array], name: Filename
     ) -> None:
         """Write a new file, which errors call by `name`."""
-        with _created(path, name) as archive:
+        with created(path, name) as archive:
             for key, column in columns.items():
                 self._write(archive, key, column)
 
@@ -123,7 +114,7 @@ class NpzStore(Store):
         if is_text(column):
             write_text(archive, key, column)
             return
-        with archive.open(key + _MEMBER, "w", force_zip64=True) as member:
+        with archive.open(key + MEMBER, "w", force_zip64=True) as member:
             try:
                 np.lib.format.write_array(member, column, allow_pickle=True)
             except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -135,7 +126,7 @@ class NpzStore(Store):
     def load(
         self, filename: Filename, row: int | slice | None = None
     ) -> dict[str, Any]:
-        with _opened(filename) as archive:
+        with opened(filename) as archive:
             columns = self._read_all(archive, _keys(archive), filename)
         return select_rows(columns, row, filename)
 
@@ -153,7 +144,7 @@ class NpzStore(Store):
         if (offsets := offsets_name(archive, key)) is not None:
             return read_text(archive, offsets)
         try:
-            with archive.open(key + _MEMBER) as member:
+            with archive.open(key + MEMBER) as member:
                 array: Array = np.lib.format.read_array(
                     member, allow_pickle=self.allow_pickle
                 )
@@ -184,13 +175,13 @@ class NpzStore(Store):
     @override
     def count(self, filename: Filename) -> int:
         """Return the number of rows in a file, reading no more than a header."""
-        with _opened(filename) as archive:
+        with opened(filename) as archive:
             lengths = (self._n_rows(archive, k, filename) for k in _keys(archive))
             return next(lengths, 0)
 
     def _n_rows(self, archive: zipfile.ZipFile, key: str, filename: Filename) -> int:
         offsets = offsets_name(archive, key)
-        header = read_header(archive, offsets or key + _MEMBER)
+        header = read_header(archive, offsets or key + MEMBER)
         if header and offsets:
             return count_texts(offsets, header.shape)
         shape = header.shape if header else self._read(archive, key, filename).shape
@@ -200,12 +191,12 @@ class NpzStore(Store):
 
     @override
     def keys(self, filename: Filename) -> list[str]:
-        with _opened(filename) as archive:
+        with opened(filename) as archive:
             return _keys(archive)
 
     @override
     def load_scalars(self, filename: Filename, keys: Sequence[str]) -> dict[str, Any]:
-        with _opened(filename) as archive:
+        with opened(filename) as archive:
             return {
                 key: self._read(archive, key, filename)
                 for key in _keys(archive)
@@ -222,7 +213,7 @@ class NpzStore(Store):
         """Read some columns and no others, and return some rows of them."""
         if not self._keeps_format_of(NpzStore):
             return super().pick(filename, keys, rows)
-        with _opened(filename) as archive:
+        with opened(filename) as archive:
             wanted = chosen_keys(keys, _keys(archive), filename)
             columns = self._read_all(archive, wanted, filename)
         if rows is None:
@@ -240,7 +231,7 @@ class NpzStore(Store):
     def read_metadata(
         self, filename: Filename, names: Collection[str] | None = None
     ) -> dict[str, Array]:
-        with _opened(filename) as archive:
+        with opened(filename) as archive:
             return read_metadata(archive, names)
 
     @override
@@ -283,19 +274,19 @@ class NpzStore(Store):
         self._merge(filename, files, Picks(origin, rows))
 
     def _merge(
-        self, filename: Filename, files: Sequence[_Content], picks: Picks | None
+        self, filename: Filename, files: Sequence[Content], picks: Picks | None
     ) -> None:
         keys = dict.fromkeys(key for file in files for key in file.arrays)
-        with replacing(filename) as beside, _created(beside, filename) as archive:
+        with replacing(filename) as beside, created(beside, filename) as archive:
             for key in keys:
                 self._merge_key(archive, key, files, picks)
 
-    def _content(self, filename: Filename) -> _Content:
-        with _opened(filename) as archive:
+    def _content(self, filename: Filename) -> Content:
+        with opened(filename) as archive:
             arrays = {
                 key: None
                 if offsets_name(archive, key)
-                else StoredArray.find(filename, archive, key + _MEMBER)
+                else StoredArray.find(filename, archive, key + MEMBER)
                 for key in _keys(archive)
             }
             n_rows = {
@@ -304,13 +295,13 @@ class NpzStore(Store):
             }
         if len(n_rows) > 1:
             raise damaged(filename, "was not written by NpzStore")
-        return _Content(filename, next(iter(n_rows), 0), arrays)
+        return Content(filename, next(iter(n_rows), 0), arrays)
 
     def _merge_key(
         self,
         archive: zipfile.ZipFile,
         key: str,
-        files: Sequence[_Content],
+        files: Sequence[Content],
         picks: Picks | None,
         is_read: Callable[[Filename], object] = lambda path: None,
     ) -> None:
@@ -322,7 +313,7 @@ class NpzStore(Store):
         if (
             len(parts) < len(files)
             or (self.allow_pickle and not is_even)
-            or (not missing and _is_uneven_text(arrays))
+            or (not missing and is_uneven_text(arrays))
         ):
             column = self._join(key, self._loaded(key, files))
             order = None if picks is None else picks.joined([f.n_rows for f in files])
@@ -332,13 +323,13 @@ class NpzStore(Store):
                     is_read(file.filename)
             return
         target = common_row_type(key, types, missing)
-        with archive.open(key + _MEMBER, "w", force_zip64=True) as member:
+        with archive.open(key + MEMBER, "w", force_zip64=True) as member:
             if picks is None:
                 write_joined(member, key, parts, target, is_read)
             else:
                 write_picked(member, key, parts, target, picks)
 
-    def _loaded(self, key: str, files: Sequence[_Content]) -> list[Array | int]:
+    def _loaded(self, key: str, files: Sequence[Content]) -> list[Array | int]:
         """Return the column of each file, or its number of rows if it has none."""
         return [
             self._load_key(file.filename, key) if key in file.arrays else file.n_rows
@@ -346,7 +337,7 @@ class NpzStore(Store):
         ]
 
     def _load_key(self, filename: Filename, key: str) -> Array:
-        with _opened(filename) as archive:
+        with opened(filename) as archive:
             return self._read(archive, key, filename)
 
     @override
@@ -362,7 +353,7 @@ class NpzStore(Store):
 
     @contextmanager
     def _spilling(self, filename: Filename) -> Iterator[Writer]:
-        with closing(_Spilling(self, filename)) as rows:
+        with closing(Spilling(self, filename)) as rows:
             yield rows
             if not rows.parts:
                 self.save(filename, rows.rows())
@@ -370,17 +361,17 @@ class NpzStore(Store):
             rows.spill()
             self._collect(filename, rows)
 
-    def _collect(self, filename: Filename, rows: _Spilling) -> None:
+    def _collect(self, filename: Filename, rows: Spilling) -> None:
         parts = [part for part in rows.parts if part.n_rows] or rows.parts[-1:]
-        with replacing(filename) as beside, _created(beside, filename) as archive:
+        with replacing(filename) as beside, created(beside, filename) as archive:
             for key in dict.fromkeys(key for part in parts for key in part.files):
                 files = [self._spilled(part, key) for part in parts]
                 self._merge_key(archive, key, files, None, rows.is_read)
 
-    def _spilled(self, part: _Spilled, key: str) -> _Content:
+    def _spilled(self, part: Spilled, key: str) -> Content:
         path = part.files.get(key)
         if path is None:
-            return _Content("", part.n_rows, {})
+            return Content("", part.n_rows, {})
         return self._content(path)
 
     @override
@@ -447,7 +438,7 @@ def _check_key(key: str) -> None:
 
 def _keys(archive: zipfile.ZipFile) -> list[str]:
     keys = (
-        name.removesuffix(_MEMBER) if name.endswith(_MEMBER) else key_of_text(name)
+        name.removesuffix(MEMBER) if name.endswith(MEMBER) else key_of_text(name)
         for name in archive.namelist()
     )
     return list(dict.fromkeys(key for key in keys if key is not None))
@@ -456,135 +447,5 @@ def _keys(archive: zipfile.ZipFile) -> list[str]:
 def _holds_scalars(archive: zipfile.ZipFile, key: str) -> bool:
     if offsets_name(archive, key) is not None:
         return True
-    header = read_header(archive, key + _MEMBER)
+    header = read_header(archive, key + MEMBER)
     return header is not None and len(header.shape) == 1 and not header.dtype.hasobject
-
-
-def _is_uneven_text(arrays: Sequence[StoredArray]) -> bool:
-    """Whether texts of which some are much longer would be joined."""
-    types = [array.row_type for array in arrays]
-    if not all(t.dtype.kind in "SU" and t.shape == types[0].shape for t in types):
-        return False
-    n_texts = math.prod(types[0].shape) if types else 0
-    return differ_much((a.n_rows * n_texts, a.row_type.dtype.itemsize) for a in arrays)
-
-
-@contextmanager
-def _opened(filename: Filename) -> Iterator[zipfile.ZipFile]:
-    with reading(filename), zipfile.ZipFile(filename) as archive:
-        yield archive
-
-
-@contextmanager
-def _created(path: Path, name: Filename) -> Iterator[zipfile.ZipFile]:
-    with explained(name), zipfile.ZipFile(path, "w") as archive:
-        yield archive
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What is in a file; an array is None if it has to be loaded to be merged."""
-
-    filename: Filename
-    n_rows: int
-    arrays: Mapping[str, StoredArray | None]
-
-    def part(self, key: str) -> StoredArray | int | None:
-        """Return the array of a key, or the number of rows that lack it."""
-        return self.arrays.get(key, self.n_rows)
-
-
-class _Spilled(NamedTuple):
-    """Rows in a folder, and in which file there each key is."""
-
-    n_rows: int
-    files: dict[str, Path]
-
-
-class _Spilling:
-    """Rows that are kept in memory, or in a folder once they are many.
-
-    Parameters
-    ----------
-    filename : path-like
-        The file that they are for; the folder is beside it.
-    """
-
-    def __init__(self, store: NpzStore, filename: Filename) -> None:
-        self._store = store
-        self._filename = filename
-        self._folder: TemporaryDirectory[str] | None = None
-        self._batches: list[Columns] = []
-        self._n_bytes = 0
-        self._n_spilled = 0
-        self._n_unread: Counter[Filename] = Counter()
-        self.parts: list[_Spilled] = []
-
-    def append(self, columns: Columns) -> None:
-        # What is appended in one piece is written once only.
-        if self._n_bytes > _SPILL_BYTES:
-            self.spill()
-        rows = self._store.concatenate([columns])
-        self._batches.append(rows)
-        self._n_bytes += sum(map(_size, rows.values()))
-
-    def rows(self) -> dict[str, Array]:
-        """Return the rows in memory, which are forgotten here."""
-        batches, self._batches, self._n_bytes = self._batches, [], 0
-        return self._store.concatenate(batches)
-
-    def spill(self) -> None:
-        """Move the rows in memory to files, each with about as much in it."""
-        if self._folder is None:
-            self._folder = folder_beside(self._filename)
-        for part in self._pieces(self.rows()):
-            self._write(part)
-
-    def _pieces(self, rows: dict[str, Array]) -> Iterator[dict[str, Array]]:
-        """Divide rows, as what is read from a file is on disk twice until its end."""
-        sizes = [_size(column) for column in rows.values()]
-        self._n_spilled += sum(sizes)
-        largest = max(_PIECE_BYTES, int(self._n_spilled * _LARGEST_PIECE))
-        n_rows, n_pieces = count_rows(rows), -(-max(sizes, default=0) // largest)
-        step = max(1, -(-n_rows // max(1, n_pieces)))
-        for begin in range(0, n_rows, step) or [0]:
-            yield {key: column[begin : begin + step] for key, column in rows.items()}
-
-    def _write(self, rows: dict[str, Array]) -> None:
-        assert self._folder is not None
-        files = dict[str, Path]()
-        for group in _groups(rows):
-            name = f"{len(self.parts)}-{len(files)}{NpzStore.ext}"
-            path = Path(self._folder.name, name)
-            self._store.write_columns(path, group, self._filename)
-            files.update(dict.fromkeys(group, path))
-            self._n_unread[path] = len(group)
-        self.parts.append(_Spilled(count_rows(rows), files))
-
-    def is_read(self, path: Filename) -> None:
-        """Remove a file once all of its keys are read."""
-        self._n_unread[path] -= 1
-        if not self._n_unread[path]:
-            Path(path).unlink()
-
-    def close(self) -> None:
-        """Remove the folder."""
-        if self._folder is not None:
-            self._folder.cleanup()
-
-
-def _size(column: Array) -> int:
-    return column.nbytes + text_size(column)
-
-
-def _groups(rows: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-    """Divide columns into groups of about the same size, in their order."""
-    least = sum(map(_size, rows.values())) / _MOST_SPILLED
-    group: dict[str, Array] = {}
-    for key, column in rows.items():
-        group[key] = column
-        if sum(map(_size, group.values())) >= least:
-            yield group
-            group = {}
-    if group:
-        yield group

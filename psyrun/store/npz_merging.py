@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
-from psyrun.errors import one_line
 from psyrun.store.arrays import Array, Indices, RowType, to_row_type
+from psyrun.store.npz_file import read_header, reading
+from psyrun.store.npz_text import differ_much
 from psyrun.store.picks import Picks
-from psyrun.utils.files import Filename, damaged, explained, refuse_pipe
+from psyrun.utils.files import Filename
 
 _STEP_BYTES = 1 << 20
 _PICKED_BYTES = 1 << 23
 _LOCAL_HEADER = 30  # bytes before the name; its lengths are in the last four
-_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-
-# What reading a damaged zip file or a damaged array in it raises.
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
-
-
-class Header(NamedTuple):
-    """What comes before the rows of an array in its member; `length` is in bytes."""
-
-    shape: tuple[int, ...]
-    is_transposed: bool
-    dtype: np.dtype[Any]
-    length: int
-
-
-def read_header(archive: zipfile.ZipFile, name: str) -> Header | None:
-    """Return the header of a member, None if it is of an unknown version."""
-    with archive.open(name) as member:
-        read = _READERS.get(np.lib.format.read_magic(member))
-        return None if read is None else Header(*read(member), member.tell())
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +101,26 @@ class StoredArray:
             yield np.frombuffer(piece, dtype).reshape(-1, *shape)
 
 
-@contextmanager
-def reading(filename: Filename) -> Iterator[None]:
-    """Turn what reading a file raises into a `StoreError` with its name."""
-    with explained(filename):
-        refuse_pipe(filename)
-        try:
-            yield
-        except _BROKEN as error:
-            raise damaged(
-                filename, f"is not an NPZ file or not whole ({one_line(error)})"
-            ) from error
+@dataclass(frozen=True)
+class Content:
+    """What is in a file; an array is None if it has to be loaded to be merged."""
+
+    filename: Filename
+    n_rows: int
+    arrays: Mapping[str, StoredArray | None]
+
+    def part(self, key: str) -> StoredArray | int | None:
+        """Return the array of a key, or the number of rows that lack it."""
+        return self.arrays.get(key, self.n_rows)
+
+
+def is_uneven_text(arrays: Sequence[StoredArray]) -> bool:
+    """Whether texts of which some are much longer would be joined."""
+    types = [array.row_type for array in arrays]
+    if not all(t.dtype.kind in "SU" and t.shape == types[0].shape for t in types):
+        return False
+    n_texts = math.prod(types[0].shape) if types else 0
+    return differ_much((a.n_rows * n_texts, a.row_type.dtype.itemsize) for a in arrays)
 
 
 def _exactly(file: IO[bytes], n_bytes: int) -> memoryview:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from psyrun.errors import StoreError
-from psyrun.store import NpzStore, npz
+from psyrun.store import NpzStore, npz_spilling
 from psyrun.store.merging import merge
 
 STORE = NpzStore()
@@ -75,7 +75,7 @@ def test_a_writer_writes_the_same_however_much_it_keeps_in_memory(
                 writer.append(rows)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(npz, "_SPILL_BYTES", size)
+        patch.setattr(npz_spilling, "_SPILL_BYTES", size)
         is_written = assert_same(STORE, folder / "all.npz", batches, write)
     assert [path.name for path in folder.iterdir()] == ["all.npz"] * is_written
 
@@ -134,7 +134,7 @@ def test_merging_needs_no_more_memory_than_a_piece(tmp_path) -> None:
 
 
 def test_a_writer_needs_no_more_memory_than_a_few_pieces(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(npz, "_SPILL_BYTES", 1 << 20)
+    monkeypatch.setattr(npz_spilling, "_SPILL_BYTES", 1 << 20)
 
     def write() -> None:
         with STORE.writer(tmp_path / "all.npz") as writer:
@@ -151,7 +151,7 @@ def test_a_writer_needs_no_more_memory_than_a_few_pieces(tmp_path, monkeypatch) 
 def test_a_writer_needs_no_more_space_than_a_few_pieces(
     tmp_path, monkeypatch, keys
 ) -> None:
-    monkeypatch.setattr(npz, "_SPILL_BYTES", 1 << 20)
+    monkeypatch.setattr(npz_spilling, "_SPILL_BYTES", 1 << 20)
     sizes = []
     remove = Path.unlink
 
