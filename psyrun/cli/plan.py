@@ -135,7 +135,7 @@ def _print(line: str, width: int | None) -> None:
 def _basis(foreseen: Foreseen, found: Estimate | NoEstimate) -> str:
     """Return what is known, and from where."""
     n_new = len(foreseen.known.evaluated) - foreseen.n_before
-    n_known = len(foreseen.known.evaluated) - len(found.failures)
+    n_known = len(foreseen.known.evaluated.succeeded)
     assignments = counted(found.n_assignments, "assignment")
     text = f"{foreseen.run.name}: the costs of {n_known} of {assignments} are known"
     if n_new:

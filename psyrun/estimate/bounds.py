@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from psyrun.estimate.columns import Columns
-from psyrun.estimate.evaluated import TIMED_OUT, Evaluated
+from psyrun.estimate.evaluated import Evaluated
 from psyrun.estimate.surrogate import Surrogate
 from psyrun.pspace.columns import Indices
 
@@ -54,7 +54,7 @@ def fitted_times(
     ok = ok.take(fewer(len(ok), most))
     seconds = np.maximum(ok.seconds, 1e-6)
     fit = Surrogate.fit(columns, columns.points(ok.rows), seconds, _USUAL_NOISE)
-    ended = evaluated.take(evaluated.outcomes == TIMED_OUT)
+    ended = evaluated.timed_out
     if not len(ended):
         return fit
     rows, points = np.append(ok.rows, ended.rows), columns.points(ended.rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,14 +64,25 @@ class Evaluated:
         is_ok = self.outcomes == OK
         return self if is_ok.all() else self.take(is_ok)
 
+    @property
+    def timed_out(self) -> Evaluated:
+        """Those that were ended, as they took too long."""
+        return self.take(self.outcomes == TIMED_OUT)
+
     def take(self, which: NDArray[np.bool_] | Indices) -> Evaluated:
         """Return some of the rows."""
-        return Evaluated(
-            self.rows[which],
-            self.seconds[which],
-            self.memory[which],
-            self.outcomes[which],
-        )
+        return Evaluated(*(column[which] for column in self._columns))
+
+    def with_others(self, others: Evaluated) -> Evaluated:
+        """Return these rows, and those of others that are not among them, ascending."""
+        others = others.take(~np.isin(others.rows, self.rows))
+        pairs = zip(self._columns, others._columns, strict=True)
+        found = Evaluated(*(np.concatenate(pair) for pair in pairs))
+        return found.take(np.argsort(found.rows, kind="stable"))
+
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.rows, self.seconds, self.memory, self.outcomes
 
 
 def spread_rows(size: int, n: int, seed: int) -> Indices:

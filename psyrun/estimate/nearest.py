@@ -1,4 +1,4 @@
-"""Which part of a space is nearest to each of some points."""
+"""Costs where no model fits: each pilot stands for what is nearest to it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from typing import Literal
 
 import numpy as np
 
+from psyrun.estimate.answers import Prediction
 from psyrun.estimate.columns import Columns, Floats
 from psyrun.estimate.evaluated import spread_rows
+from psyrun.estimate.known import FEWEST, Known, quantiles, widened
 from psyrun.pspace.columns import Indices
+from psyrun.utils.ranges import Range
 
 _N_SAMPLED = 2048
+_N_DRAWS = 256
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
@@ -55,3 +59,66 @@ def _ranks(values: Floats, some: Floats) -> Floats:
     sides = [np.searchsorted(ordered, some, side) for side in _SIDES]
     ranks = (sides[0] + sides[1]) / (2 * max(1, len(ordered)))
     return np.where(np.isfinite(some), ranks, 0.5)
+
+
+def by_pilots(known: Known, error: float, reason: str, seed: int) -> Prediction:
+    """Return the costs of the pilots, each for the part of the space nearest to it.
+
+    Those that were ended count as what they had cost by then.
+
+    Parameters
+    ----------
+    known : Known
+        The pilots, of which one at least succeeded.
+    error : float
+        Factor of error of the model.
+    reason : str
+        Why it is not used; empty if nothing is left to predict.
+    seed : int
+        Seed of the samples.
+    """
+    rows = np.append(known.rows, known.ended)
+    costs = np.append(known.costs, known.bounds)
+    shares = nearest_shares(known.columns, rows, seed)
+    middle, (total, peak, _) = _middle(costs, shares), known.exactly()
+    smearing = float(shares @ costs) / middle
+    if not known.is_whole:
+        total = _shared_total(known, shares, costs, seed)
+        # Whatever the pilots are, one of the others may cost more.
+        peak = Range(float(costs.max()), peak.low, float("inf"))
+    return Prediction(
+        fits=not reason,
+        reason=reason,
+        error=error,
+        total=known.total(total),
+        largest=known.largest(int(rows[np.argmax(costs)]), peak),
+        smallest=float(costs.min()),
+        quantiles=quantiles(costs, shares),
+        smearing=smearing,
+        _medians=lambda rows: known.bounded(rows, np.full(len(rows), middle), smearing),
+    )
+
+
+def _shared_total(known: Known, shares: Floats, costs: Floats, seed: int) -> Range:
+    """Return the sum of known costs and of others, by a Bayesian bootstrap [1]_.
+
+    Shares of the pilots are drawn from a Dirichlet distribution around what they are.
+
+    .. [1] D. B. Rubin, "The Bayesian bootstrap", Annals of Statistics 9 (1981),
+       130-134.
+    """
+    n, sure = len(costs), float(costs.sum())
+    n_rest = len(known.columns.space) - n
+    value = sure + n_rest * float(shares @ costs)
+    if len(known.rows) < FEWEST or not n_rest:
+        return Range(value, sure, float("inf"))
+    rng = np.random.default_rng(seed)
+    drawn = rng.gamma(np.maximum(shares * n, 1e-3), size=(_N_DRAWS, n))
+    spread = widened(n_rest * (drawn @ costs / drawn.sum(axis=1)), n, sure)
+    # What was ended might have gone on for ever.
+    high = float("inf") if len(known.ended) else max(spread.high, value)
+    return Range(value, min(spread.low, value), high)
+
+
+def _middle(costs: Floats, shares: Floats) -> float:
+    return quantiles(costs, shares)[0.5]

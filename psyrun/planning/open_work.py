@@ -136,7 +136,9 @@ class Outlook:
         """
         if len(self.evaluated.succeeded) < _FEWEST or not self.blocks:
             return None
-        found = estimate(self.data.division.whole_space, self.evaluated)
+        space, ended = self.data.division.whole_space, self.evaluated.timed_out
+        limit = float(ended.seconds.max()) if len(ended) else np.inf
+        found = estimate(space, self.evaluated, limit=limit)
         if not isinstance(found, Estimate):
             return None
         at_once = max(pace.n_at_once, self.n_running)

@@ -5,31 +5,35 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psyrun.estimate import (
     OK,
     Estimate,
     Evaluated,
+    Failure,
     NoEstimate,
     affordable,
     estimate,
     next_pilots,
 )
-from psyrun.planning.current import round_data
+from psyrun.estimate.evaluated import spread_rows
+from psyrun.planning.current import fingerprint_of, round_data
 from psyrun.planning.prepare import TaskRun
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.columns import Indices
+from psyrun.pspace.equality import equal_rows
+from psyrun.pspace.param import select
 from psyrun.workdir.evaluated import evaluated_in
 from psyrun.workdir.failures import failures_of
 from psyrun.workdir.layout import Round
+from psyrun.workdir.replaced import has_replaced
 
 NARROW = 1.3
 """How many times its lower end the upper end of an interval is that is narrow."""
 _NONE = Evaluated.of([], [])
+_N_COMPARED = 64  # points of two spaces, one of which may be random
 
 
 @dataclass(frozen=True)
@@ -44,59 +48,81 @@ class KnownCosts:
         Those whose cost is known.
     causes : mapping of int to str
         Why assignments failed, by their places in the space.
+    ended_before : Evaluated
+        Those that were ended some other time, as they took too long. They may be tried
+        again, with more time.
     """
 
     space: ParameterSpace
     evaluated: Evaluated = _NONE
     causes: Mapping[int, str] = field(default_factory=dict)
+    ended_before: Evaluated = _NONE
 
     @classmethod
     def of(cls, run: TaskRun) -> KnownCosts:
         """Return what rows of a task tell, as it is decided on now.
 
-        Only rows of the version and of the space of the task count. They are in the
-        newest round that has any: those of a change that was taken back have none.
+        Only rows of the version and of the space of the task count. What the newest
+        round has lost to other versions is in older ones.
         """
-        empty = None
+        found: KnownCosts | None = None
         for number in run.current.rounds_of(run.desired):
-            known = cls._of_round(run, run.layout.round(number))
-            if len(known.evaluated.succeeded):
-                return known
-            empty = empty or known
-        return empty or cls(run.task.pspace)
+            round_ = run.layout.round(number)
+            if found is None:
+                found = cls._of_round(run, round_)
+            elif len(found.evaluated.succeeded) == len(found.space):
+                break
+            elif not has_replaced(round_, run.desired.names):
+                found = found.with_older(cls._of_round(run, round_))
+        return cls(run.task.pspace) if found is None else found
 
     @classmethod
     def _of_round(cls, run: TaskRun, round_: Round) -> KnownCosts:
         data = round_data(run.task, round_)
+        space, names = data.division.whole_space, run.desired.names
+        evaluated = evaluated_in(data, names)
+        if fingerprint_of(data) not in names:
+            # What fails in it, is evaluated by another version.
+            return cls(space, evaluated.succeeded)
         failed = failures_of(round_)
         places = np.array([each.index for each in failed], np.int64)
         places = data.division.in_whole(places)
         causes = [each.cause for each in failed]
-        return cls(
-            data.division.whole_space,
-            evaluated_in(data, run.desired.names),
-            dict(zip(places.tolist(), causes, strict=True)),
-        )
+        return cls(space, evaluated, dict(zip(places.tolist(), causes, strict=True)))
+
+    def with_older(self, older: KnownCosts) -> KnownCosts:
+        """Return this and what an older round tells of other assignments."""
+        known = older.evaluated
+        if not _are_same(self.space, older.space, known.rows):
+            return self
+        ended = self.ended_before.with_others(known.timed_out)
+        evaluated = self.evaluated.with_others(known.succeeded)
+        return replace(self, evaluated=evaluated, ended_before=ended)
 
     @property
     def with_success(self) -> KnownCosts:
         """The same without assignments that failed, which may be tried again."""
-        return KnownCosts(self.space, self.evaluated.succeeded)
+        found = self.evaluated
+        ended = found.timed_out.with_others(self.ended_before)
+        return KnownCosts(self.space, found.succeeded, ended_before=ended)
 
     def with_failures(self, before: KnownCosts) -> KnownCosts:
         """Return this and what had failed before, unless it is known by now."""
         old = before.evaluated
-        is_new = ~np.isin(old.rows, self.evaluated.rows) & (old.outcomes != OK)
-        old = old.take(is_new)
-        pairs = zip(_columns(self.evaluated), _columns(old), strict=True)
-        found = Evaluated(*(np.concatenate(pair) for pair in pairs))
-        found = found.take(np.argsort(found.rows, kind="stable"))
-        return replace(self, evaluated=found, causes={**before.causes, **self.causes})
+        found = self.evaluated.with_others(old.take(old.outcomes != OK))
+        known = replace(self, evaluated=found, ended_before=before.ended_before)
+        return replace(known, causes={**before.causes, **self.causes})
 
     @cached_property
     def estimate(self) -> Estimate | NoEstimate:
         """What all assignments are predicted to cost."""
-        return estimate(self.space, self.evaluated)
+        return estimate(self.space, self.evaluated.with_others(self.ended_before))
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The assignments that were evaluated and failed."""
+        rows = set(self.evaluated.rows.tolist())
+        return [each for each in self.estimate.failures if each.index in rows]
 
     @property
     def is_sure(self) -> bool:
@@ -141,10 +167,13 @@ class KnownCosts:
         return rows[found.time.means(rows) <= seconds]
 
 
-def _columns(evaluated: Evaluated) -> tuple[NDArray[Any], ...]:
-    return (
-        evaluated.rows,
-        evaluated.seconds,
-        evaluated.memory,
-        evaluated.outcomes,
-    )
+def _are_same(space: ParameterSpace, other: ParameterSpace, rows: Indices) -> bool:
+    """Whether two spaces have the same points, as a few of some rows tell."""
+    if len(space) != len(other):
+        return False
+    keys = list(space.keys())
+    if set(keys) != set(other.keys()):
+        return False
+    some = rows[spread_rows(len(rows), _N_COMPARED, 0)]
+    ours, theirs = equal_rows([select(space, some), select(other, some)], keys)
+    return bool(np.array_equal(ours, theirs))

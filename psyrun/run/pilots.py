@@ -100,13 +100,12 @@ class Foreseen:
     @property
     def failed(self) -> list[Failure]:
         """The pilots that failed by themselves, or as the task file has it."""
-        failures = self.known.estimate.failures
-        return [each for each in failures if not self._is_cut_off(each)]
+        return [each for each in self.known.failures if not self._is_cut_off(each)]
 
     @property
     def cut_off(self) -> list[Failure]:
         """The pilots that were ended as the budget was spent."""
-        return list(filter(self._is_cut_off, self.known.estimate.failures))
+        return list(filter(self._is_cut_off, self.known.failures))
 
     def _is_cut_off(self, failure: Failure) -> bool:
         limit = self.task.timeout

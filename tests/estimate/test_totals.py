@@ -350,3 +350,40 @@ def test_levels_of_all_of_many_rows_are_seen() -> None:
     space = Param(mode=["a", "b", "c"]) * Param(n=range(70_000))
     rows = np.r_[:70_000, 139_999]
     assert predicted(space, rows, np.ones(len(rows))).unseen == {"mode": 1}
+
+
+@pytest.mark.parametrize("n_ok", [1, 2, 5, 12])
+@pytest.mark.parametrize("varies", [False, True], ids=["fits", "does not fit"])
+def test_nothing_is_said_to_take_less_than_it_had_when_it_was_ended(
+    n_ok: int, varies: bool
+) -> None:
+    space = Param(n=range(40))
+    rng = np.random.default_rng(3)
+    rows = rng.permutation(40)[: n_ok + 3]
+    seconds = np.full(len(rows), 0.2)
+    if varies:
+        seconds = rng.lognormal(-3, 2, len(rows))
+    seconds[-3:] = [0.5, 0.7, 0.6]
+    outcomes = [OK] * n_ok + [TIMED_OUT] * 3
+    time = predicted(space, rows, seconds, None, outcomes).time
+    largest = time.largest
+    cost = max(0.7, seconds.max())
+    assert min(largest.cost.low, largest.cost.value) >= cost
+    assert largest.cost.high > cost
+    if seconds.max() == 0.7 and not time.fits:
+        assert largest.index == rows[-2]
+    assert (time.means(rows[-3:]) >= seconds[-3:] * (1 - 1e-12)).all()
+    assert min(time.total.low, time.total.value) >= seconds.sum() * (1 - 1e-12)
+    if not time.fits:
+        assert time.total.high == math.inf
+
+
+def test_no_assignment_takes_longer_than_it_is_let() -> None:
+    space = Param(n=range(40))
+    rows, outcomes = [3, 20, 30], [OK, OK, TIMED_OUT]
+    known = Evaluated.of(rows, [0.1, 0.2, 0.5], None, outcomes)
+    found = estimate(space, known, limit=0.5)
+    assert isinstance(found, Estimate)
+    assert found.time.largest.cost == Range(0.5, 0.5, 0.5)
+    assert found.time.largest.parameters == {"n": 30}
+    assert found.time.total.high == pytest.approx(0.3 + 38 * 0.5)

@@ -167,6 +167,41 @@ def test_all_is_known_if_a_change_was_taken_back() -> None:
     assert evaluate() == []
 
 
+def test_all_is_known_if_a_change_with_pilots_was_taken_back() -> None:
+    evaluate()
+    write(('"y": a', '"y": a + 1'))
+    plan(n_pilots=4)
+    assert 2 <= len(calls()) <= 4
+    write(('"y": a + 1', '"y": a'))
+    found = plan()
+    assert calls() == []
+    assert found.n_before == len(found.known.evaluated) == 20
+    assert evaluate() == []
+
+
+def test_a_pilot_that_was_ended_is_not_forgotten_by_the_next_plan() -> None:
+    write(
+        ("2e-3 * a", "100 if a > 8 else 2e-3 * a"),
+        ("max_jobs", "timeout = 0.3\nmax_jobs"),
+    )
+    first = plan(n_pilots=8)
+    assert first.failed
+    assert least_of_slowest(first) >= 0.3
+    again = plan(n_pilots=4)
+    assert again.failed == []
+    assert least_of_slowest(again) >= 0.3
+    # Another version may take less.
+    write(("100 if a > 8 else", ""))
+    other = plan(n_pilots=8)
+    assert other.failed == []
+    assert least_of_slowest(other) < 0.3
+
+
+def least_of_slowest(found: Foreseen) -> float:
+    assert isinstance(found.known.estimate, Estimate)
+    return found.known.estimate.time.largest.cost.low
+
+
 def test_a_task_that_was_partly_run_needs_fewer_pilots() -> None:
     evaluate(part=("a=1:6",))
     calls()
