@@ -67,6 +67,11 @@ class PlanOptions:
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
+    def is_of_pilots(self) -> bool:
+        """Whether assignments are to be evaluated that tell the costs of the others."""
+        return numbers_in(self.part) is not None
+
+    @property
     def overrides(self) -> dict[str, Any]:
         """Special variables that take the place of those of the task file."""
         values = {"max_failures": self.max_failures, "order": self.order}
@@ -148,7 +153,7 @@ def desired_of(task: Task, options: PlanOptions, sources: Sources) -> Desired:
         described=Description(task.dims, task.coords, task.attrs).digest,
         limit=options.limit,
     )
-    return _as_pilots(desired) if numbers_in(desired.part) is not None else desired
+    return _as_pilots(desired) if options.is_of_pilots else desired
 
 
 def _as_pilots(desired: Desired) -> Desired:

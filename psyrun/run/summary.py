@@ -18,17 +18,16 @@ from psyrun.queue.past_jobs import forget_submissions
 from psyrun.results.assignments import interrupted_with
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.failures import failure_summary
+from psyrun.run.advice import Advice
 from psyrun.run.controller import FailedJob, RunOutcome
 from psyrun.run.controller_job import TimeLimit
 from psyrun.run.display import Display
 from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.utils.console import INTERRUPTED, warn, width_of
-from psyrun.utils.numbers import numbers_in
 from psyrun.utils.process.interpreter import own_fault
 from psyrun.utils.text import counted, describe_parameters, parameters_text
 from psyrun.workdir.division import DivisionCounts
-from psyrun.workdir.plan import run_arguments
 from psyrun.workdir.progress import MergeRecord, is_merged
 
 _WRONG_USAGE = re.compile(r"^\S+: error: (.*)")
@@ -62,11 +61,7 @@ class Summary:
         self._tasks = tasks
         # What is done needs no advice.
         unfinished = [task for task in tasks if not _is_whole(task)]
-        # It is the same for all of them.
-        part = tasks[0].options.part if tasks else ()
-        names = [task.name for task in unfinished or tasks]
-        self._is_of_pilots = numbers_in(part) is not None
-        self._names, self._run = " ".join(names), run_arguments(part, *names)
+        self._advice = Advice.of(unfinished or tasks)
         has_rows = any(task.plan.keep for task in tasks)
         self._kept = "all rows are kept" if has_rows else "nothing was evaluated yet"
         tally = outcome.tally
@@ -104,33 +99,24 @@ class Summary:
             return 1
         return 0
 
-    def _how_to_go_on(self) -> str:
-        if self._is_of_pilots:
-            return f"Go on with 'psy plan {self._names}'."
-        text = f"Go on with 'psy run {self._run}'."
-        if any(map(_has_superseded_rows, self._tasks)):
-            text += (
-                " The rows that were to be replaced are still there: "
-                f"'psy run --continue {self._run}' keeps them."
-            )
-        return text
+    def _how_to_go_on(self, jobs: str = "") -> str:
+        advice = self._advice
+        text = advice.after_jobs if jobs else advice.go_on
+        is_kept = advice.keeping and any(map(_has_superseded_rows, self._tasks))
+        return f"{text}{advice.keeping}" if is_kept else text
 
     def _show_interruption(self) -> int:
-        go_on = self._how_to_go_on()
         if any(task.layout.stop.exists() for task in self._tasks):
-            warn(f"stopped by 'psy kill'; {self._kept}. {go_on}")
-        else:
-            how, advice = _ended_by(self._outcome.signal, self._limit), ""
-            if self._is_of_pilots:
-                pass
-            elif how != _BY_USER and any(map(_is_queued, self._tasks)):
-                advice = f" 'psy run --detach=job {self._run}' goes on in the queue."
-            elif self._outcome.signal == signal.SIGHUP:
-                advice = f" 'psy run --detach {self._run}' survives a logout."
-            jobs = self._jobs_in_queue()
-            if self._is_of_pilots and jobs:
-                go_on = f"{go_on[:-1]} when its jobs have ended."
-            warn(f"{how}; {self._kept}. {go_on}{advice}{jobs}")
+            warn(f"stopped by 'psy kill'; {self._kept}. {self._how_to_go_on()}")
+            return INTERRUPTED
+        how, elsewhere = _ended_by(self._outcome.signal, self._limit), ""
+        if how != _BY_USER and any(map(_is_queued, self._tasks)):
+            elsewhere = self._advice.in_queue
+        elif self._outcome.signal == signal.SIGHUP:
+            elsewhere = self._advice.detached
+        jobs = self._jobs_in_queue()
+        go_on = self._how_to_go_on(jobs)
+        warn(f"{how}; {self._kept}. {go_on}{elsewhere}{jobs}")
         return INTERRUPTED
 
     def _jobs_in_queue(self) -> str:
@@ -178,7 +164,7 @@ class Summary:
         _show_failures(self._outcome, self._tasks)
         if self._warn_of_full_disk():
             return PsyrunError.exit_status
-        warn(f"{self._kept}. Fix the cause, {self._advice()}")
+        warn(f"{self._kept}. Fix the cause, {self._advice.when_fixed}")
         return self._outcome.exit_status
 
     def _warn_of_full_disk(self) -> bool:
@@ -186,14 +172,9 @@ class Summary:
         full = next(filter(_is_full, _folders(self._tasks)), None)
         if full is not None:
             cause = f"{full}: {os.strerror(errno.ENOSPC)}"
-            warn(f"{cause}. {_sentence(self._kept)} Make room, {self._advice()}")
+            text = f"{cause}. {_sentence(self._kept)}"
+            warn(f"{text} Make room, {self._advice.when_fixed}")
         return full is not None
-
-    def _advice(self) -> str:
-        if self._is_of_pilots:
-            return f"then 'psy plan {self._names}'."
-        # With this option it does not matter what was changed to fix it.
-        return f"then 'psy run --continue {self._run}'."
 
     def _show_results(self, display: Display) -> None:
         # With arguments for Snakemake, it may have done something else.
