@@ -87,7 +87,7 @@ def _table(statuses: Sequence[TaskStatus], width: int | None) -> Iterator[str]:
 def _cells(status: TaskStatus) -> tuple[str, ...]:
     numbers = status.numbers
     if numbers is None:
-        remarks = [_remark(status), _changed(status), *_hanging(status), status.kept]
+        remarks = [*status.remarks, _changed(status), *_hanging(status), status.kept]
         remark = ", ".join(filter(None, remarks))
         return (status.name, status.state, "-", "-", "-", remark)
     return (
@@ -96,22 +96,8 @@ def _cells(status: TaskStatus) -> tuple[str, ...]:
         f"{numbers.n_done}/{numbers.n_items}",
         str(numbers.n_failed),
         f"{numbers.n_blocks_done}/{numbers.n_blocks}",
-        ", ".join(
-            filter(None, [*_end(status), _remark(status), *_remarks(status, numbers)])
-        ),
+        ", ".join([*status.remarks, *_remarks(status, numbers)]),
     )
-
-
-def _end(status: TaskStatus) -> Iterator[str]:
-    """Yield when it will be done, if that is known."""
-    if status.expected is not None:
-        yield f"done at about {status.expected.text()}"
-
-
-def _remark(status: TaskStatus) -> str:
-    """Return who runs it, and why jobs wait."""
-    waits = f"waiting ({status.waits})" if status.waits else ""
-    return ", ".join(filter(None, [status.remark, waits]))
 
 
 def _changed(status: TaskStatus) -> str:

@@ -209,12 +209,10 @@ def _details(status: TaskStatus) -> Iterator[str]:
         yield f"{done} of {counted(total, 'assignment')} done"
     if failed:
         yield f"{failed} failed"
-    if status.expected is not None:
-        yield f"done at about {status.expected.text()}"
     if status.state == "new":
         yield f"start it with 'psy run {status.name}'"
-    waits = f"waiting ({status.waits})" if status.waits else ""
-    yield from filter(None, [status.remark, waits, status.changed, status.kept])
+    yield from status.remarks
+    yield from filter(None, [status.changed, status.kept])
 
 
 def _as_html(status: TaskStatus, rate: Rate | None = None) -> str:

@@ -127,6 +127,16 @@ class TaskStatus:
     expected: ExpectedEnd | None = None
     waits: str = ""
 
+    @property
+    def remarks(self) -> list[str]:
+        """When it will be done, who runs it, and why jobs wait, as far as it is known.
+
+        Of an unreadable one, what cannot be read.
+        """
+        end = "" if self.expected is None else f"done at about {self.expected.text()}"
+        waits = f"waiting ({self.waits})" if self.waits else ""
+        return list(filter(None, [end, self.remark, waits]))
+
 
 def status_of(path: Path, name: str) -> TaskStatus:
     """Return how far the task of a task file is."""
