@@ -103,7 +103,8 @@ class EndedJob:
         blamed = self._at_fault(traces.evaluating, ending)
         is_narrowed = False
         if blamed:
-            self._record(blamed, ending)
+            since = {one.index: one.since for one in traces.evaluating}
+            self._record({index: since[index] for index in blamed}, ending)
         if blamed or ending.cause is not Cause.TIME:
             at = [one.index for one in traces.evaluating]
             is_narrowed = suspect(self.round, self.block, blamed or at)
@@ -139,16 +140,33 @@ class EndedJob:
         is_sure = ending.exit_status != _UNSURE or ending.cause is Cause.MEMORY
         return [one.index for one in at if is_sure or one.index in known]
 
-    def _record(self, indices: Iterable[int], ending: Ending) -> None:
-        """Record assignments as failed, in a journal that no job writes to."""
-        points = self._points(indices)
+    def _record(self, since: Mapping[int, float | None], ending: Ending) -> None:
+        """Record assignments as failed, in a journal that no job writes to.
+
+        There is when each was begun with, where that is known.
+        """
+        points = self._points(since)
         # Who looks into the same end of a job twice, writes two.
         path = self.round.journal_of_queue(self.block, secrets.token_hex(6))
         journal = Journal(path, self._session)
         for index, parameters in points.items():
             failure = describe_end_of_job(ending.text, parameters)
-            journal.failure(index, time.time(), 0.0, 0, failure)
+            start, lasted = self._time_of(since[index], ending)
+            journal.failure(index, start, lasted, 0, failure)
         journal.close()
+
+    def _time_of(self, since: float | None, ending: Ending) -> tuple[float, float]:
+        """Return when an evaluation began that the job's end cut off, and its length.
+
+        If it is not known when the job ended, it is the present, and 0.
+        """
+        ended = self.trace.ended
+        if ended is None and ending.cause is Cause.TIME and self.minutes is not None:
+            begun = self.trace.started
+            ended = None if begun is None else begun + 60 * self.minutes
+        if since is None or ended is None or ended <= since:
+            return time.time(), 0.0
+        return since, ended - since
 
     def _points(self, indices: Iterable[int]) -> dict[int, Mapping[str, Any]]:
         from psyrun.pspace.absent import given

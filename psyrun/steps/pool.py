@@ -339,14 +339,24 @@ class _Pool:
         return Arguments(work.execute, work.space).of(index, work.space[index])
 
     def _record_failure(
-        self, number: int, index: int, failure: dict[str, Any], lasted: float = 0.0
+        self,
+        number: int,
+        index: int,
+        failure: dict[str, Any],
+        lasted: float | None = None,
     ) -> None:
-        """Record the failure of an assignment whose worker is dead."""
-        path = self._evaluation.journal(number)
+        """Record the failure of an assignment whose worker is dead.
+
+        Without `lasted`, its evaluation began where the last record of its worker ends.
+        """
+        path, now = self._evaluation.journal(number), time.time()
         # Nobody else writes to it, and its writer is dead.
-        self._intact[number] = cut_torn(path, self._intact.get(number, 0))
+        last = cut_torn(path, self._intact.get(number, 0))
+        self._intact[number] = last.end
+        if lasted is None:
+            lasted = 0.0 if last.until is None else max(0.0, now - last.until)
         journal = Journal(path, self._evaluation.session)
-        journal.failure(index, time.time() - lasted, lasted, 0, failure)
+        journal.failure(index, now - lasted, lasted, 0, failure)
         journal.close()
 
     def _kill_all(self) -> None:

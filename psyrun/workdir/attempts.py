@@ -97,12 +97,13 @@ def suspect(round_: Round, block: int, indices: Iterable[int]) -> bool:
 class Evaluating:
     """An assignment that a job was evaluating when it ended.
 
-    `after` is how long the job had been at work before it began with it, in seconds;
-    None where that is not known.
+    `after` is how long the job had been at work before it began with it, in seconds,
+    and `since` when that was, in seconds since the epoch; None where that is not known.
     """
 
     index: int
     after: float | None
+    since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class JobTraces:
             is_at_work = slot is not None and slot.index not in recorded | done
             if slot is not None and is_at_work and own is not None and own.is_last:
                 after = None if begun is None else max(0.0, own.ended - begun)
-                evaluating.append(Evaluating(slot.index, after))
+                evaluating.append(Evaluating(slot.index, after, own.ended or None))
         return cls(len(recorded), tuple(evaluating))
 
 
@@ -156,7 +157,7 @@ class _Written:
     @classmethod
     def by(cls, job: str, path: Path) -> _Written:
         found = cls()
-        for entry, session in _entries(path):
+        for entry, session in entries_of(path):
             # Jobs that an earlier version started do not say which they are.
             found.is_last = session.get("queued_as", job) == job
             if not found.is_last or "queued_as" not in session:
@@ -176,12 +177,12 @@ def _failed_with(origin: str, paths: Iterable[Path]) -> frozenset[int]:
     return frozenset(
         entry.index
         for path in paths
-        for entry, session in _entries(path)
+        for entry, session in entries_of(path)
         if entry.kind in kinds and session.get("origin") == origin
     )
 
 
-def _entries(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
+def entries_of(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
     """Yield the entries of a journal, each with the session that it belongs to."""
     session: dict[str, Any] = {}
     for entry in journal.scan(path, verify=True):

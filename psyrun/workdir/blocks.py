@@ -23,10 +23,12 @@ from psyrun.utils.files import (
     write_json,
 )
 from psyrun.workdir import frames, journal
+from psyrun.workdir.attempts import entries_of
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.comparison import equal_parameters
 from psyrun.workdir.costs import write_block_costs
 from psyrun.workdir.division import DivisionCounts
+from psyrun.workdir.failures import measured
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import Round
 from psyrun.workdir.row_sources import JournalRows, RowSource, ordered, rows_of
@@ -119,10 +121,18 @@ def _write_lists(
 
 def records_of(failed: list[Entry]) -> dict[int, dict[str, Any]]:
     """Return what is listed of accepted failures, ready for JSON."""
-    causes = zip(failed, journal.failures(failed), strict=True)
+    hosts = {
+        (entry.path, entry.offset): session.get("host", "")
+        for path in {failure.path for failure in failed}
+        for entry, session in entries_of(path)
+    }
     return {
-        entry.index: {**cause, "duration": entry.duration, "peak": entry.peak}
-        for entry, cause in causes
+        entry.index: {
+            **cause,
+            **measured(entry),
+            "host": hosts.get((entry.path, entry.offset), ""),
+        }
+        for entry, cause in zip(failed, journal.failures(failed), strict=True)
     }
 
 

@@ -57,8 +57,9 @@ class Failure:
         Traceback of the user's code.
     parameters : mapping of str to str
         Short texts of the assignment's values.
-    duration : float or None
-        How long the evaluation took, in seconds, where that is known.
+    start, duration : float or None
+        When the evaluation began, in seconds since the epoch, and how long it took, in
+        seconds, where that is known.
     peak : int or None
         Largest resident memory of its process, in KiB, where that is known.
     host : str
@@ -75,6 +76,7 @@ class Failure:
     where: str
     traceback: str
     parameters: Mapping[str, str]
+    start: float | None = None
     duration: float | None = None
     peak: int | None = None
     host: str = ""
@@ -150,8 +152,7 @@ def outcomes_of(round_: Round) -> Outcomes:
     for (index, last), failure, session in zip(
         recorded, failures, sessions, strict=True
     ):
-        measured = {"duration": last.entry.duration, "peak": last.entry.peak}
-        record = {**failure, **measured, "host": session.get("host")}
+        record = {**failure, **measured(last.entry), "host": session.get("host")}
         found[index] = replace(
             _failure(index, record, is_accepted=index in accepted),
             attempt=last.attempt,
@@ -174,12 +175,22 @@ def _is_sound(failure: Mapping[str, Any]) -> bool:
         of_kind([failure[name] for name in texts], list[str])
         of_kind(failure["parameters"], dict[str, str])
         of_kind(
-            [failure.get(name) for name in ("duration", "peak")], list[float | None]
+            [failure.get(name) for name in ("start", "duration", "peak")],
+            list[float | None],
         )
         of_kind(failure.get("host"), str | None)
     except (KeyError, RecordedTypeError):
         return False
     return True
+
+
+def measured(failure: Entry) -> dict[str, float]:
+    """Return what is recorded of a failure beside its cause, ready for JSON."""
+    return {
+        "start": failure.start,
+        "duration": failure.duration,
+        "peak": failure.peak,
+    }
 
 
 class _LastFailure(NamedTuple):
@@ -221,6 +232,9 @@ def _recorded(round_: Round) -> tuple[dict[int, _LastFailure], Collection[int]]:
 def _failure(
     index: int, record: dict[str, Any], *, is_accepted: bool = True
 ) -> Failure:
+    # Not known of some jobs that died. Former versions recorded when a worker was found
+    # dead as the start, and did not list that of what was accepted.
+    duration = record.get("duration") or None
     return Failure(
         index=index,
         type=record["type"],
@@ -228,8 +242,8 @@ def _failure(
         where=_where(record),
         traceback=visible(record["traceback"]),
         parameters=record["parameters"],
-        # Not known of a worker that died.
-        duration=record.get("duration") or None,
+        start=None if duration is None else record.get("start"),
+        duration=duration,
         peak=record.get("peak") or None,
         host=record.get("host") or "",
         is_accepted=is_accepted,

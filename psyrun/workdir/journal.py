@@ -29,7 +29,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from psyrun.errors import NoSuchFileError, one_line
 from psyrun.utils import unpickling
@@ -271,23 +271,40 @@ def unusable_of(path: Path) -> Unusable:
     return found
 
 
-def cut_torn(path: Path, start: int = 0) -> int:
-    """Cut off what follows the last intact frame, and return where that ends, in bytes.
+class LastFrame(NamedTuple):
+    """The last frame of a journal.
+
+    Attributes
+    ----------
+    end : int
+        Where it ends, in bytes.
+    until : float or None
+        When what it records had ended, in seconds since the epoch: then its writer
+        began with the next. None if no frame was looked at.
+    """
+
+    end: int
+    until: float | None = None
+
+
+def cut_torn(path: Path, start: int = 0) -> LastFrame:
+    """Cut off what follows the last intact frame, and return that.
 
     For who alone writes to the journal, and whose last writer was killed. Up to byte
     `start`, all is known to be intact.
     """
-    end = start
+    last = LastFrame(start)
     try:
         with opened(path, buffering=0) as file:
             for position, head in whole_frames(file.fileno(), start, verify=True):
-                end = position + PREFIX + head[7]
-        if path.stat().st_size > end:
-            os.truncate(path, end)
+                _, _, _, _, begun, lasted, _, length, _ = head
+                last = LastFrame(position + PREFIX + length, begun + lasted)
+        if path.stat().st_size > last.end:
+            os.truncate(path, last.end)
     except FileNotFoundError:
         # It was killed before it had one.
-        return 0
-    return end
+        return LastFrame(0)
+    return last
 
 
 def forget_rows(path: Path, failed: Collection[int] = ()) -> None:

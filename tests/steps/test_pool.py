@@ -165,6 +165,31 @@ def test_a_worker_that_dies_is_recorded_and_its_neighbours_go_on(
     assert cause in bench.failures[BAD]["message"]
 
 
+@pytest.mark.parametrize("bad", [0, BAD])
+def test_it_is_recorded_how_long_an_evaluation_took_that_ended_its_worker(
+    bench: Bench, bad: int
+) -> None:
+    def set_up(proc_id: int) -> None:
+        bench.note("times", time.time())
+
+    def execute(x: int) -> Any:
+        if x == bad:
+            time.sleep(0.05)
+            os._exit(3)
+        bench.note("times", time.time())
+        return square(x)
+
+    bench.settings["setup"] = set_up
+    bench.evaluate(execute, 1)
+    failure = bench.known[bad]
+    before = float(bench.noted("times")[bad])
+    # That of the new worker.
+    after = float(bench.noted("times")[bad + 1])
+    assert before <= failure.start
+    assert failure.start + failure.duration <= after
+    assert failure.duration >= 0.05
+
+
 @pytest.mark.parametrize("code", [74, 75, 76])
 def test_an_exit_status_that_workers_use_themselves_is_like_any_other(
     bench: Bench, code: int
