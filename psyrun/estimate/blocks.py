@@ -15,6 +15,7 @@ from psyrun.pspace.columns import Indices
 _N_PIECES = 256  # of all blocks together, at least
 _OF_EACH = 4  # pieces of each of many blocks
 _MOST_PIECES = 2**16
+_OF_WORKER = 256  # pieces for each of the workers that fetch their work
 _CLOSE = 1e-4  # how equal pieces are
 _ALIKE = 0.9  # ratio of times of blocks that count as equal
 
@@ -153,6 +154,76 @@ def shared_blocks(times: Floats, n: int, *, are_sorted: bool = True) -> SharedBl
         order = slowest_first(of_blocks)
         owners, of_blocks = _ranks(order)[owners], of_blocks[order]
     return SharedBlocks(starts, owners, of_blocks)
+
+
+def portions(times: Floats, n_workers: int, fraction: int) -> SharedBlocks:
+    """Divide assignments into what workers take that fetch their work, slowest first.
+
+    They are cut into pieces that take about equally long; an assignment that takes
+    longer is about a piece by itself. The longest pieces are fetched first [1]_, in
+    portions that get smaller and smaller [2]_. So the slow assignments are begun with
+    early, and the errors of predictions are made up for by what is fetched last.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (assignments,)
+        Predicted times in the order of the space, none of them negative.
+    n_workers : int
+        How many fetch, at least 1.
+    fraction : int
+        A portion takes one part in so many of a worker's fair share of what is left, or
+        is a single piece.
+
+    Returns
+    -------
+    SharedBlocks
+        Its blocks are the portions, in the order in which they are fetched.
+
+    References
+    ----------
+    .. [1] R. L. Graham, "Bounds on multiprocessing timing anomalies", SIAM Journal on
+       Applied Mathematics 17 (1969), 416-429.
+    .. [2] C. D. Polychronopoulos, D. J. Kuck, "Guided self-scheduling", IEEE
+       Transactions on Computers C-36 (1987), 1425-1439.
+
+    Examples
+    --------
+    >>> found = portions(np.array([1.0, 1.0, 8.0, 1.0]), 2, 4)
+    >>> found.starts.tolist(), found.blocks.tolist()
+    ([0, 1, 2, 3, 4], [1, 2, 0, 3])
+    """
+    starts = _about_equal(times, min(_MOST_PIECES, n_workers * _OF_WORKER))
+    sums = np.add.reduceat(times, starts[:-1]) if len(times) else np.empty(0)
+    order = slowest_first(sums)
+    ends = np.concatenate([[0.0], np.cumsum(sums[order])])
+    numbers, of_portions, begin = np.empty(len(order), np.int64), list[float](), 0
+    while begin < len(order):
+        share = (ends[-1] - ends[begin]) / (fraction * n_workers)
+        fits = int(ends.searchsorted(ends[begin] + share * (1 + _CLOSE), "right")) - 1
+        # Even if nothing is predicted to take any time.
+        most = begin + (len(order) - begin) // n_workers
+        end = max(begin + 1, min(fits, most))
+        numbers[order[begin:end]] = len(of_portions)
+        of_portions.append(float(ends[end] - ends[begin]))
+        begin = end
+    return SharedBlocks(starts, numbers, np.array(of_portions))
+
+
+def _about_equal(times: Floats, n: int) -> Indices:
+    """Return where pieces of about equal times begin, and the number of assignments.
+
+    That is much faster than `equal_blocks`. No piece takes longer than twice a fair
+    share and its longest assignment, nor has more than twice a fair share of them, as
+    what is predicted to take no time may take some.
+    """
+    size = len(times)
+    if size <= n:
+        return np.arange(size + 1)
+    half = np.arange(1, max(2, n // 2)) / max(2, n // 2)
+    ends = np.cumsum(times)
+    of_times = np.searchsorted(ends, ends[-1] * half)
+    of_numbers = (size * half).astype(np.int64)
+    return np.unique(np.concatenate([[0], of_times, of_numbers, [size]]))
 
 
 def _n_pieces(n: int) -> int:

@@ -51,10 +51,10 @@ class BlockWork:
         """Return what is left of a block, after what its jobs did so far."""
         claims, fetchable = None, np.empty(0, np.int64)
         if plan.fetches:
-            fetchable = division.in_turn(division.open)
+            fetchable, sizes = division.fetchable()
             n_workers = plan.n_blocks * plan.pool_size
             claims = ClaimWorkQueue(
-                round_.claims, len(fetchable), n_workers, str(block)
+                round_.claims, len(fetchable), n_workers, str(block), sizes
             )
             # Most jobs are the first ones of their blocks.
             ranges = claims.claimed_by_owner() if _has_traces(round_, block) else ()

@@ -1,6 +1,7 @@
 """Blocks that are predicted to take equally long, once some assignments have a row.
 
-As long as there are no such rows, the model of costs is not even imported.
+Where jobs fetch their work, they fetch first what is predicted to take longest. As long
+as there are no such rows, the model of costs is not even imported.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from psyrun.backend import equal_ranges
 from psyrun.errors import one_line
 from psyrun.steps.job import Job
+from psyrun.steps.work_queue import CLAIM_FRACTION, shrinking_ranges
 from psyrun.store.arrays import Indices
 from psyrun.store.costs import Costs
 from psyrun.utils.process.basics import log_line
@@ -32,6 +34,7 @@ _MOST = 64  # of them; more take long and help little
 _WORTH = 20.0  # seconds of work that are left; to predict them takes some 0.1 s
 _WORTH_RECORDING = 60.0  # seconds; to predict all that it may cost takes longer
 _BETTER = 0.95  # of the time that equal parts would take
+_BETTER_FETCHED = 0.99  # of the time that it would take to fetch in the order of space
 _MOST_LISTED = 2**20  # assignments that are all predicted; of more a sample is
 _N_OF_MANY = 2**18  # assignments in that sample
 _FEWEST_OF_BLOCK = 16  # of these in each block
@@ -41,9 +44,10 @@ _MOST_SIMULATED = 4096  # blocks for which several numbers of workers are tried
 def with_even_times(job: Job, division: Division) -> Division:
     """Return a division with blocks of equal predicted times.
 
-    It is the same where nothing is predicted, or that would not help: the task does
-    not want it, jobs fetch their work, there are too few rows of this version, the work
-    that is left is too little, the model does not fit, or equal parts are as good.
+    Or one with portions to be fetched, the slowest first. It is the same where nothing
+    is predicted, or that would not help: the task does not want it, there are too few
+    rows of this version, the work that is left is too little, the model does not fit,
+    or equal parts, or the order of the space, are as good.
     """
     costs = _worthwhile_costs(job, division)
     if costs is None:
@@ -60,11 +64,10 @@ def with_even_times(job: Job, division: Division) -> Division:
 def _worthwhile_costs(job: Job, division: Division) -> Costs | None:
     """Return the costs of kept rows, None if they are not to be predicted from."""
     plan, n_open = job.plan, len(division.open)
-    if not job.task.predict_times or plan.is_of_pilots:
+    if not job.task.predict_times or plan.is_of_pilots or division.kept is None:
         return None
-    if plan.fetches or division.kept is None:
-        return None
-    if division.n_blocks < 2 or n_open < division.n_blocks:
+    n_takers = _n_fetching(job, division) if plan.fetches else division.n_blocks
+    if n_takers < 2 or n_open < n_takers:
         return None
     costs = costs_of_kept(job.round, job.store(plan.block_ext), division)
     if costs is None:
@@ -84,23 +87,37 @@ def _divided(job: Job, division: Division, costs: Costs) -> Division:
         return division
     if known.seconds.mean() * len(division.open) >= _WORTH_RECORDING:
         _record(job, division, known)
-    return divided_evenly(division, known, job.task.timeout or np.inf)
+    timeout = job.task.timeout or np.inf
+    n_fetching = _n_fetching(job, division) if job.plan.fetches else 0
+    return divided_evenly(division, known, timeout, n_fetching)
+
+
+def _n_fetching(job: Job, division: Division) -> int:
+    """Return how many workers fetch, if they do."""
+    return division.n_blocks * job.plan.pool_size
 
 
 def divided_evenly(
-    division: Division, known: Evaluated, timeout: float = np.inf
+    division: Division,
+    known: Evaluated,
+    timeout: float = np.inf,
+    n_fetching: int = 0,
 ) -> Division:
     """Return a division whose blocks are predicted to take equally long.
+
+    Or one of which the slowest assignments are fetched first.
 
     Parameters
     ----------
     division : Division
         With blocks of equal size. It is returned if the model does not fit, or if these
-        are as good.
+        are as good, or the order of evaluation is where work is fetched.
     known : Evaluated
         Assignments of its space that were evaluated.
     timeout : float
         Seconds after which an evaluation is ended.
+    n_fetching : int
+        How many workers fetch their work; 0 where it is divided beforehand.
     """
     from psyrun.estimate import predicted_times
     from psyrun.estimate.evaluated import spread_rows
@@ -114,7 +131,8 @@ def divided_evenly(
     def limited(rows: Indices) -> Floats:
         return np.minimum(times_of(rows), timeout)
 
-    return _Predicted.of(division, limited).divided()
+    predicted = _Predicted.of(division, limited)
+    return predicted.portioned(n_fetching) if n_fetching else predicted.divided()
 
 
 def _record(job: Job, division: Division, known: Evaluated) -> None:
@@ -185,6 +203,35 @@ class _Predicted:
         return replace(
             self.division, shares=Shares(tuple(starts), tuple(shared.blocks.tolist()))
         )
+
+    def portioned(self, n_workers: int) -> Division:
+        """Return the division with the slowest fetched first, if that is better.
+
+        `n_workers` are those that fetch.
+        """
+        from psyrun.estimate.blocks import last_end, portions
+
+        # Who asks for an order wants to have it.
+        if self.division.order is not None:
+            return self.division
+        found = portions(self.times, n_workers, CLAIM_FRACTION)
+        before, after = self._in_order(n_workers).tolist(), found.times.tolist()
+        if not any(
+            last_end(after, n) < _BETTER_FETCHED * last_end(before, n)
+            for n in _numbers_of_workers(n_workers)
+        ):
+            return self.division
+        starts = self.edges[found.starts].tolist()
+        return replace(
+            self.division, portions=Shares(tuple(starts), tuple(found.blocks.tolist()))
+        )
+
+    def _in_order(self, n_workers: int) -> Floats:
+        """Return what portions take that are fetched in the order of the space."""
+        ranges = shrinking_ranges(len(self.division.open), n_workers, CLAIM_FRACTION)
+        edges = [0, *(each.stop for each in ranges)]
+        ends = np.concatenate([[0.0], np.cumsum(self.times)])
+        return np.diff(np.interp(edges, self.edges, ends))
 
     def _of_equal_parts(self) -> Floats:
         """Return what each block takes if all have equally many assignments."""

@@ -95,6 +95,8 @@ def split(job: Job) -> None:
                 mark_replaced(job.round, job.plan.fingerprint, marked)
         make_folder(job.round.blocks)
     how = "" if division.shares is None else " that are predicted to take equally long"
+    if division.portions is not None:
+        how = ", those first that are predicted to take longest"
     print(
         f"{len(division.space)} assignments, {division.n_kept} of them with rows from "
         f"before; {len(division.open)} to evaluate in {division.n_blocks} blocks{how}"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -111,14 +112,24 @@ class ClaimWorkQueue(WorkQueue):
     (since version 3) and Lustre too, and needs no lock. The claimed numbers are
     always the first ones. `n_workers` counts the workers of all jobs. A claim holds
     the name of its `owner`, so that the rest of a range is not lost with its worker.
+    With `sizes`, the ranges have these sizes.
     """
 
     def __init__(
-        self, folder: Path, count: int, n_workers: int, owner: str = ""
+        self,
+        folder: Path,
+        count: int,
+        n_workers: int,
+        owner: str = "",
+        sizes: Iterable[int] | None = None,
     ) -> None:
         self._folder = folder
         self._owner = owner
-        self._ranges = list(shrinking_ranges(count, n_workers, CLAIM_FRACTION))
+        if sizes is None:
+            self._ranges = list(shrinking_ranges(count, n_workers, CLAIM_FRACTION))
+        else:
+            ends = accumulate(sizes, initial=0)
+            self._ranges = [range(begin, end) for begin, end in pairwise(ends)]
         folder.mkdir(parents=True, exist_ok=True)
 
     @property

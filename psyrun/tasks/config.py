@@ -186,7 +186,8 @@ class Config:
         values.flag,
         "`True` or `False`",
         "whether jobs get assignments that are predicted to take equally long, once "
-        "some have been evaluated, rather than equally many",
+        "some have been evaluated, rather than equally many, or fetch the slowest "
+        "first",
         divides=True,
         value=True,
     )

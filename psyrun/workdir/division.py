@@ -89,6 +89,9 @@ class Division:
         Which of the open assignments each block has; None for equal parts.
     failed_outside : ndarray of int64, shape (n,), or None
         Other points of the whole that have failed; None if it is whole, or none has.
+    portions : Shares or None
+        Where jobs fetch their work, which of the open assignments each portion has that
+        they fetch, in turn; None if it follows from the number of workers.
     """
 
     space: ParameterSpace
@@ -110,6 +113,7 @@ class Division:
     part: AnyRows | None = None
     shares: Shares | None = None
     failed_outside: Indices | None = None
+    portions: Shares | None = None
 
     def narrowed(self, whole: ParameterSpace, among: Candidates) -> Division:
         """Return a division of what is chosen, and of what has a kept row.
@@ -191,6 +195,19 @@ class Division:
         if self.kept is None:
             return positions if self.order is None else self.order.points(positions)
         return self._in_turn[positions]
+
+    def fetchable(self) -> tuple[Indices, tuple[int, ...] | None]:
+        """Return open assignments in the order in which jobs fetch them.
+
+        And how many each portion has; None if that follows from the number of workers.
+        """
+        import numpy as np
+
+        if self.portions is None:
+            return self.in_turn(self.open), None
+        n_portions = max(self.portions.blocks, default=-1) + 1
+        found = np.asarray(self.open, np.int64)[self.portions.in_turn()]
+        return found, self.portions.sizes(n_portions)
 
     def _dealt(self, order: Order, block: int) -> Indices:
         import numpy as np

@@ -1,10 +1,18 @@
-"""Which assignments each process job has, where that is not one equal part of all."""
+"""Which assignments each process job has, where that is not one equal part of all.
+
+Or each of the portions that jobs fetch.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,16 @@ class Shares:
         for block, (begin, end) in zip(self.blocks, pairwise(self.starts), strict=True):
             found[block].append(range(begin, end))
         return dict(found)
+
+    def in_turn(self) -> NDArray[np.int64]:
+        """Return all positions, block after block."""
+        import numpy as np
+
+        starts = np.array(self.starts, np.int64)
+        order = np.argsort(np.array(self.blocks, np.int64), kind="stable")
+        begins, sizes = starts[:-1][order], np.diff(starts)[order]
+        before = np.cumsum(sizes) - sizes
+        return np.repeat(begins - before, sizes) + np.arange(sizes.sum())
 
     def sizes(self, n_blocks: int) -> tuple[int, ...]:
         """Return how many assignments each block has."""

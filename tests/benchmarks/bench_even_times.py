@@ -1,8 +1,11 @@
 """How even blocks are that are predicted to take equally long, with 8 workers.
 
+And when workers end that fetch first what is predicted to take longest.
+
 First by simulation: tasks whose costs are known, with noise, are divided from 16 pilots
-among as many jobs as there are workers, and among 100. The time until the last worker
-ends is compared with the lower bound: the longest assignment, or an eighth of all.
+among as many jobs as there are workers, among 100, and into what workers fetch. The
+time until the last worker ends is compared with the lower bound: the longest
+assignment, or an eighth of all.
 
 Then tasks that sleep are run for real. What `psy run -p` has evaluated of them are the
 pilots; the time is from the first start to the last end of the others. With --slurm,
@@ -21,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +37,8 @@ from psyrun.estimate import Evaluated, first_pilots, next_pilots
 from psyrun.estimate.blocks import last_end
 from psyrun.pspace.space import ParameterSpace
 from psyrun.steps.even_times import divided_evenly
+from psyrun.steps.work_queue import CLAIM_FRACTION, shrinking_ranges
+from psyrun.store.arrays import Indices
 from psyrun.workdir.division import Division
 
 sys.path.append(str(Path(__file__).parents[1] / "helpers"))
@@ -40,15 +46,18 @@ from known_costs import TASKS, KnownTask
 
 Floats = NDArray[np.float64]
 N_WORKERS, N_PILOTS = 8, 16
+FETCHED = 0  # the number of blocks where workers fetch
 
 SLEEPING = """\
 import time
 
 from psyrun import {scheduler}, Param
+from psyrun.backend import {backend}
 
 pspace = Param(n=[1, 2, 3, 4, 6, 8, 12, 16]) * Param(s=["a", "b"]) * Param(k=range(8))
 max_jobs = {n_jobs}
 predict_times = {predicts}
+backend = {backend}
 scheduler = {scheduler}
 
 
@@ -89,11 +98,25 @@ def simulated(task: KnownTask, n_jobs: int, seed: int) -> Ends:
     division = Division(space, n_jobs, kept)
     rest = seconds[kept < 0]
     bound = max(rest.max(), rest.sum() / N_WORKERS)
+    n_fetching = N_WORKERS if n_jobs == FETCHED else 0
+    predicted = divided_evenly(division, known, n_fetching=n_fetching)
     ends = [
-        last_end([seconds[d.indices(b)].sum() for b in range(n_jobs)], N_WORKERS)
-        for d in (division, divided_evenly(division, known))
+        last_end((seconds[rows].sum() for rows in taken(d)), N_WORKERS)
+        for d in (division, predicted)
     ]
     return Ends(*(end / bound for end in ends))
+
+
+def taken(division: Division) -> Iterator[Sequence[int] | Indices]:
+    """Yield what workers take, one after the other."""
+    if division.n_blocks != FETCHED:
+        yield from map(division.indices, range(division.n_blocks))
+        return
+    indices, sizes = division.fetchable()
+    if sizes is None:
+        ranges = shrinking_ranges(len(indices), N_WORKERS, CLAIM_FRACTION)
+        sizes = tuple(map(len, ranges))
+    yield from np.split(indices, np.cumsum(sizes)[:-1])
 
 
 def run(folder: Path, *options: str) -> None:
@@ -123,9 +146,12 @@ def slept(**settings: Any) -> float:
 
 
 def show(name: str, n_jobs: int, ends: Ends) -> None:
+    how, before = f"{n_jobs:4} jobs", "equal numbers"
+    after = "  equal times"
+    if n_jobs == FETCHED:
+        how, before, after = "  fetched", "     in order", "slowest first"
     print(
-        f"{name:28} {n_jobs:4} jobs   equal numbers {ends.equal:6.3f}   "
-        f"equal times {ends.predicted:6.3f}",
+        f"{name:28} {how}   {before} {ends.equal:6.3f}   {after} {ends.predicted:6.3f}",
         flush=True,
     )
 
@@ -149,8 +175,13 @@ def show_cost(n: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=8, help="of each simulation")
-    parser.add_argument("--jobs", type=int, nargs="+", default=[8, 100])
-    parser.add_argument("--real-jobs", type=int, nargs="*", default=[8])
+    numbers = "of blocks; 0 where workers fetch"
+    parser.add_argument(
+        "--jobs", type=int, nargs="+", default=[8, 100, FETCHED], help=numbers
+    )
+    parser.add_argument(
+        "--real-jobs", type=int, nargs="*", default=[8, FETCHED], help=numbers
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="of their times")
     parser.add_argument("--slurm", action="store_true", help="have Slurm run them")
     parser.add_argument("--size", type=int, default=100, help="10⁴ assignments")
@@ -164,7 +195,11 @@ def main() -> None:
     print("runs of tasks that sleep")
     for n_jobs in args.real_jobs:
         for name, seconds in SLEEPS.items():
-            settings = {"seconds": seconds, "n_jobs": n_jobs, "scale": args.scale}
+            is_fetched = n_jobs == FETCHED
+            settings: dict[str, Any] = {"seconds": seconds, "scale": args.scale}
+            settings["n_jobs"] = N_WORKERS if is_fetched else n_jobs
+            kind = "LoadBalancing" if is_fetched else "Distribute"
+            settings["backend"] = f"{kind}Backend"
             settings["scheduler"] = "Slurm" if args.slurm else "ImmediateRun"
             ends = [slept(predicts=each, **settings) for each in (False, True)]
             show(name, n_jobs, Ends(*ends))

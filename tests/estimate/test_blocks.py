@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psyrun.errors import PsyrunError
-from psyrun.estimate.blocks import equal_blocks, last_end, shared_blocks, slowest_first
+from psyrun.estimate.blocks import (
+    equal_blocks,
+    last_end,
+    portions,
+    shared_blocks,
+    slowest_first,
+)
+from psyrun.estimate.columns import Floats
 
 
 def longest(times: list[float], starts: list[int]) -> float:
@@ -108,3 +115,61 @@ def test_few_assignments_that_differ_much_are_even(n: int) -> None:
     shared = shared_blocks(times, n)
     assert shared.times.max() <= 1.05 * max(times.sum() / n, times.max())
     assert len(shared.blocks) <= max(256, 4 * n)
+
+
+def portions_of(times: Floats, n_workers: int, fraction: int = 16) -> list[Floats]:
+    found = portions(times, n_workers, fraction)
+    pieces = [times[a:b] for a, b in pairwise(found.starts.tolist())]
+    taken: list[list[Floats]] = [[] for _ in found.times]
+    for number, piece in zip(found.blocks.tolist(), pieces, strict=True):
+        taken[number].append(piece)
+    assert [sum(map(np.sum, each)) for each in taken] == pytest.approx(
+        found.times.tolist()
+    )
+    return [np.concatenate(each) for each in taken]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 8, 100])
+@pytest.mark.parametrize("n", [1, 3, 50, 5000])
+def test_portions_have_all_and_the_slowest_first(n: int, n_workers: int) -> None:
+    times = np.random.default_rng(n).lognormal(0, 2, n)
+    found = portions_of(times, n_workers)
+    assert sorted(np.concatenate(found)) == sorted(times)
+    # All that takes longer than a tenth of a fair share, less what counts as equal.
+    slow = times.sum() / n_workers / 10
+    longest = [each.max() for each in found if each.max() > slow]
+    assert all(b <= a / 0.9 for a, b in pairwise(longest))
+    bound = max(times.max(), times.sum() / n_workers)
+    assert last_end(map(np.sum, found), n_workers) <= 1.34 * bound
+
+
+@pytest.mark.parametrize("n_workers", [2, 8, 50])
+def test_workers_that_fetch_the_slowest_first_end_together(n_workers: int) -> None:
+    times = np.random.default_rng(n_workers).pareto(1.5, 200 * n_workers)
+    found = portions_of(times, n_workers)
+    bound = max(times.max(), times.sum() / n_workers)
+    assert last_end(map(np.sum, found), n_workers) <= 1.01 * bound
+    assert len(found) < 200 * n_workers
+
+
+def test_portions_of_a_million_are_not_many() -> None:
+    times = np.random.default_rng(0).lognormal(0, 1, 10**6)
+    found = portions(times, 100, 16)
+    assert len(found.times) < 120 * 100
+    assert last_end(found.times, 100) <= 1.01 * times.sum() / 100
+
+
+def test_workers_end_together_where_a_part_takes_longer_than_predicted() -> None:
+    times = np.exp(np.random.default_rng(1).normal(0, 0.3, 4000))
+    found = portions(times, 8, 16)
+    times[1000:2000] *= 3.0
+    sums = np.add.reduceat(times, found.starts[:-1])
+    ends = np.bincount(found.blocks, sums)
+    assert last_end(ends, 8) <= 1.03 * times.sum() / 8
+
+
+def test_what_is_predicted_to_take_no_time_is_shared_too() -> None:
+    for times in (np.zeros(1000), np.repeat([0.0, 1.0], 500)):
+        found = portions_of(times, 4)
+        assert max(map(len, found)) <= 250
+    assert portions_of(np.empty(0), 4) == []

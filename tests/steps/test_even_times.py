@@ -16,6 +16,7 @@ from accepting import accept_plan
 from psyrun import Param
 from psyrun.cli.main import main
 from psyrun.estimate import Evaluated
+from psyrun.estimate.blocks import last_end
 from psyrun.estimate.columns import Floats
 from psyrun.planning.prepare import TaskRun
 from psyrun.pspace.columns import Indices
@@ -23,7 +24,9 @@ from psyrun.pspace.order import order_of
 from psyrun.results.load import load
 from psyrun.steps.even_times import _Predicted, divided_evenly
 from psyrun.steps.main import run
+from psyrun.steps.work_queue import CLAIM_FRACTION, ClaimWorkQueue, shrinking_ranges
 from psyrun.workdir.division import Division, DivisionCounts
+from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.prediction import PredictionRecord
 
@@ -252,13 +255,97 @@ def test_a_task_file_can_turn_it_off(pilots: Callable[..., None]) -> None:
     assert (division.shares is None, division.n_kept) == (False, len(PILOTS))
 
 
-def test_jobs_that_fetch_their_work_go_on_to_do_so(
+def balance_load() -> None:
+    edit("import Param", "import backend as b, Param")
+    edit("max_jobs", "backend = b.LoadBalancingBackend\nmax_jobs")
+
+
+def test_jobs_that_fetch_their_work_fetch_the_slowest_first(
     pilots: Callable[..., None],
 ) -> None:
     pilots()
-    edit("import Param", "import backend as b, Param")
-    edit("max_jobs", "backend = b.LoadBalancingBackend\nmax_jobs")
-    assert divided_anew()[1].shares is None
+    balance_load()
+    edit("max_jobs = 3", "max_jobs = 3\npool_size = 2")
+    task, division = divided_anew()
+    assert division.shares is None
+    indices, sizes = division.fetchable()
+    assert sizes is not None
+    assert (sum(sizes), sorted(indices)) == (len(indices), list(division.open))
+    cuts = np.cumsum(sizes)[:-1]
+    taken = [float(SECONDS[each].sum()) for each in np.split(indices, cuts)]
+    # Four jobs of two workers.
+    bound = max(SECONDS[division.open].max(), sum(taken) / 8)
+    in_order = [SECONDS[division.open[r]].sum() for r in _ranges(len(indices), 8)]
+    assert last_end(taken, 8) < 1.03 * bound < 1.2 * bound < last_end(in_order, 8)
+    # What the round is predicted to cost is known here, too.
+    assert PredictionRecord.first(task.layout.round(2)) is not None
+
+
+def _ranges(n: int, n_workers: int) -> list[slice]:
+    ranges = shrinking_ranges(n, n_workers, CLAIM_FRACTION)
+    return [slice(each.start, each.stop) for each in ranges]
+
+
+@pytest.mark.parametrize(
+    ("setting", "rows", "seconds"),
+    [
+        ("predict_times = False", PILOTS, SECONDS),
+        ('order = "even"', PILOTS, SECONDS),
+        ("", PILOTS[:7], SECONDS),
+        ("", PILOTS, SECONDS / 1000),
+        ("", PILOTS, np.full(96, 5.0)),
+    ],
+    ids=["turned off", "an order", "few rows", "little work", "all equal"],
+)
+def test_work_is_fetched_in_its_order_where_that_is_wanted_or_as_good(
+    pilots: Callable[..., None], setting: str, rows: tuple[int, ...], seconds: Floats
+) -> None:
+    pilots(rows, seconds)
+    balance_load()
+    edit("max_jobs = 3", f"max_jobs = 3\n{setting}")
+    _, division = divided_anew()
+    assert (division.portions, division.shares) == (None, None)
+    indices, sizes = division.fetchable()
+    assert sizes is None
+    assert list(indices) == list(division.in_turn(division.open))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loses_space", [False, True])
+def test_what_was_fetched_slowest_first_is_not_lost_with_its_job(
+    pilots: Callable[..., None], loses_space: bool
+) -> None:
+    pilots()
+    balance_load()
+    task, division = divided_anew()
+    assert division.portions is not None
+    indices, sizes = division.fetchable()
+    assert sizes is not None
+    # A job has claimed some, and was killed before it began.
+    round_ = task.layout.round(2)
+    take = ClaimWorkQueue(round_.claims, len(indices), 4, "0", sizes).take()
+    own = np.concatenate([indices[next(take)] for _ in range(3)])
+    round_.journals.mkdir()
+    InFlightTable(round_.in_flight(0, "killed"), 1).close()
+    if loses_space:
+        task.release()
+        round_.space.write_bytes(b"damaged")
+        assert main(["doctor", "--repair", "a"]) == 0
+    else:
+        assert step(task, "process", "0") == 0
+        calls = Path("calls").read_text().split()
+        assert calls[: len(own)] == [f"{N[i // 3]}{S[i % 3]}" for i in own]
+        assert len(calls) == len(indices)
+        task.release()
+    task = accept_plan(PATH)
+    if task.decision.split:
+        assert step(task, "split") == 0
+    for block in task.decision.blocks:
+        assert step(task, "process", str(block)) == 0
+    assert step(task, "merge") == 0
+    task.release()
+    assert list(load("a")["y"]) == [f"{n}{s}" for n in N for s in S]
+    assert len(Path("calls").read_text().split()) == len(indices)
 
 
 def test_no_assignment_is_predicted_to_take_longer_than_its_timeout() -> None:

@@ -90,6 +90,17 @@ def test_blocks_have_the_shares_that_are_recorded(
     assert counts.sizes == [len(found.indices(block)) for block in range(3)]
 
 
+def test_portions_are_fetched_one_after_the_other() -> None:
+    kept = np.array([-1, 0, -1, -1, -1, 1, -1, -1])
+    division = Division(Param(x=range(8)), 2, kept)
+    assert division.fetchable()[1] is None
+    assert list(division.fetchable()[0]) == [0, 2, 3, 4, 6, 7]
+    portions = Shares((0, 2, 3, 6), (1, 0, 1))
+    found, sizes = replace(division, portions=portions).fetchable()
+    assert list(found) == [3, 0, 2, 4, 6, 7]
+    assert sizes == (1, 5)
+
+
 @pytest.mark.parametrize("shared", [[1, 1], [4, 4], [1, 1, 1, 1], [4, -1, 0]], ids=str)
 def test_shares_that_cannot_be_are_called_damaged(
     tmp_path: Path, shared: list[int]
