@@ -89,7 +89,7 @@ def execute(args: argparse.Namespace) -> int:
             early.close()
     if foreseen.status == INTERRUPTED:
         return foreseen.status
-    proposal = _tell(foreseen, args.jobs)
+    proposal = _tell(foreseen)
     if source is not None and proposal is not None:
         from psyrun.planning.proposals import write_settings
 
@@ -102,7 +102,7 @@ def execute(args: argparse.Namespace) -> int:
     return max(foreseen.status, int(bool(foreseen.failed) or proposal is None))
 
 
-def _tell(foreseen: Foreseen, jobs: int | None) -> Proposal | None:
+def _tell(foreseen: Foreseen) -> Proposal | None:
     """Print what is known; return what is proposed, None if nothing is."""
     from psyrun.estimate import Estimate
     from psyrun.planning.proposals import proposal_lines
@@ -120,7 +120,7 @@ def _tell(foreseen: Foreseen, jobs: int | None) -> Proposal | None:
     for line in _doubts(foreseen, found):
         _print(line, width)
     PredictionRecord.of(found, run.desired.fingerprint).save(run.layout)
-    proposal = propose(run, foreseen.task, known, found, jobs)
+    proposal = propose(run, foreseen.task, known, found)
     print()
     for line in proposal_lines(proposal, width):
         print(line)

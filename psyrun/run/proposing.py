@@ -35,10 +35,11 @@ _MOST_LISTED = 2**21  # assignments of which those that are left are listed
 _MOST_SAVED = 64  # rows, to measure them
 
 
-def propose(
-    run: TaskRun, task: Task, known: KnownCosts, found: Estimate, jobs: int | None
-) -> Proposal:
+def propose(run: TaskRun, task: Task, known: KnownCosts, found: Estimate) -> Proposal:
     """Return what a task will cost, and what is proposed for it.
+
+    On this machine, a run may use all of its cores, however many pilots were evaluated
+    at once.
 
     Parameters
     ----------
@@ -50,11 +51,9 @@ def propose(
         What its rows tell.
     found : Estimate
         What they predict.
-    jobs : int or None
-        How many cores are used on this machine, if that is not all.
     """
     ok = known.evaluated.succeeded
-    beside = _place(run, task, jobs)
+    beside = _place(run, task)
     situation = Situation.of(
         task,
         n_left=len(known.space) - len(ok),
@@ -67,11 +66,14 @@ def propose(
     return proposal_of(found, situation)
 
 
-def _place(run: TaskRun, task: Task, jobs: int | None) -> Mapping[str, Any]:
+def _place(run: TaskRun, task: Task) -> Mapping[str, Any]:
     """Return what is known of the queue, or of this machine."""
     if isinstance(task.scheduler, ImmediateRun):
-        cores = jobs or own_cores()
-        return {"cores": cores, "overhead": _OVERHEAD_HERE, "limits": _limits_here()}
+        return {
+            "cores": own_cores(),
+            "overhead": _OVERHEAD_HERE,
+            "limits": _limits_here(),
+        }
     of_site = parse_arguments(site_arguments(task.scheduler.PROFILE, ()))
     plan = replace(run.plan, pool_size=task.pool_size)
     values = QueuedTask.of(task, plan, of_site).values(PROCESS, 0)

@@ -33,7 +33,7 @@ def proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))  # no queue is asked
 
-    def propose_for(more: str = "", jobs: int | None = None) -> Proposal:
+    def propose_for(more: str = "") -> Proposal:
         path = Path("psy-tasks/task_a.py")
         path.parent.mkdir(exist_ok=True)
         path.write_text(TASK + more + EXECUTE)
@@ -41,13 +41,16 @@ def proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         run.preview(warn)
         known = KnownCosts(run.task.pspace, Evaluated.of(ROWS, [1.0 + i for i in ROWS]))
         assert isinstance(known.estimate, Estimate)
-        return propose(run, run.task, known, known.estimate, jobs)
+        return propose(run, run.task, known, known.estimate)
 
     return propose_for
 
 
-def test_what_is_left_is_what_has_no_row(proposed: Any) -> None:
-    situation = proposed(jobs=3).situation
+def test_what_is_left_is_what_has_no_row(
+    proposed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposing, "own_cores", lambda: 3)
+    situation = proposed().situation
     assert situation.n_left == 94
     assert sorted({*situation.left.tolist(), *ROWS}) == list(range(100))
     assert situation.spent == sum(1 + row for row in ROWS)

@@ -41,7 +41,7 @@ def proposal_lines(proposal: Proposal, width: int | None = 80) -> list[str]:
     found: list[str] = []
     if proposal.situation.n_left:
         found += _costs(proposal, width)
-        found += ["", *_walls(proposal.walls, width)]
+        found += ["", *_walls(proposal, width)]
         found += ["", *_settings(proposal.settings, width)]
     else:
         found.append("All assignments are evaluated.")
@@ -100,12 +100,17 @@ def _percent(region: Region) -> str:
     return "< 1 % of the space" if share < 1 else f"{share:.0f} % of the space"
 
 
-def _walls(walls: Sequence[WallTime], width: int | None) -> list[str]:
+def _walls(proposal: Proposal, width: int | None) -> list[str]:
+    def as_now(each: WallTime) -> str:
+        if proposal.situation.is_queued:
+            return "as it is set"
+        return f"with psy run -j {each.cores}"
+
     rows = [("jobs", "cores", "wall time", "longest job", "")]
-    for each in walls:
+    for each in proposal.walls:
         wall = range_text(each.wall, rough_duration)
         job = rough_duration(each.longest_job.value)
-        now = "as it is set" if each.is_current else ""
+        now = as_now(each) if each.is_current else ""
         rows.append((str(each.n_jobs), str(each.cores), wall, job, now))
     return aligned(rows, width)
 

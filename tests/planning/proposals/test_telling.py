@@ -60,3 +60,9 @@ def test_nothing_left_is_told(queued):
 def test_functions_are_told_as_such(queued):
     lines = proposal_lines(proposal_of(*queued({"memory": lambda name: "900G"})))
     assert any(line.startswith("memory     a function  ") for line in lines)
+
+
+def test_cores_of_this_machine_are_what_a_run_has_to_be_given(sweep):
+    text = "\n".join(proposal_lines(proposal_of(*sweep(cores=4))))
+    assert "as it is set" not in text
+    assert text.count("with psy run -j 4") == 1
