@@ -103,6 +103,35 @@ def test_files_have_the_rows_of_a_table(done, store):
         assert [read(wave) for wave in found["wave"]] == [*map(list, frame["wave"])]
 
 
+OF_DATES = """\
+import datetime
+
+from psyrun import Param
+
+days = [datetime.date(2024, 3, day) for day in (1, 8, 15)]
+pspace = Param(day=days) * Param(hour=[6, 18])
+max_jobs = 2
+
+
+def execute(day, hour):
+    if day.day == 8 and hour == 18:
+        raise ValueError("cloudy")
+    return {"at": datetime.datetime(day.year, day.month, day.day, hour)}
+"""
+
+
+@pytest.mark.parametrize("ext", GRIDS)
+def test_dates_of_python_are_dates_in_the_file(done, ext):
+    done(OF_DATES, accept=True)
+    psyrun.export("a", f"out{ext}")
+    found = opened(f"out{ext}")
+    days = np.array(["2024-03-01", "2024-03-08", "2024-03-15"], "M8[ns]")
+    assert (found["day"].values == days).all()
+    at = found["at"].sel(hour=6).values
+    assert (at == days + np.timedelta64(6, "h")).all()
+    assert np.isnat(found["at"].sel(day="2024-03-08", hour=18).values)
+
+
 @pytest.mark.parametrize("store", [*STORES, ".h5"])
 @pytest.mark.parametrize("ext", GRIDS)
 def test_files_have_the_dimensions_of_the_space(done, store, ext):

@@ -6,6 +6,7 @@ and times are counts of a unit, and what is missing is a value of its own.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,6 +164,19 @@ def _of_time(dtype: np.dtype[Any]) -> Encoding:
         finer = unit if unit in ("s", "ms", "us", "ns") else "s"
         attrs = {"units": _UNITS[finer], "dtype": f"timedelta64[{finer}]"}
     return Encoding(np.dtype(np.int64), np.int64(_NO_TIME), attrs)
+
+
+def as_counted(values: NDArray[Any]) -> NDArray[Any]:
+    """Return Python's dates, or datetimes without a time zone, as those of NumPy.
+
+    Anything else is returned as it is, and so are values of several types.
+    """
+    if values.dtype != object or values.size == 0:
+        return values
+    kinds = {(type(v), getattr(v, "tzinfo", None) is None) for v in values.flat}
+    if kinds == {(datetime.date, True)}:
+        return values.astype("M8[D]")
+    return values.astype("M8[us]") if kinds == {(datetime.datetime, True)} else values
 
 
 def _are_texts(column: NDArray[Any]) -> bool:

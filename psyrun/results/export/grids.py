@@ -20,6 +20,7 @@ from psyrun.results.columns import as_array
 from psyrun.results.export.encoding import (
     TRUTH_WITH_GAPS,
     Encoding,
+    as_counted,
     attribute,
     truth_with_gaps,
 )
@@ -183,7 +184,7 @@ class _Writing:
     ) -> int:
         """Write rows with their coordinates, and return how many there are."""
         # Its types are those of all others.
-        first = {key: as_array(key, col) for key, col in next(pieces, {}).items()}
+        first = {key: _values(key, col) for key, col in next(pieces, {}).items()}
         planned = {
             key: self.planned(key, column, attrs.get(key, {}))
             for key, column in first.items()
@@ -253,7 +254,8 @@ class _Writing:
         known = self.names.coordinates() | self.names.coordinates(odd=True)
         self.coordinate_keys = set(known)
         found = []
-        for key, (dimension, values, attrs) in known.items():
+        for key, (dimension, own_values, attrs) in known.items():
+            values = as_counted(own_values)
             truth = truth_with_gaps(values)
             try:
                 encoding = (
@@ -305,7 +307,7 @@ class _Writing:
         while piece:
             begin, n_rows = n_rows, n_rows + count_rows(piece)
             for key, column in piece.items():
-                array = as_array(key, column)
+                array = _values(key, column)
                 self._columns[key].append(*self._spread(array, begin, n_rows))
             piece = next(others, {})
         for column_ in self._columns.values():
@@ -320,6 +322,10 @@ class _Writing:
             return values, None, end
         places = self._filled[begin:end]
         return values, places, int(places[-1]) + 1 if len(places) else 0
+
+
+def _values(key: str, column: Any) -> NDArray[Any]:
+    return as_counted(as_array(key, column))
 
 
 class _Column:
