@@ -167,6 +167,8 @@ def _label(axes: Axes, side: str, axis: Axis, *, has_cells: bool = False) -> Non
     getattr(axes, f"set_{side}label")(_literal(axis.label))
     if axis.is_log:
         getattr(axes, f"set_{side}scale")("log")
+    if axis.kind == "date":
+        _tick_dates(axes, side)
     is_few = len(axis) <= _MOST_TICKS
     if (
         axis.kind == "text"
@@ -181,6 +183,16 @@ def _are_apart(axis: Axis) -> bool:
     gaps = np.diff(axis.positions / 2)
     is_wide = bool((gaps * _MOST_TICKS >= gaps.sum()).all())
     return axis.kind == "number" and not axis.groups and is_wide
+
+
+def _tick_dates(axes: Axes, side: str) -> None:
+    """Say at each tick what is new; whole dates would run into each other."""
+    from matplotlib import dates
+
+    untyped: Any = dates
+    own, locator = getattr(axes, f"{side}axis"), untyped.AutoDateLocator()
+    own.set_major_locator(locator)
+    own.set_major_formatter(untyped.ConciseDateFormatter(locator))
 
 
 def _tick_levels(axes: Axes, side: str, axis: Axis) -> None:

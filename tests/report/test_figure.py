@@ -81,6 +81,21 @@ def test_texts_at_ticks_do_not_meet():
         assert rotation or all(a[1] < b[0] for a, b in pairwise(ends))
 
 
+@pytest.mark.parametrize("step", ["6h", "1D", "7D", "17D", "100D", "365D"])
+@pytest.mark.parametrize("over", ["when", "when,k"])
+def test_dates_at_ticks_do_not_meet(step, over):
+    dates = np.datetime64("2024-03-01", "h") + np.arange(8) * np.timedelta64(
+        int(step[:-1]), step[-1]
+    )
+    axes = axes_of(picture(Param(when=dates) * Param(k=[1, 2]), over=over))
+    axes.figure.draw_without_rendering()
+    labels = [text for text in axes.get_xticklabels() if text.get_text()]
+    ends = [label.get_window_extent().intervalx for label in labels]
+    assert len(ends) > 2 and all(a[1] < b[0] for a, b in pairwise(ends))
+    whole = " ".join(label.get_text() for label in labels)
+    assert "202" in whole + axes.xaxis.get_major_formatter().get_offset()
+
+
 def test_bars_go_down_in_the_order_of_the_space():
     found = picture(over="solver", by="n", band="sem")
     axes = axes_of(found)
