@@ -207,6 +207,15 @@ def test_a_drag_marks_points_of_a_scatter_plot(browser: Browser, report: Path) -
     shoot(browser, "random-space")
 
 
+def test_the_first_lines_are_those_of_psy_plot(browser: Browser, report: Path) -> None:
+    browser.open(report, "#task=epidemic")
+    chosen = [
+        browser.element(f"#choose-{each}").get_property("value")
+        for each in ("kind", "x", "by")
+    ]
+    assert chosen == ["lines", "gamma", "model"]
+
+
 def test_the_address_shows_the_same_again(browser: Browser, report: Path) -> None:
     browser.open(report, "#task=epidemic")
     browser.choose("choose-kind", "lines")

@@ -42,7 +42,9 @@ function firstView(task) {
   } else view.kind = by && by.n > 6 && by.n !== Infinity && isNumber(by) ? 'heat' : 'lines';
   if (view.kind === 'lines') {
     const short = axes.slice(1).filter((each) => each.n <= 8);
-    view.by = short.length ? short[0].name : '';
+    // As psy plot, which tells texts apart rather than numbers.
+    const chosen = short.find((each) => !isNumber(each)) || short[0];
+    view.by = chosen ? chosen.name : '';
     if ((task.cells || task.parameters.some((each) => each.isRepeat)) && quantity.group === 'result') view.band = 'sd';
   }
   return view;
