@@ -60,6 +60,7 @@ class _Known:
     evaluated: Evaluated
     division: Division
     is_open: Indices
+    n_unfinished: int
 
     def rest(self, block: int) -> Indices:
         """Return what a block has left, as indices in the whole space."""
@@ -67,6 +68,39 @@ class _Known:
 
         indices = np.asarray(self.division.indices(block), np.int64)
         return self.division.in_whole(np.intersect1d(indices, self.is_open))
+
+    @property
+    def rest_of_all(self) -> Indices:
+        """What all blocks have left, as indices in the whole space."""
+        return self.division.in_whole(self.is_open)
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What a job may have to do.
+
+    Attributes
+    ----------
+    rows : ndarray of int64
+        Assignments, as indices in the whole space.
+    n_workers : int
+        How many workers share these: those of the job, or of all jobs that fetch.
+    name : str
+        What to call it.
+    """
+
+    rows: Indices
+    n_workers: int
+    name: str
+
+    @classmethod
+    def of(cls, item: QueuedJob, known: _Known, block: int) -> _Rest:
+        plan = item.task.plan
+        if not plan.fetches:
+            return cls(known.rest(block), plan.pool_size, "the rest")
+        # Nobody knows which of it the next job will fetch.
+        n_jobs = max(1, known.n_unfinished)
+        return cls(known.rest_of_all, n_jobs * plan.pool_size, "what is left")
 
 
 class Needs:
@@ -93,8 +127,7 @@ class Needs:
             explain why that did not suffice.
         """
         block, batch = item.step.block, item.batch
-        is_divided = item.step.step == PROCESS and not item.task.plan.fetches
-        if block is None or batch is None or not is_divided:
+        if block is None or batch is None or item.step.step != PROCESS:
             return None
         # Whatever is wrong with it, the job is given twice as much.
         try:
@@ -104,7 +137,7 @@ class Needs:
             job = batch.job(item.position)
             at = JobTraces.find(item.round, int(block), job).evaluating
             of_cause = _time if cause is Cause.TIME else _memory
-            return of_cause(item, known, known.rest(int(block)), at)
+            return of_cause(item, known, _Rest.of(item, known, int(block)), at)
         except Exception:
             return None
 
@@ -130,19 +163,22 @@ def _look(round_: Round, names: Sequence[str]) -> _Known | None:
     found = estimate(data.division.whole_space, evaluated)
     if not isinstance(found, Estimate):
         return None
+    blocks = (round_.block(n, counts.ext) for n in range(counts.n_blocks))
+    n_unfinished = sum(not path.exists() for path in blocks)
     # What failed is tried again, with more.
-    return _Known(found, evaluated, data.division, not_evaluated(data, ()))
+    is_open = not_evaluated(data, ())
+    return _Known(found, evaluated, data.division, is_open, n_unfinished)
 
 
 def _time(
-    item: QueuedJob, known: _Known, rest: Indices, at: Sequence[Evaluating]
+    item: QueuedJob, known: _Known, rest: _Rest, at: Sequence[Evaluating]
 ) -> Need | None:
     import numpy as np
 
     from psyrun.estimate import OpenBlock, OpenWork, seconds_left
 
     minutes, prediction = _asked(item, "runtime"), known.estimate.time
-    if not minutes or not prediction.fits or not len(rest):
+    if not minutes or not prediction.fits or not len(rest.rows):
         return None
     for one in at:
         # What takes longer than predicted is something else.
@@ -150,18 +186,17 @@ def _time(
         if one.after is None or 60 * minutes - one.after > longest:
             return None
     none = np.empty(0, np.int64)
-    n_workers = item.task.plan.pool_size
-    block = OpenBlock(rest, none, np.empty(0), n_workers, is_running=True)
+    block = OpenBlock(rest.rows, none, np.empty(0), rest.n_workers, is_running=True)
     left = seconds_left(OpenWork([block], 1), prediction, known.evaluated)
     if left is None or not left.high <= _SURE * left.low:
         return None
     factor = (_START + _MARGIN * left.high) / (60 * minutes)
-    why = f"the rest is predicted to take up to {rough_duration(left.high)}"
+    why = f"{rest.name} is predicted to take up to {rough_duration(left.high)}"
     return Need(min(_MOST, max(1.0, factor)), why)
 
 
 def _memory(
-    item: QueuedJob, known: _Known, rest: Indices, at: Sequence[Evaluating]
+    item: QueuedJob, known: _Known, rest: _Rest, at: Sequence[Evaluating]
 ) -> Need | None:
     import numpy as np
 
@@ -180,9 +215,10 @@ def _memory(
     # Something else has taken it.
     if used < _EXPLAINED * had:
         return None
-    most = n_workers * float(_upper(prediction, rest).max(initial=used / n_workers))
+    upper = _upper(prediction, rest.rows)
+    most = n_workers * float(upper.max(initial=used / n_workers))
     factor = max(_LEAST_MEMORY, _MARGIN * most / had)
-    why = f"the rest is predicted to need up to {memory_size(most)}"
+    why = f"{rest.name} is predicted to need up to {memory_size(most)}"
     return Need(min(_MOST, factor), why)
 
 

@@ -122,6 +122,48 @@ def test_memory_is_shared_by_the_workers_of_a_job(
     assert need.factor == pytest.approx(1.2 * 2 * 2000 / 3100, rel=0.1)
 
 
+def fetching(job: EndedJob, n_blocks: int = 3) -> None:
+    """Have jobs of the round fetch their work."""
+    plan = replace(job.item.task.plan, fetches=True, n_blocks=n_blocks)
+    job.item.task = replace(job.item.task, plan=plan)
+    Division(Param(x=range(30)), n_blocks).save(job.round, plan)
+
+
+def test_who_fetches_may_get_the_largest_that_is_left(
+    make_ended: Callable[..., EndedJob],
+) -> None:
+    job = make_ended(memory="1550M", timelimit="1h")
+    fetching(job)
+    job.write(0, range(10))
+    job.write(BLOCK, range(10, 15))
+    job.at(15)
+    need = job.needs(Cause.MEMORY)
+    assert need is not None
+    # The last one needs 3 GB, whoever will fetch it.
+    assert need.factor == pytest.approx(1.2 * 3000 / 1550, rel=0.1)
+    assert need.why.startswith("what is left is predicted to need up to 2.")
+
+
+@pytest.mark.parametrize("n_finished", [0, 1])
+def test_who_fetches_needs_time_for_a_share_of_what_is_left(
+    make_ended: Callable[..., EndedJob], n_finished: int
+) -> None:
+    job = make_ended(memory="4G", timelimit="12m")
+    fetching(job)
+    job.write(0, range(10))
+    job.write(BLOCK, range(10, 15))
+    job.at(15)
+    for block in range(n_finished):
+        path = job.round.block(2 * block, ".pkl")
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    rest = sum(map(seconds_of, range(15, 30))) / (3 - n_finished)
+    need = job.needs(Cause.TIME)
+    assert need is not None
+    assert need.factor == pytest.approx((60 + 1.2 * rest) / 720, rel=0.2)
+    assert need.why.startswith("what is left is predicted to take up to")
+
+
 def test_what_the_model_does_not_explain_is_no_matter_of_it(
     make_ended: Callable[..., EndedJob],
 ) -> None:

@@ -93,3 +93,19 @@ def test_a_block_that_is_lost_is_evaluated_again(uneven: Project) -> None:
     uneven.psy("run", "-j", "2")
     assert set(division.indices(1)) <= set(uneven.calls())
     assert uneven.result()["y"] == [*range(1, 9)] * 3
+
+
+def test_who_fetches_the_slowest_first_loses_nothing(uneven: Project) -> None:
+    uneven.edit("import Param", "import backend as b, Param")
+    uneven.edit("max_jobs", "backend = b.LoadBalancingBackend\nmax_jobs")
+    begin_and_kill(uneven)
+    assert division_of(uneven, 2).portions is not None
+    begun = (uneven.folder / "calls").read_text().split()
+    assert {*map(int, begun[:2])} == {15, 23}
+    # What is left is fetched anew, and what is new with it.
+    uneven.edit("k=range(3)", "k=range(4)")
+    uneven.psy("run", "-j", "2")
+    calls = uneven.calls()
+    assert set(calls) == {*OTHERS, *range(24, 32)}
+    assert len(calls) <= len(OTHERS) + 8 + 2
+    assert uneven.result()["y"] == [*range(1, 9)] * 4
