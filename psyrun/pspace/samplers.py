@@ -13,71 +13,24 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError, SpaceWarning
 from psyrun.pspace.choosing import whole_number
-from psyrun.pspace.columns import Column, Indices, as_numbers, as_objects, listed
+from psyrun.pspace.columns import Column, Indices, as_numbers, as_objects
 from psyrun.pspace.derived import Derived, Zip
-from psyrun.pspace.param import Param, arguments
+from psyrun.pspace.design import Design, changed, ranges_of
+from psyrun.pspace.param import Param
 from psyrun.pspace.permutation import keys_of, mixed
-from psyrun.pspace.ranges import Choices, Range, Unit, as_range
+from psyrun.pspace.ranges import Choices, Range, Unit
 from psyrun.pspace.space import (
     ParameterSpace,
     Product,
     Selection,
     Sum,
-    Table,
     is_a,
 )
 from psyrun.utils.extras import imported
 from psyrun.utils.typing import override
 
 _MOST_SOBOL = 2**30
-_MOST_SHOWN = 6  # parameters
-_OPTIONS = frozenset({"seed", "scramble", "strength", "optimization"})
 _OPTIMIZATIONS = (None, "random-cd", "lloyd")
-
-
-class Design(Table):
-    """Points that are spread over ranges; a subclass says how."""
-
-    def __init__(
-        self, n: int, ranges: Mapping[str, Any] | None, params: Mapping[str, Any]
-    ) -> None:
-        self._title = type(self).__name__
-        n = whole_number(self._title, "the number of points", n, least=1)
-        self._ranges = _ranges(self._title, ranges, params)
-        varied = {k: r for k, r in self._ranges.items() if isinstance(r, Range)}
-        columns = {k: c for k, c in self._ranges.items() if isinstance(c, Column)}
-        columns |= self._drawn(n, varied)
-        super().__init__({key: columns[key] for key in self._ranges}, n)
-
-    def _drawn(self, n: int, ranges: Mapping[str, Range]) -> Mapping[str, Column]:
-        unit = self._unit_points(n, len(ranges))
-        return {
-            key: listed(each.values(unit[:, i]))
-            for i, (key, each) in enumerate(ranges.items())
-        }
-
-    def _unit_points(self, n: int, n_dimensions: int) -> Unit:
-        """Return points of the unit cube, shape (n, n_dimensions)."""
-        raise NotImplementedError
-
-    def _options(self) -> Mapping[str, Any]:
-        """Return the arguments by name that are not what they are by default."""
-        return {}
-
-    @override
-    def literal(self) -> str | None:
-        texts = {key: _literal(each) for key, each in self._ranges.items()}
-        if None in texts.values() or not _OPTIONS.isdisjoint(texts):
-            return None
-        options = {key: repr(value) for key, value in self._options().items()}
-        return f"{self._title}({len(self)}, {arguments({**texts, **options})})"
-
-    @override
-    def _summary(self) -> str:
-        shown = [f"{key}={each!r}" for key, each in self._ranges.items()]
-        more = ["..."] if len(shown) > _MOST_SHOWN else []
-        described = ", ".join([*shown[:_MOST_SHOWN], *more])
-        return f"<{self._title}{self._sized()}: {described}>"
 
 
 class Sequence(Design):
@@ -104,7 +57,7 @@ class Sequence(Design):
 
     @override
     def _options(self) -> Mapping[str, Any]:
-        return _changed(seed=(self._seed, 0), scramble=(self._scramble, True))
+        return changed(seed=(self._seed, 0), scramble=(self._scramble, True))
 
 
 class Sobol(Sequence):
@@ -257,7 +210,7 @@ class LatinHypercube(Design):
     @override
     def _options(self) -> Mapping[str, Any]:
         how = (self._optimization, None)
-        return _changed(
+        return changed(
             strength=(self._strength, 1), optimization=how, seed=(self._seed, 0)
         )
 
@@ -336,7 +289,7 @@ class Random(Design):
 
     @override
     def _options(self) -> Mapping[str, Any]:
-        return _changed(seed=(self._seed, 0))
+        return changed(seed=(self._seed, 0))
 
 
 class DrawnColumn(Column):
@@ -406,41 +359,14 @@ class Grid(Product):
     ) -> None:
         n = whole_number("Grid", "the number of values", n, least=1)
         factors = (
-            _axis(key, each, n) for key, each in _ranges("Grid", ranges, params).items()
+            _axis(key, each, n)
+            for key, each in ranges_of("Grid", ranges, params).items()
         )
         super().__init__(*factors)
 
 
 def _axis(key: str, each: Range | Column, n: int) -> ParameterSpace:
     return Param(**{key: each.levels(n) if isinstance(each, Range) else each[0]})
-
-
-def _ranges(
-    title: str, ranges: Mapping[str, Any] | None, params: Mapping[str, Any]
-) -> dict[str, Range | Column]:
-    given = dict(ranges or {})
-    if twice := given.keys() & params.keys():
-        raise PsyrunError(
-            f"{title}: {', '.join(map(repr, sorted(twice)))} is given twice; give each "
-            "parameter one range."
-        )
-    found = {key: as_range(title, key, v) for key, v in (given | {**params}).items()}
-    if not any(isinstance(each, Range) for each in found.values()):
-        raise PsyrunError(
-            f"{title}: no parameter has a range; give one such as "
-            "x=uniform(0, 1), or a list of values."
-        )
-    return found
-
-
-def _literal(each: Range | Column) -> str | None:
-    if isinstance(each, Choices):
-        return each.column.literal()
-    return each.literal() if isinstance(each, Column) else repr(each)
-
-
-def _changed(**options: tuple[Any, Any]) -> dict[str, Any]:
-    return {key: value for key, (value, usual) in options.items() if value != usual}
 
 
 def _engine(name: str, n_dimensions: int, seed: int, **options: Any) -> Any:
