@@ -1,8 +1,8 @@
 """The parameters of a space as what costs may depend on: numbers, and levels.
 
-Numbers, dates included, are axes along which costs change steadily. Anything else, such
-as text and truth values, is a level: one of some values without an order. Parameters
-that have one value everywhere are left out.
+Numbers, dates and times included, are axes along which costs change steadily. Anything
+else, such as text and truth values, is a level: one of some values without an order.
+Parameters that have one value everywhere are left out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from psyrun.pspace.axes import Dimension, Grid, grid_of, values_of
 from psyrun.pspace.columns import Indices
+from psyrun.pspace.moments import seconds_of, time_of_day
 from psyrun.pspace.space import ParameterSpace
 from psyrun.utils.dates import seconds_of_dates
 
@@ -276,7 +279,8 @@ def _numbers_or_none(values: NDArray[Any]) -> Floats | None:
     return _as_floats(values)
 
 
-_REAL = (int, float, np.integer, np.floating, dt.date)
+_MOMENTS = (dt.date, dt.time, dt.timedelta, np.timedelta64)
+_REAL = (int, float, np.integer, np.floating, Decimal, Fraction, *_MOMENTS)
 
 
 def _as_floats(values: NDArray[Any]) -> Floats:
@@ -295,6 +299,11 @@ def _as_float(value: Any) -> float:
         return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
     if isinstance(value, dt.date):
         return 86400.0 * value.toordinal()
+    if isinstance(value, dt.time):
+        seconds = time_of_day(value)
+        return float("nan") if seconds is None else seconds
+    if isinstance(value, dt.timedelta | np.timedelta64):
+        return seconds_of(value)
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

@@ -205,7 +205,7 @@ class _Range:
         if values.dtype.kind in _NUMBERS and len(values):
             low, high = shown(np.nanmin(values).item()), shown(np.nanmax(values).item())
             return PsyrunError(f"{text} Its values are from {low} to {high}.")
-        return PsyrunError(f"{text}{_among(values.tolist())}")
+        return PsyrunError(f"{text}{_among(_listed(values))}")
 
 
 _OTHER = object()
@@ -319,11 +319,17 @@ def _nearest(space: ParameterSpace, key: str, value: Any) -> str:
         if not np.isnan(distances).all():
             near = values[int(np.nanargmin(distances))].item()
             return f" The nearest is {shown(near)}."
-    some = values[:_MOST_COMPARED].tolist()
+    some = _listed(values[:_MOST_COMPARED])
     texts = [each for each in some if isinstance(each, str)]
     if isinstance(value, str) and (near := did_you_mean(value, texts)):
         return near
     return _among(some)
+
+
+def _listed(values: NDArray[Any]) -> list[Any]:
+    """Return values in a list, times of NumPy as they are."""
+    # As those of Python, fine ones would be numbers.
+    return list(values) if values.dtype.kind in "mM" else values.tolist()
 
 
 def _as_float(value: Any) -> float:

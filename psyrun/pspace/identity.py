@@ -49,6 +49,8 @@ def _identity(value: Any) -> Any:
         return value
     if isinstance(value, np.ndarray):
         value = value.tolist()
+    elif isinstance(value, np.timedelta64):
+        return _hashable(value)  # it is a number to NumPy, too
     elif isinstance(value, np.number | np.bool_ | np.void):
         value = value.item()
     if isinstance(value, list | tuple | deque | array):
@@ -78,7 +80,7 @@ def _hashable(value: Any) -> Any:
         return math.nan if _is_number(value) else type(value)
     if isinstance(value, date | np.datetime64):
         return moment_of(value)
-    if isinstance(value, timedelta):
+    if isinstance(value, timedelta | np.timedelta64):
         return duration_of(value)
     if not _has_hash(value):
         return ComparedByValue(value)

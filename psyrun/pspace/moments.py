@@ -5,10 +5,12 @@ They have the same hash wherever they are equal, unlike those of several librari
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
+
+from psyrun.utils.durations import seconds_of_numpy
 
 
 def moment_of(value: date | np.datetime64) -> date | np.datetime64:
@@ -40,7 +42,35 @@ def _in_utc(value: datetime) -> datetime:
     return plain if plain == value else there
 
 
-def duration_of(value: timedelta) -> timedelta:
-    """Return a length of time as one of Python, if it is no finer."""
+def duration_of(value: timedelta | np.timedelta64) -> timedelta | np.timedelta64:
+    """Return a length of time as one of Python, if it is no finer, and not too long.
+
+    Years and months of NumPy have no fixed length, and stay.
+    """
+    if isinstance(value, np.timedelta64):
+        return _in_python(value)
     plain = timedelta(value.days, value.seconds, value.microseconds)
     return plain if plain == value else value
+
+
+def _in_python(value: np.timedelta64) -> timedelta | np.timedelta64:
+    seconds = seconds_of_numpy(value)
+    if seconds is None or (seconds * 10**6) % 1:
+        return value
+    try:
+        return timedelta(microseconds=int(seconds * 10**6))
+    except OverflowError:
+        return value
+
+
+def time_of_day(value: time) -> float | None:
+    """Return a time of day in seconds since midnight, None if it has a zone."""
+    if value.tzinfo is not None:
+        return None
+    whole = value.hour * 3600 + value.minute * 60 + value.second
+    return whole + value.microsecond / 1e6
+
+
+def seconds_of(value: timedelta | np.timedelta64) -> float:
+    """Return a length of time in seconds, nan for NaT."""
+    return float(np.timedelta64(value) / np.timedelta64(1, "s"))

@@ -1,7 +1,7 @@
 """Values of types without literals in Python, as they are written on the command line.
 
-Dates and times are written as in ``2024-03-01T12:00`` and ``12:00``, `Decimal` and
-`Fraction` as what these read, such as ``0.10`` and ``1/3``.
+Dates and times are written as in ``2024-03-01T12:00`` and ``12:00``, lengths of time as
+in ``1h30m``, `Decimal` and `Fraction` as what these read, such as ``0.10`` and ``1/3``.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from psyrun.utils.durations import read_duration
+
 _DATES = (np.datetime64, datetime.date)
+_DURATIONS = (np.timedelta64, datetime.timedelta)
 _EXACT = (Decimal, Fraction)
 _TIME = re.compile(r"\d\d:\d\d(:\d\d)?(?!\d|:)")
 
 
 def has_own_form(kind: type) -> bool:
     """Whether values of a type are read by `read_as`."""
-    return issubclass(kind, (*_DATES, datetime.time, *_EXACT))
+    return issubclass(kind, (*_DATES, *_DURATIONS, datetime.time, *_EXACT))
 
 
 def read_as(kind: type, text: str) -> Any:
@@ -31,6 +34,8 @@ def read_as(kind: type, text: str) -> Any:
     try:
         if issubclass(kind, np.datetime64):
             return np.datetime64(text)
+        if issubclass(kind, _DURATIONS):
+            return _duration(kind, text)
         if issubclass(kind, datetime.time) and not _TIME.match(text):
             # Python takes digits alone for hours, and looks at no fourth number.
             raise ValueError(text)
@@ -39,6 +44,22 @@ def read_as(kind: type, text: str) -> Any:
         return _fraction(text) if issubclass(kind, Fraction) else Decimal(text)
     except ArithmeticError as error:
         raise ValueError(text) from error
+
+
+def _duration(kind: type, text: str) -> datetime.timedelta | np.timedelta64:
+    seconds = read_duration(text.removeprefix("-"))
+    if text.startswith("-"):
+        seconds = -seconds
+    is_of_numpy = issubclass(kind, np.timedelta64)
+    nano = seconds * 10**9
+    if is_of_numpy and nano % 1000 and not nano % 1:
+        return np.timedelta64(int(nano), "ns")
+    micro = seconds * 10**6
+    if micro % 1:
+        raise ValueError(text)
+    if is_of_numpy:
+        return np.timedelta64(int(micro), "us")
+    return datetime.timedelta(microseconds=int(micro))
 
 
 def _fraction(text: str) -> Fraction | float:
@@ -65,8 +86,9 @@ def with_own_types(wanted: Iterable[Any], kinds: set[type]) -> list[Any]:
     Parameters
     ----------
     wanted : iterable
-        Texts stand for dates and times where others are such. Where all others are of
-        `Decimal`, or of `Fraction`, texts and numbers stand for these.
+        Texts stand for dates, times and lengths of time where others are such. Where
+        all others are of `Decimal`, or of `Fraction`, texts and numbers stand for
+        these.
     kinds : set of type
         The types of the others.
     """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -13,12 +15,13 @@ from numpy.typing import NDArray
 
 from psyrun.errors import visible
 from psyrun.pspace.columns import Indices
-from psyrun.pspace.moments import moment_of
+from psyrun.pspace.moments import moment_of, seconds_of, time_of_day
 from psyrun.pspace.showing import short
-from psyrun.report.numbers import is_geometric, number_text, texts_of
+from psyrun.report.numbers import is_geometric, number_text, texts_of, time_texts
 from psyrun.utils.dates import dates_of_seconds, seconds_of_dates
 
-Kind: TypeAlias = Literal["number", "date", "text"]
+Kind: TypeAlias = Literal["number", "date", "time", "text"]
+_EXACT = Decimal | Fraction
 _MOST_EXACT = 2.0**53  # from which on floats leave out whole numbers
 
 
@@ -29,31 +32,38 @@ class Levels:
     Attributes
     ----------
     values : ndarray, shape (n_levels,)
-        Numbers as float64 and dates ascend, nan at the end; anything else is text, in
-        the order of the space.
+        Numbers as float64 and dates ascend, nan at the end. Times of day are dates on
+        the day of the epoch. Anything else is text, in the order of the space.
     of_place : ndarray of int64, shape (n_places,)
         The number of the level at each place of the dimension of the space.
-    kind : {"number", "date", "text"}
+    kind : {"number", "date", "time", "text"}
         What the values are.
     is_ascending : bool
         Whether they come in this order in the space, as those of grids do.
+    unit : str
+        ``s`` if they are lengths of time, else empty.
     """
 
     values: NDArray[Any]
     of_place: Indices
     kind: Kind
     is_ascending: bool = True
+    unit: str = ""
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> Levels:
         """Return the levels among the values along a dimension."""
-        numbers = _as_numbers(values)
+        times = _as_times(values)
+        numbers = _as_numbers(values) if times is None else times
         if numbers is None:
             return _levels_of_text(values)
         found, of_place = np.unique(numbers, return_inverse=True)
         is_ascending = bool(np.all(np.diff(of_place) >= 0))
-        kind: Kind = "date" if numbers.dtype.kind == "M" else "number"
-        return cls(found, of_place.astype(np.int64), kind, is_ascending)
+        kind: Kind = "number"
+        if numbers.dtype.kind == "M":
+            kind = "date" if times is None else "time"
+        unit = "s" if is_length_of_time(values) else ""
+        return cls(found, of_place.astype(np.int64), kind, is_ascending, unit)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -62,27 +72,59 @@ class Levels:
 def _as_numbers(values: NDArray[Any]) -> NDArray[Any] | None:
     """Return numbers as floats and dates as they are; None for anything else.
 
-    It is None, too, for whole numbers that are different, but the same as floats.
+    Lengths of time are in seconds. It is None, too, for numbers that are different, but
+    the same as floats.
     """
     kind = values.dtype.kind
     if kind in "iu":
         return _told_apart(values)
     if kind == "f":
         return values.astype(np.float64)
-    if kind == "m":
-        return seconds_of(values)
+    if is_length_of_time(values):
+        return seconds_of_array(values)
     if kind == "M":
         return values
-    if kind == "O" and all(
-        isinstance(each, int | float | np.integer | np.floating)
-        and not isinstance(each, bool)
-        for each in values
-    ):
+    if kind == "O" and all(map(_is_number, values)):
         try:
             return _told_apart(values)
-        except OverflowError:
+        except (OverflowError, ValueError):  # too large, or a NaN that signals
             return None
     return _as_dates(values) if kind == "O" else None
+
+
+def _is_number(value: object) -> bool:
+    is_real = isinstance(value, int | float | _EXACT | np.number)
+    is_other = isinstance(value, bool | np.timedelta64 | np.complexfloating)
+    return is_real and not is_other
+
+
+def is_length_of_time(values: Any) -> bool:
+    """Whether a list or an array has lengths of time, of NumPy or of Python."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind != "O":
+            return bool(values.dtype.kind == "m")
+        values = values.ravel()
+    elif not isinstance(values, list):
+        return False
+    lengths = timedelta | np.timedelta64
+    return len(values) > 0 and all(isinstance(each, lengths) for each in values)
+
+
+def seconds_of_array(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return lengths of time in seconds, nan for NaT."""
+    if values.dtype.kind == "m":
+        return np.asarray(values / np.timedelta64(1, "s"), np.float64)
+    found = np.array([seconds_of(each) for each in values.ravel()], np.float64)
+    return found.reshape(values.shape)
+
+
+def _as_times(values: NDArray[Any]) -> NDArray[np.datetime64] | None:
+    """Return times of day as dates on the day of the epoch; None for anything else."""
+    if values.dtype.kind != "O" or not len(values):
+        return None
+    seconds = [time_of_day(v) if isinstance(v, time) else None for v in values]
+    there = [each for each in seconds if each is not None]
+    return dates_of_seconds(np.array(there)) if len(there) == len(seconds) else None
 
 
 def _as_dates(values: NDArray[Any]) -> NDArray[np.datetime64] | None:
@@ -106,16 +148,11 @@ def _as_dates(values: NDArray[Any]) -> NDArray[np.datetime64] | None:
 
 def _told_apart(values: NDArray[Any]) -> NDArray[np.float64] | None:
     numbers = values.astype(np.float64)
-    if np.abs(numbers).max(initial=0) < _MOST_EXACT:
-        return numbers
-    is_large = np.abs(numbers) >= _MOST_EXACT
-    different = len(set(values[is_large].tolist()))
-    return numbers if len(np.unique(numbers[is_large])) == different else None
-
-
-def seconds_of(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return lengths of time in seconds, nan for NaT."""
-    return np.asarray(values / np.timedelta64(1, "s"), np.float64)
+    looked_at = np.abs(numbers) >= _MOST_EXACT
+    if values.dtype.kind == "O" and any(isinstance(v, _EXACT) for v in values):
+        looked_at = ~np.isnan(numbers)
+    different = len(set(values[looked_at].tolist()))
+    return numbers if len(np.unique(numbers[looked_at])) == different else None
 
 
 def _levels_of_text(values: NDArray[Any]) -> Levels:
@@ -142,7 +179,7 @@ class Axis:
         The parameter.
     label : str
         Its name, or what the task file says of it, with the unit.
-    kind : {"number", "date", "text"}
+    kind : {"number", "date", "time", "text"}
         What its levels are.
     values : ndarray, shape (n_levels,)
         The levels.
@@ -182,19 +219,29 @@ class Axis:
             return list(self.groups)
         if self.kind == "text":
             return [plain(value) for value in self.values]
-        return texts_of(self.values)
+        return self._moment_texts(self.values)
+
+    def _moment_texts(self, values: NDArray[Any]) -> list[str]:
+        return time_texts(values) if self.kind == "time" else texts_of(values)
 
     @cached_property
     def positions(self) -> NDArray[np.float64]:
         """Where the levels are: numbers as they are, dates in seconds, texts counted.
 
+        Times of day are in seconds, too, since midnight.
+
         It is nan for NaT.
         """
         if self.kind == "text":
             return np.arange(len(self.values), dtype=np.float64)
-        if self.kind == "date":
+        if self.is_moment:
             return seconds_of_dates(self.values)
         return np.asarray(self.values, np.float64)
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether its levels are dates, or times of day."""
+        return self.kind in ("date", "time")
 
     @cached_property
     def is_log(self) -> bool:
@@ -265,7 +312,9 @@ class Axis:
     def _rough_texts(self, values: NDArray[Any]) -> list[str]:
         if self.kind == "number":
             return [number_text(value) for value in values.tolist()]
-        return texts_of(values) if self.kind == "date" else list(map(plain, values))
+        if self.is_moment:
+            return self._moment_texts(values)
+        return list(map(plain, values))
 
     def _intervals(self, most: int) -> tuple[Indices, NDArray[Any]]:
         scaled = np.log(self.positions) if self.is_log else self.positions
@@ -277,6 +326,6 @@ class Axis:
         centres = scaled[0] * (1 - at) + scaled[-1] * at
         if self.is_log:
             centres = np.exp(centres)
-        if self.kind == "date":
+        if self.is_moment:
             return bins, dates_of_seconds(centres)
         return bins, centres

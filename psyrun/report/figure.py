@@ -141,7 +141,7 @@ def _level(text: str) -> str:
 
 
 def _scale(axis: Axis) -> NDArray[Any]:
-    if axis.kind == "date":
+    if axis.is_moment:
         return _dates(axis, axis.positions)
     return axis.positions
 
@@ -167,8 +167,8 @@ def _label(axes: Axes, side: str, axis: Axis, *, has_cells: bool = False) -> Non
     getattr(axes, f"set_{side}label")(_literal(axis.label))
     if axis.is_log:
         getattr(axes, f"set_{side}scale")("log")
-    if axis.kind == "date":
-        _tick_dates(axes, side)
+    if axis.is_moment:
+        _tick_moments(axes, side, axis)
     is_few = len(axis) <= _MOST_TICKS
     if (
         axis.kind == "text"
@@ -185,14 +185,20 @@ def _are_apart(axis: Axis) -> bool:
     return axis.kind == "number" and not axis.groups and is_wide
 
 
-def _tick_dates(axes: Axes, side: str) -> None:
+def _tick_moments(axes: Axes, side: str, axis: Axis) -> None:
     """Say at each tick what is new; whole dates would run into each other."""
     from matplotlib import dates
 
     untyped: Any = dates
     own, locator = getattr(axes, f"{side}axis"), untyped.AutoDateLocator()
+    formatter = untyped.ConciseDateFormatter(locator)
+    if axis.kind == "time":
+        # They are no times of any day.
+        has_seconds = any(text.count(":") > 1 for text in axis.texts)
+        form = "%H:%M:%S" if has_seconds else "%H:%M"
+        formatter = untyped.DateFormatter(form, tz="UTC")
     own.set_major_locator(locator)
-    own.set_major_formatter(untyped.ConciseDateFormatter(locator))
+    own.set_major_formatter(formatter)
 
 
 def _tick_levels(axes: Axes, side: str, axis: Axis) -> None:
@@ -307,8 +313,7 @@ def _scatter(picture: Picture, axes: Axes) -> None:
     positions, values, series = picture.points
     scaled = np.log(positions) if picture.x.is_log else positions
     # Seconds, as a place between others.
-    is_date = picture.x.kind == "date"
-    x = _dates(picture.x, positions) if is_date else positions
+    x = _dates(picture.x, positions) if picture.x.is_moment else positions
     handles = []
     for number, colour in zip(
         range(picture.n_series), _colours(picture.n_series), strict=False
@@ -353,7 +358,7 @@ def _heat(picture: Picture, axes: Axes) -> None:
 
 def _heat_edges(axis: Axis) -> NDArray[Any]:
     edges = _edges(axis)
-    return _dates(axis, edges) if axis.kind == "date" else edges
+    return _dates(axis, edges) if axis.is_moment else edges
 
 
 def _bars(picture: Picture, axes: Axes) -> None:

@@ -52,6 +52,19 @@ def _date_texts(values: NDArray[Any]) -> list[str]:
     return [text.replace("T", " ") for text in texts]
 
 
+def time_texts(values: NDArray[Any]) -> list[str]:
+    """Return texts of times of day, given as dates on the day of the epoch.
+
+    They have as many digits as tell them apart, minutes at least.
+    """
+    n_different = len(np.unique(values))
+    for unit in _UNITS[_UNITS.index("m") :]:
+        dates = np.datetime_as_string(values, unit=unit).tolist()  # type: ignore[call-overload]
+        if len(set(dates)) == n_different:
+            break
+    return [text.rpartition("T")[2] for text in dates]
+
+
 def nice_step(span: float, most: int) -> float:
     """Return a step of 1, 2, 2.5 or 5 times a power of ten.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.report.axis import plain, seconds_of
+from psyrun.report.axis import is_length_of_time, plain, seconds_of_array
 from psyrun.results.columns import as_array
 from psyrun.results.frames import kinds_of
 
@@ -64,10 +66,10 @@ def numbers_of(key: str, column: Any) -> NDArray[np.float64]:
         If it has anything else.
     """
     array = as_array(key, column)
+    if is_length_of_time(array):
+        array = seconds_of_array(array)
     if array.dtype.kind == "O":
         array = _of_objects(array)
-    if array.dtype.kind == "m":
-        array = seconds_of(array)
     if array.dtype.kind not in "biuf":
         raise NoNumberError(_refusal(array))
     if array.ndim > 2:
@@ -78,14 +80,9 @@ def numbers_of(key: str, column: Any) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def is_length_of_time(column: Any) -> bool:
-    """Whether a column has lengths of time."""
-    return isinstance(column, np.ndarray) and column.dtype.kind == "m"
-
-
 def _of_objects(array: NDArray[Any]) -> NDArray[Any]:
     """Return objects as numbers, if all of them are numbers or None."""
-    plain_numbers = int | float | np.number | np.bool_
+    plain_numbers = int | float | Decimal | Fraction | np.number | np.bool_
     if all(each is None or isinstance(each, plain_numbers) for each in array):
         is_complex = any(
             isinstance(each, complex | np.complexfloating) for each in array

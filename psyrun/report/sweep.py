@@ -14,7 +14,7 @@ import numpy as np
 from psyrun.errors import PsyrunError
 from psyrun.pspace.axes import ASSIGNMENT, Dimension, Grid
 from psyrun.pspace.columns import Indices
-from psyrun.report.axis import Axis, Levels, plain
+from psyrun.report.axis import Axis, Levels, is_length_of_time, plain
 from psyrun.report.quantity import (
     COSTS,
     FAILED,
@@ -22,7 +22,6 @@ from psyrun.report.quantity import (
     NoNumberError,
     Quantity,
     cost_quantity,
-    is_length_of_time,
     is_scalar,
     label_of,
     numbers_of,
@@ -288,7 +287,8 @@ class Sweep:
 
     def axis(self, name: str) -> Axis:
         """Return the levels of a parameter, and that of each row or failure."""
-        label = label_of(name, self._source.description.attrs.get(name, {}))
+        attrs = self._source.description.attrs.get(name, {})
+        label = label_of(name, attrs, self.levels(name).unit)
         places = self._places_along(self.parameters[name].number)
         return Axis.of(name, label, self.levels(name), places)
 

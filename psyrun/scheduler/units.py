@@ -14,16 +14,9 @@ from math import ceil
 from numbers import Integral, Real
 from typing import Any
 
+from psyrun.utils.durations import read_duration
+
 _NUMBER = r"(\d+(?:\.\d+)?)\s*"
-_UNITS = (
-    ("d(?:ays?)?", 86400),
-    ("h(?:rs?|ours?)?", 3600),
-    ("m(?:ins?|inutes?)?", 60),
-    ("s(?:ecs?|econds?)?", 1),
-)
-_DURATION = re.compile(
-    r"\s*".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS), re.IGNORECASE
-)
 _MEMORY = re.compile(rf"{_NUMBER}([KMGTP]?)(?:i?B)?", re.IGNORECASE)
 _MEGABYTES = {
     "K": Fraction(1, 1024),
@@ -81,11 +74,7 @@ def _seconds(value: Any, unit: int) -> Fraction:
     text = value.strip()
     if text.isdecimal():
         return Fraction(unit * int(text))
-    match = _DURATION.fullmatch(text)
-    if not text or match is None:
-        raise ValueError
-    parts = zip(match.groups(default="0"), _UNITS, strict=True)
-    return sum((Fraction(n) * length for n, (_, length) in parts), Fraction(0))
+    return read_duration(text)
 
 
 def megabytes(value: Any) -> int:

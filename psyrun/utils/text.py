@@ -66,12 +66,50 @@ _texts = _Texts()
 
 
 def value_text(value: Any) -> str:
-    """Return a short text of a parameter's value.
+    """Return a short text of a parameter, as it is given to ``psy run -p``.
 
-    As `text_of`, but dates and times are as they are typed for ``-p day=2024-03-01``.
+    That is ``2024-03-01``, ``12:30``, ``1h30m``, ``1/3`` or ``0.10`` for dates, times,
+    lengths of time, and numbers of `Fraction` and `Decimal`; others are as in
+    `text_of`.
     """
-    is_date = isinstance(value, datetime.date | datetime.time)
-    return value.isoformat() if is_date else text_of(value)
+    if isinstance(value, datetime.datetime | datetime.time):
+        return _without_seconds(value)
+    kind = type(value)
+    write = _WRITTEN.get((kind.__module__, kind.__name__))
+    return text_of(value) if write is None else shortened(write(value), _LONGEST)
+
+
+def _without_seconds(value: Any) -> str:
+    is_rough = not value.second and not value.microsecond
+    text: str = value.isoformat(timespec="minutes" if is_rough else "auto")
+    return text
+
+
+def _text_of_duration(value: Any) -> str:
+    # It takes long to import.
+    from fractions import Fraction
+
+    from psyrun.utils.durations import written_duration
+
+    micro = (value.days * 86400 + value.seconds) * 10**6 + value.microseconds
+    return written_duration(Fraction(micro, 10**6))
+
+
+def _text_of_numpys_duration(value: Any) -> str:
+    from psyrun.utils.durations import seconds_of_numpy, written_duration
+
+    seconds = seconds_of_numpy(value)
+    return str(value) if seconds is None else written_duration(seconds)
+
+
+# By the names of types, as whoever has a value of one has imported it.
+_WRITTEN: dict[tuple[str, str], Callable[[Any], str]] = {
+    ("datetime", "date"): str,
+    ("datetime", "timedelta"): _text_of_duration,
+    ("decimal", "Decimal"): str,
+    ("fractions", "Fraction"): str,
+    ("numpy", "timedelta64"): _text_of_numpys_duration,
+}
 
 
 def describe_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """The parameters of spaces as axes of numbers and of levels."""
 
 import datetime as dt
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
@@ -74,6 +76,18 @@ def test_dates_are_numbers() -> None:
     assert columns.number_keys == ["day"]
     scaled = columns.axes[0].scaled(columns.points(np.arange(3)).numbers[:, 0], False)
     assert scaled.round(6).tolist() == [-1.0, -0.8, 1.0]
+
+
+def test_times_and_exact_numbers_are_numbers() -> None:
+    space = (
+        Param(at=[dt.time(8), dt.time(9, 30)])
+        * Param(wait=[dt.timedelta(hours=1), dt.timedelta(hours=2)])
+        * Param(ratio=[Fraction(1, 4), Fraction(1, 2)])
+        * Param(price=[Decimal("0.10"), Decimal(3)])
+    )
+    found = Columns(space).points(np.array([0, 15])).numbers
+    expected = [[8 * 3600, 3600, 0.25, 0.1], [9.5 * 3600, 7200, 0.5, 3]]
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_dates_and_lengths_of_time_are_seconds_however_long() -> None:

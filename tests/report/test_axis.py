@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -56,6 +58,41 @@ def test_dates_and_lengths_of_time():
     assert axis.kind == "date"
     assert axis.finite().texts == ["2024-01-01", "2024-02-01"]
     assert axis_of(np.array([60, 1], "timedelta64[s]")).values.tolist() == [1, 60]
+
+
+def test_times_of_day_are_places_of_a_day():
+    axis = axis_of(objects(time(12, 30), time(8), time(8), time(9)))
+    assert (axis.kind, axis.texts) == ("time", ["08:00", "09:00", "12:30"])
+    assert axis.codes.tolist() == [2, 0, 0, 1]
+    assert axis.positions.tolist() == [8 * 3600, 9 * 3600, 12.5 * 3600]
+    assert axis_of(objects(time(8), time(8, 0, 5))).texts == ["08:00:00", "08:00:05"]
+    coarse = axis_of(objects(*(time(n // 60, n % 60) for n in range(1440)))).coarsened(
+        2
+    )
+    assert coarse.texts == ["00:00…11:59", "12:00…23:59"]
+    # With a zone, they have no order without a day.
+    assert axis_of(objects(time(8), time(9, tzinfo=UTC))).kind == "text"
+
+
+@pytest.mark.parametrize("numpys", [True, False])
+def test_lengths_of_time_are_seconds(numpys):
+    lengths = [timedelta(hours=2), timedelta(seconds=1.5)]
+    values = objects(*map(np.timedelta64, lengths)) if numpys else objects(*lengths)
+    found = Levels.of(values)
+    assert (found.kind, found.unit) == ("number", "s")
+    assert found.values.tolist() == [1.5, 7200]
+
+
+def test_exact_numbers_are_numbers_if_floats_tell_them_apart():
+    axis = axis_of(objects(Fraction(1, 2), Decimal("0.1"), 3, Decimal("nan")))
+    assert (axis.kind, axis.finite().texts) == ("number", ["0.1", "0.5", "3"])
+    for near in (
+        (Fraction(1, 3), Fraction(1, 3) + Fraction(1, 10**30)),
+        (Fraction(10**400), Fraction(1)),
+        (Decimal("snan"), Decimal(1)),
+    ):
+        assert axis_of(objects(*near)).kind == "text"
+    assert axis_of(objects(Fraction(1, 3), 1 / 3)).kind == "text"
 
 
 def test_levels_without_a_place_are_left_out():

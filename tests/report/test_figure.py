@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import xml.etree.ElementTree
+from datetime import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -136,6 +137,16 @@ def test_dates_are_dates():
     axes = axes_of(picture(Param(when=months)))
     np.testing.assert_array_equal(axes.get_lines()[0].get_xdata(), months)
     axes_of(picture(Param(when=months) * Param(n=[1, 2]), over="when,n"))
+
+
+def test_times_of_day_have_ticks_without_a_day():
+    times = [time(hour) for hour in range(6, 20)]
+    for over in ("at", "at,n"):
+        axes = axes_of(picture(Param(at=times) * Param(n=[1, 2]), over=over))
+        axes.figure.canvas.draw()
+        texts = [tick.get_text() for tick in axes.get_xticklabels()]
+        assert {"08:00", "12:00"} <= set(texts)
+        assert all(re.fullmatch(r"\d\d:\d\d", text) for text in texts)
 
 
 @pytest.mark.parametrize("years", [3, 400])

@@ -1,6 +1,9 @@
 import math
 import subprocess
 import sys
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from psyrun.utils.text import (
     rough_duration,
     side_by_side,
     text_of,
+    value_text,
     wrapped,
 )
 
@@ -40,6 +44,30 @@ NUMBER = np.linspace(-1, 1, 6)[3]
 )
 def test_a_scalar_of_numpy_looks_like_what_it_stands_for(value, text):
     assert text_of(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (date(2024, 3, 1), "2024-03-01"),
+        (datetime(2024, 3, 1, 12), "2024-03-01T12:00"),
+        (datetime(2024, 3, 1, 12, 0, 5), "2024-03-01T12:00:05"),
+        (time(9, 30), "09:30"),
+        (time(9, 30, 0, 500_000), "09:30:00.500000"),
+        (timedelta(hours=1, minutes=30), "1h30m"),
+        (timedelta(days=-2), "-2d"),
+        (timedelta(0), "0s"),
+        (np.timedelta64(1500, "ms"), "1.5s"),
+        (np.timedelta64(3, "Y"), "3 years"),
+        (np.datetime64("2024-05-01"), "2024-05-01"),
+        (Decimal("0.10"), "0.10"),
+        (Fraction(1, 3), "1/3"),
+        ("on", "'on'"),
+        ([Fraction(1, 3)], "[Fraction(1, 3)]"),
+    ],
+)
+def test_parameters_are_as_the_command_line_takes_them(value, text):
+    assert value_text(value) == text
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])

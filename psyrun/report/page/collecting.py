@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from psyrun.pspace.axes import Dimension
 from psyrun.pspace.columns import Indices
-from psyrun.report.axis import Kind, plain
+from psyrun.report.axis import Kind, is_length_of_time, plain
 from psyrun.report.choice import REPEATS
 from psyrun.report.page.columns import (
     Label,
@@ -282,7 +282,7 @@ class _Reading:
                 "texts."
             )
             return None
-        unit = "s" if values.dtype.kind == "m" else ""
+        unit = "s" if is_length_of_time(values) else ""
         label, is_repeat = self._label(key, unit), key.lower() in REPEATS
         return Parameter(label, kind, levels, of_place[along], is_repeat)
 
@@ -304,8 +304,7 @@ class _Reading:
             column = self._source.read([key], None)[key]
             values = self._numbers(key, column)
             if values is not None:
-                is_time = isinstance(column, np.ndarray) and column.dtype.kind == "m"
-                label = self._label(key, "s" if is_time else "")
+                label = self._label(key, "s" if is_length_of_time(column) else "")
                 found.append(Measured(label, self._spread(values, np.nan)))
         return found
 

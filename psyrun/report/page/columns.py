@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psyrun.pspace.columns import Indices
 from psyrun.report.axis import Kind, Levels, plain
 from psyrun.utils.dates import seconds_of_dates
-from psyrun.utils.text import shortened, text_of
+from psyrun.utils.text import shortened, value_text
 
 _LONGEST = 300  # characters of a text
 _MOST_TEXTS = 20_000  # different ones of a parameter
@@ -51,11 +51,12 @@ class Parameter:
     ----------
     label : Label
         What it is called.
-    kind : {"number", "date", "text"}
+    kind : {"number", "date", "time", "text"}
         What its values are.
     levels : ndarray of float64, or list of str
         Its different values. Numbers ascend, nan at the end; dates are milliseconds
-        since the epoch (UTC); texts are in the order of the space.
+        since the epoch (UTC), times of day since midnight; texts are in the order of
+        the space.
     codes : ndarray of int64, shape (n_rows,)
         The level of each row.
     is_repeat : bool
@@ -93,8 +94,8 @@ def levels_of(values: NDArray[Any]) -> tuple[Kind, Any, Indices]:
     found = Levels.of(values)
     if found.kind == "text":
         return _levels_of_text(values)
-    if found.kind == "date":
-        return "date", _milliseconds(found.values), found.of_place
+    if found.kind in ("date", "time"):
+        return found.kind, _milliseconds(found.values), found.of_place
     return "number", found.values, found.of_place
 
 
@@ -113,7 +114,7 @@ def are_too_many(kind: Kind, levels: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return plain(value) if isinstance(value, str) else plain(text_of(value))
+    return plain(value) if isinstance(value, str) else plain(value_text(value))
 
 
 def _milliseconds(dates: NDArray[Any]) -> NDArray[np.float64]:

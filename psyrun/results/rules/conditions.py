@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, time
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from psyrun.errors import visible
 from psyrun.results.rules.counts import Box
 from psyrun.results.rules.levels import Variable
-from psyrun.utils.text import shortened, text_of
+from psyrun.utils.text import shortened, text_of, value_text
 
 _LONGEST = 40  # characters of a value
 _LONG_NUMBER = 6  # characters, from which on a threshold is rounded
@@ -76,13 +75,11 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         is_plain = _WORD.fullmatch(value) and value not in _OTHER_VALUES
         text = str(value) if is_plain else text_of(value)
-    elif isinstance(value, date | time | np.datetime64 | np.timedelta64):
-        text = str(value)
     elif isinstance(value, float):
         # Those such as 0.1 + 0.2 are meant to be shorter.
         text = text_of(float(f"{value:.{_MEANT_DIGITS}g}"))
     else:
-        text = text_of(value)
+        text = value_text(value)
     return shortened(" ".join(visible(text).split()), _LONGEST)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,13 @@ def test_dates_are_milliseconds_and_may_lack() -> None:
     kind, levels, of_place = levels_of(dates)
     assert kind == "date"
     np.testing.assert_array_equal(levels[of_place], [86400e3, np.nan, 500])
+
+
+def test_times_of_day_are_milliseconds_since_midnight() -> None:
+    times = as_objects([time(9, 30), time(0, 0, 0, 500)])
+    kind, levels, of_place = levels_of(times)
+    assert kind == "time"
+    np.testing.assert_array_equal(levels[of_place], [9.5 * 3600e3, 0.5])
 
 
 def test_long_texts_are_cut_and_many_are_refused() -> None:

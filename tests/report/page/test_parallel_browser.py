@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +135,24 @@ def test_dates_of_any_span_have_ticks(
     browser.open(path, "#kind=parallel")
     ticks = f'document.querySelectorAll("{axis("p.a")} .tick").length'
     assert 3 <= browser.script(f"return {ticks}") <= 12
+
+
+def test_times_of_day_have_ticks_without_a_day(
+    browser: Browser, tmp_path: Path
+) -> None:
+    sweep = grid_sweep((600, 2, 1, 1))
+    first, *others = sweep.parameters
+    times = replace(first, kind="time", levels=np.arange(600) * 144e3)
+    path = page_with(replace(sweep, parameters=[times, *others]), tmp_path)
+    texts = (
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)"
+    )
+    browser.open(path, "#kind=parallel")
+    ticks = browser.script(texts, f"{axis('p.a')} .tick")
+    assert 3 <= len(ticks) <= 12
+    assert all(re.fullmatch(r"\d\d:\d\d", text) for text in ticks)
+    browser.open(path, "#kind=lines&x=a")
+    assert "12:00" in browser.script(texts, "svg text")
 
 
 def test_axes_are_chosen_and_kept_in_the_address(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -28,6 +28,9 @@ def text_for(space: ParameterSpace, key: str, values: list[Any]) -> str:
 
 
 DAYS = [date(2026, 1, day) for day in range(1, 6)]
+TIMES = [time(8), time(9), time(10, 30), time(12)]
+WAITS = [timedelta(minutes=minutes) for minutes in (0, 90, 180, 240)]
+LENGTHS = np.array(WAITS, "m8[ns]")
 STAMPS = np.array(DAYS, "datetime64[D]")
 
 
@@ -39,10 +42,13 @@ STAMPS = np.array(DAYS, "datetime64[D]")
         ([0.5, 1.25, 2.0], [1.25], "x = 1.25"),
         (np.linspace(0, 1, 11), [0.0, 0.1, 0.2, 0.30000000000000004], "x ≤ 0.3"),
         ([-math.inf, 0.0, math.inf], [math.inf], "x = inf"),
-        ([Decimal("0.1"), Decimal(2), Decimal(3)], [Decimal(2), Decimal(3)], None),
-        ([Fraction(1, 3), Fraction(1, 2), 1], [Fraction(1, 2), 1], None),
+        ([Decimal("0.1"), Decimal(2), Decimal(3)], [Decimal(2), Decimal(3)], "x ≥ 2"),
+        ([Fraction(1, 3), Fraction(1, 2), 1], [Fraction(1, 2), 1], "x ≥ 1/2"),
         (DAYS, DAYS[3:], "x ≥ 2026-01-04"),
         (STAMPS, list(STAMPS[:2]), "x ≤ 2026-01-02"),
+        (TIMES, TIMES[2:], "x ≥ 10:30"),
+        (WAITS, WAITS[:2], "x ≤ 1h30m"),
+        (LENGTHS, list(LENGTHS[2:]), "x ≥ 3h"),
         (["a", "b", "c"], ["b"], "x = b"),
         (["on", "5", ""], ["5"], "x = '5'"),
         (["on", "off", "two words"], ["two words"], "x = 'two words'"),
@@ -99,7 +105,7 @@ def test_times_with_and_without_a_zone_have_no_order() -> None:
     times = [datetime(2026, 1, 1), datetime(2026, 1, 2, tzinfo=UTC)]
     space = Param(x=times) * OTHER
     rule = find_rule(space, np.arange(40))
-    assert rule is not None and rule.text == "x = 2026-01-01 00:00:00"
+    assert rule is not None and rule.text == "x = 2026-01-01T00:00"
 
 
 def test_what_cannot_be_compared_is_not_named() -> None:

@@ -69,8 +69,8 @@ function xScaleOf(axis, frame) {
   const [low, high] = finiteRange(axis.places);
   const scale = scaleOf(low, high, frame.left + 10, frame.right - 10, Boolean(axis.isLog));
   const place = (i) => scale(axis.places[i]);
-  const most = Math.max(2, Math.floor((frame.right - frame.left) / (axis.isDate ? 110 : 70)));
-  const ticks = axis.n <= 12 && !axis.isBinned ? ticksAt(axis, place) : numberTicks(scale, most, axis.isDate);
+  const most = Math.max(2, Math.floor((frame.right - frame.left) / (axis.momentText ? 110 : 70)));
+  const ticks = axis.n <= 12 && !axis.isBinned ? ticksAt(axis, place) : numberTicks(scale, most, axis.momentText);
   return { place, ticks };
 }
 
@@ -194,8 +194,8 @@ function scatterPlot(points, size, ranges, titles, styleOf) {
   });
   context.globalAlpha = 1;
   const drawing = svg('svg', { width: size.width, height: size.height, class: 'over' });
-  const xMost = Math.max(2, Math.floor((frame.right - frame.left) / (ranges.isXDate ? 110 : 70)));
-  drawing.append(yTicks(frame, numberTicks(y, most), true), xTicks(frame, ranges.xTexts ? textTicks(x, ranges.xTexts) : numberTicks(x, xMost, ranges.isXDate)), axisTitle(frame, ...titles));
+  const xMost = Math.max(2, Math.floor((frame.right - frame.left) / (ranges.xMomentText ? 110 : 70)));
+  drawing.append(yTicks(frame, numberTicks(y, most), true), xTicks(frame, ranges.xTexts ? textTicks(x, ranges.xTexts) : numberTicks(x, xMost, ranges.xMomentText)), axisTitle(frame, ...titles));
   const crosses = points.missing.slice(0, 5000).map(([row, value]) => [styleOf(row).colour, crossPath(x(value), (floor + frame.bottom) / 2, 3.2)]);
   for (const [stroke, d] of crosses) drawing.append(svg('path', { class: 'crosses', d, stroke }));
   if (hasMissing) drawing.append(svg('line', { class: 'floor', x1: frame.left, x2: frame.right, y1: floor, y2: floor }));

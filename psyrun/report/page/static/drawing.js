@@ -65,8 +65,9 @@ function yTicks(frame, ticks, lines) {
   return group;
 }
 
-function numberTicks(scale, most, isDate) {
-  if (isDate) return dateTicksOf(scale.low, scale.high, most).map((value) => [scale(value), dateText(value)]);
+// momentText: of dates or times of day, else nothing
+function numberTicks(scale, most, momentText) {
+  if (momentText) return dateTicksOf(scale.low, scale.high, most).map((value) => [scale(value), momentText(value)]);
   const ticks = ticksOf(scale.low, scale.high, most, scale.isLog);
   const texts = tickTexts(ticks);
   return ticks.map((value, i) => [scale(value), texts[i]]);

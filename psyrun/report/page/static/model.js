@@ -48,7 +48,7 @@ async function loadParameter(raw) {
     parameter.n = raw.texts.length;
     return parameter;
   }
-  const show = raw.kind === 'date' ? dateText : (v) => numberText(v, 10);
+  const show = MOMENT_TEXTS[raw.kind] || ((v) => numberText(v, 10));
   parameter.show = show;
   if (raw.levels) {
     parameter.levelValues = await codesOf(raw.levels);
@@ -152,8 +152,8 @@ function levelsAsAxis(parameter) {
   const values = Array.from(parameter.levelValues);
   const labels = values.map(parameter.show);
   if (!values.every(Number.isFinite)) return { labels, places: values.map((_, i) => i), isText: true };
-  const isDate = parameter.kind === 'date';
-  return { labels, tickLabels: isDate ? labels : shortLabels(values), places: values, isLog: !isDate && isGeometric(values), isDate };
+  const momentText = MOMENT_TEXTS[parameter.kind];
+  return { labels, tickLabels: momentText ? labels : shortLabels(values), places: values, isLog: !momentText && isGeometric(values), momentText };
 }
 
 // With as few digits as tell the levels apart.
@@ -188,7 +188,8 @@ function numberBins(parameter, most) {
       if (value > high) high = value;
     }
   }
-  const isLog = parameter.levelValues ? isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) : low > 0 && high / low > 1e3;
+  const momentText = MOMENT_TEXTS[parameter.kind];
+  const isLog = !momentText && (parameter.levelValues ? isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) : low > 0 && high / low > 1e3);
   const scale = scaleOf(low, high, 0, most, isLog);
   const codes = new Int32Array(n);
   for (let row = 0; row < n; row += 1) {
@@ -196,13 +197,13 @@ function numberBins(parameter, most) {
     codes[row] = Number.isFinite(get(row)) ? Math.min(most - 1, Math.max(0, bin)) : -1;
   }
   const edges = Array.from({ length: most + 1 }, (_, i) => scale.back(i));
-  const show = (v) => (parameter.kind === 'date' ? dateText(v) : numberText(v, 3));
+  const show = momentText || ((v) => numberText(v, 3));
   return {
     n: most,
     codes,
     isLog,
     isBinned: true,
-    isDate: parameter.kind === 'date',
+    momentText,
     places: edges.slice(1).map((_, i) => scale.back(i + 0.5)),
     labels: edges.slice(1).map((edge, i) => `${show(edges[i])} to ${show(edge)}`),
     tickLabels: edges.slice(1).map((_, i) => show(scale.back(i + 0.5))),

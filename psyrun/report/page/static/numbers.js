@@ -48,6 +48,14 @@ function dateText(milliseconds) {
   return new Date(milliseconds).toISOString().replace('T', ' ').replace(/(:00)?\.000Z$/, '').replace(/ 00:00$/, '');
 }
 
+// Of times of day, which are milliseconds since midnight.
+function timeText(milliseconds) {
+  if (!Number.isFinite(milliseconds)) return 'NaT';
+  return new Date(milliseconds).toISOString().slice(11, 23).replace(/(:00)?\.000$/, '');
+}
+
+const MOMENT_TEXTS = { date: dateText, time: timeText };
+
 function durationText(seconds) {
   if (!Number.isFinite(seconds)) return 'not known';
   if (seconds < 120) return `${numberText(seconds, 3)} s`;

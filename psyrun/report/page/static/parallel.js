@@ -26,7 +26,7 @@ function coordinatesOf(task) {
 function coordinateOfParameter(parameter) {
   const base = { id: `p.${parameter.name}`, head: parameter.head };
   const isOfLevels = parameter.texts || (parameter.codes && parameter.n <= MOST_LEVELS_OF_COORDINATE);
-  if (!isOfLevels) return { ...base, levels: null, at: parameter.valueOf, isDate: parameter.kind === 'date', isGeometric: !parameter.codes ? null : isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) };
+  if (!isOfLevels) return { ...base, levels: null, at: parameter.valueOf, momentText: MOMENT_TEXTS[parameter.kind], isGeometric: !parameter.codes ? null : isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) };
   const levels = { ...levelsAsAxis(parameter), n: parameter.n };
   return { ...base, levels, at: (row) => parameter.codes[row] };
 }
@@ -180,7 +180,7 @@ class Parallel {
     const ends = from < high ? [from, high] : Number.isFinite(high) ? [high - 0.5, high + 0.5] : [0, 1];
     const scale = scaleOf(...ends, bottom, top, isLog);
     const y = (place) => scale(isLog && place < least ? least : place);
-    const text = axis.isDate ? dateText : (place) => numberText(place, 5);
+    const text = axis.momentText || ((place) => numberText(place, 5));
     return { axis, x, scale, y, text, hasNone };
   }
 
@@ -233,7 +233,7 @@ class Parallel {
       const all = textTicks((k) => laid.y(k), texts);
       return all;
     }
-    return numberTicks(scale, Math.max(2, Math.floor((bottom - top) / 70)), axis.isDate);
+    return numberTicks(scale, Math.max(2, Math.floor((bottom - top) / 70)), axis.momentText);
   }
 
   paint() {

@@ -343,7 +343,7 @@ class Results {
     const isGeometricX = parameter && parameter.levelValues ? isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) : xRange[0] > 0 && xRange[1] / xRange[0] > 1e3;
     const ranges = {
       x: xRange[0] === xRange[1] ? [xRange[0] - 0.5, xRange[1] + 0.5] : xRange,
-      y: range, isXLog: Boolean(isGeometricX && xRange[0] < xRange[1]), isYLog: this.isLog, isXDate: parameter && parameter.kind === 'date',
+      y: range, isXLog: Boolean(isGeometricX && xRange[0] < xRange[1]), isYLog: this.isLog, xMomentText: parameter && MOMENT_TEXTS[parameter.kind],
       xTexts: parameter && parameter.texts,
     };
     const styleOf = (row) => seriesStyle(by.codes ? Math.max(0, by.codes[row]) : 0, by.n);
