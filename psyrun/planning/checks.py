@@ -184,9 +184,9 @@ def check_result(task: Task, last: Plan | None, now: Plan, *, may_move: bool) ->
     raise TaskError(
         f"{task.path}: resultfile {str(path)!r} exists, and there is no record of "
         "psyrun having written it. Choose another resultfile, or move the file away: "
-        f"'psy run --move-aside {task.name}' renames it to "
+        f"'psy run --move-aside {now.arguments}' renames it to "
         f"{name_beside(path, KEPT).name!r}. If it is a result of this task, 'psy run "
-        f"--continue {task.name}' adds to it."
+        f"--continue {now.arguments}' adds to it."
     )
 
 

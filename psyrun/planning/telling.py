@@ -57,7 +57,7 @@ def told_of_rows(
         before = f"before {code}" if code else "by another version of the task"
         yield (
             f"{name}: {counted(rows.n_older, 'row')} kept, made {before}; 'psy run "
-            f"{name}' computes {'it' if rows.n_older == 1 else 'them'} again"
+            f"{arguments}' computes {'it' if rows.n_older == 1 else 'them'} again"
         )
     if space and rows.n_kept:
         yield (

@@ -83,6 +83,8 @@ class Sweep:
         What rows have cost, if that is to be plotted.
     is_task : bool
         Whether it is a task.
+    arguments : str
+        What to give ``psy run`` to go on with it, by default its name.
 
     Raises
     ------
@@ -97,8 +99,10 @@ class Sweep:
         cost: str | None = None,
         *,
         is_task: bool = True,
+        arguments: str = "",
     ) -> None:
         self.name, self.is_task = name, is_task
+        self._arguments = arguments or name
         self._cost, self._source = cost, source
         self._known = self._source.known
         self._levels: dict[str, Levels] = {}
@@ -119,7 +123,8 @@ class Sweep:
         source = newest_rows(found, needs_costs=cost in COSTS)
         if isinstance(found, Path):
             return cls(str(found), source, cost, is_task=False)
-        return cls(found.layout.name, source, cost)
+        arguments = found.plan.arguments
+        return cls(found.layout.name, source, cost, arguments=arguments)
 
     def _check_not_empty(self) -> None:
         n_there = self.n_rows + (self.n_failed if self._cost == FAILED else 0)
@@ -132,7 +137,7 @@ class Sweep:
                 f"failed. See why with 'psy failed {self.name}', and where with 'psy "
                 f"plot {self.name} --cost failed'."
             )
-        advice = f"Start it with 'psy run {self.name}', or try again later."
+        advice = f"Go on with 'psy run {self._arguments}', or try again later."
         raise PsyrunError(
             f"{what}: no assignment is finished yet, so that there is nothing to plot."
             f" {advice if self.is_task else ''}".rstrip()

@@ -254,7 +254,9 @@ def with_former(source: Source, found: Any, *, partial: bool) -> Source:
         return WithStatus(Chained([source]), _statuses_in_file(source))
     number = _number_of(found, partial)
     if number is None:
-        raise _unknown(source.name, f" 'psy run {found.layout.name}' writes it again.")
+        raise _unknown(
+            source.name, f" 'psy run {found.plan.arguments}' writes it again."
+        )
     archive = Archive.of(found, number)
     if len(archive.status) != source.count():
         raise ConcurrentChangeError(

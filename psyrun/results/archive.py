@@ -77,7 +77,7 @@ def _data(task: RecordedTask, number: int) -> RoundData:
     if counts is None:
         raise PsyrunError(
             f"{round_.folder}: is gone; what became of its rows is not known. Write "
-            f"the result again with 'psy run {task.layout.name}'."
+            f"the result again with 'psy run {task.plan.arguments}'."
         )
     ext = counts.ext
 

@@ -297,7 +297,7 @@ class RecordedTask:
             found = self._with_pieces(
                 use, pieces_of, lambda row, cause: skipped.setdefault(row.index, cause)
             )
-        _warn_of(self.layout.name, skipped)
+        _warn_of(self.plan, skipped)
         return found
 
     def _with_pieces(
@@ -327,12 +327,12 @@ class RecordedTask:
         )
 
 
-def _warn_of(name: str, skipped: Mapping[int, str]) -> None:
+def _warn_of(plan: Plan, skipped: Mapping[int, str]) -> None:
     first = min(skipped)
     others = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     warn_caller(
-        f"task {name!r}: assignment {first}{others} is left out: {skipped[first]} "
-        f"'psy run --continue {name}' evaluates it again."
+        f"task {plan.task!r}: assignment {first}{others} is left out: {skipped[first]} "
+        f"'psy run --continue {plan.arguments}' evaluates it again."
     )
 
 

@@ -20,7 +20,7 @@ from psyrun.workdir.holder import Holder
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.lock import live_holder
 from psyrun.workdir.origin import original_of
-from psyrun.workdir.plan import Plan
+from psyrun.workdir.plan import Plan, arguments_in
 from psyrun.workdir.progress import RoundProgress, Tally, is_merged
 from psyrun.workdir.run_record import RunRecord
 
@@ -63,7 +63,7 @@ class Follower:
         if record is None:
             raise PsyrunError(
                 f"{self._name}: nothing runs, and no run of it is on record. Start "
-                f"one with 'psy run --detach {self._name}'."
+                f"one with 'psy run --detach {arguments_in(self._layout)}'."
             )
         if record.ended is None:
             return self._report_death(record)
@@ -81,7 +81,8 @@ class Follower:
         if original is not None and (record is None or record.ended is None):
             raise PsyrunError(
                 f"{self._name}: nothing runs here, as this is a copy of "
-                f"{original.folder}. Start a run with 'psy run --detach {self._name}'."
+                f"{original.folder}. Start a run with 'psy run --detach "
+                f"{arguments_in(self._layout)}'."
             )
 
     def _record(self) -> RunRecord | None:
@@ -190,7 +191,7 @@ class Follower:
         warn(
             f"{self._name}: {who} ended unexpectedly{self._cause(record)}. What "
             "was evaluated is kept, and jobs in a queue go on. Go on with 'psy run "
-            f"{self._name}'."
+            f"{arguments_in(self._layout)}'."
         )
         return 1
 

@@ -47,7 +47,7 @@ def check(tasks: Sequence[TaskRun], extra: Sequence[str]) -> None:
             raise TaskError(
                 f"{task.task.path}: its jobs run on this machine, so its controller "
                 "cannot be put in a queue. Set 'scheduler', or use 'psy run --detach "
-                f"{task.name}'."
+                f"{task.arguments}'."
             )
     _values(tasks[0], extra)
 

@@ -33,6 +33,7 @@ from psyrun.utils.text import counted
 from psyrun.utils.typing import override
 from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.layout import PROCESS, SPLIT
+from psyrun.workdir.plan import arguments_in
 from psyrun.workdir.progress import Tally, finished_blocks
 
 MOST_PILOTS = 16
@@ -158,8 +159,8 @@ def _check(run: TaskRun) -> None:
         )
     if queued := QueueReport.of(run.layout).text:
         raise RunningError(
-            f"task {name!r}: {queued}. Go on with 'psy run {name}', or end them with "
-            f"'psy kill {name}'."
+            f"task {name!r}: {queued}. Go on with 'psy run "
+            f"{arguments_in(run.layout)}', or end them with 'psy kill {name}'."
         )
 
 

@@ -113,7 +113,7 @@ class Job:
         if plan.round != number:
             raise PsyrunError(
                 f"{layout.round(number).folder}: another plan has taken the place of "
-                "this one. Start the task again with 'psy run'."
+                f"this one. Start the task again with 'psy run {plan.arguments}'."
             )
         return cls(plan, layout, preloaded, controller)
 
@@ -141,10 +141,11 @@ class Job:
             folder, path = self.layout.versions, self.layout.version
             what = told(changes_since(version, planned, folder, path))
             what = what or self.plan.taskfile
+            arguments = self.plan.arguments
             raise TaskError(
                 f"{what}: was changed after the job was planned, so "
-                "nothing was evaluated. Run the task again: 'psy run', or "
-                "'psy run --continue' to keep the rows that are there."
+                f"nothing was evaluated. Run the task again: 'psy run {arguments}', or "
+                f"'psy run --continue {arguments}' to keep the rows that are there."
             )
         for file in imported.loaded:
             file.save(self.layout.loaded)
@@ -159,7 +160,7 @@ class Job:
                 f"{self.plan.taskfile}: replicates had {before} "
                 f"when the job was planned, and have {version.seeding} now, so nothing "
                 "was evaluated. Give them a fixed number, such as seed=1, and run the "
-                "task again: 'psy run'."
+                f"task again: 'psy run {self.plan.arguments}'."
             )
 
     def record_loaded_code(self) -> None:

@@ -83,7 +83,7 @@ def process(job: Job, block: int, watchdog: Watchdog) -> None:
         n_rows = counted(len(recorded) - len(failed), "assignment")
         log_line(f"{n_rows} with a row, {len(failed)} failed")
         if failed and not job.plan.accept_failures:
-            _report(failed)
+            _report(failed, job.plan.arguments)
         _check_complete(job, block, before.done.union(recorded))
         fetches = job.plan.fetches
         attempts = _attempts_in_vain(job, block, before) + killed
@@ -337,7 +337,8 @@ def _portions(job: Job, block: int, before: Attempts) -> Iterator[_Portion]:
     if plan.fetches and job.round.merged.exists():
         # It is not known any more what was fetched.
         raise JobError(
-            f"{job.round.folder}: was merged already. Start the task with 'psy run'."
+            f"{job.round.folder}: was merged already. Start the task with 'psy run "
+            f"{plan.arguments}'."
         )
     work = BlockWork.of(job.round, data.division, plan, block, before)
     first, own, last = work.first, work.own, work.last
@@ -385,7 +386,8 @@ def _session_of_reader(job: Job, token: str) -> dict[str, Any]:
     return {**session, "queued_as": "", "origin": ""}
 
 
-def _report(failed: list[Entry]) -> None:
+def _report(failed: list[Entry], arguments: str) -> None:
+    """Log what failed and raise; `arguments` are those of ``psy run``."""
     log_line(f"{counted(len(failed), 'assignment')} failed:")
     for entry, failure in zip(failed, journal.failures(failed[:_SHOWN]), strict=False):
         values = parameters_text(failure["parameters"])
@@ -393,7 +395,7 @@ def _report(failed: list[Entry]) -> None:
         log_line(f"  assignment {entry.index} {' '.join(text.split())}")
     raise FailedAssignmentsError(
         f"{counted(len(failed), 'assignment')} failed. The others are kept: fix the "
-        "cause, then 'psy run --continue' evaluates only what failed."
+        f"cause, then 'psy run --continue {arguments}' evaluates only what failed."
     )
 
 

@@ -274,7 +274,7 @@ def _earlier_round(job: Job, number: int) -> tuple[RoundData, str]:
     if counts is None:
         raise PsyrunError(
             f"{round_.folder}: is gone; its rows cannot be taken over. Start the task "
-            "again with 'psy run'."
+            f"again with 'psy run {job.plan.arguments}'."
         )
     store = job.store(counts.ext)
     data = RoundData(round_, store, _say_unreadable, _say_damaged)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from accepting import accept_plan
 
 from psyrun import __version__
 from psyrun.cli import SUMMARIES
@@ -241,3 +242,20 @@ def test_a_fault_of_psyrun_is_told_in_one_line(
     assert told.count("\n") == 1 and "--debug" in told
     with pytest.raises(RuntimeError):
         main(["list", "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("doctor --repair", "Go on with 'psy run {}'."),
+        ("attach", "Start one with 'psy run --detach {}'."),
+        ("plot", "Go on with 'psy run {}', or try again later."),
+    ],
+)
+def test_advice_after_a_run_of_a_part_is_about_that_part(
+    psy, write_task, command, said
+):
+    task = accept_plan(write_task(), part=("x=2,3",))
+    task.release()
+    result = psy(*command.split(), "square")
+    assert said.format("-p x=2,3 square") in result.out + result.err

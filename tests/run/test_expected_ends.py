@@ -9,15 +9,18 @@ from projects import Project, wait_until
 
 import psyrun
 from psyrun.planning.prepare import PlanOptions, TaskRun, load_tasks
+from psyrun.run.attach import Follower
+from psyrun.run.display import PlainDisplay
 from psyrun.run.expected_ends import ExpectedEnds, by_speed, efficiency_of
 from psyrun.run.status import status_of
+from psyrun.utils.typing import override
 from psyrun.workdir.division import Division
 from psyrun.workdir.expected_end import ExpectedEnd
 from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
 from psyrun.workdir.layout import Round
 from psyrun.workdir.lock import Lock
-from psyrun.workdir.progress import RoundProgress
+from psyrun.workdir.progress import RoundProgress, Tally
 
 TASK = """\
 from psyrun import Param
@@ -107,6 +110,35 @@ def test_all_who_look_are_told_the_same(running: Running) -> None:
     assert (status.state, status.expected) == ("running", end)
     assert end is not None
     assert f"done at about {end.text()}" in repr(psyrun.Run("a"))
+
+
+class EndingDisplay(PlainDisplay):
+    """Ends the run that it shows as soon as it has shown how far that is."""
+
+    interval = 0.0
+
+    def __init__(self, run: TaskRun) -> None:
+        super().__init__()
+        self._run = run
+        self.shown: list[tuple[int, int, ExpectedEnd | None]] = []
+
+    @override
+    def progress(self, tally: Tally, end: ExpectedEnd | None = None) -> None:
+        self.shown.append((tally.done, tally.total, end))
+        self._run.release()
+
+
+def test_who_follows_the_run_is_told_the_same(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.evaluate(range(4), 10.0)
+    running.clock.now = 41.0
+    end = running.look()
+    display = EndingDisplay(running.task)
+    assert Follower(running.task.layout, display).follow() == 1
+    assert display.shown == [(4, 40, end)]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "a: ended before all was done; see 'psy status -v a'"
 
 
 def test_it_is_predicted_again_only_as_more_ends(running: Running) -> None:

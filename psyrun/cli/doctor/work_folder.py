@@ -15,6 +15,7 @@ from psyrun.utils.console import report_error
 from psyrun.utils.text import counted
 from psyrun.workdir.damage import n_set_aside
 from psyrun.workdir.layout import TaskLayout
+from psyrun.workdir.plan import arguments_in
 
 
 def check_work_folders(args: argparse.Namespace) -> int:
@@ -74,5 +75,5 @@ def _repair(name: str, path: Path) -> bool:
     for fault in rest:
         print(_problem(fault, str(fault.path)))
     done = f"{counted(len(said), 'file')} mended" if said else "nothing is mended"
-    print(f"{name}: {done}. Go on with 'psy run {name}'.")
+    print(f"{name}: {done}. Go on with 'psy run {arguments_in(task.layout)}'.")
     return not rest
