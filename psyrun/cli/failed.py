@@ -149,7 +149,7 @@ def _one_by_one(failures: Sequence[Failure], width: int | None) -> Iterator[str]
     for number, values, cause, *others in cells:
         start = f"{number}: "
         indent = " " * len(start)
-        yield from wrapped(values, width, start, indent)
+        yield from wrapped(values, width, start, indent, breaks_words=True)
         yield from wrapped(cause, width, indent)
         yield from wrapped(", ".join(filter(None, others)), width, indent)
 

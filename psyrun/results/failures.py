@@ -61,7 +61,7 @@ def examples(
     for failure in group.failures[:n_shown]:
         start = f"{indent}{failure.index}: "
         values = shortened(failure.values, _LONGEST_VALUES)
-        yield from wrapped(values, width, start, " " * len(start))
+        yield from wrapped(values, width, start, " " * len(start), breaks_words=True)
     hidden = len(group.failures) - n_shown
     if hidden > 0:
         yield f"{indent}and {hidden} more"

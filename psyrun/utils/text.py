@@ -214,12 +214,18 @@ def rough_duration(seconds: float) -> str:
 
 
 def wrapped(
-    text: str, width: int | None, indent: str = "", hanging: str | None = None
+    text: str,
+    width: int | None,
+    indent: str = "",
+    hanging: str | None = None,
+    *,
+    breaks_words: bool = False,
 ) -> list[str]:
     """Return a text as lines of at most `width` characters, unless a word is longer.
 
-    The first one begins with `indent`, and the others with `hanging`, by default the
-    same. Without a width it is one line.
+    With `breaks_words`, words that are longer are broken. The first line begins with
+    `indent`, and the others with `hanging`, by default the same. Without a width it is
+    one line.
     """
     if width is None or len(indent) + len(text) <= width:
         return [f"{indent}{text}"]
@@ -230,7 +236,7 @@ def wrapped(
         width,
         initial_indent=indent,
         subsequent_indent=indent if hanging is None else hanging,
-        break_long_words=False,
+        break_long_words=breaks_words,
         break_on_hyphens=False,
     )
 
