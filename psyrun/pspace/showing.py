@@ -20,7 +20,7 @@ _N_ENDS = 3  # first and last points
 _LONGEST = 30  # characters of a value
 _MOST_FACTORS = 6
 _LINE = 90  # characters of a summary
-_DATES = {datetime.date, datetime.datetime, datetime.time}
+_DATES = {datetime.date, datetime.datetime, datetime.time, datetime.timedelta}
 
 
 class AxisText(NamedTuple):
@@ -77,8 +77,8 @@ def values_text(space: ParameterSpace, key: str) -> str:
 
 
 def _are_dates(values: NDArray[Any]) -> bool:
-    """Whether all values are dates, or times, that have an order."""
-    if values.dtype.kind == "M":
+    """Whether all values are dates, times or lengths of time, that have an order."""
+    if values.dtype.kind in "mM":
         return not np.isnat(values).any()
     if values.dtype.kind != "O":
         return False

@@ -39,20 +39,22 @@ TRILLION = Param(a=range(10**6)) * Param(b=range(5 * 10**6))
         ),
         (
             [datetime.datetime(2024, 3, 1, hour) for hour in range(6)],
-            "2024-03-01T00:00:00 to 2024-03-01T05:00:00",
+            "2024-03-01T00:00 to 2024-03-01T05:00",
         ),
+        ([datetime.timedelta(hours=h) for h in (3, 0, *range(5))], "0s to 4h"),
+        (np.arange(9) * np.timedelta64(90, "m"), "0s to 12h"),
         (np.arange("2024-01", "2025-01", dtype="datetime64[M]"), "2024-01 to 2024-12"),
         (
             np.array(["2024-03-01T12:00"], "datetime64[ns]"),
             "2024-03-01T12:00:00.000000000",
         ),
-        ([datetime.time(8, 30), *[None] * 5], "08:30:00, None, None, None, None, …"),
+        ([datetime.time(8, 30), *[None] * 5], "08:30, None, None, None, None, …"),
         (
             [
                 datetime.datetime(2024, 1, 1),
                 *[datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)] * 5,
             ],
-            ", ".join(["2024-01-01T00:00:00", *["2024-01-01T00:00:00+00:00"] * 4, "…"]),
+            ", ".join(["2024-01-01T00:00", *["2024-01-01T00:00+00:00"] * 4, "…"]),
         ),
         (range(10**12), "0 … 999999999999"),
         (["x" * 99], "'" + "x" * 28 + "…"),
