@@ -30,6 +30,7 @@ _MOST_HELD = 2**16  # places of a dimension whose values are held
 _N_LOOKED_AT = 2**12  # of the places of a longer one
 _MOST_PAIRS = 10_000  # combinations of levels that may have an effect of their own
 _WIDE = 1.5  # ratio of the ends of an axis from which on its logarithm matters
+_WIDEST = 20.0  # half the length of an axis in logarithms
 
 
 @dataclass(frozen=True)
@@ -81,25 +82,38 @@ class NumberAxis:
         if low <= 0.0:
             positive = finite[finite > 0]
             shift = float(positive.min()) if len(positive) else 0.0
-        is_wide = low >= 0.0 and high + shift > _WIDE * (low + shift)
+        logs = _logs(np.array([max(low, 0.0), high]), shift)
+        is_wide = low >= 0.0 and logs[1] - logs[0] > np.log(_WIDE)
         return cls(low, high, shift if is_wide else None)
 
     def scaled(self, values: Floats, is_log: bool) -> Floats:
         """Return values so that the axis is from -1 to 1; 0 stands for nan."""
         ends = np.array([self.low, self.high])
         if is_log and self.shift is not None:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                values = np.log(values + self.shift)
-            ends = np.log(ends + self.shift)
+            values, ends = _logs(values, self.shift), _logs(ends, self.shift)
+        # Neither the sum nor the difference of the ends may be too large a number.
+        unit = np.abs(ends).max()
+        values, ends = values / unit, ends / unit
         middle, half = ends.mean(), (ends[1] - ends[0]) / 2
         found = (values - middle) / half
         return np.where(np.isnan(found), 0.0, np.clip(found, -2, 2))
 
     def width(self, is_log: bool) -> float:
-        """Return half the length of the axis in logarithms, or 2 if it has none."""
+        """Return half the length of the axis in logarithms, or 2 if it has none.
+
+        It is that of an axis across 17 powers of ten at most: costs hardly change more
+        along those that are even longer.
+        """
         if not is_log or self.shift is None:
             return 2.0
-        return float(np.log((self.high + self.shift) / (self.low + self.shift))) / 2
+        low, high = _logs(np.array([self.low, self.high]), self.shift)
+        return float(min(_WIDEST, (high - low) / 2))
+
+
+def _logs(values: Floats, shift: float) -> Floats:
+    """Return logarithms of values after a shift, whose sum may be too large."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.logaddexp(np.log(values), np.log(shift))
 
 
 @dataclass(frozen=True)
@@ -290,7 +304,9 @@ def _as_floats(values: NDArray[Any]) -> Floats:
         return np.asarray(values / np.timedelta64(1, "s"), np.float64)
     if values.dtype == object:
         return np.array([_as_float(value) for value in values.tolist()], np.float64)
-    return values.astype(np.float64)
+    with np.errstate(over="ignore"):
+        # What is too large becomes infinite.
+        return values.astype(np.float64)
 
 
 def _as_float(value: Any) -> float:

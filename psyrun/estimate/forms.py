@@ -27,6 +27,7 @@ _LEVELS = (0.1, 0.3, 0.8, 2.0)
 _OFFSETS = {0.0: 0.0, 0.5: -0.5, 0.8: -1.0, 0.95: -1.5}  # with logarithms of weights
 _N_NOISES = 14
 _LARGEST_NOISE = 2.0
+_LARGEST_LOG = 300.0  # the squares of such costs are still numbers
 _NOISE_SPREAD = 0.7  # of the logarithm of the noise around what is usual
 _LEAST = 0.3  # predictions of sums are at least this part of the lowest cost
 _LIGHTEST = 0.01  # weight relative to the heaviest below which a choice is dropped
@@ -83,10 +84,10 @@ class Fitted:
 
         They are medians; sums of effects on the cost itself are its means.
         """
-        if not self.form.is_sum:
-            return effects + self.middle
-        means = np.maximum(self.scale * (effects + self.middle), self.least)
-        return np.asarray(np.log(means) - noise**2 / 2)
+        found = effects + self.middle
+        if self.form.is_sum:
+            found = np.log(np.maximum(self.scale * found, self.least)) - noise**2 / 2
+        return np.asarray(np.clip(found, -_LARGEST_LOG, _LARGEST_LOG))
 
 
 class Search:
