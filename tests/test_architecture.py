@@ -44,6 +44,7 @@ MEDIAN, P90, LONGEST = 7, 16, 50  # lines of code of functions
 # Test modules that are about no single module: they follow whole runs, or hold all
 # stores and schedulers to one contract.
 SCENARIOS = {
+    "estimate": {"odd_axes"},
     "run": {
         "absent_parameters",
         "bad_assignments",
