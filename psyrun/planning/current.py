@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from psyrun.pspace.tolerance import KnownAs
     from psyrun.store.arrays import Indices
     from psyrun.store.rows import ColumnDict
-    from psyrun.workdir.reuse import RowsThere
     from psyrun.workdir.rows import RoundData
+    from psyrun.workdir.rows_there import RowsThere
 
 
 def _ignore(*_: object) -> None:
@@ -240,7 +240,7 @@ def _rows_there(
     rounds: Sequence[RoundData],
     marks: Mapping[int, Indices],
 ) -> RowsThere:
-    from psyrun.workdir.reuse import rows_of_rounds
+    from psyrun.workdir.rows_there import rows_of_rounds
 
     return rows_of_rounds(
         [(data, fingerprint_of(data)) for data in rounds],

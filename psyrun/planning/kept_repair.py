@@ -26,9 +26,10 @@ from psyrun.workdir.merged_rows import MergedRows
 from psyrun.workdir.plan import Plan
 from psyrun.workdir.replaced import replaced_in
 from psyrun.workdir.result_file import recorded_results
-from psyrun.workdir.reuse import from_rounds, rows_of_rounds
+from psyrun.workdir.reuse import from_rounds
 from psyrun.workdir.row_sources import ordered
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.rows_there import rows_of_rounds
 from psyrun.workdir.taken import pieces_of, taken_of
 
 

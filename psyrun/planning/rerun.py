@@ -28,9 +28,9 @@ from psyrun.workdir.failures import failures_of
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import run_arguments
 from psyrun.workdir.replaced import mark_replaced, places_of
-from psyrun.workdir.reuse import RowsThere, rows_of_rounds
 from psyrun.workdir.row_sources import ordered
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.rows_there import RowsThere, rows_of_rounds
 
 STALE: Final = "stale"
 FAILED: Final = "failed"

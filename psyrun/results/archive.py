@@ -17,8 +17,10 @@ from psyrun.store.costs import Costs
 from psyrun.workdir.costs import costs_of
 from psyrun.workdir.description import Description
 from psyrun.workdir.division import DivisionCounts
-from psyrun.workdir.reuse import ReusedRows, by_round, rows_left_out, rows_of_rounds
+from psyrun.workdir.left_out import by_round, rows_left_out
+from psyrun.workdir.reuse import ReusedRows
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.rows_there import rows_of_rounds
 from psyrun.workdir.taken import Taken, pieces_of
 
 CURRENT, OLDER, FORMER = range(3)

@@ -31,21 +31,14 @@ from psyrun.workdir.failures import failures_of
 from psyrun.workdir.in_flight import interrupted
 from psyrun.workdir.journal import Entry
 from psyrun.workdir.layout import SPLIT
+from psyrun.workdir.left_out import by_round, evaluated_again, rows_left_out
 from psyrun.workdir.merged_rows import sound_rows
 from psyrun.workdir.prediction import PredictionRecord
 from psyrun.workdir.progress import RoundProgress
 from psyrun.workdir.replaced import mark_replaced, replaced_in
-from psyrun.workdir.reuse import (
-    ReusedRows,
-    RowsThere,
-    by_round,
-    evaluated_again,
-    from_result,
-    from_rounds,
-    rows_left_out,
-    rows_of_rounds,
-)
+from psyrun.workdir.reuse import ReusedRows, from_result, from_rounds
 from psyrun.workdir.rows import RoundData
+from psyrun.workdir.rows_there import RowsThere, rows_of_rounds
 from psyrun.workdir.taken import Taken, pieces_of, taken_of
 from psyrun.workdir.unusable_journals import REPEATED, keep_unusable_of
 

@@ -18,7 +18,7 @@ from psyrun.workdir.costs import keep_costs
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.layout import Round, TaskLayout
 from psyrun.workdir.plan import Plan
-from psyrun.workdir.reuse import rows_of_rounds
+from psyrun.workdir.rows_there import rows_of_rounds
 from psyrun.workdir.taken import Taken, pieces_of
 
 _REMOVED, _LARGE, _SMALL = "removed", "large", "small"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,17 +11,14 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
 from psyrun.pspace import Param, ParameterSpace
-from psyrun.pspace.candidates import Candidates
 from psyrun.pspace.equality import equal_rows
 from psyrun.pspace.finding import are_different
 from psyrun.pspace.matching import match_rows, match_stored
-from psyrun.pspace.param import select, select_ascending
+from psyrun.pspace.param import select_ascending
 from psyrun.pspace.tolerance import KnownAs
 from psyrun.store.arrays import Indices, take
-from psyrun.store.costs import Costs
 from psyrun.store.rows import ColumnDict, count_rows
-from psyrun.workdir.costs import costs_of
-from psyrun.workdir.rows import RoundData
+from psyrun.workdir.rows_there import RowsThere
 
 _CLOSED = np.iinfo(np.int64).max
 
@@ -61,81 +58,6 @@ class ReusedRows:
         rows[rows >= 0] = np.searchsorted(used, rows[rows >= 0])
         former = np.searchsorted(used, self.former)
         return ReusedRows(rows, former, self.former_points)
-
-
-@dataclass(frozen=True)
-class RowsThere:
-    """The rows that there are of some rounds.
-
-    Attributes
-    ----------
-    points : sequence of ParameterSpace
-        The parameters of the rows, in parts, each of which is of one round. Rows are
-        counted through all parts.
-    versions : ndarray of int64, shape (n_rows,)
-        Which version of the task each row comes from: a place in `fingerprints`.
-    fingerprints : tuple of str
-        The versions, the newest first; each is there once.
-    may_stay : ndarray of bool, shape (n_rows,), or None
-        Which rows may be kept that are of another version, or not in the space; None
-        for all.
-    own : ndarray of int64 or None
-        If the space is that of the round of the first part, or the whole of which that
-        has a part: the assignments of that.
-    replaced : ndarray of bool, shape (n_rows,), or None
-        Which rows are not taken, as they are evaluated again; None for none.
-    starts_of_all : callable
-        Returns when the evaluation of each row began, ndarray of float64, shape
-        (n_rows,), in seconds since the epoch, or nan where that is not known. None if
-        no row is a copy of another one.
-    """
-
-    points: Sequence[ParameterSpace]
-    versions: Indices
-    fingerprints: tuple[str, ...]
-    own: Indices | None = None
-    may_stay: NDArray[np.bool_] | None = None
-    replaced: NDArray[np.bool_] | None = None
-    starts_of_all: Callable[[], NDArray[np.float64]] | None = None
-
-    @property
-    def starts(self) -> list[int]:
-        """The first row of each part, and the number of all rows."""
-        starts: list[int] = np.cumsum([0, *map(len, self.points)]).tolist()
-        return starts
-
-    def some(self, rows: Indices) -> ParameterSpace:
-        """Return the parameters of some rows, ascending."""
-        starts, parts = self.starts, []
-        for start, end, points in zip(starts, starts[1:], self.points, strict=False):
-            some = rows[(start <= rows) & (rows < end)] - start
-            if len(some):
-                parts.append(select_ascending(points, some))
-        return sum(parts[1:], parts[0]) if parts else Param()
-
-    def with_defaults(self, known_as: KnownAs) -> RowsThere:
-        """Return the same, with parameters that rows lack as the task file has them."""
-        return replace(self, points=list(map(known_as.completed, self.points)))
-
-    def among(self, candidates: Candidates) -> RowsThere:
-        """Return the same for what is searched among some points of the space."""
-        return replace(self, own=candidates.places(self.own))
-
-    def columns(self, rows: Indices) -> ColumnDict:
-        """Return the parameters of some rows, ascending, as columns."""
-        return dict(self.some(rows).build()) if len(rows) else {}
-
-    def of_versions(self, names: Collection[str]) -> NDArray[np.bool_]:
-        """Return which rows come from versions with some fingerprints."""
-        places = [i for i, name in enumerate(self.fingerprints) if name in names]
-        if len(places) in (0, len(self.fingerprints)):
-            return np.full(len(self.versions), bool(places))
-        return np.isin(self.versions, places)
-
-    def valid(self, names: Collection[str]) -> NDArray[np.bool_]:
-        """Return the same without rows that are evaluated again."""
-        is_current = self.of_versions(names)
-        return is_current if self.replaced is None else is_current & ~self.replaced
 
 
 def from_rounds(
@@ -202,89 +124,6 @@ def _of_each_version(
     is_older = ~is_current & may_stay
     for version in np.unique(there.versions[is_older]):
         yield is_older & (there.versions == version)
-
-
-def rows_left_out(
-    there: RowsThere, found: ReusedRows, again: NDArray[np.bool_] | None = None
-) -> list[Indices]:
-    """Return the rows of each part that are not taken over, counted in that part.
-
-    Without those that are there once more, made by the same version: among the rows
-    that are taken over, or those of a part before. Neither those that are evaluated
-    `again`.
-    """
-    is_known = np.zeros(len(there.versions), dtype=bool)
-    is_known[found.used] = True
-    if again is not None:
-        is_known |= again
-    lefts = []
-    for start, points in zip(there.starts, there.points, strict=False):
-        is_used = is_known[start : start + len(points)]
-        left = np.flatnonzero(~is_used) + start
-        if len(left):
-            mine = np.concatenate([np.flatnonzero(is_used) + start, left])
-            known = np.flatnonzero(is_known)
-            left = _not_known(there, points, start, mine, known, left)
-            is_known[left] = True
-        lefts.append(left - start)
-    return lefts
-
-
-def by_round(
-    numbers: Sequence[int], rounds: Sequence[RoundData], lefts: Sequence[Indices]
-) -> dict[int, Indices]:
-    """Return what `rows_left_out` has found by the numbers of the rounds."""
-    found: dict[int, Indices] = {}
-    parts = iter(lefts)
-    for number, data in zip(numbers, rounds, strict=True):
-        left = next(parts)
-        if data.division.n_former:
-            former = next(parts) + len(data.with_row())
-            left = np.concatenate([left, former])
-        if len(left):
-            found[number] = left
-    return found
-
-
-def evaluated_again(
-    space: ParameterSpace, there: RowsThere, current: Collection[str]
-) -> NDArray[np.bool_] | None:
-    """Return which rows of the current version a space has evaluated again."""
-    if there.replaced is None:
-        return None
-    is_again = there.of_versions(current) & ~there.valid(current)
-    for start, points in zip(there.starts, there.points, strict=False):
-        rows = np.flatnonzero(is_again[start : start + len(points)])
-        if not len(rows):
-            continue
-        has_keys = set(points.keys()) == set(space.keys())
-        is_again[rows + start] = has_keys and (
-            match_rows(select_ascending(points, rows), space) >= 0
-        )
-    return is_again
-
-
-def _not_known(
-    there: RowsThere,
-    points: ParameterSpace,
-    start: int,
-    own: Indices,
-    known: Indices,
-    left: Indices,
-) -> Indices:
-    """Return those of the rows `left` of a part that are not known by other numbers.
-
-    All rows of the part, `own`, begin with those that are taken over: of equal ones,
-    these are known.
-    """
-    double = [left[:0]]
-    for version in np.unique(there.versions[left]):
-        mine = own[there.versions[own] == version]
-        others = there.some(known[there.versions[known] == version])
-        if set(others.keys()) == set(points.keys()):
-            is_known = match_rows(select(points, mine - start), others) >= 0
-            double.append(mine[is_known])
-    return np.setdiff1d(left, np.concatenate(double))
 
 
 class _Finder:
@@ -467,48 +306,3 @@ def from_result(
 def _n_different(space: ParameterSpace, keys: Sequence[str] | None = None) -> int:
     (numbers,) = equal_rows([space], space.keys() if keys is None else keys)
     return len(np.unique(numbers))
-
-
-def rows_of_rounds(
-    rounds: Sequence[tuple[RoundData, str]],
-    *,
-    same_space: bool,
-    may_stay: Sequence[bool] | None = None,
-    replaced: Sequence[NDArray[np.bool_]] = (),
-) -> RowsThere:
-    """Return the rows that there are of rounds, given with their fingerprints.
-
-    If it is the `same_space`, the space is that of the first of them. `may_stay` says
-    it for all rows of each round, and `replaced` for each row, if for any.
-    """
-    points: list[ParameterSpace] = []
-    names: dict[str, int] = {}
-    versions = [np.empty(0, np.int64)]
-    for data, fingerprint in rounds:
-        points += data.points()
-        all_names = (fingerprint, *data.division.fingerprints)
-        places = [names.setdefault(name, len(names)) for name in all_names]
-        versions.append(np.array(places, np.int64)[data.versions()])
-    own = None
-    if same_space:
-        first = rounds[0][0]
-        own = first.division.in_whole(first.with_row())
-    stays = None
-    if may_stay is not None:
-        stays = np.repeat(may_stay, [data.n_rows for data, _ in rounds])
-    again = np.concatenate(replaced) if any(each.any() for each in replaced) else None
-    return RowsThere(
-        points,
-        np.concatenate(versions),
-        tuple(names),
-        own,
-        stays,
-        again,
-        lambda: _starts_of([data for data, _ in rounds]),
-    )
-
-
-def _starts_of(rounds: Iterable[RoundData]) -> NDArray[np.float64]:
-    """Return when the evaluation of each row of some rounds began."""
-    costs = Costs.joined(costs_of(data, with_seeds=False) for data in rounds)
-    return costs.columns["start"]

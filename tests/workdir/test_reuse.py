@@ -11,13 +11,9 @@ import pytest
 
 from psyrun.pspace import Param, ParameterSpace
 from psyrun.pspace.param import select
-from psyrun.workdir.reuse import (
-    ReusedRows,
-    RowsThere,
-    evaluated_again,
-    from_rounds,
-    rows_left_out,
-)
+from psyrun.workdir.left_out import evaluated_again, rows_left_out
+from psyrun.workdir.reuse import ReusedRows, from_rounds
+from psyrun.workdir.rows_there import RowsThere
 
 VERSIONS = ("new", "old", "oldest")
 
