@@ -30,20 +30,18 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from psyrun.errors import PsyrunError, SpaceWarning, refusal_of
-from psyrun.steps.command import StepCommand
+from psyrun.steps.forkcopy import NOTHING, do_all, do_only
+from psyrun.steps.forkrequest import StepRequest
 from psyrun.steps.job import ImportedTask
-from psyrun.steps.main import run
 from psyrun.steps.not_started import STATUS as NOT_STARTED_STATUS
-from psyrun.steps.not_started import record_cause
 from psyrun.steps.watchdog import Watchdog
-from psyrun.utils.environment import FOLDER_VARIABLE
 from psyrun.utils.former import FORMER
 from psyrun.utils.process.basics import (
     end_threads,
@@ -53,7 +51,7 @@ from psyrun.utils.process.basics import (
     prepare_forked_process,
 )
 from psyrun.utils.process.ending import forget_parent, leave, prepare_forks
-from psyrun.utils.process.isolation import isolate, isolated
+from psyrun.utils.process.isolation import isolate
 from psyrun.utils.process.offspring import (
     adopt_orphans,
     children,
@@ -67,9 +65,7 @@ from psyrun.workdir.plan import Plan
 
 _GRACE = 3.0  # seconds between asking a job to end and killing it
 _PIPE = 0  # standard input, which the controller holds open
-_NOTHING = 0  # the same in copies, which have the null device there
 _PAUSE = 0.5  # seconds between two looks at it
-_HEAD = 4  # bytes before a request that tell its length
 
 _NEEDED_LATE = (
     "psyrun.pspace.freezing",
@@ -195,7 +191,7 @@ class _Server:
 
     def _accept(self) -> None:
         client, _ = self.listener.accept()
-        with suppress(OSError, ValueError), _Request.received(client) as request:
+        with suppress(OSError, ValueError), StepRequest.received(client) as request:
             try:
                 self._start(client, request)
             except OSError as error:
@@ -205,7 +201,7 @@ class _Server:
                 return
         client.close()
 
-    def _start(self, client: socket.socket, request: _Request) -> None:
+    def _start(self, client: socket.socket, request: StepRequest) -> None:
         is_warm = request.arguments[0] == PROCESS and self._is_forkable_for(PROCESS)
         if is_warm:
             pid = self.idle.pop() if self.idle else self._fork_warm(request)
@@ -216,7 +212,7 @@ class _Server:
             with suppress(OSError):
                 request.send(copy.channel)
         else:
-            pid = self._fork(lambda: _do_only(request, self.task))
+            pid = self._fork(lambda: do_only(request, self.task))
             self.copies[pid] = _Copy(client)
         self.selector.register(
             client, selectors.EVENT_READ, lambda: self._client_left(pid, client)
@@ -225,7 +221,7 @@ class _Server:
     def _is_forkable_for(self, step: str) -> bool:
         return self.task is not None and self.task.is_forkable_for(step)
 
-    def _fork_warm(self, first: _Request) -> int:
+    def _fork_warm(self, first: StepRequest) -> int:
         """Start a copy that does one step after the other."""
         ours, theirs = socket.socketpair()
 
@@ -233,7 +229,7 @@ class _Server:
             ours.close()
             # It is sent to the copy as all others are.
             first.close()
-            return _do_all(theirs, self.task)
+            return do_all(theirs, self.task)
 
         try:
             pid = self._fork(act)
@@ -271,7 +267,7 @@ class _Server:
                 for connection in (other.client, other.channel):
                     if connection is not None:
                         connection.close()
-            os.dup2(os.open(os.devnull, os.O_RDWR), _NOTHING)
+            os.dup2(os.open(os.devnull, os.O_RDWR), NOTHING)
             code = act()
         finally:
             leave(code)
@@ -379,118 +375,6 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
     for signal_to in (os.kill, os.killpg):
         with suppress(ProcessLookupError, PermissionError):
             signal_to(pid, number)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A step to do: in which folder, with which arguments, and where to print.
-
-    The open files are closed where it is left as a context.
-    """
-
-    text: bytes
-    streams: Sequence[int]
-
-    @classmethod
-    def received(cls, connection: socket.socket) -> _Request:
-        """Receive a request, see `psyrun.steps.forkclient.Request`.
-
-        Raises `OSError` if the other side left before it was whole.
-        """
-        head, streams, _, _ = socket.recv_fds(connection, _HEAD, 2)
-        request = cls(_receive(connection, int.from_bytes(head, "little")), streams)
-        if len(streams) != 2 or len(request.arguments) < 1:
-            request.close()
-            raise ValueError("is no request")
-        return request
-
-    def send(self, connection: socket.socket) -> None:
-        """Pass it on."""
-        head = len(self.text).to_bytes(_HEAD, "little")
-        socket.send_fds(connection, [head], list(self.streams))
-        connection.sendall(self.text)
-
-    @property
-    def arguments(self) -> list[str]:
-        return os.fsdecode(self.text).split("\0")[1:]
-
-    def enter(self) -> None:
-        """Go to the folder and print to the files of the request."""
-        _print_to(*self.streams)
-        os.chdir(self.text.split(b"\0")[0])
-
-    def refuse(self, error: OSError) -> None:
-        """Record that the step did not begin, as the system refused a process."""
-        folder = Path(os.fsdecode(self.text.split(b"\0")[0]))
-        step = StepCommand.read(self.arguments)
-        step = replace(step, folder=folder / step.folder)
-        with suppress(OSError):
-            record_cause(step, refusal_of(error))
-
-    def close(self) -> None:
-        for stream in self.streams:
-            os.close(stream)
-
-    def __enter__(self) -> _Request:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _receive(connection: socket.socket, size: int) -> bytes:
-    received = b""
-    while len(received) < size:
-        piece = connection.recv(size - len(received))
-        if not piece:
-            raise ConnectionError("the other side left")
-        received += piece
-    return received
-
-
-def _do_only(request: _Request, task: ImportedTask | None) -> int:
-    """Do the only step of this process and return its exit status."""
-    with request:
-        request.enter()
-    arguments = request.arguments
-    if task is not None and not task.is_forkable_for(arguments[0]):
-        # What the import holds locked or open is not for copies.
-        os.environ.pop(FOLDER_VARIABLE, None)
-        command = [sys.executable, "-P", "-m", "psyrun.steps", *arguments]
-        os.execve(sys.executable, command, isolated(os.environ))
-    return run(arguments, task)
-
-
-def _do_all(channel: socket.socket, task: ImportedTask | None) -> int:
-    """Do one step after the other, and return the exit status of the last one.
-
-    A step that fails is the last one, and so is one that imported something: the next
-    one is to find this process as it was.
-    """
-    n_modules = len(sys.modules)
-    while True:
-        try:
-            with _Request.received(channel) as request:
-                request.enter()
-        except (OSError, ValueError):
-            # The server has ended, or is about to.
-            return 0
-        code = run(request.arguments, task)
-        if code or len(sys.modules) != n_modules:
-            return code
-        end_offspring()
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        # Who reads what was printed may wait for its end.
-        _print_to(_NOTHING, _NOTHING)
-        channel.sendall(b"\0")
-
-
-def _print_to(*files: int) -> None:
-    """Have what is printed go to the first of two files, and errors to the second."""
-    for target, file in enumerate(files, start=1):
-        os.dup2(file, target)
 
 
 if __name__ == "__main__":
