@@ -6,12 +6,43 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from psyrun.planning.assessment import Assessment
 from psyrun.planning.decide import Decision
 from psyrun.planning.states import Current, RowNumbers
+from psyrun.tasks.changes import clause, of_code, of_space
 from psyrun.utils.text import counted
 
 if TYPE_CHECKING:
     from psyrun.planning.rerun import Rerun
+
+
+def told_of_assessment(name: str, found: Assessment, arguments: str) -> list[str]:
+    """Return what is to be said of the rows that are there, in lines.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    found : Assessment
+        What the run does, and why.
+    arguments : str
+        What was given to ``psy run`` for this task: its name, and the part.
+    """
+    code, space = clause(of_code(found.changes)), clause(of_space(found.changes))
+    lines = told_of_rows(name, found.decision, code, space, arguments)
+    again = told_of_rerun(
+        name,
+        found.decision,
+        found.rerun,
+        is_merged=found.current.merged is not None,
+        is_of_part=found.chosen is not None,
+    )
+    incomparable = filter(None, [found.incomparable])
+    if found.chosen is not None:
+        return [found.chosen.said_of(name), *incomparable, *again, *lines]
+    is_rest = not (found.rerun or found.changes)
+    rest = told_of_rest(name, found.decision, found.current) if is_rest else ()
+    return [*rest, *incomparable, *again, *lines]
 
 
 def told_of_rows(
@@ -31,48 +62,53 @@ def told_of_rows(
     arguments : str
         What was given to ``psy run`` for this task: its name, and the part.
     """
-    rows = decision.rows
     if decision.is_dirty:
-        n_redone = 0 if rows is None else rows.n_redone
-        older = f"{counted(n_redone, 'row')} by an older version"
-        since = f"{code or 'changed'} since it was run"
-        if rows is not None and (rows.n_kept or rows.n_older):
-            since += f", {older} {_are(n_redone)} computed again"
-        elif n_redone and not code:
-            since = f"{older} {_are(n_redone)} computed again"
-        else:
-            since += ", all is computed again"
         yield (
-            f"{name}: {since}; 'psy run --continue {arguments}' would keep the rows "
-            "that are there"
+            f"{name}: {_what_is_redone(decision.rows, code)}; 'psy run --continue "
+            f"{arguments}' would keep the rows that are there"
         )
     if decision.describes:
         yield (
             f"{name}: dims, coords or attrs changed; the result is written again with "
             "them, and nothing is evaluated"
         )
-    if rows is None:
-        return
+    if decision.rows is not None:
+        for line in _told_of_kept(name, decision.rows, code, space, arguments):
+            yield f"{name}: {line}"
+
+
+def _what_is_redone(rows: RowNumbers | None, code: str) -> str:
+    n_redone = 0 if rows is None else rows.n_redone
+    older = f"{counted(n_redone, 'row')} by an older version"
+    since = f"{code or 'changed'} since it was run"
+    if rows is not None and (rows.n_kept or rows.n_older):
+        return f"{since}, {older} {_are(n_redone)} computed again"
+    if n_redone and not code:
+        return f"{older} {_are(n_redone)} computed again"
+    return f"{since}, all is computed again"
+
+
+def _told_of_kept(
+    name: str, rows: RowNumbers, code: str, space: str, arguments: str
+) -> Iterator[str]:
+    """Yield which rows are kept, and which are left out."""
     if rows.n_older:
         before = f"before {code}" if code else "by another version of the task"
         yield (
-            f"{name}: {counted(rows.n_older, 'row')} kept, made {before}; 'psy run "
+            f"{counted(rows.n_older, 'row')} kept, made {before}; 'psy run "
             f"{arguments}' computes {'it' if rows.n_older == 1 else 'them'} again"
         )
     if space and rows.n_kept:
-        yield (
-            f"{name}: {space}, {counted(rows.n_kept, 'row')} kept, "
-            f"{rows.n_open} to evaluate"
-        )
+        yield f"{space}, {counted(rows.n_kept, 'row')} kept, {rows.n_open} to evaluate"
     if rows.n_former:
         yield (
-            f"{name}: {counted(rows.n_former, 'row')} of assignments that are no "
-            "longer in the space kept, after the others"
+            f"{counted(rows.n_former, 'row')} of assignments that are no longer in the "
+            "space kept, after the others"
         )
     if rows.n_left_out:
         yield (
-            f"{name}: {counted(rows.n_left_out, 'row')} left out, no longer in the "
-            f"space ('psy clean --old {name}')"
+            f"{counted(rows.n_left_out, 'row')} left out, no longer in the space "
+            f"('psy clean --old {name}')"
         )
 
 

@@ -172,7 +172,7 @@ def not_split(task: Task) -> None:
 
 
 def marked_only(task: Task) -> None:
-    rerun = task.preview(rerun="x > 2").rerun
+    rerun = task.preview(rerun="x > 2").assessment.rerun
     layout = TaskLayout(Path("psy-work/a"))
     assert rerun is not None
     rerun.record(layout, Plan.required(layout).fingerprint)
@@ -440,8 +440,8 @@ def test_who_keeps_rows_after_a_kill_before_the_plan_has_no_marks_left(
     task: Task,
 ) -> None:
     found = task.preview(rerun="x > 2")
-    assert found.rerun is not None
-    found.rerun.record(found.layout, found.plan.fingerprint)
+    assert found.assessment.rerun is not None
+    found.assessment.rerun.record(found.layout, found.plan.fingerprint)
     assert task.run(keep_going=True) == []
     assert task.run() == []
     assert task.rows() == {1: 11, 2: 21, 3: 31, 4: 41}

@@ -165,9 +165,9 @@ class CountingQueue(LocalQueue):
 
 COUNTING_PSY = """\
 import sys
-from psyrun.planning import prepare
+from psyrun.planning import assessment
 
-count_once = prepare.version_of
+count_once = assessment.version_of
 
 
 def version_of(task, *paths):
@@ -176,7 +176,7 @@ def version_of(task, *paths):
     return count_once(task, *paths)
 
 
-prepare.version_of = version_of
+assessment.version_of = version_of
 
 from psyrun.cli.main import main
 
