@@ -204,6 +204,8 @@ class LatinHypercube(Design):
     def _unit_points(self, n: int, n_dimensions: int) -> Unit:
         if self._strength == 2:
             _check_strength_2(n, n_dimensions)
+        if self._optimization == "lloyd":
+            _check_lloyd(n, n_dimensions)
         how = {"strength": self._strength, "optimization": self._optimization}
         return _points(_engine("LatinHypercube", n_dimensions, self._seed, **how), n)
 
@@ -400,6 +402,21 @@ def _check_strength_2(n: int, n_dimensions: int) -> None:
         f"{n_dimensions} parameters; take {root * root} ({root}²), the next square "
         "of a prime number that has one."
     )
+
+
+def _check_lloyd(n: int, n_dimensions: int) -> None:
+    """Raise an error if there are too few points to have Voronoi cells, or no plane."""
+    if n_dimensions == 1:
+        raise PsyrunError(
+            "LatinHypercube: optimization 'lloyd' moves points in two or more "
+            "dimensions; give another parameter a range, or leave it out."
+        )
+    if n <= n_dimensions:
+        raise PsyrunError(
+            f"LatinHypercube: {n} points are too few for optimization 'lloyd' with "
+            f"{n_dimensions} parameters; take {n_dimensions + 1} or more, or leave it "
+            "out."
+        )
 
 
 def _is_prime(number: int) -> bool:

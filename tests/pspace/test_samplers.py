@@ -296,6 +296,14 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: LatinHypercube(9, X, optimization="best"),
         "give one of None, 'random-cd'",
     ),
+    (
+        lambda: LatinHypercube(9, X, optimization="lloyd"),
+        "'lloyd' moves points in two or more dimensions; give another parameter",
+    ),
+    (
+        lambda: LatinHypercube(2, SQUARE, optimization="lloyd"),
+        "2 points are too few for optimization 'lloyd' with 2 parameters; take 3",
+    ),
     (lambda: LatinHypercube(100, X, strength=2), r"no design .*take 121 \(11²\)"),
     (lambda: LatinHypercube(16, X, strength=2), r"take 25 \(5²\)"),
     (
