@@ -110,20 +110,50 @@ class Grid:
         ----------
         rows : ndarray of int64, shape (n,)
             Indices of points of the space, none of them negative.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Numbers from 0 to ``size - 1``.
         """
         return self._places.of_rows(rows)
 
     def rows(self, places: Indices) -> Indices:
-        """Return the rows at some places, -1 where there is none."""
+        """Return the rows at some places.
+
+        Parameters
+        ----------
+        places : ndarray of int64, shape (n,)
+            Places, counted as `places` does.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Indices of points of the space, -1 where there is none.
+        """
         return self._places.rows_at(places)
 
     def position(self, row: int) -> tuple[int, ...]:
-        """Return where a row is, one index for each dimension."""
+        """Return where a row is, one index for each dimension.
+
+        `row` is from 0 to ``len(space) - 1``.
+        """
         (place,) = self.places(np.array([row]))
         return tuple(int(i) for i in np.unravel_index(place, self.shape))
 
     def point(self, position: Sequence[int]) -> dict[str, Any]:
-        """Return what the coordinates say of a position, for all parameters."""
+        """Return what the coordinates say of a position, for all parameters.
+
+        Parameters
+        ----------
+        position : sequence of int
+            One index for each dimension, none of them negative.
+
+        Returns
+        -------
+        dict of str to object
+            The value of each parameter. No point of the space needs to be there.
+        """
         found = dict(self.attributes)
         for dimension, index in zip(self.dimensions, position, strict=True):
             found |= dimension.space.point(index)
@@ -169,7 +199,23 @@ def grid_of(space: ParameterSpace) -> Grid:
 
 
 def values_of(space: ParameterSpace, key: str, rows: Indices) -> NDArray[Any]:
-    """Return the values of a key at some rows, as numbers or text if all are such."""
+    """Return the values of a key at some rows, as numbers or text if all are such.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        The space.
+    key : str
+        One of its keys.
+    rows : ndarray of int64, shape (n,)
+        Indices of points, none of them negative.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Of numbers, text, or dates of NumPy if all values are of one such type, or are
+        numbers that one type holds exactly; else of objects.
+    """
     try:
         return space.gather(key, rows, _exact)
     except _NoNumbersError:

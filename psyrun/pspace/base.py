@@ -54,6 +54,17 @@ class ParameterSpace(SpaceMethods, ABC):
     keys : iterable of str, optional
         Names of the parameters. Without them they are those that the method `keys`
         of your class returns, or else those of its first point.
+
+    Raises
+    ------
+    AmbiguousOperationError
+        By ``*`` if a parameter is in both spaces, and by ``-`` if the subtrahend has
+        one that the minuend lacks.
+    PsyrunError
+        By what needs the points of a space of your own, if there are more or fewer
+        than its length, or one lacks a key. By `len` if 64 bits cannot count them.
+    IndexError
+        By ``space[i]`` if there is no such point.
     """
 
     _computed: ClassVar[type[ParameterSpace]]
@@ -101,7 +112,18 @@ class ParameterSpace(SpaceMethods, ABC):
     def __len__(self) -> int: ...
 
     def point(self, row: int) -> dict[str, Any]:
-        """Return one point; `row` is from 0 to ``len(self) - 1``."""
+        """Return one point.
+
+        Parameters
+        ----------
+        row : int
+            From 0 to ``len(self) - 1``.
+
+        Returns
+        -------
+        dict of str to object
+            The value of each key.
+        """
         return self._listed.point(row)
 
     def gather(self, key: str, rows: Indices, fetch: Fetch) -> NDArray[Any]:
@@ -124,7 +146,10 @@ class ParameterSpace(SpaceMethods, ABC):
         return self._listed.gather(key, rows, fetch)
 
     def leaves(self) -> Iterator[tuple[str, Column]]:
-        """Yield the columns that hold the values, with their keys."""
+        """Yield the columns that hold the values, with their keys.
+
+        A key that several columns hold values of comes several times.
+        """
         return self._listed.leaves()
 
     def may_lack(self, key: str) -> bool:
@@ -132,7 +157,15 @@ class ParameterSpace(SpaceMethods, ABC):
         return key not in self._keys
 
     def selected(self) -> tuple[ParameterSpace, AnyRows]:
-        """Return a space and the rows of it that are the points of this one."""
+        """Return a space and the rows of it that are the points of this one.
+
+        Returns
+        -------
+        space : ParameterSpace
+            The space that was selected from, or this one.
+        rows : range, Rows or ndarray of int64, shape (len(self),)
+            Indices of points of it, none of them negative.
+        """
         return self, range(len(self))
 
     def chosen(self, rows: AnyRows) -> ParameterSpace:
@@ -146,7 +179,7 @@ class ParameterSpace(SpaceMethods, ABC):
         return list(self._keys)
 
     def build(self) -> dict[str, list[Any]]:
-        """Return all points as columns.
+        """Return all points as columns, which takes memory for all of them.
 
         Returns
         -------
@@ -161,7 +194,7 @@ class ParameterSpace(SpaceMethods, ABC):
 
         Yields
         ------
-        dict
+        dict of str to object
             The value of each key.
         """
         # A class of the user's own that calls this means the points of its base.

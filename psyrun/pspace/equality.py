@@ -52,9 +52,25 @@ def equal_rows(spaces: Sequence[Space], keys: Sequence[str]) -> list[Indices]:
     pandas if they have equal parts, dates and times of whatever type if they are the
     same moment. What Python compares by identity, or not at all, is equal if it is
     pickled as the same parts. A key that a space lacks is nan in all of its rows;
-    without keys all rows are equal. Returns one array per space, shape (n_points,),
-    with numbers that are not negative and at most a few times as many as rows. Raises
-    `PsyrunError` if values cannot be compared.
+    without keys all rows are equal.
+
+    Parameters
+    ----------
+    spaces : sequence of ParameterSpace
+        The spaces, at least one.
+    keys : sequence of str
+        The parameters that are compared; others do not matter.
+
+    Returns
+    -------
+    list of ndarray of int64, each of shape (n_points,)
+        The numbers of the rows of each space. They are not negative, and the largest is
+        at most a few times the number of all rows.
+
+    Raises
+    ------
+    PsyrunError
+        If values cannot be compared.
     """
     ends = np.cumsum([len(space) for space in spaces])
     columns = [_codes(spaces, key) for key in keys]
@@ -87,7 +103,20 @@ def _examples(values: NDArray[np.object_]) -> Iterator[Any]:
 
 
 def is_in(rows: Indices, others: Indices) -> NDArray[np.bool_]:
-    """Return which rows, as numbered by `equal_rows`, are among some other rows."""
+    """Return which rows, as numbered by `equal_rows`, are among some other rows.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Numbers of rows.
+    others : ndarray of int64, shape (m,)
+        Numbers of the other rows, from the same call of `equal_rows`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Whether some other row equals a row.
+    """
     found = np.zeros(_count_numbers(rows, others), dtype=np.bool_)
     found[others] = True
     return found[rows]
@@ -96,8 +125,17 @@ def is_in(rows: Indices, others: Indices) -> NDArray[np.bool_]:
 def pair_rows(new: Indices, old: Indices) -> Indices:
     """Pair equal rows, each at most once, in the order in which they occur.
 
-    The rows are numbered by `equal_rows`. Returns for each new row the index of its
-    old one, or -1.
+    Parameters
+    ----------
+    new : ndarray of int64, shape (n,)
+        Numbers of rows, as `equal_rows` has given them.
+    old : ndarray of int64, shape (m,)
+        Numbers of the other rows, from the same call.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        The index of the old row of each new one, or -1.
     """
     n_numbers = _count_numbers(new, old)
     counts = np.bincount(old, minlength=n_numbers)

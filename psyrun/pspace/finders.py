@@ -40,10 +40,21 @@ class Finder(ABC):
 
     @abstractmethod
     def at(self, rows: Indices) -> Indices:
-        """Return for some points the index of the first equal one, or -1."""
+        """Return for some points the index of the first equal one, or -1.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n,)
+            Indices of points, none of them negative.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Indices of points of the other space.
+        """
 
     def all(self) -> Indices:
-        """Return that for all points."""
+        """Return that for all points, shape (n_points,)."""
         return self.at(np.arange(self.n_points))
 
     def count(self) -> int:

@@ -50,7 +50,26 @@ _MOST_TERMS = 64  # beyond, pairs of terms take longer than comparing rows
 def finder(new: ParameterSpace, old: ParameterSpace, keys: Sequence[str]) -> Finder:
     """Return what finds the points of one space in another by some keys.
 
-    Values that cannot be compared raise `PsyrunError`, when they are compared.
+    Parameters
+    ----------
+    new : ParameterSpace
+        The space whose points are to be found.
+    old : ParameterSpace
+        The space in which they are.
+    keys : sequence of str
+        The parameters that are compared; one that a space lacks is nan there. Without
+        keys all points are equal.
+
+    Returns
+    -------
+    Finder
+        What finds them.
+
+    Raises
+    ------
+    PsyrunError
+        If values cannot be compared. It is raised when they are compared, which may be
+        here or in a method of the finder.
     """
     if not (len(new) and len(old) and keys):
         return Same(len(new), 0 if len(old) else -1)

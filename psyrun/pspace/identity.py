@@ -35,7 +35,13 @@ def identity_of(value: Any) -> Any:
     """Return a hashable object that is equal for equal values only.
 
     It consists of tuples, frozen sets, plain values, classes, `ComparedByValue`, and
-    values that have a hash and a comparison of their own. Raises `IncomparableError`.
+    values that have a hash and a comparison of their own.
+
+    Raises
+    ------
+    IncomparableError
+        If comparing the value raises an error, or it can neither be compared nor
+        pickled.
     """
     try:
         return _identity(value)
@@ -179,6 +185,11 @@ def by_content(value: Any) -> Any:
 
     The bytes of a pickle would differ with the order of sets, and with which parts
     are one object.
+
+    Raises
+    ------
+    IncomparableError
+        If the value cannot be pickled, or one of its parts not be compared.
     """
     try:
         reduce: Callable[[Any], Any] = copyreg.dispatch_table.get(type(value), _reduced)

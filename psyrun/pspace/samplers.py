@@ -74,9 +74,10 @@ class Sobol(Sequence):
     ranges : mapping, optional
         Ranges of parameters, for names that are also those of other arguments.
     seed : int, default 0
-        Another seed scrambles in another way.
+        Another seed scrambles in another way; it is 0 or more.
     scramble : bool, default True
-        Whether to scramble. If not, the first point has the lower ends of all ranges.
+        Whether to scramble. If not, the first point has the lower ends of all ranges;
+        of `normal` that is 8.3 standard deviations below the mean.
     **params
         For each parameter a range (`uniform`, `log`, `integers`, `normal`), an iterable
         of values, each equally likely, or a single value.
@@ -84,7 +85,13 @@ class Sobol(Sequence):
     Raises
     ------
     PsyrunError
-        If an argument is not as described, or SciPy is not installed.
+        If an argument is not as described, there are more parameters than SciPy has
+        dimensions (21201), or it is not installed.
+
+    Warns
+    -----
+    SpaceWarning
+        If the number of points is no power of two.
 
     Notes
     -----
@@ -158,9 +165,10 @@ class LatinHypercube(Design):
     optimization : {None, "random-cd", "lloyd"}, optional
         Whether to make the points more even, by exchanging coordinates so that the
         centered discrepancy gets smaller, or by moving them apart with Lloyd's
-        algorithm, which gives up the exact Latin hypercube.
+        algorithm, which gives up the exact Latin hypercube. The latter needs two or
+        more parameters, and more points than parameters.
     seed : int, default 0
-        Another seed gives another design.
+        Another seed gives another design; it is 0 or more.
     **params
         As for `Sobol`.
 
@@ -255,7 +263,7 @@ class Random(Design):
     ranges : mapping, optional
         As for `Sobol`.
     seed : int, default 0
-        Another seed gives other points.
+        Another seed gives other points; it may be negative.
     **params
         As for `Sobol`.
 
@@ -405,7 +413,7 @@ def _check_strength_2(n: int, n_dimensions: int) -> None:
 
 
 def _check_lloyd(n: int, n_dimensions: int) -> None:
-    """Raise an error if there are too few points to have Voronoi cells, or no plane."""
+    """Raise an error if there are too few points or dimensions for Voronoi cells."""
     if n_dimensions == 1:
         raise PsyrunError(
             "LatinHypercube: optimization 'lloyd' moves points in two or more "
