@@ -98,6 +98,10 @@ class Scheduler(ABC):
 
         Raises
         ------
+        QueueUnreachableError
+            The queue does not answer. Whether it took the job is not known.
+        QueueFullError
+            The queue takes no more jobs now.
         SchedulerError
             The arguments are not accepted, or the queue refused the job.
         """
@@ -115,6 +119,11 @@ class Scheduler(ABC):
         -------
         JobStatus or None
             None if the queue does not know the job, or no longer does.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer. That says nothing about the job.
         """
 
     @abstractmethod
@@ -125,6 +134,11 @@ class Scheduler(ABC):
         -------
         list of int or str
             Jobs in the order in which the queue lists them.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
         """
 
     @abstractmethod
@@ -135,6 +149,11 @@ class Scheduler(ABC):
         ----------
         jobid : int or str
             The job. One that has ended is left alone.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
         """
 
     def submit_array(self, array: JobArray) -> list[JobId]:
@@ -329,6 +348,11 @@ class Scheduler(ABC):
         -------
         dict of int or str to Ending
             Without the jobs of which the queue does not know it.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
         """
         return {}
 
@@ -344,6 +368,11 @@ class Scheduler(ABC):
         -------
         dict of int or str to Usage
             Without the jobs of which the queue does not know it.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
         """
         return {}
 
@@ -361,6 +390,11 @@ class Scheduler(ABC):
         -------
         dict of int or str to Ending
             Without the jobs of which the queue does not know it.
+
+        Raises
+        ------
+        QueueUnreachableError
+            The queue does not answer.
         """
         return {}
 
@@ -411,7 +445,7 @@ class Scheduler(ABC):
         Returns
         -------
         Limits
-            With None for what is not known.
+            With None for what is not known; time in seconds, memory in bytes.
         """
         return Limits()
 

@@ -42,6 +42,12 @@ class Writer(Protocol):
         columns : mapping of str to sequence
             The rows; all sequences have the same length. They must not be
             changed before the writer is left.
+
+        Raises
+        ------
+        StoreError
+            If the lengths differ, or the format cannot hold a value. Some formats
+            see the latter only when the writer is left.
         """
 
 
@@ -317,7 +323,7 @@ class Store(ABC):
             The file.
         keys : sequence of str, optional
             The columns to read, in this order. All of them without it.
-        rows : array of int64, optional
+        rows : array of int64, shape (n_rows,), optional
             The rows to read, in this order, none of them negative. All of them
             without it.
 

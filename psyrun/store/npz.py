@@ -83,7 +83,7 @@ class NpzStore(Store):
 
     Parameters
     ----------
-    allow_pickle : bool
+    allow_pickle : bool, default False
         Whether to keep values of other types as pickled Python objects, and
         to load such files. Loading them can run code of whoever wrote them.
     """
