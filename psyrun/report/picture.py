@@ -301,8 +301,11 @@ class _Drawing:
 
     def _about_blanks(self, picture: Picture) -> list[str]:
         blank = int(np.count_nonzero(picture.cells.counts == 0))
-        is_each = picture.cells.counts.size == self.sweep.n_assignments
-        if not blank or (is_each and blank == self.sweep.n_open):
+        sweep = self.sweep
+        is_each = picture.cells.counts.size == sweep.n_assignments
+        is_rate = self.quantity.name == FAILED
+        is_said = blank == sweep.n_open + (0 if is_rate else sweep.n_failed)
+        if not blank or (is_each and is_said):
             return []
         are = "is" if blank == 1 else "are"
         return [f"{blank} of {picture.cells.counts.size} cells {are} blank"]

@@ -94,6 +94,7 @@ def test_what_is_missing_is_counted():
     found = drawn(sweep)
     assert "2 of 6 cells are not computed yet" in found.notes
     assert "1 of 6 cells failed" in found.notes
+    assert not any("blank" in note for note in found.notes), "all of these are told"
     sweep = sweep_of(GRID, {"y": values(GRID)}, missing=range(40, 72))
     found = drawn(sweep, over="beta")
     assert "32 of 72 assignments are not computed yet" in found.notes
