@@ -46,7 +46,7 @@ def duration(text: str) -> float:
     try:
         return units.seconds(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not {error}") from None
 
 
 def add_tasks(parser: argparse.ArgumentParser, otherwise: str = "all tasks") -> None:

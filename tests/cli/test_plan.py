@@ -77,7 +77,7 @@ def test_it_is_said_that_nothing_ended_within_the_budget(psy, write_task) -> Non
 def test_a_budget_is_a_time(psy, text) -> None:
     result = psy("plan", "a", f"--budget={text}")
     assert result.status == 2
-    assert "a time such as '90s', '10m' or '1h30m'" in result.err
+    assert f"{text!r} is not a time such as '90s', '10m' or '1h30m'" in result.err
     assert result.err.count("\n") == 1
 
 
