@@ -32,7 +32,7 @@ def execute(args: argparse.Namespace) -> int:
     """Write the task file, unless there is one."""
     if args.project != Path():
         raise PsyrunError(
-            f"new-task: the project is in {args.project}. Add a task to it with 'psy "
+            f"new-task: the project is in {args.project}; add a task to it with 'psy "
             f"new-task --taskdir {args.project / args.taskdir} {args.name}', or begin "
             "a project of its own here with 'psy init'."
         )
