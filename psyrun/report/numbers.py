@@ -15,6 +15,8 @@ _SMALLEST = 1e-300  # step; below, numbers lose their digits
 _NARROWEST = 1e-9  # range, relative to its numbers
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _UNITS = ("Y", "M", "D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarse first
+_FEWEST_DRAWN = 10  # numbers that tell how they are spread
+_UNEVEN = 0.3  # part of the range; even numbers drawn at random are rarely so far off
 
 
 def number_text(value: float, digits: int = 4) -> str:
@@ -129,12 +131,25 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
 def is_geometric(values: NDArray[np.float64]) -> bool:
     """Whether ascending numbers are spaced by ratios rather than by differences.
 
-    So are ``1, 10, 100``, ``1, 2, 5, 10`` and what `numpy.logspace` returns.
+    So are ``1, 10, 100``, ``1, 2, 5, 10`` and what `numpy.logspace` returns; and of at
+    least ten numbers those whose logarithms are spread far more evenly than they are,
+    such as those that are drawn for `psyrun.pspace.log`.
     """
     if len(values) < 3 or values[0] <= 0 or values[-1] < 4 * values[0]:
         return False
-    steps, ratios = np.diff(values), np.diff(np.log(values))
-    return bool(
+    logs = np.log(values)
+    steps, ratios = np.diff(values), np.diff(logs)
+    is_regular = bool(
         ratios.max() <= 2.6 * ratios.min()
         and steps.max() / steps.min() > 1.5 * ratios.max() / ratios.min()
     )
+    if is_regular or len(values) < _FEWEST_DRAWN or values[-1] / 10 < values[0]:
+        return is_regular
+    uneven = _unevenness(values)
+    return uneven > _UNEVEN and _unevenness(logs) < uneven / 2
+
+
+def _unevenness(ascending: NDArray[np.float64]) -> float:
+    """Return how far numbers are from evenly spaced ones, as a part of their range."""
+    places = (ascending - ascending[0]) / (ascending[-1] - ascending[0])
+    return float(np.abs(places - np.linspace(0, 1, len(places))).max())

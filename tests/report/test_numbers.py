@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from psyrun.pspace import Random, log, uniform
 from psyrun.report.numbers import (
     is_geometric,
     number_text,
@@ -76,11 +77,22 @@ def test_ticks_have_as_many_decimals_as_their_step():
         ([1, 2, 3, 4, 5, 6], False),
         ([0, 1, 10, 100], False),
         ([1, 1000], False),
+        ([1, 3, 4, 7, 20, 50, 90, 200, 400, 900], True),
+        (np.arange(1, 11) ** 2, False),
         ([-100, -10, -1], False),
     ],
 )
 def test_axes_are_logarithmic_where_levels_are_spaced_by_ratios(values, is_log):
     assert is_geometric(np.array(values, np.float64)) is is_log
+
+
+@pytest.mark.parametrize("n", [60, 300])
+def test_axes_are_logarithmic_where_points_were_drawn_by_ratios(n):
+    for seed in range(20):
+        even = Random(n, seed=seed, x=uniform(0.001, 1)).build()["x"]
+        assert not is_geometric(np.sort(even))
+        ratios = Random(n, seed=seed, x=log(1e-5, 0.1)).build()["x"]
+        assert is_geometric(np.sort(ratios))
 
 
 def test_a_range_beyond_floating_point_numbers_has_ticks():
