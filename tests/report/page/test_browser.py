@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from page_sweeps import grid_sweep, page_with, shoot
 from projects import Project, kill_all_of, wait_until
 
 import psyrun
+from psyrun.pspace import Random, log, uniform
+from psyrun.report.numbers import is_geometric
 from psyrun.report.page.collecting import DONE, FAILED, RUNNING, TO_DO
 from psyrun.report.page.columns import Label, Measured
 from psyrun.report.page.payload import BUDGET, payload_of
@@ -205,6 +208,22 @@ def test_a_drag_marks_points_of_a_scatter_plot(browser: Browser, report: Path) -
     inside = frame[frame.a.between(x0, x1) & frame.score.between(y0, y1)]
     assert {row[0] for row in rows} == set(inside.index)
     shoot(browser, "random-space")
+
+
+def test_numbers_drawn_by_ratios_are_known_as_in_psy_plot(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report)
+    source = resources.files("psyrun.report.page") / "static" / "numbers.js"
+    code = f"{source.read_text()}\nreturn arguments[0].map(isSpreadByRatios)"
+    drawn = [
+        np.array(Random(60, seed=seed, x=each).build()["x"])
+        for seed in range(5)
+        for each in (uniform(0.001, 1), log(1e-5, 0.1))
+    ]
+    found = browser.script(code, [values.tolist() for values in drawn])
+    assert found == [False, True] * 5
+    assert found == [is_geometric(np.sort(values)) for values in drawn]
 
 
 def test_the_first_lines_are_those_of_psy_plot(browser: Browser, report: Path) -> None:

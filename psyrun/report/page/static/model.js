@@ -42,6 +42,7 @@ async function loadTask(raw) {
 async function loadParameter(raw) {
   const parameter = { ...raw, raw, isRepeat: raw.repeat };
   parameter.head = withUnit(raw.title, raw.unit);
+  parameter.isByRatios = () => false;
   if (raw.texts) {
     parameter.codes = await codesOf(raw.column);
     parameter.textOf = (row) => raw.texts[parameter.codes[row]];
@@ -60,6 +61,14 @@ async function loadParameter(raw) {
     parameter.valueOf = (row) => parameter.values[row];
     parameter.n = Infinity;
   }
+  let isByRatios = null;
+  parameter.isByRatios = () => {
+    if (isByRatios === null) {
+      const known = parameter.levelValues ? Array.from(parameter.levelValues).filter(Number.isFinite) : parameter.values;
+      isByRatios = parameter.kind === 'number' && ((parameter.levelValues && isGeometric(known)) || isSpreadByRatios(known));
+    }
+    return isByRatios;
+  };
   parameter.textOf = (row) => show(parameter.valueOf(row));
   return parameter;
 }
@@ -189,7 +198,7 @@ function numberBins(parameter, most) {
     }
   }
   const momentText = MOMENT_TEXTS[parameter.kind];
-  const isLog = !momentText && (parameter.levelValues ? isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) : low > 0 && high / low > 1e3);
+  const isLog = parameter.isByRatios();
   const scale = scaleOf(low, high, 0, most, isLog);
   const codes = new Int32Array(n);
   for (let row = 0; row < n; row += 1) {

@@ -80,6 +80,18 @@ function isGeometric(values) {
   return spread(logs) < spread(Array.from(values));
 }
 
+// Whether numbers, such as those drawn at random, are spread by ratios: their logarithms
+// far more evenly than they are themselves. The same as in psyrun.report.numbers.
+function isSpreadByRatios(values) {
+  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+  const own = sorted.filter((value, i) => i === 0 || value > sorted[i - 1]);
+  const last = own.length - 1;
+  if (last < 9 || !(own[0] > 0) || own[last] / 10 < own[0]) return false;
+  const unevenness = (list) => list.reduce((most, value, i) => Math.max(most, Math.abs((value - list[0]) / (list[last] - list[0]) - i / last)), 0);
+  const uneven = unevenness(own);
+  return uneven > 0.3 && unevenness(own.map(Math.log)) < uneven / 2;
+}
+
 function scaleOf(low, high, from, to, isLog) {
   const forward = isLog ? Math.log : (v) => v;
   const [a, b] = [forward(low), forward(high)];

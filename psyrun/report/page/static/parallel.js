@@ -26,7 +26,7 @@ function coordinatesOf(task) {
 function coordinateOfParameter(parameter) {
   const base = { id: `p.${parameter.name}`, head: parameter.head };
   const isOfLevels = parameter.texts || (parameter.codes && parameter.n <= MOST_LEVELS_OF_COORDINATE);
-  if (!isOfLevels) return { ...base, levels: null, at: parameter.valueOf, momentText: MOMENT_TEXTS[parameter.kind], isGeometric: !parameter.codes ? null : isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) };
+  if (!isOfLevels) return { ...base, levels: null, at: parameter.valueOf, momentText: MOMENT_TEXTS[parameter.kind], isByRatios: parameter.isByRatios() };
   const levels = { ...levelsAsAxis(parameter), n: parameter.n };
   return { ...base, levels, at: (row) => parameter.codes[row] };
 }
@@ -174,7 +174,7 @@ class Parallel {
     }
     const { low, high, least, hasNone } = this.rangeOf(axis);
     const isShownQuantity = axis.isQuantity && axis.id === this.last;
-    const wantsLog = isShownQuantity ? this.results.view.scale === 'log' : axis.isGeometric ?? (!axis.isQuantity && low > 0 && high / low > 1e3);
+    const wantsLog = isShownQuantity ? this.results.view.scale === 'log' : Boolean(axis.isByRatios);
     const isLog = wantsLog && least < high;
     const from = isLog ? least : low;
     const ends = from < high ? [from, high] : Number.isFinite(high) ? [high - 0.5, high + 0.5] : [0, 1];

@@ -340,7 +340,7 @@ class Results {
       }
     }
     const xRange = finiteRange(points.x, points.missing.map(([, x]) => x)) || [0, 1];
-    const isGeometricX = parameter && parameter.levelValues ? isGeometric(Array.from(parameter.levelValues).filter(Number.isFinite)) : xRange[0] > 0 && xRange[1] / xRange[0] > 1e3;
+    const isGeometricX = parameter && parameter.isByRatios();
     const ranges = {
       x: xRange[0] === xRange[1] ? [xRange[0] - 0.5, xRange[1] + 0.5] : xRange,
       y: range, isXLog: Boolean(isGeometricX && xRange[0] < xRange[1]), isYLog: this.isLog, xMomentText: parameter && MOMENT_TEXTS[parameter.kind],
