@@ -199,7 +199,7 @@ def _print_costs(path: Path, name: str, details: AssignmentStates) -> None:
     if comparison is not None:
         print(f"\n{name}: what was predicted before the run, and what it was")
         _print_wrapped(comparison.lines)
-    uses = efficiency_of(layout, plan, data)
+    uses = efficiency_of(layout, plan, data, failures=details.failures)
     if uses:
         is_counted = any(use.source == "queue" for use in uses)
         who = "the queue counts it" if is_counted else "rows and jobs tell it"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.store.costs import SEED, Costs
+from psyrun.store.costs import RECORD, SEED, Costs
 from psyrun.workdir.costs import costs_of
+from psyrun.workdir.failures import Failure
 from psyrun.workdir.rows import RoundData
 
 ATTRS: dict[str, dict[str, str]] = {
@@ -39,6 +42,28 @@ def known_costs(data: RoundData) -> Costs | None:
         return costs_of(data, with_former=False, with_seeds=False)
     except (PsyrunError, OSError):
         return None
+
+
+def costs_of_failures(failures: Sequence[Failure]) -> Costs:
+    """Return what the last evaluations of assignments have cost that failed."""
+    hosts = tuple(dict.fromkeys(["", *(failure.host for failure in failures)]))
+    places = {host: place for place, host in enumerate(hosts)}
+    records = np.zeros(len(failures), RECORD)
+    records["start"] = [_or_nan(failure.start) for failure in failures]
+    records["duration"] = [_or_nan(failure.duration) for failure in failures]
+    records["peak"] = [failure.peak or 0 for failure in failures]
+    records["host"] = [places[failure.host] for failure in failures]
+    records["attempt"] = [failure.attempt for failure in failures]
+    return Costs.of_records(records, hosts)
+
+
+def with_failures(costs: Costs, failures: Sequence[Failure]) -> Costs:
+    """Return the costs of rows, and after them those of failed assignments."""
+    return Costs.joined([costs, costs_of_failures(failures)]) if failures else costs
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def attrs_of(costs: Costs) -> dict[str, dict[str, str]]:

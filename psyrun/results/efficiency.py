@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias, TypeVar
 import numpy as np
 
 from psyrun.queue.past_jobs import PastJob, past_jobs, with_usages
-from psyrun.results.costs import known_costs
+from psyrun.results.costs import known_costs, with_failures
 from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
 from psyrun.store.costs import Costs
 from psyrun.utils.text import counted, memory_size, number_text, rough_duration
+from psyrun.workdir.failures import Failure
 from psyrun.workdir.layout import PROCESS, TaskLayout
 from psyrun.workdir.origin import original_of
 from psyrun.workdir.plan import Plan
@@ -192,6 +193,7 @@ def efficiency_of(
     plan: Plan,
     data: RoundData | None = None,
     costs: Costs | None = None,
+    failures: Sequence[Failure] = (),
     *,
     ask: bool = True,
 ) -> list[JobUse]:
@@ -208,6 +210,8 @@ def efficiency_of(
         That round, for the costs of its rows.
     costs : Costs, optional
         These costs, if somebody has read them.
+    failures : sequence of Failure
+        The assignments of that round that failed: their last evaluations count, too.
     ask : bool
         Whether to ask the queue; else what it has told before counts. That of a copy
         is never asked, as the jobs were those of the original.
@@ -227,6 +231,8 @@ def efficiency_of(
         use = _by_queue(step, own)
         if step == PROCESS and costs is None and data is not None:
             costs = known_costs(data)
+        if step == PROCESS and costs is not None:
+            costs, failures = with_failures(costs, failures), ()
         by_rows = _by_rows(step, own, plan, costs)
         found.append(by_rows if use is None else _completed(use, by_rows, plan))
     return [use for use in found if use.n_counted]
@@ -325,7 +331,7 @@ def _seconds(job: PastJob) -> float:
 def _of_rows(
     jobs: Sequence[PastJob], costs: Costs
 ) -> tuple[float | None, float | None]:
-    """Return the time and the largest peak of rows that jobs have evaluated."""
+    """Return the time and the largest peak of what jobs have evaluated."""
     starts = [job.started for job in jobs if job.started is not None]
     columns = costs.columns
     # Others were there before.

@@ -19,6 +19,7 @@ from psyrun.queue.past_jobs import forget_submissions
 from psyrun.results.efficiency import JobUse, efficiency_of
 from psyrun.scheduler import Slurm
 from psyrun.store.costs import RECORD, Costs
+from psyrun.workdir.failures import Failure
 from psyrun.workdir.layout import TaskLayout
 from psyrun.workdir.origin import Origin
 
@@ -251,6 +252,26 @@ def test_a_peak_that_the_queue_has_missed_is_that_of_rows(
     (use,) = efficiency_of(layout, plan, costs=costs((1001.0, 90.0, 300.0)))
     assert (use.peak_bytes, use.of_rows) == (peak * MIB, of_rows)
     assert use.cpu_seconds == 110.0
+
+
+def test_failed_evaluations_have_used_time_and_memory(
+    layout: TaskLayout, sacct: Callable[..., Path]
+) -> None:
+    sacct("", status=1)
+    end(submit(layout, 1, n_cpus=2), 0, 1000, 100)
+    texts = {"type": "ValueError", "message": "", "where": "", "traceback": ""}
+    failures = [
+        Failure(
+            1, **texts, parameters={}, start=1010.0, duration=30.0, peak=600 * 1024
+        ),
+        # In an earlier run, and of a time that nobody knows.
+        Failure(2, **texts, parameters={}, start=500.0, duration=9.0, peak=1024**2),
+        Failure(3, **texts, parameters={}),
+    ]
+    rows = costs((1001.0, 60.0, 300.0))
+    (use,) = efficiency_of(layout, PLAN, costs=rows, failures=failures)
+    assert use.cpu_seconds == pytest.approx(90.0)
+    assert use.peak_bytes == 600 * MIB
 
 
 @pytest.mark.parametrize("is_merged", [False, True])

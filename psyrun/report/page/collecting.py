@@ -25,7 +25,7 @@ from psyrun.report.page.timeline import Timeline, timeline_of
 from psyrun.report.quantity import NoNumberError, numbers_of
 from psyrun.report.sweep import newest_rows
 from psyrun.results.cost_rules import TIME_NOISE, costliest
-from psyrun.results.costs import cost_columns
+from psyrun.results.costs import cost_columns, costs_of_failures
 from psyrun.results.efficiency import JobUse, efficiency_of
 from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.load import RecordedTask
@@ -169,12 +169,14 @@ class _Reading:
             versions=self._spread(self._costs_of_rows.columns["version"], 0),
             version_names=[name[:12] for name in names],
             current_versions={name[:12] for name in self._task.plan.names},
-            failures=TaskFailures.load(self._task.layout),
+            failures=self._failures,
             origin=provenance_of(self._task),
             notes=self._with_general_notes(),
             slowest=self._costliest(costs, "time", "slowest rows", TIME_NOISE),
             largest=self._costliest(costs, "memory", "rows with most memory"),
-            timeline=timeline_of(self._costs_of_rows),
+            timeline=timeline_of(
+                self._costs_of_rows, costs_of_failures(self._failures.failures)
+            ),
             n_not_chosen=self._n_not_chosen,
             uses=self._uses() if self._asks_queue else (),
         )
@@ -204,6 +206,10 @@ class _Reading:
         found = np.fromiter(failed, np.int64, len(failed))
         # One may have got its row while failures were read.
         return np.setdiff1d(found, self._rows)
+
+    @cached_property
+    def _failures(self) -> TaskFailures:
+        return TaskFailures.load(self._task.layout)
 
     @cached_property
     def _indices(self) -> Indices:
@@ -353,7 +359,9 @@ class _Reading:
 
     def _uses(self) -> list[JobUse]:
         layout, plan = self._task.layout, self._task.plan
-        return efficiency_of(layout, plan, costs=self._costs_of_rows)
+        return efficiency_of(
+            layout, plan, costs=self._costs_of_rows, failures=self._failures.failures
+        )
 
     def _costliest(
         self, costs: list[Measured], name: str, what: str, noise: float = 0.0

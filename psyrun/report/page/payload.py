@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.pspace.columns import Indices
 from psyrun.report.axis import plain
@@ -92,20 +93,33 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
             "worker": lane.worker,
             "n_workers": lane.n_workers,
             "n_rows": lane.n_rows,
+            "n_failed": lane.n_failed,
             "seconds": lane.seconds,
+            "failed_seconds": lane.failed_seconds,
         }
         for lane in timeline.lanes
     ]
-    busy = np.concatenate([lane.busy for lane in timeline.lanes])
+    has_failed = any(lane.n_failed for lane in timeline.lanes)
     return {
         "begins": encoded_exactly(timeline.begins),
         "step": timeline.step,
         "lanes": described,
-        # In hundredths.
-        "busy": encoded_codes(np.rint(100 * busy).astype(np.int64), 101),
+        "busy": _shares([lane.busy for lane in timeline.lanes]),
+        "failed": _shares([each.failed for each in timeline.lanes], least=1)
+        if has_failed
+        else None,
         "n_unknown": timeline.n_unknown,
+        "n_failed_unknown": timeline.n_failed_unknown,
         "n_hidden": timeline.n_hidden,
     }
+
+
+def _shares(lanes: Sequence[NDArray[np.float64]], least: int = 0) -> Column:
+    """Return shares as hundredths, of which there are at least some if any."""
+    shares = np.concatenate(lanes)
+    hundredths = np.rint(100 * shares).astype(np.int64)
+    hundredths[shares > 0] = np.maximum(hundredths[shares > 0], least)
+    return encoded_codes(hundredths, 101)
 
 
 def _n_of_versions(sweep: Sweep) -> Indices:
@@ -336,6 +350,7 @@ def _failures(sweep: Sweep) -> dict[str, Any]:
         "groups": described,
         "n_hidden": max(0, len(groups) - _MOST_GROUPS),
         "seconds": float(sum(seconds)),
+        "n_unknown": len(failures) - len(seconds),
     }
 
 

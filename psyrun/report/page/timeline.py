@@ -18,7 +18,7 @@ _SHORTEST_GAP = 60.0  # seconds
 _MOST_GAPS = 9
 _MOST_WORKERS = 64  # that are lanes of their own; for more, machines are
 _MOST_MACHINES = 100
-_FEWEST_FOR_RATE, _MOST_FOR_RATE = 5, 200  # rows
+_FEWEST_FOR_RATE, _MOST_FOR_RATE = 5, 200  # evaluations
 _ROUNDED = 2.0**-22  # of a duration, which has 24 bits
 _CLOCK = 1e-5  # seconds by which clocks of one machine may differ
 _SHORTEST = 1e-6  # seconds that are more than the last bit of a time since the epoch
@@ -38,25 +38,29 @@ class Lane:
         Number of the worker on this machine, from 1; 0 if all are meant.
     n_workers : int
         How many there are, at least.
-    n_rows : int
-        Rows that they evaluated.
-    seconds : float
-        How long they were busy, all together.
-    busy : ndarray of float64, shape (n_intervals,)
-        Which share of each interval they were busy, from 0 to 1, on average.
+    n_rows, n_failed : int
+        Rows that they evaluated, and evaluations that failed.
+    seconds, failed_seconds : float
+        How long they were busy, all together, and with those that failed.
+    busy, failed : ndarray of float64, shape (n_intervals,)
+        Which share of each interval they were busy, from 0 to 1, on average, and with
+        those that failed.
     """
 
     machine: str
     worker: int
     n_workers: int
     n_rows: int
+    n_failed: int
     seconds: float
+    failed_seconds: float
     busy: Floats
+    failed: Floats
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """When rows were evaluated.
+    """When rows were evaluated, and assignments that failed.
 
     Attributes
     ----------
@@ -67,13 +71,13 @@ class Timeline:
         Length of an interval, in seconds.
     lanes : list of Lane
         The workers, machine by machine; or machines, if there are many workers.
-    n_unknown : int
-        Rows of which the time is not known.
+    n_unknown, n_failed_unknown : int
+        Rows of which the time is not known, and assignments that failed.
     n_hidden : int
         Machines that are left out: those that were busy for the shortest time.
     newest : ndarray of float64, shape (n_newest,)
-        When the last rows ended since there was a long time without any, ascending, in
-        seconds since the epoch.
+        When the last evaluations ended since there was a long time without any,
+        ascending, in seconds since the epoch.
     """
 
     begins: Floats
@@ -81,10 +85,11 @@ class Timeline:
     lanes: list[Lane]
     newest: Floats
     n_unknown: int = 0
+    n_failed_unknown: int = 0
     n_hidden: int = 0
 
     def rate(self, now: float) -> float | None:
-        """Return how many rows per second have ended of late; None if few have.
+        """Return how many evaluations a second have ended of late; None if few have.
 
         Parameters
         ----------
@@ -96,13 +101,16 @@ class Timeline:
         return float((len(self.newest) - 1) / (now - self.newest[0]))
 
 
-def timeline_of(costs: Costs) -> Timeline | None:
+def timeline_of(costs: Costs, failed: Costs | None = None) -> Timeline | None:
     """Return when the rows with some costs were evaluated; None if that is not known.
 
     Rows do not say which worker made them. Those of one machine at the same time are of
     different ones, and who has ended a row last begins the next: in this way, there are
-    as few workers as can be.
+    as few workers as can be. Assignments that `failed` were evaluated like the others.
     """
+    n_rows = len(costs)
+    if failed is not None and len(failed):
+        costs = Costs.joined([costs, failed])
     starts, lengths = costs.columns["start"], costs.columns["duration"].astype(float)
     known = np.flatnonzero(np.isfinite(starts) & (starts > 0) & (lengths >= 0))
     if not len(known):
@@ -112,6 +120,7 @@ def timeline_of(costs: Costs) -> Timeline | None:
         starts[order],
         np.maximum(starts[order] + lengths[order], starts[order] + _SHORTEST),
         costs.columns["host"][order].astype(np.int64),
+        order >= n_rows,
     )
     begins, step = _intervals(rows)
     workers = np.zeros(len(order), np.int64)
@@ -119,18 +128,35 @@ def timeline_of(costs: Costs) -> Timeline | None:
         own = np.flatnonzero(rows.machines == machine)
         workers[own] = _workers(rows.starts[own], rows.ends[own])
     lanes, n_hidden = _lanes(rows, workers, costs.hosts, begins, step)
-    n_unknown = len(starts) - len(known)
-    newest = _newest(rows, begins, step)
-    return Timeline(begins, step, lanes, newest, n_unknown, n_hidden)
+    n_failed = int(rows.failed.sum())
+    return Timeline(
+        begins,
+        step,
+        lanes,
+        newest=_newest(rows, begins, step),
+        n_unknown=n_rows - (len(known) - n_failed),
+        n_failed_unknown=len(starts) - n_rows - n_failed,
+        n_hidden=n_hidden,
+    )
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows in the order of their starts."""
+    """Rows in the order of their starts, with what failed among them."""
 
     starts: Floats
     ends: Floats
     machines: Indices
+    failed: NDArray[np.bool_]
+
+    def take(self, which: NDArray[np.bool_]) -> _Rows:
+        """Return some of them."""
+        return _Rows(
+            self.starts[which],
+            self.ends[which],
+            self.machines[which],
+            self.failed[which],
+        )
 
 
 def _intervals(rows: _Rows) -> tuple[Floats, float]:
@@ -156,7 +182,7 @@ def _intervals(rows: _Rows) -> tuple[Floats, float]:
 
 
 def _newest(rows: _Rows, begins: Floats, step: float) -> Floats:
-    """Return the ends of the last rows after the last gap."""
+    """Return the ends of the last evaluations after the last gap."""
     (gaps,) = np.nonzero(np.diff(begins) > 1.5 * step)
     since = begins[gaps[-1] + 1] if len(gaps) else begins[0]
     ends = np.sort(rows.ends[rows.starts >= since])
@@ -202,20 +228,57 @@ def _lanes(
     if not are_workers:
         machines, lane_of = np.unique(rows.machines, return_inverse=True)
     n_lanes = len(machines)
-    busy = _busy_seconds(rows, lane_of, n_lanes, begins, step)
-    seconds = np.bincount(lane_of, rows.ends - rows.starts, n_lanes)
-    n_rows = np.bincount(lane_of, minlength=n_lanes)
+    of_all = _BusyLanes.of(rows, lane_of, n_lanes, begins, step)
+    which = rows.failed
+    of_failed = _BusyLanes.of(rows.take(which), lane_of[which], n_lanes, begins, step)
     found = []
     for lane, machine in enumerate(machines.tolist()):
         n, name = (1 if are_workers else int(n_workers[machine])), names[machine]
-        worker = int(workers[first[lane]]) + 1 if are_workers else 0
-        shares = np.clip(busy[lane] / (n * step), 0.0, 1.0)
+        n_failed = int(of_failed.n[lane])
         found.append(
-            Lane(name, worker, n, int(n_rows[lane]), float(seconds[lane]), shares)
+            Lane(
+                machine=name,
+                worker=int(workers[first[lane]]) + 1 if are_workers else 0,
+                n_workers=n,
+                n_rows=int(of_all.n[lane]) - n_failed,
+                n_failed=n_failed,
+                seconds=float(of_all.seconds[lane]),
+                failed_seconds=float(of_failed.seconds[lane]),
+                busy=of_all.shares(lane, n * step),
+                failed=of_failed.shares(lane, n * step),
+            )
         )
     shown = sorted(found, key=lambda lane: -lane.seconds)[:_MOST_MACHINES]
     kept = found if are_workers else [lane for lane in found if lane in shown]
     return kept, len(found) - len(kept)
+
+
+@dataclass(frozen=True)
+class _BusyLanes:
+    """How many evaluations each lane had, how long they took, and when that was.
+
+    Numbers of evaluations and seconds have the shape (n_lanes,), seconds within each
+    interval (n_lanes, n_intervals).
+    """
+
+    n: Indices
+    seconds: Floats
+    within: Floats
+
+    @classmethod
+    def of(
+        cls, rows: _Rows, lane_of: Indices, n_lanes: int, begins: Floats, step: float
+    ) -> _BusyLanes:
+        return cls(
+            np.bincount(lane_of, minlength=n_lanes),
+            np.bincount(lane_of, rows.ends - rows.starts, n_lanes).astype(np.float64),
+            _busy_seconds(rows, lane_of, n_lanes, begins, step),
+        )
+
+    def shares(self, lane: int, seconds: float) -> Floats:
+        """Return which share of the seconds of an interval a lane was busy."""
+        found: Floats = np.clip(self.within[lane] / seconds, 0.0, 1.0)
+        return found
 
 
 def _busy_seconds(

@@ -560,7 +560,9 @@ def test_the_page_follows_its_file(browser: Browser, tmp_path: Path) -> None:
     assert browser.element("#choose-kind").get_property("value") == "scatter"
 
 
-def test_the_timeline_has_the_times_of_all_rows(browser: Browser, report: Path) -> None:
+def test_the_timeline_has_the_times_of_all_evaluations(
+    browser: Browser, report: Path
+) -> None:
     from selenium.webdriver import Keys
 
     browser.open(report, "#task=epidemic")
@@ -570,11 +572,36 @@ def test_the_timeline_has_the_times_of_all_rows(browser: Browser, report: Path) 
     frame = psyrun.load("epidemic", partial=True, as_="pandas", costs=True)
     assert {lane[0] for lane in lanes} == set(frame.cost_host)
     assert sum(lane[2] for lane in lanes) == len(frame)
-    seconds = frame.cost_duration.sum()
-    assert sum(lane[3] for lane in lanes) == pytest.approx(seconds, abs=2e-6 * 350)
-    browser.element("#timeline-chart svg").send_keys(Keys.ARROW_RIGHT)
+    failed = psyrun.failed("epidemic", as_="pandas")
+    assert sum(lane[3] for lane in lanes) == len(failed) > 0
+    in_vain, near = failed.duration.sum(), {"abs": 2e-6 * 350}
+    assert sum(lane[4] for lane in lanes) == pytest.approx(in_vain, **near)
+    seconds = frame.cost_duration.sum() + in_vain
+    assert sum(lane[5] for lane in lanes) == pytest.approx(seconds, **near)
+    digits, _, exponent = browser.text("#core-hours").partition("·10")
+    power = int(exponent.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")) or 0)
+    assert float(digits) * 10.0**power == pytest.approx(seconds / 3600, rel=0.01)
+    # What failed is hatched, within the lanes.
+    box = "getBoundingClientRect()"
+    hatched, all_of_it = (
+        browser.script(
+            f"const b = document.querySelector('{each}').{box};"
+            "return [b.top, b.bottom, b.width]"
+        )
+        for each in (".busy.failed", "#timeline-chart svg")
+    )
+    assert all_of_it[0] <= hatched[0] < hatched[1] <= all_of_it[1]
+    assert hatched[2] > 0
+    chart = browser.element("#timeline-chart svg")
+    chart.send_keys(Keys.ARROW_RIGHT)
     text = browser.text("#timeline-readout")
     assert f"worker 1 of {frame.cost_host[0]}: busy" in text
+    for _ in range(300):
+        if "with what failed" in browser.text("#timeline-readout"):
+            break
+        chart.send_keys(Keys.ARROW_RIGHT)
+    assert "with what failed" in browser.text("#timeline-readout")
+    shoot(browser, "timeline-with-failures")
 
 
 def test_what_jobs_used_of_what_was_reserved(browser: Browser, tmp_path: Path) -> None:

@@ -82,6 +82,18 @@ def test_each_assignment_has_its_state(evaluated: Evaluated) -> None:
     assert [each.index for each in sweep.failures.failures] == [10, 11]
 
 
+def test_failed_assignments_are_in_the_timeline(evaluated: Evaluated) -> None:
+    sweep = collect(evaluated("split", "process 1", keep_going=True))
+    assert sweep.timeline is not None
+    lanes = sweep.timeline.lanes
+    assert sum(lane.n_rows for lane in lanes) == sweep.n_of_status[DONE]
+    assert sum(lane.n_failed for lane in lanes) == 2
+    times = [each.duration for each in sweep.failures.failures]
+    in_vain = sum(lane.failed_seconds for lane in lanes)
+    # Durations have 24 bits, and lanes times of a day.
+    assert in_vain == pytest.approx(sum(times), rel=1e-5, abs=1e-5)
+
+
 @pytest.mark.parametrize("steps", [DONE_STEPS, DONE_STEPS[:3]])
 def test_what_was_not_chosen_is_to_do(
     evaluated: Evaluated, steps: tuple[str, ...]

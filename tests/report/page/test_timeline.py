@@ -119,6 +119,48 @@ def test_rows_of_unknown_times_are_counted() -> None:
     assert timeline_of(Costs.unknown(0)) is None
 
 
+@given(ROWS, ROWS)
+def test_what_failed_is_told_apart_from_rows(
+    rows: list[tuple[int, int, int]], failed: list[tuple[int, int, int]]
+) -> None:
+    def part(of: list[tuple[int, int, int]]) -> Costs:
+        starts, lengths, hosts = (list(column) for column in zip(*of, strict=True))
+        return costs_of([NOW + start for start in starts], lengths, hosts)
+
+    # In one order or the other, they take the same workers the same time.
+    found = timeline_of(part(rows), part(failed))
+    other = timeline_of(part(failed), part(rows))
+    assert found is not None and other is not None
+    assert sum(lane.n_rows for lane in found.lanes) == len(rows)
+    assert sum(lane.n_failed for lane in found.lanes) == len(failed)
+    in_vain = sum(length for _, length, _ in failed)
+    assert sum(lane.failed_seconds for lane in found.lanes) == pytest.approx(in_vain)
+    n_of = sorted((lane.machine, lane.worker) for lane in found.lanes)
+    assert n_of == sorted((lane.machine, lane.worker) for lane in other.lanes)
+    for lane in found.lanes:
+        assert (lane.failed <= lane.busy + 1e-9).all()
+        seconds = lane.failed.sum() * found.step * lane.n_workers
+        assert seconds == pytest.approx(lane.failed_seconds, rel=1e-3)
+        assert lane.failed_seconds <= lane.seconds * (1 + 1e-9)
+
+
+def test_all_may_have_failed_and_of_some_the_time_is_unknown() -> None:
+    failed = costs_of([NOW, np.nan, NOW + 3], [1.0, 1.0, 2.0])
+    found = timeline_of(Costs.unknown(4), failed)
+    assert found is not None
+    assert (found.n_unknown, found.n_failed_unknown) == (4, 1)
+    assert [(lane.n_rows, lane.n_failed) for lane in found.lanes] == [(0, 2)]
+    assert found.lanes[0].failed == pytest.approx(found.lanes[0].busy)
+    assert [lane.failed_seconds for lane in found.lanes] == [3.0]
+
+
+def test_failures_are_part_of_the_rate() -> None:
+    rows = costs_of([NOW + 2 * i for i in range(100)], [1.0] * 100)
+    failed = costs_of([NOW + 2 * i + 1 for i in range(100)], [1.0] * 100)
+    found = timeline_of(rows, failed)
+    assert found is not None and found.rate(NOW + 200) == pytest.approx(1.0)
+
+
 def test_a_million_rows_are_as_many_intervals() -> None:
     rng = np.random.default_rng(0)
     starts = (NOW + np.sort(rng.random(1_000_000)) * 86400).tolist()

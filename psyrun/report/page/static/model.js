@@ -33,8 +33,8 @@ async function loadTask(raw) {
   task.parameters = await Promise.all(raw.parameters.map(loadParameter));
   task.quantities = await quantitiesOf(task);
   if (raw.timeline) {
-    const { begins, busy } = raw.timeline;
-    task.timeline = { ...raw.timeline, begins: await codesOf(begins), busy: await codesOf(busy) };
+    const { begins, busy, failed } = raw.timeline;
+    task.timeline = { ...raw.timeline, begins: await codesOf(begins), busy: await codesOf(busy), failed: failed && await codesOf(failed) };
   }
   return task;
 }

@@ -55,7 +55,7 @@ function paceOf(task) {
   const { pace } = task.raw;
   if (!pace) return [];
   const { rate } = pace;
-  const perMinute = rate === null ? 'not known yet' : rate >= 1 ? `${numberText(rate, 3)} rows per second` : `${numberText(60 * rate, 3)} rows per minute`;
+  const perMinute = rate === null ? 'not known yet' : rate >= 1 ? `${numberText(rate, 3)} evaluations per second` : `${numberText(60 * rate, 3)} evaluations per minute`;
   return [['rate of late', perMinute, 'rate'], ['expected end', pace.end || 'not known yet', 'expected-end']];
 }
 
@@ -119,17 +119,21 @@ function costsSection(task, look) {
   const time = task.quantities.find((each) => each.id === 'time');
   const memory = task.quantities.find((each) => each.id === 'memory');
   const uses = usesOf(task);
-  if (!time && !memory) return section('costs', 'Cost', el('p', {}, 'What the rows have cost is not known.'), ...uses);
+  const { seconds: wasted, n_unknown: nUnknown } = task.raw.failures;
+  const ofFailures = [];
+  if (wasted) ofFailures.push(['time of failed assignments, their last evaluations', durationText(wasted), 'time-failed']);
+  if (nUnknown) ofFailures.push(['failed assignments of unknown time', countText(nUnknown)]);
+  if (!time && !memory) return section('costs', 'Cost', el('p', {}, 'What the rows have cost is not known.'), ofFailures.length ? definitions(ofFailures, { class: 'counts' }) : null, ...uses);
   const pairs = [];
   const parts = [];
   if (time) {
     const known = time.values.filter(Number.isFinite);
     const nOf = (row) => (time.spread ? time.spread.n[row] : 1);
     const [total, n] = time.values.reduce(([sum, count], value, row) => (Number.isFinite(value) ? [sum + value * nOf(row), count + nOf(row)] : [sum, count]), [0, 0]);
-    pairs.push(['time of all rows', durationText(total), 'time-total'], ['in core-hours', numberText(total / 3600, 3), 'core-hours'],
+    pairs.push(['time of all rows', durationText(total), 'time-total'], ...ofFailures);
+    pairs.push([wasted ? 'core-hours of both' : 'in core-hours', numberText((total + wasted) / 3600, 3), 'core-hours'],
       ['mean of a row', durationText(total / n), 'time-mean'], ['longest', durationText(largestOf(time)), 'time-longest']);
     if (!time.spread) pairs.push(['median of a row', durationText(quantileOf(known, 0.5)), 'time-median']);
-    if (task.raw.failures.seconds) pairs.push(['time of last attempts that failed', durationText(task.raw.failures.seconds)]);
     if (n < task.raw.counts.done) pairs.push(['rows of unknown time', countText(task.raw.counts.done - n)]);
     parts.push(button('Show the time over the axes', () => look('time'), { id: 'look-time' }));
   }

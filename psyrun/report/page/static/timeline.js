@@ -1,6 +1,7 @@
 // When machines and workers were busy: a lane for each, with bars for intervals of time.
 
 const LANE = 20;
+const HATCHED = 6; // pixels at least, so that it is seen to be hatched
 
 class TimelineChart {
   constructor(task) {
@@ -27,12 +28,13 @@ class TimelineChart {
   inWords() {
     const { line } = this;
     const { begins, step, lanes } = line;
-    const parts = [`From ${momentText(begins[0])} to ${momentText(begins[this.n - 1] + step)} UTC, in intervals of ${durationText(step)}. The height of a bar is the share of the time that ${this.isOfWorkers ? 'a worker was' : 'the workers of a machine were'} busy with rows that are done.`];
+    const parts = [`From ${momentText(begins[0])} to ${momentText(begins[this.n - 1] + step)} UTC, in intervals of ${durationText(step)}. The height of a bar is the share of the time that ${this.isOfWorkers ? 'a worker was' : 'the workers of a machine were'} busy with ${line.failed ? 'evaluations: rows that are done and, hatched, the last evaluations of assignments that failed' : 'rows that are done'}.`];
     if (this.isOfWorkers) parts.push('Lanes have the number of the worker behind the name of its machine. Workers are told apart by rows of one machine at the same time.');
     const gaps = this.sessions().length - 1;
     if (gaps) parts.push(`${counted(gaps, 'long time')} without rows ${gaps === 1 ? 'is' : 'are'} left out, where dotted lines stand.`);
     if (line.n_hidden) parts.push(`${counted(line.n_hidden, 'machine')} that ${line.n_hidden === 1 ? 'was' : 'were'} busy for the shortest time ${line.n_hidden === 1 ? 'is' : 'are'} left out.`);
     if (line.n_unknown) parts.push(`Of ${counted(line.n_unknown, 'row')} the time is not known.`);
+    if (line.n_failed_unknown) parts.push(`Of ${counted(line.n_failed_unknown, 'failed assignment')} the time is not known.`);
     if (!lanes.every((each) => each.machine)) parts.push('Of some rows the machine is not known.');
     return parts.join(' ');
   }
@@ -59,6 +61,10 @@ class TimelineChart {
     return this.line.busy[lane * this.n + i] / 100;
   }
 
+  failedShare(lane, i) {
+    return this.line.failed ? this.line.failed[lane * this.n + i] / 100 : 0;
+  }
+
   draw(width) {
     const { line } = this;
     const { lanes } = line;
@@ -71,6 +77,7 @@ class TimelineChart {
     this.drawing.append(yTicks(frame, ticks.reverse()), xTicks(frame, this.timeTicks()));
     this.drawing.append(axisTitle(frame, 'time (UTC)', lanes.length < 4 ? '' : this.isOfWorkers ? 'machine: worker' : 'machine (workers)'));
     lanes.forEach((_, k) => this.drawing.append(svg('path', { class: 'busy', d: this.bars(k) })));
+    if (line.failed) this.drawing.append(hatch(), ...lanes.map((_, k) => svg('path', { class: 'busy failed', d: this.failedBars(k) })));
     for (const [first] of this.sessions().slice(1)) {
       const x = frame.left + first * this.step;
       this.drawing.append(svg('line', { class: 'break', x1: x, x2: x, y1: frame.top, y2: frame.bottom }));
@@ -90,6 +97,24 @@ class TimelineChart {
       // What is there at all is seen.
       const height = share ? Math.max(1, share * (LANE - 3)) : 0;
       if (height) parts.push(`M${(frame.left + i * step).toFixed(2)} ${bottom}v${-height.toFixed(2)}h${(step + 0.2).toFixed(2)}V${bottom}z`);
+    }
+    return parts.join('');
+  }
+
+  // The upper ends of the bars.
+  failedBars(k) {
+    const { frame, step } = this;
+    const bottom = frame.top + (k + 1) * LANE - 1;
+    const width = Math.max(HATCHED, step);
+    const parts = [];
+    for (let i = 0; i < this.n; i += 1) {
+      const failed = this.failedShare(k, i);
+      if (failed) {
+        const height = Math.max(HATCHED, failed * (LANE - 3));
+        const top = bottom - Math.max(height, this.share(k, i) * (LANE - 3));
+        const left = Math.min(frame.left + i * step, frame.right - width);
+        parts.push(`M${left.toFixed(2)} ${top.toFixed(2)}v${height.toFixed(2)}h${width.toFixed(2)}v${-height.toFixed(2)}z`);
+      }
     }
     return parts.join('');
   }
@@ -140,7 +165,9 @@ class TimelineChart {
     const lane = this.line.lanes[k];
     const begin = this.line.begins[i];
     const who = lane.worker ? `worker ${lane.worker} of ${lane.machine || 'a machine'}` : `${counted(lane.n_workers, 'worker')} of ${lane.machine || 'a machine'}`;
-    this.readout.textContent = `${momentText(begin)} to ${momentText(begin + this.line.step)} UTC, ${who}: busy ${numberText(100 * this.share(k, i), 3)} % of the time`;
+    const failed = this.failedShare(k, i);
+    const ofFailed = failed ? `, with what failed ${numberText(100 * failed, 3)} %` : '';
+    this.readout.textContent = `${momentText(begin)} to ${momentText(begin + this.line.step)} UTC, ${who}: busy ${numberText(100 * this.share(k, i), 3)} % of the time${ofFailed}`;
   }
 
   table() {
@@ -149,11 +176,18 @@ class TimelineChart {
       lane.machine || 'not known',
       lane.worker ? { text: String(lane.worker), class: 'number', value: lane.worker } : countCell(lane.n_workers),
       countCell(lane.n_rows),
+      ...(this.line.failed ? [countCell(lane.n_failed), { text: durationText(lane.failed_seconds), class: 'number', value: lane.failed_seconds }] : []),
       { text: durationText(lane.seconds), class: 'number', value: lane.seconds },
       { text: `${numberText(100 * Math.min(1, lane.seconds / all / lane.n_workers), 3)} %`, class: 'number', value: lane.seconds / all / lane.n_workers },
     ]);
-    return tableOf(counted(rows.length, this.isOfWorkers ? 'worker' : 'machine'), ['machine', this.isOfWorkers ? 'worker' : 'workers', 'rows', 'busy for', 'of the time shown'], rows, { id: 'timeline-table' });
+    return tableOf(counted(rows.length, this.isOfWorkers ? 'worker' : 'machine'), ['machine', this.isOfWorkers ? 'worker' : 'workers', 'rows', ...(this.line.failed ? ['failed', 'for'] : []), 'busy for', 'of the time shown'], rows, { id: 'timeline-table' });
   }
+}
+
+function hatch() {
+  const pattern = svg('pattern', { id: 'failed-hatch', patternUnits: 'userSpaceOnUse', width: 5, height: 5 });
+  pattern.append(svg('rect', { width: 5, height: 5 }), svg('path', { d: 'M-1 1l2 -2M0 5l5 -5M4 6l2 -2' }));
+  return svg('defs', {}, pattern);
 }
 
 function momentText(seconds) {
