@@ -57,9 +57,8 @@ class Failure:
         Traceback of the user's code.
     parameters : mapping of str to str
         Short texts of the assignment's values.
-    start, duration : float or None
-        When the evaluation began, in seconds since the epoch, and how long it took, in
-        seconds, where that is known.
+    duration : float or None
+        How long the evaluation took, in seconds, where that is known.
     peak : int or None
         Largest resident memory of its process, in KiB, where that is known.
     host : str
@@ -68,6 +67,9 @@ class Failure:
         Whether the result lacks the assignment.
     attempt : int
         How many evaluations of it have failed, as far as that is known.
+    start : float or None
+        When the evaluation began, in seconds since the epoch, where that and its
+        duration are known.
     """
 
     index: int
@@ -76,12 +78,12 @@ class Failure:
     where: str
     traceback: str
     parameters: Mapping[str, str]
-    start: float | None = None
     duration: float | None = None
     peak: int | None = None
     host: str = ""
     is_accepted: bool = False
     attempt: int = 1
+    start: float | None = None
 
     @property
     def cause(self) -> str:
