@@ -84,8 +84,10 @@ def _tell(args: argparse.Namespace, name: str, found: TaskFailures) -> None:
     if not found.failures:
         print(f"{name}: {'no failures' if found.was_run else never_run(name)}")
         return
-    print(_headline(name, found.failures))
-    for line in _lines(args, name, found, width_of(sys.stdout)):
+    width = width_of(sys.stdout)
+    for line in wrapped(_headline(name, found.failures), width, hanging="  "):
+        print(line)
+    for line in _lines(args, name, found, width):
         print(line)
 
 

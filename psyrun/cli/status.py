@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _HEAD = ("task", "state", "rows", "failed", "blocks", "")
 _SHOWN = 20
+_GAP = "  "  # between columns
 _NARROWEST = 30  # columns that remarks have at the end of the table
 
 
@@ -71,16 +72,29 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _table(statuses: Sequence[TaskStatus], width: int | None) -> Iterator[str]:
-    """Yield the table; remarks that do not fit go on in their column, or below it."""
+    """Yield the table; what does not fit has a line of its own.
+
+    That are names before their row, and remarks below it, if they cannot go on in their
+    column.
+    """
     cells = [_HEAD, *map(_cells, statuses)]
-    for line, (*_, remark) in zip(aligned(cells), cells, strict=True):
+    columns = aligned([row[1:-1] for row in cells])
+    size = max(map(len, columns))
+    names = [row[0] for row in cells]
+    longest = max(map(len, names)) if width is None else width - size - len(_GAP)
+    room = max(len(name) for name in names if len(name) <= longest or name == _HEAD[0])
+    for name, column, (*_, remark) in zip(names, columns, cells, strict=True):
+        if len(name) > room:
+            yield name
+            name = ""
+        start = f"{name:{room}}{_GAP}{column:{size}}{_GAP}"
+        line = f"{start}{remark}".rstrip()
         if width is None or len(line) <= width:
             yield line
             continue
-        start = line.removesuffix(remark)
         if width - len(start) < _NARROWEST:
             yield start.rstrip()
-            start = "  "
+            start = _GAP
         yield from wrapped(remark, width, start, " " * len(start))
 
 

@@ -420,3 +420,22 @@ def test_lines_fit_the_terminal(write_task, work):
         words = " ".join(out.split())
         assert words.count(f"ValueError: {LONG}") == 10
         assert "execute changed (task_square.py:7)" in words
+
+
+def test_long_names_have_a_line_of_their_own_where_there_is_no_room(
+    psy, write_task, monkeypatch
+):
+    names = ["short", "a_long_name_" * 5, "another_long_name_" * 4]
+    for name in names:
+        write_task(name)
+    for width in (60, 80):
+        monkeypatch.setattr("psyrun.cli.status.width_of", lambda _, found=width: found)
+        lines = psy("status").out.splitlines()
+        assert max(map(len, lines)) <= max(width, 72) and all(map(str.strip, lines))
+        rows = [line.split() for line in lines[1:]]
+        cells = ["new", "-", "-", "-"]
+        long, other = [names[1]], [names[2]]
+        assert rows == [long, cells, other, cells, ["short", *cells]]
+    monkeypatch.setattr("psyrun.cli.status.width_of", lambda _: None)
+    lines = psy("status").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["task", *sorted(names)]

@@ -30,15 +30,18 @@ class _Bar:
 def bars(picture: Picture, style: Style) -> list[str]:
     """Return a bar for each level, and for each series of it."""
     assert picture.x is not None
+    names = [picture.x.label, *([] if picture.by is None else [picture.by.label])]
+    most = _widest_label(names, style)
+    levels_of_by = [] if picture.by is None else picture.by.texts
+    of_series = style.told_apart(levels_of_by, most)
     found = []
-    for place, level in enumerate(picture.x.texts):
+    for place, level in enumerate(style.told_apart(picture.x.texts, most)):
         for series in range(picture.n_series):
-            by = [] if picture.by is None else [picture.by.texts[series]]
+            by = of_series[series : series + 1]
             labels = [level if series == 0 else "", *by]
             value = float(picture.cells.values[place, series])
             text = _value_text(picture, place, series)
             found.append(_Bar(labels, value, text, series))
-    names = [picture.x.label, *([] if picture.by is None else [picture.by.label])]
     return _drawn(found, names, picture.label, style)
 
 
@@ -90,10 +93,14 @@ def _drawn(
     return lines
 
 
+def _widest_label(names: Sequence[str], style: Style) -> int:
+    return min(_WIDEST_LABEL, style.width // (3 * len(names)))
+
+
 def _label_widths(
     found: Sequence[_Bar], names: Sequence[str], style: Style
 ) -> list[int]:
-    most = min(_WIDEST_LABEL, style.width // (3 * len(names)))
+    most = _widest_label(names, style)
     return [
         min(most, max(cell_len(style.text(text)) for text in [name, *column]))
         for name, *column in zip(names, *(bar.labels for bar in found), strict=True)

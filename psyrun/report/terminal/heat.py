@@ -47,7 +47,7 @@ class _Grid:
         self._values: NDArray[np.float64] = values[self._numbers]
         there = values[np.isfinite(values)]
         self._low, self._high = float(there.min()), float(there.max())
-        texts = [self.style.fitted(text, _WIDEST_LABEL) for text in self.y.texts]
+        texts = self.style.told_apart(self.y.texts, _WIDEST_LABEL)
         self._texts = [texts[number] for number in self._numbers]
         self._left = max(map(cell_len, texts)) + 2
         room = (self.style.width - self._left) // len(self.x)

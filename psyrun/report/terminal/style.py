@@ -109,6 +109,28 @@ class Style:
         mark = self.text("…")
         return set_cell_size(text, max(0, width - len(mark))).rstrip() + mark
 
+    def told_apart(self, texts: Sequence[str], width: int) -> list[str]:
+        """Return texts of at most some columns, cut where those that differ still do.
+
+        That is at their ends, or if they only differ there, in their middles.
+        """
+        cut = [self.fitted(text, width) for text in texts]
+        if len(set(cut)) == len(set(texts)):
+            return cut
+        return [self._without_middle(text, width) for text in texts]
+
+    def _without_middle(self, text: str, width: int) -> str:
+        text, mark = self.text(text), self.text("…")
+        if cell_len(text) <= width:
+            return text
+        room = max(0, width - len(mark))
+        end = ""
+        for character in reversed(text):
+            if cell_len(character + end) > room // 2:
+                break
+            end = character + end
+        return set_cell_size(text, room - cell_len(end)).rstrip() + mark + end
+
     def left(self, text: str, width: int) -> str:
         """Return a text of some columns, with blanks after it."""
         text = self.fitted(text, width)

@@ -122,7 +122,6 @@ def legend(picture: Picture, style: Style) -> list[str]:
     items: list[tuple[str, tuple[int, int, int] | None]] = [
         (style.fitted(f"{by.label}:", style.width // 2), None)
     ]
-    for number, text in enumerate(by.texts):
-        sign = style.markers[number]
-        items.append((f"{sign} {style.fitted(text, room)}", SERIES[number]))
+    for number, text in enumerate(style.told_apart(by.texts, room)):
+        items.append((f"{style.markers[number]} {text}", SERIES[number]))
     return style.items(items)

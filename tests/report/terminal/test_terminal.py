@@ -214,3 +214,25 @@ def test_colours_are_those_of_the_terminal(monkeypatch, environment, colours):
     style = Style.of(Terminal())
     assert style == Style(100, colours, True)
     assert Style.of(io.TextIOWrapper(io.BytesIO(), "latin-1")) == Style(100, 0, False)
+
+
+@pytest.mark.parametrize("style", [Style(80), Style(80, is_unicode=False)])
+def test_levels_that_only_differ_at_their_ends_are_told_apart(style):
+    names = [f"{'a long name of a solver ' * 2}{number}" for number in range(3)]
+    for width in (10, 21, 28):
+        cut = style.told_apart(names, width)
+        assert len(set(cut)) == 3 and max(map(len, cut)) <= width
+        assert style.told_apart(names[:1], width) == [style.fitted(names[0], width)]
+    assert style.told_apart(["a", "界" * 20, "界" * 19 + "地"], 9)[1:] in (
+        ["界界…界界", "界界…界地"],
+        ["???...???"] * 2,
+    )
+    assert style.told_apart(names, 99) == names
+
+
+def test_bars_of_huge_whole_numbers_are_told_apart():
+    huge = Param(n=[1, 10**18, 10**18 + 1]) * Param(m=["a name " * 9 + c for c in "ab"])
+    lines = plain(huge, over="n").splitlines()
+    levels = [line.split()[0] for line in lines if line[:1] == "1"]
+    assert levels == ["1", "100000…000000", "100000…000001"]
+    assert lines[2].count("…") == 1 and lines[2] != lines[3]
