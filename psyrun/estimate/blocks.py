@@ -15,6 +15,9 @@ from psyrun.pspace.columns import Indices
 _N_PIECES = 256  # of all blocks together, at least
 _OF_EACH = 4  # pieces of each of many blocks
 _MOST_PIECES = 2**16
+_MOST_UNEVEN = 2048  # pieces of blocks that get shorter and shorter
+_LEAST_RATIO = 0.1  # of the last of these to the first one
+_OF_FAIR_SHARE = 0.5  # the most that the first one has of what each worker has to do
 _OF_WORKER = 256  # pieces for each of the workers that fetch their work
 _CLOSE = 1e-4  # how equal pieces are
 _ALIKE = 0.9  # ratio of times of blocks that count as equal
@@ -112,13 +115,18 @@ def _filled(ends: Floats, n: int, longest: float) -> Indices | None:
     return np.array(starts, np.int64) if starts[-1] == size else None
 
 
-def shared_blocks(times: Floats, n: int, *, are_sorted: bool = True) -> SharedBlocks:
+def shared_blocks(
+    times: Floats, n: int, *, are_sorted: bool = True, n_at_once: int = 0
+) -> SharedBlocks:
     """Share assignments out among blocks that take about equally long.
 
     They are cut into more pieces than there are blocks; then the longest piece goes to
     the block that has least so far, and so on [1]_. So blocks are even where few
     assignments differ much, and errors of predictions that regions have in common are
     spread over all blocks.
+
+    Where it is known that only some of many blocks are evaluated at once, one after the
+    other gets shorter: the last ones then make up for what was predicted wrongly.
 
     Parameters
     ----------
@@ -128,7 +136,9 @@ def shared_blocks(times: Floats, n: int, *, are_sorted: bool = True) -> SharedBl
         Number of blocks; there are fewer if there are fewer assignments.
     are_sorted : bool
         Whether blocks that take longer come first; those within a tenth count as
-        equal. Else they are in the order of their first assignments.
+        equal. Else they are in the order of their first assignments, and equally long.
+    n_at_once : int
+        How many blocks are evaluated at once; 0 where that is not known.
 
     References
     ----------
@@ -136,16 +146,15 @@ def shared_blocks(times: Floats, n: int, *, are_sorted: bool = True) -> SharedBl
        Applied Mathematics 17 (1969), 416-429.
     """
     n = min(n, len(times))
-    starts = equal_blocks(times, _n_pieces(n), tolerance=_CLOSE)
-    n_pieces = len(starts) - 1
-    sums = np.add.reduceat(times, starts[:-1]) if n_pieces else np.empty(0)
-    owners = np.empty(n_pieces, np.int64)
-    # The number of pieces decides between blocks that take no time.
-    loads = [(0.0, 0, block) for block in range(n)]
-    for piece in np.argsort(-sums, kind="stable").tolist():
-        load, n_own, block = loads[0]
-        owners[piece] = block
-        heapq.heapreplace(loads, (load + float(sums[piece]), n_own + 1, block))
+    parts = _parts(n, n_at_once if are_sorted else 0)
+    n_pieces = _n_pieces(n) if parts is None else max(_n_pieces(n), _MOST_UNEVEN)
+    starts = equal_blocks(times, n_pieces, tolerance=_CLOSE)
+    sums = np.add.reduceat(times, starts[:-1]) if len(times) else np.empty(0)
+    targets = np.zeros(n) if parts is None else parts * sums.sum()
+    owners = _by_room(sums, targets)
+    if len(np.unique(owners)) < n:
+        # There are too few assignments for blocks that are that short.
+        owners = _by_room(sums, np.zeros(n))
     # Blocks are renumbered by their first pieces, and then by their times.
     _, firsts = np.unique(owners, return_index=True)
     owners = _ranks(np.argsort(firsts))[owners]
@@ -154,6 +163,43 @@ def shared_blocks(times: Floats, n: int, *, are_sorted: bool = True) -> SharedBl
         order = slowest_first(of_blocks)
         owners, of_blocks = _ranks(order)[owners], of_blocks[order]
     return SharedBlocks(starts, owners, of_blocks)
+
+
+def _parts(n: int, n_at_once: int) -> Floats | None:
+    """Return which part of all each block takes, the longest first.
+
+    None if they are to be equally long: with few blocks for each worker, a long first
+    one would be the last to end.
+    """
+    if n_at_once < 2:
+        return None
+    most = _OF_FAIR_SHARE * n / n_at_once  # times the mean
+    ratio = next((r for r in np.arange(_LEAST_RATIO, 1, 0.1) if _first(r) <= most), 1.0)
+    if ratio >= 1:
+        return None
+    found = ratio ** (np.arange(n) / (n - 1))
+    return np.asarray(found / found.sum(), np.float64)
+
+
+def _first(ratio: float) -> float:
+    """Return what the first of many blocks takes, relative to the mean.
+
+    Each takes a fixed part of the one before, and the last `ratio` of the first.
+    """
+    return float(np.log(1 / ratio) / (1 - ratio))
+
+
+def _by_room(sums: Floats, targets: Floats) -> Indices:
+    """Give each piece, the longest first, to the block that lacks most of its part."""
+    owners = np.empty(len(sums), np.int64)
+    # The number of pieces decides between blocks that take no time.
+    loads = [(-target, 0, block) for block, target in enumerate(targets.tolist())]
+    heapq.heapify(loads)
+    for piece in np.argsort(-sums, kind="stable").tolist():
+        load, n_own, block = loads[0]
+        owners[piece] = block
+        heapq.heapreplace(loads, (load + float(sums[piece]), n_own + 1, block))
+    return owners
 
 
 def portions(times: Floats, n_workers: int, fraction: int) -> SharedBlocks:

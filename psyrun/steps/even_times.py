@@ -19,6 +19,7 @@ from psyrun.steps.job import Job
 from psyrun.steps.work_queue import CLAIM_FRACTION, shrinking_ranges
 from psyrun.store.arrays import Indices
 from psyrun.store.costs import Costs
+from psyrun.utils.environment import cores_at_once
 from psyrun.utils.process.basics import log_line
 from psyrun.workdir.costs import costs_of_kept
 from psyrun.workdir.division import Division
@@ -88,8 +89,11 @@ def _divided(job: Job, division: Division, costs: Costs) -> Division:
     if known.seconds.mean() * len(division.open) >= _WORTH_RECORDING:
         _record(job, division, known)
     timeout = job.task.timeout or np.inf
-    n_fetching = _n_fetching(job, division) if job.plan.fetches else 0
-    return divided_evenly(division, known, timeout, n_fetching)
+    if job.plan.fetches:
+        n_fetching = _n_fetching(job, division)
+        return divided_evenly(division, known, timeout, n_fetching=n_fetching)
+    n_at_once = cores_at_once() // job.plan.pool_size
+    return divided_evenly(division, known, timeout, n_at_once=n_at_once)
 
 
 def _n_fetching(job: Job, division: Division) -> int:
@@ -101,7 +105,9 @@ def divided_evenly(
     division: Division,
     known: Evaluated,
     timeout: float = np.inf,
+    *,
     n_fetching: int = 0,
+    n_at_once: int = 0,
 ) -> Division:
     """Return a division whose blocks are predicted to take equally long.
 
@@ -118,6 +124,8 @@ def divided_evenly(
         Seconds after which an evaluation is ended.
     n_fetching : int
         How many workers fetch their work; 0 where it is divided beforehand.
+    n_at_once : int
+        How many blocks are evaluated at once; 0 where that is not known.
     """
     from psyrun.estimate import predicted_times
     from psyrun.estimate.evaluated import spread_rows
@@ -132,7 +140,9 @@ def divided_evenly(
         return np.minimum(times_of(rows), timeout)
 
     predicted = _Predicted.of(division, limited)
-    return predicted.portioned(n_fetching) if n_fetching else predicted.divided()
+    if n_fetching:
+        return predicted.portioned(n_fetching)
+    return predicted.divided(n_at_once)
 
 
 def _record(job: Job, division: Division, known: Evaluated) -> None:
@@ -184,19 +194,25 @@ class _Predicted:
         times = times_of(division.at(spread_rows(n, n_groups, seed=n)))
         return cls(division, edges, times * np.diff(edges))
 
-    def divided(self) -> Division:
-        """Return the division with blocks that take equally long, if that is better."""
+    def divided(self, n_at_once: int = 0) -> Division:
+        """Return the division with blocks that take equally long, if that is better.
+
+        `n_at_once` of them are evaluated at once, as far as that is known.
+        """
         from psyrun.estimate.blocks import last_end, shared_blocks
 
         n_blocks = self.division.n_blocks
         # Who asks for an order wants to have blocks in it.
         shared = shared_blocks(
-            self.times, n_blocks, are_sorted=self.division.order is None
+            self.times,
+            n_blocks,
+            are_sorted=self.division.order is None,
+            n_at_once=n_at_once,
         )
         before, after = self._of_equal_parts().tolist(), shared.times.tolist()
         if not any(
             last_end(after, n) < _BETTER * last_end(before, n)
-            for n in _numbers_of_workers(n_blocks)
+            for n in ([n_at_once] if n_at_once > 1 else _numbers_of_workers(n_blocks))
         ):
             return self.division
         starts = self.edges[shared.starts].tolist()

@@ -35,6 +35,9 @@ OWN_RULES_VARIABLE = "PSYRUN_OWN_RULES"
 CORES_VARIABLE = "PSYRUN_CORES"
 """Environment variable with how many cores a job of a queue has asked for."""
 
+AT_ONCE_VARIABLE = "PSYRUN_AT_ONCE"
+"""Environment variable with how many cores jobs on this machine may use together."""
+
 EXIT_LIMIT_VARIABLE = "PSYRUN_EXIT_LIMIT"
 """Environment variable with what `exit_limit` returns."""
 
@@ -44,6 +47,15 @@ HANG_LIMIT_VARIABLE = "PSYRUN_HANG_LIMIT"
 """Environment variable with what `hang_limit` returns; 0 for never."""
 
 _HANG_LIMIT = 600.0
+
+
+def cores_at_once() -> int:
+    """Return how many cores jobs may use together, on the machine of their run.
+
+    It is 0 in a queue, where nobody knows how many jobs will run at once.
+    """
+    text = os.environ.get(AT_ONCE_VARIABLE, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def exit_limit() -> float:

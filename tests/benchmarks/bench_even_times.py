@@ -99,7 +99,10 @@ def simulated(task: KnownTask, n_jobs: int, seed: int) -> Ends:
     rest = seconds[kept < 0]
     bound = max(rest.max(), rest.sum() / N_WORKERS)
     n_fetching = N_WORKERS if n_jobs == FETCHED else 0
-    predicted = divided_evenly(division, known, n_fetching=n_fetching)
+    n_at_once = 0 if n_fetching else N_WORKERS
+    predicted = divided_evenly(
+        division, known, n_fetching=n_fetching, n_at_once=n_at_once
+    )
     ends = [
         last_end((seconds[rows].sum() for rows in taken(d)), N_WORKERS)
         for d in (division, predicted)

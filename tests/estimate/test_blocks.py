@@ -117,6 +117,39 @@ def test_few_assignments_that_differ_much_are_even(n: int) -> None:
     assert len(shared.blocks) <= max(256, 4 * n)
 
 
+@pytest.mark.parametrize(
+    ("n", "n_at_once", "most"),
+    [(100, 8, 1.02), (100, 16, 1.04), (30, 4, 1.03), (20, 8, 1.2)],
+)
+def test_of_many_blocks_the_last_are_short(n: int, n_at_once: int, most: float) -> None:
+    times = np.random.default_rng(n).lognormal(0, 1, 3000)
+    found = shared_blocks(times, n, n_at_once=n_at_once)
+    sums = np.bincount(found.blocks, np.add.reduceat(times, found.starts[:-1]), n)
+    assert sums == pytest.approx(found.times)
+    assert sums.sum() == pytest.approx(times.sum())
+    assert 0 < sums.min() < 0.75 * sums.max()
+    equal = shared_blocks(times, n).times
+    fair = times.sum() / n_at_once
+    assert last_end(sums, n_at_once) < min(most * fair, last_end(equal, n_at_once))
+    # Some of them take half as long again.
+    factors = np.random.default_rng(0).choice([1.0, 1.5], n)
+    end = last_end(sums * factors, n_at_once)
+    assert end < most * (sums * factors).sum() / n_at_once
+    assert end < last_end(equal * factors, n_at_once)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_at_once", "size"), [(8, 8, 999), (100, 64, 999), (9, 1, 99), (90, 8, 100)]
+)
+def test_few_blocks_for_each_worker_are_equal(
+    n: int, n_at_once: int, size: int
+) -> None:
+    times = np.random.default_rng(n).lognormal(0, 1, size)
+    found, equal = shared_blocks(times, n, n_at_once=n_at_once), shared_blocks(times, n)
+    assert found.times == pytest.approx(equal.times, rel=0.1)
+    assert set(found.blocks.tolist()) == set(range(n))
+
+
 def portions_of(times: Floats, n_workers: int, fraction: int = 16) -> list[Floats]:
     found = portions(times, n_workers, fraction)
     pieces = [times[a:b] for a, b in pairwise(found.starts.tolist())]

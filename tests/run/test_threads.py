@@ -26,7 +26,8 @@ max_jobs = 2
 def execute(x):
     np.ones((2, 2)) @ np.ones((2, 2))
     found = {{one["num_threads"] for one in threadpool_info()}}
-    return {{"told": os.environ.get("OMP_NUM_THREADS"), "found": sorted(found)}}
+    told, cores = map(os.environ.get, ["OMP_NUM_THREADS", "PSYRUN_AT_ONCE"])
+    return {{"told": told, "found": sorted(found), "at_once": cores}}
 """
 THREAD = """\
 import threading
@@ -60,6 +61,8 @@ def test_two_jobs_at_a_time_share_the_cores(ours: Project) -> None:
     found = ours.result()
     assert found["told"] == [str(share)] * 4
     assert found["found"] == [[share]] * 4
+    # How many run at once decides how long the blocks are to be.
+    assert found["at_once"] == ["2"] * 4
 
 
 def test_how_many_they_are_changes_no_row(ours: Project) -> None:
@@ -88,7 +91,9 @@ def test_they_are_limited_before_libraries_are_loaded(
 ) -> None:
     ours.write(TASK.format(top=top))
     ours.psy("run", "-j", "2")
-    assert ours.result()["found"] == [[threads]] * 4
+    found = ours.result()
+    assert found["found"] == [[threads]] * 4
+    assert found["at_once"] == [None if "queue" in top else "2"] * 4
 
 
 def test_what_the_user_has_set_stays(

@@ -25,6 +25,7 @@ from psyrun.results.load import load
 from psyrun.steps.even_times import _Predicted, divided_evenly
 from psyrun.steps.main import run
 from psyrun.steps.work_queue import CLAIM_FRACTION, ClaimWorkQueue, shrinking_ranges
+from psyrun.utils.environment import AT_ONCE_VARIABLE
 from psyrun.workdir.division import Division, DivisionCounts
 from psyrun.workdir.in_flight import InFlightTable
 from psyrun.workdir.journal import Journal
@@ -226,6 +227,23 @@ def test_a_part_of_a_space_is_divided_evenly(pilots: Callable[..., None]) -> Non
 def test_rows_of_another_version_predict_nothing(pilots: Callable[..., None]) -> None:
     pilots(version="another")
     assert divided_anew()[1].shares is None
+
+
+def test_the_last_blocks_are_short_where_a_run_knows_its_cores(
+    pilots: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(AT_ONCE_VARIABLE, "4")
+    pilots()
+    task, division = divided_anew(20)
+    times = times_of(division)
+    assert min(times) < 0.35 * max(times)
+    assert last_end(times, 4) < 1.02 * sum(times) / 4
+    assert min(len(division.indices(block)) for block in range(20)) >= 1
+    task.release()
+    # In a queue, or in other hands, nobody knows how many run at once.
+    monkeypatch.delenv(AT_ONCE_VARIABLE)
+    _, division = divided_anew(19, was=20)
+    assert max(times_of(division)) < 1.25 * sum(times_of(division)) / 19
 
 
 def test_blocks_are_equally_large_where_predicting_goes_wrong(
