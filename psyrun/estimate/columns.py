@@ -22,7 +22,7 @@ from psyrun.pspace.axes import Dimension, Grid, grid_of, values_of
 from psyrun.pspace.columns import Indices
 from psyrun.pspace.moments import seconds_of, time_of_day
 from psyrun.pspace.space import ParameterSpace
-from psyrun.utils.dates import seconds_of_dates
+from psyrun.utils.dates import seconds_of_dates, seconds_of_lengths
 
 Floats = NDArray[np.float64]
 
@@ -293,6 +293,7 @@ def _numbers_or_none(values: NDArray[Any]) -> Floats | None:
     return _as_floats(values)
 
 
+_EPOCH = dt.date(1970, 1, 1).toordinal()
 _MOMENTS = (dt.date, dt.time, dt.timedelta, np.timedelta64)
 _REAL = (int, float, np.integer, np.floating, Decimal, Fraction, *_MOMENTS)
 
@@ -301,7 +302,7 @@ def _as_floats(values: NDArray[Any]) -> Floats:
     if values.dtype.kind == "M":
         return seconds_of_dates(values)
     if values.dtype.kind == "m":
-        return np.asarray(values / np.timedelta64(1, "s"), np.float64)
+        return seconds_of_lengths(values)
     if values.dtype == object:
         return np.array([_as_float(value) for value in values.tolist()], np.float64)
     with np.errstate(over="ignore"):
@@ -314,7 +315,7 @@ def _as_float(value: Any) -> float:
         # Without a zone it would be read in that of the machine, and may be too early.
         return value.replace(tzinfo=value.tzinfo or dt.UTC).timestamp()
     if isinstance(value, dt.date):
-        return 86400.0 * value.toordinal()
+        return 86400.0 * (value.toordinal() - _EPOCH)
     if isinstance(value, dt.time):
         seconds = time_of_day(value)
         return float("nan") if seconds is None else seconds

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from psyrun.utils.dates import seconds_of_lengths
 from psyrun.utils.durations import seconds_of_numpy
 
 
@@ -73,4 +74,6 @@ def time_of_day(value: time) -> float | None:
 
 def seconds_of(value: timedelta | np.timedelta64) -> float:
     """Return a length of time in seconds, nan for NaT."""
-    return float(np.timedelta64(value) / np.timedelta64(1, "s"))
+    if isinstance(value, np.timedelta64):
+        return float(seconds_of_lengths(np.array(value)))
+    return value.total_seconds()

@@ -18,7 +18,7 @@ from psyrun.pspace.columns import Indices
 from psyrun.pspace.moments import moment_of, seconds_of, time_of_day
 from psyrun.pspace.showing import short
 from psyrun.report.numbers import is_geometric, number_text, texts_of, time_texts
-from psyrun.utils.dates import dates_of_seconds, seconds_of_dates
+from psyrun.utils.dates import dates_of_seconds, seconds_of_dates, seconds_of_lengths
 
 Kind: TypeAlias = Literal["number", "date", "time", "text"]
 _EXACT = Decimal | Fraction
@@ -113,7 +113,7 @@ def is_length_of_time(values: Any) -> bool:
 def seconds_of_array(values: NDArray[Any]) -> NDArray[np.float64]:
     """Return lengths of time in seconds, nan for NaT."""
     if values.dtype.kind == "m":
-        return np.asarray(values / np.timedelta64(1, "s"), np.float64)
+        return seconds_of_lengths(values)
     found = np.array([seconds_of(each) for each in values.ravel()], np.float64)
     return found.reshape(values.shape)
 

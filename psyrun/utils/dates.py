@@ -1,4 +1,4 @@
-"""Dates of NumPy as numbers, however far away they are."""
+"""Dates and lengths of time as numbers, however far away or long they are."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psyrun.utils.durations import COARSE, FINE
+
 _DAY = 86400.0  # seconds
-_SECONDS = {"W": 7 * _DAY, "D": _DAY, "h": 3600.0, "m": 60.0, "s": 1.0}
-_PARTS = ("s", "ms", "us", "ns", "ps", "fs", "as")
-_PER_SECOND = {unit: 1000.0**n for n, unit in enumerate(_PARTS)}
+_PER_SECOND = {unit: 1000.0**n for n, unit in enumerate(FINE)}
 _MONTHS = {"Y": 12, "M": 1}
 _MONTH = 365.2425 * _DAY / 12
 _FURTHEST = 10**12  # months, of which NumPy knows the days
@@ -40,10 +40,33 @@ def seconds_of_dates(dates: NDArray[Any]) -> NDArray[np.float64]:
     if unit in _MONTHS:
         seconds = _seconds_of_months(numbers, _MONTHS[unit] * count)
     else:
-        scaled = numbers.astype(np.float64) * count
-        # Divided, as a thousand is exact, but a thousandth is not.
-        seconds = scaled * _SECONDS.get(unit, 1.0) / _PER_SECOND.get(unit, 1)
+        seconds = _seconds_of(numbers, unit, count)
     return np.where(np.isnat(dates), np.nan, seconds)
+
+
+def seconds_of_lengths(lengths: NDArray[Any]) -> NDArray[np.float64]:
+    """Return lengths of time in seconds, nan for NaT.
+
+    Parameters
+    ----------
+    lengths : ndarray of timedelta64
+        The lengths, in any unit; months and years are of mean length.
+    """
+    unit, count = np.datetime_data(lengths.dtype)
+    numbers = lengths.astype(np.int64)
+    if unit in _MONTHS:
+        seconds = numbers.astype(np.float64) * (_MONTHS[unit] * count * _MONTH)
+    else:
+        seconds = _seconds_of(numbers, unit, count)
+    return np.where(np.isnat(lengths), np.nan, seconds)
+
+
+def _seconds_of(
+    numbers: NDArray[np.int64], unit: str, count: int
+) -> NDArray[np.float64]:
+    scaled = numbers.astype(np.float64) * count
+    # Divided, as a thousand is exact, but a thousandth is not.
+    return np.asarray(scaled * COARSE.get(unit, 1) / _PER_SECOND.get(unit, 1))
 
 
 def _seconds_of_months(

@@ -17,8 +17,10 @@ _DURATION = re.compile(
     r"\s*".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS), re.IGNORECASE
 )
 _LETTERS = (("d", 86400), ("h", 3600), ("m", 60))
-_COARSE = {"W": 7 * 86400, "D": 86400, "h": 3600, "m": 60}
-_FINE = ("s", "ms", "us", "ns", "ps", "fs", "as")  # each a thousandth of the one before
+COARSE = {"W": 7 * 86400, "D": 86400, "h": 3600, "m": 60}
+"""Units of NumPy in seconds."""
+FINE = ("s", "ms", "us", "ns", "ps", "fs", "as")
+"""Further ones, each a thousandth of the one before."""
 _MOST_DECIMALS = 18  # of seconds: NumPy counts attoseconds
 
 
@@ -62,6 +64,6 @@ def seconds_of_numpy(value: Any) -> Fraction | None:
     if np.isnat(value):
         return None
     number = int(value.astype(np.int64)) * count
-    if unit in _COARSE:
-        return Fraction(number * _COARSE[unit])
-    return Fraction(number, 1000 ** _FINE.index(unit)) if unit in _FINE else None
+    if unit in COARSE:
+        return Fraction(number * COARSE[unit])
+    return Fraction(number, 1000 ** FINE.index(unit)) if unit in FINE else None

@@ -90,6 +90,15 @@ def test_times_and_exact_numbers_are_numbers() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+def test_days_and_times_of_day_are_on_one_axis() -> None:
+    days = [dt.date(2026, 1, 1), dt.datetime(2026, 1, 2), dt.date(2026, 1, 3)]
+    numbers = Columns(Param(day=days)).points(np.arange(3)).numbers[:, 0]
+    assert np.diff(numbers).tolist() == [86400.0, 86400.0]
+    as_dates = np.array(["2026-01-01", "2026-01-02"], "datetime64[D]")
+    of_numpy = Columns(Param(day=as_dates)).points(np.arange(2)).numbers[:, 0]
+    assert numbers[:2].tolist() == of_numpy.tolist()
+
+
 def test_dates_and_lengths_of_time_are_seconds_however_long() -> None:
     dates = np.array(["1970-01-02", "2500-01-01", "NaT"], "datetime64[D]")
     lengths = np.array([1, 500 * 366, "NaT"], "timedelta64[D]")

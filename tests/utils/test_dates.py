@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psyrun.utils.dates import dates_of_seconds, seconds_of_dates
+from psyrun.utils.dates import (
+    dates_of_seconds,
+    seconds_of_dates,
+    seconds_of_lengths,
+)
 
 YEAR = 365.2425 * 86400
 
@@ -49,3 +53,21 @@ def test_dates_of_seconds_are_those_that_had_them(text: str, unit: str) -> None:
     np.testing.assert_array_equal(found.astype("datetime64[ms]"), dates)
     assert np.isnat(dates_of_seconds(np.array([np.inf, 1e300]))).all()
     assert dates_of_seconds(np.array([])).shape == (0,)
+
+
+@given(
+    st.integers(-(2**40), 2**40),
+    st.sampled_from(["ns", "us", "25ms", "s", "m", "h", "D", "W"]),
+)
+def test_lengths_are_those_of_numpy(number: int, unit: str) -> None:
+    lengths = np.array([number], f"timedelta64[{unit}]")
+    expected = lengths / np.timedelta64(1, "s")
+    np.testing.assert_allclose(seconds_of_lengths(lengths), expected, rtol=1e-15)
+
+
+def test_months_and_years_are_of_mean_length() -> None:
+    months = np.array(["NaT", 12, -24], "timedelta64[M]")
+    years = np.array(["NaT", 1, -2], "timedelta64[Y]")
+    expected = [np.nan, YEAR, -2 * YEAR]
+    np.testing.assert_allclose(seconds_of_lengths(months), expected, rtol=1e-12)
+    np.testing.assert_allclose(seconds_of_lengths(years), expected, rtol=1e-12)
