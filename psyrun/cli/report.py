@@ -17,7 +17,6 @@ from psyrun.utils.text import counted
 
 _DEFAULT = "report.html"
 _EVERY = 10.0  # seconds, in which a page that follows a run is written anew
-_GOING_ON = ("running", "queued")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +74,7 @@ def _write(args: argparse.Namespace, *, follows: bool) -> bool:
     paths = select(args.taskdir, args.task)
     statuses = {name: status_of(path, name) for name, path in paths.items()}
     names = _shown(args, statuses)
-    goes_on = follows and any(statuses[name].state in _GOING_ON for name in names)
+    goes_on = follows and any(statuses[name].is_going_on for name in names)
     tasks = [
         _payload(args.taskdir, statuses[name], len(names), follows=follows)
         for name in names
@@ -116,10 +115,10 @@ def _payload(
 
     task = find_task(status.name, taskdir)
     # Not the queue, again and again, of what changes.
-    asks_queue = not (follows and status.state in _GOING_ON)
+    asks_queue = not (follows and status.is_going_on)
     sweep = collect(task, _running(taskdir, status), asks_queue=asks_queue)
     pace = None
-    if status.state in _GOING_ON:
+    if status.is_going_on:
         pace = pace_of(sweep, _end(taskdir, status))
     return payload_of(sweep, status.state, status.remark, BUDGET // n_tasks, pace)
 

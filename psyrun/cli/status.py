@@ -157,7 +157,7 @@ def _print_waiting(path: Path, status: TaskStatus) -> None:
     from psyrun.queue.waiting import ask
     from psyrun.workdir.layout import layout_of
 
-    is_known = status.waits or status.state not in ("running", "queued")
+    is_known = status.waits or not status.is_going_on
     found = None if is_known else ask(layout_of(path.parent, status.name))
     if found is not None and (text := found.text()):
         print(visible(f"\n{status.name}: jobs wait in the queue ({text})"))
@@ -176,7 +176,7 @@ def _print_details(path: Path, status: TaskStatus, limit: int | None) -> None:
     name = status.name
     details = assignment_states(path, name)
     # What its run expects, which has seen more of it, stands in the table.
-    is_run = status.state in ("running", "queued") and status.numbers is not None
+    is_run = status.is_going_on and status.numbers is not None
     end = expected_end(path, name) if is_run and status.expected is None else None
     if end is not None:
         print(f"\n{name}: done at about {end.text()}")

@@ -19,7 +19,6 @@ from psyrun.utils.progress import Bar, Lines, Rate, has_bar, speed
 from psyrun.utils.text import counted, duration
 
 _T = TypeVar("_T")
-_ACTIVE = ("running", "queued")
 _LOOKS = 0.1  # of the time, at most, goes into looking at files
 _BAR = "width: 100%; max-width: 30em; display: block"
 
@@ -123,7 +122,7 @@ class Run:
             begun = time.monotonic()
             status = self._status()
             yield status
-            if status.state not in _ACTIVE:
+            if not status.is_going_on:
                 return
             time.sleep(max(interval, (time.monotonic() - begun) / _LOOKS))
 
@@ -226,7 +225,7 @@ def _as_html(status: TaskStatus, rate: Rate | None = None) -> str:
 
 
 def _pace(status: TaskStatus, rate: Rate | None) -> Iterator[str]:
-    if rate is None or status.state not in _ACTIVE:
+    if rate is None or not status.is_going_on:
         return
     done, _, total = _counts(status)
     if per_second := speed(rate.per_second(done)):

@@ -128,6 +128,11 @@ class TaskStatus:
     waits: str = ""
 
     @property
+    def is_going_on(self) -> bool:
+        """Whether somebody runs it, or jobs of it are in a queue."""
+        return self.state in ("running", "queued")
+
+    @property
     def remarks(self) -> list[str]:
         """When it will be done, who runs it, and why jobs wait, as far as it is known.
 
