@@ -191,10 +191,9 @@ def _count_rows(
     marks: Mapping[int, Indices],
 ) -> RowNumbers:
     from psyrun.pspace.candidates import Candidates
-    from psyrun.pspace.tolerance import KnownAs
     from psyrun.workdir.reuse import from_rounds
 
-    known_as = KnownAs(task.match, task.defaults)
+    known_as = task.known_as
     if not rounds:
         return _count_in_result(task, desired, known_as)
     whole = rounds[0].division.whole_space if kept.same_space else task.pspace

@@ -61,7 +61,7 @@ class KeptRepair:
 
     @property
     def _known_as(self) -> KnownAs:
-        return self.records.known_as
+        return self.records.task.known_as
 
     @property
     def _n_rows(self) -> int:

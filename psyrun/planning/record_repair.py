@@ -12,7 +12,6 @@ from typing import NamedTuple
 from psyrun.backend.orders import SPACE
 from psyrun.planning.desired import PlanOptions, Sources, desired_of
 from psyrun.planning.snakefile import Rendered
-from psyrun.pspace.tolerance import KnownAs
 from psyrun.tasks.loading import Task
 from psyrun.workdir import frames, journal
 from psyrun.workdir.damage import try_to
@@ -50,11 +49,6 @@ class RecordRepair:
 
     task: Task
     layout: TaskLayout
-
-    @property
-    def known_as(self) -> KnownAs:
-        """By which rows assignments are known, as the task file has it now."""
-        return KnownAs(self.task.match, self.task.defaults)
 
     def plan_for(self, number: int, numbers: Numbers) -> Plan:
         """Return the plan of a round."""

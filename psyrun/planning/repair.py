@@ -236,7 +236,7 @@ class Repair:
             division = try_to(Division.load, round_)
             if counts is None or division is None:
                 return None
-            known_as = self._records.known_as
+            known_as = self.task.known_as
             repair = BlockRepair(round_, counts, division, self._store, known_as)
             self._repairs[round_.folder] = repair
         return self._repairs[round_.folder]

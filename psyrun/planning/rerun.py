@@ -19,7 +19,6 @@ from psyrun.pspace.axes import values_of
 from psyrun.pspace.conditions import Conditions
 from psyrun.pspace.equality import equal_rows, is_in
 from psyrun.pspace.param import select
-from psyrun.pspace.tolerance import KnownAs
 from psyrun.store.arrays import Indices
 from psyrun.store.rows import ColumnDict, count_rows
 from psyrun.tasks.loading import Task
@@ -108,7 +107,7 @@ def find_rerun(
         is_wanted &= Conditions(desired.part).mask(parts.first_points)
     else:
         # Rows may have other numbers than the space, or lack parameters of it.
-        known_as = KnownAs(task.match, task.defaults)
+        known_as = task.known_as
         points = known_as.completed(parts.first_points)
         among = Conditions(desired.part).of(whole_space(task, desired, current))
         is_wanted &= _is_among(points, known_as.as_in(among, [points]))

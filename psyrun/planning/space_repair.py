@@ -123,7 +123,7 @@ class SpaceRepair:
             return True
         if indices.max(initial=-1) >= len(space):
             return False
-        known = self.records.known_as.as_in(space, [Param(**points)])
+        known = self.task.known_as.as_in(space, [Param(**points)])
         found = match_stored(select(known, indices), points, list(points))
         return np.array_equal(found, np.arange(len(indices)))
 
@@ -171,7 +171,7 @@ class SpaceRepair:
         points = self._parameters(rows)
         if space is None or not points or len(space) != count_rows(rows):
             return rows
-        known = self.records.known_as.as_in(space, [Param(**points)])
+        known = self.task.known_as.as_in(space, [Param(**points)])
         found = match_stored(known, points, list(points))
         return rows if (found < 0).any() else take(rows, found)
 

@@ -148,7 +148,7 @@ def _divide_after_rounds(job: Job) -> tuple[Division, Indices]:
     rounds = [_earlier_round(job, number) for number in plan.keep_rounds]
     all_data, (first, first_version) = [data for data, _ in rounds], rounds[0]
     whole = first.division.whole_space if plan.same_space else job.task.pspace
-    known_as = KnownAs() if plan.same_space else _known_as(job)
+    known_as = KnownAs() if plan.same_space else job.task.known_as
     here = _find_rows(job, rounds, whole, known_as)
     division = _in_new_space(job, here.among, here.found.renumbered())
     division = division.narrowed(whole, here.among)
@@ -217,10 +217,6 @@ def _marked(division: Division, there: RowsThere, found: ReusedRows) -> Indices:
     return assignments[there.replaced[rows]]
 
 
-def _known_as(job: Job) -> KnownAs:
-    return KnownAs(job.task.match, job.task.defaults)
-
-
 def _keep_completed(job: Job, taken: Sequence[Taken], known_as: KnownAs) -> _Kept:
     """Write the rows that are taken over, with parameters that they lack."""
     keys = set(known_as.defaults).difference(job.task.exclude_from_result)
@@ -242,7 +238,7 @@ def _whole_file(taken: Sequence[Taken]) -> _WholeFile | None:
 def _divide_after_result(job: Job) -> Division:
     result = job.plan.resultfile
     columns = job.store(job.plan.result_ext).load(result)
-    excluded, known_as = job.task.exclude_from_result, _known_as(job)
+    excluded, known_as = job.task.exclude_from_result, job.task.known_as
     keys = set(known_as.defaults) - {*excluded, *columns}
     completed = known_as.completed_columns(columns, keys)
     whole = None if keys else _WholeFile(Path(result))

@@ -27,7 +27,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psyrun.errors import PsyrunError, SchedulerError, TaskError, did_you_mean
 from psyrun.scheduler import ImmediateRun
@@ -49,6 +49,9 @@ from psyrun.tasks.validation import (
     short_repr,
     validated,
 )
+
+if TYPE_CHECKING:
+    from psyrun.pspace.tolerance import KnownAs
 
 CONF_NAME = "psy-conf.py"
 """File with values for all tasks of a folder."""
@@ -100,6 +103,13 @@ class Task(Config):
     module: ModuleType
     resultfile: Path
     argument_sources: tuple[Mapping[str, Any], ...]
+
+    @property
+    def known_as(self) -> KnownAs:
+        """By which rows assignments are known, as `match` and `defaults` say."""
+        from psyrun.pspace.tolerance import KnownAs
+
+        return KnownAs(self.match, self.defaults)
 
 
 def load_task(
