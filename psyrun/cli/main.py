@@ -42,6 +42,7 @@ from psyrun.utils.streams import (
     print_anything,
     receive_signals,
 )
+from psyrun.utils.text import sentence
 
 _EPILOG = """\
 Arguments of a command: 'psy COMMAND --help'. Task files: 'psy help task-file'.
@@ -84,7 +85,7 @@ def parser_for(verb: str | None) -> tuple[Parser, Parser]:
     verbs = whole.add_subparsers(title="commands", dest="verb", metavar="COMMAND")
     parts = {
         name: verbs.add_parser(
-            name, help=summary, description=_sentence(summary), allow_abbrev=False
+            name, help=summary, description=sentence(summary), allow_abbrev=False
         )
         for name, summary in SUMMARIES.items()
     }
@@ -95,10 +96,6 @@ def parser_for(verb: str | None) -> tuple[Parser, Parser]:
         _add_taskdir(parts[verb])
     import_module(module_of(verb)).add_arguments(parts[verb])
     return whole, parts[verb]
-
-
-def _sentence(summary: str) -> str:
-    return f"{summary[0].upper()}{summary[1:]}."
 
 
 def _add_debug(parser: Parser, default: object) -> None:

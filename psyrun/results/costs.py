@@ -29,7 +29,6 @@ ATTRS: dict[str, dict[str, str]] = {
 """Names of the columns, and what is to be known of them."""
 SEED_ATTRS = {"cost_seed": {"long_name": "seed of the replicate"}}
 """The same for a column that is there only if the space has replicates."""
-_KIB = 1024
 _SHOWN = 12  # digits of a version
 
 
@@ -77,13 +76,11 @@ def cost_columns(costs: Costs) -> dict[str, NDArray[Any]]:
     What is not known is nan, NaT, zero, or an empty text.
     """
     records = costs.columns
-    peak = records["peak"] * float(_KIB)
-    peak[peak == 0] = np.nan
     versions = [version[:_SHOWN] for version in costs.versions]
     columns = (
         _times(records["start"]),
-        records["duration"].astype(np.float64),
-        peak,
+        costs.seconds,
+        costs.peaks,
         np.array(costs.hosts)[records["host"]],
         records["attempt"].astype(np.int64),
         np.array(versions)[records["version"]],

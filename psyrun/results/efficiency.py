@@ -12,7 +12,7 @@ import numpy as np
 from psyrun.queue.past_jobs import PastJob, past_jobs, with_usages
 from psyrun.results.costs import known_costs, with_failures
 from psyrun.scheduler.units import bytes_of, memory_text, seconds_of, time_text
-from psyrun.store.costs import Costs
+from psyrun.store.costs import PEAK_BYTES, Costs
 from psyrun.utils.text import counted, memory_size, number_text, rough_duration
 from psyrun.workdir.failures import Failure
 from psyrun.workdir.layout import PROCESS, TaskLayout
@@ -27,11 +27,10 @@ Source: TypeAlias = Literal["queue", "rows"]
 CPU, MEMORY = "CPU time", "memory"
 """What rows may tell better than a queue."""
 
-_KIB = 1024.0
 _HOUR = 3600.0  # seconds
 _MUCH = 0.5  # of what was reserved; advice is given if no more than this is needed
 _SPARE_MEMORY, _SPARE_TIME = 1.25, 1.5  # times what was used
-_BASE = 100 * _KIB**2  # bytes of processes of a job that evaluate nothing
+_BASE = 100.0 * 2**20  # bytes of processes of a job that evaluate nothing
 _LONG = 60.0  # seconds; the processors of shorter jobs mostly wait for files
 _IDLE = 0.1  # cores that are not rounded up to a whole one
 _CLOCKS = 2.0  # seconds by which a row may seem to be older than its job
@@ -115,7 +114,7 @@ class JobUse:
         known = [s for s in (self.cpu_seconds, self.core_seconds) if s is not None]
         if not known:
             return f"{self.step}: {n_jobs}"
-        hours = " of ".join(number_text(seconds / _HOUR) for seconds in known)
+        hours = " of ".join(map(core_hours, known))
         what = "reserved" if self.cpu_seconds is None else "used"
         share = "" if self.share is None else f" ({100 * self.share:.0f} %)"
         return f"{self.step}: {n_jobs}, {hours} core-hours {what}{share}"
@@ -324,6 +323,11 @@ def _cores(job: PastJob, plan: Plan) -> int:
     return job.n_cores or (plan.pool_size if job.step == PROCESS else 1)
 
 
+def core_hours(seconds: float) -> str:
+    """Return the text of a number of hours on one core, given their seconds."""
+    return number_text(seconds / _HOUR)
+
+
 def _seconds(job: PastJob) -> float:
     return max(0.0, (job.ended or 0) - (job.started or job.ended or 0))
 
@@ -338,7 +342,7 @@ def _of_rows(
     is_own = columns["start"] >= min(starts, default=math.inf) - _CLOCKS
     times, peaks = columns["duration"][is_own], columns["peak"][is_own]
     times = times[np.isfinite(times)].astype(np.float64)
-    peak = float(peaks.max(initial=0)) * _KIB
+    peak = float(peaks.max(initial=0)) * PEAK_BYTES
     return float(times.sum()) if len(times) else None, peak or None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from psyrun.results.costs import known_costs
-from psyrun.store.costs import Costs
+from psyrun.store.costs import PEAK_BYTES, Costs
 from psyrun.utils.ranges import Range
 from psyrun.utils.text import (
     counted,
@@ -22,7 +22,6 @@ from psyrun.workdir.plan import Plan
 from psyrun.workdir.prediction import PredictionRecord
 from psyrun.workdir.rows import RoundData
 
-_KIB = 1024.0
 _EXACT = 0.005  # relative difference that rounds to no percent
 
 
@@ -122,12 +121,12 @@ def comparison_of(
     known = None if record is None else costs or known_costs(data)
     if record is None or known is None:
         return None
-    times = known.columns["duration"].astype(np.float64)
+    times = known.seconds
     times = times[np.isfinite(times)]
     if len(times) <= record.n_known:
         # What was known then is no test of what was predicted.
         return None
-    peak = float(known.columns["peak"].max(initial=0)) * _KIB
+    peak = float(known.columns["peak"].max(initial=0)) * PEAK_BYTES
     return Comparison(
         record=record,
         n_assignments=len(data.division.whole_space),

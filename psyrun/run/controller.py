@@ -29,13 +29,12 @@ from psyrun.steps.command import StepCommand
 from psyrun.steps.not_started import record_not_started
 from psyrun.utils.environment import CONTROLLED_VARIABLE, OWN_RULES_VARIABLE
 from psyrun.utils.files import remove_pipe
+from psyrun.utils.process.basics import ENDING_SIGNALS
 from psyrun.workdir.layout import MERGE, PROCESS, SPLIT
 from psyrun.workdir.lock import remove_stale_locks
 from psyrun.workdir.notices import take_notices
 from psyrun.workdir.progress import RoundProgress, Tally
 from psyrun.workdir.step_note import step_note
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -368,7 +367,7 @@ def _handling(handler: Callable[[int, FrameType | None], None] | int) -> Iterato
 def _signals() -> list[signal.Signals]:
     """Return what asks a run to end; logout does not, where it is ignored."""
     ignores_logout = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    return [s for s in _SIGNALS if s != signal.SIGHUP or not ignores_logout]
+    return [s for s in ENDING_SIGNALS if s != signal.SIGHUP or not ignores_logout]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

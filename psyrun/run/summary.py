@@ -26,7 +26,8 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.utils.console import INTERRUPTED, warn, width_of
 from psyrun.utils.process.interpreter import own_fault
-from psyrun.utils.text import counted, describe_parameters, parameters_text
+from psyrun.utils.text import counted, describe_parameters, parameters_text, sentence
+from psyrun.utils.tracebacks import TRACEBACK, without_traceback
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.progress import MergeRecord, is_merged
 
@@ -35,7 +36,6 @@ _FRAME = re.compile(
     r'^\s*File ".*", line \d+|^\s*$|^Exiting because a job execution failed'
     r"|^At least one job did not complete successfully"
 )
-_TRACEBACK = "Traceback (most recent call last):"
 _OS_ERROR = re.compile(r"\w*Error: \[Errno \d+\] (?P<why>[^:\n]+): '(?P<path>[^\n]*)'")
 _KIND = re.compile("^WorkflowError: ?")
 _GREETING = "Using profile "  # of Snakemake, whatever happens then
@@ -158,7 +158,7 @@ class Summary:
                 return PsyrunError.exit_status
             cause = self._cause()
             raise PsyrunError(
-                f"{refusal_in(cause) or f'{cause}.'}\n{_sentence(self._kept)} "
+                f"{refusal_in(cause) or f'{cause}.'}\n{sentence(self._kept)} "
                 f"All that Snakemake said is in {self._snakemake_log}."
             )
         _show_failures(self._outcome, self._tasks)
@@ -172,7 +172,7 @@ class Summary:
         full = next(filter(_is_full, _folders(self._tasks)), None)
         if full is not None:
             cause = f"{full}: {os.strerror(errno.ENOSPC)}"
-            text = f"{cause}. {_sentence(self._kept)}"
+            text = f"{cause}. {sentence(self._kept)}"
             warn(f"{text} Make room, {self._advice.when_fixed}")
         return full is not None
 
@@ -185,10 +185,6 @@ class Summary:
             merged = MergeRecord.load(task.layout.round(task.plan.round))
             for remark in _remarks(task.name, merged):
                 display.line(remark)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _ended_by(number: int, limit: TimeLimit) -> str:
@@ -258,7 +254,7 @@ def _is_full(folder: Path) -> bool:
 
 def _in_short(text: str) -> str:
     """Leave out where an error was raised, and that another one is to be read."""
-    if _TRACEBACK in text:
+    if TRACEBACK in text:
         return _cause_in(text)
     lines = (_KIND.sub("", line) for line in text.splitlines())
     return "\n".join(li for li in lines if not _FRAME.match(li))
@@ -273,19 +269,6 @@ def _cause_in(text: str) -> str:
             "permissions of the folder and the free space on its disk."
         )
     return f"Snakemake: {cause}"
-
-
-def without_traceback(lines: list[str]) -> tuple[list[str], list[str]]:
-    """Return what was printed before a traceback, and the error that it is about.
-
-    Of errors that followed from each other, it is the last one.
-    """
-    starts = [number for number, line in enumerate(lines) if _TRACEBACK in line]
-    if not starts:
-        return lines, []
-    # Frames are indented, and the error is not.
-    cause = [line for line in lines[starts[-1] + 1 :] if line[:1] not in ("", " ")]
-    return lines[: starts[0]], cause
 
 
 def _end_of(log: Path) -> str:

@@ -133,9 +133,9 @@ def seconds_of(text: str) -> float:
     return 60.0 * minutes(text)
 
 
-def bytes_of(text: str) -> float:
-    """Return the bytes of an amount that `memory_text` wrote."""
-    return float(megabytes(text) * _MEBI)
+def bytes_of(amount: Any) -> float:
+    """Return the bytes of an amount as `megabytes` takes it."""
+    return float(megabytes(amount) * _MEBI)
 
 
 def count(value: Any) -> int:

@@ -31,6 +31,8 @@ a list of hosts, which attempt it was, and the position in a list of versions. Z
 what is not known, and position 0 of the lists is empty.
 """
 _NAMES = RECORD.names or ()
+PEAK_BYTES = 1024.0
+"""Unit of the peaks of memory."""
 SEED = "seed"
 """Name of a further column, of 64-bit integers without sign.
 
@@ -84,6 +86,18 @@ class Costs:
 
     def __len__(self) -> int:
         return len(self.columns["start"])
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """How long each row took; nan where that is not known."""
+        return self.columns["duration"].astype(np.float64)
+
+    @property
+    def peaks(self) -> NDArray[np.float64]:
+        """The peak of memory of each row in bytes; nan where that is not known."""
+        peaks = self.columns["peak"] * PEAK_BYTES
+        peaks[peaks == 0] = np.nan
+        return peaks
 
     def records(self) -> NDArray[Any]:
         """Return an array of `RECORD`, shape (n_rows,)."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # Spoils of a broken pickle can be of nearly any type; these two say that the
 # file is whole and that a class it needs is not there.
 _NOT_IMPORTABLE = (AttributeError, ImportError)
-_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 # Rows that are written with the protocol that was asked for if there are no more.
 _SMALL_BYTES = 1 << 20
@@ -147,7 +146,7 @@ def _check_all(columns: Columns) -> None:
 
 def check_picklable(key: str, value: Any) -> None:
     """Raise a `StoreError` with the key if a value cannot be pickled."""
-    if type(value) in _PLAIN or not _may_hold_objects(value):
+    if type(value) in unpickling.PLAIN or not _may_hold_objects(value):
         return
     try:
         # A buffer callback spares large arrays the copy.

@@ -15,6 +15,7 @@ from psyrun.backend.orders import ORDERS, SPACE
 from psyrun.scheduler import ImmediateRun, Scheduler
 from psyrun.tasks import values
 from psyrun.utils.process.threads import AUTO
+from psyrun.utils.text import sentence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -359,7 +360,7 @@ def _attributes() -> str:
     for name, special in SPECIAL.items():
         default = default_of(name)
         after = "required" if default is None else f"default {default}"
-        meaning = f"{special.meaning[0].upper()}{special.meaning[1:]}."
+        meaning = sentence(special.meaning)
         lines.append(f"{name} : {special.allowed}; {after}")
         lines.append(
             textwrap.fill(

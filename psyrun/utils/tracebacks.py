@@ -11,7 +11,8 @@ from types import TracebackType
 from psyrun.errors import visible
 
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
-_TOLD = "Traceback (most recent call last):"
+TRACEBACK = "Traceback (most recent call last):"
+"""What Python prints before frames."""
 _LIBRARY = re.compile(
     r"[/\\](?:lib(?:64)?[/\\](?:python|pypy)\d(?:\.\d+)?t?|(?:site|dist)-packages)[/\\]"
 )
@@ -68,10 +69,23 @@ def innermost_frame(text: str) -> str:
     followed from each other it is one of the last. If none is in the user's files, it
     is the innermost of all; empty if there are no frames.
     """
-    lines = text.rpartition(_TOLD)[2].splitlines()
+    lines = text.rpartition(TRACEBACK)[2].splitlines()
     frames = [line.strip() for line in lines if line.startswith('  File "')]
     own = [frame for frame in frames if _is_in_users_file(frame)]
     return (own or frames or [""])[-1]
+
+
+def without_traceback(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return what was printed before a traceback, and the error that it is about.
+
+    Of errors that followed from each other, it is the last one.
+    """
+    starts = [number for number, line in enumerate(lines) if TRACEBACK in line]
+    if not starts:
+        return lines, []
+    # Frames are indented, and the error is not.
+    cause = [line for line in lines[starts[-1] + 1 :] if line[:1] not in ("", " ")]
+    return lines[: starts[0]], cause
 
 
 def _is_in_users_file(frame: str) -> bool:

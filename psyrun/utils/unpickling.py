@@ -6,6 +6,8 @@ import io
 import pickle
 from typing import IO, Any
 
+PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+"""Types whose pickles name no class."""
 _FORMER_MODULES = {
     "psyrun._algebra": "psyrun.pspace.space",
     "psyrun._columns": "psyrun.pspace.columns",

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.estimate import evaluated as outcomes
-from psyrun.estimate.columns import Floats
 from psyrun.estimate.evaluated import Evaluated
 from psyrun.store.arrays import Indices
 from psyrun.store.costs import Costs
@@ -16,8 +15,6 @@ from psyrun.workdir.costs import costs_of
 from psyrun.workdir.division import Division
 from psyrun.workdir.failures import TIMED_OUT, Failure, failures_of
 from psyrun.workdir.rows import RoundData
-
-_KIB = 1024
 
 
 def evaluated_in(data: RoundData, versions: Collection[str] = ()) -> Evaluated:
@@ -44,7 +41,7 @@ def evaluated_in(data: RoundData, versions: Collection[str] = ()) -> Evaluated:
     """
     indices = data.with_row()
     costs = costs_of(data, with_former=False, with_seeds=False)
-    seconds, peaks = _seconds_and_peaks(costs)
+    seconds, peaks = costs.seconds, costs.peaks
     is_known = np.isfinite(seconds) & _is_of(costs, versions)
     failures = failures_of(data.round)
     has_row = set(indices.tolist()) if failures else set()
@@ -88,16 +85,9 @@ def evaluated_before(
         return Evaluated.of([], [])
     rows = np.flatnonzero(division.kept >= 0)
     costs = costs.take(division.kept[rows])
-    seconds, peaks = _seconds_and_peaks(costs)
+    seconds, peaks = costs.seconds, costs.peaks
     is_known = np.isfinite(seconds) & _is_of(costs, versions)
     return Evaluated.of(rows[is_known], seconds[is_known], peaks[is_known])
-
-
-def _seconds_and_peaks(costs: Costs) -> tuple[Floats, Floats]:
-    """Return durations, and peaks of memory in bytes; nan for what is not known."""
-    peaks = costs.columns["peak"] * float(_KIB)
-    peaks[peaks == 0] = np.nan
-    return costs.columns["duration"].astype(np.float64), peaks
 
 
 def not_evaluated(data: RoundData, failures: Iterable[Failure]) -> Indices:

@@ -10,9 +10,9 @@ from typing import Any
 
 from psyrun.errors import StoreError, one_line
 from psyrun.utils import unpickling
+from psyrun.utils.unpickling import PLAIN
 
 _LARGE = 1 << 20  # bytes of a payload
-_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _FEW = 100  # items of a container, which take no longer than to pickle them
 
@@ -50,11 +50,11 @@ def pickled(
 def _is_plain(value: Any) -> bool:
     """Whether it is quickly seen that a value can be read wherever NumPy is."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return True
     if kind in _CONTAINERS and len(value) <= _FEW:
         items = value.values() if kind is dict else value
-        return _PLAIN.issuperset(map(type, items)) or all(map(_is_plain, items))
+        return PLAIN.issuperset(map(type, items)) or all(map(_is_plain, items))
     is_numpy = kind.__module__ == "numpy" and hasattr(value, "dtype")
     return is_numpy and not value.dtype.hasobject
 
@@ -105,7 +105,7 @@ def _check_readable(
     if not cause:
         return
     for key, value in row.items():
-        if type(value) not in _PLAIN and (own := _own_cause(value, read_back)):
+        if type(value) not in PLAIN and (own := _own_cause(value, read_back)):
             kind = f" of type {type(value).__name__}"
             raise StoreError(refusal(f"key {key!r} holds a value{kind}", own))
     raise StoreError(refusal("the row holds values", cause))
@@ -157,5 +157,5 @@ def key_at_fault(payload: bytes, names: Collection[object]) -> object:
     # Keys and values collect above the mark that follows the dictionary.
     depths = [*getattr(unpickler, "metastack", []), getattr(unpickler, "stack", [])]
     items = depths[1] if len(depths) > 1 else depths[0][1:]
-    keys = [item for item in items[::2] if type(item) in _PLAIN and item in names]
+    keys = [item for item in items[::2] if type(item) in PLAIN and item in names]
     return keys[-1] if keys else None

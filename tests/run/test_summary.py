@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 
 import pytest
 from projects import COUNTED, Project
-
-from psyrun.run.summary import without_traceback
 
 pytestmark = pytest.mark.slow
 
@@ -74,21 +71,3 @@ def test_what_snakemake_cannot_make_is_one_line(project: Project, name: str) -> 
     assert str(path) in log
     path.unlink()
     project.psy("run", "good")
-
-
-def test_of_errors_that_follow_from_each_other_the_last_one_is_told() -> None:
-    def fail() -> None:
-        try:
-            try:
-                raise KeyError("first")
-            except KeyError as error:
-                raise OSError("second") from error
-        except OSError:
-            raise RuntimeError("third\nwith another line")  # noqa: B904
-
-    with pytest.raises(RuntimeError) as found:
-        fail()
-    lines = "".join(traceback.format_exception(found.value)).splitlines()
-    cause = ["RuntimeError: third", "with another line"]
-    assert without_traceback(["before", *lines]) == (["before"], cause)
-    assert without_traceback(["before"]) == (["before"], [])

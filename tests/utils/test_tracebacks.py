@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from psyrun.utils.tracebacks import (
     innermost_frame,
     is_users,
     user_traceback,
+    without_traceback,
 )
 
 
@@ -128,3 +130,21 @@ def test_a_dump_begins_below_the_frames_of_psyrun() -> None:
 @pytest.mark.parametrize("dump", ["", "<no Python frame>", "File", "\0"])
 def test_a_dump_without_frames_has_none(dump: str) -> None:
     assert dumped_traceback(dump) == ""
+
+
+def test_of_errors_that_follow_from_each_other_the_last_one_is_told() -> None:
+    def fail() -> None:
+        try:
+            try:
+                raise KeyError("first")
+            except KeyError as error:
+                raise OSError("second") from error
+        except OSError:
+            raise RuntimeError("third\nwith another line")  # noqa: B904
+
+    with pytest.raises(RuntimeError) as found:
+        fail()
+    lines = "".join(traceback.format_exception(found.value)).splitlines()
+    cause = ["RuntimeError: third", "with another line"]
+    assert without_traceback(["before", *lines]) == (["before"], cause)
+    assert without_traceback(["before"]) == (["before"], [])

@@ -89,5 +89,5 @@ def requested_memory(situation: Situation) -> float | None:
     argument = memory_argument(situation)
     if argument is not None and situation.scheduler.OPTIONS is None:
         with suppress(ValueError):
-            return float(units.megabytes(argument.now) * argument.per * _MEBI)
+            return units.bytes_of(argument.now) * argument.per
     return None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from psyrun.results.efficiency import CPU, MEMORY, JobUse
+from psyrun.results.efficiency import CPU, MEMORY, JobUse, core_hours
 from psyrun.utils.text import memory_size, number_text, rough_duration
-
-_HOUR = 3600.0  # seconds
 
 
 def described_use(use: JobUse) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def described_use(use: JobUse) -> dict[str, Any]:
         for what, told in (("core-hours", CPU), ("memory", MEMORY))
     )
     kinds = (
-        (f"{cpu}, all jobs", use.cpu_seconds, use.core_seconds, _core_hours),
+        (f"{cpu}, all jobs", use.cpu_seconds, use.core_seconds, core_hours),
         (f"{memory}, the most of a job", use.peak_bytes, use.memory_bytes, memory_size),
         (
             "time, the longest job",
@@ -55,7 +53,3 @@ def _kind(
         "reserved": "" if reserved is None else shown(reserved),
         "share": used / reserved if reserved else None,
     }
-
-
-def _core_hours(seconds: float) -> str:
-    return number_text(seconds / _HOUR)

@@ -72,7 +72,7 @@ def ending(state: str, exit_code: str) -> Ending | None:
     holds exit status and signal, such as ``'1:0'``.
     """
     status, _, killed_by = exit_code.partition(":")
-    code, signal_number = _number(status), _number(killed_by)
+    code, signal_number = number_of(status), number_of(killed_by)
     word, _, by = state.partition(" by ")
     if word.startswith("CANCELLED"):
         text = f"cancelled by {_user(by)}" if by else "cancelled"
@@ -93,7 +93,8 @@ def ending(state: str, exit_code: str) -> Ending | None:
     return Ending(Cause.FAILED, f"exit status {code}" if code else "failed", code)
 
 
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
+    """Return a number that Slurm printed; None for anything else."""
     return int(text) if text.isdecimal() else None
 
 

@@ -258,7 +258,6 @@ _SAME = {
 
 # That plug-in states these itself, and refuses them among the extra options.
 _LEFT_OUT = ("export", "gpus")
-_MEMORY = ("memory", "memory_per_cpu", "mem-per-gpu")
 
 
 def minutes(values: Mapping[str, Any]) -> int | None:
@@ -312,7 +311,7 @@ def raised(
     if cause is Cause.TIME and limit is not None:
         more["timelimit"] = slurm_time(ceil(limit * factor))
     if cause is Cause.MEMORY:
-        for name in _MEMORY:
+        for name in _MEMORIES:
             amount = units.megabytes(values.get(name, 0))
             if amount:
                 more[name] = units.memory(ceil(amount * factor))

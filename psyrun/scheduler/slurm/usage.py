@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from psyrun.errors import SchedulerError
 from psyrun.scheduler.jobs import Usage
-from psyrun.scheduler.slurm.accounting import ending, job_numbers
+from psyrun.scheduler.slurm.accounting import ending, job_numbers, number_of
 from psyrun.scheduler.slurm.commands import ask
 
 _TIME_OUT = 5.0  # seconds for an answer that nothing depends on
@@ -41,14 +41,14 @@ class _Job:
         _, state, elapsed, cpu, _, cores, nodes, memory, limit = self.whole
         if ending(state, "0:0") is None:
             return None
-        n_cores, minutes = _count(cores), _count(limit)
+        n_cores, minutes = number_of(cores), number_of(limit)
         return Usage(
-            seconds=_count(elapsed),
+            seconds=number_of(elapsed),
             # Where Slurm gathers nothing of jobs, it says none of both.
             cpu_seconds=_seconds(cpu) or None,
             peak_bytes=max(self.peaks, default=None) or None,
             n_cores=n_cores or None,
-            memory_bytes=_requested(memory, n_cores, _count(nodes)) or None,
+            memory_bytes=_requested(memory, n_cores, number_of(nodes)) or None,
             limit_seconds=None if minutes is None else 60.0 * minutes,
         )
 
@@ -99,10 +99,6 @@ def parse_usages(printed: str) -> Iterator[tuple[str, Usage]]:
     for name, job in jobs.items():
         if (usage := job.usage()) is not None:
             yield name, usage
-
-
-def _count(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
 
 
 def _seconds(clock: str) -> float | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a process to end."""
 _MAPS = Path("/proc/self/maps")
 _PAUSE_SOFT = 1  # omp_pause_soft of OpenMP 5.0: settings stay, threads end
 
@@ -63,7 +64,7 @@ def holding_signals() -> Iterator[None]:
     came: list[int] = []
     try:
         if threading.current_thread() is threading.main_thread():
-            for each in _ENDING:
+            for each in ENDING_SIGNALS:
                 handler = signal.getsignal(each)
                 if callable(handler):
                     handlers[each] = handler
