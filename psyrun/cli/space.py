@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from psyrun.cli.arguments import add_part, add_tasks, part_of
 from psyrun.errors import visible
 from psyrun.tasks.discovery import select
-from psyrun.utils.console import aligned
-from psyrun.utils.text import counted
+from psyrun.utils.console import aligned, width_of
+from psyrun.utils.text import counted, wrapped
 from psyrun.workdir.plan import chosen_text
 
 if TYPE_CHECKING:
     from psyrun.results.space_summary import SpaceSummary
 
+_NARROWEST = 30  # columns that values have at the end of the table
 _HEAD = ("axis", "size", "values")
 
 
@@ -49,21 +51,49 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _lines(name: str, found: SpaceSummary, part: Sequence[str]) -> Iterator[str]:
+    width = width_of(sys.stdout)
+    head = f"{name}: {counted(found.n_items, 'assignment')}"
     if part:
-        yield chosen_text(name, found.n_items, found.n_whole, part)
-    else:
-        yield f"{name}: {counted(found.n_items, 'assignment')}"
+        head = chosen_text(name, found.n_items, found.n_whole, part)
+    yield from wrapped(head, width, hanging="  ")
     cells = [(axis.name, str(axis.size), axis.values) for axis in found.axes]
     cells += [(key, "", value) for key, value in found.attributes.items()]
-    for line in aligned([_HEAD, *cells]):
-        yield f"  {line}"
+    yield from _axes([_HEAD, *cells], width)
     yield f"  duplicates: {_duplicates(found.n_duplicates)}"
     yield f"  done: {_done(found)}"
     if part:
-        for line in aligned([("number", *found.keys), *found.points]):
-            yield f"  {line}"
+        yield from _points(found, width)
     if part and found.n_items > len(found.points):
         yield f"  and {found.n_items - len(found.points)} more"
+
+
+def _axes(cells: Sequence[tuple[str, str, str]], width: int | None) -> Iterator[str]:
+    """Yield a table; values that do not fit go on in their column, or below it."""
+    columns = aligned([row[:2] for row in cells])
+    size = max(map(len, columns))
+    for column, (*_, values) in zip(columns, cells, strict=True):
+        start = f"  {column:{size}}  "
+        line = f"{start}{values}".rstrip()
+        if width is None or len(line) <= width:
+            yield line
+            continue
+        if width - len(start) < _NARROWEST:
+            yield start.rstrip()
+            start = "    "
+        yield from wrapped(values, width, start, " " * len(start), breaks_words=True)
+
+
+def _points(found: SpaceSummary, width: int | None) -> Iterator[str]:
+    """Yield a table, or if it does not fit, the points one after the other."""
+    lines = aligned([("number", *found.keys), *found.points])
+    if width is None or max(map(len, lines)) + 2 <= width:
+        yield from (f"  {line}" for line in lines)
+        return
+    for number, *values in found.points:
+        pairs = zip(found.keys, values, strict=True)
+        text = ", ".join(f"{key}={value}" for key, value in pairs if value)
+        start = f"  {number}: "
+        yield from wrapped(text, width, start, " " * len(start), breaks_words=True)
 
 
 def _duplicates(n_duplicates: int | None) -> str:
