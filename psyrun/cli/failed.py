@@ -124,6 +124,8 @@ def _by_cause(
         yield from wrapped(f"{count}{group.cause}", width, hanging=" " * len(count))
         if place := place_of(group):
             yield f"  {place}"
+        if group.times:
+            yield f"  {group.times}"
         if len(groups) > 1 and (rule := found.rule(group.failures)) is not None:
             yield from wrapped(rule.sentence("such failures"), width, "  ", "    ")
         yield from examples(group, "    ", width, _EXAMPLES)

@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from psyrun.utils.text import rough_duration
 from psyrun.workdir.failures import Failure
 
 _MOST_TEXTS = 5  # of one type at one line that are told apart
+_LONG = 1.0  # seconds of an evaluation that are told
 _LONGEST = 60  # characters of a text parameter that is looked for
 _SHORTEST = 2
 _VARIABLE = re.compile(
@@ -45,6 +47,22 @@ class FailureGroup:
         if all(failure.message == first.message for failure in self.failures):
             return first.cause
         return first.cause.replace(f"{first.type}: ", f"{first.type}, such as: ", 1)
+
+    @property
+    def times(self) -> str:
+        """How long they were evaluated, such as ``after 2 s to 12 min, 3 h in all``.
+
+        Empty if that is not known, or each took less than a second.
+        """
+        known = [one.duration for one in self.failures if one.duration is not None]
+        if not known or max(known) < _LONG:
+            return ""
+        least, most = rough_duration(min(known)), rough_duration(max(known))
+        text = f"after {least}" if least == most else f"after {least} to {most}"
+        if len(known) > 1:
+            text += f", {rough_duration(sum(known))} in all"
+        n_unknown = len(self.failures) - len(known)
+        return f"{text}; not known of {n_unknown}" if n_unknown else text
 
 
 def grouped(failures: Iterable[Failure]) -> list[FailureGroup]:

@@ -108,7 +108,7 @@ def test_a_later_row_outweighs_a_failure(failing, work):
     assert failures_of_task(layout) == []
 
 
-def test_the_last_failure_of_an_assignment_counts(failing, work):
+def test_the_last_failure_of_an_assignment_counts(psy, failing, work):
     failing()
     layout = work("split", "process 0").layout
     first = failures_of_task(layout)[0]
@@ -118,6 +118,7 @@ def test_the_last_failure_of_an_assignment_counts(failing, work):
     again.close()
     (last,) = failures_of_task(layout)
     assert (first.type, last.type, last.host) == ("ValueError", "KeyError", "elsewhere")
+    assert "\n1 x KeyError\n  after 1 min 30 s\n" in psy("failed", "square").out
 
 
 MANY = """\

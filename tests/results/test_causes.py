@@ -1,5 +1,8 @@
 """Failures are grouped by their causes."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,3 +105,25 @@ def test_failures_of_a_group_without_text_do_not_hide_that_of_the_first():
     with_text, without = failure(message="a"), failure(message="")
     assert FailureGroup([with_text, without]).cause == "ValueError, such as: a"
     assert FailureGroup([without, with_text]).cause == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("durations", "told"),
+    [
+        ([None], ""),
+        ([0.2, 0.9], ""),
+        ([2.0], "after 2 s"),
+        ([2.0, 2.001], "after 2 s, 4 s in all"),
+        ([2.0, 720.0, 7200.0], "after 2 s to 2 h, 2 h 12 min in all"),
+        ([0.01, None, 5.0], "after 0.01 s to 5 s, 5 s in all; not known of 1"),
+    ],
+)
+def test_it_is_told_how_long_evaluations_took_that_failed(
+    durations: list[float | None], told: str
+) -> None:
+    failures = [
+        replace(failure(i, "ValueError", "no"), duration=duration)
+        for i, duration in enumerate(durations)
+    ]
+    (group,) = grouped(failures)
+    assert group.times == told

@@ -361,6 +361,7 @@ def _group(group: FailureGroup, failures: TaskFailures) -> dict[str, Any]:
         "cause": group.cause,
         "rule": "" if rule is None else rule.sentence("such failures"),
         "place": first.place,
+        "times": group.times,
         "traceback": shortened(first.traceback.rstrip(), _LONGEST_TRACEBACK),
         "index": first.index,
         "examples": [

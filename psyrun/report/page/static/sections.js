@@ -99,6 +99,7 @@ function failuresSection(task, look) {
     { class: 'group' },
     el('summary', {}, el('span', { class: 'times' }, `${countText(group.n)} × `), group.cause, group.place ? el('span', { class: 'place' }, ` ${group.place}`) : null),
     group.rule ? el('p', { class: 'rule' }, sentence(group.rule)) : null,
+    group.times ? el('p', {}, `Failed ${group.times}.`) : null,
     el('p', {}, 'In the debugger: ', el('code', {}, `psy debug ${task.name} ${group.index}`)),
     el('pre', { class: 'traceback', tabindex: '0' }, group.traceback),
     tableOf(
