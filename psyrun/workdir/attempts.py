@@ -157,7 +157,7 @@ class _Written:
     @classmethod
     def by(cls, job: str, path: Path) -> _Written:
         found = cls()
-        for entry, session in entries_of(path):
+        for entry, session in _entries(path):
             # Jobs that an earlier version started do not say which they are.
             found.is_last = session.get("queued_as", job) == job
             if not found.is_last or "queued_as" not in session:
@@ -177,12 +177,12 @@ def _failed_with(origin: str, paths: Iterable[Path]) -> frozenset[int]:
     return frozenset(
         entry.index
         for path in paths
-        for entry, session in entries_of(path)
+        for entry, session in _entries(path)
         if entry.kind in kinds and session.get("origin") == origin
     )
 
 
-def entries_of(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
+def _entries(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
     """Yield the entries of a journal, each with the session that it belongs to."""
     session: dict[str, Any] = {}
     for entry in journal.scan(path, verify=True):

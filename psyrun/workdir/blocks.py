@@ -23,7 +23,6 @@ from psyrun.utils.files import (
     write_json,
 )
 from psyrun.workdir import frames, journal
-from psyrun.workdir.attempts import entries_of
 from psyrun.workdir.checksums import BlockRecord
 from psyrun.workdir.comparison import equal_parameters
 from psyrun.workdir.costs import write_block_costs
@@ -121,19 +120,28 @@ def _write_lists(
 
 def records_of(failed: list[Entry]) -> dict[int, dict[str, Any]]:
     """Return what is listed of accepted failures, ready for JSON."""
-    hosts = {
-        (entry.path, entry.offset): session.get("host", "")
-        for path in {failure.path for failure in failed}
-        for entry, session in entries_of(path)
-    }
+    hosts = {path: _hosts_in(path) for path in {entry.path for entry in failed}}
     return {
         entry.index: {
             **cause,
             **measured(entry),
-            "host": hosts.get((entry.path, entry.offset), ""),
+            "host": hosts[entry.path].get(entry.offset, ""),
         }
         for entry, cause in zip(failed, journal.failures(failed), strict=True)
     }
+
+
+def _hosts_in(path: Path) -> dict[int, str]:
+    """Return on which machine assignments failed, by the places of their payloads."""
+    sessions: list[Entry] = []
+    session_of: dict[int, int] = {}
+    for entry in journal.scan(path):
+        if entry.kind == frames.SESSION:
+            sessions.append(entry)
+        elif entry.kind != frames.ROW:
+            session_of[entry.offset] = len(sessions)
+    hosts = ["", *(str(each.get("host", "")) for each in journal.failures(sessions))]
+    return {place: hosts[number] for place, number in session_of.items()}
 
 
 def record_block(
