@@ -267,9 +267,17 @@ def _new_round(
     kept: KeptRows,
     rows: RowNumbers | None = None,
 ) -> Decision:
+    """Decide to divide the space among jobs anew, with the rows that are kept."""
     rows = rows or _count_rows(desired, current, kept)
-    last = current.plan
-    plan = Plan(
+    found = _all_steps(_plan_of_new_round(desired, current, kept, rows))
+    is_dirty = _is_dirty(desired, current, kept, rows)
+    return replace(found, is_dirty=is_dirty, rows=rows)
+
+
+def _plan_of_new_round(
+    desired: Desired, current: Current, kept: KeptRows, rows: RowNumbers
+) -> Plan:
+    return Plan(
         **desired.settings,
         result_ext=desired.ext,
         round=current.next_round,
@@ -291,17 +299,23 @@ def _new_round(
         n_items=rows.n_items,
         part=desired.part if rows.is_part or desired.is_of_pilots else (),
     )
+
+
+def _is_dirty(
+    desired: Desired, current: Current, kept: KeptRows, rows: RowNumbers
+) -> bool:
+    """Whether a new round replaces rows of an older version, or cancels its jobs."""
+    last = current.plan
     is_same = last is not None and desired.is_same_code(last)
     # Pilots of a version have not replaced rows of before.
     is_same &= not _is_after_pilots(current)
-    if kept.keep:
-        is_dirty = rows.n_redone > 0 and (not is_same or current.n_others > 0)
-        # What jobs of an older version have begun would be lost with them.
-        is_dirty |= current.has_jobs and not is_same and not kept.keeps_all
-    else:
-        is_dirty = bool(current.rounds) or current.has_result
-        is_dirty &= not (is_same or desired.is_fresh)
-    return replace(_all_steps(plan), is_dirty=is_dirty, rows=rows)
+    if not kept.keep:
+        is_there = bool(current.rounds) or current.has_result
+        return is_there and not (is_same or desired.is_fresh)
+    is_replaced = rows.n_redone > 0 and (not is_same or current.n_others > 0)
+    # What jobs of an older version have begun would be lost with them.
+    is_lost = current.has_jobs and not is_same and not kept.keeps_all
+    return is_replaced or is_lost
 
 
 def _count_rows(desired: Desired, current: Current, kept: KeptRows) -> RowNumbers:
