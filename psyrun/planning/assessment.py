@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from psyrun.errors import enough_memory_for
 from psyrun.planning.checks import check_result, check_work_folder
 from psyrun.planning.current import (
-    IncomparableError,
     current_state,
     has_parameter,
     known_fingerprints,
@@ -18,7 +17,7 @@ from psyrun.planning.current import (
 )
 from psyrun.planning.decide import Decision, decide
 from psyrun.planning.desired import PlanOptions, desired_of, sources_of
-from psyrun.planning.states import Current, Desired, RowNumbers
+from psyrun.planning.states import Current, Desired, IncomparableError, RowNumbers
 from psyrun.queue.recovery import EarlierJobs
 from psyrun.tasks.changes import Change, changes_since
 from psyrun.tasks.loading import Task

@@ -19,7 +19,7 @@ from psyrun.estimate import (
     next_pilots,
 )
 from psyrun.estimate.evaluated import spread_rows
-from psyrun.planning.current import fingerprint_of, round_data
+from psyrun.planning.current import round_data
 from psyrun.planning.prepare import TaskRun
 from psyrun.pspace import ParameterSpace
 from psyrun.pspace.columns import Indices
@@ -29,6 +29,7 @@ from psyrun.workdir.evaluated import evaluated_in
 from psyrun.workdir.failures import failures_of
 from psyrun.workdir.layout import Round
 from psyrun.workdir.replaced import has_replaced
+from psyrun.workdir.rows_there import fingerprint_of
 
 NARROW = 1.3
 """How many times its lower end the upper end of an interval is that is narrow."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError
-from psyrun.planning.current import fingerprint_of, round_data, whole_space
+from psyrun.planning.current import round_data, whole_space
 from psyrun.planning.decide import Decision
 from psyrun.planning.expression import Expression
 from psyrun.planning.states import Current, Desired
@@ -29,7 +29,7 @@ from psyrun.workdir.plan import run_arguments
 from psyrun.workdir.replaced import mark_replaced, places_of
 from psyrun.workdir.row_sources import ordered
 from psyrun.workdir.rows import RoundData
-from psyrun.workdir.rows_there import RowsThere, rows_of_rounds
+from psyrun.workdir.rows_there import RowsThere, fingerprint_of, rows_of_rounds
 
 STALE: Final = "stale"
 FAILED: Final = "failed"
@@ -103,14 +103,13 @@ def find_rerun(
         )
     parts = _Parts(data)
     is_wanted = _chosen(text, name, desired, parts)
-    if desired.is_same_space(current.sources[rounds[0]]):
-        is_wanted &= Conditions(desired.part).mask(parts.first_points)
-    else:
-        # Rows may have other numbers than the space, or lack parameters of it.
-        known_as = task.known_as
-        points = known_as.completed(parts.first_points)
-        among = Conditions(desired.part).of(whole_space(task, desired, current))
-        is_wanted &= _is_among(points, known_as.as_in(among, [points]))
+    is_wanted &= _are_in_part(
+        parts.first_points,
+        task,
+        desired,
+        current,
+        same_space=desired.is_same_space(current.sources[rounds[0]]),
+    )
     marks = dict(zip(rounds, parts.copies(np.flatnonzero(is_wanted)), strict=True))
     return Rerun(
         text,
@@ -129,6 +128,28 @@ def _chosen(text: str, name: str, desired: Desired, parts: _Parts) -> NDArray[np
         return chosen_rows(Expression(text), parts.rounds[0])
     except PsyrunError as error:
         raise PsyrunError(f"task {name!r}: --rerun: {error}") from error
+
+
+def _are_in_part(
+    points: ParameterSpace,
+    task: Task,
+    desired: Desired,
+    current: Current,
+    *,
+    same_space: bool,
+) -> NDArray[np.bool_]:
+    """Return which points of the last round are in the part that is chosen.
+
+    They are in the space if it is the `same_space`; else those are not in the part
+    that are no longer in the space.
+    """
+    if same_space:
+        return Conditions(desired.part).mask(points)
+    # Rows may have other numbers than the space, or lack parameters of it.
+    known_as = task.known_as
+    points = known_as.completed(points)
+    among = Conditions(desired.part).of(whole_space(task, desired, current))
+    return _is_among(points, known_as.as_in(among, [points]))
 
 
 def _count_failed(round_: Round, task: Task, desired: Desired, *, is_part: bool) -> int:

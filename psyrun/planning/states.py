@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from psyrun.backend import Backend
 from psyrun.backend.orders import SPACE
+from psyrun.errors import TaskError
 from psyrun.tasks.config import DIVIDING
 from psyrun.utils.numbers import numbers_in
 from psyrun.workdir.plan import Plan, TaskSettings
@@ -264,3 +265,7 @@ class KeptRows:
     same_space: bool = False
     all_of: tuple[int, ...] = ()
     takes_replaced: bool = False
+
+
+class IncomparableError(TaskError):
+    """Values of a space cannot be compared with those of the rows that are there."""

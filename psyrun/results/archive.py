@@ -20,7 +20,7 @@ from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.left_out import by_round, rows_left_out
 from psyrun.workdir.reuse import ReusedRows
 from psyrun.workdir.rows import RoundData
-from psyrun.workdir.rows_there import rows_of_rounds
+from psyrun.workdir.rows_there import fingerprint_of, rows_of_rounds
 from psyrun.workdir.taken import Taken, pieces_of
 
 CURRENT, OLDER, FORMER = range(3)
@@ -107,7 +107,9 @@ def _left_out(rounds: dict[int, RoundData]) -> dict[int, Indices]:
     others = [n for n in numbers if n not in known]
     if len(others) > 1:
         some = [rounds[n] for n in others]
-        there = rows_of_rounds([(data, _name(data)) for data in some], same_space=False)
+        there = rows_of_rounds(
+            [(data, fingerprint_of(data)) for data in some], same_space=False
+        )
         used = ReusedRows(np.arange(first.n_rows), np.empty(0, np.int64), {})
         known |= by_round(others, some, rows_left_out(there, used))
     return {n: known[n] for n in numbers[1:] if n in known}
@@ -119,17 +121,12 @@ def _recorded(data: RoundData, rows: Indices) -> Indices:
     return np.arange(data.n_rows) if len(rows) >= data.n_rows else rows
 
 
-def _name(data: RoundData) -> str:
-    counts = DivisionCounts.load(data.round)
-    return "" if counts is None else counts.fingerprint
-
-
 def _statuses(
     task: RecordedTask, base: RoundData, data: RoundData, rows: Indices
 ) -> Statuses:
     """Return what some rows of a round are, beside the space of another one."""
     current = {*task.plan.names}
-    names = (_name(data), *data.division.fingerprints)
+    names = (fingerprint_of(data), *data.division.fingerprints)
     is_current = np.array([name in current for name in names])[data.versions()[rows]]
     if data is base:
         is_former = rows >= len(data.with_row())

@@ -16,6 +16,7 @@ from psyrun.store.arrays import Indices
 from psyrun.store.costs import Costs
 from psyrun.store.rows import ColumnDict
 from psyrun.workdir.costs import costs_of
+from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.rows import RoundData
 
 
@@ -92,6 +93,12 @@ class RowsThere:
         """Return the same without rows that are evaluated again."""
         is_current = self.of_versions(names)
         return is_current if self.replaced is None else is_current & ~self.replaced
+
+
+def fingerprint_of(data: RoundData) -> str:
+    """Return the version that the blocks of a round are computed with."""
+    counts = DivisionCounts.load(data.round)
+    return "" if counts is None else counts.fingerprint
 
 
 def rows_of_rounds(
