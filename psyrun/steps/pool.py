@@ -238,41 +238,49 @@ class _Pool:
         if self._has_timed_out(number, pid, lost, has_worked=has_worked):
             return
         if lost is not None:
-            # Whatever the status: the user's code may end its process with any.
-            if code == -signal.SIGKILL and self._evaluation.defers_killed:
-                self._defer(lost.index, code)
-            else:
-                self._record_death(number, lost, pid, code)
-                self._check_failures()
-            self._start(number, range(lost.position + 1, lost.end))
+            self._has_lost(number, pid, lost, code)
         elif code == WorkerExit.NO_TIME:
             self._is_out_of_time = True
-        elif code == WorkerExit.TOO_MANY_FAILURES:
-            raise JobError(_TOO_MANY_FAILURES)
-        elif code == WorkerExit.LOST_LOCK:
-            raise LostLockError(
+        elif code != 0 or not has_worked:
+            raise self._error_of_worker(number, code)
+
+    def _has_lost(self, number: int, pid: int, lost: InFlight, code: int) -> None:
+        """Go on without an assignment whose worker has ended in it."""
+        # Whatever the status: the user's code may end its process with any.
+        if code == -signal.SIGKILL and self._evaluation.defers_killed:
+            self._defer(lost.index, code)
+        else:
+            self._record_death(number, lost, pid, code)
+            self._check_failures()
+        self._start(number, range(lost.position + 1, lost.end))
+
+    def _error_of_worker(self, number: int, code: int) -> PsyrunError:
+        """Return why a worker has ended the job, by its exit status."""
+        if code == WorkerExit.TOO_MANY_FAILURES:
+            return JobError(_TOO_MANY_FAILURES)
+        if code == WorkerExit.LOST_LOCK:
+            return LostLockError(
                 "the job was suspended, and another run has taken it over meanwhile. "
                 "What was recorded here is kept."
             )
-        elif code in (WorkerExit.NO_RECORD, WorkerExit.NO_SPACE):
+        if code in (WorkerExit.NO_RECORD, WorkerExit.NO_SPACE):
             is_full = code == WorkerExit.NO_SPACE
             message = self._messages.last_of(number) or "see the job's log"
             cause = os.strerror(errno.ENOSPC) if is_full else message
-            raise PsyrunError(
+            return PsyrunError(
                 f"{self._evaluation.journal(number)}: results could not be recorded: "
                 f"{cause}. What was recorded is kept: fix the cause, then run again."
             )
-        elif code < 0:
-            raise JobError(
+        if code < 0:
+            return JobError(
                 f"a worker process ended with {describe_exit(code)} in `setup` or "
                 "between two assignments. What is done is kept: run again for the rest."
             )
-        elif code != 0 or not has_worked:
-            raise PsyrunError(
-                self._messages.last_of(number)
-                or f"a worker process ended with {describe_exit(code)} while it was "
-                "set up. Fix `setup` or the task file, then run again."
-            )
+        return PsyrunError(
+            self._messages.last_of(number)
+            or f"a worker process ended with {describe_exit(code)} while it was "
+            "set up. Fix `setup` or the task file, then run again."
+        )
 
     def _has_timed_out(
         self, number: int, pid: int, lost: InFlight | None, *, has_worked: bool
