@@ -194,14 +194,27 @@ class Controller:
                     for snakemake in self._snakemakes:
                         snakemake.kill()
             except (KeyboardInterrupt, _OutOfTimeError) as error:
-                outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
-                outcome.was_interrupted = not outcome.is_out_of_time
-                if isinstance(error, _InterruptedError):
-                    outcome.signal = error.number
-                with _handling(signal.SIG_IGN):
-                    servers.stop()
-                    for snakemake in self._snakemakes:
-                        snakemake.interrupt()
+                self._stop(error, servers)
+        self._conclude()
+        return outcome
+
+    def _stop(
+        self, error: KeyboardInterrupt | _OutOfTimeError, servers: ForkServers
+    ) -> None:
+        """End the run before all is done, and note why."""
+        outcome = self._outcome
+        outcome.is_out_of_time = isinstance(error, _OutOfTimeError)
+        outcome.was_interrupted = not outcome.is_out_of_time
+        if isinstance(error, _InterruptedError):
+            outcome.signal = error.number
+        with _handling(signal.SIG_IGN):
+            servers.stop()
+            for snakemake in self._snakemakes:
+                snakemake.interrupt()
+
+    def _conclude(self) -> None:
+        """Look, once nothing runs any more, at what the run has left."""
+        outcome = self._outcome
         is_ended = outcome.was_interrupted or outcome.is_out_of_time
         for task in self._tasks.values():
             if is_ended or (task.lock is not None and task.lock.is_lost):
@@ -211,7 +224,6 @@ class Controller:
         self._ends.forget()
         self._say_notices()
         outcome.tally = sum(self._tallies(), Tally())
-        return outcome
 
     def _say_notices(self) -> None:
         """Say what jobs found out that only their logs would have."""
