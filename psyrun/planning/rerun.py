@@ -101,15 +101,20 @@ def find_rerun(
             f"task {name!r}: has no rows yet that could be evaluated again. Go on with "
             f"'psy run {again}'."
         )
-    parts = _Parts(data)
-    is_wanted = _chosen(text, name, desired, parts)
-    is_wanted &= _are_in_part(
-        parts.first_points,
-        task,
-        desired,
-        current,
-        same_space=desired.is_same_space(current.sources[rounds[0]]),
-    )
+    return _rerun_of_rows(text, data, desired, current, task)
+
+
+def _rerun_of_rows(
+    text: str,
+    data: Sequence[RoundData],
+    desired: Desired,
+    current: Current,
+    task: Task,
+) -> Rerun:
+    """Return which rows of some rounds, the newest first, are evaluated again."""
+    rounds, parts = current.own_rounds or current.rounds, _Parts(data)
+    is_wanted = _chosen(text, task.name, desired, parts)
+    is_wanted &= _are_in_part(parts.first_points, rounds[0], task, desired, current)
     marks = dict(zip(rounds, parts.copies(np.flatnonzero(is_wanted)), strict=True))
     return Rerun(
         text,
@@ -131,19 +136,10 @@ def _chosen(text: str, name: str, desired: Desired, parts: _Parts) -> NDArray[np
 
 
 def _are_in_part(
-    points: ParameterSpace,
-    task: Task,
-    desired: Desired,
-    current: Current,
-    *,
-    same_space: bool,
+    points: ParameterSpace, number: int, task: Task, desired: Desired, current: Current
 ) -> NDArray[np.bool_]:
-    """Return which points of the last round are in the part that is chosen.
-
-    They are in the space if it is the `same_space`; else those are not in the part
-    that are no longer in the space.
-    """
-    if same_space:
+    """Return which points of a round are in the part of the space that is chosen."""
+    if desired.is_same_space(current.sources[number]):
         return Conditions(desired.part).mask(points)
     # Rows may have other numbers than the space, or lack parameters of it.
     known_as = task.known_as
