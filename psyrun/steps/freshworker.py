@@ -118,7 +118,8 @@ def main(descriptor: str, text: str) -> None:
 
 
 def _run(shared: Shared, start: Start) -> NoReturn:
-    from psyrun.steps.worker import ExitMessages, Worker
+    from psyrun.steps.exit_messages import ExitMessages
+    from psyrun.steps.worker import Worker
     from psyrun.workdir.in_flight import InFlightTable
 
     layout = TaskLayout(shared.folder)

@@ -29,11 +29,12 @@ from psyrun.errors import (
     reason_of,
 )
 from psyrun.pspace.absent import Arguments
+from psyrun.steps.exit_messages import ExitMessages, WorkerExit
 from psyrun.steps.freshworker import FreshWorkers, Start
 from psyrun.steps.row_reader import RowReader
 from psyrun.steps.timekeeper import TimedOut, Timekeeper
 from psyrun.steps.watchdog import Watchdog, Watched
-from psyrun.steps.worker import Evaluation, ExitMessages, Worker, WorkerExit
+from psyrun.steps.worker import Evaluation, Worker
 from psyrun.utils.files import forget_checks
 from psyrun.utils.process.basics import (
     end_threads,
