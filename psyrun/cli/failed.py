@@ -13,7 +13,14 @@ from psyrun.results.failure_rules import TaskFailures
 from psyrun.results.failures import examples, place_of, write_csv
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned, width_of
-from psyrun.utils.text import counted, mebibytes, short_duration, shortened, wrapped
+from psyrun.utils.text import (
+    counted,
+    mebibytes,
+    short_duration,
+    shortened,
+    side_by_side,
+    wrapped,
+)
 from psyrun.workdir.failures import Failure
 from psyrun.workdir.layout import layout_of
 from psyrun.workdir.plan import never_run
@@ -110,7 +117,8 @@ def _lines(
     if hidden > 0:
         yield f"\nand {counted(hidden, 'other kind')} of failure"
     if len(found.failures) > 1:
-        yield f"\nOne by one: 'psy failed --all {name}'."
+        yield ""
+        yield from side_by_side(["One by one:", f"'psy failed --all {name}'."], width)
 
 
 def _by_cause(
@@ -123,9 +131,9 @@ def _by_cause(
         count = f"{len(group.failures)} x "
         yield from wrapped(f"{count}{group.cause}", width, hanging=" " * len(count))
         if place := place_of(group):
-            yield f"  {place}"
+            yield from wrapped(place, width, "  ", "    ")
         if group.times:
-            yield f"  {group.times}"
+            yield from wrapped(group.times, width, "  ", "    ")
         if len(groups) > 1 and (rule := found.rule(group.failures)) is not None:
             yield from wrapped(rule.sentence("such failures"), width, "  ", "    ")
         yield from examples(group, "    ", width, _EXAMPLES)

@@ -122,9 +122,10 @@ def _as_times(values: NDArray[Any]) -> NDArray[np.datetime64] | None:
     """Return times of day as dates on the day of the epoch; None for anything else."""
     if values.dtype.kind != "O" or not len(values):
         return None
-    seconds = [time_of_day(v) if isinstance(v, time) else None for v in values]
-    there = [each for each in seconds if each is not None]
-    return dates_of_seconds(np.array(there)) if len(there) == len(seconds) else None
+    if not all(isinstance(each, time) for each in values):
+        return None
+    there = [s for s in map(time_of_day, values) if s is not None]
+    return dates_of_seconds(np.array(there)) if len(there) == len(values) else None
 
 
 def _as_dates(values: NDArray[Any]) -> NDArray[np.datetime64] | None:
