@@ -212,7 +212,8 @@ class _Predicted:
         before, after = self._of_equal_parts().tolist(), shared.times.tolist()
         if not any(
             last_end(after, n) < _BETTER * last_end(before, n)
-            for n in ([n_at_once] if n_at_once > 1 else _numbers_of_workers(n_blocks))
+            # The run may be gone on with by another number.
+            for n in {max(1, n_at_once), *_numbers_of_workers(n_blocks)}
         ):
             return self.division
         starts = self.edges[shared.starts].tolist()
