@@ -55,6 +55,15 @@ class Points:
         """Return some of the points."""
         return Points(self.numbers[rows], self.codes[rows])
 
+    def within(self, others: Points) -> Points:
+        """Return the points nearest to these between the ends that others have."""
+        low = np.nanmin(others.numbers, axis=0, initial=np.inf)
+        high = np.nanmax(others.numbers, axis=0, initial=-np.inf)
+        # An axis of which the others have no number has no ends.
+        is_known = low <= high
+        low, high = np.where(is_known, low, -np.inf), np.where(is_known, high, np.inf)
+        return Points(np.clip(self.numbers, low, high), self.codes)
+
 
 @dataclass(frozen=True)
 class NumberAxis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from psyrun.estimate.columns import Columns, Floats, Points
 from psyrun.estimate.effects import Effects, coded_points
 from psyrun.estimate.forms import Fitted, Search
 
+_ELSEWHERE = 0.1  # spread of what costs change beyond the pilots, relative
 _DIFFERENT = 1.5  # spread of effects of levels, relative to that of errors
 
 
@@ -143,16 +145,41 @@ class Surrogate:
            process posteriors", ICML (2020), equation 10 (Matheron's rule).
         """
         form, axes = fitted.form, self.columns.axes
-        coded = coded_points(axes, points, form), coded_points(axes, self.pilots, form)
         prior = Effects.drawn(self.columns, form, n, rng)
         scales = fitted.weights[:, None]
-        there = prior.at(coded[1], self.pilots) / scales
+        there = prior.at(coded_points(axes, self.pilots, form), self.pilots) / scales
         there += noise * rng.standard_normal(there.shape)
         right = fitted.solved(fitted.y[:, None] - there, noise) / scales
         effects = Effects.of(self.columns, form, self.pilots, right)
-        found = prior.at(coded[0], points)
-        found += effects.at(coded[0], points)
-        return fitted.logs(found, noise)
+
+        def logs(points: Points) -> Floats:
+            coded = coded_points(axes, points, form)
+            found = prior.at(coded, points)
+            found += effects.at(coded, points)
+            return fitted.logs(found, noise)
+
+        return self._continued(points, logs, n, rng)
+
+    def _continued(
+        self,
+        points: Points,
+        logs: Callable[[Points], Floats],
+        n: int,
+        rng: np.random.Generator,
+    ) -> Floats:
+        """Return logarithms of costs, less sure where they are beyond the pilots.
+
+        How much they change from the nearest end of the axes that pilots have is told
+        by the form alone, which may be another one there.
+        """
+        found = logs(points)
+        inside = points.within(self.pilots)
+        is_outside = (points.numbers != inside.numbers) & ~np.isnan(points.numbers)
+        rows = np.flatnonzero(is_outside.any(axis=1))
+        if len(rows):
+            change = found[rows] - logs(inside.take(rows))
+            found[rows] += _ELSEWHERE * rng.standard_normal(n) * change
+        return found
 
 
 @dataclass(frozen=True)

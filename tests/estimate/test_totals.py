@@ -387,3 +387,26 @@ def test_no_assignment_takes_longer_than_it_is_let() -> None:
     assert found.time.largest.cost == Range(0.5, 0.5, 0.5)
     assert found.time.largest.parameters == {"n": 30}
     assert found.time.total.high == pytest.approx(0.3 + 38 * 0.5)
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3])
+def test_what_is_far_beyond_the_evaluated_is_less_sure(exponent: int) -> None:
+    space = Param(n=range(1, 201))
+    noise = np.random.default_rng(1).lognormal(0, 0.05, 200)
+    seconds = np.arange(1, 201.0) ** exponent * noise
+    first, spread = np.arange(20), np.linspace(0, 199, 20).astype(np.int64)
+    beyond = predicted(space, first, seconds[first]).time
+    between = predicted(space, spread, seconds[spread]).time
+    assert is_in(beyond.total, float(seconds.sum()))
+    assert beyond.total.ratio > 1.3**exponent > between.total.ratio
+    assert beyond.largest.cost.ratio > 1.3**exponent
+
+
+def test_an_axis_that_costs_do_not_depend_on_is_continued_surely() -> None:
+    space = Param(trial=range(100)) * Param(n=range(1, 11))
+    noise = np.random.default_rng(1).lognormal(0, 0.05, 1000)
+    seconds = np.tile(np.arange(1, 11.0) ** 2, 100) * noise
+    rows = np.arange(100)
+    time = predicted(space, rows, seconds[rows]).time
+    assert is_in(time.total, float(seconds.sum()))
+    assert time.total.ratio < 1.8
