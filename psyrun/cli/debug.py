@@ -22,6 +22,7 @@ from psyrun.tasks.discovery import select
 from psyrun.utils.console import warn
 from psyrun.utils.process.offspring import outlive_offspring
 from psyrun.utils.process.watched import at
+from psyrun.utils.text import assignment_text
 from psyrun.utils.tracebacks import is_users
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.layout import layout_of
@@ -75,7 +76,7 @@ def execute(args: argparse.Namespace) -> int:
     except BaseException as error:
         return _post_mortem(error)
     check_result(task, parameters, result)
-    print(f"result: {_texts(result)}")
+    print(f"result: {assignment_text(result)}")
     return 0
 
 
@@ -113,7 +114,7 @@ def _parameters(
     given = Arguments(task.execute, space)
     arguments, shown = given.all_of(number, parameters), given.shown(number, parameters)
     where = f"{task.name}: assignment {number} of 0 to {n_items - 1}"
-    print(f"{where}: {_texts(shown)}", flush=True)
+    print(f"{where}: {assignment_text(shown)}", flush=True)
     return parameters, arguments
 
 
@@ -191,9 +192,3 @@ def _is_ours(frame: TracebackType) -> bool:
     file = frame.tb_frame.f_code.co_filename
     # The debugger stands between us and the user's function.
     return file.startswith(_PACKAGE) or file in (pdb.__file__, bdb.__file__)
-
-
-def _texts(values: Mapping[str, Any]) -> str:
-    from psyrun.utils.text import describe_parameters, parameters_text
-
-    return parameters_text(describe_parameters(values))

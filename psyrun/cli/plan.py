@@ -12,9 +12,8 @@ from psyrun.errors import visible
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import INTERRUPTED, warn, width_of
 from psyrun.utils.text import (
+    assignment_text,
     counted,
-    describe_parameters,
-    parameters_text,
     rough_duration,
     wrapped,
 )
@@ -156,7 +155,7 @@ def _some_pilots(what: str, pilots: Sequence[tuple[Failure, str]]) -> Iterator[s
     if pilots:
         yield f"{counted(len(pilots), 'pilot')} {what}:"
     for failure, remark in pilots[:_SHOWN]:
-        values = parameters_text(describe_parameters(failure.parameters))
+        values = assignment_text(failure.parameters)
         yield f"  {values}{remark}"
     if (hidden := len(pilots) - _SHOWN) > 0:
         yield f"  and {hidden} more"

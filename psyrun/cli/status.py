@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psyrun.cli.arguments import add_tasks
 from psyrun.errors import visible
 from psyrun.run.status import AssignmentCounts, TaskStatus, status_of
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned, width_of
-from psyrun.utils.text import counted, parameters_text, wrapped
+from psyrun.utils.text import assignment_text, counted, wrapped
 from psyrun.workdir.layout import layout_of
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _print_details(path: Path, status: TaskStatus, limit: int | None) -> None:
         ("being evaluated when their job ended", details.interrupted),
         ("not evaluated yet", untouched),
     ):
-        lines = (_short(space[index]) for index in indices)
+        lines = (assignment_text(space[index]) for index in indices)
         _print_some(name, what, len(indices), lines, limit)
 
 
@@ -229,12 +229,6 @@ def _print_wrapped(lines: Iterable[str]) -> None:
         indent = " " * (2 + len(line) - len(text))
         for part in wrapped(text, width_of(sys.stdout), indent, f"{indent}  "):
             print(visible(part))
-
-
-def _short(parameters: Mapping[str, Any]) -> str:
-    from psyrun.utils.text import describe_parameters
-
-    return parameters_text(describe_parameters(parameters))
 
 
 def _print_some(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError, StoreError, did_you_mean, one_line
 from psyrun.store.arrays import column_array
-from psyrun.utils.text import describe_parameters, parameters_text
+from psyrun.utils.text import assignment_text
 
 _BUILTINS = (
     *("abs", "all", "any", "bool", "complex", "divmod", "enumerate", "float", "int"),
@@ -319,7 +319,7 @@ def _vector(key: str, column: Any) -> NDArray[Any] | None:
 
 
 def _told(row: Mapping[str, Any]) -> str:
-    return parameters_text(describe_parameters(row)) or "a row"
+    return assignment_text(row) or "a row"
 
 
 def _hint(value: object) -> str:

@@ -29,7 +29,7 @@ from psyrun.workdir.result_file import recorded_results
 from psyrun.workdir.reuse import from_rounds
 from psyrun.workdir.row_sources import ordered
 from psyrun.workdir.rows import RoundData
-from psyrun.workdir.rows_there import rows_of_rounds
+from psyrun.workdir.rows_there import fingerprint_of, rows_of_rounds
 from psyrun.workdir.taken import pieces_of, taken_of
 
 
@@ -137,10 +137,8 @@ class KeptRepair:
             return False
         known_as = KnownAs() if plan.same_space else self._known_as
         rounds = [*map(self._data, plan.keep_rounds)]
-        counts = [DivisionCounts.load(data.round) for data in rounds]
-        names = ["" if each is None else each.fingerprint for each in counts]
         there = rows_of_rounds(
-            [*zip(rounds, names, strict=True)],
+            [(data, fingerprint_of(data)) for data in rounds],
             same_space=plan.same_space,
             may_stay=plan.may_stay,
             replaced=[replaced_in(data, plan.honoured) for data in rounds],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from psyrun.errors import PsyrunError, did_you_mean, one_line
 from psyrun.pspace.columns import Column, Indices
-from psyrun.utils.text import describe_parameters, parameters_text, shortened, text_of
+from psyrun.utils.text import assignment_text, shortened, text_of
 
 _AT_ONCE = 2**16  # points: enough to share the cost of a call, few enough for memory
 _N_CHECKED = 16  # points for which a call with arrays is compared with one by one
@@ -94,7 +94,7 @@ class PointFunction(NamedTuple):
             return self.function(**values)
         except Exception as error:
             raise PsyrunError(
-                f"{self} raised {one_line(error)} for {_shown(values)}; let "
+                f"{self} raised {one_line(error)} for {assignment_text(values)}; let "
                 f"it return a value for each point."
             ) from error
 
@@ -139,7 +139,7 @@ class PointFunction(NamedTuple):
         is_true = self(values)
         if not _is_bool(is_true):
             raise PsyrunError(
-                f"{self} returned {_short(is_true)} for {_shown(values)}; "
+                f"{self} returned {_short(is_true)} for {assignment_text(values)}; "
                 "let it return True or False, as a comparison does."
             )
         return bool(is_true)
@@ -195,10 +195,6 @@ def _place(function: Callable[..., Any]) -> str:
     if code is None:
         return name
     return f"{name} ({code.co_filename}:{code.co_firstlineno})"
-
-
-def _shown(values: Mapping[str, Any]) -> str:
-    return parameters_text(describe_parameters(values))
 
 
 def _short(value: object) -> str:

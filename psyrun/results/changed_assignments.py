@@ -18,7 +18,7 @@ from psyrun.store.arrays import Indices
 from psyrun.tasks.changes import changes_since, clause
 from psyrun.tasks.provenance import recorded_provenance
 from psyrun.tasks.version import Version
-from psyrun.utils.text import counted, describe_parameters, parameters_text
+from psyrun.utils.text import assignment_text, counted
 from psyrun.workdir.failures import failures_of_task
 
 SHOWN = 5
@@ -38,7 +38,7 @@ class Examples:
     ) -> Examples:
         """Return those of some rows of a space, with what there is to say of them."""
         shown = (
-            parameters_text(describe_parameters(space[row]))
+            assignment_text(space[row])
             + (f": {more[row]}" if more and row in more else "")
             for row in rows[:SHOWN].tolist()
         )

@@ -26,7 +26,7 @@ from psyrun.scheduler.immediate import LOCAL
 from psyrun.steps.not_started import NOT_STARTED
 from psyrun.utils.console import INTERRUPTED, warn, width_of
 from psyrun.utils.process.interpreter import own_fault
-from psyrun.utils.text import counted, describe_parameters, parameters_text, sentence
+from psyrun.utils.text import assignment_text, counted, sentence
 from psyrun.utils.tracebacks import TRACEBACK, without_traceback
 from psyrun.workdir.division import DivisionCounts
 from psyrun.workdir.progress import MergeRecord, is_merged
@@ -355,5 +355,5 @@ def _described(job: FailedJob) -> Iterator[str]:
         round_ = job.task.layout.round(job.task.plan.round)
         path = job.task.task.path
         for parameters in interrupted_with(round_, path, int(job.block)):
-            values = parameters_text(describe_parameters(parameters))
+            values = assignment_text(parameters)
             yield f"  It was evaluating {values}"

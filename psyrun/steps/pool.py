@@ -45,10 +45,9 @@ from psyrun.utils.process.basics import (
 from psyrun.utils.process.ending import forget_parent, prepare_forks
 from psyrun.utils.process.offspring import children, end_strays
 from psyrun.utils.text import (
+    assignment_text,
     counted,
     describe_exit,
-    describe_parameters,
-    parameters_text,
 )
 from psyrun.workdir.failures import describe_death, describe_timeout
 from psyrun.workdir.in_flight import InFlight, InFlightTable
@@ -171,8 +170,7 @@ class _Pool:
         values = ""
         # They are the user's, and may not be fit for this.
         with suppress(Exception):
-            parameters = describe_parameters(self._evaluation.space[slot.index])
-            values = f" ({parameters_text(parameters)})"
+            values = f" ({assignment_text(self._evaluation.space[slot.index])})"
         return f"in assignment {slot.index}{values}"
 
     def _start_all(self) -> None:
@@ -330,7 +328,7 @@ class _Pool:
 
     def _defer(self, index: int, code: int) -> None:
         self.deferred.append(index)
-        values = parameters_text(describe_parameters(self._passed(index)))
+        values = assignment_text(self._passed(index))
         self._notify(
             f"the process of assignment {index} ({values}) ended with "
             f"{describe_exit(code)}; it is tried again when the others of its job are "

@@ -136,6 +136,11 @@ def parameters_text(parameters: Mapping[str, str]) -> str:
     return " ".join(visible(", ".join(pairs)).split())
 
 
+def assignment_text(parameters: Mapping[str, Any]) -> str:
+    """Return the values of an assignment on one line, such as ``x=1, y=2``."""
+    return parameters_text(describe_parameters(parameters))
+
+
 def shortened(text: str, length: int) -> str:
     """Return a text of at most `length` characters; what is cut off shows as ``…``."""
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -10,10 +10,9 @@ from psyrun.estimate import Range
 from psyrun.planning.proposals.answers import Proposal, Region, Setting, WallTime
 from psyrun.utils.console import aligned
 from psyrun.utils.text import (
-    describe_parameters,
+    assignment_text,
     memory_size,
     number_text,
-    parameters_text,
     range_text,
     rough_duration,
     shortened,
@@ -90,7 +89,7 @@ def _labelled(label: str, text: str, width: int | None) -> list[str]:
 def _extreme(
     label: str, text: str, parameters: Mapping[str, Any], width: int | None
 ) -> list[str]:
-    where = parameters_text(describe_parameters(parameters))
+    where = assignment_text(parameters)
     return _labelled(label, f"{text} with {where}", width)
 
 
