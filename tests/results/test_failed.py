@@ -87,7 +87,8 @@ def test_failures_are_columns(here: Project) -> None:
     assert table["where"] == ["psy-tasks/task_a.py:22", "exit status 3"]
     assert all(table["host_"]) and table["host"] == ["mine"] * 2
     assert table["attempt"] == [1, 1]
-    assert 0 <= table["duration"][0] < 60 and math.isnan(table["duration"][1])
+    assert all(seconds > 0 for seconds in table["duration"])
+    assert math.isnan(table["memory"][1])
     assert table["memory"][0] > 10**6
     assert table["accepted"] == [False, False]
 
@@ -180,7 +181,7 @@ def test_failures_are_printed_as_comma_separated_values(here: Project) -> None:
     for key in ("number", "x", "name", "host", "error", "message", "where", "host_"):
         assert frame[key].tolist() == table[key]
     assert frame["attempt"].tolist() == [1, 1]
-    assert math.isnan(frame["duration"][1])
+    assert math.isnan(frame["memory"][1])
     header = done.stdout.splitlines()[0]
     assert re.match("number,x,name,host,shape,error,message,where,host_,", header)
 
