@@ -15,6 +15,7 @@ _SMALLEST = 1e-300  # step; below, numbers lose their digits
 _NARROWEST = 1e-9  # range, relative to its numbers
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _UNITS = ("Y", "M", "D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarse first
+_NAT = "NaT"
 _FEWEST_DRAWN = 10  # numbers that tell how they are spread
 _UNEVEN = 0.3  # part of the range; even numbers drawn at random are rarely so far off
 
@@ -51,7 +52,7 @@ def _date_texts(values: NDArray[Any]) -> list[str]:
         texts: list[str] = np.datetime_as_string(values, unit=unit).tolist()  # type: ignore[call-overload]
         if len(set(texts)) == n_different:
             break
-    return [text.replace("T", " ") for text in texts]
+    return [text if text == _NAT else text.replace("T", " ") for text in texts]
 
 
 def time_texts(values: NDArray[Any]) -> list[str]:

@@ -36,6 +36,10 @@ def test_different_numbers_have_different_texts(numbers):
     assert len(set(texts_of(values))) == len(np.unique(values))
 
 
+def test_a_missing_date_has_its_name_whole():
+    assert texts_of(np.array(["2024-01-01", "NaT"], "datetime64[D]"))[1] == "NaT"
+
+
 def test_dates_have_as_little_time_as_tells_them_apart():
     days = np.array(["2024-01-01", "2024-01-03"], "datetime64[s]")
     assert texts_of(days) == ["2024-01-01", "2024-01-03"]
