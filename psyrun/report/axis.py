@@ -141,10 +141,14 @@ def _as_dates(values: NDArray[Any]) -> NDArray[np.datetime64] | None:
         return None
     if zones == {UTC}:
         moments = [np.datetime64(each.replace(tzinfo=None), "us") for each in moments]
-    found = np.array([np.datetime64(each, "us") for each in moments])
-    # Parts of microseconds are cut off.
-    is_same = [np.isnat(a) or a == b for a, b in zip(found, moments, strict=True)]
-    return found if all(is_same) else None
+    if not all(map(_is_in_microseconds, moments)):
+        return None
+    return np.array([np.datetime64(each, "us") for each in moments])
+
+
+def _is_in_microseconds(moment: Any) -> bool:
+    # `moment_of` leaves others in their unit: what is finer, and what is too far away.
+    return bool(np.isnat(moment)) or moment.dtype == np.dtype("datetime64[us]")
 
 
 def _told_apart(values: NDArray[Any]) -> NDArray[np.float64] | None:

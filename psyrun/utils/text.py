@@ -80,7 +80,9 @@ def value_text(value: Any) -> str:
 
 
 def _without_seconds(value: Any) -> str:
-    is_rough = not value.second and not value.microsecond
+    # Those of `pandas` may have nanoseconds.
+    parts = (value.second, value.microsecond, getattr(value, "nanosecond", 0))
+    is_rough = not any(parts)
     text: str = value.isoformat(timespec="minutes" if is_rough else "auto")
     return text
 

@@ -151,6 +151,12 @@ def objects(*values):
     return found
 
 
+def test_dates_that_no_microseconds_reach_are_texts():
+    far = np.datetime64(2**62, "s")
+    axis = axis_of(objects(far, date(2024, 1, 1)))
+    assert axis.texts == [str(far), "2024-01-01"]
+
+
 def test_dates_of_python_are_dates():
     days = objects(date(2024, 2, 1), date(1700, 1, 1), datetime(9999, 12, 31))
     axis = axis_of(days)
@@ -165,6 +171,8 @@ def test_dates_of_python_are_dates():
     assert axis.finite().texts == ["2024-01-01"]
     # Neither rounded, nor compared if only some have a zone.
     fine = pd.Timestamp("2024-01-01T00:00:00.000000001")
-    assert axis_of(objects(fine, fine.floor("s"))).kind == "text"
+    axis = axis_of(objects(fine, fine.floor("s")))
+    assert axis.kind == "text"
+    assert axis.texts == ["2024-01-01T00:00:00.000000001", "2024-01-01T00:00"]
     mixed = objects(datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC))
     assert axis_of(mixed).kind == "text"
