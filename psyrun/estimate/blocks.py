@@ -91,6 +91,9 @@ def equal_blocks(times: Floats, n: int, *, tolerance: float = 1e-9) -> Indices:
     low, high = 1e-12 * total, total
     while high - low > tolerance * high:
         middle = (low + high) / 2
+        if middle in (low, high):
+            # Times are as small as numbers can be.
+            break
         if _filled(ends, n, middle) is None:
             low = middle
         else:

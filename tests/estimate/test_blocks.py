@@ -49,6 +49,11 @@ def test_no_assignments_are_no_blocks() -> None:
     assert equal_blocks(np.empty(0), 3).tolist() == [0]
 
 
+def test_times_may_be_as_small_as_numbers_can_be() -> None:
+    times = np.full(8, np.nextafter(0.0, 1.0))
+    assert equal_blocks(times, 4).tolist() == [0, 2, 4, 6, 8]
+
+
 @pytest.mark.parametrize(
     ("times", "n", "said"),
     [([1.0], 0, "1 or more"), ([-1.0], 1, "negative"), ([np.nan], 1, "finite")],
