@@ -98,6 +98,9 @@ _AT_THE_END: tuple[Callable[[], object], ...] = (
 def _act(act: Callable[[], object]) -> None:
     try:
         act()
+    except KeyboardInterrupt:
+        # Who interrupts a process that ends anyway knows why this is not done.
+        return
     except BaseException:
         with suppress(OSError, ValueError):
             traceback.print_exc()

@@ -40,3 +40,16 @@ def test_what_python_does_at_its_end_is_done(end, status, error) -> None:
     assert (ended.returncode, ended.stdout) == (status, "buffer thread\nhandler\n")
     assert ended.stderr.startswith(error)
     assert "ZeroDivisionError" in ended.stderr
+
+
+def test_who_interrupts_a_process_that_ends_sees_no_traceback() -> None:
+    code = """\
+import atexit, signal
+from psyrun.utils.process.ending import leave
+atexit.register(signal.raise_signal, signal.SIGINT)
+leave(3)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (3, "")
