@@ -17,6 +17,8 @@ from markdown_documents import Block, blocks
 ROOT = Path(__file__).parents[2]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 PROGRAMS = Path(sys.executable).parent
+PROGRESS = re.compile(r"^   [\d,]+ of [\d,]+ assignments? done.*\n", re.MULTILINE)
+"""What runs also say that take long, as they may where a document does not show it."""
 
 QUEUES = {
     "docs/how-to/run-on-slurm.md": "slurm",
@@ -51,6 +53,8 @@ class Reader:
         for command, expected in sessions(block.text):
             assert status == 0, f"{command} comes after a command that failed"
             status, output = self.run(command)
+            if not PROGRESS.search(expected):
+                output = PROGRESS.sub("", output)
             right = doctest.OutputChecker().check_output(expected, output, FLAGS)
             shown = f"line {block.line}: $ {command}\n{output}(exit status {status})"
             assert right, f"{shown}\nbut the document says\n{expected}"
