@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyrun.cli.arguments import add_tasks
-from psyrun.errors import visible
+from psyrun.errors import PsyrunError, visible
 from psyrun.run.status import AssignmentCounts, TaskStatus, status_of
 from psyrun.tasks.discovery import select
 from psyrun.utils.console import aligned, width_of
@@ -67,7 +67,11 @@ def execute(args: argparse.Namespace) -> int:
                     "is not known"
                 )
             elif status.state != "unreadable":
-                _print_details(tasks[status.name], status, limit)
+                try:
+                    _print_details(tasks[status.name], status, limit)
+                except PsyrunError as error:
+                    # Others are to be told of, whatever is wrong with one.
+                    print(visible(f"\n{status.name}: {error}"))
     return 0
 
 

@@ -264,6 +264,17 @@ def test_verbose_shows_the_assignments_of_a_new_task(psy, write_task):
     assert "square: 10 not evaluated yet\n  x=0\n" in psy("status", "-v").out
 
 
+def test_verbose_tells_of_other_tasks_than_one_that_is_wrong(psy, write_task):
+    write_task("empty").write_text(
+        "from psyrun import Param\npspace = Param(x=[])\ndef execute(x): return {}\n"
+    )
+    write_task("square")
+    result = psy("status", "-v")
+    assert "\nempty: " in result.out
+    assert "pspace is empty" in result.out
+    assert "square: 10 not evaluated yet\n  x=0\n" in result.out
+
+
 def test_verbose_shows_nothing_of_a_finished_task(psy, write_task, finish):
     write_task()
     finish()
