@@ -227,9 +227,9 @@ def _as_html(status: TaskStatus, rate: Rate | None = None) -> str:
 def _pace(status: TaskStatus, rate: Rate | None) -> Iterator[str]:
     if rate is None or not status.is_going_on:
         return
-    done, _, total = _counts(status)
+    done, failed, total = _counts(status)
     if per_second := speed(rate.per_second(done)):
         yield per_second
-    left = rate.seconds_left(done, total)
+    left = rate.seconds_left(done, total, failed)
     if left and status.expected is None:
         yield f"about {duration(left)} left"

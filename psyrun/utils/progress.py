@@ -58,8 +58,14 @@ class Rate:
         elapsed = self.elapsed
         return (n_done - self._n_before) / elapsed if elapsed > 0 else 0.0
 
-    def seconds_left(self, n_done: int, total: int) -> float | None:
-        """Return the seconds that the rest takes at this rate, if known."""
+    def seconds_left(self, n_done: int, total: int, n_failed: int = 0) -> float | None:
+        """Return the seconds that the rest takes at this rate, if known.
+
+        Those that failed may be tried again, but if all others are done, nobody knows
+        whether they are.
+        """
+        if n_done + n_failed >= total:
+            return None
         rate = self.per_second(n_done)
         return (total - n_done) / rate if rate > 0 else None
 
@@ -94,12 +100,12 @@ class Lines:
         if self._rate is None:
             self._rate = Rate(done)
         self._last = (done, failed, total)
-        if self._is_due(done, total, self._rate.elapsed):
-            left = self._rate.seconds_left(done, total)
+        if self._is_due(done + failed, total, self._rate.elapsed):
+            left = self._rate.seconds_left(done, total, failed)
             by_speed = f", about {duration(left)} left" if left else ""
             self._show(f", the last at about {end}" if end else by_speed)
 
-    def _is_due(self, done: int, total: int, elapsed: float) -> bool:
+    def _is_due(self, ended: int, total: int, elapsed: float) -> bool:
         since = time.monotonic() - self._shown_at
         if self._shown is None and self._at_once:
             return True
@@ -107,7 +113,7 @@ class Lines:
             return False
         if self._shown is None or since >= max(_LONGEST_PAUSE, elapsed / _PARTS):
             return True
-        return (done - self._shown[0]) * _PARTS >= total
+        return (ended - sum(self._shown[:2])) * _PARTS >= total
 
     def _show(self, end: str) -> None:
         done, failed, total = self._shown = self._last
@@ -157,7 +163,7 @@ class Bar:
             return
         if self._rate is None:
             self._rate = Rate(done)
-        left = self._rate.seconds_left(done, total)
+        left = self._rate.seconds_left(done, total, failed)
         by_speed = "" if left is None else f"{duration(left)} left"
         parts = [
             f"{done}/{total}",

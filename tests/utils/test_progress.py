@@ -67,6 +67,19 @@ def test_a_line_tells_what_is_done_and_left(clock: Clock) -> None:
     ]
 
 
+def test_no_time_is_left_where_all_others_have_failed(clock: Clock) -> None:
+    written: list[str] = []
+    lines = Lines(written.append, pause=10.0)
+    lines.update(0, 0, 24)
+    for failed in (11, 14):
+        clock.now += 10
+        lines.update(10, failed, 24)
+    assert written == [
+        "10 of 24 assignments done, 11 failed, about 14 s left",
+        "10 of 24 assignments done, 14 failed",
+    ]
+
+
 def test_a_line_tells_the_end_where_it_is_known(clock: Clock) -> None:
     written: list[str] = []
     lines = Lines(written.append, pause=10.0)
