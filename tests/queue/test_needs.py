@@ -220,8 +220,9 @@ def test_more_than_twice_the_time_may_be_needed(
     rest = sum(map(seconds_of, range(11, 20)))
     need = job.needs(Cause.TIME)
     assert need is not None
-    assert need.factor == pytest.approx((60 + 1.2 * rest) / 180, rel=0.15)
-    assert need.factor > 5
+    # Nobody knows for sure how times go on beyond those that were seen.
+    exact = (60 + 1.2 * rest) / 180
+    assert 5 < exact < need.factor < 1.5 * exact
 
 
 def test_an_assignment_that_takes_longer_than_predicted_is_something_else(
