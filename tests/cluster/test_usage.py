@@ -32,7 +32,8 @@ def test_the_accounting_tells_what_jobs_used(
 
     wait_until(is_counted)
     assert " of 2.0 GiB at most, time " in shown
-    assert " of 4 h at most\n    could be lower: memory " in shown
+    assert " of 4 h at most\n" in shown
+    assert "\n    could be lower: memory " in shown
     assert ", timelimit 5m\n" in shown
     kept = json.loads((project.work() / "round-1/jobs.json").read_text())["jobs"]
     assert [job["name"] for job in kept] == ["a:process:0", "a:process:1"]
