@@ -15,6 +15,7 @@ from psyrun.utils.ranges import Range
 
 _N_SAMPLED = 2048
 _N_DRAWS = 256
+_AT_ONCE = 2**18  # distances that are in memory at the same time
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
@@ -41,16 +42,23 @@ def nearest_shares(columns: Columns, rows: Indices, seed: int = 0) -> Floats:
     """
     sample = columns.points(spread_rows(len(columns.space), _N_SAMPLED, seed))
     some = columns.points(rows)
-    distances = np.zeros((len(sample), len(some)))
-    for values, of_some in zip(sample.numbers.T, some.numbers.T, strict=True):
-        here, there = _ranks(values, values), _ranks(values, of_some)
-        distances += (here[:, None] - there) ** 2
-    for here, there in zip(sample.codes.T, some.codes.T, strict=True):
-        distances += here[:, None] != there
-    lowest = distances.min(axis=1, keepdims=True)
-    is_nearest = distances <= lowest + 1e-12
-    shares: Floats = (is_nearest / is_nearest.sum(axis=1, keepdims=True)).mean(axis=0)
-    return shares
+    ranks = [
+        (_ranks(values, values), _ranks(values, of_some))
+        for values, of_some in zip(sample.numbers.T, some.numbers.T, strict=True)
+    ]
+    codes = list(zip(sample.codes.T, some.codes.T, strict=True))
+    found = np.zeros(len(some))
+    size = max(1, _AT_ONCE // max(1, len(some)))
+    for start in range(0, len(sample), size):
+        part = slice(start, start + size)
+        distances = np.zeros((len(sample.codes[part]), len(some)))
+        for here, there in ranks:
+            distances += (here[part, None] - there) ** 2
+        for here, there in codes:
+            distances += here[part, None] != there
+        is_nearest = distances <= distances.min(axis=1, keepdims=True) + 1e-12
+        found += (is_nearest / is_nearest.sum(axis=1, keepdims=True)).sum(axis=0)
+    return np.asarray(found / len(sample))
 
 
 def _ranks(values: Floats, some: Floats) -> Floats:
