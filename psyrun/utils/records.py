@@ -110,13 +110,15 @@ def _member(value: object, kind: type[Enum]) -> Enum:
 
 
 def _of_one(value: object, kinds: tuple[Any, ...]) -> Any:
-    errors = []
+    # Their texts alone: an error that is kept has the frames of all callers, with what
+    # these hold, until cyclic garbage is collected.
+    problems = []
     for kind in kinds:
         try:
             return of_kind(value, kind)
         except RecordedTypeError as error:
-            errors.append(error)
-    raise errors[0]
+            problems.append(str(error))
+    raise RecordedTypeError(problems[0])
 
 
 def _is(value: object, kind: Any) -> bool:

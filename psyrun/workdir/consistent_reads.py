@@ -42,7 +42,8 @@ def retry_while_changing(read: Callable[[], _T]) -> _T:
         except (PsyrunError, FileNotFoundError) as error:
             if not is_concurrent_change(error):
                 raise
-            last = error
+            # Its frames would hold what was read until cyclic garbage is collected.
+            last = error.with_traceback(None)
         time.sleep(_PAUSE * (attempt + 1))
     raise ConcurrentChangeError(" ".join(str(last).split())) from last
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -53,6 +55,22 @@ def test_a_record_becomes_what_it_was():
     )
     few = {name: GOOD[name] for name in list(GOOD)[:6]}
     assert of_record(Record, few).rounds == ()
+
+
+def test_nothing_is_held_by_what_was_tried_in_vain() -> None:
+    class Large:
+        pass
+
+    def read() -> weakref.ref[Large]:
+        large = Large()
+        of_record(Record, GOOD | {"inner": None, "tasks": None})
+        return weakref.ref(large)
+
+    gc.disable()
+    try:
+        assert read()() is None
+    finally:
+        gc.enable()
 
 
 ODD = [
