@@ -29,7 +29,7 @@ class Evaluated:
         How long they took.
     memory : ndarray of float64, shape (n,)
         Their peaks of memory in bytes; nan where that is not known.
-    outcomes : ndarray of int64, shape (n,)
+    outcomes : ndarray of int8, shape (n,)
         `OK`, `FAILED` or `TIMED_OUT`. Times of failed ones are not used; those of
         ones that were ended after some time are lower bounds.
     """
@@ -37,20 +37,20 @@ class Evaluated:
     rows: Indices
     seconds: Floats
     memory: Floats
-    outcomes: Indices
+    outcomes: NDArray[np.int8]
 
     @classmethod
     def of(
         cls,
         rows: Sequence[int] | Indices,
-        seconds: Sequence[float] | Floats,
-        memory: Sequence[float] | Floats | None = None,
-        outcomes: Sequence[int] | Indices | None = None,
+        seconds: Sequence[float] | NDArray[np.floating],
+        memory: Sequence[float] | NDArray[np.floating] | None = None,
+        outcomes: Sequence[int] | NDArray[np.int8] | None = None,
     ) -> Evaluated:
         """Return rows from sequences of numbers; without `outcomes` all succeeded."""
         n = len(rows)
         peaks = np.full(n, np.nan) if memory is None else np.asarray(memory, np.float64)
-        ended = np.full(n, OK) if outcomes is None else np.asarray(outcomes, np.int64)
+        ended = np.asarray([OK] * n if outcomes is None else outcomes, np.int8)
         return cls(
             np.asarray(rows, np.int64), np.asarray(seconds, np.float64), peaks, ended
         )

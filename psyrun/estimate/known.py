@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psyrun.estimate.answers import Extreme
 from psyrun.estimate.columns import Columns, Floats
@@ -17,6 +19,7 @@ FEWEST = 3
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _WIDENED, _OF_FEW = 1.2, 3.0  # spread of intervals, and what 1/n adds for n pilots
 _GOOD = 1.5  # factor of error of a model that fits in any case
+_AT_ONCE = 2**16  # rows that are looked up at the same time
 _BETTER = 0.8  # error of one that fits, relative to that of the mean of the pilots
 _NO_ROWS, _NO_COSTS = np.empty(0, np.int64), np.empty(0)
 
@@ -62,11 +65,29 @@ class Known:
         return Range(total, total, total), Range(peak, peak, peak), 1.0
 
     def filled(self, rows: Indices, predicted: Floats) -> Floats:
-        """Return costs of rows in ascending order, those that are known as they are."""
-        at = np.minimum(np.searchsorted(rows, self.rows), len(rows) - 1)
-        is_there = rows[at] == self.rows
-        predicted[at[is_there]] = self.costs[is_there]
+        """Return costs of rows in ascending order, those that are known as they are.
+
+        They are put among those that are `predicted`, in place.
+        """
+        for at, costs in self._found_in(rows):
+            predicted[at] = costs
         return predicted
+
+    def lack(self, rows: Indices) -> NDArray[np.bool_]:
+        """Return of which rows in ascending order no cost is known."""
+        is_unknown = np.ones(len(rows), np.bool_)
+        for at, _ in self._found_in(rows):
+            is_unknown[at] = False
+        return is_unknown
+
+    def _found_in(self, rows: Indices) -> Iterator[tuple[Indices, Floats]]:
+        """Yield places in `rows`, and what is known of the costs there."""
+        # Some at a time: temporary arrays of a million of them take much memory.
+        for start in range(0, len(self.rows), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            at = np.minimum(np.searchsorted(rows, self.rows[part]), len(rows) - 1)
+            is_there = rows[at] == self.rows[part]
+            yield at[is_there], self.costs[part][is_there]
 
     def bounded(
         self, rows: Indices, predicted: Floats, smearing: float = 1.0
@@ -145,9 +166,12 @@ def widened(samples: Floats, n: int, sure: float) -> Range:
     return Range(*(sure + float(np.exp(end)) for end in ends))
 
 
-def quantiles(costs: Floats, shares: Floats) -> dict[float, float]:
-    """Return costs below which some part is, by the share that each stands for."""
-    if len(costs) and shares.min() == shares.max():
+def quantiles(costs: Floats, shares: Floats | None = None) -> dict[float, float]:
+    """Return costs below which some part is, by the share that each stands for.
+
+    Without shares these are equal.
+    """
+    if shares is None or (len(costs) and shares.min() == shares.max()):
         found = np.quantile(costs, _QUANTILES)
         return dict(zip(_QUANTILES, found.tolist(), strict=True))
     order = np.argsort(costs)

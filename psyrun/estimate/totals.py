@@ -181,7 +181,7 @@ def _by_model(
 
     rows = _listed_or_sampled(columns, unbounded, seed)
     predicted = unbounded(rows)
-    is_rest = ~np.isin(rows, known.rows)
+    is_rest = known.lack(rows)
     rest, n_rest = rows[is_rest], size - len(known.rows)
     rng = np.random.default_rng(seed)
     total, peak, smearing = known.exactly()
@@ -193,7 +193,8 @@ def _by_model(
         if surrogate.is_blind():
             peak = replace(peak, high=float("inf"))
         smearing = float(np.median(totals) / (predicted[is_rest].mean() * n_rest))
-    costs = known.bounded(rows, known.filled(rows, predicted * smearing))
+    predicted *= smearing
+    costs = known.bounded(rows, known.filled(rows, predicted))
     return Prediction(
         fits=True,
         reason="",
@@ -201,7 +202,7 @@ def _by_model(
         total=known.total(total),
         largest=known.largest(int(rows[np.argmax(costs)]), peak),
         smallest=float(costs.min()),
-        quantiles=quantiles(costs, np.full(len(costs), 1 / len(costs))),
+        quantiles=quantiles(costs),
         smearing=smearing,
         _medians=lambda rows: known.bounded(rows, unbounded(rows), smearing),
     )

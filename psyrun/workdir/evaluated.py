@@ -11,7 +11,7 @@ from psyrun.estimate import evaluated as outcomes
 from psyrun.estimate.evaluated import Evaluated
 from psyrun.store.arrays import Indices
 from psyrun.store.costs import Costs
-from psyrun.workdir.costs import costs_of
+from psyrun.workdir.costs import costs_of_source
 from psyrun.workdir.division import Division
 from psyrun.workdir.failures import TIMED_OUT, Failure, failures_of
 from psyrun.workdir.rows import RoundData
@@ -39,25 +39,23 @@ def evaluated_in(data: RoundData, versions: Collection[str] = ()) -> Evaluated:
     FileNotFoundError
         If a journal was removed meanwhile, as a job has ended: try again.
     """
-    indices = data.with_row()
-    costs = costs_of(data, with_former=False, with_seeds=False)
-    seconds, peaks = costs.seconds, costs.peaks
-    is_known = np.isfinite(seconds) & _is_of(costs, versions)
-    failures = failures_of(data.round)
-    has_row = set(indices.tolist()) if failures else set()
-    failed = [
-        each
-        for each in failures
-        if each.duration is not None and each.index not in has_row
-    ]
-    rows = np.concatenate([indices[is_known], [each.index for each in failed]])
-    found = Evaluated.of(
-        data.division.in_whole(rows.astype(np.int64)),
-        np.concatenate([seconds[is_known], [each.duration or 0 for each in failed]]),
-        np.concatenate([peaks[is_known], np.full(len(failed), np.nan)]),
-        [outcomes.OK] * int(is_known.sum()) + [_outcome(each.type) for each in failed],
-    )
-    return found.take(np.argsort(found.rows, kind="stable"))
+    size = len(data.division.space)
+    # One source after the other, as copies of all they have would take much memory.
+    seconds, peaks = (np.full(size, np.nan, np.float32) for _ in range(2))
+    ended, has_row = np.full(size, outcomes.OK, np.int8), np.zeros(size, np.bool_)
+    for source in data.sources():
+        costs = costs_of_source(data, source, with_seeds=False)
+        is_of = _is_of(costs, versions)
+        seconds[source.indices] = np.where(is_of, costs.seconds, np.nan)
+        peaks[source.indices] = costs.peaks
+        has_row[source.indices] = True
+    for each in failures_of(data.round):
+        if each.duration is not None and not has_row[each.index]:
+            seconds[each.index] = each.duration
+            ended[each.index] = _outcome(each.type)
+    rows = np.flatnonzero(np.isfinite(seconds))
+    places = data.division.in_whole(rows)
+    return Evaluated.of(places, seconds[rows], peaks[rows], ended[rows])
 
 
 def evaluated_before(

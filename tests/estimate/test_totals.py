@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -410,3 +411,17 @@ def test_an_axis_that_costs_do_not_depend_on_is_continued_surely() -> None:
     time = predicted(space, rows, seconds[rows]).time
     assert is_in(time.total, float(seconds.sum()))
     assert time.total.ratio < 1.8
+
+
+def test_a_million_assignments_take_little_memory() -> None:
+    n = 1_000_000
+    rows = np.arange(n - 100_000)
+    evaluated = Evaluated.of(rows, np.full(len(rows), 1e-3))
+    space = Param(x=range(n))
+    tracemalloc.start()
+    found = estimate(space, evaluated)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(found, Estimate)
+    assert found.time.total.value == pytest.approx(1e-3 * n, rel=0.01)
+    assert peak < 50e6
